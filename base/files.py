@@ -1,0 +1,70 @@
+"""Files that are whole or absent: write to a temporary name, flush, rename."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, and move it there once the block succeeded.
+
+    A reader sees the old file or the new one, never half of one. On an error, or Ctrl-C, the
+    temporary file is removed and `path` is left as it was.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write. Its folder is made where missing.
+
+    Yields
+    ------
+    Path
+        The name to write to, in the same folder and with the same suffix.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}-{uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    # The rename itself must reach the disk, or a power cut may bring the old name back.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_files(paths: Sequence[Path]) -> list[str]:
+    """Digest the contents of files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+
+    Returns
+    -------
+    list of str
+        The sha256 of each, in hexadecimal, in the order given.
+    """
+    # hashlib releases the interpreter lock, so threads read and hash side by side.
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(_sha256, paths))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,49 @@
+"""Progress with rate and time left: a bar in a terminal, plain lines in a log."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+class _Lines(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs only
+    """The same figures as the bar, as a line now and then, for logs and batch jobs."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        # tqdm draws an empty bar at the start; in a log that line says nothing.
+        if self.n:
+            print(msg or str(self), file=sys.stderr, flush=True)
+        return True
+
+
+def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
+    """Show how far a loop is, on standard error.
+
+    Parameters
+    ----------
+    iterable : iterable, optional
+        What to loop over; without it, call `update(n)` on what is returned.
+    **options
+        Those of `tqdm.tqdm`: `desc`, `total`, `unit`.
+
+    Returns
+    -------
+    tqdm
+        The iterable, or a context manager with `update`.
+    """
+    if sys.stderr.isatty():
+        return tqdm(iterable, dynamic_ncols=True, **options)
+    return _Lines(iterable, mininterval=10, ascii=True, ncols=100, **options)
+
+
+def say(message: str) -> None:
+    """Print a line for the user, without tearing a progress bar.
+
+    Parameters
+    ----------
+    message : str
+        The line.
+    """
+    tqdm.write(message, file=sys.stdout)
+    sys.stdout.flush()
