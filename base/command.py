@@ -38,6 +38,11 @@ def run(
     -------
     int
         The exit status: 0, the command's own, 2 for bad input, 130 when interrupted.
+
+    Raises
+    ------
+    OSError
+        If it is not about a full disk, which is said in words.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     functions = commands if isinstance(commands, Mapping) else {"": commands}
@@ -60,14 +65,17 @@ def run(
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        print(f"error: the disk is full{_where(error)}: free some space, or give another folder "
-              "with --out; what was finished is kept, run it again to go on", file=sys.stderr)  # fmt: skip
+        print(_disk_full(error), file=sys.stderr)
         return 2
     return int(status or 0)
 
 
-def _where(error: OSError) -> str:
-    return f" (writing {error.filename})" if error.filename else ""
+def _disk_full(error: OSError) -> str:
+    where = f" (writing {error.filename})" if error.filename else ""
+    return (
+        f"error: the disk is full{where}: free some space, or give another folder with --out; "
+        "what was finished is kept, run it again to go on"
+    )
 
 
 def _list_options(functions: Mapping[str, Command]) -> set[str]:
@@ -80,7 +88,7 @@ def _list_options(functions: Mapping[str, Command]) -> set[str]:
 
 
 def _join_lists(arguments: Sequence[str], options: set[str]) -> list[str]:
-    """Write `--spaces a b c` as the one list that jsonargparse reads."""
+    # `--spaces a b c` becomes the one list that jsonargparse reads.
     joined: list[str] = []
     collecting: list[Any] | None = None
     option = ""

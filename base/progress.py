@@ -7,14 +7,13 @@ from typing import Any
 from tqdm import tqdm
 
 
-class _Lines(tqdm):  # type: ignore[type-arg]  # tqdm is generic in its stubs only
+class _Lines(tqdm):
     """The same figures as the bar, as a line now and then, for logs and batch jobs."""
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
         # tqdm draws an empty bar at the start; in a log that line says nothing.
         if self.n:
             print(msg or str(self), file=sys.stderr, flush=True)
-        return True
 
 
 def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:

@@ -1,0 +1,25 @@
+"""Arrays kept by key: written once, whole or not at all, and verified when read.
+
+The stages meet only here, and only this folder opens HDF5. Feature spaces (`FeatureStore`) keep a
+row per picture, named by the picture's content; artifacts (`write_artifact`) keep what a stage
+made, as plain arrays with JSON beside them. Chunks and metadata carry checksums, so a flipped byte
+is an error and never a number.
+"""
+
+from cache.artifact import read_artifact, read_meta, write_artifact
+from cache.errors import CacheError
+from cache.features import Entry, FeatureStore
+from cache.key import canonical, digest
+from cache.writer import FeatureWriter
+
+__all__ = [
+    "CacheError",
+    "Entry",
+    "FeatureStore",
+    "FeatureWriter",
+    "canonical",
+    "digest",
+    "read_artifact",
+    "read_meta",
+    "write_artifact",
+]

@@ -1,0 +1,7 @@
+"""What can be wrong with a kept file."""
+
+from base import RoiridgeError
+
+
+class CacheError(RoiridgeError):
+    """A kept file is damaged, missing, of another key, or does not hold what was asked for."""

@@ -1,0 +1,189 @@
+"""The feature spaces under one folder: find, read, list."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.errors import CacheError
+from cache.key import digest
+from cache.table import read_table_meta, row_names, take_rows
+from cache.writer import FeatureWriter
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One feature space as it lies on disk.
+
+    Attributes
+    ----------
+    path : Path
+        Its file.
+    name : str
+        What the user calls it: "clip".
+    meta : dict
+        Its key, columns per layer, origin of the weights, provenance, rows, columns, bytes.
+    """
+
+    path: Path
+    name: str
+    meta: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The digest of its key."""
+        return digest(self.meta["key"])
+
+    @property
+    def untrained(self) -> bool:
+        """Whether it was computed with random weights."""
+        return "untrained" in self.meta["key"].get("weights", {})
+
+
+class FeatureStore:
+    """The feature spaces in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Usually `derivatives/features`; made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str, key: Mapping[str, Any]) -> Path:
+        """Say where a space lies.
+
+        Parameters
+        ----------
+        name : str
+            Its name; characters that file names do not like become "_".
+        key : mapping
+            Its key.
+
+        Returns
+        -------
+        Path
+            `<folder>/<name>-<digest>.h5`.
+        """
+        return self.folder / f"{re.sub(r'[^A-Za-z0-9_.+]', '_', name)}-{digest(key)}.h5"
+
+    def writer(self, name: str, key: Mapping[str, Any], about: Mapping[str, Any]) -> FeatureWriter:
+        """Open a space for adding rows.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        key : mapping
+            Its key.
+        about : mapping
+            What else to keep with it: origin of the weights, columns per layer, provenance.
+
+        Returns
+        -------
+        FeatureWriter
+            A context manager.
+        """
+        return FeatureWriter(self.path(name, key), {"name": name, "key": dict(key), **about})
+
+    def entries(self) -> list[Entry]:
+        """List the spaces, reading only what they are.
+
+        Returns
+        -------
+        list of Entry
+            Sorted by file name.
+
+        Raises
+        ------
+        CacheError
+            If a file is damaged or was renamed.
+        """
+        found = []
+        for path in sorted(self.folder.glob("[!.]*.h5")):
+            meta = read_table_meta(path)
+            if path != self.path(meta["name"], meta["key"]):
+                raise CacheError(
+                    f"{path}: holds {meta['name']} with key {digest(meta['key'])}, which belongs "
+                    f"in {self.path(meta['name'], meta['key']).name}: it was renamed or altered; "
+                    "rename it back, or delete it and extract again"
+                )
+            found.append(Entry(path, meta["name"], meta))
+        return found
+
+    def find(self, name: str) -> Entry:
+        """Find a space by name.
+
+        Parameters
+        ----------
+        name : str
+            Its name ("clip"), or the name of its file where several have that name
+            ("clip-0123456789abcdef", the digest may be shortened).
+
+        Returns
+        -------
+        Entry
+            The one that fits.
+
+        Raises
+        ------
+        CacheError
+            If there is none, or more than one: features of other weights or settings are never
+            taken in silence.
+        """
+        entries = self.entries()
+        fitting = [e for e in entries if e.name == name]
+        if not fitting and "-" in name:
+            fitting = [e for e in entries if e.path.stem.startswith(self._file_name(name))]
+        if not fitting:
+            names = ", ".join(sorted({e.name for e in entries})) or "none"
+            raise CacheError(
+                f"no features named {name!r} in {self.folder} (there: {names}): run "
+                f'`make features SPACES="{name}"` first'
+            )
+        if len(fitting) > 1:
+            raise CacheError(
+                f"{len(fitting)} feature spaces are named {name!r} in {self.folder}; say which: "
+                + "; ".join(f"{e.path.stem} ({e.meta.get('origin', 'unknown')})" for e in fitting)
+            )
+        return fitting[0]
+
+    @staticmethod
+    def _file_name(name: str) -> str:
+        return re.sub(r"[^A-Za-z0-9_.+\-]", "_", name)
+
+    def read(self, entry: Entry, digests: Sequence[str]) -> NDArray[np.float32]:
+        """Read the rows of pictures.
+
+        Parameters
+        ----------
+        entry : Entry
+            The space.
+        digests : sequence of str
+            The sha256 of each picture's file; repeats are allowed.
+
+        Returns
+        -------
+        array of float32 (n_images, n_columns)
+            In the order asked for.
+
+        Raises
+        ------
+        CacheError
+            If a picture has no row, or a checksum is wrong.
+        """
+        index = {name: row for row, name in enumerate(row_names(entry.path))}
+        rows = [index.get(d.encode(), -1) for d in digests]
+        absent = rows.count(-1)
+        if absent:
+            raise CacheError(
+                f"{entry.path}: has no row for {absent} of {len(rows)} pictures: run "
+                f'`make features SPACES="{entry.name}"` for these pictures'
+            )
+        return take_rows(entry.path, np.array(rows, dtype=np.int64)).astype(np.float32, copy=False)

@@ -1,0 +1,172 @@
+"""HDF5 as this project writes it: checksums on data and metadata, errors with the file's name."""
+
+import errno
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from base import replacing
+from cache.errors import CacheError
+
+SCHEMA = 1
+CHUNK_BYTES = 1 << 20
+# From 1.10 on, HDF5 keeps checksums of its own metadata; fletcher32 adds those of the data.
+FORMAT = ("v110", "v110")
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[h5py.File]:
+    """Write a new file that appears under its name only when it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file; an older one is replaced.
+
+    Yields
+    ------
+    h5py.File
+        Open for writing.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; a full disk has its own errno, whatever HDF5 says.
+    """
+    with replacing(path) as temporary:
+        try:
+            with h5py.File(temporary, "w", libver=FORMAT) as opened:
+                yield opened
+        except (OSError, RuntimeError) as error:
+            # HDF5 reports a full disk in the text of an error of its own.
+            full = "No space left" in str(error) or "Disk quota exceeded" in str(error)
+            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[h5py.File]:
+    """Open a file for reading; whatever is wrong inside becomes one clear error.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Yields
+    ------
+    h5py.File
+        Open for reading.
+
+    Raises
+    ------
+    CacheError
+        If there is no such file, or it is cut short, damaged or not ours.
+    """
+    try:
+        # locking=False: published files never change, and some file systems refuse locks.
+        with h5py.File(path, "r", locking=False) as opened:
+            yield opened
+    except FileNotFoundError:
+        raise CacheError(f"{path}: there is no such file") from None
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise CacheError(
+            f"{path}: damaged or cut short ({str(error)[:120]}); expected a whole HDF5 file with "
+            "valid checksums: delete it and run the command that made it again"
+        ) from error
+
+
+def put(group: h5py.Group, name: str, array: NDArray[Any], rows: int | None = None) -> h5py.Dataset:
+    """Write an array in chunks of whole rows, with checksums.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where to.
+    name : str
+        The dataset's name.
+    array : array
+        What to write; with `rows`, only its shape after the first axis and dtype count.
+    rows : int, optional
+        Make room for so many rows and write none.
+
+    Returns
+    -------
+    h5py.Dataset
+        The dataset.
+    """
+    array = np.asarray(array)
+    shape = array.shape if rows is None else (rows, *array.shape[1:])
+    data = array if rows is None else None
+    if 0 in shape or not shape:
+        return group.create_dataset(name, shape=shape, dtype=array.dtype, data=data)
+    row_bytes = max(1, array.dtype.itemsize * int(np.prod(shape[1:])))
+    chunks = (max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:])
+    return group.create_dataset(
+        name, shape=shape, dtype=array.dtype, data=data, chunks=chunks, fletcher32=True
+    )
+
+
+def put_json(group: h5py.Group, name: str, value: Mapping[str, Any]) -> None:
+    """Write a mapping as JSON text, with a checksum.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where to.
+    name : str
+        The dataset's name.
+    value : mapping
+        What to write.
+    """
+    text = json.dumps(value, sort_keys=True, allow_nan=False).encode()
+    put(group, name, np.frombuffer(text, np.uint8))
+
+
+def get_json(group: h5py.Group, name: str) -> dict[str, Any]:
+    """Read what `put_json` wrote.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where from.
+    name : str
+        The dataset's name.
+
+    Returns
+    -------
+    dict
+        The mapping.
+    """
+    value: dict[str, Any] = json.loads(group[name][()].tobytes())
+    return value
+
+
+def check_schema(opened: h5py.File, path: Path, kind: str) -> None:
+    """Refuse a file that another program, or another version of this one, wrote.
+
+    Parameters
+    ----------
+    opened : h5py.File
+        The file.
+    path : Path
+        Its name, for the error.
+    kind : str
+        What it should be: "features" or "artifact".
+
+    Raises
+    ------
+    CacheError
+        If the kind or the schema is another.
+    """
+    found = (opened.attrs.get("kind"), opened.attrs.get("schema"))
+    if found != (kind, SCHEMA):
+        raise CacheError(
+            f"{path}: found kind {found[0]!r} with schema {found[1]!r}, expected {kind!r} with "
+            f"schema {SCHEMA}: it is not from this version of roiridge; delete it and make it again"
+        )

@@ -1,0 +1,167 @@
+"""Writing a feature space: shards published by rename, merged at the end, resumed after a kill."""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import say
+from cache.errors import CacheError
+from cache.table import Part, all_rows, read_table_meta, row_names, write_table
+
+SHARD_ROWS = 256
+
+
+class FeatureWriter:
+    """Add rows to a space; use it as a context manager.
+
+    Rows are published in shards of some hundreds as they come, so that a kill loses at most the
+    last of them; leaving the block merges shards and the older file into one new file. Only one
+    process writes a space at a time: a second one waits, and then finds the work done.
+
+    Parameters
+    ----------
+    path : Path
+        The space's file.
+    meta : mapping
+        With `name`, `key`, and what the features were made from.
+    """
+
+    def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
+        self.path = path
+        self.meta = dict(meta)
+        self.shards = path.with_suffix(".shards")
+        self._names: list[str] = []
+        self._rows: list[NDArray[Any]] = []
+        self._lock: int | None = None
+
+    def __enter__(self) -> "FeatureWriter":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_suffix(".lock")
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{self.path.name}: another process is writing it; waiting")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.shards.mkdir(exist_ok=True)
+        self._remove_leftovers()
+        return self
+
+    def stored(self) -> set[str]:
+        """Say which pictures have a row already, in the file or in a shard.
+
+        Returns
+        -------
+        set of str
+            Their sha256 digests. A damaged shard is deleted with a word, and its pictures are
+            not among them: they will be computed again.
+        """
+        found: set[str] = set()
+        if self.path.exists():
+            read_table_meta(self.path, self.meta["key"])
+            found.update(_decode(row_names(self.path)))
+        for shard in self._shard_files():
+            try:
+                read_table_meta(shard, self.meta["key"])
+                for _ in all_rows(shard):
+                    pass
+                found.update(_decode(row_names(shard)))
+            except CacheError as error:
+                say(f"{error}; its pictures are computed again")
+                shard.unlink()
+        return found
+
+    def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
+        """Add rows of pictures that have none yet.
+
+        Parameters
+        ----------
+        digests : sequence of str
+            The sha256 of each picture's file.
+        rows : array (n, n_columns)
+            Their features, finite.
+
+        Raises
+        ------
+        CacheError
+            If a value is not finite, or a name is not a sha256.
+        """
+        if len(digests) != len(rows) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
+            raise CacheError(f"{self.path}: rows must be named by one sha256 each")
+        bad = ~np.isfinite(rows).all(axis=1)
+        if bad.any():
+            raise CacheError(
+                f"{self.path}: the features of {int(bad.sum())} pictures are not finite (first: "
+                f"sha256 {digests[int(np.argmax(bad))]}): nothing was stored for them; with mixed "
+                "precision, try --precision float32"
+            )
+        self._names.extend(digests)
+        self._rows.append(rows)
+        if len(self._names) >= SHARD_ROWS:
+            self._publish()
+
+    def _publish(self) -> None:
+        if self._names:
+            part: Part = (_encode(self._names), iter(self._rows))
+            write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, [part])
+            self._names, self._rows = [], []
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            # After Ctrl-C or a bad picture, what was computed so far is kept too; a full disk
+            # would only fail again.
+            if not isinstance(error, OSError):
+                self._publish()
+            if kind is None:
+                self._merge()
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+
+    def _merge(self) -> None:
+        shards = self._shard_files()
+        sources = [self.path, *shards] if self.path.exists() else shards
+        seen: set[bytes] = set()
+        parts: list[Part] = []
+        for source in sources:
+            names = row_names(source)
+            # Killed between the rename and the removal of shards, a row stands in both.
+            new = np.array([name not in seen for name in names], dtype=bool)
+            seen.update(names)
+            parts.append((names[new], all_rows(source, new)))
+        if shards:
+            write_table(self.path, self.meta, parts)
+        shutil.rmtree(self.shards)
+
+    def _shard_files(self) -> list[Path]:
+        return sorted(self.shards.glob("shard-*.h5"))
+
+    def _remove_leftovers(self) -> None:
+        # Only temporary files of writers that were killed: this process holds the lock.
+        for left in (
+            *self.shards.glob(".shard-*.h5"),
+            *self.path.parent.glob(f".{self.path.stem}-*.h5"),
+        ):
+            left.unlink()
+
+
+def _encode(names: Sequence[str]) -> NDArray[np.bytes_]:
+    return np.array(names, dtype="S64")
+
+
+def _decode(names: NDArray[np.bytes_]) -> list[str]:
+    return [name.decode() for name in names]
