@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from io import StringIO
 from typing import Any
 
 from tqdm import tqdm
@@ -10,10 +11,13 @@ from tqdm import tqdm
 class _Lines(tqdm):
     """The same figures as the bar, as a line now and then, for logs and batch jobs."""
 
+    _shown = 0
+
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        # tqdm draws an empty bar at the start; in a log that line says nothing.
-        if self.n:
-            print(msg or str(self), file=sys.stderr, flush=True)
+        # tqdm draws at the start, and once more at the end; in a log each would be a line too many.
+        if self.n > self._shown:
+            self._shown = int(self.n)
+            print(str(self), file=sys.stderr, flush=True)
 
 
 def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
@@ -33,7 +37,8 @@ def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
     """
     if sys.stderr.isatty():
         return tqdm(iterable, dynamic_ncols=True, **options)
-    return _Lines(iterable, mininterval=10, ascii=True, ncols=100, **options)
+    # What tqdm itself writes, such as the line feed at the end, goes nowhere.
+    return _Lines(iterable, file=StringIO(), mininterval=10, ascii=True, ncols=100, **options)
 
 
 def say(message: str) -> None:

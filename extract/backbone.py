@@ -1,0 +1,233 @@
+"""What every network family gives: a network, its preprocessing, its layers and its key."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from extract.errors import ExtractError
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What one layer gives for a batch, whatever the network.
+
+    Attributes
+    ----------
+    vector : Tensor (n_images, n_channels), optional
+        For layers without places.
+    spatial : Tensor (n_images, n_channels, height, width), optional
+        Maps, or the patch tokens laid out as they lie in the picture.
+    cls : Tensor (n_images, n_channels), optional
+        The class token, where the network has one.
+    """
+
+    vector: Tensor | None = None
+    spatial: Tensor | None = None
+    cls: Tensor | None = None
+
+
+@dataclass
+class Backbone:
+    """A network ready to run.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The network, in evaluation mode.
+    key : dict
+        What of it changes the numbers: family, model, digest of the weights, preprocessing.
+    origin : str
+        Where the weights came from, in words.
+    size : int
+        Height and width of its input in pixels.
+    layers : list of str
+        The layers that it can give.
+    preprocess : callable
+        From a decoded RGB picture to a tensor (3, size, size).
+    forward : callable
+        From a batch (n_images, 3, size, size) and names of layers to a dict of `Activation`.
+    """
+
+    module: nn.Module
+    key: dict[str, Any]
+    origin: str
+    size: int
+    layers: list[str]
+    preprocess: Callable[[Image.Image], Tensor]
+    forward: Callable[[Tensor, Sequence[str]], dict[str, Activation]]
+    default_layers: tuple[str, ...] = field(default=())
+
+    def check_layers(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Refuse layers that the network does not have.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The layers asked for; none means the default.
+
+        Returns
+        -------
+        tuple of str
+            The layers to compute.
+
+        Raises
+        ------
+        ExtractError
+            If there is no such layer; the message lists those that there are.
+        """
+        for name in names:
+            if name not in self.layers:
+                raise ExtractError(
+                    f"{self.key['family']}:{self.key['model']} has no layer {name!r}: choose from "
+                    f"{', '.join(self.layers)}"
+                )
+        return tuple(names) or self.default_layers
+
+
+def lay_out_tokens(tokens: Tensor, prefix: int) -> Activation:
+    """Split a transformer's tokens into the class token and the places of the patches.
+
+    Parameters
+    ----------
+    tokens : Tensor (n_images, prefix + n_patches, n_channels)
+        A block's output.
+    prefix : int
+        How many tokens stand before those of the patches; the first is the class token.
+
+    Returns
+    -------
+    Activation
+        `spatial` is None where the patches are not a square.
+    """
+    patches = tokens[:, prefix:]
+    side = round(patches.shape[1] ** 0.5)
+    spatial = None
+    if side * side == patches.shape[1]:
+        spatial = patches.transpose(1, 2).reshape(len(tokens), tokens.shape[2], side, side)
+    return Activation(spatial=spatial, cls=tokens[:, 0] if prefix else None)
+
+
+def shaped(output: Tensor, prefix: int = 0) -> Activation:
+    """Tell from its shape what a layer's output is.
+
+    Parameters
+    ----------
+    output : Tensor
+        Of two, three (tokens) or four dimensions (maps, channels first).
+    prefix : int
+        As for `lay_out_tokens`.
+
+    Returns
+    -------
+    Activation
+        The same numbers, laid out.
+
+    Raises
+    ------
+    ExtractError
+        If the output has another number of dimensions.
+    """
+    if output.ndim == 2:
+        return Activation(vector=output)
+    if output.ndim == 3:
+        return lay_out_tokens(output, prefix)
+    if output.ndim == 4:
+        return Activation(spatial=output)
+    raise ExtractError(f"a layer gave {output.ndim} dimensions; expected 2, 3 or 4")
+
+
+def hooked(
+    module: nn.Module, batch: Tensor, names: Sequence[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run a network and keep what some of its modules put out.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    batch : Tensor (n_images, 3, size, size)
+        Its input.
+    names : sequence of str
+        Paths of modules, as `named_modules` gives them.
+
+    Returns
+    -------
+    output : Tensor
+        The network's own output.
+    kept : dict of str to Tensor
+        The output of each named module.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            kept[name] = output
+
+        return hook
+
+    handles = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    try:
+        return module(batch), kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def settle(module: nn.Module) -> nn.Module:
+    """Make a network fit for reading its layers: evaluation mode, nothing done in place.
+
+    An in-place ReLU after a convolution would overwrite the output that a hook has kept.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network, changed.
+
+    Returns
+    -------
+    nn.Module
+        The same network.
+    """
+    for part in module.modules():
+        if getattr(part, "inplace", False) is True:
+            part.inplace = False  # type: ignore[assignment]
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module.eval()
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn the user's word for a device into one.
+
+    Parameters
+    ----------
+    name : str
+        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+
+    Returns
+    -------
+    torch.device
+        The device.
+
+    Raises
+    ------
+    ExtractError
+        If there is no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ExtractError(
+            f"--device {name}: cannot be used here ({str(error).splitlines()[0]}); choose auto, "
+            "cpu, cuda, cuda:N or mps"
+        ) from error
+    return device

@@ -1,0 +1,1 @@
+"""One file a network family: `load(spec, request)` gives a `Backbone`."""

@@ -1,0 +1,149 @@
+"""CLIP's image towers through open_clip: any model and pretrained tag.
+
+Layers: `embedding` is `encode_image` (not normalised), `blocks.N` the output of the transformer's
+block N, before the last norm.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import open_clip
+import open_clip.pretrained
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from torch import Tensor, nn
+
+from extract.backbone import Activation, Backbone, hooked, lay_out_tokens, settle, shaped
+from extract.errors import ExtractError
+from extract.hub import HubFile
+from extract.spaces import Spec
+from extract.weights import Request, drawing, weights_key
+
+HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+
+
+def load(spec: Spec, request: Request) -> Backbone:
+    """Build the image tower of one of open_clip's models with its weights.
+
+    Parameters
+    ----------
+    spec : Spec
+        Which model, tag and layers.
+    request : Request
+        Where the weights may come from.
+
+    Returns
+    -------
+    Backbone
+        Ready to run.
+    """
+    tag = _tag(spec)
+    published = open_clip.pretrained.get_pretrained_cfg(spec.model, tag)
+    # OpenAI's weights were trained with another GELU; open_clip only warns when it is not set.
+    quick_gelu = bool(published.get("quick_gelu", False))
+    with drawing(request.seed), _quiet():
+        model = open_clip.create_model(
+            spec.model, pretrained=None, force_quick_gelu=quick_gelu, pretrained_hf=False
+        )
+    origin = request.seed_origin
+    if request.seed is None:
+        origin = _load_weights(model, request, f"open_clip's {spec.model} ({tag})", published)
+    visual: Any = settle(model.visual)
+    preprocess = _preprocessing(visual, published)
+    blocks = _blocks(visual)
+    size = preprocess.size if isinstance(preprocess.size, int) else preprocess.size[0]
+    return Backbone(
+        module=visual,
+        key={
+            "family": "open_clip",
+            "model": spec.model,
+            "quick_gelu": quick_gelu,
+            "weights": weights_key(visual, request.seed),
+            "preprocessing": {
+                "size": size,
+                "mean": list(preprocess.mean),
+                "std": list(preprocess.std),
+                "interpolation": preprocess.interpolation,
+                "resize_mode": preprocess.resize_mode,
+            },
+        },
+        origin=origin,
+        size=size,
+        layers=["embedding", *blocks],
+        preprocess=image_transform_v2(preprocess, is_train=False),
+        forward=_forward(visual, blocks),
+        default_layers=("embedding",),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # open_clip warns that the weights are random; here they are loaded, and checked, afterwards.
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _tag(spec: Spec) -> str:
+    if spec.model not in open_clip.list_models():
+        near = [name for name in open_clip.list_models() if name[:5] == spec.model[:5]]
+        raise ExtractError(
+            f"{spec.name}: open_clip has no model {spec.model!r}: choose from "
+            f"{', '.join(near or open_clip.list_models())}"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(spec.model)
+    tag = spec.weights or (tags[0] if len(tags) == 1 else None)
+    if tag not in tags:
+        found = "names no weights" if tag is None else f"has no weights {tag!r}"
+        raise ExtractError(
+            f"{spec.name}: open_clip's {spec.model} {found}: write "
+            f"open_clip:{spec.model}/TAG with a tag from {', '.join(tags) or 'none'}"
+        )
+    return str(tag)
+
+
+def _load_weights(model: nn.Module, request: Request, what: str, published: dict[str, Any]) -> str:
+    repo, _, name = str(published.get("hf_hub", "")).rpartition("/")
+    hub = HubFile(repo, (name,) if name else HUB_NAMES)
+    if not repo:
+        hub = HubFile(url=str(published["url"]))
+    found = request.find(what, hub, [])
+    try:
+        # open_clip renames the tensors of older files; a file that does not fit raises any of
+        # many errors in there, and each means the same to the user.
+        open_clip.load_checkpoint(model, str(found.path), weights_only=True)
+    except Exception as error:
+        raise ExtractError(
+            f"{found.path}: cannot be loaded into {what}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    return found.origin
+
+
+def _preprocessing(visual: Any, published: dict[str, Any]) -> PreprocessCfg:
+    # The size is the model's; the colours and the resizing are those that the weights expect.
+    fields = ("mean", "std", "interpolation", "resize_mode")
+    own = {name: published[name] for name in fields if published.get(name) is not None}
+    return PreprocessCfg(**{**visual.preprocess_cfg, **own})
+
+
+def _blocks(visual: nn.Module) -> dict[str, str]:
+    blocks = getattr(getattr(visual, "transformer", None), "resblocks", ())
+    return {f"blocks.{i}": f"transformer.resblocks.{i}" for i in range(len(blocks))}
+
+
+def _forward(visual: Any, blocks: dict[str, str]) -> Any:
+    batch_first = getattr(getattr(visual, "transformer", None), "batch_first", True)
+
+    def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
+        output, kept = hooked(visual, batch, [blocks[n] for n in names if n in blocks])
+        given = {"embedding": shaped(output)} if "embedding" in names else {}
+        for name in names:
+            if name in blocks:
+                tokens = kept[blocks[name]]
+                given[name] = lay_out_tokens(tokens if batch_first else tokens.transpose(0, 1), 1)
+        return given
+
+    return forward

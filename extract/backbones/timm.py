@@ -1,0 +1,144 @@
+"""Any network of timm by name; SAM's image encoder is `samvit_base_patch16`.
+
+Layers: `features` is timm's `forward_features` (its last norm or neck applied), `pooled` its
+`forward_head(…, pre_logits=True)`, and `blocks.N` what `forward_intermediates` gives for index N,
+before the last norm.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+from timm.data import create_transform, resolve_model_data_config  # type: ignore[attr-defined]
+from torch import Tensor, nn
+
+from extract import packaged
+from extract.backbone import Activation, Backbone, settle, shaped
+from extract.errors import ExtractError
+from extract.hub import HubFile
+from extract.spaces import Spec
+from extract.weights import Found, Request, drawing, load_into, weights_key
+
+HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
+
+
+def load(spec: Spec, request: Request) -> Backbone:
+    """Build one of timm's networks with its weights.
+
+    Parameters
+    ----------
+    spec : Spec
+        Which network, weights and layers.
+    request : Request
+        Where the weights may come from.
+
+    Returns
+    -------
+    Backbone
+        Ready to run.
+    """
+    name = _full_name(spec)
+    with drawing(request.seed):
+        module = settle(timm.create_model(name, pretrained=False))
+    config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
+    origin = request.seed_origin
+    if request.seed is None:
+        packages = []
+        if spec.model == "tf_efficientnet_lite0":
+            packages.append(lambda: packaged.efficientnet_lite0(module))
+        hub_id = str(config.get("hf_hub_id") or f"timm/{name}")
+        found = request.find(f"timm's {name}", HubFile(hub_id, HUB_NAMES), packages)
+        origin = found.origin
+        load_into(module, _state(found, module), origin)
+    preprocessing = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
+    blocks = _blocks(module)
+    layers = ["features", "pooled", *blocks]
+    return Backbone(
+        module=module,
+        key={
+            "family": "timm",
+            "model": name,
+            "weights": weights_key(module, request.seed),
+            "preprocessing": {k: _plain(v) for k, v in preprocessing.items()},
+        },
+        origin=origin,
+        size=int(preprocessing["input_size"][1]),
+        layers=layers,
+        preprocess=create_transform(**preprocessing, is_training=False),
+        forward=_forward(module, blocks),
+        default_layers=("pooled",),
+    )
+
+
+def _full_name(spec: Spec) -> str:
+    if not timm.is_model(spec.model):
+        near = timm.list_models(f"*{spec.model[:6]}*")[:8]
+        raise ExtractError(
+            f"{spec.name}: timm has no model {spec.model!r}"
+            + (f"; near it: {', '.join(near)}" if near else "")
+        )
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{spec.model}.*")]
+    if spec.weights is not None and spec.weights not in tags:
+        raise ExtractError(
+            f"{spec.name}: timm's {spec.model} has no weights {spec.weights!r}: choose from "
+            f"{', '.join(tags) or 'none'}"
+        )
+    if spec.weights is not None:
+        return f"{spec.model}.{spec.weights}"
+    # Without a tag timm takes its first; spelled out, the key says which.
+    default = timm.get_pretrained_cfg(spec.model)
+    return f"{spec.model}.{default.tag}" if default and default.tag else spec.model
+
+
+def _state(found: Found, module: nn.Module) -> dict[str, Tensor]:
+    """Read a published file; some need their names changed to timm's."""
+    state = found.load()
+    if set(state) == set(module.state_dict()):
+        return state
+    filters = inspect.getmodule(type(module))
+    convert = getattr(filters, "checkpoint_filter_fn", None)
+    return convert(state, module) if convert else state
+
+
+def _blocks(module: nn.Module) -> dict[str, int]:
+    if not hasattr(module, "forward_intermediates"):
+        return {}
+    blocks = getattr(module, "blocks", None)
+    info = getattr(module, "feature_info", None)
+    # Transformers number their blocks; convolutional networks the stages of `feature_info`.
+    if isinstance(info, list | tuple) and len(info):
+        count = len(info)
+    else:
+        count = len(blocks) if isinstance(blocks, nn.Sequential | nn.ModuleList) else 0
+    return {f"blocks.{number}": number for number in range(count)}
+
+
+def _forward(module: Any, blocks: dict[str, int]) -> Any:
+    prefix = int(getattr(module, "num_prefix_tokens", 0))
+    options: dict[str, Any] = {"output_fmt": "NCHW", "intermediates_only": True}
+    if prefix:
+        options["return_prefix_tokens"] = True
+
+    def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
+        given: dict[str, Activation] = {}
+        if {"features", "pooled"} & set(names):
+            features = module.forward_features(batch)
+            given["features"] = shaped(features, prefix)
+            if "pooled" in names:
+                given["pooled"] = shaped(module.forward_head(features, pre_logits=True))
+        inner = [name for name in names if name in blocks]
+        if inner:
+            indices = sorted(blocks[name] for name in inner)
+            outputs = module.forward_intermediates(batch, indices=indices, **options)
+            for index, output in zip(indices, outputs, strict=True):
+                spatial, tokens = output if prefix else (output, None)
+                cls = tokens[:, 0] if tokens is not None else None
+                given[f"blocks.{index}"] = Activation(spatial=spatial, cls=cls)
+        return {name: given[name] for name in names}
+
+    return forward
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,126 @@
+"""Files on model hubs: the local copy, else one download; no hub is known in seconds."""
+
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import huggingface_hub
+import torch
+from huggingface_hub.errors import EntryNotFoundError
+
+PATIENCE = 4.0  # seconds
+
+
+class HubUnreachable(Exception):
+    """The hub cannot be reached, or does not hold the file."""
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A weights file on a hub.
+
+    Attributes
+    ----------
+    repo : str
+        On Hugging Face; "" where the file has an address of its own.
+    names : tuple of str
+        File names to try in the repository, best first.
+    url : str
+        The address of the file, where it is not on Hugging Face.
+    """
+
+    repo: str = ""
+    names: tuple[str, ...] = ()
+    url: str = ""
+
+    def __str__(self) -> str:
+        return self.repo or self.url
+
+    @property
+    def where(self) -> str:
+        """The address a person can open."""
+        endpoint = huggingface_hub.constants.ENDPOINT
+        return self.url or f"{endpoint}/{self.repo}/resolve/main/{self.names[0]}"
+
+
+def fetch(file: HubFile) -> Path:
+    """Get a file from the local copy of the hub, or download it.
+
+    Parameters
+    ----------
+    file : HubFile
+        Which.
+
+    Returns
+    -------
+    Path
+        Where it lies now.
+
+    Raises
+    ------
+    HubUnreachable
+        If it is not here and cannot be had.
+    """
+    return _from_address(file.url) if file.url else _from_hugging_face(file)
+
+
+def _from_hugging_face(file: HubFile) -> Path:
+    for name in file.names:
+        copy = huggingface_hub.try_to_load_from_cache(file.repo, name)
+        if isinstance(copy, str):
+            return Path(copy)
+    endpoint = huggingface_hub.constants.ENDPOINT
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise HubUnreachable(f"{endpoint} (HF_HUB_OFFLINE is set, and there is no local copy)")
+    if not _reachable(endpoint):
+        raise HubUnreachable(f"{endpoint} (not reachable, and there is no local copy)")
+    for name in file.names:
+        try:
+            return Path(huggingface_hub.hf_hub_download(file.repo, name))
+        except EntryNotFoundError:
+            continue
+        except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
+            raise HubUnreachable(f"{file} ({str(error).splitlines()[0]})") from error
+    raise HubUnreachable(f"{file} (none of {', '.join(file.names)} is in it)")
+
+
+def _from_address(url: str) -> Path:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    copy = folder / url.rsplit("/", 1)[1]
+    if copy.is_file():
+        return copy
+    if not _reachable(url):
+        raise HubUnreachable(f"{url} (not reachable, and there is no local copy)")
+    folder.mkdir(parents=True, exist_ok=True)
+    # torchvision's file names end in the first digits of their sha256.
+    prefix = copy.stem.rsplit("-", 1)[1] if "-" in copy.stem else None
+    try:
+        torch.hub.download_url_to_file(url, str(copy), prefix, progress=True)
+    except (OSError, RuntimeError) as error:
+        raise HubUnreachable(f"{url} ({error})") from error
+    return copy
+
+
+@cache
+def _reachable(url: str) -> bool:
+    """Ask once, in a thread: looking up a name can hang for longer than any time-out."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            urllib.request.urlopen(request, timeout=PATIENCE)
+        except urllib.error.HTTPError:
+            answered.set()  # a refusal is an answer
+        except OSError:
+            return
+        else:
+            answered.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return answered.is_set()

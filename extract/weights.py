@@ -1,0 +1,236 @@
+"""Where weights come from: a file the user names, the hub, a package that carries them.
+
+In that order, and never in silence: what was taken is printed and kept. Random weights only when
+asked for by name, and then "untrained" is in the key, the listing and every report.
+"""
+
+import hashlib
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from extract.errors import ExtractError
+from extract.hub import HubFile, HubUnreachable, fetch
+
+Tensors = Mapping[str, Tensor]
+Package = Callable[[], tuple[Tensors, str] | None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which weights are wanted, and all places where they may be.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls the network: the feature space's name.
+    given : str or None
+        What came with `--weights NAME=…`: a file, or "random:SEED".
+    """
+
+    name: str
+    given: str | None
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of random weights, or None where trained ones are wanted."""
+        if self.given is None or not self.given.startswith("random:"):
+            return None
+        text = self.given.removeprefix("random:")
+        if not text.isdigit():
+            raise ExtractError(
+                f"--weights {self.name}={self.given}: expected random:SEED, a number"
+            )
+        return int(text)
+
+    @property
+    def seed_origin(self) -> str:
+        """What stands for the origin where the weights are random."""
+        return f"random, seed {self.seed}"
+
+    def find(self, model: str, hub: HubFile | None, packages: Sequence[Package]) -> "Found":
+        """Look in each place, in order.
+
+        Parameters
+        ----------
+        model : str
+            The network's full name, for the error.
+        hub : HubFile or None
+            Its weights on a hub.
+        packages : sequence of callable
+            Each gives tensors and a description, or None where the package is not installed.
+
+        Returns
+        -------
+        Found
+            A file still to be read, or tensors.
+
+        Raises
+        ------
+        ExtractError
+            If they are nowhere; the message says what was tried and how to fetch them.
+        """
+        if self.given is not None:
+            path = Path(self.given).expanduser()
+            if not path.is_file():
+                raise ExtractError(
+                    f"--weights {self.name}={self.given}: there is no such file; expected a "
+                    ".safetensors or PyTorch weights file, or random:SEED for untrained weights"
+                )
+            return Found(f"file {path.name}", path=path)
+        tried = []
+        if hub is not None:
+            try:
+                return Found(f"hub {hub}", path=fetch(hub))
+            except HubUnreachable as error:
+                tried.append(str(error))
+        for package in packages:
+            found = package()
+            if found is not None:
+                return Found(found[1], tensors=found[0])
+        tried.append("no installed package carries them")
+        raise ExtractError(
+            f"no weights for {model}: tried {'; '.join(tried)}. On a machine with internet fetch "
+            f"{hub.where if hub else 'them'} and copy the file here; then pass --weights "
+            f'{self.name}=FILE (make: WEIGHTS="{self.name}=FILE")'
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weights that were found.
+
+    Attributes
+    ----------
+    origin : str
+        Where, in words.
+    path : Path, optional
+        The file that holds them.
+    tensors : mapping of str to Tensor, optional
+        The weights themselves, where they are not in a file of torch's.
+    """
+
+    origin: str
+    path: Path | None = None
+    tensors: Tensors | None = None
+
+    def load(self) -> dict[str, Tensor]:
+        """Read the tensors; nothing in the file is ever run.
+
+        Returns
+        -------
+        dict of str to Tensor
+            The network's state.
+
+        Raises
+        ------
+        ExtractError
+            If the file is damaged, or is a pickle of more than tensors.
+        """
+        if self.tensors is not None:
+            return dict(self.tensors)
+        assert self.path is not None
+        try:
+            if self.path.suffix == ".safetensors":
+                return load_file(self.path)
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            raise ExtractError(
+                f"{self.path}: cannot be read as weights ({str(error).splitlines()[0][:160]}); "
+                "expected a .safetensors file, or a PyTorch file that holds tensors alone"
+            ) from error
+        while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+            state = state["state_dict"]
+        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+            raise ExtractError(f"{self.path}: expected a mapping of names to tensors")
+        return state
+
+
+@contextmanager
+def drawing(seed: int | None) -> Iterator[None]:
+    """Draw a network's initial weights from a seed, and leave torch's own generator as it was.
+
+    Parameters
+    ----------
+    seed : int or None
+        The seed; None where the initial weights do not matter.
+
+    Yields
+    ------
+    None
+        Build the network inside the block.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed or 0)
+        yield
+
+
+def load_into(module: nn.Module, state: Tensors, what: str) -> None:
+    """Load weights, all of them and nothing but them.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network, changed.
+    state : mapping of str to Tensor
+        The weights.
+    what : str
+        Where they came from, for the error.
+
+    Raises
+    ------
+    ExtractError
+        If a tensor is missing, left over or of another shape.
+    """
+    own = module.state_dict()
+    missing = sorted(set(own) - set(state))
+    extra = sorted(set(state) - set(own))
+    shapes = [
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    faults = [
+        f"{what_of} {', '.join(names[:3])}{'…' if len(names) > 3 else ''}"
+        for what_of, names in (("missing", missing), ("left over", extra), ("wrong shape", shapes))
+        if names
+    ]
+    if faults:
+        raise ExtractError(
+            f"the weights from {what} are of another network than {type(module).__name__}: "
+            + "; ".join(faults)
+        )
+    module.load_state_dict(state)
+
+
+def weights_key(module: nn.Module, seed: int | None) -> dict[str, object]:
+    """Digest the weights that a network really has.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    seed : int or None
+        The seed, if they are random.
+
+    Returns
+    -------
+    dict
+        `digest`, and `untrained` with the seed where they are random.
+    """
+    total = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        values = tensor.detach().cpu().contiguous()
+        total.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        total.update(values.reshape(-1).view(torch.uint8).numpy())
+    key: dict[str, object] = {"digest": total.hexdigest()[:32]}
+    if seed is not None:
+        key["untrained"] = f"random:{seed}"
+    return key
