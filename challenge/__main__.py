@@ -1,0 +1,120 @@
+"""`python -m challenge`: simulate a dataset, or check one."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from base import say
+from base.command import run
+from challenge import simulator
+from challenge.checker import find_faults, summarise
+from challenge.finding import find_subjects
+
+
+def simulate(
+    directory: Path,
+    subjects: int = 2,
+    train_images: int = 300,
+    test_images: int = 60,
+    vertices: int | list[int] = 400,
+    seed: int = 0,
+    photos: str = "auto",
+    picture_size: int = 425,
+) -> int:
+    """Write a simulated dataset with the challenge's layout and a known truth.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder to make. Where it holds the same simulation already, nothing is done.
+    subjects : int
+        How many subjects.
+    train_images : int
+        Training pictures of each subject.
+    test_images : int
+        Test pictures of each subject.
+    vertices : int or list of int
+        Vertices of the left hemisphere, the right having 8 % more; or "[left,right]".
+    seed : int
+        The same seed and settings give the same files.
+    photos : str
+        builtin (photographs of scikit-image and scikit-learn), auto (those of
+        tuxpaint-stamps-default where it is installed) or a folder of PNG and JPEG files.
+    picture_size : int
+        Width and height of the pictures, pixels.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    try:
+        simulator.simulate(
+            directory, subjects, train_images, test_images, vertices, seed, photos, picture_size
+        )
+    except KeyboardInterrupt:
+        # Unlike other commands, this one keeps nothing: a dataset is whole or absent.
+        print(f"\ninterrupted: nothing was written to {directory}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def check(directory: Path) -> int:
+    """Read every file of a dataset, and list all faults at once.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder that holds subj01, subj02 and so on.
+
+    Returns
+    -------
+    int
+        0 where all is well, 1 with any fault.
+    """
+    subjects = find_subjects(directory)
+    faults = find_faults(subjects)
+    if not faults:
+        say(summarise(subjects))
+        say(f"{directory}: no faults")
+        return 0
+    for fault in faults:
+        say(fault)
+    say(f"{directory}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}")
+    return 1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The arguments; `--train-images` is the same as `--train_images`.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    return run(
+        {"simulate": simulate, "check": check},
+        "challenge",
+        [
+            "python -m challenge simulate data/simulated --subjects 2 --train-images 300 "
+            "--test-images 60 --vertices 400 --seed 0",
+            "python -m challenge check data/simulated",
+        ],
+        [_underscored(argument) for argument in argv],
+    )
+
+
+def _underscored(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if not name.startswith("--"):
+        return argument
+    return f"--{name[2:].replace('-', '_')}{equals}{value}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,102 @@
+"""Open .npy files without ever running a pickle, and say what is wrong with them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from challenge.errors import DataError
+
+_BLOCK_BYTES = 64 * 2**20
+
+
+def open_array(file: Path) -> np.memmap:
+    """Map an array from disk, without reading its values.
+
+    Parameters
+    ----------
+    file : Path
+        A `.npy` file.
+
+    Returns
+    -------
+    np.memmap
+        The array, read-only.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cut short, or no plain array.
+    """
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(
+            f"{file}: missing; unpack the subject's zip again, or copy the file into place"
+        ) from None
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(
+            f"{file}: not read as a NumPy array ({error}); expected a .npy file of plain numbers; "
+            "it may be cut short: copy it again"
+        ) from error
+
+
+def read_vector(file: Path, length: int, of: str) -> np.ndarray:
+    """Read an array of one value per vertex.
+
+    Parameters
+    ----------
+    file : Path
+        A `.npy` file.
+    length : int
+        How many values it must have.
+    of : str
+        What the length is, for the error.
+
+    Returns
+    -------
+    array (length,)
+        The values, in memory.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, or its shape is another.
+    """
+    values = np.array(open_array(file))
+    if values.shape != (length,):
+        raise DataError(
+            f"{file}: shape {values.shape}, expected ({length},), {of}; the files may be of two "
+            "subjects or hemispheres: copy all of this subject's again"
+        )
+    return values
+
+
+def check_finite(values: np.ndarray, file: Path) -> None:
+    """Look through an array, block by block, for values that are not numbers.
+
+    Parameters
+    ----------
+    values : array (n_images, n_vertices)
+        The array; may be mapped from disk.
+    file : Path
+        Where it came from, for the error.
+
+    Raises
+    ------
+    DataError
+        If there are NaN or infinite values; says how many and where the first stands.
+    """
+    rows = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
+    count, first = 0, ""
+    for start in range(0, len(values), rows):
+        wrong = np.argwhere(~np.isfinite(values[start : start + rows]))
+        if len(wrong) and not count:
+            row, column = wrong[0] + (start, 0)
+            first = f"row {row}, column {column} ({values[row, column]})"
+        count += len(wrong)
+    if count:
+        raise DataError(
+            f"{file}: {count} values are NaN or infinite, the first at {first}, counting from 0; "
+            "expected finite responses: copy the file again, or leave out these vertices or "
+            "pictures from the responses and the masks alike"
+        )

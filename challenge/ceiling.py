@@ -1,0 +1,43 @@
+"""The noise ceiling: how much of a vertex' variance a perfect model could explain."""
+
+import numpy as np
+
+from challenge.errors import DataError
+
+
+def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """Turn the noise ceiling signal-to-noise ratio into the noise ceiling of averaged trials.
+
+    Parameters
+    ----------
+    ncsnr : array (n_vertices,)
+        The standard deviation of the signal over that of a single trial's noise, at least 0.
+    repeats : array (n_images,)
+        How often each scored picture was shown: 1, 2 or 3.
+
+    Returns
+    -------
+    array (n_vertices,) of float64
+        The ceiling, a fraction of variance in 0..1.
+
+    Raises
+    ------
+    DataError
+        If a ratio is negative or not finite, or a picture was shown another number of times.
+
+    References
+    ----------
+    Allen et al. (2022), A massive 7T fMRI dataset to bridge cognitive neuroscience and artificial
+    intelligence, Nature Neuroscience 25, "Noise ceiling": NC = ncsnr^2 / (ncsnr^2 + k) with
+    k = (A/3 + B/2 + C) / (A + B + C), for A, B and C pictures shown 3, 2 and 1 times.
+    """
+    ncsnr = np.asarray(ncsnr, dtype=np.float64)
+    repeats = np.asarray(repeats)
+    if not np.isfinite(ncsnr).all() or (ncsnr < 0).any():
+        raise DataError("ncsnr: found negative or non-finite values, expected ratios of at least 0")
+    if not repeats.size or not np.isin(repeats, (1, 2, 3)).all():
+        raise DataError(
+            f"repeats: found {np.unique(repeats).tolist()}, expected 1, 2 or 3 for each picture"
+        )
+    k = np.mean(1.0 / repeats)
+    return ncsnr**2 / (ncsnr**2 + k)

@@ -1,0 +1,181 @@
+"""Where everything stands in the challenge's directory, and what the regions are called."""
+
+import re
+from pathlib import Path
+
+from challenge.errors import DataError
+
+HEMISPHERES = ("lh", "rh")
+
+# The name of the label k stands at the place k - 1; the label 0 is "Unknown".
+ROI_CLASSES: dict[str, tuple[str, ...]] = {
+    "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
+    "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
+    "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
+    "floc-places": ("OPA", "PPA", "RSC"),
+    "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
+    "streams": (
+        "early",
+        "midventral",
+        "midlateral",
+        "midparietal",
+        "ventral",
+        "lateral",
+        "parietal",
+    ),
+}
+
+SPLITS = {"train": "training", "test": "test"}
+N_FSAVERAGE = 163_842
+N_NSD = 73_000
+SIMULATION = "simulation.json"
+FOLDER_NAME = re.compile(r"subj(\d+)")
+
+
+def split_folder(folder: Path, split: str) -> Path:
+    """Name the folder of the training or the test pictures and responses.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    split : str
+        "train" or "test".
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        If there is no such split.
+    """
+    if split not in SPLITS:
+        raise DataError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+    return folder / f"{SPLITS[split]}_split"
+
+
+def pictures_folder(folder: Path, split: str) -> Path:
+    """Name the folder that holds the pictures of a split.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    split : str
+        "train" or "test".
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    return split_folder(folder, split) / f"{SPLITS[split]}_images"
+
+
+def responses_file(folder: Path, hemisphere: str, split: str) -> Path:
+    """Name the file of the measured responses.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    hemisphere : str
+        "lh" or "rh".
+    split : str
+        "train" or "test".
+
+    Returns
+    -------
+    Path
+        The file; float32, n_images x n_vertices.
+
+    Raises
+    ------
+    DataError
+        If there is no such hemisphere.
+    """
+    if hemisphere not in HEMISPHERES:
+        raise DataError(f"unknown hemisphere {hemisphere!r}: choose from {', '.join(HEMISPHERES)}")
+    kind = f"{SPLITS.get(split)}_fmri"
+    return split_folder(folder, split) / kind / f"{hemisphere}_{kind}.npy"
+
+
+def ceiling_file(folder: Path, hemisphere: str, split: str) -> Path:
+    """Name the file of the noise ceilings.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    hemisphere : str
+        "lh" or "rh".
+    split : str
+        "train" or "test".
+
+    Returns
+    -------
+    Path
+        The file; a fraction for each vertex.
+    """
+    return split_folder(folder, split) / "noise_ceiling" / f"{hemisphere}_noise_ceiling.npy"
+
+
+def vertices_file(folder: Path, hemisphere: str) -> Path:
+    """Name the mask of the vertices that were measured, on fsaverage.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    hemisphere : str
+        "lh" or "rh".
+
+    Returns
+    -------
+    Path
+        The file; length 163842, nonzero where a vertex is a column of the responses.
+    """
+    return folder / "roi_masks" / f"{hemisphere}.all-vertices_fsaverage_space.npy"
+
+
+def labels_file(folder: Path, hemisphere: str, roi_class: str, space: str = "challenge") -> Path:
+    """Name a label map of a class of regions.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    hemisphere : str
+        "lh" or "rh".
+    roi_class : str
+        A key of `ROI_CLASSES`.
+    space : str
+        "challenge": one label per column of the responses; "fsaverage": one per fsaverage vertex.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    return folder / "roi_masks" / f"{hemisphere}.{roi_class}_{space}_space.npy"
+
+
+def mapping_file(folder: Path, roi_class: str) -> Path:
+    """Name the file that gives each label of a class its name.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    roi_class : str
+        A key of `ROI_CLASSES`.
+
+    Returns
+    -------
+    Path
+        The file; a 0-d object array with a pickled dict of int to str.
+    """
+    return folder / "roi_masks" / f"mapping_{roi_class}.npy"

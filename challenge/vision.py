@@ -1,0 +1,67 @@
+"""What the simulated brain takes from a picture's pixels: Gabor energy and colour statistics."""
+
+import numpy as np
+from PIL import Image
+from scipy import fft
+
+SIDE = 64  # pixels a side that the filters see
+GRID = 16  # places a side that the energies are averaged into
+FREQUENCIES = np.array([4.0, 8.0, 16.0])  # cycles per picture
+ORIENTATIONS = np.arange(4) * np.pi / 4
+N_CHANNELS = len(FREQUENCIES) * len(ORIENTATIONS)
+
+# red-green, blue-yellow and luminance
+_OPPONENT = np.array([[1, -1, 0], [-0.5, -0.5, 1], [1 / 3, 1 / 3, 1 / 3]], dtype=np.float32)
+
+
+def describe_picture(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """Compute all that the simulated regions take from the pixels.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Mode RGB, square.
+
+    Returns
+    -------
+    energy : array (N_CHANNELS, GRID, GRID) of float32
+        The energy of complex cells by frequency and orientation, normalised by what all cells of
+        the neighbourhood have.
+    statistics : array (n_statistics,) of float32
+        Means and spreads of colour in the whole picture and in its quarters, and the logarithm of
+        each channel's energy: what a picture is like irrespective of what it shows.
+    """
+    small = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    rgb = np.asarray(small, dtype=np.float32) / 255
+    opponent = rgb @ _OPPONENT.T  # (SIDE, SIDE, 3)
+    energy = _gabor_energy(opponent[..., 2])
+    quarters = opponent.reshape(2, SIDE // 2, 2, SIDE // 2, 3).mean(axis=(1, 3))
+    statistics = np.concatenate([
+        opponent.mean(axis=(0, 1)),
+        opponent.std(axis=(0, 1)),
+        quarters.ravel(),
+        np.log(energy.mean(axis=(1, 2)) + 1e-6),
+    ])  # fmt: skip
+    local = energy.mean(axis=0)
+    return energy / (local + local.mean() + 1e-6), statistics.astype(np.float32)
+
+
+def _filters() -> np.ndarray:
+    # One-sided Gaussians in the frequency domain: each is a quadrature pair of Gabors.
+    f_row, f_column = np.meshgrid(*[np.fft.fftfreq(SIDE, 1 / SIDE)] * 2, indexing="ij")
+    frequency = np.repeat(FREQUENCIES, len(ORIENTATIONS))[:, None, None]
+    angle = np.tile(ORIENTATIONS, len(FREQUENCIES))[:, None, None]
+    away = (f_column - frequency * np.cos(angle)) ** 2 + (f_row - frequency * np.sin(angle)) ** 2
+    return np.exp(-away / (2 * (0.4 * frequency) ** 2)).astype(np.float32)
+
+
+_FILTERS = _filters()
+
+
+def _gabor_energy(luminance: np.ndarray) -> np.ndarray:
+    # (SIDE, SIDE) to (N_CHANNELS, GRID, GRID): square and add each quadrature pair.
+    spectrum = fft.fft2(luminance - luminance.mean())
+    pair = fft.ifft2(spectrum * _FILTERS, axes=(-2, -1))
+    energy = pair.real**2 + pair.imag**2
+    block = SIDE // GRID
+    return energy.reshape(N_CHANNELS, GRID, block, GRID, block).mean(axis=(2, 4))
