@@ -1,0 +1,13 @@
+"""Stage 3: fits to scores, a table, a picture and a submission.
+
+Reads what `regress` left in the cache and the challenge directory, never a model: predictions are
+plain arrays, so this stage runs on a machine without torch. `python -m evaluate scores` writes
+scores.csv, `submission` the zip that the challenge takes, `check` reads anyone's zip.
+"""
+
+from evaluate.check import faults
+from evaluate.correlation import correlation
+from evaluate.errors import EvaluateError
+from evaluate.score import Tally, pool
+
+__all__ = ["EvaluateError", "Tally", "correlation", "faults", "pool"]

@@ -1,0 +1,252 @@
+"""The ensemble: each vertex's prediction from every ROI model that covers it.
+
+A model's weight at a vertex is a^2 / s, normalised to sum 1 over the models there. s is the
+standard deviation of its held-out prediction, so that no model is heard for being loud. a is its
+held-out accuracy: r, drawn towards the mean r of its ROI by the share of the spread in r that
+sampling alone explains [1]_, and 0 where negative. With few held-out pictures that is nearly the
+ROI's mean, with many the vertex's own r.
+
+The rule was chosen on simulations, eight mixtures of good, useless, loud, alike and complementary
+models at two noise levels and 30 or 900 held-out pictures. Against the better, in hindsight, of
+the plain average and the best single model, r fell behind by 0.005 on average and by 0.022 at
+worst; the plain average by 0.085 and 0.40, the single model that was best on held-out pictures
+by 0.033 and 0.18, non-negative least squares per vertex by 0.015 and 0.06. Least squares shrunk to
+its mean over the ROI does as well, and needs every prediction in memory at once.
+
+References
+----------
+.. [1] Efron and Morris (1975), "Data Analysis Using Stein's Estimator and its Generalizations",
+   Journal of the American Statistical Association 70 (350).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.correlation import correlation
+from evaluate.hemisphere import Hemisphere
+
+# Below this, r is too uncertain to shrink by its own spread: all models weigh the same.
+FEWEST_PICTURES = 5
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How much each model of a hemisphere is to be heard, before normalisation.
+
+    Parameters
+    ----------
+    whole : list of array (n_roi_vertices,), float64
+        From all held-out pictures; for the test split.
+    halves : tuple of two lists of array (n_roi_vertices,), float64
+        From each half of them.
+    in_second : array (n_heldout,), bool
+        Which held-out pictures are of the second half.
+    """
+
+    whole: list[NDArray[np.float64]]
+    halves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]
+    in_second: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """One prediction for a hemisphere.
+
+    Parameters
+    ----------
+    predictions : array (n_images, n_vertices), float32
+        The predictions, 0 where not covered.
+    covered : array (n_vertices,), bool
+        Where there is a model.
+    n_filled : int
+        Covered vertices that lie in none of the chosen ROI classes, and were filled from the
+        models of the others.
+    """
+
+    predictions: NDArray[np.float32]
+    covered: NDArray[np.bool_]
+    n_filled: int
+
+
+def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    """Judge one ROI's model by pictures that it was not fitted on.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_roi_vertices)
+        Responses to the held-out pictures.
+    predicted : array (n_images, n_roi_vertices)
+        Predictions of them.
+
+    Returns
+    -------
+    array (n_roi_vertices,), float64
+        a^2 / s of the module's docstring, not negative; 0 with fewer than five images.
+    """
+    n_images, n_vertices = measured.shape
+    if n_images < FEWEST_PICTURES:
+        return np.zeros(n_vertices)
+    r = correlation(measured, predicted)
+    mean = r.mean()
+    sampling = (1 - mean**2) ** 2 / (n_images - 1)
+    true_spread = max(0.0, float(r.var()) - sampling)
+    shrunk = mean + true_spread / (true_spread + sampling) * (r - mean) if sampling else r
+    loudness = predicted.std(axis=0, dtype=np.float64)
+    audible = loudness > 0
+    return np.where(audible, np.maximum(shrunk, 0) ** 2 / np.where(audible, loudness, 1), 0)
+
+
+def judge(hemisphere: Hemisphere, seed: int = 0) -> Strengths:
+    """Judge every model of a hemisphere, one at a time.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The models.
+    seed : int
+        Draws the two halves of the held-out pictures.
+
+    Returns
+    -------
+    Strengths
+        From all held-out pictures, and from each half.
+    """
+    measured = hemisphere.measured("heldout")
+    second = split_pictures(hemisphere.heldout_pictures, seed)
+    parts: tuple[Any, ...] = (slice(None), ~second, second)
+    judged: tuple[list[NDArray[np.float64]], ...] = ([], [], [])
+    for index, vertices in enumerate(hemisphere.vertices):
+        predicted = hemisphere.predictions(index, "heldout")
+        truth = measured[:, vertices]
+        for part, strengths in zip(parts, judged, strict=True):
+            strengths.append(strength(truth[part], predicted[part]))
+    return Strengths(judged[0], (judged[1], judged[2]), second)
+
+
+def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]:
+    """Draw two halves such that a picture that stands in several rows stays in one.
+
+    Parameters
+    ----------
+    pictures : array (n_images,), bytes
+        What names each row's picture.
+    seed : int
+        Draws them.
+
+    Returns
+    -------
+    array (n_images,), bool
+        True for the second half.
+    """
+    _, named = np.unique(pictures, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(int(named.max(initial=-1)) + 1)
+    return np.asarray(order[named] >= len(order) / 2)
+
+
+def weigh(
+    n_vertices: int,
+    vertices: Sequence[NDArray[np.int64]],
+    strengths: Sequence[NDArray[np.float64]],
+    preferred: Sequence[bool],
+) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_], int]:
+    """Turn strengths into weights: not negative, summing to 1 at each covered vertex.
+
+    Parameters
+    ----------
+    n_vertices : int
+        Of the hemisphere.
+    vertices : sequence of array (n_roi_vertices,), int64
+        Where each model predicts.
+    strengths : sequence of array (n_roi_vertices,), float64
+        How much each is to be heard there.
+    preferred : sequence of bool
+        Whether each is of the chosen ROI classes; the others fill in where none of these is.
+
+    Returns
+    -------
+    weights : list of array (n_roi_vertices,), float64
+        Of each model. Where no model has any strength, all weigh the same.
+    covered : array (n_vertices,), bool
+        Where there is a model.
+    n_filled : int
+        How many vertices only the others cover.
+    """
+    chosen = np.zeros(n_vertices, bool)
+    for where, first in zip(vertices, preferred, strict=True):
+        if first:
+            chosen[where] = True
+    heard = [
+        np.ones(len(where), bool) if first else ~chosen[where]
+        for where, first in zip(vertices, preferred, strict=True)
+    ]
+    count, total = np.zeros(n_vertices, int), np.zeros(n_vertices)
+    for where, value, mask in zip(vertices, strengths, heard, strict=True):
+        count[where] += mask
+        total[where] += value * mask
+    weights = [
+        mask * np.where(total[where] > 0, value, 1.0)
+        / np.where(total[where] > 0, total[where], np.maximum(count[where], 1))
+        for where, value, mask in zip(vertices, strengths, heard, strict=True)
+    ]  # fmt: skip
+    return weights, count > 0, int(((count > 0) & ~chosen).sum())
+
+
+def combine(
+    hemisphere: Hemisphere,
+    split: str,
+    strengths: Strengths,
+    indices: Sequence[int],
+    roi_classes: Sequence[str] | None = None,
+) -> Combined:
+    """Combine the predictions of some models, one model in memory at a time.
+
+    On the test split, weights come from all held-out pictures. On the held-out pictures
+    themselves, each half is predicted with weights from the other half, so that no picture has a
+    say in the weights that its own score is computed with.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The models.
+    split : str
+        "test" or "heldout".
+    strengths : Strengths
+        From `judge`.
+    indices : sequence of int
+        Which models, as places in `hemisphere.models`.
+    roi_classes : sequence of str, optional
+        The classes to combine; the others only fill in. All by default.
+
+    Returns
+    -------
+    Combined
+        The prediction.
+    """
+    n_vertices = hemisphere.n_vertices
+    vertices = [hemisphere.vertices[i] for i in indices]
+    classes = [hemisphere.models[i].roi_class for i in indices]
+    preferred = [roi_classes is None or name in roi_classes for name in classes]
+    second = strengths.in_second
+    # (rows to predict, strengths to use): crossed on the held-out pictures.
+    plan: list[tuple[Any, list[NDArray[np.float64]]]] = [(slice(None), strengths.whole)]
+    if split == "heldout":
+        plan = [(~second, strengths.halves[1]), (second, strengths.halves[0])]
+    weighed = [
+        (rows, weigh(n_vertices, vertices, [source[i] for i in indices], preferred))
+        for rows, source in plan
+    ]
+    predictions = np.zeros((hemisphere.n_images(split), n_vertices), np.float32)
+    for place, index in enumerate(indices):
+        predicted = hemisphere.predictions(index, split)
+        scale = np.empty_like(predicted)
+        for rows, (weights, _, _) in weighed:
+            scale[rows] = weights[place]
+        predictions[:, vertices[place]] += predicted * scale
+    _, covered, n_filled = weighed[0][1]
+    return Combined(predictions, covered, n_filled)

@@ -1,0 +1,210 @@
+"""The fits that stage 2 left: which there are, what they are called, what they predicted."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache import read_artifact, read_meta
+from evaluate.errors import EvaluateError
+
+FIELDS = (
+    "digest",
+    "hemisphere",
+    "model",
+    "responses",
+    "roi",
+    "roi_class",
+    "spaces",
+    "subject",
+    "untrained",
+)
+
+
+@dataclass(frozen=True)
+class RoiModel:
+    """One fitted model: of one ROI, hemisphere and subject.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    meta : dict
+        What stage 2 wrote of it.
+    """
+
+    path: Path
+    meta: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        """The folder's name, `<model>-<digest>`: all ROI models of one run of settings."""
+        return self.path.parent.parent.name
+
+    @property
+    def roi_class(self) -> str:
+        """The class of its ROI, or "residual"."""
+        return str(self.meta["roi_class"])
+
+    @property
+    def roi(self) -> str:
+        """Its ROI, or "residual"."""
+        return str(self.meta["roi"])
+
+    def read(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Read some of its arrays, checksums verified.
+
+        Parameters
+        ----------
+        *names : str
+            Which.
+
+        Returns
+        -------
+        dict of str to array
+            The arrays.
+        """
+        return read_artifact(self.path, names)[0]
+
+    def predictions(self, split: str) -> NDArray[np.float32]:
+        """Read its predictions of one split.
+
+        Parameters
+        ----------
+        split : str
+            "test" or "heldout".
+
+        Returns
+        -------
+        array (n_images, n_roi_vertices), float32
+            The predictions.
+
+        Raises
+        ------
+        EvaluateError
+            If they are not finite.
+        """
+        name = f"{split}_predictions"
+        predicted = self.read(name)[name]
+        if not np.isfinite(predicted).all():
+            raise EvaluateError(
+                f"{self.path}: {name} has NaN or infinity: remove the file and run make fit again"
+            )
+        return predicted
+
+
+@dataclass(frozen=True)
+class Run:
+    """All ROI models that were fitted with the same settings.
+
+    Parameters
+    ----------
+    name : str
+        The folder, `<model>-<digest>`.
+    label : str
+        The model's name; with `#` and the digest's first six digits where several runs have the
+        same model and spaces.
+    spaces : tuple of str
+        The feature spaces.
+    untrained : frozenset of str
+        Those of them that came from random weights.
+    models : tuple of RoiModel
+        The fits.
+    """
+
+    name: str
+    label: str
+    spaces: tuple[str, ...]
+    untrained: frozenset[str]
+    models: tuple[RoiModel, ...]
+
+    @property
+    def joined(self) -> str:
+        """The spaces, as the column `spaces` of scores.csv has them."""
+        return "+".join(self.spaces)
+
+
+def find_runs(
+    out: Path, names: Sequence[str] | None = None, subjects: Sequence[str] | None = None
+) -> list[Run]:
+    """Find the fits under an output folder.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    names : sequence of str, optional
+        Which: names of folders in `fits`, or their beginnings (`ridge`, `ridge-3f`); all by
+        default.
+    subjects : sequence of str, optional
+        Only the fits of these subjects ("01"); of all by default.
+
+    Returns
+    -------
+    list of Run
+        Those with any fit, few spaces first.
+
+    Raises
+    ------
+    EvaluateError
+        If there are none, or a name fits none.
+    """
+    root = out / "fits"
+    folders = sorted(folder for folder in root.glob("*") if folder.is_dir())
+    if names:
+        folders = _chosen(folders, names)
+    runs = [(folder.name, _models(folder, subjects)) for folder in folders]
+    runs = [(name, models) for name, models in runs if models]
+    if not runs:
+        whom = f" of subject {', '.join(subjects)}" if subjects else ""
+        raise EvaluateError(
+            f"no fits{whom} under {root}: run `make features` and `make fit SUBJECT="
+            f"{subjects[0] if subjects else '01'}` first, or name the folder with --out"
+        )
+    twins = Counter(_title(models[0]) for _, models in runs)
+    found = [_run(name, models, twins[_title(models[0])] > 1) for name, models in runs]
+    return sorted(found, key=lambda run: (len(run.spaces), len(run.label), run.label, run.spaces))
+
+
+def _chosen(folders: list[Path], names: Sequence[str]) -> list[Path]:
+    unknown = [name for name in names if not any(f.name.startswith(name) for f in folders)]
+    if unknown:
+        there = ", ".join(folder.name for folder in folders) or "none"
+        raise EvaluateError(f"no fits named {', '.join(unknown)}: there are {there}")
+    return [folder for folder in folders if folder.name.startswith(tuple(names))]
+
+
+def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
+    models = []
+    for path in sorted(folder.glob("subj*/*.h5")):
+        wanted = subjects is None or path.parent.name.removeprefix("subj") in subjects
+        if not wanted or path.name.startswith("."):
+            continue
+        meta = read_meta(path)
+        absent = [field for field in FIELDS if field not in meta]
+        if meta.get("kind") != "fit" or absent:
+            raise EvaluateError(
+                f"{path}: is not a fit ({', '.join(absent) or meta.get('kind')} amiss): "
+                "remove it and run make fit again"
+            )
+        models.append(RoiModel(path, meta))
+    return tuple(models)
+
+
+def _title(model: RoiModel) -> tuple[str, tuple[str, ...]]:
+    return str(model.meta["model"]), tuple(model.meta["spaces"])
+
+
+def _run(name: str, models: tuple[RoiModel, ...], twin: bool) -> Run:
+    model, spaces = _title(models[0])
+    return Run(
+        name=name,
+        label=f"{model}#{str(models[0].meta['digest'])[:6]}" if twin else model,
+        spaces=spaces,
+        untrained=frozenset(space for m in models for space in m.meta["untrained"]),
+        models=models,
+    )

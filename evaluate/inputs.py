@@ -1,0 +1,152 @@
+"""What a command of this stage works on: subjects, fits, and digests that tell if they changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from base import say
+from cache import digest
+from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects
+from evaluate.errors import EvaluateError
+from evaluate.fits import Run, find_runs
+from evaluate.hemisphere import response_digest
+
+SPLITS = ("auto", "test", "heldout")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Subjects and fits, and what identifies them.
+
+    Parameters
+    ----------
+    subjects : tuple of Subject
+        Those that have fits.
+    without : tuple of Subject
+        Those that have none.
+    runs : tuple of Run
+        The fits.
+    split : str
+        "test" or "heldout": what is scored.
+    responses : dict of (str, str) to str
+        For each subject and hemisphere, the sha256 of the training responses.
+    key : dict
+        Digests of all that goes into the numbers, in JSON.
+    """
+
+    subjects: tuple[Subject, ...]
+    without: tuple[Subject, ...]
+    runs: tuple[Run, ...]
+    split: str
+    responses: dict[tuple[str, str], str]
+    key: dict[str, Any]
+
+    @property
+    def n_pictures(self) -> dict[str, int]:
+        """For each subject, the number of pictures that are scored."""
+        if self.split == "test":
+            return {subject.name: len(subject.pictures("test")) for subject in self.subjects}
+        first = {m.meta["subject"]: m for run in self.runs for m in run.models}
+        return {
+            subject.name: len(first[subject.name].read("heldout_rows")["heldout_rows"])
+            for subject in self.subjects
+        }
+
+
+def gather(
+    data: Path,
+    out: Path,
+    subject: str = "all",
+    fits: Sequence[str] | None = None,
+    roi_classes: Sequence[str] | None = None,
+    split: str = "auto",
+) -> Inputs:
+    """Find subjects and fits, and digest them.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder.
+    subject : str
+        "all", or one.
+    fits : sequence of str, optional
+        Which fits; all by default.
+    roi_classes : sequence of str, optional
+        The ensemble's; only checked here.
+    split : str
+        "auto", "test" or "heldout".
+
+    Returns
+    -------
+    Inputs
+        What was found.
+
+    Raises
+    ------
+    EvaluateError
+        If a ROI class or split is unknown, or test responses are asked for and there are none.
+    """
+    known = (*ROI_CLASSES, "residual")
+    if wrong := [name for name in roi_classes or () if name not in known]:
+        raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: choose from {', '.join(known)}")
+    if split not in SPLITS:
+        raise EvaluateError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+    subjects = find_subjects(data, subject)
+    runs = find_runs(out, fits, [found.name for found in subjects])
+    fitted = {str(model.meta["subject"]) for run in runs for model in run.models}
+    chosen = tuple(found for found in subjects if found.name in fitted)
+    closed = [str(found.folder) for found in chosen if not found.has_test_responses]
+    if split == "test" and closed:
+        raise EvaluateError(
+            f"no test responses in {', '.join(closed)} (the organisers keep them): "
+            "use --split heldout"
+        )
+    what = ("heldout" if closed else "test") if split == "auto" else split
+    responses = {(s.name, h): response_digest(s, h) for s in chosen for h in HEMISPHERES}
+    return Inputs(
+        subjects=chosen,
+        without=tuple(found for found in subjects if found.name not in fitted),
+        runs=tuple(runs),
+        split=what,
+        responses=responses,
+        key={
+            "fits": {str(m.path.relative_to(out)): digest(m.meta) for r in runs for m in r.models},
+            "data": {s.name: _digests(s, what, responses) for s in chosen},
+            "scored": what,
+        },
+    )
+
+
+def report_missing(inputs: Inputs) -> None:
+    """Say which subjects have no fits.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        From `gather`.
+    """
+    for subject in inputs.without:
+        say(f"subject {subject.name} has no fits, left out (make fit SUBJECT={subject.name})")
+
+
+def _digests(
+    subject: Subject, split: str, responses: dict[tuple[str, str], str]
+) -> dict[str, str | None]:
+    found: dict[str, str | None] = {
+        "test_pictures": digest({"pictures": subject.picture_digests("test")})
+    }
+    for name in HEMISPHERES:
+        found[f"{name}_responses"] = responses[subject.name, name]
+        if split == "test" and subject.has_test_responses:
+            found[f"{name}_test_responses"] = response_digest(subject, name, "test")
+        ceiling = subject.noise_ceiling(name, "test" if split == "test" else "train")
+        found[f"{name}_noise_ceiling"] = (
+            None if ceiling is None else hashlib.sha256(ceiling.tobytes()).hexdigest()
+        )
+    return found

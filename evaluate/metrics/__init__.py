@@ -1,0 +1,7 @@
+"""Metrics: one file each, found by name.
+
+A metric is a module with `compute(measured, predicted, ceiling)`, which gives one float64 per
+vertex: NaN where its rule excludes the vertex (a noise ceiling of 0) or where it needs a ceiling
+and there is none. `scores.csv` has a column for three of them; every metric in this folder is in
+`scores.json`.
+"""

@@ -1,0 +1,34 @@
+"""The square of Pearson's r. It is not the coefficient of determination 1 - SS_res / SS_tot."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.metrics import pearson_r
+
+
+def compute(
+    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
+) -> NDArray[np.float64]:
+    """Square the correlation, vertex by vertex.
+
+    The square has no sign: r = -0.5 and r = 0.5 both give 0.25, so that a mean of it over
+    vertices is above 0 even for predictions that are pure noise (about 1 / (n_images - 1)). It
+    does not see the predictions' scale or offset, as the challenge's score does not.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_vertices)
+        Responses.
+    predicted : array (n_images, n_vertices)
+        Predictions.
+    ceiling : array (n_vertices,), optional
+        Noise ceilings as fractions; used only to exclude the same vertices as the official score.
+
+    Returns
+    -------
+    array (n_vertices,), float64
+        r^2 in 0..1, 0 for a constant prediction; NaN where the ceiling is 0.
+    """
+    return pearson_r.compute(measured, predicted, ceiling) ** 2

@@ -1,0 +1,160 @@
+"""From vertices to means: every figure is a mean over vertices, whatever is pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import load_plugin, plugin_names
+from evaluate import metrics
+from evaluate.correlation import constant
+
+OFFICIAL = "noise_normalised"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over some vertices, so that tallies of parts add up to the tally of the whole.
+
+    Parameters
+    ----------
+    n_vertices : int
+        Vertices, those left out included.
+    n_excluded : int
+        Vertices of noise ceiling 0, which count in no mean.
+    n_clipped : int
+        Counted vertices whose official score was cut off at 100.
+    n_constant : int
+        Counted vertices whose prediction was constant, so that r was set to 0.
+    sums : mapping of str to float
+        For each metric, the sum over the counted vertices; NaN where the metric has no value.
+    """
+
+    n_vertices: int
+    n_excluded: int
+    n_clipped: int
+    n_constant: int
+    sums: Mapping[str, float]
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.n_vertices + other.n_vertices,
+            self.n_excluded + other.n_excluded,
+            self.n_clipped + other.n_clipped,
+            self.n_constant + other.n_constant,
+            {name: total + other.sums[name] for name, total in self.sums.items()},
+        )
+
+    def mean(self, metric: str) -> float | None:
+        """Average a metric over the vertices that count.
+
+        Parameters
+        ----------
+        metric : str
+            Its name.
+
+        Returns
+        -------
+        float or None
+            The mean; None where no vertex counts, or where some vertices have no ceiling and the
+            metric needs one.
+        """
+        counted = self.n_vertices - self.n_excluded
+        total = self.sums[metric]
+        return None if counted == 0 or np.isnan(total) else float(total) / counted
+
+
+def pool(tallies: Iterable[Tally]) -> Tally:
+    """Put vertices together: hemispheres, subjects, ROIs.
+
+    The mean of the whole is the mean over all its counted vertices, as the challenge's overall
+    score: not the mean of the parts' means.
+
+    Parameters
+    ----------
+    tallies : iterable of Tally
+        At least one.
+
+    Returns
+    -------
+    Tally
+        Their sum.
+    """
+    return reduce(Tally.__add__, tallies)
+
+
+@dataclass(frozen=True)
+class VertexScores:
+    """Every metric of every vertex of one prediction.
+
+    Parameters
+    ----------
+    values : mapping of str to array (n_vertices,), float64
+        For each metric, NaN where it has no value.
+    excluded : array (n_vertices,), bool
+        Where the noise ceiling is 0.
+    constant : array (n_vertices,), bool
+        Where the prediction is constant.
+    """
+
+    values: Mapping[str, NDArray[np.float64]]
+    excluded: NDArray[np.bool_]
+    constant: NDArray[np.bool_]
+
+    def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
+        """Sum over some vertices.
+
+        Parameters
+        ----------
+        vertices : array of int or of bool, or slice
+            Which; all by default.
+
+        Returns
+        -------
+        Tally
+            Their sums and counts.
+        """
+        counted = ~self.excluded[vertices]
+        values = {name: value[vertices][counted] for name, value in self.values.items()}
+        return Tally(
+            n_vertices=len(counted),
+            n_excluded=int((~counted).sum()),
+            n_clipped=int((values[OFFICIAL] >= 100).sum()),
+            n_constant=int(self.constant[vertices][counted].sum()),
+            sums={name: float(value.sum()) for name, value in values.items()},
+        )
+
+
+def score_vertices(
+    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
+) -> VertexScores:
+    """Compute every metric of the folder `metrics`.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_vertices)
+        Responses.
+    predicted : array (n_images, n_vertices)
+        Predictions.
+    ceiling : array (n_vertices,), optional
+        Noise ceilings as fractions 0..1.
+
+    Returns
+    -------
+    VertexScores
+        The metrics, and which vertices are excluded or constant.
+    """
+    n_vertices = measured.shape[1]
+    return VertexScores(
+        values={
+            name: load_plugin(metrics, name, "metric").compute(measured, predicted, ceiling)
+            for name in plugin_names(metrics)
+        },
+        excluded=np.zeros(n_vertices, bool) if ceiling is None else np.asarray(ceiling) == 0,
+        constant=constant(predicted),
+    )

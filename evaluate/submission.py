@@ -1,0 +1,180 @@
+"""`python -m evaluate submission`: all fits into one zip, checked before and after writing."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import progress, provenance, replacing, say, sha256_files
+from cache import digest
+from challenge import HEMISPHERES, Subject
+from evaluate.check import faults, member
+from evaluate.ensemble import combine, judge
+from evaluate.errors import EvaluateError
+from evaluate.hemisphere import load_hemisphere
+from evaluate.inputs import Inputs, gather
+
+
+def submission(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    roi_classes: list[str] | None = None,
+    fits: list[str] | None = None,
+) -> None:
+    """Combine all fits into submission.zip, for every subject and vertex.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder, which holds `fits`.
+    roi_classes : list of str, optional
+        ROI classes that the ensemble is made of; the others only fill in. All by default.
+    fits : list of str, optional
+        Which fits: folders of `OUT/fits` or their beginnings. All by default.
+
+    Raises
+    ------
+    EvaluateError
+        If a subject or vertex has no fit, or the zip does not pass its check.
+    """
+    # Weights come from all held-out pictures, whether or not test responses are there to see.
+    inputs = gather(data, out, fits=fits, roi_classes=roi_classes, split="heldout")
+    _check_subjects(inputs, data)
+    settings = {"roi_classes": sorted(set(roi_classes or ()))}
+    key = digest({"kind": "submission", "schema": 1, "settings": settings, **inputs.key})
+    path, sidecar = out / "submission.zip", out / "submission.json"
+    if _is_kept(path, sidecar, key):
+        say(f"{path}: nothing has changed since it was made, nothing recomputed")
+        return
+    with replacing(path) as temporary:
+        filled = _write(temporary, inputs, roi_classes)
+        if wrong := faults(temporary, inputs.subjects):
+            raise EvaluateError("the submission did not pass its check:\n- " + "\n- ".join(wrong))
+    about = {
+        "key": key,
+        "sha256": sha256_files([path])[0],
+        "settings": settings,
+        "inputs": inputs.key,
+        "runs": {run.name: {"model": run.label, "spaces": run.joined} for run in inputs.runs},
+        "untrained": sorted({space for run in inputs.runs for space in run.untrained}),
+        "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
+        "n_filled": filled,
+        "provenance": provenance(),
+    }
+    with replacing(sidecar) as temporary:
+        temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    _report(path, inputs, about)
+
+
+def _check_subjects(inputs: Inputs, data: Path) -> None:
+    lacking = [
+        f"subject {subject.name} ({', '.join(absent)})"
+        for subject in sorted([*inputs.subjects, *inputs.without], key=lambda found: found.name)
+        if (absent := [h for h in HEMISPHERES if not _fitted(inputs, subject, h)])
+    ]
+    if lacking:
+        first = lacking[0].split()[1]
+        raise EvaluateError(
+            f"no fits of {'; '.join(lacking)}, and a submission holds all subjects of {data}: "
+            f"run `make fit SUBJECT={first}`, or `make fit SUBJECT=all`"
+        )
+
+
+def _fitted(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
+    return any(
+        (model.meta["subject"], model.meta["hemisphere"]) == (subject.name, hemisphere)
+        for run in inputs.runs
+        for model in run.models
+    )
+
+
+def _is_kept(path: Path, sidecar: Path, key: str) -> bool:
+    if not path.is_file() or not sidecar.is_file():
+        return False
+    try:
+        kept = json.loads(sidecar.read_text())
+        return bool(kept["key"] == key and kept["sha256"] == sha256_files([path])[0])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _write(path: Path, inputs: Inputs, roi_classes: Sequence[str] | None) -> dict[str, int]:
+    filled = {}
+    sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
+    with zipfile.ZipFile(path, "w") as opened:
+        for subject, name in progress(sides, desc="predicting", unit="hemisphere"):
+            predictions, n_filled = _predict(inputs, subject, name, roi_classes)
+            add_array(opened, member(subject, name), predictions)
+            filled[f"{subject.name} {name}"] = n_filled
+    return filled
+
+
+def _predict(
+    inputs: Inputs, subject: Subject, name: str, roi_classes: Sequence[str] | None
+) -> tuple[NDArray[np.float32], int]:
+    hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
+    assert hemisphere is not None  # _check_subjects has seen to it
+    everything = range(len(hemisphere.models))
+    found = combine(hemisphere, "test", judge(hemisphere), everything, roi_classes)
+    expected = (len(subject.pictures("test")), subject.n_vertices(name))
+    predictions = found.predictions
+    if predictions.shape != expected or predictions.dtype != np.float32:
+        raise EvaluateError(
+            f"subject {subject.name} {name}: predictions are {predictions.dtype} of shape "
+            f"{predictions.shape}, expected float32 of {expected}: run make fit again"
+        )
+    if not found.covered.all():
+        raise EvaluateError(
+            f"subject {subject.name} {name}: no fit covers {int((~found.covered).sum())} of "
+            f"{expected[1]} vertices (first: {int(np.argmin(found.covered))}): run `make fit "
+            f"SUBJECT={subject.name}` to the end, for all ROI classes"
+        )
+    if not np.isfinite(predictions).all():
+        raise EvaluateError(
+            f"subject {subject.name} {name}: the combined predictions overflow float32: "
+            "run make fit again"
+        )
+    return predictions, found.n_filled
+
+
+def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    """Add an array to a zip as .npy, deflated, the same bytes whenever it is done.
+
+    Parameters
+    ----------
+    opened : ZipFile
+        Open for writing.
+    name : str
+        The member.
+    array : array
+        Any plain array.
+    """
+    # A fixed time and system: equal predictions give equal bytes, on any day and machine.
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.create_system = 3
+    entry.external_attr = 0o644 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with opened.open(entry, "w") as stream:
+        np.lib.format.write_array(
+            stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
+        )
+
+
+def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
+    if filled := sum(about["n_filled"].values()):
+        say(f"{filled} vertices lie in none of the chosen ROI classes, filled from the others")
+    if about["untrained"]:
+        say(f"UNTRAINED networks, random weights: {', '.join(about['untrained'])}")
+    if about["simulated"]:
+        say(f"the responses are SIMULATED (subjects {', '.join(about['simulated'])})")
+    runs = ", ".join(run.name for run in inputs.runs)
+    say(f"-> {path}: {len(inputs.subjects)} subjects from {runs}, "
+        f"{path.stat().st_size / 1e6:.1f} MB, checked")  # fmt: skip

@@ -1,0 +1,213 @@
+"""scores.csv, and the table that the terminal shows of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evaluate.rows import CLASS_ORDER, ENSEMBLE
+
+COLUMNS = (
+    "model",
+    "spaces",
+    "subject",
+    "hemisphere",
+    "roi_class",
+    "roi",
+    "split",
+    "n_vertices",
+    "n_excluded",
+    "pearson_r",
+    "r2",
+    "score",
+)
+WIDTH = 100
+LABEL, NARROWEST, WIDEST = 16, 12, 20
+COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant")
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write scores.csv.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Each with the fields of `COLUMNS`; None is left empty.
+    path : Path
+        Where to.
+    """
+    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(path, index=False, lineterminator="\n")
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read scores.csv.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    DataFrame
+        Its rows; subjects stay text ("01").
+    """
+    return pd.read_csv(path, dtype=dict.fromkeys(COLUMNS[:7], str), keep_default_na=False,
+                       na_values={name: [""] for name in COLUMNS[7:]})  # fmt: skip
+
+
+def measure(frame: pd.DataFrame) -> str:
+    """Choose what to show: the score where every vertex has a ceiling, else r.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+
+    Returns
+    -------
+    str
+        "score" or "pearson_r".
+    """
+    whole = overall(frame)
+    return "score" if whole.loc[whole["roi_class"] == "all", "score"].notna().all() else "pearson_r"
+
+
+def overall(frame: pd.DataFrame) -> pd.DataFrame:
+    """Pick the rows that pool all subjects and both hemispheres.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+
+    Returns
+    -------
+    DataFrame
+        Those rows.
+    """
+    return frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
+
+
+def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> str:
+    """Lay out the table: ROI classes down, models across, at most 100 columns wide.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+
+    Returns
+    -------
+    str
+        The table; in several blocks where there are many models.
+    """
+    shown = measure(frame)
+    whole = overall(frame)
+    models = list(dict.fromkeys(zip(whole["model"], whole["spaces"], strict=True)))
+    per_block = (WIDTH - LABEL) // (NARROWEST + 2)
+    blocks = [models[i : i + per_block] for i in range(0, len(models), per_block)]
+    return "\n\n".join(_block(whole[whole["roi"] == "all"], shown, sidecar, b) for b in blocks)
+
+
+def _block(
+    whole: pd.DataFrame, shown: str, sidecar: Mapping[str, Any], models: Sequence[tuple[str, str]]
+) -> str:
+    width = min(WIDEST, (WIDTH - LABEL) // len(models) - 2)
+    heads = [_header(model, spaces, width) for model, spaces in models]
+    height = max(map(len, heads))
+    heads = [[""] * (height - len(head)) + head for head in heads]
+    values = {
+        (row.roi_class, row.model, row.spaces): getattr(row, shown)
+        for row in whole.itertuples(index=False)
+    }
+    counts = {
+        (count["model"], count["spaces"]): count
+        for count in sidecar["counts"]
+        if count["subject"] == count["hemisphere"] == "all"
+    }
+    digits = 2 if shown == "score" else 3
+    lines = [_line("" if i < height - 1 else shown, [h[i] for h in heads], width)
+             for i in range(height)]  # fmt: skip
+    rule = "-" * (LABEL + len(models) * (width + 2))
+    lines.append(rule)
+    for roi_class in CLASS_ORDER:
+        row = [values.get((roi_class, *model)) for model in models]
+        if any(value is not None for value in row):
+            lines.append(_line(roi_class, [_cell(value, digits) for value in row], width))
+    lines.append(rule)
+    for name in COUNTS:
+        cells = [str(counts[model][name]) for model in models]
+        lines.append(_line(name.removeprefix("n_"), cells, width))
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+
+def _line(label: str, cells: Sequence[str], width: int) -> str:
+    return (f"{label:<{LABEL}}" + "".join(f"  {cell:>{width}}" for cell in cells)).rstrip()
+
+
+def _header(model: str, spaces: str, width: int) -> list[str]:
+    """Break a column's name into lines, after `_` and before `+` where it must."""
+    named = [model] if model == ENSEMBLE else [model, *spaces.replace("+", "\n+").split("\n")]
+    lines = []
+    for name in named:
+        line = ""
+        for piece in re.findall(rf"[^_#]{{1,{width - 1}}}_?|[_#]", name):
+            if len(line) + len(piece) > width:
+                lines.append(line)
+                line = ""
+            line += piece
+        lines.append(line)
+    return lines
+
+
+def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    """Say what the table's numbers are, and what must be known to read them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+
+    Returns
+    -------
+    list of str
+        Lines of at most 100 characters, for few models.
+    """
+    pictures = sorted(set(sidecar["n_pictures"].values()))
+    span = str(pictures[0]) if len(pictures) == 1 else f"{pictures[0]} to {pictures[-1]}"
+    on = {"test": "test", "heldout": "held-out training"}[sidecar["split"]]
+    where = f"{span} {on} pictures a subject, subjects {', '.join(sidecar['n_pictures'])}"
+    if measure(frame) == "score":
+        lines = [f"score: mean over vertices of r^2 / noise ceiling, in percent; {where}"]
+    else:
+        lines = [
+            f"pearson_r: mean over vertices; {where}",
+            "NOT noise-normalised: there are no noise ceilings for these pictures",
+        ]
+    if sidecar["simulated"]:
+        lines.append(f"the responses are SIMULATED (subjects {', '.join(sidecar['simulated'])})")
+    untrained = sorted({space for spaces in sidecar["untrained"].values() for space in spaces})
+    if untrained:
+        lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")
+    if len({tuple(subjects) for subjects in sidecar["subjects"].values()}) > 1:
+        lines.append("columns cover different subjects, do not compare them:")
+        lines += [f"  {run}: {', '.join(who)}" for run, who in sidecar["subjects"].items()]
+    if filled := sum(sidecar["n_filled"].values()):
+        lines.append(f"ensemble: {filled} vertices lie in none of the chosen ROI classes, filled "
+                     "from the others")  # fmt: skip
+    lines.append("excluded: ceiling 0, in no mean; clipped: score cut at 100; "
+                 "constant: one prediction for all, r = 0")  # fmt: skip
+    return lines

@@ -1,0 +1,175 @@
+"""The ensemble: what its weights are, and that its held-out score is honest."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_evaluate_fits import load, write_fits
+
+from challenge import find_subjects
+from evaluate import correlation
+from evaluate.ensemble import combine, judge, split_pictures, strength, weigh
+from evaluate.hemisphere import Hemisphere
+
+
+def test_weights_are_not_negative_and_sum_to_one() -> None:
+    rng = np.random.default_rng(0)
+    vertices = [np.sort(rng.choice(40, n, replace=False)) for n in (30, 20, 10)]
+    strengths = [np.maximum(0, rng.standard_normal(len(v))) for v in vertices]
+    weights, covered, n_filled = weigh(50, vertices, strengths, [True] * 3)
+    total = np.zeros(50)
+    for where, weight in zip(vertices, weights, strict=True):
+        assert (weight >= 0).all()
+        total[where] += weight
+    np.testing.assert_allclose(total[covered], 1, rtol=1e-14)
+    assert (total[~covered] == 0).all()
+    assert not covered[40:].any()
+    assert n_filled == 0
+
+
+def test_without_any_strength_all_models_weigh_the_same() -> None:
+    both, one = np.arange(4), np.array([0, 1])
+    weights, _, _ = weigh(4, [both, one], [np.zeros(4), np.array([0.0, 2.0])], [True, True])
+    assert weights[0].tolist() == [0.5, 0, 1, 1]
+    assert weights[1].tolist() == [0.5, 1]
+
+
+def test_unchosen_classes_only_fill_in() -> None:
+    streams, early = np.array([0, 1]), np.array([1, 2, 3])
+    weights, covered, n_filled = weigh(5, [streams, early], [np.ones(2), np.ones(3)], [True, False])
+    assert weights[0].tolist() == [1, 1]
+    assert weights[1].tolist() == [0, 1, 1]
+    assert covered.tolist() == [True] * 4 + [False]
+    assert n_filled == 2
+
+
+def test_strength_of_useless_loud_and_constant_predictions() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((300, 40))
+    good = y + rng.standard_normal(y.shape)
+    useless = rng.standard_normal(y.shape)
+    assert strength(y, useless).mean() < 0.02 * strength(y, good).mean()
+    assert (strength(y, -good) == 0).all()
+    assert (strength(y, np.zeros_like(y)) == 0).all()
+    # Ten times as loud is heard a tenth as much, so that it adds the same to the sum.
+    np.testing.assert_allclose(strength(y, 10 * good), strength(y, good) / 10, rtol=1e-12)
+    assert (strength(y[:4], good[:4]) == 0).all()
+
+
+def mixtures() -> dict[str, tuple[list[float], list[float]]]:
+    """How much signal each of several models sees, and how loud each is."""
+    return {
+        "good and useless": ([1.0, 0.0], [1.0, 1.0]),
+        "good and loud useless": ([1.0, 0.0], [1.0, 5.0]),
+        "five alike": ([0.7] * 5, [1.0] * 5),
+        "one good of six": ([1.0, 0.1, 0.1, 0.1, 0.1, 0.1], [1.0] * 6),
+        "falling": ([1.0, 0.7, 0.4, 0.1], [1.0, 0.5, 2.0, 1.0]),
+    }
+
+
+@pytest.mark.parametrize("name", mixtures())
+@pytest.mark.parametrize("n_heldout", [30, 900])
+def test_neither_the_best_model_nor_the_average_is_much_better(name: str, n_heldout: int) -> None:
+    gains, loudness = mixtures()[name]
+    rng = np.random.default_rng(1)
+    signal = rng.standard_normal((n_heldout + 400, 80))
+    y = 0.6 * signal + rng.standard_normal(signal.shape)
+    models = [
+        loud * (gain * signal + 0.7 * rng.standard_normal(signal.shape))
+        for gain, loud in zip(gains, loudness, strict=True)
+    ]
+    seen, new = slice(None, n_heldout), slice(n_heldout, None)
+    everywhere = [np.arange(80)] * len(models)
+    strengths = [strength(y[seen], model[seen]) for model in models]
+    weights, _, _ = weigh(80, everywhere, strengths, [True] * len(models))
+    ensemble = sum(w * model[new] for w, model in zip(weights, models, strict=True))
+    best = max(correlation(y[new], model[new]).mean() for model in models)
+    average = correlation(y[new], sum(model[new] for model in models)).mean()
+    assert correlation(y[new], ensemble).mean() > max(best, average) - 0.03
+    if 0.0 in gains:
+        assert weights[gains.index(0.0)].mean() < 0.03
+
+
+def test_halves_keep_equal_pictures_together() -> None:
+    pictures = np.array([b"a", b"b", b"c", b"a", b"d", b"e", b"b", b"f"])
+    second = split_pictures(pictures, 0)
+    assert second[0] == second[3]
+    assert second[1] == second[6]
+    assert len(set(pictures[second])) == 3
+    assert (second == split_pictures(pictures, 0)).all()
+    assert any((second != split_pictures(pictures, seed)).any() for seed in range(1, 9))
+
+
+@pytest.fixture
+def noise(simulated: Path, tmp_path: Path) -> Hemisphere:
+    """Six runs of predictions that have nothing to do with the responses."""
+
+    def forget(arrays: dict[str, Any], meta: dict[str, Any]) -> None:
+        rng = np.random.default_rng(
+            [int(meta["digest"][0]), len(arrays["vertices"]), arrays["vertices"].sum()]
+        )
+        for split in ("test_predictions", "heldout_predictions"):
+            arrays[split] = rng.standard_normal(arrays[split].shape).astype(np.float32)
+
+    for i in range(6):
+        write_fits(tmp_path, simulated, digest=f"{i}" * 16, subject="01", change=forget)
+    return load(simulated, tmp_path)
+
+
+def test_pure_noise_scores_nothing_on_held_out_pictures(noise: Hemisphere) -> None:
+    everything = range(len(noise.models))
+    measured = noise.measured("heldout")
+    honest, naive = [], []
+    for seed in range(20):
+        strengths = judge(noise, seed)
+        found = combine(noise, "heldout", strengths, everything)
+        honest.append(correlation(measured, found.predictions).mean())
+    # What it would be with weights from the very pictures that are scored:
+    same = strengths.__class__(
+        strengths.whole, (strengths.whole, strengths.whole), strengths.in_second
+    )
+    found = combine(noise, "heldout", same, everything)
+    naive = correlation(measured, found.predictions).mean()
+    assert abs(np.mean(honest)) < 0.05
+    assert naive > np.mean(honest) + 0.1
+
+
+def test_useless_fits_do_not_spoil_the_ensemble(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, digest="a" * 16, noise=0.5, subject="01")
+    write_fits(tmp_path, simulated, digest="b" * 16, noise=50, seed=1, subject="01")
+    both = load(simulated, tmp_path)
+    good = [i for i, model in enumerate(both.models) if model.run.endswith("a")]
+    strengths = judge(both)
+    measured = both.measured("test")
+    alone, joined = (
+        correlation(measured, combine(both, "test", strengths, which).predictions).mean()
+        for which in (good, range(len(both.models)))
+    )
+    assert joined > alone - 0.02
+
+
+def test_a_vertex_of_one_model_has_that_models_prediction(simulated: Path, tmp_path: Path) -> None:
+    hemisphere = load(simulated, write_fits(tmp_path, simulated, subject="01"))
+    whole = range(len(hemisphere.models))
+    found = combine(hemisphere, "test", judge(hemisphere), whole, ["streams", "residual"])
+    assert found.covered.all()
+    filled = hemisphere.n_vertices - sum(
+        len(v)
+        for model, v in zip(hemisphere.models, hemisphere.vertices, strict=True)
+        if model.roi_class in ("streams", "residual")
+    )
+    assert found.n_filled == filled
+    for i, model in enumerate(hemisphere.models):
+        if model.roi_class == "streams":
+            mine = found.predictions[:, hemisphere.vertices[i]]
+            np.testing.assert_array_equal(mine, model.predictions("test"))
+
+
+def test_vertices_without_a_model_are_told(simulated: Path, tmp_path: Path) -> None:
+    hemisphere = load(simulated, write_fits(tmp_path, simulated, subject="01"))
+    first = [0]
+    found = combine(hemisphere, "test", judge(hemisphere), first)
+    assert np.flatnonzero(found.covered).tolist() == sorted(hemisphere.vertices[0])
+    assert (found.predictions[:, ~found.covered] == 0).all()
+    assert find_subjects(simulated)[0].n_vertices("lh") == len(found.covered)

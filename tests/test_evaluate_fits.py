@@ -1,0 +1,211 @@
+"""Fits are found, named and read; those of other data, or damaged, are refused by name."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from base import RoiridgeError, sha256_files
+from cache import read_artifact, write_artifact
+from challenge import HEMISPHERES, Subject, find_subjects
+from evaluate.fits import find_runs
+from evaluate.hemisphere import Hemisphere, load_hemisphere, response_digest
+from evaluate.inputs import gather
+
+DIGEST = "0123456789abcdef"
+
+
+def write_fits(
+    out: Path,
+    data: Path,
+    model: str = "ridge",
+    spaces: Sequence[str] = ("alexnet",),
+    digest: str = DIGEST,
+    noise: float = 1.0,
+    seed: int = 0,
+    subject: str = "all",
+    change: Callable[[dict[str, Any], dict[str, Any]], None] | None = None,
+) -> Path:
+    """Write what stage 2 would: predictions that are the responses with noise added."""
+    rng = np.random.default_rng(seed)
+    for found in find_subjects(data, subject):
+        for hemisphere in HEMISPHERES:
+            for roi_class, roi, vertices in regions(found, hemisphere):
+                arrays, meta = fit_of(found, hemisphere, vertices, rng, noise)
+                meta |= {"model": model, "spaces": list(spaces), "digest": digest}
+                meta |= {"roi_class": roi_class, "roi": roi}
+                if change:
+                    change(arrays, meta)
+                folder = out / "fits" / f"{model}-{digest}" / f"subj{found.name}"
+                write_artifact(folder / f"{hemisphere}.{roi}.h5", arrays, meta)
+    return out
+
+
+def regions(subject: Subject, hemisphere: str) -> list[tuple[str, str, np.ndarray]]:
+    """List the ROIs that have vertices, and the rest."""
+    found = [(r.roi_class, r.name, r.vertices) for r in subject.rois(hemisphere)]
+    rest = np.setdiff1d(
+        np.arange(subject.n_vertices(hemisphere)), np.concatenate([v for _, _, v in found])
+    )
+    return [r for r in [*found, ("residual", "residual", rest)] if len(r[2])]
+
+
+def fit_of(
+    subject: Subject, hemisphere: str, vertices: np.ndarray, rng: np.random.Generator, noise: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Make the arrays and meta of one fit, half of the training pictures held out."""
+    train = subject.responses(hemisphere, "train")
+    rows = np.arange(0, len(train), 2)
+    shapes = {"heldout": train[rows][:, vertices]}
+    if subject.has_test_responses:
+        shapes["test"] = subject.responses(hemisphere, "test")[:, vertices]
+    else:
+        shapes["test"] = np.zeros((len(subject.pictures("test")), len(vertices)))
+    arrays = {
+        f"{split}_predictions": (y + noise * rng.standard_normal(y.shape)).astype(np.float32)
+        for split, y in shapes.items()
+    }
+    arrays |= {
+        "vertices": np.asarray(vertices, np.int64),
+        "heldout_rows": rows,
+        "test_pictures": np.array(subject.picture_digests("test"), "S64"),
+        "training_pictures": np.array(subject.picture_digests("train"), "S64"),
+    }
+    responses = Path(str(train.filename))
+    meta = {
+        "kind": "fit",
+        "subject": subject.name,
+        "hemisphere": hemisphere,
+        "untrained": [],
+        "settings": {"seed": 0},
+        "seed": 0,
+        "responses": sha256_files([responses])[0],
+        "provenance": {},
+    }
+    return arrays, meta
+
+
+def load(data: Path, out: Path, hemisphere: str = "lh") -> Hemisphere:
+    """Load subject 01's fits."""
+    subject = find_subjects(data, "01")[0]
+    digest = response_digest(subject, hemisphere)
+    loaded = load_hemisphere(subject, hemisphere, find_runs(out, subjects=["01"]), digest)
+    assert loaded is not None
+    return loaded
+
+
+def rewrite(path: Path, **arrays: np.ndarray) -> None:
+    """Change arrays of one fit on disk."""
+    old, meta = read_artifact(path)
+    write_artifact(path, old | arrays, meta)
+
+
+def test_runs_are_labelled_by_model_unless_twins(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    write_fits(tmp_path, simulated, spaces=("clip",), digest="c" * 16, subject="01")
+    assert [(r.label, r.joined) for r in find_runs(tmp_path)] == [
+        ("ridge", "alexnet"),
+        ("ridge", "clip"),
+    ]
+    write_fits(tmp_path, simulated, digest="d" * 16, subject="01")
+    labels = {(r.label, r.joined) for r in find_runs(tmp_path)}
+    assert labels == {("ridge#012345", "alexnet"), ("ridge#dddddd", "alexnet"), ("ridge", "clip")}
+    assert [r.name for r in find_runs(tmp_path, ["ridge-c"])] == ["ridge-" + "c" * 16]
+
+
+def test_without_fits_says_what_to_run(simulated: Path, tmp_path: Path) -> None:
+    with pytest.raises(RoiridgeError, match=r"make features.*make fit SUBJECT=01"):
+        find_runs(tmp_path)
+    write_fits(tmp_path, simulated, subject="01")
+    with pytest.raises(RoiridgeError, match="no fits named banded: there are ridge-0123"):
+        find_runs(tmp_path, ["banded"])
+    with pytest.raises(RoiridgeError, match=r"no fits of subject 02.*SUBJECT=02"):
+        gather(simulated, tmp_path, "02")
+    with pytest.raises(RoiridgeError, match="unknown ROI class nose: choose from prf-visualrois"):
+        gather(simulated, tmp_path, roi_classes=["nose"])
+    with pytest.raises(RoiridgeError, match="unknown split"):
+        gather(simulated, tmp_path, split="train")
+
+
+def test_an_artifact_that_is_no_fit(simulated: Path, tmp_path: Path) -> None:
+    path = tmp_path / "fits" / "ridge-0" / "subj01" / "lh.V1v.h5"
+    write_artifact(path, {}, {"kind": "moments"})
+    with pytest.raises(RoiridgeError, match=r"lh\.V1v\.h5: is not a fit"):
+        find_runs(tmp_path)
+
+
+def test_changed_responses_make_fits_stale(
+    broken: Callable[[], Path], simulated: Path, tmp_path: Path
+) -> None:
+    data = broken()
+    write_fits(tmp_path, data, subject="01")
+    assert load(data, tmp_path).n_vertices == len(find_subjects(data)[0].responses("lh")[0])
+    file = Path(str(find_subjects(data)[0].responses("lh").filename))
+    np.save(file, np.load(file) + np.float32(1))
+    with pytest.raises(RoiridgeError, match=r"lh\..*\.h5: is stale.*make fit again"):
+        load(data, tmp_path)
+
+
+def test_other_test_pictures_make_fits_stale(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    path = tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.V1v.h5"
+    pictures = read_artifact(path)[0]["test_pictures"]
+    rewrite(path, test_pictures=pictures[::-1])
+    with pytest.raises(RoiridgeError, match=r"lh\.V1v\.h5: is stale, the test split has 12"):
+        load(simulated, tmp_path)
+    rewrite(path, test_pictures=pictures, vertices=np.array([5, 6, 9]))
+    with pytest.raises(RoiridgeError, match=r"lh\.V1v\.h5: is stale, its 3 vertices"):
+        load(simulated, tmp_path)
+
+
+def test_other_training_pictures_make_fits_stale(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    path = tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.V1v.h5"
+    rewrite(path, training_pictures=read_artifact(path)[0]["training_pictures"][:-1])
+    with pytest.raises(RoiridgeError, match=r"is stale, the training split has 40 pictures"):
+        load(simulated, tmp_path)
+
+
+def test_fits_that_held_out_different_pictures(simulated: Path, tmp_path: Path) -> None:
+    def shift(arrays: dict[str, Any], _: dict[str, Any]) -> None:
+        arrays["heldout_rows"] = arrays["heldout_rows"] + 1
+
+    write_fits(tmp_path, simulated, subject="01")
+    write_fits(tmp_path, simulated, model="ols_pca", subject="01", change=shift)
+    with pytest.raises(RoiridgeError, match=r"(?s)ridge-.*ols_pca-.*same seed and held-out share"):
+        load(simulated, tmp_path)
+
+
+def test_a_flipped_byte_is_an_error_that_names_the_file(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    path = tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.V1v.h5"
+    model = next(m for m in load(simulated, tmp_path).models if m.path == path)
+    predictions = model.predictions("test")
+    raw = bytearray(path.read_bytes())
+    place = raw.find(predictions.tobytes()[:32])
+    assert place > 0, "the predictions stand in the file as they are"
+    raw[place] ^= 0xFF
+    path.write_bytes(bytes(raw))
+    with pytest.raises(RoiridgeError, match=r"lh\.V1v\.h5"):
+        model.read("test_predictions", "heldout_predictions", "training_pictures", "vertices")
+
+
+def test_predictions_of_another_shape(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    hemisphere = load(simulated, tmp_path)
+    first = hemisphere.models[0]
+    rewrite(first.path, test_predictions=first.predictions("test")[:-1])
+    with pytest.raises(RoiridgeError, match=r"test_predictions has shape \(11, .*expected \(12, "):
+        hemisphere.predictions(0, "test")
+
+
+def test_predictions_that_are_not_finite(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    model = load(simulated, tmp_path).models[0]
+    predictions = model.predictions("test").copy()
+    predictions[0, 0] = np.nan
+    rewrite(model.path, test_predictions=predictions)
+    with pytest.raises(RoiridgeError, match=r"NaN or infinity.*make fit again"):
+        model.predictions("test")

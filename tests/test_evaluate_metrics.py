@@ -1,0 +1,115 @@
+"""Every metric: perfect, shuffled and constant predictions, excluded vertices, exact values."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from base import RoiridgeError, load_plugin, plugin_names
+from evaluate import correlation, metrics
+from evaluate.correlation import BLOCK
+from evaluate.score import score_vertices
+
+METRICS = plugin_names(metrics)
+PERFECT = {"pearson_r": 1.0, "r2": 1.0, "noise_normalised": 100.0}
+
+
+def data(n_images: int = 200, n_vertices: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    measured = rng.standard_normal((n_images, n_vertices)).astype(np.float32)
+    predicted = measured + rng.standard_normal(measured.shape).astype(np.float32)
+    return measured, predicted, rng.uniform(0.05, 0.8, n_vertices)
+
+
+def compute(name: str, *arrays: np.ndarray | None) -> np.ndarray:
+    return load_plugin(metrics, name, "metric").compute(*arrays)
+
+
+def test_there_are_the_three_of_the_table() -> None:
+    assert set(METRICS) >= {"pearson_r", "r2", "noise_normalised"}
+    with pytest.raises(RoiridgeError, match=r"unknown metric 'mse': choose from .*pearson_r"):
+        load_plugin(metrics, "mse", "metric")
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_perfect_beats_noisy_beats_shuffled(name: str) -> None:
+    measured, predicted, ceiling = data()
+    shuffled = np.random.default_rng(1).permutation(predicted)
+    best, some, none = (
+        compute(name, measured, p, ceiling) for p in (measured * 3 + 1, predicted, shuffled)
+    )
+    assert all(x.dtype == np.float64 and x.shape == (50,) for x in (best, some, none))
+    assert best.mean() >= some.mean() > none.mean() + 0.1 * abs(best.mean())
+    if name in PERFECT:
+        np.testing.assert_allclose(best, PERFECT[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
+def test_a_constant_prediction_scores_zero(name: str, value: float) -> None:
+    measured, predicted, ceiling = data()
+    predicted[:, 7] = value
+    found = compute(name, measured, predicted, ceiling)
+    assert found[7] == 0
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_vertices_of_ceiling_zero_are_excluded(name: str) -> None:
+    measured, predicted, ceiling = data()
+    ceiling[[3, 9]] = 0
+    found = compute(name, measured, predicted, ceiling)
+    assert np.flatnonzero(np.isnan(found)).tolist() == [3, 9]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_inputs_are_left_as_they_were(name: str) -> None:
+    arrays = data()
+    kept = [array.copy() for array in arrays]
+    compute(name, *arrays)
+    for array, copy in zip(arrays, kept, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_without_ceilings_only_the_normalised_score_is_undefined() -> None:
+    measured, predicted, _ = data()
+    assert np.isnan(compute("noise_normalised", measured, predicted, None)).all()
+    assert np.isfinite(compute("pearson_r", measured, predicted, None)).all()
+
+
+def test_r_is_scipys() -> None:
+    measured, predicted, _ = data(n_images=31, n_vertices=BLOCK + 5)
+    expected = [
+        stats.pearsonr(measured[:, v].astype(float), predicted[:, v].astype(float)).statistic
+        for v in range(0, measured.shape[1], 7)
+    ]
+    np.testing.assert_allclose(correlation(measured, predicted)[::7], expected, atol=1e-13)
+
+
+def test_r_of_responses_far_from_zero() -> None:
+    rng = np.random.default_rng(0)
+    y = (1e4 + rng.standard_normal((100, 3))).astype(np.float32)
+    p = (1e-20 * rng.standard_normal((100, 3))).astype(np.float32)
+    expected = [stats.pearsonr(y[:, v].astype(float), p[:, v].astype(float)).statistic
+                for v in range(3)]  # fmt: skip
+    np.testing.assert_allclose(correlation(y, p), expected, atol=1e-12)
+
+
+def test_the_official_score_by_hand() -> None:
+    # r = 0.5 and -0.5 exactly: of [1, 0, -1] with [1, 0, -1] turned by 60 degrees in its plane.
+    y = np.array([[1.0], [0.0], [-1.0]])
+    p = 0.5 * y / np.sqrt(2) + np.sqrt(0.75) * np.array([[1.0], [-2.0], [1.0]]) / np.sqrt(6)
+    both = np.hstack([p, -p, p, y])
+    ceiling = np.array([0.5, 0.5, 0.2, 0.9])
+    found = compute("noise_normalised", np.repeat(y, 4, axis=1), both, ceiling)
+    np.testing.assert_allclose(found, [50, 0, 100, 100], atol=1e-12)
+    np.testing.assert_allclose(compute("r2", np.repeat(y, 4, axis=1), both, ceiling)[1], 0.25)
+    counts = score_vertices(np.repeat(y, 4, axis=1), both, ceiling).tally()
+    assert (counts.n_vertices, counts.n_excluded, counts.n_clipped) == (4, 0, 2)
+
+
+def test_shapes_that_disagree_and_too_few_pictures() -> None:
+    measured, predicted, _ = data()
+    with pytest.raises(RoiridgeError, match=r"\(200, 50\).*\(199, 50\)"):
+        correlation(measured, predicted[1:])
+    with pytest.raises(RoiridgeError, match="at least two"):
+        correlation(measured[:1], predicted[:1])

@@ -1,0 +1,63 @@
+"""Pooling: the published figures, and parts that add up to the whole."""
+
+import numpy as np
+import pytest
+
+from evaluate import Tally, pool
+from evaluate.score import score_vertices
+
+# Per subject: left and right mean, left and right vertices, those of ceiling 0. An AlexNet ridge
+# model's output of the challenge's server, as its author published it.
+PUBLISHED = [
+    (40.14371710415334, 38.292995780168226, 19004, 20544, 12, 29),
+    (39.13019273156928, 39.75242900441469, 19004, 20544, 29, 70),
+    (47.28240305798677, 46.740486589417124, 19004, 20544, 89, 133),
+    (39.94324646599521, 44.87451841032064, 19004, 20544, 106, 394),
+    (37.024384971668994, 37.71683205807126, 19004, 20544, 3, 62),
+    (42.6002200772201, 45.21492874815535, 18978, 20220, 111, 22),
+    (31.65276368135917, 31.70105753877188, 19004, 20544, 30, 14),
+    (46.31076516956301, 47.31191428949855, 18981, 20530, 397, 496),
+]
+OVERALL = 40.97040459156439
+
+
+def test_the_sixteen_published_means_give_the_published_overall() -> None:
+    tallies = [
+        Tally(n, excluded, 0, 0, {"noise_normalised": mean * (n - excluded)})
+        for row in PUBLISHED
+        for mean, n, excluded in zip(row[:2], row[2:4], row[4:], strict=True)
+    ]
+    overall = pool(tallies).mean("noise_normalised")
+    assert overall == pytest.approx(OVERALL, abs=1e-9)
+    # The mean of the means is another number: the rule matters.
+    assert abs(np.mean([row[:2] for row in PUBLISHED]) - OVERALL) > 1e-3
+
+
+def test_parts_add_up_to_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    measured = rng.standard_normal((60, 30))
+    predicted = measured + rng.standard_normal((60, 30))
+    predicted[:, 4] = 2
+    ceiling = rng.uniform(0.1, 0.9, 30)
+    ceiling[[0, 11]] = 0
+    scores = score_vertices(measured, predicted, ceiling)
+    parts = [scores.tally(np.arange(start, start + 10)) for start in (0, 10, 20)]
+    whole, pooled = scores.tally(), pool(parts)
+    assert (pooled.n_vertices, pooled.n_excluded, pooled.n_constant) == (30, 2, 1)
+    for name in whole.sums:
+        assert pooled.mean(name) == pytest.approx(whole.mean(name), rel=1e-13)
+        assert whole.mean(name) == pytest.approx(np.nanmean(scores.values[name]), rel=1e-13)
+
+
+def test_a_part_without_ceilings_leaves_the_whole_without_score() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((20, 4))
+    known, unknown = (score_vertices(y, y, c).tally() for c in (np.full(4, 0.5), None))
+    assert known.mean("noise_normalised") == 100
+    assert pool([known, unknown]).mean("noise_normalised") is None
+    assert pool([known, unknown]).mean("pearson_r") == pytest.approx(1)
+
+
+def test_all_vertices_excluded_have_no_mean() -> None:
+    y = np.random.default_rng(0).standard_normal((20, 4))
+    assert score_vertices(y, y, np.zeros(4)).tally().mean("noise_normalised") is None
