@@ -174,7 +174,11 @@ def _builtin() -> tuple[Material, ...]:
 
 
 def _in_folder(folder: Path) -> tuple[Material, ...]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+    )
     materials = []
     for path in files:
         try:

@@ -148,12 +148,17 @@ def load_rgb(path: Path) -> Image.Image:
         ) from error
 
 
+def _raw_mode(arguments: object) -> str:
+    # Pillow's decoders take the mode of the file's pixels alone or as the first of several.
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
 def _check_mode(image: Image.Image, path: Path) -> None:
     # From the header alone: decoding a large picture takes time and memory.
     found = f"mode {image.mode}"
     if image.mode == "RGB":
         # Pillow shows 16-bit RGB as RGB and drops half of it while decoding.
-        deep = any("16" in str(tile[3]) for tile in getattr(image, "tile", []))
+        deep = any(";16" in _raw_mode(tile[3]) for tile in getattr(image, "tile", []))
         if not deep and "transparency" not in image.info:
             width, height = image.size
             if width * height > (Image.MAX_IMAGE_PIXELS or np.inf):

@@ -1,6 +1,8 @@
 """Reading a dataset: what a good one gives, and what a bad one is told."""
 
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -296,9 +298,6 @@ def test_pictures_of_another_mode(tmp_path, mode):
 
 
 def test_sixteen_bits_that_pillow_would_drop(tmp_path):
-    import struct
-    import zlib
-
     def chunk(kind, content):
         checked = kind + content
         return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
@@ -333,6 +332,12 @@ def test_the_fix_that_is_offered_works(tmp_path):
     assert load_rgb(file).getpixel((0, 0)) == (90, 90, 90)
 
 
+def test_other_formats_under_a_png_name_are_judged_by_their_pixels(tmp_path):
+    file = tmp_path / "picture.png"
+    Image.new("RGB", (54, 16)).save(file, "BMP")  # a row of 164 bytes
+    assert load_rgb(file).size == (54, 16)
+
+
 @pytest.mark.parametrize("keep", [0, 20, 60, 3000])
 def test_a_truncated_picture(tmp_path, subject, keep):
     file = tmp_path / "short.png"
@@ -358,9 +363,6 @@ def test_a_decompression_bomb(tmp_path, side):
     content = bytearray(file.read_bytes())
     # The header says RGB now; the pixels need not be there, as they must not be read.
     content[24:26] = bytes([8, 2])
-    import struct
-    import zlib
-
     content[29:33] = struct.pack(">I", zlib.crc32(bytes(content[12:29])))
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"bomb.png: implausibly large"):
