@@ -1,0 +1,21 @@
+"""Stage 2: features and responses to encoding models, one per ROI x hemisphere x subject.
+
+A model is a file in `regress/models`; its `Model` is a scikit-learn estimator. What is fitted goes
+to the cache as plain arrays with the predictions, so that stage 3 needs no model code.
+"""
+
+from regress.design import Design, load_design
+from regress.errors import RegressError
+from regress.linear import LinearModel
+from regress.saved import load_fit
+from regress.split import fold_numbers, held_out
+
+__all__ = [
+    "Design",
+    "LinearModel",
+    "RegressError",
+    "fold_numbers",
+    "held_out",
+    "load_design",
+    "load_fit",
+]

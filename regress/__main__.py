@@ -1,0 +1,100 @@
+"""`python -m regress`: stage 2, features and responses to fitted models."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from base import load_plugin, say
+from base.command import run
+from cache import FeatureStore
+from challenge import find_subjects
+from regress import models
+from regress.design import find_spaces, load_design
+from regress.errors import RegressError
+from regress.fit import Job, Settings, fit_subject
+from regress.linear import LinearModel
+from regress.solve import use_device
+
+
+def regress(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: str = "all",
+    model: str = "banded_ridge",
+    spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
+    device: str = "auto",
+    heldout: float = 0.1,
+    folds: int = 5,
+    seed: int = 0,
+    params: dict[str, Any] = {},  # noqa: B006
+) -> None:
+    """Fit one model per ROI x hemisphere of each subject; what is there already is skipped.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge directory, with subj01, subj02 …
+    out : Path
+        The folder of everything that is made.
+    subject : str
+        A subject's number, or "all".
+    model : str
+        ols_pca, ridge or banded_ridge.
+    spaces : list of str
+        Feature spaces, computed before with `python -m extract`; banded ridge takes each as a band.
+    device : str
+        auto (a GPU if there is one), cpu or cuda.
+    heldout : float
+        Share of the training pictures that the models are judged on.
+    folds : int
+        Folds of the cross-validation that chooses the penalties.
+    seed : int
+        Of the held-out pictures and the folds.
+    params : dict
+        Parameters of the model, for example --params.n_iter 50.
+    """
+    estimator = _estimator(model, params)
+    store = FeatureStore(out / "features")
+    subjects = find_subjects(data, subject)
+    entries = find_spaces(store, spaces)
+    backend = use_device(device)
+    say(f"{model} on {' + '.join(e.name for e in entries)}, himalaya's {backend} backend")
+    settings = Settings(model, _plain(params), heldout, folds, seed)
+    for one in subjects:
+        design = load_design(one, store, entries)
+        if "bands" in estimator.get_params():
+            estimator.set_params(bands=design.bands)
+        folder = out / "fits" / f"{model}-{settings.digest(design)}"
+        fitted = fit_subject(Job(one, design, settings, estimator, folder))
+        say(f"subj{one.name}: {fitted} models fitted -> {folder / f'subj{one.name}'}")
+
+
+def _estimator(name: str, params: dict[str, Any]) -> LinearModel:
+    made: LinearModel = load_plugin(models, name, "model").Model()
+    # What the command sets itself cannot be set twice.
+    known = set(made.get_params()) - {"cv", "bands"}
+    wrong = sorted(set(params) - known)
+    if wrong:
+        raise RegressError(
+            f"--params: {name} has no parameter {', '.join(wrong)}; it has "
+            f"{', '.join(sorted(known))}"
+        )
+    alphas = np.asarray(params.get("alphas", [1.0]), float)
+    if alphas.size == 0 or not (np.isfinite(alphas) & (alphas > 0)).all():
+        raise RegressError(f"--params.alphas: found {alphas.tolist()}, expected positive numbers")
+    return made.set_params(**params)
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: params[name] for name in sorted(params)}
+
+
+EXAMPLES = [
+    "python -m regress --subject 01 --model banded_ridge --spaces clip alexnet sam",
+    "python -m regress --subject all --model ridge --spaces clip",
+]
+
+if __name__ == "__main__":
+    sys.exit(run(regress, "regress", EXAMPLES))

@@ -1,0 +1,105 @@
+"""The features of a subject's pictures, side by side, with what they are."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache import Entry, FeatureStore
+from challenge import Subject
+
+
+@dataclass(frozen=True)
+class Design:
+    """What the models of a subject are fitted on.
+
+    Attributes
+    ----------
+    spaces : tuple of str
+        The feature spaces, in the order of their columns.
+    keys : dict of str to str
+        The digest of each space's key.
+    untrained : tuple of str
+        Those computed with random weights.
+    bands : array of int (n_features,)
+        The number of the space that each column belongs to.
+    train, test : array of float32 (n_images, n_features)
+        Rows in the order of the subject's pictures.
+    training_pictures, test_pictures : tuple of str
+        The sha256 of each row's picture.
+    """
+
+    spaces: tuple[str, ...]
+    keys: dict[str, str]
+    untrained: tuple[str, ...]
+    bands: NDArray[np.int64]
+    train: NDArray[np.float32]
+    test: NDArray[np.float32]
+    training_pictures: tuple[str, ...]
+    test_pictures: tuple[str, ...]
+
+    @property
+    def pictures_digest(self) -> str:
+        """A digest of which pictures stand in which rows."""
+        rows = ",".join([*self.training_pictures, "|", *self.test_pictures])
+        return hashlib.sha256(rows.encode()).hexdigest()[:32]
+
+
+def find_spaces(store: FeatureStore, names: Sequence[str]) -> list[Entry]:
+    """Find the feature spaces by name; each must be there, once.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Where they lie.
+    names : sequence of str
+        Their names.
+
+    Returns
+    -------
+    list of Entry
+        In the order of the names.
+    """
+    return [store.find(name) for name in dict.fromkeys(names)]
+
+
+def load_design(subject: Subject, store: FeatureStore, entries: Sequence[Entry]) -> Design:
+    """Read the features of a subject's training and test pictures.
+
+    Parameters
+    ----------
+    subject : Subject
+        The subject.
+    store : FeatureStore
+        Where the features lie.
+    entries : sequence of Entry
+        The feature spaces.
+
+    Returns
+    -------
+    Design
+        All of it, checksums verified.
+    """
+    train_names = tuple(subject.picture_digests("train"))
+    test_names = tuple(subject.picture_digests("test"))
+    widths = [int(entry.meta["columns"]) for entry in entries]
+    train = np.empty((len(train_names), sum(widths)), np.float32)
+    test = np.empty((len(test_names), sum(widths)), np.float32)
+    start = 0
+    for entry, width in zip(entries, widths, strict=True):
+        columns = slice(start, start + width)
+        train[:, columns] = store.read(entry, train_names)
+        test[:, columns] = store.read(entry, test_names)
+        start += width
+    return Design(
+        spaces=tuple(entry.name for entry in entries),
+        keys={entry.name: entry.digest for entry in entries},
+        untrained=tuple(entry.name for entry in entries if entry.untrained),
+        bands=np.repeat(np.arange(len(entries)), widths),
+        train=train,
+        test=test,
+        training_pictures=train_names,
+        test_pictures=test_names,
+    )

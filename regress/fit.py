@@ -1,0 +1,318 @@
+"""All models of a subject: what is missing, fitted together, saved one file an ROI."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import progress, provenance, say, sha256_files
+from cache import CacheError, digest, read_meta, write_artifact
+from challenge import HEMISPHERES, Roi, Subject
+from regress.design import Design
+from regress.linear import LinearModel
+from regress.split import fold_numbers, held_out
+
+# Responses that are in memory at once.
+MEMORY = 256 << 20
+RESIDUAL = "residual"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What of a fit changes its numbers, besides the data.
+
+    Attributes
+    ----------
+    model : str
+        A file in `regress/models`.
+    parameters : dict
+        The estimator's own.
+    heldout : float
+        The share of training pictures that the model is judged on.
+    folds : int
+        Folds of the cross-validation within the others.
+    seed : int
+        Of the split and the folds.
+    """
+
+    model: str
+    parameters: dict[str, Any]
+    heldout: float
+    folds: int
+    seed: int
+
+    def digest(self, design: Design) -> str:
+        """Digest the settings with the features they are used on.
+
+        Parameters
+        ----------
+        design : Design
+            The features.
+
+        Returns
+        -------
+        str
+            Sixteen hexadecimal digits.
+        """
+        return digest({"schema": 1, **self.as_dict(), "spaces": design.keys})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the settings as JSON can hold them.
+
+        Returns
+        -------
+        dict
+            All fields.
+        """
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Job:
+    """The models of one subject that share features, settings and splits.
+
+    Attributes
+    ----------
+    subject : Subject
+        The subject.
+    design : Design
+        Its features.
+    settings : Settings
+        The settings.
+    estimator : LinearModel
+        Unfitted; its folds are set here.
+    folder : Path
+        `fits/<model>-<digest>`.
+    """
+
+    subject: Subject
+    design: Design
+    settings: Settings
+    estimator: LinearModel
+    folder: Path
+
+    def path(self, roi: Roi) -> Path:
+        """Say where an ROI's model is saved.
+
+        Parameters
+        ----------
+        roi : Roi
+            The region.
+
+        Returns
+        -------
+        Path
+            `fits/<model>-<digest>/subj01/lh.V1v.h5`.
+        """
+        return self.folder / f"subj{self.subject.name}" / f"{roi.hemisphere}.{roi.name}.h5"
+
+
+def regions(subject: Subject, hemisphere: str) -> list[Roi]:
+    """List the ROIs that have vertices, and the residual of vertices in none.
+
+    Parameters
+    ----------
+    subject : Subject
+        The subject.
+    hemisphere : str
+        "lh" or "rh".
+
+    Returns
+    -------
+    list of Roi
+        None of them empty; every vertex is in one at least.
+    """
+    filled = [roi for roi in subject.rois(hemisphere) if len(roi.vertices)]
+    covered = np.zeros(subject.n_vertices(hemisphere), bool)
+    for roi in filled:
+        covered[roi.vertices] = True
+    rest = np.flatnonzero(~covered)
+    return filled + ([Roi(RESIDUAL, RESIDUAL, hemisphere, rest)] if len(rest) else [])
+
+
+def fit_subject(job: Job) -> int:
+    """Fit every model of a subject that is not there yet.
+
+    Parameters
+    ----------
+    job : Job
+        What to fit.
+
+    Returns
+    -------
+    int
+        How many models were fitted.
+    """
+    pictures = job.design.training_pictures
+    held = held_out(pictures, job.settings.heldout, job.settings.seed)
+    _warn_of_leaks(job.subject, job.design)
+    fitted = 0
+    for hemisphere in HEMISPHERES:
+        inputs = _inputs(job, hemisphere)
+        every = regions(job.subject, hemisphere)
+        missing = [roi for roi in every if not _is_there(job, roi, inputs)]
+        say(
+            f"subj{job.subject.name} {hemisphere}: {len(every) - len(missing)} models there "
+            f"already, {len(missing)} to fit"
+        )
+        if missing:
+            job.subject.check_finite(hemisphere, "train")
+            _fit_hemisphere(job, hemisphere, missing, held, inputs)
+        fitted += len(missing)
+    return fitted
+
+
+def _inputs(job: Job, hemisphere: str) -> dict[str, str]:
+    """Digest the data that a model was fitted on; a change of them means a new fit."""
+    responses = job.subject.responses(hemisphere)
+    (found,) = sha256_files([Path(str(responses.filename))])
+    return {"responses": found, "pictures": job.design.pictures_digest}
+
+
+def _is_there(job: Job, roi: Roi, inputs: Mapping[str, str]) -> bool:
+    path = job.path(roi)
+    if not path.exists():
+        return False
+    try:
+        meta = read_meta(path)
+    except CacheError as error:
+        say(f"{error}; it is fitted again")
+        return False
+    wanted = {**inputs, "vertices": _digest_of(roi.vertices)}
+    return all(meta["inputs"].get(name) == value for name, value in wanted.items())
+
+
+def _digest_of(vertices: NDArray[np.int64]) -> str:
+    return digest({"vertices": vertices.tolist()})
+
+
+def _warn_of_leaks(subject: Subject, design: Design) -> None:
+    both = set(design.training_pictures) & set(design.test_pictures)
+    if both:
+        say(
+            f"warning: {len(both)} test pictures of subj{subject.name} are among its training "
+            "pictures: scores on the test split will be inflated"
+        )
+
+
+def _fit_hemisphere(
+    job: Job,
+    hemisphere: str,
+    missing: Sequence[Roi],
+    held: NDArray[np.bool_],
+    inputs: Mapping[str, str],
+) -> None:
+    """Fit each vertex once, however many ROIs claim it, and save the ROIs' shares."""
+    vertices = np.unique(np.concatenate([roi.vertices for roi in missing]))
+    folds = fold_numbers(
+        [p for p, out in zip(job.design.training_pictures, held, strict=True) if not out],
+        job.settings.folds,
+        job.settings.seed,
+    )
+    state: dict[str, NDArray] = {}
+    heldout = np.empty((int(held.sum()), len(vertices)), np.float32)
+    label = f"subj{job.subject.name} {hemisphere} {job.settings.model}"
+    with progress(total=len(vertices), desc=label, unit="vertex") as bar:
+        for columns in _batches(len(vertices), len(held)):
+            model, predicted = _fit_batch(job, hemisphere, vertices[columns], held, folds)
+            heldout[:, columns] = predicted
+            for name, values in model.state().items():
+                whole = state.setdefault(
+                    name, np.empty((*values.shape[:-1], len(vertices)), values.dtype)
+                )
+                whole[..., columns] = values
+            bar.update(predicted.shape[1])
+    _warn_of_edges(job, label, state)
+    for roi in missing:
+        share = np.searchsorted(vertices, roi.vertices)
+        arrays = {name: values[..., share] for name, values in state.items()}
+        _save(job, roi, arrays, heldout[:, share], held, inputs)
+
+
+def _batches(n_vertices: int, n_images: int) -> Iterator[slice]:
+    step = max(1, MEMORY // (4 * n_images))
+    for start in range(0, n_vertices, step):
+        yield slice(start, min(start + step, n_vertices))
+
+
+def _fit_batch(
+    job: Job,
+    hemisphere: str,
+    vertices: NDArray[np.int64],
+    held: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+) -> tuple[LinearModel, NDArray[np.float32]]:
+    """Fit without the held-out pictures, predict them, then solve again on all."""
+    X = job.design.train
+    Y = np.ascontiguousarray(job.subject.responses(hemisphere)[:, vertices], dtype=np.float32)
+    model = job.estimator
+    if "cv" in model.get_params():
+        splits = [
+            (np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in np.unique(folds)
+        ]
+        model.set_params(cv=splits)
+    model.fit(X[~held], Y[~held])
+    predicted = model.predict(X[held])
+    return model.refit(X, Y), predicted
+
+
+def _warn_of_edges(job: Job, label: str, state: Mapping[str, NDArray]) -> None:
+    """Say when many predictable vertices want a penalty beyond the grid."""
+    alphas, scores = state.get("best_alphas_"), state.get("cv_scores_")
+    if alphas is None and "deltas_" in state:
+        alphas = 1 / np.exp(state["deltas_"].astype(np.float64)).sum(0)
+    if alphas is None or scores is None or not (scores > 0).any():
+        return
+    grid = np.asarray(job.estimator.get_params()["alphas"])
+    found = alphas[scores > 0]
+    for edge, side in ((grid.min(), "lowest"), (grid.max(), "highest")):
+        share = float(np.isclose(found, edge, rtol=1e-3).mean())
+        if share > 0.1:
+            say(
+                f"warning: {label}: {share:.0%} of the predictable vertices chose the {side} alpha "
+                f"({edge:g}): widen the grid, for example --params.alphas '[…]'"
+            )
+
+
+def _save(
+    job: Job,
+    roi: Roi,
+    state: dict[str, NDArray],
+    heldout: NDArray[np.float32],
+    held: NDArray[np.bool_],
+    inputs: Mapping[str, str],
+) -> None:
+    design = job.design
+    # From the arrays that are saved, so that `predict` of the loaded model gives these bits.
+    test = type(job.estimator)().restore(state).predict(design.test)
+    arrays = {
+        **state,
+        "vertices": roi.vertices,
+        "heldout_rows": np.flatnonzero(held),
+        "heldout_predictions": heldout,
+        "test_predictions": test.astype(np.float32, copy=False),
+        "training_pictures": np.array(design.training_pictures, "S64"),
+        "test_pictures": np.array(design.test_pictures, "S64"),
+    }
+    meta = {
+        "kind": "fit",
+        "model": job.settings.model,
+        "digest": job.settings.digest(design),
+        "settings": job.settings.as_dict(),
+        "seed": job.settings.seed,
+        "spaces": list(design.spaces),
+        "keys": design.keys,
+        "untrained": list(design.untrained),
+        "subject": job.subject.name,
+        "simulated": job.subject.simulated,
+        "hemisphere": roi.hemisphere,
+        "roi_class": roi.roi_class,
+        "roi": roi.name,
+        "responses": inputs["responses"],
+        "inputs": {**inputs, "vertices": _digest_of(roi.vertices)},
+        "provenance": provenance(),
+    }
+    write_artifact(job.path(roi), arrays, meta)

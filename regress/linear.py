@@ -1,0 +1,195 @@
+"""What all linear encoding models share: centring, scaling, constant vertices, prediction."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from regress.solve import Floats, refuse_skipped_fits, to_numpy
+
+# Half decades. With columns of unit variance the useful penalties grow with the number of columns
+# times the number of pictures, from a few hundred to some ten million.
+ALPHAS = tuple(float(alpha) for alpha in np.logspace(0, 8, 17))
+
+
+class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the models whose prediction is `X @ coef_ + intercept_`.
+
+    Features are centred, and scaled to unit variance where `standardise` is set, with statistics
+    of the pictures given to `fit` alone. Each vertex is fitted on its own: the models of many ROIs
+    fitted at once are the same as fitted one by one. A constant vertex gets coefficients of 0.
+
+    Attributes
+    ----------
+    coef_ : array (n_features, n_vertices)
+        For features as they come. Without the last axis where y was a vector.
+    intercept_ : array (n_vertices,)
+        A number where y was a vector.
+    """
+
+    standardise = True
+
+    def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
+        """Choose the hyper-parameters of each vertex; arrays whose last axis is vertices."""
+        return {}
+
+    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+        """Solve for the coefficients with what `_search` chose."""
+        raise TypeError(f"{type(self).__name__} does not say how it is solved")
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Choose the hyper-parameters by cross-validation, and solve.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+        y : array (n_images, n_vertices) or (n_images,)
+            Responses.
+
+        Returns
+        -------
+        self
+            Fitted.
+        """
+        refuse_skipped_fits()
+        Xs, Ys, varying = self._centred(*self._validated(X, y))
+        chosen = self._search(Xs, Ys[:, varying])
+        for name, values in chosen.items():
+            setattr(self, name, _spread(to_numpy(values), varying))
+        return self._finish(Xs, Ys, varying, chosen)
+
+    def refit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Solve again on other pictures, with the hyper-parameters that `fit` chose.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+        y : array (n_images, n_vertices) or (n_images,)
+            Responses of the same vertices.
+
+        Returns
+        -------
+        self
+            With new coefficients.
+        """
+        check_is_fitted(self)
+        Xs, Ys, varying = self._centred(*self._validated(X, y))
+        # A vertex that was constant for `fit` has no hyper-parameters, and stays at its mean.
+        varying &= np.reshape(self.coef_ != 0, (Xs.shape[1], -1)).any(axis=0)
+        names = self.chosen_names()
+        chosen = {name: getattr(self, name)[..., varying] for name in names}
+        return self._finish(Xs, Ys, varying, chosen)
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict the responses to pictures.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+
+        Returns
+        -------
+        array (n_images, n_vertices) or (n_images,)
+            Responses, of the dtype of the coefficients.
+        """
+        check_is_fitted(self)
+        checked: Floats = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
+        predicted: NDArray = checked @ self.coef_ + self.intercept_
+        return predicted
+
+    def chosen_names(self) -> list[str]:
+        """Name what `fit` chose per vertex and `refit` keeps.
+
+        Returns
+        -------
+        list of str
+            Attributes whose last axis is vertices.
+        """
+        return [name for name in ("best_alphas_", "deltas_", "cv_scores_") if hasattr(self, name)]
+
+    def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
+        """Give the fitted arrays, all or those of some vertices.
+
+        Parameters
+        ----------
+        vertices : array of int, optional
+            Which columns of the responses.
+
+        Returns
+        -------
+        dict of str to array
+            Plain numpy arrays, enough for `restore`.
+        """
+        names = ["coef_", "intercept_", *self.chosen_names()]
+        which: Any = slice(None) if vertices is None else vertices
+        return {name: np.ascontiguousarray(getattr(self, name)[..., which]) for name in names}
+
+    def restore(self, state: dict[str, NDArray]) -> Self:
+        """Make a fitted model of what `state` gave.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            The arrays.
+
+        Returns
+        -------
+        self
+            Predicts the same numbers.
+        """
+        for name, values in state.items():
+            setattr(self, name, values)
+        self.n_features_in_ = self.coef_.shape[0]
+        return self
+
+    def _validated(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+        checked: tuple[Floats, Floats] = validate_data(
+            self,
+            X,
+            y,
+            multi_output=True,
+            y_numeric=True,
+            dtype=[np.float32, np.float64],
+            ensure_min_samples=2,
+        )
+        features, responses = checked
+        self._vector = responses.ndim == 1
+        return features, np.asarray(responses.reshape(len(features), -1), features.dtype)
+
+    def _centred(self, X: Floats, Y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        # Means and variances in float64: float32 loses them where the mean is far from 0.
+        self._mean = X.mean(0, dtype=np.float64)
+        self._response_mean = Y.mean(0, dtype=np.float64)
+        scale = X.std(0, dtype=np.float64) if self.standardise else np.ones(X.shape[1])
+        tiny = np.finfo(X.dtype).eps * np.abs(self._mean)
+        self._scale = np.where(scale > tiny, scale, 1.0)
+        Xs = ((X - self._mean.astype(X.dtype)) / self._scale.astype(X.dtype)).astype(X.dtype)
+        Ys = Y - self._response_mean.astype(X.dtype)
+        return Xs, Ys, np.asarray((Y[:1] != Y).any(axis=0))
+
+    def _finish(
+        self, Xs: Floats, Ys: Floats, varying: NDArray[np.bool_], chosen: dict[str, Floats]
+    ) -> Self:
+        coefficients = np.zeros((Xs.shape[1], Ys.shape[1]), Xs.dtype)
+        if varying.any():
+            solved = self._solve(Xs, Ys[:, varying], chosen)
+            coefficients[:, varying] = solved / self._scale[:, None].astype(Xs.dtype)
+        intercept = self._response_mean - self._mean @ coefficients.astype(np.float64)
+        self.coef_ = coefficients
+        self.intercept_ = intercept.astype(Xs.dtype)
+        if self._vector:
+            self.coef_, self.intercept_ = self.coef_[:, 0], self.intercept_[0]
+        del self._mean, self._scale, self._response_mean
+        return self
+
+
+def _spread(values: NDArray, varying: NDArray[np.bool_]) -> NDArray:
+    """Put values of the varying vertices among all; a constant vertex scores 0."""
+    full = np.zeros((*values.shape[:-1], len(varying)), values.dtype)
+    full[..., varying] = values
+    return full

@@ -1,0 +1,1 @@
+"""One file a model: its `Model` is a scikit-learn estimator, listed and tested by existing."""

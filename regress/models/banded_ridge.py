@@ -1,0 +1,127 @@
+"""Banded ridge: a penalty of its own for each feature space, chosen per vertex."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from himalaya.kernel_ridge import MultipleKernelRidgeCV
+from himalaya.ridge import GroupRidgeCV
+from himalaya.scoring import r2_score
+from numpy.typing import NDArray
+
+from regress.linear import ALPHAS, LinearModel
+from regress.solve import BATCH, Floats, solve_banded, to_numpy
+
+# himalaya takes the root of a band's weight and divides by it again: it must not be 0.
+SMALLEST = 1e-5
+
+
+class Model(LinearModel):
+    """Ridge regression with a penalty per band and vertex, by random search.
+
+    Concatenating feature spaces under one penalty lets a wide, poor space drown a narrow, good
+    one. Here each vertex weighs the spaces; the weights tried are equal ones, each space nearly
+    alone, and then draws from Dirichlet distributions.
+
+    Parameters
+    ----------
+    bands : array of int (n_features,), optional
+        The band of each column, from 0; one band by default.
+    alphas : sequence of float
+        Overall penalties to choose from, all positive.
+    n_iter : int
+        How many weightings of the bands are tried.
+    cv : int, or iterable of (train, test) index arrays
+        The folds.
+    random_state : int
+        Seed of the search.
+
+    Attributes
+    ----------
+    deltas_ : array (n_bands, n_vertices)
+        Log of gamma / alpha, the weight of each band over the penalty.
+    cv_scores_ : array (n_vertices,)
+        R^2 on the folds left out, the mean over folds, of the best weighting.
+
+    References
+    ----------
+    Dupré la Tour, Eickenberg, Nunez-Elizalde, Gallant (2022). Feature-space selection with banded
+    ridge regression. NeuroImage 264, equations 5 and 6.
+    """
+
+    def __init__(
+        self,
+        bands: NDArray[np.int64] | None = None,
+        alphas: Sequence[float] = ALPHAS,
+        n_iter: int = 20,
+        cv: object = 5,
+        random_state: int = 0,
+    ) -> None:
+        self.bands = bands
+        self.alphas = alphas
+        self.n_iter = n_iter
+        self.cv = cv
+        self.random_state = random_state
+
+    def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
+        bands = self._bands(X)
+        n_bands = int(bands.max()) + 1
+        if Y.shape[1] == 0:
+            empty = np.zeros((n_bands, 0), X.dtype)
+            return {"deltas_": empty, "cv_scores_": np.zeros(0, X.dtype)}
+        X = X / self._widths(bands).astype(X.dtype)
+        parts = [X[:, bands == band] for band in range(n_bands)]
+        parameters = {
+            "n_iter": self._weightings(n_bands).astype(X.dtype),
+            "alphas": np.asarray(self.alphas, X.dtype),
+            "score_func": r2_score,
+            "n_targets_batch": BATCH,
+            "progress_bar": False,
+        }
+        options = {"solver_params": parameters, "cv": self.cv, "fit_intercept": True}
+        with warnings.catch_warnings():
+            # himalaya's advice on primal and dual is what the next lines follow.
+            warnings.filterwarnings("ignore", message="Solving", category=UserWarning)
+            if X.shape[1] <= len(X):
+                model = GroupRidgeCV(groups="input", **options).fit(parts, Y)
+            else:
+                kernels = np.stack([part @ part.T for part in parts])
+                model = MultipleKernelRidgeCV(kernels="precomputed", **options).fit(kernels, Y)
+        return {"deltas_": model.deltas_, "cv_scores_": to_numpy(model.cv_scores_).max(0)}
+
+    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+        bands = self._bands(X)
+        widths = self._widths(bands).astype(X.dtype)
+        solved = solve_banded(X / widths, Y, bands, to_numpy(chosen["deltas_"]))
+        return np.asarray(solved / widths[:, None], X.dtype)
+
+    def _bands(self, X: Floats) -> NDArray[np.int64]:
+        if self.bands is None:
+            return np.zeros(X.shape[1], np.int64)
+        bands = np.asarray(self.bands, np.int64)
+        if bands.shape != (X.shape[1],) or set(bands) != set(range(int(bands.max()) + 1)):
+            raise ValueError(
+                f"bands: found shape {bands.shape} with values {sorted(set(bands.tolist()))}, "
+                f"expected {X.shape[1]} whole numbers, one a column, with no number left out"
+            )
+        return bands
+
+    @staticmethod
+    def _widths(bands: NDArray[np.int64]) -> NDArray[np.float64]:
+        # Equal weights then mean equal variance, whatever the number of columns of each band;
+        # the total stays that of columns of unit variance, and so the useful penalties do too.
+        columns = np.bincount(bands)
+        widths: NDArray[np.float64] = np.sqrt(columns / columns.mean())[bands]
+        return widths
+
+    def _weightings(self, n_bands: int) -> NDArray[np.float64]:
+        if n_bands == 1:
+            return np.ones((1, 1))
+        rng = np.random.default_rng(self.random_state)
+        alone = np.eye(n_bands) + SMALLEST
+        drawn = [
+            rng.dirichlet(np.full(n_bands, (1.0, 0.3)[number % 2])) + SMALLEST
+            for number in range(max(0, self.n_iter - 1 - n_bands))
+        ]
+        weightings = np.vstack([np.ones((1, n_bands)), alone, *drawn])[: max(1, self.n_iter)]
+        return np.asarray(weightings / weightings.sum(1, keepdims=True))
