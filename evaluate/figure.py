@@ -39,10 +39,12 @@ def draw(frame: pd.DataFrame, sidecar: Mapping[str, Any], path: Path) -> None:
     whole = overall(frame)
     models = list(dict.fromkeys(zip(whole["model"], whole["spaces"], strict=True)))
     figure = Figure(figsize=(12, 7.2), dpi=130, layout="constrained")
+    figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr,call-arg]
     FigureCanvasAgg(figure)
+    names = [_label(model, spaces, sidecar) for model, spaces in models]
     panels = figure.subplots(len(PANELS), 1, sharey=True)
     for axes, classes in zip(panels, PANELS, strict=True):
-        _panel(axes, whole[whole["roi"] != "all"], classes, models, shown)
+        _panel(axes, whole[whole["roi"] != "all"], classes, models, names, shown)
         label = "noise-normalised score (%)" if shown == "score" else "Pearson's r"
         axes.set_ylabel(label)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -68,6 +70,7 @@ def _panel(
     rois: pd.DataFrame,
     classes: Sequence[str],
     models: Sequence[tuple[str, str]],
+    labels: Sequence[str],
     shown: str,
 ) -> None:
     ticks, names, at = [], [], 0.0
@@ -92,8 +95,8 @@ def _panel(
         x = np.array([place for key, place in places.items() if key in values])
         heights = [values[key] for key in places if key in values]
         shift = (i - (len(models) - 1) / 2) * width
-        axes.bar(x + shift, heights, width * 0.94, label=_label(model, spaces), **_look(model, i))
-    axes.set_xticks(ticks, names, fontsize=8.5)
+        axes.bar(x + shift, heights, width * 0.94, label=labels[i], **_look(model, i))
+    axes.set_xticks(ticks, names, fontsize=8)
     axes.set_xlim(-0.7, max(at - GAP - 0.3, 0.7))
     axes.tick_params(axis="x", length=0)
     axes.axhline(0, color="0.3", linewidth=0.8)
@@ -102,8 +105,12 @@ def _panel(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _label(model: str, spaces: str) -> str:
-    return f"{model} ({spaces.replace('+', ' + ')})" if model != ENSEMBLE else model
+def _label(model: str, spaces: str, sidecar: Mapping[str, Any]) -> str:
+    if model == ENSEMBLE:
+        return model
+    untrained = sidecar["untrained"].get(f"{model} {spaces}", ())
+    named = [f"UNTRAINED {s}" if s in untrained else s for s in spaces.split("+")]
+    return f"{model} ({' + '.join(named)})"
 
 
 def _look(model: str, index: int) -> dict[str, Any]:

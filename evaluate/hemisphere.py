@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base import sha256_files
 from challenge import Subject
+from evaluate.belonging import check_belonging
 from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel, Run
 
@@ -181,12 +181,6 @@ def load_hemisphere(
     -------
     Hemisphere or None
         None if no run has a fit of it.
-
-    Raises
-    ------
-    EvaluateError
-        If a fit is of other responses than those on disk; and, likewise, of other test pictures
-        or vertices, or if the fits held different pictures out.
     """
     models = tuple(
         model
@@ -196,79 +190,12 @@ def load_hemisphere(
     )
     if not models:
         return None
-    for model in models:
-        if model.meta["responses"] != responses:
-            raise EvaluateError(
-                _stale(model, f"the training responses of {subject.folder} changed")
-            )
-    pictures = np.array(subject.picture_digests("test"), dtype="S64")
-    n_training = len(subject.responses(name, "train"))
-    rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(name)}
-    shared: dict[str, NDArray[Any]] = {}
-    vertices = []
-    for model in models:
-        arrays = model.read("vertices", "heldout_rows", "test_pictures", "training_pictures")
-        _check_pictures(model, arrays, pictures, n_training)
-        _check_vertices(model, arrays["vertices"], rois, subject.n_vertices(name))
-        _check_heldout(models[0], model, shared or arrays, arrays)
-        shared = shared or arrays
-        vertices.append(arrays["vertices"])
+    vertices, rows, pictures = check_belonging(subject, name, models, responses)
     return Hemisphere(
         subject=subject,
         name=name,
         models=models,
         vertices=tuple(vertices),
-        heldout_rows=shared["heldout_rows"],
-        heldout_pictures=shared["training_pictures"][shared["heldout_rows"]],
-    )
-
-
-def _stale(model: RoiModel, since: str) -> str:
-    return (
-        f"{model.path}: is stale, {since} since this fit: run make fit again, or leave it out "
-        f"by naming the others with --fits (its run is {model.run})"
-    )
-
-
-def _check_pictures(
-    model: RoiModel, arrays: dict[str, NDArray[Any]], test: NDArray[np.bytes_], n_training: int
-) -> None:
-    if not np.array_equal(arrays["test_pictures"], test):
-        now = f"{len(test)} pictures, in another order or others than its "
-        raise EvaluateError(
-            _stale(model, f"the test split has {now}{len(arrays['test_pictures'])}: they changed")
-        )
-    if len(arrays["training_pictures"]) != n_training:
-        now = f"the training split has {n_training} pictures, not its "
-        raise EvaluateError(_stale(model, f"{now}{len(arrays['training_pictures'])}: they changed"))
-
-
-def _check_vertices(
-    model: RoiModel,
-    vertices: NDArray[np.int64],
-    rois: dict[tuple[str, str], NDArray[np.int64]],
-    n_vertices: int,
-) -> None:
-    inside = len(vertices) > 0 and vertices.min() >= 0 and vertices.max() < n_vertices
-    if model.roi_class != "residual":
-        roi = rois.get((model.roi_class, model.roi))
-        inside = inside and roi is not None and np.array_equal(np.sort(vertices), np.sort(roi))
-    if not inside:
-        now = f"its {len(vertices)} vertices are not those of its ROI's mask: masks changed"
-        raise EvaluateError(_stale(model, now))
-
-
-def _check_heldout(
-    first: RoiModel,
-    other: RoiModel,
-    expected: dict[str, NDArray[Any]],
-    found: dict[str, NDArray[Any]],
-) -> None:
-    if np.array_equal(expected["heldout_rows"], found["heldout_rows"]):
-        return
-    raise EvaluateError(
-        f"{first.path} and {other.path} held out different pictures "
-        f"({len(expected['heldout_rows'])} and {len(found['heldout_rows'])}), so their accuracies "
-        "cannot be compared: fit both with the same seed and held-out share, or choose one of "
-        f"{first.run} and {other.run} with --fits"
+        heldout_rows=rows,
+        heldout_pictures=pictures,
     )

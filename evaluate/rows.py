@@ -13,6 +13,7 @@ from evaluate.score import Tally, pool, score_vertices
 
 ENSEMBLE = "ensemble"
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
+ROI_ORDER = [roi for rois in ROI_CLASSES.values() for roi in rois]
 
 
 class Key(NamedTuple):
@@ -141,6 +142,7 @@ def rows(tallies: Mapping[Key, Tally], split: str) -> list[dict[str, Any]]:
             key.hemisphere != "rh",
             CLASS_ORDER.index(key.roi_class),
             key.roi == "all",
+            ROI_ORDER.index(key.roi) if key.roi in ROI_ORDER else 0,
         ),
     )
     return [

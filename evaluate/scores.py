@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base import progress, provenance, replacing, say, sha256_files
+from base import plugin_names, progress, provenance, replacing, say, sha256_files
 from cache import digest
 from challenge import HEMISPHERES, Subject
+from evaluate import metrics
 from evaluate.figure import draw
 from evaluate.fits import Run
 from evaluate.hemisphere import load_hemisphere
@@ -67,7 +68,8 @@ def scores(
     settings = {"roi_classes": sorted(set(roi_classes or ())), "seed": seed, "split": split}
     inputs = gather(data, out, subject, fits, roi_classes, split)
     report_missing(inputs)
-    key = digest({"kind": "scores", "schema": 1, "settings": settings, **inputs.key})
+    made_by = {"kind": "scores", "schema": 1, "metrics": plugin_names(metrics)}
+    key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores.{suffix}" for suffix in ("csv", "json", "png"))
     kept = _kept(csv, sidecar, key) if png.is_file() else None
     if kept is None:

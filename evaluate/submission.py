@@ -174,7 +174,7 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
     if about["untrained"]:
         say(f"UNTRAINED networks, random weights: {', '.join(about['untrained'])}")
     if about["simulated"]:
-        say(f"the responses are SIMULATED (subjects {', '.join(about['simulated'])})")
+        say(f"the responses are SIMULATED, subjects: {', '.join(about['simulated'])}")
     runs = ", ".join(run.name for run in inputs.runs)
     say(f"-> {path}: {len(inputs.subjects)} subjects from {runs}, "
         f"{path.stat().st_size / 1e6:.1f} MB, checked")  # fmt: skip

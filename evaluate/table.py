@@ -189,16 +189,13 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     pictures = sorted(set(sidecar["n_pictures"].values()))
     span = str(pictures[0]) if len(pictures) == 1 else f"{pictures[0]} to {pictures[-1]}"
     on = {"test": "test", "heldout": "held-out training"}[sidecar["split"]]
-    where = f"{span} {on} pictures a subject, subjects {', '.join(sidecar['n_pictures'])}"
     if measure(frame) == "score":
-        lines = [f"score: mean over vertices of r^2 / noise ceiling, in percent; {where}"]
+        lines = ["score: mean over vertices of r^2 / noise ceiling, in percent"]
     else:
-        lines = [
-            f"pearson_r: mean over vertices; {where}",
-            "NOT noise-normalised: there are no noise ceilings for these pictures",
-        ]
+        lines = ["pearson_r: mean over vertices, NOT noise-normalised: there are no noise ceilings"]
+    lines.append(f"on {span} {on} pictures of each subject: {', '.join(sidecar['n_pictures'])}")
     if sidecar["simulated"]:
-        lines.append(f"the responses are SIMULATED (subjects {', '.join(sidecar['simulated'])})")
+        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
     untrained = sorted({space for spaces in sidecar["untrained"].values() for space in spaces})
     if untrained:
         lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")

@@ -121,7 +121,7 @@ def test_pure_noise_scores_nothing_on_held_out_pictures(noise: Hemisphere) -> No
     everything = range(len(noise.models))
     measured = noise.measured("heldout")
     honest, naive = [], []
-    for seed in range(20):
+    for seed in range(8):
         strengths = judge(noise, seed)
         found = combine(noise, "heldout", strengths, everything)
         honest.append(correlation(measured, found.predictions).mean())

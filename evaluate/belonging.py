@@ -1,0 +1,117 @@
+"""Whether fits are of the data on disk, and may be combined with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from challenge import Subject
+from evaluate.errors import EvaluateError
+from evaluate.fits import RoiModel
+
+ARRAYS = ("vertices", "heldout_rows", "test_pictures", "training_pictures")
+
+
+def check_belonging(
+    subject: Subject, hemisphere: str, models: Sequence[RoiModel], responses: str
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.bytes_]]:
+    """Check the fits of one hemisphere of one subject.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose.
+    hemisphere : str
+        "lh" or "rh".
+    models : sequence of RoiModel
+        The fits.
+    responses : str
+        The sha256 of the training responses on disk.
+
+    Returns
+    -------
+    vertices : list of array (n_roi_vertices,), int64
+        Of each fit.
+    heldout_rows : array (n_heldout,), int64
+        The rows of the training split that all of them held out.
+    heldout_pictures : array (n_heldout,), S64
+        The sha256 of the pictures there.
+
+    Raises
+    ------
+    EvaluateError
+        If a fit is of other responses than those on disk; and, likewise, of other pictures or
+        vertices, or if the fits held different pictures out.
+    """
+    for model in models:
+        if model.meta["responses"] != responses:
+            raise EvaluateError(
+                _stale(model, f"the training responses of {subject.folder} changed")
+            )
+    pictures = np.array(subject.picture_digests("test"), dtype="S64")
+    n_training = len(subject.responses(hemisphere, "train"))
+    rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
+    first = models[0].read(*ARRAYS)
+    rows = first["heldout_rows"]
+    vertices = []
+    for model in models:
+        arrays = model.read(*ARRAYS)
+        _check_pictures(model, arrays, pictures, n_training)
+        _check_vertices(model, arrays["vertices"], rois, subject.n_vertices(hemisphere))
+        _check_heldout(models[0], model, rows, arrays["heldout_rows"])
+        vertices.append(arrays["vertices"])
+    return vertices, rows, first["training_pictures"][rows]
+
+
+def _stale(model: RoiModel, since: str) -> str:
+    return (
+        f"{model.path}: is stale, {since} since this fit: run make fit again, or leave it out "
+        f"by naming the others with --fits (its run is {model.run})"
+    )
+
+
+def _check_pictures(
+    model: RoiModel, arrays: dict[str, NDArray[Any]], test: NDArray[np.bytes_], n_training: int
+) -> None:
+    if not np.array_equal(arrays["test_pictures"], test):
+        now = f"{len(test)} pictures, in another order or others than its "
+        raise EvaluateError(
+            _stale(model, f"the test split has {now}{len(arrays['test_pictures'])}: they changed")
+        )
+    if len(arrays["training_pictures"]) != n_training:
+        now = f"the training split has {n_training} pictures, not its "
+        raise EvaluateError(_stale(model, f"{now}{len(arrays['training_pictures'])}: they changed"))
+
+
+def _check_vertices(
+    model: RoiModel,
+    vertices: NDArray[np.int64],
+    rois: dict[tuple[str, str], NDArray[np.int64]],
+    n_vertices: int,
+) -> None:
+    inside = len(vertices) > 0 and vertices.min() >= 0 and vertices.max() < n_vertices
+    if model.roi_class != "residual":
+        roi = rois.get((model.roi_class, model.roi))
+        inside = inside and roi is not None and np.array_equal(np.sort(vertices), np.sort(roi))
+    if not inside:
+        now = f"its {len(vertices)} vertices are not those of its ROI's mask: masks changed"
+        raise EvaluateError(_stale(model, now))
+
+
+def _check_heldout(
+    first: RoiModel,
+    other: RoiModel,
+    expected: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    if np.array_equal(expected, found):
+        return
+    raise EvaluateError(
+        f"{first.path} and {other.path} held out different pictures "
+        f"({len(expected)} and {len(found)}), so their accuracies "
+        "cannot be compared: fit both with the same seed and held-out share, or choose one of "
+        f"{first.run} and {other.run} with --fits"
+    )

@@ -1,0 +1,236 @@
+"""scores.csv, its table and picture: what they hold, and that a second run recomputes nothing."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+from scipy import stats
+from test_evaluate_fits import DIGEST, regions, rewrite, write_fits
+
+from base import RoiridgeError
+from cache import read_artifact
+from challenge import find_subjects
+from evaluate.scores import scores
+
+COLUMNS = ("model,spaces,subject,hemisphere,roi_class,roi,split,n_vertices,n_excluded,"
+           "pearson_r,r2,score")  # fmt: skip
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evaluate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        check=False,
+    )
+
+
+def read(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "scores.csv", dtype={"subject": str})
+
+
+def pick(frame: pd.DataFrame, **values: str) -> pd.Series:
+    for name, value in values.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+@pytest.fixture(scope="module")
+def scored(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Two runs of two subjects, scored on the command line."""
+    out = tmp_path_factory.mktemp("scored")
+    write_fits(out, simulated)
+    spaces = ("alexnet", "efficientnet_lite0")
+    write_fits(out, simulated, "banded_ridge", spaces, "b" * 16, noise=0.7, seed=1)
+    done = run("scores", "--data", simulated, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_the_csv_has_the_columns_and_no_nan(scored: tuple[Path, str]) -> None:
+    text = (scored[0] / "scores.csv").read_text()
+    assert text.splitlines()[0] == COLUMNS
+    assert "nan" not in text.lower()
+
+
+def test_rows_are_the_rois_classes_hemispheres_and_overall(
+    scored: tuple[Path, str], simulated: Path
+) -> None:
+    frame = read(scored[0])
+    assert not frame.duplicated(list(frame.columns[:6])).any()
+    assert set(frame["model"]) == {"ridge", "banded_ridge", "ensemble"}
+    assert set(frame["split"]) == {"test"}
+    for subject in find_subjects(simulated):
+        for hemisphere in ("lh", "rh"):
+            of = frame[(frame["subject"] == subject.name) & (frame["hemisphere"] == hemisphere)]
+            for model in ("ridge", "ensemble"):
+                rows = of[(of["model"] == model) & (of["roi"] != "all")]
+                found = set(zip(rows["roi_class"], rows["roi"], strict=True))
+                assert found == {(c, roi) for c, roi, _ in regions(subject, hemisphere)}
+                whole = pick(of, model=model, roi_class="all", roi="all")
+                assert whole["n_vertices"] == subject.n_vertices(hemisphere)
+    everything = pick(frame, model="ensemble", subject="all", hemisphere="all", roi_class="all")
+    assert everything["spaces"] == "alexnet+efficientnet_lite0"
+    sides = frame[(frame["model"] == "ensemble") & (frame["roi_class"] == "all")]
+    sides = sides[(sides["subject"] != "all") & (sides["hemisphere"] != "all")]
+    counted = sides["n_vertices"] - sides["n_excluded"]
+    assert everything["n_excluded"] == sides["n_excluded"].sum() > 0
+    pooled = (sides["score"] * counted).sum() / counted.sum()
+    assert everything["score"] == pytest.approx(pooled, rel=1e-12)
+
+
+def test_a_roi_is_scored_as_by_hand(scored: tuple[Path, str], simulated: Path) -> None:
+    subject = find_subjects(simulated, "01")[0]
+    path = scored[0] / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.ventral.h5"
+    arrays, _ = read_artifact(path)
+    measured = subject.responses("lh", "test")[:, arrays["vertices"]].astype(float)
+    ceiling = subject.noise_ceiling("lh", "test")
+    assert ceiling is not None
+    each = []
+    for v, vertex in enumerate(arrays["vertices"]):
+        if ceiling[vertex] > 0:
+            predicted = arrays["test_predictions"][:, v].astype(float)
+            r = stats.pearsonr(measured[:, v], predicted).statistic
+            each.append(min(100, 100 * max(r, 0) ** 2 / ceiling[vertex]))
+    row = pick(read(scored[0]), model="ridge", subject="01", hemisphere="lh", roi="ventral")
+    assert row["score"] == pytest.approx(np.mean(each), rel=1e-10)
+
+
+def test_the_terminal_says_what_must_be_known(scored: tuple[Path, str]) -> None:
+    out, text = scored
+    assert max(len(line) for line in text.splitlines() if str(out) not in line) <= 100
+    assert "SIMULATED" in text
+    assert "12 test pictures" in text
+    for row in ("prf-visualrois", "streams", "all", "excluded", "clipped", "constant"):
+        assert any(line.startswith(row) for line in text.splitlines())
+    assert "nan" not in text.lower()
+    overall = pick(read(out), model="ensemble", subject="all", hemisphere="all", roi_class="all")
+    line = next(line for line in text.splitlines() if line.startswith("all "))
+    assert line.split()[-1] == f"{overall['score']:.2f}"
+
+
+def test_the_sidecar_and_the_picture(scored: tuple[Path, str]) -> None:
+    kept = json.loads((scored[0] / "scores.json").read_text())
+    assert kept["simulated"] == ["01", "02"]
+    assert kept["settings"] == {"roi_classes": [], "seed": 0, "split": "auto"}
+    assert kept["provenance"]["command"]
+    counts = {(c["model"], c["subject"], c["hemisphere"]) for c in kept["counts"]}
+    assert ("ensemble", "02", "rh") in counts
+    assert all({"n_excluded", "n_clipped", "n_constant"} < set(c) for c in kept["counts"])
+    picture = imread(scored[0] / "scores.png")
+    assert picture.shape[1] >= 1200
+    assert picture.std() > 0.05
+
+
+def test_a_second_run_recomputes_nothing(scored: tuple[Path, str], simulated: Path) -> None:
+    out, text = scored
+    names = ("scores.csv", "scores.json", "scores.png")
+    before = [(out / name).stat().st_mtime_ns for name in names]
+    done = run("scores", "--data", simulated, "--out", out)
+    assert "nothing recomputed" in done.stdout
+    assert "scoring" not in done.stderr
+    assert [(out / name).stat().st_mtime_ns for name in names] == before
+    assert text.strip() in done.stdout
+
+
+def test_changed_settings_fits_or_csv_are_computed_anew(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    scores(simulated, tmp_path, "01")
+    assert "subject 02" not in capsys.readouterr().out
+    first = (tmp_path / "scores.csv").read_bytes(), (tmp_path / "scores.png").read_bytes()
+    (tmp_path / "scores.csv").write_text("tampered\n")
+    scores(simulated, tmp_path, "01")
+    assert ((tmp_path / "scores.csv").read_bytes(), (tmp_path / "scores.png").read_bytes()) == first
+    scores(simulated, tmp_path, "01", roi_classes=["streams"])
+    text = capsys.readouterr().out
+    assert "nothing recomputed" not in text
+    assert "filled from the others" in text
+    write_fits(tmp_path, simulated, subject="01", change=lambda _, meta: meta.update(seed=1))
+    scores(simulated, tmp_path, "01", roi_classes=["streams"])
+    assert "nothing recomputed" not in capsys.readouterr().out
+
+
+def test_without_test_responses_held_out_pictures_are_scored(
+    broken: Callable[[], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = broken()
+    for file in data.glob("subj*/test_split/test_fmri/*.npy"):
+        file.unlink()
+    for file in data.glob("subj*/training_split/noise_ceiling/*.npy"):
+        file.unlink()
+    write_fits(tmp_path, data)
+    scores(data, tmp_path)
+    text = capsys.readouterr().out
+    assert "NOT noise-normalised" in text
+    assert "20 held-out training pictures" in text
+    frame = read(tmp_path)
+    assert set(frame["split"]) == {"heldout"}
+    assert frame["score"].isna().all()
+    assert frame["pearson_r"].between(-1, 1).all()
+    assert all(
+        line.endswith(",") for line in (tmp_path / "scores.csv").read_text().splitlines()[1:]
+    )
+    with pytest.raises(RoiridgeError, match=r"no test responses in .*--split heldout"):
+        scores(data, tmp_path, split="test")
+
+
+def test_subjects_without_fits_and_runs_of_other_subjects_are_told(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    scores(simulated, tmp_path)
+    assert "subject 02 has no fits, left out" in capsys.readouterr().out
+    write_fits(tmp_path, simulated, "ols_pca", digest="e" * 16, subject="02")
+    scores(simulated, tmp_path)
+    assert "columns cover different subjects" in capsys.readouterr().out
+
+
+def test_untrained_spaces_and_constant_predictions_are_told(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flat(arrays: dict[str, Any], meta: dict[str, Any]) -> None:
+        meta["untrained"] = ["clip"]
+        if meta["roi"] == "hV4":
+            arrays["test_predictions"][:] = 1.5
+
+    write_fits(tmp_path, simulated, spaces=("clip",), subject="01", change=flat)
+    scores(simulated, tmp_path, "01")
+    assert "UNTRAINED networks, random weights: clip" in capsys.readouterr().out
+    row = pick(read(tmp_path), model="ridge", subject="01", hemisphere="lh", roi="hV4")
+    assert row["score"] == row["pearson_r"] == 0
+
+
+def test_fits_of_a_single_roi(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    for path in (tmp_path / "fits").rglob("*.h5"):
+        if path.name != "lh.OPA.h5":
+            path.unlink()
+    scores(simulated, tmp_path, "01")
+    frame = read(tmp_path)
+    assert set(frame["roi"]) == {"OPA", "all"}
+    assert set(frame["n_vertices"]) == {frame["n_vertices"][0]}
+    assert "floc-places" in capsys.readouterr().out
+
+
+def test_a_changed_fit_is_refused_on_the_command_line(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    path = tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.V1v.h5"
+    rewrite(path, test_pictures=read_artifact(path)[0]["test_pictures"][::-1])
+    done = run("scores", "--data", simulated, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "lh.V1v.h5: is stale" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "scores.csv").exists()
