@@ -24,6 +24,7 @@ from evaluate.inputs import Inputs, gather
 def submission(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
+    subject: str = "all",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
 ) -> None:
@@ -35,6 +36,8 @@ def submission(
         The challenge's directory.
     out : Path
         The output folder, which holds `fits`.
+    subject : str
+        "all", as the challenge takes it, or one ("01"), for a zip of that subject alone.
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
@@ -46,7 +49,7 @@ def submission(
         If a subject or vertex has no fit, or the zip does not pass its check.
     """
     # Weights come from all held-out pictures, whether or not test responses are there to see.
-    inputs = gather(data, out, fits=fits, roi_classes=roi_classes, split="heldout")
+    inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
     settings = {"roi_classes": sorted(set(roi_classes or ()))}
     key = digest({"kind": "submission", "schema": 1, "settings": settings, **inputs.key})
@@ -71,7 +74,7 @@ def submission(
     }
     with replacing(sidecar) as temporary:
         temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-    _report(path, inputs, about)
+    _report(path, inputs, about, subject)
 
 
 def _check_subjects(inputs: Inputs, data: Path) -> None:
@@ -168,9 +171,11 @@ def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
         )
 
 
-def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
+def _report(path: Path, inputs: Inputs, about: dict[str, Any], subject: str) -> None:
     if filled := sum(about["n_filled"].values()):
         say(f"{filled} vertices lie in none of the chosen ROI classes, filled from the others")
+    if subject != "all":
+        say(f"holds subject {subject} alone: the challenge takes all subjects in one zip")
     if about["untrained"]:
         say(f"UNTRAINED networks, random weights: {', '.join(about['untrained'])}")
     if about["simulated"]:

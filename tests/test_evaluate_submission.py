@@ -105,6 +105,17 @@ def test_a_subject_without_fits(simulated: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "submission.zip").exists()
 
 
+def test_one_subject_alone_is_said_to_be(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    submission(simulated, tmp_path, "01")
+    assert "holds subject 01 alone" in capsys.readouterr().out
+    found = faults(tmp_path / "submission.zip", find_subjects(simulated))
+    assert len(found) == 2
+    assert all("subj02" in fault and "missing" in fault for fault in found)
+
+
 def test_vertices_without_fits(simulated: Path, tmp_path: Path) -> None:
     write_fits(tmp_path, simulated)
     (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj02" / "rh.residual.h5").unlink()
