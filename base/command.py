@@ -3,11 +3,12 @@
 import errno
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Callable, Container, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
-from jsonargparse import ArgumentParser, auto_cli
+from jsonargparse import DefaultHelpFormatter, auto_cli
 
 from base.errors import RoiridgeError
 
@@ -44,17 +45,22 @@ def run(
     OSError
         If it is not about a full disk, which is said in words.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
     functions = commands if isinstance(commands, Mapping) else {"": commands}
-    arguments = _join_lists(arguments, _list_options(functions))
-    epilog = "examples: " + "; ".join(f"`{example}`" for example in examples)
+    options = {
+        f"--{name}": parameter
+        for function in functions.values()
+        for name, parameter in signature(function).parameters.items()
+    }
+    arguments = [_underscored(a, options) for a in (sys.argv[1:] if argv is None else argv)]
+    lists = {o for o, p in options.items() if str(p.annotation).startswith("list[")}
+    arguments = _join_lists(arguments, lists)
     try:
         status = auto_cli(
             dict(commands) if isinstance(commands, Mapping) else commands,
             args=arguments,
             prog=f"python -m {module}",
-            epilog=epilog,
-            parser_class=ArgumentParser,
+            epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
+            formatter_class=_Help,
         )
     except RoiridgeError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -70,6 +76,10 @@ def run(
     return int(status or 0)
 
 
+class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the examples a line each."""
+
+
 def _disk_full(error: OSError) -> str:
     where = f" (writing {error.filename})" if error.filename else ""
     return (
@@ -78,13 +88,11 @@ def _disk_full(error: OSError) -> str:
     )
 
 
-def _list_options(functions: Mapping[str, Command]) -> set[str]:
-    return {
-        f"--{name}"
-        for function in functions.values()
-        for name, parameter in signature(function).parameters.items()
-        if str(parameter.annotation).startswith("list[")
-    }
+def _underscored(argument: str, options: Container[str]) -> str:
+    # --train-images is as good as --train_images.
+    name, equals, value = argument.partition("=")
+    renamed = "--" + name.removeprefix("--").replace("-", "_")
+    return f"{renamed}{equals}{value}" if name.startswith("--") and renamed in options else argument
 
 
 def _join_lists(arguments: Sequence[str], options: set[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """`python -m challenge`: simulate a dataset, or check one."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from base import say
@@ -84,37 +83,11 @@ def check(directory: Path) -> int:
     return 1
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        The arguments; `--train-images` is the same as `--train_images`.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
-    return run(
-        {"simulate": simulate, "check": check},
-        "challenge",
-        [
-            "python -m challenge simulate data/simulated --subjects 2 --train-images 300 "
-            "--test-images 60 --vertices 400 --seed 0",
-            "python -m challenge check data/simulated",
-        ],
-        [_underscored(argument) for argument in argv],
-    )
-
-
-def _underscored(argument: str) -> str:
-    name, equals, value = argument.partition("=")
-    if not name.startswith("--"):
-        return argument
-    return f"--{name[2:].replace('-', '_')}{equals}{value}"
-
+EXAMPLES = [
+    "python -m challenge simulate data/simulated --subjects 2 --train-images 300 "
+    "--test-images 60 --vertices 400 --seed 0",
+    "python -m challenge check data/simulated",
+]
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run({"simulate": simulate, "check": check}, "challenge", EXAMPLES))

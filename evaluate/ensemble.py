@@ -39,7 +39,7 @@ FEWEST_PICTURES = 5
 class Strengths:
     """How much each model of a hemisphere is to be heard, before normalisation.
 
-    Parameters
+    Attributes
     ----------
     whole : list of array (n_roi_vertices,), float64
         From all held-out pictures; for the test split.
@@ -58,7 +58,7 @@ class Strengths:
 class Combined:
     """One prediction for a hemisphere.
 
-    Parameters
+    Attributes
     ----------
     predictions : array (n_images, n_vertices), float32
         The predictions, 0 where not covered.

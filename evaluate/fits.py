@@ -29,7 +29,7 @@ FIELDS = (
 class RoiModel:
     """One fitted model: of one ROI, hemisphere and subject.
 
-    Parameters
+    Attributes
     ----------
     path : Path
         Its file.
@@ -101,7 +101,7 @@ class RoiModel:
 class Run:
     """All ROI models that were fitted with the same settings.
 
-    Parameters
+    Attributes
     ----------
     name : str
         The folder, `<model>-<digest>`.

@@ -20,7 +20,7 @@ from evaluate.fits import RoiModel, Run
 class Hemisphere:
     """The ROI models of one hemisphere of one subject, with what they share.
 
-    Parameters
+    Attributes
     ----------
     subject : Subject
         Whose.

@@ -22,7 +22,7 @@ SPLITS = ("auto", "test", "heldout")
 class Inputs:
     """Subjects and fits, and what identifies them.
 
-    Parameters
+    Attributes
     ----------
     subjects : tuple of Subject
         Those that have fits.

@@ -21,7 +21,7 @@ OFFICIAL = "noise_normalised"
 class Tally:
     """Sums over some vertices, so that tallies of parts add up to the tally of the whole.
 
-    Parameters
+    Attributes
     ----------
     n_vertices : int
         Vertices, those left out included.
@@ -92,7 +92,7 @@ def pool(tallies: Iterable[Tally]) -> Tally:
 class VertexScores:
     """Every metric of every vertex of one prediction.
 
-    Parameters
+    Attributes
     ----------
     values : mapping of str to array (n_vertices,), float64
         For each metric, NaN where it has no value.

@@ -25,7 +25,7 @@ from evaluate.table import legend, read_rows, render, write_rows
 class Scored:
     """What scoring found.
 
-    Parameters
+    Attributes
     ----------
     tallies : dict of Key to Tally
         For each model, subject, hemisphere and ROI, and pooled ("all").

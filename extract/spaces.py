@@ -12,6 +12,8 @@ layer's shape.
 import re
 from dataclasses import dataclass
 
+from base import plugin_names
+from extract import backbones
 from extract.errors import ExtractError
 
 SPACES = {
@@ -21,7 +23,7 @@ SPACES = {
     "efficientnet_lite0": "timm:tf_efficientnet_lite0/in1k@pooled",
 }
 
-FAMILIES = ("open_clip", "timm", "torchvision")
+FAMILIES = plugin_names(backbones)
 
 _SPEC = re.compile(
     r"(?P<family>\w+):(?P<model>[^/@#~]+)(/(?P<weights>[^@#~]+))?(@(?P<layers>[^#~]+))?"

@@ -228,7 +228,7 @@ def _fit_hemisphere(
     _warn_of_edges(job, label, state)
     for roi in missing:
         share = np.searchsorted(vertices, roi.vertices)
-        arrays = {name: values[..., share] for name, values in state.items()}
+        arrays = {name: np.ascontiguousarray(values[..., share]) for name, values in state.items()}
         _save(job, roi, arrays, heldout[:, share], held, inputs)
 
 

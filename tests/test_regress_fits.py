@@ -1,0 +1,224 @@
+"""Fits of a small simulated dataset: what is saved, what is skipped, what is fitted again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cache import FeatureStore, read_artifact, read_meta
+from challenge import HEMISPHERES, find_subjects
+from regress import load_design, load_fit
+from regress.design import find_spaces
+
+KEYS = {name: {"made": "by the test", "name": name} for name in ("semantic", "noise")}
+
+
+@pytest.fixture(scope="module")
+def features(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features that know the truth for one space, and nothing for another."""
+    out = tmp_path_factory.mktemp("fits")
+    store = FeatureStore(out / "features")
+    rng = np.random.default_rng(0)
+    rows: dict[str, np.ndarray] = {}
+    for subject in find_subjects(simulated):
+        for split, name in (("train", "training"), ("test", "test")):
+            truth = np.load(subject.folder / "truth" / f"lh_{name}_signal.npy")[:, :20]
+            for digest, row in zip(subject.picture_digests(split), truth, strict=True):
+                rows.setdefault(digest, row + 0.3 * rng.standard_normal(20))
+    values = np.array(list(rows.values()), np.float32)
+    noise = rng.standard_normal((len(rows), 30)).astype(np.float32)
+    for name, table in (("semantic", values), ("noise", noise)):
+        with store.writer(name, KEYS[name], {"origin": "the test"}) as writer:
+            writer.add(list(rows), table)
+    return out
+
+
+@pytest.fixture
+def out(features: Path, tmp_path: Path) -> Path:
+    """Give each test a folder of its own with the same features."""
+    shutil.copytree(features / "features", tmp_path / "out" / "features")
+    return tmp_path / "out"
+
+
+def _regress(data: Path, out: Path, *more: str, model: str = "ridge", **env: str) -> str:
+    command = [sys.executable, "-m", "regress", "--data", str(data), "--out", str(out)]
+    command += ["--model", model, "--device", "cpu", "--spaces", *(more or ("semantic",))]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env})
+    return f"{done.returncode}\n{done.stdout}{done.stderr}"
+
+
+def _fits(out: Path) -> dict[str, Path]:
+    return {"/".join(p.parts[-2:]): p for p in sorted(out.glob("fits/*/*/*.h5"))}
+
+
+@pytest.mark.parametrize("model", ["ols_pca", "ridge", "banded_ridge"])
+def test_a_file_for_every_roi_with_vertices(simulated: Path, out: Path, model: str) -> None:
+    assert _regress(simulated, out, "semantic", "noise", model=model).startswith("0\n")
+    expected = {}
+    for subject in find_subjects(simulated):
+        for hemisphere in HEMISPHERES:
+            covered = np.zeros(subject.n_vertices(hemisphere), bool)
+            for roi in subject.rois(hemisphere):
+                covered[roi.vertices] = True
+                if len(roi.vertices):
+                    expected[f"subj{subject.name}/{hemisphere}.{roi.name}.h5"] = roi.vertices
+            if not covered.all():
+                expected[f"subj{subject.name}/{hemisphere}.residual.h5"] = np.flatnonzero(~covered)
+    fits = _fits(out)
+    assert sorted(fits) == sorted(expected)
+    store = FeatureStore(out / "features")
+    entries = find_spaces(store, ["semantic", "noise"])
+    designs = {s.name: load_design(s, store, entries) for s in find_subjects(simulated)}
+    for name, path in fits.items():
+        arrays, meta = read_artifact(path)
+        design = designs[meta["subject"]]
+        np.testing.assert_array_equal(arrays["vertices"], expected[name])
+        assert arrays["coef_"].shape == (50, len(expected[name]))
+        assert arrays["coef_"].dtype == np.float32
+        assert meta["spaces"] == ["semantic", "noise"]
+        assert meta["model"] == model
+        assert meta["simulated"] is True
+        assert meta["provenance"]["versions"]["himalaya"]
+        # predict from the file gives the numbers that are stored, to the bit
+        loaded, _ = load_fit(path)
+        np.testing.assert_array_equal(loaded.predict(design.test), arrays["test_predictions"])
+        held = arrays["heldout_rows"]
+        assert 0 < len(held) < len(design.train)
+        assert arrays["heldout_predictions"].shape == (len(held), len(expected[name]))
+
+
+def test_held_out_pictures_leave_no_trace_in_their_predictions(
+    broken: Callable[[], Path], out: Path
+) -> None:
+    data = broken()
+    assert _regress(data, out).startswith("0\n")
+    (path,) = [p for name, p in _fits(out).items() if name == "subj01/lh.V1v.h5"]
+    before, _ = read_artifact(path)
+    file = data / "subj01" / "training_split" / "training_fmri" / "lh_training_fmri.npy"
+    responses = np.load(file)
+    rng = np.random.default_rng(0)
+    responses[before["heldout_rows"]] += rng.standard_normal(responses.shape[1]) * 100
+    np.save(file, responses)
+    said = _regress(data, out)
+    assert "subj01 lh: 0 models there already" in said, "changed responses, but no new fit"
+    assert "subj01 rh: 0 models there already" not in said
+    after, _ = read_artifact(path)
+    np.testing.assert_array_equal(before["heldout_predictions"], after["heldout_predictions"])
+    assert (before["test_predictions"] != after["test_predictions"]).any()
+
+
+def test_a_second_run_fits_nothing(simulated: Path, out: Path) -> None:
+    first = _regress(simulated, out)
+    assert " 0 models there already" in first
+    stamps = {p: p.stat().st_mtime_ns for p in _fits(out).values()}
+    second = _regress(simulated, out)
+    assert second.startswith("0\n")
+    assert second.count(", 0 to fit") == 4
+    assert {p: p.stat().st_mtime_ns for p in _fits(out).values()} == stamps
+    # A fit that is gone or damaged is made again, and only that one.
+    gone, hurt = sorted(stamps)[3], sorted(stamps)[-1]
+    gone.unlink()
+    hurt.write_bytes(hurt.read_bytes()[:500])
+    third = _regress(simulated, out)
+    assert third.count(", 1 to fit") == 2
+    assert "damaged or cut short" in third
+    changed = [p for p in _fits(out).values() if p.stat().st_mtime_ns != stamps[p]]
+    assert changed == [gone, hurt]
+
+
+def test_an_roi_fitted_alone_is_the_same(simulated: Path, out: Path) -> None:
+    _regress(simulated, out)
+    path = _fits(out)["subj01/lh.V2v.h5"]
+    together, _ = read_artifact(path)
+    path.unlink()
+    _regress(simulated, out)
+    alone, _ = read_artifact(path)
+    np.testing.assert_array_equal(alone["best_alphas_"], together["best_alphas_"])
+    for name in ("coef_", "test_predictions", "heldout_predictions"):
+        np.testing.assert_allclose(alone[name], together[name], rtol=1e-4, atol=1e-5)
+
+
+def test_settings_and_features_make_another_fit(simulated: Path, out: Path) -> None:
+    _regress(simulated, out)
+    for more in (["--seed", "1"], ["--folds", "4"], ["--params.alphas", "[1, 1000]"]):
+        before = len(list(out.glob("fits/*")))
+        assert _regress(simulated, out, "semantic", *more).startswith("0\n")
+        assert len(list(out.glob("fits/*"))) == before + 1
+    assert _regress(simulated, out, "noise").startswith("0\n")
+    metas = [read_meta(next(folder.rglob("*.h5"))) for folder in out.glob("fits/*")]
+    assert len({meta["digest"] for meta in metas}) == 5
+
+
+def test_killed_while_fitting_then_finished(simulated: Path, out: Path) -> None:
+    command = [sys.executable, "-m", "regress", "--data", str(simulated), "--out", str(out)]
+    command += ["--model", "ridge", "--device", "cpu", "--spaces", "semantic"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and len(_fits(out)) < 5:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert len(_fits(out)) >= 5
+    for path in _fits(out).values():
+        read_artifact(path)
+    done = _regress(simulated, out)
+    assert done.startswith("0\n")
+    assert _regress(simulated, out).count(", 0 to fit") == 4
+
+
+def test_bad_input(broken: Callable[[], Path], out: Path, tmp_path: Path) -> None:
+    data = broken()
+    assert "error: no features named 'clip' in" in _regress(data, out, "clip")
+    assert "error: unknown model 'rigde': choose from banded_ridge, ols_pca" in _regress(
+        data, out, model="rigde"
+    )
+    assert "--params: ridge has no parameter n_iter; it has alphas" in _regress(
+        data, out, "semantic", "--params.n_iter", "3"
+    )
+    assert "--params.alphas: found [-1.0], expected positive numbers" in _regress(
+        data, out, "semantic", "--params.alphas", "[-1]"
+    )
+    assert "error: --folds 500: there are" in _regress(data, out, "semantic", "--folds", "500")
+    assert "HIMALAYA_SKIP_FIT is set" in _regress(data, out, HIMALAYA_SKIP_FIT="1")
+    assert "error: --device" in _regress(data, out, "semantic", "--device", "cuda")
+    assert not _fits(out)
+
+    file = data / "subj02" / "training_split" / "training_fmri" / "rh_training_fmri.npy"
+    responses = np.load(file)
+    responses[4, 7] = np.nan
+    np.save(file, responses)
+    said = _regress(data, out)
+    assert said.startswith("2\n")
+    assert "Traceback" not in said
+    assert "rh_training_fmri.npy" in said.split("error:")[1]
+    # What was whole is fitted and kept.
+    assert "subj01/rh.V1v.h5" in _fits(out)
+    assert not [name for name in _fits(out) if name.startswith("subj02/rh")]
+
+
+def test_a_picture_without_features(broken: Callable[[], Path], out: Path) -> None:
+    data = broken()
+    pictures = sorted((data / "subj01/training_split/training_images").glob("*.png"))
+    shutil.copy(data / "subj01/roi_masks/lh.all-vertices_fsaverage_space.npy", out)
+    from PIL import Image
+
+    Image.open(pictures[0]).rotate(90).save(pictures[0])
+    said = _regress(data, out)
+    assert "has no row for 1 of 40 pictures: run `make features" in said
+
+
+def test_test_pictures_among_the_training_pictures_are_told(
+    broken: Callable[[], Path], out: Path
+) -> None:
+    data = broken()
+    test = sorted((data / "subj01/test_split/test_images").glob("*.png"))
+    train = sorted((data / "subj01/training_split/training_images").glob("*.png"))
+    shutil.copy(train[0], test[0])
+    assert "warning: 1 test pictures of subj01 are among its training pictures" in _regress(
+        data, out
+    )

@@ -1,0 +1,192 @@
+"""Every model in `regress/models`, by existing, and each beside an independent reference."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from himalaya.backend import set_backend
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from base import RoiridgeError, load_plugin, plugin_names
+from regress import models
+from regress.solve import solve_banded, use_device
+
+MODELS = plugin_names(models)
+
+
+def _model(name: str, **parameters: Any) -> Any:
+    return load_plugin(models, name, "model").Model(**parameters)
+
+
+def _data(n: int, p: int, t: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Columns over several scales and far from 0, responses with a known linear part."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p)) * np.exp(rng.standard_normal(p)) + 5
+    B = rng.standard_normal((p, t)) * (rng.random((p, t)) < 0.3)
+    Y = (X - X.mean(0)) @ B + 2 * rng.standard_normal((n, t)) + 3
+    return X, Y
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scikit_learn_checks(name: str) -> None:
+    results = check_estimator(_model(name), on_fail=None)
+    failed = [f"{r['check_name']}: {r['exception']}" for r in results if r["status"] == "failed"]
+    assert failed == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(120, 30), (60, 150)])
+def test_model_contract(name: str, shape: tuple[int, int]) -> None:
+    X, Y = _data(*shape, t=6)
+    X, Y = X.astype(np.float32), Y.astype(np.float32)
+    train, test = slice(0, shape[0] * 3 // 4), slice(shape[0] * 3 // 4, None)
+    model = _model(name).fit(X[train], Y[train])
+    predicted = model.predict(X[test])
+    assert predicted.shape == Y[test].shape
+    assert predicted.dtype == np.float32
+
+    mean = ((Y[test] - Y[train].mean(0)) ** 2).mean()
+    assert ((Y[test] - predicted) ** 2).mean() < mean, "no better than the mean"
+
+    # Saved and loaded, all vertices or some of them, it predicts the same bits.
+    loaded = _model(name).restore(model.state())
+    np.testing.assert_array_equal(loaded.predict(X[test]), predicted)
+    some = np.array([4, 1])
+    part = _model(name).restore(model.state(some)).predict(X[test])
+    np.testing.assert_allclose(part, predicted[:, some], rtol=1e-5, atol=1e-5)
+
+    # Each vertex on its own: a fit of some vertices is the slice of the fit of all.
+    alone = _model(name).fit(X[train], Y[train][:, some])
+    np.testing.assert_allclose(alone.predict(X[test]), predicted[:, some], rtol=2e-3, atol=2e-3)
+
+    # A refit on the same pictures changes nothing; on others, only the coefficients.
+    np.testing.assert_allclose(
+        _model(name).fit(X[train], Y[train]).refit(X[train], Y[train]).coef_, model.coef_, rtol=1e-5
+    )
+    chosen = {n: getattr(model, n).copy() for n in model.chosen_names()}
+    model.refit(X, Y)
+    for attribute, values in chosen.items():
+        np.testing.assert_array_equal(getattr(model, attribute), values)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_constant_vertices_and_columns(name: str) -> None:
+    X, Y = _data(80, 20, 4)
+    X[:, 3] = 7
+    Y[:, 2] = 1.25
+    model = _model(name).fit(X[:60], Y[:60])
+    assert np.isfinite(model.predict(X)).all()
+    assert (model.coef_[:, 2] == 0).all()
+    np.testing.assert_array_equal(model.predict(X)[:, 2], 1.25)
+    if hasattr(model, "cv_scores_"):
+        assert model.cv_scores_[2] == 0
+    # Constant for the fit, and varying afterwards: it stays at its mean.
+    Y[70:, 2] = 2
+    model.refit(X, Y)
+    np.testing.assert_allclose(model.predict(X)[:, 2], Y[:, 2].mean())
+
+
+@pytest.mark.parametrize("shape", [(120, 30), (60, 150)])
+def test_ridge_equals_scikit_learn(shape: tuple[int, int]) -> None:
+    X, Y = _data(*shape, t=5)
+    model = _model("ridge").fit(X, Y)
+    for vertex, alpha in enumerate(model.best_alphas_):
+        reference = make_pipeline(StandardScaler(), Ridge(alpha=alpha)).fit(X, Y[:, vertex])
+        np.testing.assert_allclose(
+            model.predict(X)[:, vertex], reference.predict(X), rtol=1e-8, atol=1e-8
+        )
+
+
+def test_ridge_chooses_the_alpha_of_an_explicit_search() -> None:
+    X, Y = _data(100, 40, 5)
+    alphas = np.logspace(0, 5, 6)
+    folds = [(np.flatnonzero(np.arange(100) % 4 != k), np.arange(k, 100, 4)) for k in range(4)]
+    model = _model("ridge", alphas=alphas, cv=folds).fit(X, Y)
+    Z = (X - X.mean(0)) / X.std(0)
+    scores = np.zeros((len(alphas), 5))
+    for train, test in folds:
+        for number, alpha in enumerate(alphas):
+            predicted = Ridge(alpha=alpha).fit(Z[train], Y[train]).predict(Z[test])
+            rest = ((Y[test] - predicted) ** 2).sum(0)
+            total = ((Y[test] - Y[test].mean(0)) ** 2).sum(0)
+            scores[number] += (1 - rest / total) / len(folds)
+    np.testing.assert_allclose(model.best_alphas_, alphas[scores.argmax(0)])
+    np.testing.assert_allclose(model.cv_scores_, scores.max(0), rtol=1e-6)
+
+
+def test_ols_pca_equals_a_pipeline() -> None:
+    X, Y = _data(90, 60, 5)
+    reference = make_pipeline(PCA(20, random_state=0), LinearRegression()).fit(X[:70], Y[:70])
+    model = _model("ols_pca", n_components=20).fit(X[:70], Y[:70])
+    np.testing.assert_allclose(model.predict(X[70:]), reference.predict(X[70:]), rtol=1e-6)
+
+
+def test_banded_ridge_solution_by_its_normal_equations() -> None:
+    X, Y = _data(50, 12, 3)
+    X, Y = X - X.mean(0), Y - Y.mean(0)
+    bands = np.repeat([0, 1], [4, 8])
+    deltas = np.log([[0.2 / 10, 0.7 / 3, 0.2 / 7], [0.8 / 10, 0.3 / 3, 0.8 / 7]])
+    solved = solve_banded(X, Y, bands, deltas)
+    for vertex in range(3):
+        penalty = np.diag(1 / np.exp(deltas[bands, vertex]))
+        expected = np.linalg.solve(X.T @ X + penalty, X.T @ Y[:, vertex])
+        # solve_banded rounds the bands' shares to six digits, to solve equal ones together
+        np.testing.assert_allclose(solved[:, vertex], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_noise", [20, 400])
+def test_banded_ridge_turns_away_from_a_useless_band(n_noise: int) -> None:
+    """The finding that it answers: a wide, poor space beside a narrow, good one."""
+    rng = np.random.default_rng(1)
+    good, noise = rng.standard_normal((300, 20)), rng.standard_normal((300, n_noise))
+    Y = good @ rng.standard_normal((20, 8)) + 4 * rng.standard_normal((300, 8))
+    X, bands = np.hstack([good, noise]), np.repeat([0, 1], [20, n_noise])
+    banded = _model("banded_ridge", bands=bands).fit(X[:200], Y[:200])
+    assert (banded.deltas_[0] > banded.deltas_[1]).mean() >= 0.75
+    ridge = _model("ridge").fit(X[:200], Y[:200])
+    assert banded.score(X[200:], Y[200:]) > ridge.score(X[200:], Y[200:])
+
+
+def test_banded_ridge_with_one_band_is_ridge() -> None:
+    X, Y = _data(80, 20, 4)
+    banded, ridge = _model("banded_ridge").fit(X, Y), _model("ridge").fit(X, Y)
+    np.testing.assert_allclose(banded.predict(X), ridge.predict(X), rtol=1e-6)
+    np.testing.assert_allclose(banded.cv_scores_, ridge.cv_scores_, rtol=1e-6)
+
+
+def test_bands_are_checked() -> None:
+    X, Y = _data(40, 6, 2)
+    with pytest.raises(ValueError, match=r"bands: found shape \(6,\) with values \[0, 2\]"):
+        _model("banded_ridge", bands=np.array([0, 0, 2, 2, 2, 2])).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(90, 25), (50, 120)])
+def test_the_gpu_code_path_gives_the_same(name: str, shape: tuple[int, int]) -> None:
+    X, Y = (a.astype(np.float32) for a in _data(*shape, t=4))
+    expected = _model(name).fit(X, Y).predict(X)
+    try:
+        assert use_device("torch") == "torch"
+        predicted = _model(name).fit(X, Y).predict(X)
+    finally:
+        set_backend("numpy")
+    assert type(predicted) is np.ndarray
+    np.testing.assert_allclose(predicted, expected, rtol=2e-3, atol=2e-3)
+
+
+def test_unknown_device_and_model() -> None:
+    with pytest.raises(RoiridgeError, match=r"--device tpu: expected auto, cuda, cpu, torch"):
+        use_device("tpu")
+    with pytest.raises(RoiridgeError, match=r"unknown model 'rigde': choose from banded_ridge"):
+        load_plugin(models, "rigde", "model")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_skipped_fits_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIMALAYA_SKIP_FIT", "1")
+    with pytest.raises(RoiridgeError, match=r"HIMALAYA_SKIP_FIT is set: .* unset it"):
+        _model(name).fit(*_data(20, 5, 2))
