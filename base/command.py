@@ -6,13 +6,13 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Container, Mapping, Sequence
 from inspect import signature
-from typing import Any
 
 from jsonargparse import DefaultHelpFormatter, auto_cli
 
 from base.errors import RoiridgeError
 
 Command = Callable[..., int | None]
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
     Raises
     ------
     OSError
-        If it is not about a full disk, which is said in words.
+        If it names no file; a full disk and a file or folder that cannot be used are said in words.
     """
     functions = commands if isinstance(commands, Mapping) else {"": commands}
     options = {
@@ -69,9 +69,9 @@ def run(
         print("\ninterrupted: what was finished is kept; run it again to go on", file=sys.stderr)
         return 130
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL and error.filename is None:
             raise
-        print(_disk_full(error), file=sys.stderr)
+        print(f"error: {_in_words(error)}", file=sys.stderr)
         return 2
     return int(status or 0)
 
@@ -80,10 +80,15 @@ class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
     """Keeps the examples a line each."""
 
 
-def _disk_full(error: OSError) -> str:
+def _in_words(error: OSError) -> str:
+    if error.errno not in FULL:
+        return (
+            f"{error.filename}: {error.strerror}; expected a file or folder that can be used: "
+            "check the path and its permissions"
+        )
     where = f" (writing {error.filename})" if error.filename else ""
     return (
-        f"error: the disk is full{where}: free some space, or give another folder with --out; "
+        f"the disk is full{where}: free some space, or give another folder with --out; "
         "what was finished is kept, run it again to go on"
     )
 
@@ -96,19 +101,21 @@ def _underscored(argument: str, options: Container[str]) -> str:
 
 
 def _join_lists(arguments: Sequence[str], options: set[str]) -> list[str]:
-    # `--spaces a b c` becomes the one list that jsonargparse reads.
+    # `--spaces a b c` becomes the one list that jsonargparse reads; `--spaces=a b c` too.
     joined: list[str] = []
-    collecting: list[Any] | None = None
+    collecting: list[str] | None = None
     option = ""
     for argument in [*arguments, "--"]:
-        if collecting is not None and not argument.startswith("--"):
+        if collecting is not None and not argument.startswith("-"):
             collecting.append(argument)
             continue
         if collecting is not None:
-            joined.append(f"{option}={json.dumps(collecting)}")
+            is_list = len(collecting) == 1 and collecting[0].startswith("[")
+            joined.append(f"{option}={collecting[0] if is_list else json.dumps(collecting)}")
             collecting = None
-        if argument in options:
-            option, collecting = argument, []
+        name, equals, value = argument.partition("=")
+        if name in options:
+            option, collecting = name, [value] if equals else []
         else:
             joined.append(argument)
     return joined[:-1]

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cache.errors import CacheError
-from cache.hdf5 import SCHEMA, check_schema, creating, get_json, put, put_json, reading
+from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_schema, reading
 
 
 def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping
         What they are and were made from: all that JSON can hold.
     """
     with creating(path) as opened:
-        opened.attrs.update(kind="artifact", schema=SCHEMA)
+        put_schema(opened, "artifact")
         put_json(opened, "meta", meta)
         group = opened.create_group("arrays")
         for name, array in arrays.items():

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from cache.errors import CacheError
 from cache.key import digest
-from cache.table import read_table_meta, row_names, take_rows
+from cache.table import read_table_meta, take_rows
 from cache.writer import FeatureWriter
+
+NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class FeatureStore:
         Parameters
         ----------
         name : str
-            Its name; characters that file names do not like become "_".
+            Its name; characters that file names do not like become "_", and what is too long for
+            a file name is cut off.
         key : mapping
             Its key.
 
@@ -71,7 +74,8 @@ class FeatureStore:
         Path
             `<folder>/<name>-<digest>.h5`.
         """
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9_.+]', '_', name)}-{digest(key)}.h5"
+        readable = re.sub(r"[^A-Za-z0-9_.+]", "_", name)[:NAME_LENGTH]
+        return self.folder / f"{readable}-{digest(key)}.h5"
 
     def writer(self, name: str, key: Mapping[str, Any], about: Mapping[str, Any]) -> FeatureWriter:
         """Open a space for adding rows.
@@ -172,18 +176,5 @@ class FeatureStore:
         -------
         array of float32 (n_images, n_columns)
             In the order asked for.
-
-        Raises
-        ------
-        CacheError
-            If a picture has no row, or a checksum is wrong.
         """
-        index = {name: row for row, name in enumerate(row_names(entry.path))}
-        rows = [index.get(d.encode(), -1) for d in digests]
-        absent = rows.count(-1)
-        if absent:
-            raise CacheError(
-                f"{entry.path}: has no row for {absent} of {len(rows)} pictures: run "
-                f'`make features SPACES="{entry.name}"` for these pictures'
-            )
-        return take_rows(entry.path, np.array(rows, dtype=np.int64)).astype(np.float32, copy=False)
+        return take_rows(entry.path, digests).astype(np.float32, copy=False)

@@ -1,6 +1,5 @@
 """HDF5 as this project writes it: checksums on data and metadata, errors with the file's name."""
 
-import errno
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,9 @@ FORMAT = ("v110", "v110")
 def creating(path: Path) -> Iterator[h5py.File]:
     """Write a new file that appears under its name only when it is whole.
 
+    HDF5 builds it in memory and never touches the disk: after a write that failed, as on a full
+    disk, it would crash the process at exit.
+
     Parameters
     ----------
     path : Path
@@ -33,20 +35,14 @@ def creating(path: Path) -> Iterator[h5py.File]:
     ------
     h5py.File
         Open for writing.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; a full disk has its own errno, whatever HDF5 says.
     """
     with replacing(path) as temporary:
-        try:
-            with h5py.File(temporary, "w", libver=FORMAT) as opened:
-                yield opened
-        except (OSError, RuntimeError) as error:
-            # HDF5 reports a full disk in the text of an error of its own.
-            full = "No space left" in str(error) or "Disk quota exceeded" in str(error)
-            raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
+        options = {"driver": "core", "backing_store": False, "libver": FORMAT}
+        with h5py.File(temporary, "w", **options) as opened:
+            yield opened
+            opened.flush()
+            image = opened.id.get_file_image()
+        temporary.write_bytes(image)
 
 
 @contextmanager
@@ -104,7 +100,10 @@ def put(group: h5py.Group, name: str, array: NDArray[Any], rows: int | None = No
     shape = array.shape if rows is None else (rows, *array.shape[1:])
     data = array if rows is None else None
     if 0 in shape or not shape:
-        return group.create_dataset(name, shape=shape, dtype=array.dtype, data=data)
+        # What cannot be cut in chunks lies in the metadata, which has checksums of its own.
+        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact.set_layout(h5py.h5d.COMPACT)
+        return group.create_dataset(name, shape, array.dtype, data, dcpl=compact)
     row_bytes = max(1, array.dtype.itemsize * int(np.prod(shape[1:])))
     chunks = (max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:])
     return group.create_dataset(
@@ -147,6 +146,21 @@ def get_json(group: h5py.Group, name: str) -> dict[str, Any]:
     return value
 
 
+def put_schema(opened: h5py.File, kind: str) -> None:
+    """Write what `check_schema` looks for.
+
+    Parameters
+    ----------
+    opened : h5py.File
+        The file.
+    kind : str
+        What it is: "features" or "artifact".
+    """
+    # Of fixed length: texts of variable length lie in a heap without a checksum, where one flipped
+    # byte sends HDF5 into an endless loop.
+    opened.attrs.update(kind=np.bytes_(kind), schema=SCHEMA)
+
+
 def check_schema(opened: h5py.File, path: Path, kind: str) -> None:
     """Refuse a file that another program, or another version of this one, wrote.
 
@@ -164,9 +178,14 @@ def check_schema(opened: h5py.File, path: Path, kind: str) -> None:
     CacheError
         If the kind or the schema is another.
     """
-    found = (opened.attrs.get("kind"), opened.attrs.get("schema"))
-    if found != (kind, SCHEMA):
+    found = opened.attrs.get("kind"), opened.attrs.get("schema")
+    if found != (kind.encode(), SCHEMA):
         raise CacheError(
-            f"{path}: found kind {found[0]!r} with schema {found[1]!r}, expected {kind!r} with "
-            f"schema {SCHEMA}: it is not from this version of roiridge; delete it and make it again"
+            f"{path}: found kind {_text(found[0])} with schema {found[1]}, expected kind {kind} "
+            f"with schema {SCHEMA}: it is not from this version of roiridge; delete it and make it "
+            "again"
         )
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

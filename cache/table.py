@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.errors import CacheError
-from cache.hdf5 import SCHEMA, check_schema, creating, get_json, put, put_json, reading
+from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_schema, reading
 from cache.key import canonical, digest
 
 BLOCK_BYTES = 64 << 20
@@ -39,7 +39,7 @@ def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> N
     """
     names = np.concatenate([part_names for part_names, _ in parts])
     with creating(path) as opened:
-        opened.attrs.update(kind="features", schema=SCHEMA)
+        put_schema(opened, "features")
         put_json(opened, "meta", meta)
         put(opened, "pictures", names)
         start, features = 0, None
@@ -131,22 +131,36 @@ def all_rows(path: Path, keep: NDArray[np.bool_] | None = None) -> Iterator[NDAr
             yield block if keep is None else block[keep[start:stop]]
 
 
-def take_rows(path: Path, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Read rows by index, in any order and with repeats.
+def take_rows(path: Path, digests: Sequence[str]) -> NDArray[Any]:
+    """Read the rows of pictures, in any order and with repeats.
 
     Parameters
     ----------
     path : Path
         The file.
-    rows : array of int (n,)
-        Which.
+    digests : sequence of str
+        The sha256 of each picture's file.
 
     Returns
     -------
     array (n, n_columns)
         In the order asked for.
+
+    Raises
+    ------
+    CacheError
+        If a picture has no row, or the file is damaged.
     """
+    # Names and rows from one opening: a writer may put another file here at any time.
     with reading(path) as opened:
+        index = {name: row for row, name in enumerate(opened["pictures"][()])}
+        rows = np.array([index.get(d.encode(), -1) for d in digests], dtype=np.int64)
+        absent = int((rows < 0).sum())
+        if absent:
+            raise CacheError(
+                f"{path}: has no row for {absent} of {len(rows)} pictures: run "
+                f'`make features SPACES="{get_json(opened, "meta")["name"]}"` for these pictures'
+            )
         features = opened["features"]
         taken = np.empty((len(rows), features.shape[1]), features.dtype)
         order = np.argsort(rows, kind="stable")

@@ -39,8 +39,7 @@ class FeatureWriter:
         self.path = path
         self.meta = dict(meta)
         self.shards = path.with_suffix(".shards")
-        self._names: list[str] = []
-        self._rows: list[NDArray[Any]] = []
+        self._waiting: list[tuple[Sequence[str], NDArray[Any]]] = []
         self._lock: int | None = None
 
     def __enter__(self) -> "FeatureWriter":
@@ -104,16 +103,15 @@ class FeatureWriter:
                 f"sha256 {digests[int(np.argmax(bad))]}): nothing was stored for them; with mixed "
                 "precision, try --precision float32"
             )
-        self._names.extend(digests)
-        self._rows.append(rows)
-        if len(self._names) >= SHARD_ROWS:
+        self._waiting.append((digests, rows))
+        if sum(len(names) for names, _ in self._waiting) >= SHARD_ROWS:
             self._publish()
 
     def _publish(self) -> None:
-        if self._names:
-            part: Part = (_encode(self._names), iter(self._rows))
-            write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, [part])
-            self._names, self._rows = [], []
+        parts: list[Part] = [(_encode(names), iter([rows])) for names, rows in self._waiting]
+        if parts:
+            write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, parts)
+            self._waiting = []
 
     def __exit__(
         self,

@@ -44,7 +44,14 @@ def extract(
         auto (a GPU if there is one), cpu, cuda, cuda:N or mps.
     precision : str
         float32, or autocast in bfloat16 or float16; it is part of the features' key.
+
+    Raises
+    ------
+    ExtractError
+        If no space is named.
     """
+    if not spaces:
+        raise ExtractError("--spaces: none given; for example --spaces clip alexnet")
     specs = [resolve(name) for name in dict.fromkeys(spaces)]
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from extract.errors import ExtractError
+from extract.spaces import Spec
 
 
 @dataclass(frozen=True)
@@ -61,31 +62,27 @@ class Backbone:
     forward: Callable[[Tensor, Sequence[str]], dict[str, Activation]]
     default_layers: tuple[str, ...] = field(default=())
 
-    def check_layers(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Refuse layers that the network does not have.
 
-        Parameters
-        ----------
-        names : sequence of str
-            The layers asked for; none means the default.
+def check_layers(spec: Spec, layers: Sequence[str]) -> None:
+    """Refuse layers that a network does not have; to be done before weights are looked for.
 
-        Returns
-        -------
-        tuple of str
-            The layers to compute.
+    Parameters
+    ----------
+    spec : Spec
+        With the layers asked for.
+    layers : sequence of str
+        Those that the network has.
 
-        Raises
-        ------
-        ExtractError
-            If there is no such layer; the message lists those that there are.
-        """
-        for name in names:
-            if name not in self.layers:
-                raise ExtractError(
-                    f"{self.key['family']}:{self.key['model']} has no layer {name!r}: choose from "
-                    f"{', '.join(self.layers)}"
-                )
-        return tuple(names) or self.default_layers
+    Raises
+    ------
+    ExtractError
+        If there is no such layer; the message lists those that there are.
+    """
+    for name in spec.layers:
+        if name not in layers:
+            raise ExtractError(
+                f"{spec.family}:{spec.model} has no layer {name!r}: choose from {', '.join(layers)}"
+            )
 
 
 def lay_out_tokens(tokens: Tensor, prefix: int) -> Activation:
@@ -224,7 +221,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         raise ExtractError(
             f"--device {name}: cannot be used here ({str(error).splitlines()[0]}); choose auto, "

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import huggingface_hub
 import torch
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub import constants
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
 PATIENCE = 4.0  # seconds
 
@@ -42,7 +43,7 @@ class HubFile:
     @property
     def where(self) -> str:
         """The address a person can open."""
-        endpoint = huggingface_hub.constants.ENDPOINT
+        endpoint = constants.ENDPOINT
         return self.url or f"{endpoint}/{self.repo}/resolve/main/{self.names[0]}"
 
 
@@ -72,8 +73,8 @@ def _from_hugging_face(file: HubFile) -> Path:
         copy = huggingface_hub.try_to_load_from_cache(file.repo, name)
         if isinstance(copy, str):
             return Path(copy)
-    endpoint = huggingface_hub.constants.ENDPOINT
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    endpoint = constants.ENDPOINT
+    if constants.HF_HUB_OFFLINE:
         raise HubUnreachable(f"{endpoint} (HF_HUB_OFFLINE is set, and there is no local copy)")
     if not _reachable(endpoint):
         raise HubUnreachable(f"{endpoint} (not reachable, and there is no local copy)")
@@ -82,7 +83,7 @@ def _from_hugging_face(file: HubFile) -> Path:
             return Path(huggingface_hub.hf_hub_download(file.repo, name))
         except EntryNotFoundError:
             continue
-        except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
+        except (OSError, HfHubHTTPError) as error:
             raise HubUnreachable(f"{file} ({str(error).splitlines()[0]})") from error
     raise HubUnreachable(f"{file} (none of {', '.join(file.names)} is in it)")
 

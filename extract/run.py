@@ -123,7 +123,7 @@ def prepare(
     """
     family = load_plugin(backbones, spec.family, "network family")
     backbone: Backbone = family.load(spec, request)
-    layers = backbone.check_layers(spec.layers)
+    layers = spec.layers or backbone.default_layers
     shapes = _dry_run(backbone, layers)
     poolings = {name: spec.pooling or default_pooling(shapes[name]) for name in layers}
     widths = {name: pool(shapes[name], poolings[name], name).shape[1] for name in layers}

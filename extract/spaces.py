@@ -103,7 +103,7 @@ def resolve(name: str) -> Spec:
         family=matched["family"],
         model=matched["model"],
         weights=matched["weights"],
-        layers=tuple(matched["layers"].split("+")) if matched["layers"] else (),
+        layers=tuple(dict.fromkeys(matched["layers"].split("+"))) if matched["layers"] else (),
         pooling=matched["pooling"],
         columns=None if matched["columns"] is None else int(matched["columns"]),
     )

@@ -5,14 +5,13 @@ asked for by name, and then "untrained" is in the key, the listing and every rep
 """
 
 import hashlib
-import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,6 +19,8 @@ from extract.errors import ExtractError
 from extract.hub import HubFile, HubUnreachable, fetch
 
 Tensors = Mapping[str, Tensor]
+# How many batches were trained on: it changes no feature.
+COUNTER = "num_batches_tracked"
 Package = Callable[[], tuple[Tensors, str] | None]
 
 
@@ -44,9 +45,10 @@ class Request:
         if self.given is None or not self.given.startswith("random:"):
             return None
         text = self.given.removeprefix("random:")
-        if not text.isdigit():
+        if not re.fullmatch("[0-9]{1,18}", text):
             raise ExtractError(
-                f"--weights {self.name}={self.given}: expected random:SEED, a number"
+                f"--weights {self.name}={self.given}: expected random:SEED with a whole number of "
+                "at most 18 digits"
             )
         return int(text)
 
@@ -141,10 +143,12 @@ class Found:
             if self.path.suffix == ".safetensors":
                 return load_file(self.path)
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        # A damaged file raises any of many errors in there, and each means the same to the user.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise ExtractError(
-                f"{self.path}: cannot be read as weights ({str(error).splitlines()[0][:160]}); "
-                "expected a .safetensors file, or a PyTorch file that holds tensors alone"
+                f"{self.path}: cannot be read as weights ({reason}); expected a .safetensors file, "
+                "or a PyTorch file that holds tensors alone"
             ) from error
         while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
             state = state["state_dict"]
@@ -190,7 +194,8 @@ def load_into(module: nn.Module, state: Tensors, what: str) -> None:
         If a tensor is missing, left over or of another shape.
     """
     own = module.state_dict()
-    missing = sorted(set(own) - set(state))
+    # Older files lack the counters of batch normalisation.
+    missing = sorted(name for name in set(own) - set(state) if not name.endswith(COUNTER))
     extra = sorted(set(state) - set(own))
     shapes = [
         f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
@@ -207,7 +212,7 @@ def load_into(module: nn.Module, state: Tensors, what: str) -> None:
             f"the weights from {what} are of another network than {type(module).__name__}: "
             + "; ".join(faults)
         )
-    module.load_state_dict(state)
+    module.load_state_dict(state, strict=False)
 
 
 def weights_key(module: nn.Module, seed: int | None) -> dict[str, object]:
@@ -227,6 +232,8 @@ def weights_key(module: nn.Module, seed: int | None) -> dict[str, object]:
     """
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
+        if name.endswith(COUNTER):
+            continue
         values = tensor.detach().cpu().contiguous()
         total.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
         total.update(values.reshape(-1).view(torch.uint8).numpy())

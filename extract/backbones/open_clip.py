@@ -14,7 +14,15 @@ import open_clip.pretrained
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
-from extract.backbone import Activation, Backbone, hooked, lay_out_tokens, settle, shaped
+from extract.backbone import (
+    Activation,
+    Backbone,
+    check_layers,
+    hooked,
+    lay_out_tokens,
+    settle,
+    shaped,
+)
 from extract.errors import ExtractError
 from extract.hub import HubFile
 from extract.spaces import Spec
@@ -46,12 +54,14 @@ def load(spec: Spec, request: Request) -> Backbone:
         model = open_clip.create_model(
             spec.model, pretrained=None, force_quick_gelu=quick_gelu, pretrained_hf=False
         )
+    visual: Any = settle(model.visual)
+    blocks = _blocks(visual)
+    layers = ["embedding", *blocks]
+    check_layers(spec, layers)
     origin = request.seed_origin
     if request.seed is None:
         origin = _load_weights(model, request, f"open_clip's {spec.model} ({tag})", published)
-    visual: Any = settle(model.visual)
     preprocess = _preprocessing(visual, published)
-    blocks = _blocks(visual)
     size = preprocess.size if isinstance(preprocess.size, int) else preprocess.size[0]
     return Backbone(
         module=visual,
@@ -70,7 +80,7 @@ def load(spec: Spec, request: Request) -> Backbone:
         },
         origin=origin,
         size=size,
-        layers=["embedding", *blocks],
+        layers=layers,
         preprocess=image_transform_v2(preprocess, is_train=False),
         forward=_forward(visual, blocks),
         default_layers=("embedding",),

@@ -14,7 +14,7 @@ from timm.data import create_transform, resolve_model_data_config  # type: ignor
 from torch import Tensor, nn
 
 from extract import packaged
-from extract.backbone import Activation, Backbone, settle, shaped
+from extract.backbone import Activation, Backbone, check_layers, settle, shaped
 from extract.errors import ExtractError
 from extract.hub import HubFile
 from extract.spaces import Spec
@@ -41,6 +41,9 @@ def load(spec: Spec, request: Request) -> Backbone:
     name = _full_name(spec)
     with drawing(request.seed):
         module = settle(timm.create_model(name, pretrained=False))
+    blocks = _blocks(module)
+    layers = ["features", "pooled", *blocks]
+    check_layers(spec, layers)
     config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
     origin = request.seed_origin
     if request.seed is None:
@@ -52,8 +55,6 @@ def load(spec: Spec, request: Request) -> Backbone:
         origin = found.origin
         load_into(module, _state(found, module), origin)
     preprocessing = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
-    blocks = _blocks(module)
-    layers = ["features", "pooled", *blocks]
     return Backbone(
         module=module,
         key={
@@ -98,7 +99,10 @@ def _state(found: Found, module: nn.Module) -> dict[str, Tensor]:
         return state
     filters = inspect.getmodule(type(module))
     convert = getattr(filters, "checkpoint_filter_fn", None)
-    return convert(state, module) if convert else state
+    try:
+        return convert(state, module) if convert else state
+    except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError):
+        return state  # of another network: what does not fit is said where they are loaded
 
 
 def _blocks(module: nn.Module) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import torchvision
 from torch import Tensor, nn
 
-from extract.backbone import Activation, Backbone, hooked, settle, shaped
+from extract.backbone import Activation, Backbone, check_layers, hooked, settle, shaped
 from extract.errors import ExtractError
 from extract.hub import HubFile
 from extract.packaged import alexnet_features
@@ -40,6 +40,8 @@ def load(spec: Spec, request: Request) -> Backbone:
     with drawing(request.seed):
         whole = settle(torchvision.models.get_model(spec.model, weights=None))
     aliases = _convolutions(whole)
+    layers = [*aliases, *(name for name, _ in whole.named_modules() if name)]
+    check_layers(spec, layers)
     wanted = [aliases.get(name, name) for name in spec.layers]
     trunk = bool(wanted) and all(name.startswith("features.") for name in wanted)
     module = whole.get_submodule("features") if trunk else whole
@@ -54,7 +56,6 @@ def load(spec: Spec, request: Request) -> Backbone:
             state = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
         load_into(module, state, origin)
     strip = "features." if trunk else ""
-    layers = [*aliases, *(name for name, _ in whole.named_modules() if name)]
 
     def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
         paths = {name: aliases.get(name, name).removeprefix(strip) for name in names}
