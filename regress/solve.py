@@ -1,11 +1,9 @@
-"""Ridge coefficients for given penalties, by himalaya: primal, or dual where columns are many."""
+"""Ridge coefficients for given penalties: primal, or dual where columns are many."""
 
 import os
 
 import numpy as np
 from himalaya.backend import get_backend, set_backend
-from himalaya.kernel_ridge import KernelRidge
-from himalaya.ridge import Ridge
 from numpy.typing import NDArray
 
 from regress.errors import RegressError
@@ -101,18 +99,22 @@ def solve_ridge(X: Floats, Y: Floats, alphas: Floats) -> Floats:
 
     References
     ----------
-    Dupré la Tour, Visconti di Oleggio Castello, Gallant (2024). The Himalaya package. Equation of
-    ridge regression; the dual form is equation 2.107 of Murphy (2012), Machine Learning.
+    Hastie, Tibshirani, Friedman (2009). The Elements of Statistical Learning, equations 3.47 and
+    5.77.
     """
-    n_images, n_features = X.shape
-    alphas = np.asarray(alphas, X.dtype)
-    if n_features <= n_images:
-        parameters = {"n_targets_batch": BATCH, "warn": False}
-        model = Ridge(alpha=alphas, solver_params=parameters).fit(X, Y)
-        return to_numpy(model.coef_)
-    dual = KernelRidge(alpha=alphas, kernel="precomputed", solver="eigenvalues")
-    dual.fit(X @ X.T, Y)
-    return np.asarray(X.T @ to_numpy(dual.dual_coef_), X.dtype)
+    backend = get_backend()
+    X_, Y_ = backend.asarray(X), backend.asarray(Y)
+    penalties = backend.asarray_like(np.asarray(alphas, X.dtype), X_)[None]
+    # One decomposition for all vertices; himalaya's own Ridge would form, for penalties that
+    # differ, a matrix of n_features x n_images for each vertex.
+    if X.shape[1] <= X.shape[0]:
+        U, s, Vt = backend.svd(X_, full_matrices=False)
+        shrunk = (U.T @ Y_) * (s[:, None] / (s[:, None] ** 2 + penalties))
+        return to_numpy(Vt.T @ shrunk)
+    eigenvalues, Q = backend.eigh(X_ @ X_.T)
+    eigenvalues = eigenvalues * (eigenvalues > 0)  # rounding makes some of the smallest negative
+    shrunk = (Q.T @ Y_) / (eigenvalues[:, None] + penalties)
+    return to_numpy(X_.T @ (Q @ shrunk))
 
 
 def solve_banded(X: Floats, Y: Floats, bands: NDArray[np.int64], deltas: Floats) -> Floats:
