@@ -25,6 +25,11 @@ def replacing(path: Path) -> Iterator[Path]:
     ------
     Path
         The name to write to, in the same folder and with the same suffix.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, as on a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{uuid4().hex[:8]}{path.suffix}")
@@ -34,6 +39,11 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
         _flush_folder(path.parent)
+    except OSError as error:
+        # Python names the file in errors of opening, but not of writing.
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

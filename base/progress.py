@@ -1,5 +1,6 @@
 """Progress with rate and time left: a bar in a terminal, plain lines in a log."""
 
+import os
 import sys
 from collections.abc import Iterable
 from io import StringIO
@@ -35,7 +36,8 @@ def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
     tqdm
         The iterable, or a context manager with `update`.
     """
-    if sys.stderr.isatty():
+    # Some pseudo-terminals are 0 columns wide, in which a bar would be blank.
+    if sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns:
         return tqdm(iterable, dynamic_ncols=True, **options)
     # What tqdm itself writes, such as the line feed at the end, goes nowhere.
     return _Lines(iterable, file=StringIO(), mininterval=10, ascii=True, ncols=100, **options)

@@ -99,16 +99,25 @@ def put(group: h5py.Group, name: str, array: NDArray[Any], rows: int | None = No
     array = np.asarray(array)
     shape = array.shape if rows is None else (rows, *array.shape[1:])
     data = array if rows is None else None
-    if 0 in shape or not shape:
-        # What cannot be cut in chunks lies in the metadata, which has checksums of its own.
-        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        compact.set_layout(h5py.h5d.COMPACT)
-        return group.create_dataset(name, shape, array.dtype, data, dcpl=compact)
+    if not shape:
+        return _put_number(group, name, array)
+    if 0 in shape:
+        return group.create_dataset(name, shape=shape, dtype=array.dtype)
     row_bytes = max(1, array.dtype.itemsize * int(np.prod(shape[1:])))
     chunks = (max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:])
     return group.create_dataset(
         name, shape=shape, dtype=array.dtype, data=data, chunks=chunks, fletcher32=True
     )
+
+
+def _put_number(group: h5py.Group, name: str, number: NDArray[Any]) -> h5py.Dataset:
+    # A number alone cannot be cut in chunks: it lies in the metadata, with its checksums.
+    compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    compact.set_layout(h5py.h5d.COMPACT)
+    kind, space = h5py.h5t.py_create(number.dtype), h5py.h5s.create(h5py.h5s.SCALAR)
+    dataset = h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, compact))
+    dataset[()] = number
+    return dataset
 
 
 def put_json(group: h5py.Group, name: str, value: Mapping[str, Any]) -> None:
