@@ -217,7 +217,7 @@ def small_disk(tmp_path):
 
 
 # 900 rows of 100 columns are 360 kB, and twice that while shards are merged.
-@pytest.mark.parametrize(("size", "there"), [("64k", 0), ("300k", 512), ("600k", COUNT)])
+@pytest.mark.parametrize(("size", "there"), [("64k", 0), ("300k", 520), ("600k", COUNT)])
 def test_a_full_disk_is_said_and_loses_nothing(small_disk, filling, size, there):
     folder, remount = small_disk
     remount(f"size={size}")
