@@ -12,10 +12,10 @@ from cache import FeatureStore
 from challenge import find_subjects
 from regress import models
 from regress.design import find_spaces, load_design
+from regress.device import use_device
 from regress.errors import RegressError
 from regress.fit import Job, Settings, fit_subject
 from regress.linear import LinearModel
-from regress.solve import use_device
 
 
 def regress(

@@ -16,7 +16,7 @@ from regress.linear import LinearModel
 from regress.split import fold_numbers, held_out
 
 # Responses that are in memory at once.
-MEMORY = 256 << 20
+MEMORY = 512 << 20
 RESIDUAL = "residual"
 
 

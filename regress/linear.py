@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from regress.solve import Floats, refuse_skipped_fits, to_numpy
+from regress.device import Floats, refuse_skipped_fits, to_numpy
 
 # Half decades. With columns of unit variance the useful penalties grow with the number of columns
 # times the number of pictures, from a few hundred to some ten million.
@@ -56,9 +56,10 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         """
         refuse_skipped_fits()
         Xs, Ys, varying = self._centred(*self._validated(X, y))
-        chosen = self._search(Xs, Ys[:, varying])
+        searched = varying if varying.any() else ~varying
+        chosen = self._search(Xs, Ys[:, searched])
         for name, values in chosen.items():
-            setattr(self, name, _spread(to_numpy(values), varying))
+            setattr(self, name, _spread(to_numpy(values), searched))
         return self._finish(Xs, Ys, varying, chosen)
 
     def refit(self, X: ArrayLike, y: ArrayLike) -> Self:

@@ -1,18 +1,16 @@
 """Banded ridge: a penalty of its own for each feature space, chosen per vertex."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from himalaya.kernel_ridge import MultipleKernelRidgeCV
-from himalaya.ridge import GroupRidgeCV
 from himalaya.scoring import r2_score
 from numpy.typing import NDArray
 
+from regress.device import Floats, to_numpy
 from regress.linear import ALPHAS, LinearModel
-from regress.solve import BATCH, Floats, solve_banded, to_numpy
+from regress.solvers import solve_given, solve_group_ridge_moments
 
-# himalaya takes the root of a band's weight and divides by it again: it must not be 0.
+# A band is nearly left out, not wholly: the logarithm of its weight is kept.
 SMALLEST = 1e-5
 
 
@@ -66,33 +64,23 @@ class Model(LinearModel):
     def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
         bands = self._bands(X)
         n_bands = int(bands.max()) + 1
-        if Y.shape[1] == 0:
-            empty = np.zeros((n_bands, 0), X.dtype)
-            return {"deltas_": empty, "cv_scores_": np.zeros(0, X.dtype)}
         X = X / self._widths(bands).astype(X.dtype)
-        parts = [X[:, bands == band] for band in range(n_bands)]
-        parameters = {
-            "n_iter": self._weightings(n_bands).astype(X.dtype),
-            "alphas": np.asarray(self.alphas, X.dtype),
-            "score_func": r2_score,
-            "n_targets_batch": BATCH,
-            "progress_bar": False,
-        }
-        options = {"solver_params": parameters, "cv": self.cv, "fit_intercept": True}
-        with warnings.catch_warnings():
-            # himalaya's advice on primal and dual is what the next lines follow.
-            warnings.filterwarnings("ignore", message="Solving", category=UserWarning)
-            if X.shape[1] <= len(X):
-                model = GroupRidgeCV(groups="input", **options).fit(parts, Y)
-            else:
-                kernels = np.stack([part @ part.T for part in parts])
-                model = MultipleKernelRidgeCV(kernels="precomputed", **options).fit(kernels, Y)
-        return {"deltas_": model.deltas_, "cv_scores_": to_numpy(model.cv_scores_).max(0)}
+        deltas, _, scores = solve_group_ridge_moments(
+            [X[:, bands == band] for band in range(n_bands)],
+            Y,
+            n_iter=self._weightings(n_bands),
+            alphas=self.alphas,
+            fit_intercept=True,
+            score_func=r2_score,
+            cv=self.cv,
+            progress_bar=False,
+        )[:3]
+        return {"deltas_": deltas, "cv_scores_": to_numpy(scores).max(0)}
 
     def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
         bands = self._bands(X)
         widths = self._widths(bands).astype(X.dtype)
-        solved = solve_banded(X / widths, Y, bands, to_numpy(chosen["deltas_"]))
+        solved = to_numpy(solve_given(X / widths, Y, bands, chosen["deltas_"])[0])
         return np.asarray(solved / widths[:, None], X.dtype)
 
     def _bands(self, X: Floats) -> NDArray[np.int64]:

@@ -1,15 +1,13 @@
 """Ridge regression on all feature spaces side by side, one penalty for each vertex."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from himalaya.kernel_ridge import KernelRidgeCV
-from himalaya.ridge import RidgeCV
 from himalaya.scoring import r2_score
 
+from regress.device import Floats, to_numpy
 from regress.linear import ALPHAS, LinearModel
-from regress.solve import BATCH, Floats, solve_ridge
+from regress.solvers import solve_given, solve_group_ridge_moments
 
 
 class Model(LinearModel):
@@ -40,26 +38,18 @@ class Model(LinearModel):
         self.cv = cv
 
     def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
-        if Y.shape[1] == 0:
-            return {"best_alphas_": np.ones(0, X.dtype), "cv_scores_": np.zeros(0, X.dtype)}
-        parameters = {"n_targets_batch": BATCH, "score_func": r2_score}
-        alphas = np.asarray(self.alphas, X.dtype)
-        with warnings.catch_warnings():
-            # himalaya's advice on primal and dual is what the next lines follow.
-            warnings.filterwarnings("ignore", message="Solving", category=UserWarning)
-            if X.shape[1] <= len(X):
-                model = RidgeCV(
-                    alphas=alphas, fit_intercept=True, cv=self.cv, solver_params=parameters
-                ).fit(X, Y)
-            else:
-                model = KernelRidgeCV(
-                    alphas=alphas,
-                    kernel="precomputed",
-                    fit_intercept=True,
-                    cv=self.cv,
-                    solver_params=parameters,
-                ).fit(X @ X.T, Y)
-        return {"best_alphas_": model.best_alphas_, "cv_scores_": model.cv_scores_}
+        deltas, _, scores = solve_group_ridge_moments(
+            [X],
+            Y,
+            n_iter=np.ones((1, 1)),
+            alphas=self.alphas,
+            fit_intercept=True,
+            score_func=r2_score,
+            cv=self.cv,
+            progress_bar=False,
+        )[:3]
+        return {"best_alphas_": np.exp(-to_numpy(deltas[0])), "cv_scores_": scores[0]}
 
     def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
-        return solve_ridge(X, Y, chosen["best_alphas_"])
+        deltas = -np.log(chosen["best_alphas_"])[None]
+        return to_numpy(solve_given(X, Y, np.zeros(X.shape[1], np.int64), deltas)[0])

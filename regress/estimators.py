@@ -1,0 +1,125 @@
+"""himalaya's `RidgeCV` and `GroupRidgeCV` with a solver on shared statistics."""
+
+from typing import Any, ClassVar
+
+import himalaya.ridge
+
+from regress.solvers import solve_group_ridge_moments, solve_ridge_cv_moments
+
+
+class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
+    """Ridge regression with cross-validation: himalaya's estimator, with a further solver.
+
+    Takes the arguments of `himalaya.ridge.RidgeCV` and gives its fitted attributes. What differs:
+    the default solver is "moments", which takes no alpha of 0.
+
+    Parameters
+    ----------
+    alphas : array (n_alphas,)
+        Penalties, positive.
+    fit_intercept : bool
+        Whether to fit an intercept.
+    solver : str
+        "moments" (here) or "svd" (himalaya's).
+    solver_params : dict, optional
+        More arguments of the solver: `score_func`, `local_alpha`, `groups`, `form`, `memory` …
+    cv : int or scikit-learn splitter
+        The folds.
+    Y_in_cpu, force_cpu : bool
+        As in himalaya.
+
+    References
+    ----------
+    Dupré la Tour, Eickenberg, Nunez-Elizalde, Gallant (2022). Feature-space selection with banded
+    ridge regression. NeuroImage 264.
+    """
+
+    ALL_SOLVERS: ClassVar[dict[str, Any]] = {
+        **himalaya.ridge.RidgeCV.ALL_SOLVERS,
+        "moments": solve_ridge_cv_moments,
+    }
+
+    def __init__(
+        self,
+        alphas: Any = (0.1, 1),
+        fit_intercept: bool = False,
+        solver: str = "moments",
+        solver_params: dict[str, Any] | None = None,
+        cv: Any = 5,
+        Y_in_cpu: bool = False,
+        force_cpu: bool = False,
+    ) -> None:
+        super().__init__(alphas, fit_intercept, solver, solver_params, cv, Y_in_cpu, force_cpu)
+
+
+class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
+    """Banded ridge regression with cross-validation: himalaya's `GroupRidgeCV`, with a solver more.
+
+    Takes the arguments of `himalaya.ridge.GroupRidgeCV` and gives its fitted attributes. What
+    differs: the default solver is "moments", which takes no alpha of 0 and no `jitter_alphas`.
+
+    Parameters
+    ----------
+    groups : array (n_features,), "input" or None
+        The band of each column; "input" where X is a list of arrays; None for one band.
+    solver : str
+        "moments" (here) or "random_search" (himalaya's).
+    solver_params : dict, optional
+        More arguments of the solver: `n_iter`, `alphas`, `score_func`, `patience`, `form` …
+    fit_intercept : bool
+        Whether to fit an intercept.
+    cv : int or scikit-learn splitter
+        The folds.
+    random_state : int, optional
+        Seed of the search.
+    Y_in_cpu, force_cpu : bool
+        As in himalaya.
+
+    References
+    ----------
+    Dupré la Tour, Eickenberg, Nunez-Elizalde, Gallant (2022). Feature-space selection with banded
+    ridge regression. NeuroImage 264.
+    """
+
+    ALL_SOLVERS: ClassVar[dict[str, Any]] = {
+        **himalaya.ridge.GroupRidgeCV.ALL_SOLVERS,
+        "moments": solve_group_ridge_moments,
+    }
+
+    def __init__(
+        self,
+        groups: Any = None,
+        solver: str = "moments",
+        solver_params: dict[str, Any] | None = None,
+        fit_intercept: bool = False,
+        cv: Any = 5,
+        random_state: int | None = None,
+        Y_in_cpu: bool = False,
+        force_cpu: bool = False,
+    ) -> None:
+        super().__init__(
+            groups, solver, solver_params, fit_intercept, cv, random_state, Y_in_cpu, force_cpu
+        )
+
+    def fit(self, X: Any, y: Any = None) -> "BandedRidgeCV":
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features), or a list of them where groups="input"
+            Features.
+        y : array (n_images, n_vertices) or (n_images,)
+            Responses.
+
+        Returns
+        -------
+        self
+            Fitted.
+        """
+        from himalaya.backend import get_backend
+
+        super().fit(X, y)
+        # himalaya computes it only for the solver that it knows.
+        deltas = self.deltas_ if self.deltas_.ndim == 2 else self.deltas_[:, None]
+        self.best_alphas_ = 1.0 / get_backend().exp(deltas).sum(0)
+        return self

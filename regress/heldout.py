@@ -1,0 +1,259 @@
+"""Scores of held-out pictures for many ridge penalties, from moments, without predictions.
+
+Let A = V diag(l) V' be the products X'X of the training pictures about their mean, and E, D and q
+those of the held-out pictures about the same mean (X'X and X'Y, both turned by V, and the diagonal
+of Y'Y). The residual sum of squares of a vertex with penalty a is then
+
+    q - 2 sum_j c_j d_j k_j + sum_ij c_i k_i E_ij k_j c_j,    with c = V'X'y of the training
+                                                              pictures, k_j = 1 / (l_j + a).
+
+The double sum is a product of the matrix (k_i E_ij k_j), which all vertices share, with c. E is
+symmetric: its blocks below the diagonal count twice, those above are not formed. Where the held-out
+pictures are few beside the columns, forming predictions is cheaper, and is done instead.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from himalaya.backend import get_backend
+from himalaya.scoring import correlation_score, l2_neg_loss, r2_score
+
+from regress.moments import Array, FeatureMoments, ResponseMoments
+
+Score = Callable[[Array, Array], Array]
+
+# Scores that follow from sums of squares and products.
+FROM_MOMENTS = (l2_neg_loss, r2_score, correlation_score)
+BLOCK = 128
+ROUNDING = 1e-12
+# Of the double sum's matrix for all penalties, formed at once.
+BYTES = 128 << 20
+
+
+@dataclass
+class Fold:
+    """One way to divide the pictures: the training side decomposed, the held-out side turned.
+
+    Attributes
+    ----------
+    train, held : FeatureMoments
+        Of the two sides.
+    intercept : bool
+        Whether means are taken from the training side.
+    x_mean : array (n_features,)
+        The mean of the training side; zero without an intercept.
+    eigenvalues : array (n_features,)
+        Of the training side's X'X about the mean, not negative.
+    V : array (n_features, n_features)
+        Its eigenvectors.
+    E : array (n_features, n_features) or None
+        The held-out side's X'X about the same mean, turned; None where predictions are formed.
+    """
+
+    train: FeatureMoments
+    held: FeatureMoments
+    intercept: bool
+    x_mean: Array
+    eigenvalues: Array
+    V: Array
+    E: Array | None
+
+    def turned(self, train: ResponseMoments) -> tuple[Array, Array]:
+        """Turn the training side's products by the eigenvectors.
+
+        Parameters
+        ----------
+        train : ResponseMoments
+            Of the training side.
+
+        Returns
+        -------
+        C : array (n_features, n_vertices)
+            V'X'Y about the means.
+        y_mean : array (n_vertices,)
+            The mean of the training side; zero without an intercept.
+        """
+        y_mean = train.y / self.train.n if self.intercept else train.y * 0
+        return self.V.T @ train.about(self.train, self.x_mean, y_mean), y_mean
+
+    def scores(
+        self, train: ResponseMoments, held: ResponseMoments, alphas: Array, score: Score
+    ) -> Array:
+        """Score all penalties from moments.
+
+        Parameters
+        ----------
+        train, held : ResponseMoments
+            Of the two sides.
+        alphas : array of float64 (n_alphas,)
+            The penalties.
+        score : callable
+            One of `FROM_MOMENTS`.
+
+        Returns
+        -------
+        array of float64 (n_alphas, n_vertices)
+            Scores on the held-out pictures.
+        """
+        backend = get_backend()
+        n = self.held.n
+        C, y_mean = self.turned(train)
+        shrink = backend.asarray_like(1 / (self.eigenvalues[None] + alphas[:, None]), C)
+        D = self.V.T @ held.about(self.held, self.x_mean, y_mean)
+        cross = _double(shrink @ (C * D))
+        squares = _double(quadratic(self.E, C, shrink))
+        measured = held.squares(n, y_mean)
+        y = held.y - n * y_mean
+        if score is correlation_score:
+            x = self.V.T @ backend.asarray_like(self.held.x - n * self.x_mean, C)
+            return _correlation(n, cross, squares, measured, _double((shrink * x[None]) @ C), y)
+        rest = measured[None] - 2 * cross + squares
+        rest = rest * (rest > 0)
+        if score is l2_neg_loss:
+            return -rest / n
+        # The spread of a constant vertex is 0 but for rounding; it scores 0, as in himalaya.
+        spread = measured - y**2 / n
+        varies = spread > ROUNDING * measured
+        return (1 - rest / (spread + ~varies)[None]) * varies[None]
+
+
+def decompose(
+    train: FeatureMoments, held: FeatureMoments, intercept: bool, like: Array, predict: bool
+) -> Fold:
+    """Prepare a fold for any number of vertices and penalties.
+
+    Parameters
+    ----------
+    train, held : FeatureMoments
+        Of the two sides.
+    intercept : bool
+        Whether means are taken from the training side.
+    like : array
+        Of the dtype to work in; the decomposition itself is in float64.
+    predict : bool
+        Whether predictions will be formed, so that E is not needed.
+
+    Returns
+    -------
+    Fold
+        Ready.
+    """
+    backend = get_backend()
+    x_mean = train.x / train.n if intercept else train.x * 0
+    eigenvalues, V = eigh(train.about(x_mean))
+    E = None if predict else backend.asarray_like(V.T @ held.about(x_mean) @ V, like)
+    return Fold(train, held, intercept, x_mean, eigenvalues, backend.asarray_like(V, like), E)
+
+
+def eigh(matrix: Array) -> tuple[Array, Array]:
+    """Decompose a symmetric matrix.
+
+    Parameters
+    ----------
+    matrix : array (n, n)
+        Positive semi-definite but for rounding; of float64 where numbers should be exact.
+
+    Returns
+    -------
+    eigenvalues : array (n,)
+        What rounding made negative is 0.
+    V : array (n, n)
+        Eigenvectors in columns.
+    """
+    eigenvalues, V = get_backend().eigh(matrix)
+    return eigenvalues * (eigenvalues > 0), V
+
+
+def _correlation(
+    n: int, cross: Array, squares: Array, measured: Array, predicted: Array, y: Array
+) -> Array:
+    spread = (measured - y**2 / n)[None] * (squares - predicted**2 / n)
+    product = cross - predicted * y[None] / n
+    varies = spread > ROUNDING**2 * (measured[None] * squares)
+    return product / (spread * varies + ~varies) ** 0.5 * varies
+
+
+def _double(array: Array) -> Array:
+    return get_backend().asarray(array, dtype="float64")
+
+
+def quadratic(E: Array, C: Array, shrink: Array) -> Array:
+    """Form the sums over i and j of c_i k_i E_ij k_j c_j.
+
+    Parameters
+    ----------
+    E : array (n_features, n_features)
+        Symmetric.
+    C : array (n_features, n_vertices)
+        A column a vertex.
+    shrink : array (n_alphas, n_features)
+        A row k a penalty.
+
+    Returns
+    -------
+    array (n_alphas, n_vertices)
+        The sums.
+    """
+    n_alphas, n_features = shrink.shape
+    result: Any = 0.0
+    step = max(1, BYTES // max(1, n_alphas * n_features * E.dtype.itemsize) // BLOCK) * BLOCK
+    for rows in _slices(n_features, min(BLOCK, step)):
+        left = E[rows, : rows.stop] * _twice_below(rows, C)
+        stacked = shrink[:, rows, None] * left[None] * shrink[:, None, : rows.stop]
+        products = stacked.reshape(-1, rows.stop) @ C[: rows.stop]
+        products = products.reshape(n_alphas, rows.stop - rows.start, -1)
+        result = result + _weigh(products, C[rows])
+    return result
+
+
+def _slices(n: int, step: int) -> Iterator[slice]:
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
+
+
+def _twice_below(rows: slice, like: Array) -> Array:
+    weights = np.full(rows.stop, 2.0)
+    weights[rows.start :] = 1.0
+    return get_backend().asarray_like(weights, like)[None]
+
+
+def _weigh(products: Array, C: Array) -> Array:
+    if isinstance(products, np.ndarray):
+        return np.einsum("abt,bt->at", products, C)
+    return (products * C[None]).sum(1)
+
+
+def predicted_scores(
+    eigenvalues: Array, C: Array, X: Array, Y: Array, alphas: Array, score: Score
+) -> Array:
+    """Score all penalties through predictions: any score, primal or dual.
+
+    Parameters
+    ----------
+    eigenvalues : array (n_components,)
+        Of the training side's X'X, or of its kernel XX'.
+    C : array (n_components, n_vertices)
+        V'X'Y of the training side, or Q'Y where Q are the kernel's eigenvectors.
+    X : array (n_held, n_components)
+        XV of the held-out side, or its kernel with the training side times Q.
+    Y : array (n_held, n_vertices)
+        Held-out responses about the training mean.
+    alphas : array of float64 (n_alphas,)
+        The penalties.
+    score : callable
+        From (n_held, n_vertices) and (n_alphas, n_held, n_vertices) to (n_alphas, n_vertices).
+
+    Returns
+    -------
+    array (n_alphas, n_vertices)
+        Scores on the held-out pictures.
+    """
+    shrink = get_backend().asarray_like(1 / (eigenvalues[None] + alphas[:, None]), C)
+    parts = []
+    step = max(1, BYTES // max(1, X.shape[0] * (X.shape[1] + C.shape[1]) * C.dtype.itemsize))
+    for some in _slices(len(alphas), step):
+        stacked = (X[None] * shrink[some, None]).reshape(-1, X.shape[1])
+        parts.append(score(Y, (stacked @ C).reshape(-1, len(X), C.shape[1])))
+    return get_backend().concatenate(parts, 0)
