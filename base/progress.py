@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -51,5 +52,14 @@ def say(message: str) -> None:
     message : str
         The line.
     """
-    tqdm.write(message, file=sys.stdout)
-    sys.stdout.flush()
+    try:
+        tqdm.write(message, file=sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read along (`… | head`) has left; the work goes on.
+        stop_printing()
+
+
+def stop_printing() -> None:
+    """Send what is printed from now on nowhere, since its reader has left."""
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open to the end of the process

@@ -60,7 +60,7 @@ class Inputs:
 def gather(
     data: Path,
     out: Path,
-    subject: str = "all",
+    subject: str | int = "all",
     fits: Sequence[str] | None = None,
     roi_classes: Sequence[str] | None = None,
     split: str = "auto",
@@ -73,7 +73,7 @@ def gather(
         The challenge's directory.
     out : Path
         The output folder.
-    subject : str
+    subject : str or int
         "all", or one.
     fits : sequence of str, optional
         Which fits; all by default.
@@ -97,7 +97,7 @@ def gather(
         raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: choose from {', '.join(known)}")
     if split not in SPLITS:
         raise EvaluateError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
-    subjects = find_subjects(data, subject)
+    subjects = find_subjects(data, str(subject))
     runs = find_runs(out, fits, [found.name for found in subjects])
     fitted = {str(model.meta["subject"]) for run in runs for model in run.models}
     chosen = tuple(found for found in subjects if found.name in fitted)

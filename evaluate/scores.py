@@ -40,7 +40,7 @@ class Scored:
 def scores(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str = "all",
+    subject: str | int = "all",
     split: str = "auto",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
@@ -54,7 +54,7 @@ def scores(
         The challenge's directory.
     out : Path
         The output folder, which holds `fits`.
-    subject : str
+    subject : str or int
         "all", or one: "01".
     split : str
         "test" responses, "heldout" training pictures, or "auto": test where there are responses.

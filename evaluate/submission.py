@@ -24,7 +24,7 @@ from evaluate.inputs import Inputs, gather
 def submission(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str = "all",
+    subject: str | int = "all",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
 ) -> None:
@@ -36,7 +36,7 @@ def submission(
         The challenge's directory.
     out : Path
         The output folder, which holds `fits`.
-    subject : str
+    subject : str or int
         "all", as the challenge takes it, or one ("01"), for a zip of that subject alone.
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
@@ -74,7 +74,7 @@ def submission(
     }
     with replacing(sidecar) as temporary:
         temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-    _report(path, inputs, about, subject)
+    _report(path, inputs, about, str(subject))
 
 
 def _check_subjects(inputs: Inputs, data: Path) -> None:

@@ -6,14 +6,17 @@ to the cache as plain arrays with the predictions, so that stage 3 needs no mode
 
 from regress.design import Design, load_design
 from regress.errors import RegressError
+from regress.estimators import BandedRidgeCV, RidgeCV
 from regress.linear import LinearModel
 from regress.saved import load_fit
 from regress.split import fold_numbers, held_out
 
 __all__ = [
+    "BandedRidgeCV",
     "Design",
     "LinearModel",
     "RegressError",
+    "RidgeCV",
     "fold_numbers",
     "held_out",
     "load_design",

@@ -4,8 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from base import load_plugin, say
 from base.command import run
 from cache import FeatureStore
@@ -21,7 +19,7 @@ from regress.linear import LinearModel
 def regress(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str = "all",
+    subject: str | int = "all",
     model: str = "banded_ridge",
     spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
     device: str = "auto",
@@ -38,14 +36,14 @@ def regress(
         The challenge directory, with subj01, subj02 …
     out : Path
         The folder of everything that is made.
-    subject : str
+    subject : str or int
         A subject's number, or "all".
     model : str
         ols_pca, ridge or banded_ridge.
     spaces : list of str
         Feature spaces, computed before with `python -m extract`; banded ridge takes each as a band.
     device : str
-        auto (a GPU if there is one), cpu or cuda.
+        auto (a GPU if torch sees one), cpu, cuda, or torch (the GPU's code on the CPU).
     heldout : float
         Share of the training pictures that the models are judged on.
     folds : int
@@ -54,10 +52,17 @@ def regress(
         Of the held-out pictures and the folds.
     params : dict
         Parameters of the model, for example --params.n_iter 50.
+
+    Raises
+    ------
+    RegressError
+        If no space is named.
     """
+    if not spaces:
+        raise RegressError("--spaces: none given; for example --spaces clip alexnet")
     estimator = _estimator(model, params)
     store = FeatureStore(out / "features")
-    subjects = find_subjects(data, subject)
+    subjects = find_subjects(data, str(subject))
     entries = find_spaces(store, spaces)
     backend = use_device(device)
     say(f"{model} on {' + '.join(e.name for e in entries)}, himalaya's {backend} backend")
@@ -81,10 +86,11 @@ def _estimator(name: str, params: dict[str, Any]) -> LinearModel:
             f"--params: {name} has no parameter {', '.join(wrong)}; it has "
             f"{', '.join(sorted(known))}"
         )
-    alphas = np.asarray(params.get("alphas", [1.0]), float)
-    if alphas.size == 0 or not (np.isfinite(alphas) & (alphas > 0)).all():
-        raise RegressError(f"--params.alphas: found {alphas.tolist()}, expected positive numbers")
-    return made.set_params(**params)
+    try:
+        made.set_params(**params).check_parameters()
+    except ValueError as error:
+        raise RegressError(f"--params: {error}") from error
+    return made
 
 
 def _plain(params: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def use_device(device: str) -> str:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     names = {"cpu": "numpy", "torch": "torch", "cuda": "torch_cuda"}
     if device not in names:
-        raise RegressError(f"--device {device}: expected auto, cuda, {', '.join(names)}")
+        raise RegressError(f"--device {device}: expected auto, {', '.join(names)}")
     try:
         set_backend(names[device])
     except RuntimeError as error:

@@ -1,9 +1,13 @@
 """himalaya's `RidgeCV` and `GroupRidgeCV` with a solver on shared statistics."""
 
+import math
 from typing import Any, ClassVar
 
 import himalaya.ridge
+from himalaya.backend import get_backend
+from sklearn import config_context
 
+from regress.device import refuse_skipped_fits
 from regress.solvers import solve_group_ridge_moments, solve_ridge_cv_moments
 
 
@@ -50,6 +54,26 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
         force_cpu: bool = False,
     ) -> None:
         super().__init__(alphas, fit_intercept, solver, solver_params, cv, Y_in_cpu, force_cpu)
+
+    def fit(self, X: Any, y: Any = None) -> "RidgeCV":
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+        y : array (n_images, n_vertices) or (n_images,)
+            Responses.
+
+        Returns
+        -------
+        self
+            Fitted.
+        """
+        refuse_skipped_fits()
+        with config_context(assume_finite=_surely_finite(X, y)):
+            super().fit(X, y)
+        return self
 
 
 class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
@@ -116,10 +140,19 @@ class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
         self
             Fitted.
         """
-        from himalaya.backend import get_backend
-
-        super().fit(X, y)
+        refuse_skipped_fits()
+        parts = X if isinstance(X, list | tuple) else [X]
+        with config_context(assume_finite=_surely_finite(*parts, y)):
+            super().fit(X, y)
         # himalaya computes it only for the solver that it knows.
         deltas = self.deltas_ if self.deltas_.ndim == 2 else self.deltas_[:, None]
         self.best_alphas_ = 1.0 / get_backend().exp(deltas).sum(0)
         return self
+
+
+def _surely_finite(*arrays: Any) -> bool:
+    # One sum tells, unless it overflows: then himalaya looks at every number. Its own look copies
+    # the array several times, and takes longer than the fit.
+    if not all("float" in str(getattr(array, "dtype", None)) for array in arrays):
+        return False
+    return all(math.isfinite(float(array.sum())) for array in arrays)

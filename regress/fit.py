@@ -1,5 +1,6 @@
 """All models of a subject: what is missing, fitted together, saved one file an ROI."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,8 @@ class Settings:
         str
             Sixteen hexadecimal digits.
         """
-        return digest({"schema": 1, **self.as_dict(), "spaces": design.keys})
+        # The order of the spaces is that of the columns.
+        return digest({"schema": 1, **self.as_dict(), "spaces": list(design.keys.values())})
 
     def as_dict(self) -> dict[str, Any]:
         """Give the settings as JSON can hold them.
@@ -153,6 +155,7 @@ def fit_subject(job: Job) -> int:
     for hemisphere in HEMISPHERES:
         inputs = _inputs(job, hemisphere)
         every = regions(job.subject, hemisphere)
+        _remove_others(job, hemisphere, every)
         missing = [roi for roi in every if not _is_there(job, roi, inputs)]
         say(
             f"subj{job.subject.name} {hemisphere}: {len(every) - len(missing)} models there "
@@ -163,6 +166,20 @@ def fit_subject(job: Job) -> int:
             _fit_hemisphere(job, hemisphere, missing, held, inputs)
         fitted += len(missing)
     return fitted
+
+
+def _remove_others(job: Job, hemisphere: str, every: Sequence[Roi]) -> None:
+    """Remove models of ROIs that the masks no longer have, and what killed writers left."""
+    folder = job.folder / f"subj{job.subject.name}"
+    expected = {job.path(roi) for roi in every}
+    for path in sorted(folder.glob(f"{hemisphere}.*.h5")):
+        if path not in expected:
+            say(f"{path}: the masks have no such ROI any more; removed")
+            path.unlink()
+    for path in folder.glob(f".{hemisphere}.*.h5"):
+        # An hour old, it is not being written by another process.
+        if time.time() - path.stat().st_mtime > 3600:
+            path.unlink()
 
 
 def _inputs(job: Job, hemisphere: str) -> dict[str, str]:
@@ -205,8 +222,10 @@ def _fit_hemisphere(
     held: NDArray[np.bool_],
     inputs: Mapping[str, str],
 ) -> None:
-    """Fit each vertex once, however many ROIs claim it, and save the ROIs' shares."""
-    vertices = np.unique(np.concatenate([roi.vertices for roi in missing]))
+    """Fit each vertex once, however many ROIs claim it; save an ROI when all of it is fitted."""
+    vertices = np.array(list(dict.fromkeys(v for roi in missing for v in roi.vertices.tolist())))
+    place = np.empty(int(vertices.max()) + 1, np.int64)
+    place[vertices] = np.arange(len(vertices))
     folds = fold_numbers(
         [p for p, out in zip(job.design.training_pictures, held, strict=True) if not out],
         job.settings.folds,
@@ -215,6 +234,7 @@ def _fit_hemisphere(
     state: dict[str, NDArray] = {}
     heldout = np.empty((int(held.sum()), len(vertices)), np.float32)
     label = f"subj{job.subject.name} {hemisphere} {job.settings.model}"
+    waiting = list(missing)
     with progress(total=len(vertices), desc=label, unit="vertex") as bar:
         for columns in _batches(len(vertices), len(held)):
             model, predicted = _fit_batch(job, hemisphere, vertices[columns], held, folds)
@@ -224,12 +244,13 @@ def _fit_hemisphere(
                     name, np.empty((*values.shape[:-1], len(vertices)), values.dtype)
                 )
                 whole[..., columns] = values
+            done = [roi for roi in waiting if place[roi.vertices].max() < columns.stop]
+            for roi in done:
+                _save(job, roi, state, heldout, place[roi.vertices], held, inputs)
+            names = {roi.name for roi in done}
+            waiting = [roi for roi in waiting if roi.name not in names]
             bar.update(predicted.shape[1])
     _warn_of_edges(job, label, state)
-    for roi in missing:
-        share = np.searchsorted(vertices, roi.vertices)
-        arrays = {name: np.ascontiguousarray(values[..., share]) for name, values in state.items()}
-        _save(job, roi, arrays, heldout[:, share], held, inputs)
 
 
 def _batches(n_vertices: int, n_images: int) -> Iterator[slice]:
@@ -280,19 +301,21 @@ def _warn_of_edges(job: Job, label: str, state: Mapping[str, NDArray]) -> None:
 def _save(
     job: Job,
     roi: Roi,
-    state: dict[str, NDArray],
+    state: Mapping[str, NDArray],
     heldout: NDArray[np.float32],
+    columns: NDArray[np.int64],
     held: NDArray[np.bool_],
     inputs: Mapping[str, str],
 ) -> None:
     design = job.design
+    own = {name: np.ascontiguousarray(values[..., columns]) for name, values in state.items()}
     # From the arrays that are saved, so that `predict` of the loaded model gives these bits.
-    test = type(job.estimator)().restore(state).predict(design.test)
+    test = type(job.estimator)().restore(own).predict(design.test)
     arrays = {
-        **state,
+        **own,
         "vertices": roi.vertices,
         "heldout_rows": np.flatnonzero(held),
-        "heldout_predictions": heldout,
+        "heldout_predictions": np.ascontiguousarray(heldout[:, columns]),
         "test_predictions": test.astype(np.float32, copy=False),
         "training_pictures": np.array(design.training_pictures, "S64"),
         "test_pictures": np.array(design.test_pictures, "S64"),

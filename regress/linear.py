@@ -1,5 +1,6 @@
 """What all linear encoding models share: centring, scaling, constant vertices, prediction."""
 
+import numbers
 from typing import Any, Self
 
 import numpy as np
@@ -31,6 +32,21 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
 
     standardise = True
 
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be, before anything is computed.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range; the message names it.
+        """
+        for name, value in self.get_params(deep=False).items():
+            if name in ("n_iter", "n_components"):
+                if not isinstance(value, numbers.Integral) or value < 1:
+                    raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
+            elif name == "alphas":
+                _check_alphas(value)
+
     def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
         """Choose the hyper-parameters of each vertex; arrays whose last axis is vertices."""
         return {}
@@ -55,6 +71,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             Fitted.
         """
         refuse_skipped_fits()
+        self.check_parameters()
         Xs, Ys, varying = self._centred(*self._validated(X, y))
         searched = varying if varying.any() else ~varying
         chosen = self._search(Xs, Ys[:, searched])
@@ -187,6 +204,15 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             self.coef_, self.intercept_ = self.coef_[:, 0], self.intercept_[0]
         del self._mean, self._scale, self._response_mean
         return self
+
+
+def _check_alphas(alphas: Any) -> None:
+    try:
+        values = np.asarray(alphas, float)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if values.ndim != 1 or values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"alphas: found {alphas!r}, expected a list of positive numbers")
 
 
 def _spread(values: NDArray, varying: NDArray[np.bool_]) -> NDArray:

@@ -18,7 +18,8 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d
 from base import sha256_files
 from cache import FeatureStore
 from challenge import find_subjects
-from extract import extract_space, prepare, resolve
+from extract.run import extract_space, prepare
+from extract.spaces import resolve
 from extract.weights import Request
 
 CPU = torch.device("cpu")

@@ -5,9 +5,11 @@ import pytest
 import torch
 from sklearn.random_projection import SparseRandomProjection
 
-from extract import SPACES, ExtractError, prepare, resolve
 from extract.backbone import Activation, choose_device, lay_out_tokens
+from extract.errors import ExtractError
 from extract.pooling import Projection, choose_projection, default_pooling, pool
+from extract.run import prepare
+from extract.spaces import SPACES, resolve
 from extract.weights import Request
 
 CPU = torch.device("cpu")

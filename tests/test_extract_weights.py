@@ -9,7 +9,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from extract import ExtractError, prepare, resolve
+from extract.errors import ExtractError
+from extract.run import prepare
+from extract.spaces import resolve
 from extract.weights import Found, Request
 
 CPU = torch.device("cpu")

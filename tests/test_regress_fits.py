@@ -55,7 +55,7 @@ def _regress(data: Path, out: Path, *more: str, model: str = "ridge", **env: str
 
 
 def _fits(out: Path) -> dict[str, Path]:
-    return {"/".join(p.parts[-2:]): p for p in sorted(out.glob("fits/*/*/*.h5"))}
+    return {"/".join(p.parts[-2:]): p for p in sorted(out.glob("fits/*/*/[!.]*.h5"))}
 
 
 @pytest.mark.parametrize("model", ["ols_pca", "ridge", "banded_ridge"])
@@ -180,9 +180,14 @@ def test_bad_input(broken: Callable[[], Path], out: Path, tmp_path: Path) -> Non
     assert "--params: ridge has no parameter n_iter; it has alphas" in _regress(
         data, out, "semantic", "--params.n_iter", "3"
     )
-    assert "--params.alphas: found [-1.0], expected positive numbers" in _regress(
+    assert "--params: alphas: found [-1], expected a list of positive numbers" in _regress(
         data, out, "semantic", "--params.alphas", "[-1]"
     )
+    for wrong in (["--params.n_iter", "0"], ["--params.n_iter", "2.5"], ["--params.alphas", "x"]):
+        said = _regress(data, out, "semantic", *wrong, model="banded_ridge")
+        assert said.startswith("2\n")
+        assert "error: --params: " in said
+    assert "--spaces: none given" in _regress(data, out, "--seed", "0")
     assert "error: --folds 500: there are" in _regress(data, out, "semantic", "--folds", "500")
     assert "HIMALAYA_SKIP_FIT is set" in _regress(data, out, HIMALAYA_SKIP_FIT="1")
     assert "error: --device" in _regress(data, out, "semantic", "--device", "cuda")
@@ -222,3 +227,51 @@ def test_test_pictures_among_the_training_pictures_are_told(
     assert "warning: 1 test pictures of subj01 are among its training pictures" in _regress(
         data, out
     )
+
+
+def test_an_roi_that_is_gone_leaves_no_model(broken: Callable[[], Path], out: Path) -> None:
+    data = broken()
+    _regress(data, out)
+    gone = "subj01/lh.EBA.h5"
+    assert gone in _fits(out)
+    for space in ("fsaverage", "challenge"):
+        file = data / "subj01" / "roi_masks" / f"lh.floc-bodies_{space}_space.npy"
+        labels = np.load(file)
+        labels[labels == 1] = 0
+        np.save(file, labels)
+    said = _regress(data, out)
+    assert "lh.EBA.h5: the masks have no such ROI any more; removed" in said
+    assert gone not in _fits(out)
+    assert _regress(data, out).count(", 0 to fit") == 4
+
+
+def test_the_order_of_spaces_is_that_of_the_columns(simulated: Path, out: Path) -> None:
+    _regress(simulated, out, "semantic", "noise")
+    _regress(simulated, out, "noise", "semantic")
+    folders = list(out.glob("fits/*"))
+    assert len(folders) == 2
+    for folder in folders:
+        store = FeatureStore(out / "features")
+        path = folder / "subj01" / "lh.V1v.h5"
+        model, meta = load_fit(path)
+        subject = find_subjects(simulated)[0]
+        design = load_design(subject, store, find_spaces(store, meta["spaces"]))
+        stored = read_artifact(path, ["test_predictions"])[0]["test_predictions"]
+        np.testing.assert_array_equal(model.predict(design.test), stored)
+
+
+def test_an_old_encoding_and_a_reader_that_leaves_lose_nothing(simulated: Path, out: Path) -> None:
+    old = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    said = _regress(simulated, out, "semantic", "--params.alphas", "[1, 3]", **old)
+    assert said.startswith("0\n")
+    assert "of the predictable vertices chose the highest alpha" in said
+    n_fits = len(_fits(out))
+    command = [sys.executable, "-m", "regress", "--data", str(simulated), "--out", str(out)]
+    command += ["--model", "ridge", "--device", "cpu", "--spaces", "noise"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 0
+    assert len(_fits(out)) == n_fits
+    assert len(list(out.glob("fits/*/*/[!.]*.h5"))) == 2 * n_fits

@@ -180,7 +180,7 @@ def test_the_gpu_code_path_gives_the_same(name: str, shape: tuple[int, int]) -> 
 
 
 def test_unknown_device_and_model() -> None:
-    with pytest.raises(RoiridgeError, match=r"--device tpu: expected auto, cuda, cpu, torch"):
+    with pytest.raises(RoiridgeError, match=r"--device tpu: expected auto, cpu, torch, cuda"):
         use_device("tpu")
     with pytest.raises(RoiridgeError, match=r"unknown model 'rigde': choose from banded_ridge"):
         load_plugin(models, "rigde", "model")
