@@ -93,14 +93,16 @@ class Primal:
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
             turned = None
             if predict:
-                mean = get_backend().asarray_like(fold.x_mean, self.X)
-                factors = get_backend().asarray_like(scale, self.X)
                 rows = take(self.X, self.splits.held[number]) - self.x_centre
-                turned = (rows * factors - mean) @ fold.V
+                rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
+                turned = (rows - get_backend().asarray_like(fold.x_mean, rows)) @ fold.V
             prepared.append((fold, turned))
         return prepared
 
-    def _scale(self, gamma: Array) -> Array:
+    def _scale(self, gamma: Array) -> Array | None:
+        # One band with weight 1 is plain ridge: nothing to multiply.
+        if len(gamma) == 1 and float(gamma[0]) == 1:
+            return None
         return gamma[self.bands] ** 0.5
 
     def load(self, Y: Array) -> _Loaded:
@@ -162,13 +164,13 @@ class Primal:
         backend = get_backend()
         scores = []
         whole = loaded.whole.vertices(which)
-        factors = backend.asarray_like(self._scale(gamma), self.X)
+        scale = self._scale(gamma)
         for number, (fold, turned) in enumerate(prepared):
             held = loaded.held[number].vertices(which)
             known = loaded.train[number]
-            train = (whole - held if known is None else known.vertices(which)).scaled(factors)
+            train = (whole - held if known is None else known.vertices(which)).scaled(scale)
             if turned is None:
-                scores.append(fold.scores(train, held.scaled(factors), alphas, self.score))
+                scores.append(fold.scores(train, held.scaled(scale), alphas, self.score))
                 continue
             C, y_mean = fold.turned(train)
             measured = take(loaded.Y[:, which], self.splits.held[number])
@@ -199,15 +201,24 @@ class Primal:
         """
         backend = get_backend()
         scale = self._scale(gamma)
-        scaled = self.whole.scaled(scale)
-        eigenvalues, V = eigh(scaled.about(self._mean(scaled.x)))
+        xx = self.whole.about(self._mean(self.whole.x))
+        scaled = xx if scale is None else xx * scale[:, None] * scale[None]
+        eigenvalues, V = eigh(scaled)
         whole = loaded.whole
         part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
         xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
         V = backend.asarray_like(V, self.X)
-        factors = backend.asarray_like(scale, self.X)[:, None]
+        if scale is not None:
+            V = V * backend.asarray_like(scale, self.X)[:, None]
         shrink = backend.asarray_like(1 / (eigenvalues[:, None] + alphas[None]), self.X)
-        return factors * (V @ (shrink * (V.T @ (factors * xy))))
+        coefficients = V @ (shrink * (V.T @ xy))
+        if self.X.dtype != eigenvalues.dtype:
+            return coefficients
+        # X'X squares the range of the columns' scales, and an eigenvector is exact only beside the
+        # largest. One step of refinement brings back the digits that float64 promises.
+        weights = 1 if scale is None else 1 / scale[:, None] ** 2
+        rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
+        return coefficients + V @ (shrink * (V.T @ rest))
 
     def intercept(self, loaded: _Loaded, coefficients: Array) -> Array:
         """Give the intercepts that go with coefficients of the loaded vertices.

@@ -162,7 +162,9 @@ def eigh(matrix: Array) -> tuple[Array, Array]:
     V : array (n, n)
         Eigenvectors in columns.
     """
-    eigenvalues, V = get_backend().eigh(matrix)
+    # numpy's divide and conquer is several times as fast as scipy's default, himalaya's choice.
+    decompose_it = np.linalg.eigh if isinstance(matrix, np.ndarray) else get_backend().eigh
+    eigenvalues, V = decompose_it(matrix)
     return eigenvalues * (eigenvalues > 0), V
 
 

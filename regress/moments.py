@@ -49,19 +49,21 @@ class FeatureMoments:
     def __sub__(self, other: "FeatureMoments") -> "FeatureMoments":
         return FeatureMoments(self.n - other.n, self.x - other.x, self.xx - other.xx)
 
-    def scaled(self, factors: Array) -> "FeatureMoments":
+    def scaled(self, factors: Array | None) -> "FeatureMoments":
         """Give the moments of columns multiplied by factors.
 
         Parameters
         ----------
-        factors : array (n_features,)
-            One a column.
+        factors : array of float64 (n_features,) or None
+            One a column; None for 1.
 
         Returns
         -------
         FeatureMoments
             Of `X * factors`.
         """
+        if factors is None:
+            return self
         return FeatureMoments(
             self.n, self.x * factors, self.xx * factors[:, None] * factors[None, :]
         )
@@ -122,19 +124,22 @@ class ResponseMoments:
     def __sub__(self, other: "ResponseMoments") -> "ResponseMoments":
         return ResponseMoments(self.y - other.y, self.yy - other.yy, self.xy - other.xy)
 
-    def scaled(self, factors: Array) -> "ResponseMoments":
+    def scaled(self, factors: Array | None) -> "ResponseMoments":
         """Give the moments with columns of X multiplied by factors.
 
         Parameters
         ----------
-        factors : array (n_features,)
-            One a column.
+        factors : array of float64 (n_features,) or None
+            One a column; None for 1.
 
         Returns
         -------
         ResponseMoments
             With `X * factors`.
         """
+        if factors is None:
+            return self
+        factors = get_backend().asarray_like(factors, self.xy)
         return ResponseMoments(self.y, self.yy, self.xy * factors[:, None])
 
     def vertices(self, which: slice) -> "ResponseMoments":

@@ -1,0 +1,293 @@
+"""`RidgeCV` and `BandedRidgeCV` beside himalaya's own, on inputs of many kinds."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import himalaya.ridge
+import numpy as np
+import pytest
+from himalaya.backend import set_backend
+from himalaya.kernel_ridge import KernelRidgeCV
+from himalaya.scoring import correlation_score, l2_neg_loss, r2_score
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
+
+from regress import BandedRidgeCV, RegressError, RidgeCV
+from regress.moments import feature_moments, response_moments
+from regress.solvers import solve_given, solve_group_ridge_moments
+from regress.splits import Splits
+
+ALPHAS = np.logspace(-2, 5, 15)
+Data = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def _numpy_backend() -> Iterator[None]:
+    yield
+    set_backend("numpy")
+
+
+def _plain(n: int = 120, p: int = 30, t: int = 25) -> Data:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, p))
+    return X, X @ rng.standard_normal((p, t)) * 0.5 + 2 * rng.standard_normal((n, t))
+
+
+def _far_from_zero() -> Data:
+    X, Y = _plain()
+    return X + 30, Y - 50
+
+
+def _collinear() -> Data:
+    X, Y = _plain()
+    return np.hstack([X, X[:, :10], X[:, :5] - X[:, 5:10]]), Y
+
+
+def _six_decades() -> Data:
+    X, Y = _plain()
+    return X * np.logspace(-3, 3, X.shape[1]), Y
+
+
+def _constant_column_and_vertex() -> Data:
+    X, Y = _plain()
+    X[:, 4], Y[:, 3] = 2, 7
+    return X, Y
+
+
+def _wide() -> Data:
+    return _plain(n=60, p=150)
+
+
+def _barely_wide() -> Data:
+    # More columns than pictures in a training fold, but not in all.
+    return _plain(n=100, p=90)
+
+
+INPUTS = [
+    _plain, _far_from_zero, _collinear, _six_decades, _constant_column_and_vertex, _wide,
+    _barely_wide,
+]  # fmt: skip
+SCORES = [l2_neg_loss, r2_score, correlation_score]
+
+
+def _agree(ours: Any, theirs: Any, dtype: str) -> None:
+    """Hold the tolerances that the README promises."""
+    theirs_alphas, our_alphas = np.asarray(theirs.best_alphas_), np.asarray(ours.best_alphas_)
+    same = np.isclose(our_alphas, theirs_alphas, rtol=1e-3)
+    our_scores, their_scores = np.asarray(ours.cv_scores_), np.asarray(theirs.cv_scores_)
+    loose = 1e-4 * max(1.0, float(np.abs(their_scores).max()))
+    np.testing.assert_allclose(our_scores, their_scores, atol=loose)
+    assert same.mean() >= 0.96
+    tolerance = 1e-3 if dtype == "float32" else 1e-8
+    scale = np.abs(theirs.coef_[:, same]).max()
+    np.testing.assert_allclose(
+        ours.coef_[:, same], theirs.coef_[:, same], atol=tolerance * scale, rtol=tolerance
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make", INPUTS)
+@pytest.mark.parametrize("score", SCORES)
+def test_ridge_as_himalaya(make: Callable[[], Data], score: Any, dtype: str) -> None:
+    X, Y = (a.astype(dtype) for a in make())
+    # Beside columns of 1000, float32 holds no penalty below 1.
+    alphas = ALPHAS[ALPHAS >= 1] if (dtype, make) == ("float32", _six_decades) else ALPHAS
+    options = {"alphas": alphas, "fit_intercept": True, "cv": 5}
+    parameters = {"score_func": score}
+    theirs = himalaya.ridge.RidgeCV(**options, solver_params={**parameters, "warn": False})
+    theirs.fit(X, Y)
+    ours = RidgeCV(**options, solver_params=parameters).fit(X, Y)
+    varies = Y.std(0) > 0
+    for model in (ours, theirs):
+        model.coef_, model.best_alphas_ = model.coef_[:, varies], model.best_alphas_[varies]
+        model.cv_scores_ = np.nan_to_num(model.cv_scores_[varies])
+    _agree(ours, theirs, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make", [_plain, _far_from_zero, _collinear, _wide])
+def test_banded_ridge_as_himalaya(make: Callable[[], Data], dtype: str) -> None:
+    X, Y = (a.astype(dtype) for a in make())
+    groups = np.arange(X.shape[1]) % 3
+    options = {"groups": groups, "fit_intercept": True, "cv": 4, "random_state": 1}
+    parameters = {"n_iter": 12, "alphas": ALPHAS, "progress_bar": False}
+    theirs = himalaya.ridge.GroupRidgeCV(**options, solver_params={**parameters, "warn": False})
+    ours = BandedRidgeCV(**options, solver_params=parameters)
+    theirs.fit(X, Y)
+    ours.fit(X, Y)
+    assert np.isclose(ours.deltas_, theirs.deltas_, atol=1e-3).all(0).mean() >= 0.96
+    assert ours.cv_scores_.shape == theirs.cv_scores_.shape
+    ours.cv_scores_, theirs.cv_scores_ = ours.cv_scores_.max(0), theirs.cv_scores_.max(0)
+    _agree(ours, theirs, dtype)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(
+    "cv",
+    [
+        KFold(5),
+        KFold(4, shuffle=True, random_state=0),
+        ShuffleSplit(4, test_size=0.3, random_state=0),
+        ShuffleSplit(3, test_size=0.2, train_size=0.5, random_state=0),
+        TimeSeriesSplit(4),
+    ],
+    ids=["folds", "shuffled", "overlapping", "leaving some out", "growing"],
+)
+@pytest.mark.parametrize("form", ["primal", "dual"])
+def test_any_folds_and_either_form(cv: Any, form: str, fit_intercept: bool) -> None:
+    X, Y = _plain()
+    options = {"alphas": ALPHAS, "fit_intercept": fit_intercept, "cv": cv}
+    theirs = himalaya.ridge.RidgeCV(**options).fit(X, Y)
+    ours = RidgeCV(**options, solver_params={"form": form}).fit(X, Y)
+    np.testing.assert_allclose(ours.best_alphas_, theirs.best_alphas_)
+    np.testing.assert_allclose(ours.cv_scores_, theirs.cv_scores_, atol=1e-8)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-8)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), atol=1e-7)
+
+
+def test_the_dual_form_is_himalayas_kernel_ridge() -> None:
+    X, Y = _wide()
+    X = X - X.mean(0)
+    theirs = KernelRidgeCV(alphas=ALPHAS, kernel="linear", fit_intercept=True).fit(X, Y)
+    ours = RidgeCV(alphas=ALPHAS, fit_intercept=True).fit(X, Y)
+    np.testing.assert_allclose(ours.best_alphas_, theirs.best_alphas_)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("conservative", "local_alpha"), [(False, True), (False, False), (True, True)]
+)
+def test_rules_as_himalaya(conservative: bool, local_alpha: bool) -> None:
+    X, Y = _plain()
+    parameters = {"conservative": conservative, "local_alpha": local_alpha}
+    theirs = himalaya.ridge.RidgeCV(alphas=ALPHAS, solver_params=parameters).fit(X, Y)
+    ours = RidgeCV(alphas=ALPHAS, solver_params=parameters).fit(X, Y)
+    np.testing.assert_allclose(ours.best_alphas_, theirs.best_alphas_)
+
+
+def test_any_score_function() -> None:
+    def absolute(measured: Any, predicted: Any) -> Any:
+        return -np.abs(predicted - measured).mean(-2)
+
+    X, Y = _plain()
+    parameters = {"score_func": absolute}
+    theirs = himalaya.ridge.RidgeCV(alphas=ALPHAS, solver_params=parameters).fit(X, Y)
+    ours = RidgeCV(alphas=ALPHAS, solver_params=parameters).fit(X, Y)
+    np.testing.assert_allclose(ours.best_alphas_, theirs.best_alphas_)
+    np.testing.assert_allclose(ours.cv_scores_, theirs.cv_scores_, atol=1e-8)
+
+
+def test_vertices_of_a_group_choose_together() -> None:
+    X, Y = _plain(t=12)
+    groups = np.repeat([0, 1, 2], 4)
+    ours = RidgeCV(alphas=ALPHAS, solver_params={"groups": groups, "score_func": r2_score})
+    ours.fit(X, Y)
+    folds = list(KFold(5).split(X))
+    for group in range(3):
+        columns = groups == group
+        means = []
+        for alpha in ALPHAS:
+            each = [
+                r2_score(
+                    Y[test][:, columns],
+                    Ridge(alpha=alpha, fit_intercept=False)
+                    .fit(X[train], Y[train][:, columns])
+                    .predict(X[test]),
+                ).mean()
+                for train, test in folds
+            ]
+            means.append(np.mean(each))
+        np.testing.assert_allclose(ours.best_alphas_[columns], ALPHAS[np.argmax(means)])
+
+
+def test_batches_change_nothing() -> None:
+    X, Y = _plain(t=40)
+    whole = RidgeCV(alphas=ALPHAS, fit_intercept=True).fit(X, Y)
+    for parameters in ({"n_targets_batch": 7}, {"memory": 20_000}):
+        parts = RidgeCV(alphas=ALPHAS, fit_intercept=True, solver_params=parameters).fit(X, Y)
+        np.testing.assert_allclose(parts.best_alphas_, whole.best_alphas_)
+        np.testing.assert_allclose(parts.coef_, whole.coef_, atol=1e-10)
+
+
+def test_patience_stops_the_search() -> None:
+    X, Y = _plain()
+    parameters = {"n_iter": np.ones((30, 2)) / 2, "alphas": ALPHAS, "progress_bar": False}
+    banded = BandedRidgeCV(groups=np.arange(30) % 2, solver_params={**parameters, "patience": 4})
+    assert banded.fit(X, Y).cv_scores_.shape == (5, 25)
+
+
+@pytest.mark.parametrize("make", [_plain, _wide])
+def test_torch_gives_the_same(make: Callable[[], Data]) -> None:
+    X, Y = (a.astype("float32") for a in make())
+    parameters = {"n_iter": 5, "alphas": ALPHAS, "progress_bar": False}
+    options = {"groups": np.arange(X.shape[1]) % 2, "fit_intercept": True, "random_state": 0}
+    expected = BandedRidgeCV(**options, solver_params=parameters).fit(X, Y)
+    backend = set_backend("torch")
+    found = BandedRidgeCV(**options, solver_params=parameters).fit(X, Y)
+    np.testing.assert_allclose(
+        backend.to_numpy(found.coef_), expected.coef_, atol=2e-3 * np.abs(expected.coef_).max()
+    )
+
+
+def test_moments_add_and_keep_digits_far_from_zero() -> None:
+    X, Y = _plain()
+    X, Y = (X + 1000).astype("float32"), (Y - 500).astype("float32")
+    rows = np.arange(120)
+    centres = (X.mean(0), Y.mean(0))
+    parts = [feature_moments(X, part, centres[0]) for part in (rows[:50], rows[50:])]
+    whole = parts[0] + parts[1]
+    exact = X.astype(float) - X.astype(float).mean(0)
+    np.testing.assert_allclose(whole.about(whole.x / 120), exact.T @ exact, atol=1e-2, rtol=1e-4)
+    np.testing.assert_allclose((whole - parts[1]).xx, parts[0].xx, atol=1e-9)
+    responses = response_moments(X, Y, rows, centres)
+    measured = Y.astype(float) - Y.astype(float).mean(0)
+    np.testing.assert_allclose(
+        responses.about(whole, whole.x / 120, responses.y / 120), exact.T @ measured, atol=0.05
+    )
+
+
+def test_solve_given_with_an_intercept() -> None:
+    X, Y = _far_from_zero()
+    deltas = -np.log(np.array([[1.0, 10.0] + [100.0] * 23]))
+    coefficients, intercept = solve_given(X, Y, np.zeros(30, int), deltas, fit_intercept=True)
+    for vertex, alpha in ((0, 1.0), (1, 10.0), (7, 100.0)):
+        reference = Ridge(alpha=alpha).fit(X, Y[:, vertex])
+        np.testing.assert_allclose(coefficients[:, vertex], reference.coef_, atol=1e-9)
+        np.testing.assert_allclose(intercept[vertex], reference.intercept_, atol=1e-7)
+
+
+def test_bad_input() -> None:
+    X, Y = _plain(n=20)
+    for alphas in ([0.0, 1.0], [-1.0], [np.nan], []):
+        with pytest.raises((RegressError, ValueError), match=r"alphas|minimum of 1|NaN"):
+            RidgeCV(alphas=alphas).fit(X, Y)
+    with pytest.raises(ValueError, match=r"n_splits=21 greater than the number of samples"):
+        RidgeCV(cv=21).fit(X, Y)
+    with pytest.raises(ValueError, match=r"Empty train or validation set in fold 1"):
+        Splits([np.arange(10), np.arange(20)], [np.arange(10, 20), np.arange(0)], 20)
+    with pytest.raises(RegressError, match=r"memory: 100 bytes are too few .* are needed"):
+        RidgeCV(solver_params={"memory": 100}).fit(X, Y)
+    with pytest.raises(RegressError, match=r"band 1 has no columns"):
+        solve_group_ridge_moments([X, X[:, :0]], Y)
+    with pytest.raises(RegressError, match=r"form: found 'dula', expected auto, primal or dual"):
+        RidgeCV(solver_params={"form": "dula"}).fit(X, Y)
+    with pytest.raises(RegressError, match=r"jitter_alphas=True is not offered"):
+        BandedRidgeCV(solver_params={"jitter_alphas": True}).fit(X, Y)
+    with pytest.raises(RegressError, match=r"n_iter: found shape \(3, 2\), expected a number"):
+        BandedRidgeCV(solver_params={"n_iter": np.ones((3, 2))}).fit(X, Y)
+    Y[3, 2] = np.nan
+    with pytest.raises(ValueError, match=r"NaN, infinity"):
+        RidgeCV().fit(X, Y)
+
+
+def test_a_constant_vertex_scores_0() -> None:
+    X, Y = _constant_column_and_vertex()
+    for form in ("primal", "dual"):
+        model = RidgeCV(
+            alphas=ALPHAS,
+            fit_intercept=True,
+            solver_params={"score_func": r2_score, "form": form},
+        ).fit(X, Y)
+        assert model.cv_scores_[3] == 0
+        np.testing.assert_allclose(model.coef_[:, 3], 0, atol=1e-12)
+        np.testing.assert_allclose(model.intercept_[3], 7)
