@@ -102,5 +102,6 @@ lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on a
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests')
 
-bench: $(VENV)/installed  ## Time and memory at the challenge's full size (about half an hour)
+bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size (about half an hour)
 	@$(PY) -m benchmarks.full_size
+	@$(PY) -m benchmarks.fit
