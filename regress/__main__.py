@@ -12,7 +12,8 @@ from regress import models
 from regress.design import find_spaces, load_design
 from regress.device import use_device
 from regress.errors import RegressError
-from regress.fit import Job, Settings, fit_subject
+from regress.fit import fit_subject
+from regress.job import Job, Settings
 from regress.linear import LinearModel
 
 

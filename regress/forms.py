@@ -1,410 +1,136 @@
-"""The two forms of ridge regression: on sums over pictures, or on kernels between them.
+"""Which form of ridge regression, primal or dual; coefficients by either."""
 
-Both give, for a weighting of the bands, held-out scores of many penalties and coefficients on all
-pictures. `Primal` decomposes matrices of n_features x n_features, `Dual` of n_images x n_images:
-the first is cheaper where columns are fewer than pictures. What does not depend on the vertices is
-computed once, in `prepare`, however many vertices follow.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
 from typing import Any
 
 import numpy as np
 from himalaya.backend import get_backend
+from himalaya.scoring import l2_neg_loss
 
-from regress.heldout import FROM_MOMENTS, Fold, Score, decompose, eigh, predicted_scores
-from regress.moments import (
-    Array,
-    FeatureMoments,
-    ResponseMoments,
-    feature_moments,
-    origin,
-    response_moments,
-    take,
-    total,
-)
+from regress.dual import Dual
+from regress.errors import RegressError
+from regress.heldout import Score
+from regress.moments import Array
+from regress.primal import Primal
 from regress.splits import Splits
 
-
-@dataclass
-class _Loaded:
-    """Responses of a batch: as moments of each fold's held-out side and of all, and as they are."""
-
-    held: list[ResponseMoments]
-    train: list[ResponseMoments | None]
-    whole: ResponseMoments
-    Y: Array
-    y_centre: Array
+log = logging.getLogger("regress")
 
 
-class Primal:
-    """Ridge on X'X and X'Y of the folds.
+def choose_form(
+    form: str, X: Array, bands: Array, splits: Splits, fit_intercept: bool, score: Score
+) -> Primal | Dual:
+    """Choose and build the form of the regression.
+
+    Parameters
+    ----------
+    form : str
+        "primal", "dual", or "auto": dual where columns outnumber pictures.
+    X : array (n_images, n_features)
+        Features.
+    bands : array of int (n_features,)
+        The band of each column.
+    splits : Splits
+        The folds.
+    fit_intercept : bool
+        Whether means are taken off.
+    score : callable
+        The score of the held-out side.
+
+    Returns
+    -------
+    Primal or Dual
+        The form.
+
+    Raises
+    ------
+    RegressError
+        If there is no such form.
+    """
+    forms: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
+    if form == "auto":
+        form = "dual" if X.shape[1] > X.shape[0] else "primal"
+    if form not in forms:
+        raise RegressError(f"form: found {form!r}, expected auto, primal or dual")
+    log.info("%s form: %d pictures, %d columns", form, X.shape[0], X.shape[1])
+    made: Primal | Dual = forms[form](X, splits, fit_intercept, score, bands)
+    return made
+
+
+def coefficients_of(
+    form: Primal | Dual, loaded: Any, gammas: Array, weighting: Array, alphas: Array
+) -> Array:
+    """Solve vertices that share a weighting together, by one decomposition.
+
+    Parameters
+    ----------
+    form : Primal or Dual
+        The form.
+    loaded : object
+        What its `load` gave.
+    gammas : array of float64 (n_weightings, n_bands)
+        Weightings of the bands.
+    weighting : array of int (n_vertices,)
+        The weighting of each vertex.
+    alphas : array of float64 (n_vertices,)
+        The penalty of each vertex.
+
+    Returns
+    -------
+    array (n_features, n_vertices)
+        Coefficients.
+    """
+    backend = get_backend()
+    coefficients = backend.zeros_like(form.X, shape=(form.X.shape[1], len(alphas)))
+    numbers = backend.to_numpy(weighting)
+    for number in np.unique(numbers):
+        which = backend.asarray(np.flatnonzero(numbers == number))
+        coefficients[:, which] = form.solve(gammas[number], loaded, which, alphas[which])
+    return coefficients
+
+
+def solve_given(
+    X: Array, Y: Array, bands: Any, deltas: Any, fit_intercept: bool = False, form: str = "auto"
+) -> tuple[Array, Array]:
+    """Solve banded ridge regression for weights of the bands that are known.
 
     Parameters
     ----------
     X : array (n_images, n_features)
         Features.
-    splits : Splits
-        The folds.
-    fit_intercept : bool
-        Whether means are taken off; else X and Y count as they are.
-    score : callable
-        The score of the held-out side.
+    Y : array (n_images, n_vertices)
+        Responses.
     bands : array of int (n_features,)
         The band of each column.
-    """
-
-    def __init__(
-        self, X: Array, splits: Splits, fit_intercept: bool, score: Score, bands: Array
-    ) -> None:
-        self.X, self.splits, self.fit_intercept, self.score = X, splits, fit_intercept, score
-        self.bands = bands
-        self.x_centre = origin(X) if fit_intercept else X[0] * 0
-        self.held = [self._features(rows) for rows in splits.held]
-        everything = np.arange(splits.n)
-        self.whole = total(self.held) if splits.partition else self._features(everything)
-        self.train: list[FeatureMoments] = splits.sides(self.held, self.whole, self._features)
-        # Predictions cost n_held a column and penalty, sums a little over half of n_features.
-        p = X.shape[1]
-        self.predict = [score not in FROM_MOMENTS or len(h) < 0.6 * p for h in splits.held]
-        self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + 2 * splits.n)
-
-    def _features(self, rows: Any) -> FeatureMoments:
-        return feature_moments(self.X, rows, self.x_centre if self.fit_intercept else None)
-
-    def prepare(self, gamma: Array) -> list[tuple[Fold, Array | None]]:
-        """Decompose each fold for a weighting of the bands.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights.
-
-        Returns
-        -------
-        list of (Fold, array or None)
-            With the held-out features, turned, where predictions will be formed.
-        """
-        prepared = []
-        scale = self._scale(gamma)
-        for number, predict in enumerate(self.predict):
-            train, held = self.train[number].scaled(scale), self.held[number].scaled(scale)
-            fold = decompose(train, held, self.fit_intercept, self.X, predict)
-            turned = None
-            if predict:
-                rows = take(self.X, self.splits.held[number]) - self.x_centre
-                rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
-                turned = (rows - get_backend().asarray_like(fold.x_mean, rows)) @ fold.V
-            prepared.append((fold, turned))
-        return prepared
-
-    def _scale(self, gamma: Array) -> Array | None:
-        # One band with weight 1 is plain ridge: nothing to multiply.
-        if len(gamma) == 1 and float(gamma[0]) == 1:
-            return None
-        return gamma[self.bands] ** 0.5
-
-    def load(self, Y: Array) -> _Loaded:
-        """Take in the responses of a batch of vertices.
-
-        Parameters
-        ----------
-        Y : array (n_images, n_vertices)
-            Responses.
-
-        Returns
-        -------
-        _Loaded
-            Their moments.
-        """
-        y_centre = origin(Y) if self.fit_intercept else Y[0] * 0
-        centres = (self.x_centre, y_centre) if self.fit_intercept else None
-
-        def make(rows: Any) -> ResponseMoments:
-            return response_moments(self.X, Y, rows, centres)
-
-        held = [make(rows) for rows in self.splits.held]
-        whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
-        # Training sides that are all the rest are subtracted chunk by chunk, which saves memory.
-        train = [
-            None if complement else make(rows)
-            for complement, rows in zip(self.splits.complements, self.splits.train, strict=True)
-        ]
-        return _Loaded(held, train, whole, Y, y_centre)
-
-    def scores(
-        self,
-        prepared: Sequence[tuple[Fold, Array | None]],
-        loaded: _Loaded,
-        which: slice,
-        alphas: Array,
-        gamma: Array,
-    ) -> Array:
-        """Score some of the loaded vertices.
-
-        Parameters
-        ----------
-        prepared : list
-            Of `prepare`.
-        loaded : _Loaded
-            Of `load`.
-        which : slice
-            The vertices.
-        alphas : array of float64 (n_alphas,)
-            The penalties.
-        gamma : array (n_bands,)
-            The weights that `prepare` had.
-
-        Returns
-        -------
-        array (n_folds, n_alphas, n_vertices)
-            Scores of the held-out sides.
-        """
-        backend = get_backend()
-        scores = []
-        whole = loaded.whole.vertices(which)
-        scale = self._scale(gamma)
-        for number, (fold, turned) in enumerate(prepared):
-            held = loaded.held[number].vertices(which)
-            known = loaded.train[number]
-            train = (whole - held if known is None else known.vertices(which)).scaled(scale)
-            if turned is None:
-                scores.append(fold.scores(train, held.scaled(scale), alphas, self.score))
-                continue
-            C, y_mean = fold.turned(train)
-            measured = take(loaded.Y[:, which], self.splits.held[number])
-            measured = measured - loaded.y_centre[which] - backend.asarray_like(y_mean, self.X)
-            scores.append(
-                predicted_scores(fold.eigenvalues, C, turned, measured, alphas, self.score)
-            )
-        return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
-
-    def solve(self, gamma: Array, loaded: _Loaded, which: Array, alphas: Array) -> Array:
-        """Solve for some of the loaded vertices on all pictures.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights of the bands, the same for all these vertices.
-        loaded : _Loaded
-            Of `load`.
-        which : array of int
-            The vertices.
-        alphas : array of float64 (n_vertices,)
-            The penalty of each.
-
-        Returns
-        -------
-        array (n_features, n_vertices)
-            Coefficients for X as it came.
-        """
-        backend = get_backend()
-        scale = self._scale(gamma)
-        xx = self.whole.about(self._mean(self.whole.x))
-        scaled = xx if scale is None else xx * scale[:, None] * scale[None]
-        eigenvalues, V = eigh(scaled)
-        whole = loaded.whole
-        part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
-        xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
-        V = backend.asarray_like(V, self.X)
-        if scale is not None:
-            V = V * backend.asarray_like(scale, self.X)[:, None]
-        shrink = backend.asarray_like(1 / (eigenvalues[:, None] + alphas[None]), self.X)
-        coefficients = V @ (shrink * (V.T @ xy))
-        if self.X.dtype != eigenvalues.dtype:
-            return coefficients
-        # X'X squares the range of the columns' scales, and an eigenvector is exact only beside the
-        # largest. One step of refinement brings back the digits that float64 promises.
-        weights = 1 if scale is None else 1 / scale[:, None] ** 2
-        rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
-        return coefficients + V @ (shrink * (V.T @ rest))
-
-    def intercept(self, loaded: _Loaded, coefficients: Array) -> Array:
-        """Give the intercepts that go with coefficients of the loaded vertices.
-
-        Parameters
-        ----------
-        loaded : _Loaded
-            Of `load`.
-        coefficients : array (n_features, n_vertices)
-            Of all of them.
-
-        Returns
-        -------
-        array (n_vertices,)
-            Mean of Y less mean of X times the coefficients.
-        """
-        backend = get_backend()
-        double = {"dtype": "float64"}
-        x_mean = self._mean(self.whole.x) + backend.asarray(self.x_centre, **double)
-        y_mean = self._mean(loaded.whole.y) + backend.asarray(loaded.y_centre, **double)
-        predicted = x_mean @ backend.asarray(coefficients, **double)
-        return backend.asarray_like(y_mean - predicted, self.X)
-
-    def _mean(self, sums: Array) -> Array:
-        return sums / self.splits.n if self.fit_intercept else sums * 0
-
-
-class Dual:
-    """Ridge on kernels between pictures, one a band.
-
-    Parameters
-    ----------
-    X : array (n_images, n_features)
-        Features.
-    splits : Splits
-        The folds.
+    deltas : array (n_bands, n_vertices)
+        Log of gamma / alpha; the gammas of a vertex sum to 1.
     fit_intercept : bool
-        Whether means are taken off; else X and Y count as they are.
-    score : callable
-        The score of the held-out side.
-    bands : array of int (n_features,)
-        The band of each column.
+        Whether means are taken off.
+    form : str
+        "primal", "dual" or "auto".
+
+    Returns
+    -------
+    coefs : array (n_features, n_vertices)
+        Coefficients.
+    intercept : array (n_vertices,)
+        Intercepts; 0 without `fit_intercept`.
     """
-
-    def __init__(
-        self, X: Array, splits: Splits, fit_intercept: bool, score: Score, bands: Array
-    ) -> None:
-        self.splits, self.fit_intercept, self.score = splits, fit_intercept, score
-        self.bands = bands
-        self.x_mean = X.mean(0) if fit_intercept else X[0] * 0
-        self.X = X - self.x_mean
-        parts = [self.X[:, bands == band] for band in range(int(bands.max()) + 1)]
-        self.kernels = [part @ part.T for part in parts]
-        self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
-
-    def _kernel(self, gamma: Array) -> Array:
-        weights = get_backend().asarray_like(gamma, self.X)
-        return sum(weight * kernel for weight, kernel in zip(weights, self.kernels, strict=True))
-
-    def prepare(self, gamma: Array) -> list[tuple[Array, Array, Array]]:
-        """Decompose each fold's kernel for a weighting of the bands.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights.
-
-        Returns
-        -------
-        list of (eigenvalues, eigenvectors, held-out kernel times eigenvectors)
-            One a fold.
-        """
-        backend = get_backend()
-        kernel = self._kernel(gamma)
-        prepared = []
-        for train, held in zip(self.splits.train, self.splits.held, strict=True):
-            columns = backend.asarray(train)
-            within = take(kernel, train)[:, columns]
-            across = take(kernel, held)[:, columns]
-            if self.fit_intercept:
-                # The kernels of features about the mean of the training side.
-                mean = within.mean(0)
-                across = across - mean[None] - across.mean(1)[:, None] + mean.mean()
-                within = within - mean[None] - mean[:, None] + mean.mean()
-            eigenvalues, Q = eigh(within)
-            prepared.append((eigenvalues, Q, across @ Q))
-        return prepared
-
-    def load(self, Y: Array) -> Array:
-        """Take in the responses of a batch of vertices.
-
-        Parameters
-        ----------
-        Y : array (n_images, n_vertices)
-            Responses.
-
-        Returns
-        -------
-        array (n_images, n_vertices)
-            As they are.
-        """
-        return Y
-
-    def scores(
-        self,
-        prepared: Sequence[tuple[Array, Array, Array]],
-        loaded: Array,
-        which: slice,
-        alphas: Array,
-        gamma: Array,
-    ) -> Array:
-        """Score some of the loaded vertices.
-
-        Parameters
-        ----------
-        prepared : list
-            Of `prepare`.
-        loaded : array
-            Of `load`.
-        which : slice
-            The vertices.
-        alphas : array of float64 (n_alphas,)
-            The penalties.
-        gamma : array (n_bands,)
-            The weights that `prepare` had.
-
-        Returns
-        -------
-        array (n_folds, n_alphas, n_vertices)
-            Scores of the held-out sides.
-        """
-        backend = get_backend()
-        scores = []
-        for number, (eigenvalues, Q, turned) in enumerate(prepared):
-            train = take(loaded[:, which], self.splits.train[number])
-            held = take(loaded[:, which], self.splits.held[number])
-            mean = train.mean(0) if self.fit_intercept else train[0] * 0
-            scores.append(
-                predicted_scores(
-                    eigenvalues, Q.T @ (train - mean), turned, held - mean, alphas, self.score
-                )
-            )
-        return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
-
-    def solve(self, gamma: Array, loaded: Array, which: Array, alphas: Array) -> Array:
-        """Solve for some of the loaded vertices on all pictures.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights of the bands, the same for all these vertices.
-        loaded : array
-            Of `load`.
-        which : array of int
-            The vertices.
-        alphas : array of float64 (n_vertices,)
-            The penalty of each.
-
-        Returns
-        -------
-        array (n_features, n_vertices)
-            Coefficients for X as it came.
-        """
-        backend = get_backend()
-        eigenvalues, Q = eigh(self._kernel(gamma))
-        Y = loaded[:, which]
-        if self.fit_intercept:
-            Y = Y - Y.mean(0)
-        shrink = 1 / (eigenvalues[:, None] + backend.asarray_like(alphas, self.X)[None])
-        dual = Q @ ((Q.T @ Y) * shrink)
-        weights = backend.asarray_like(gamma, self.X)[self.bands]
-        return weights[:, None] * (self.X.T @ dual)
-
-    def intercept(self, loaded: Array, coefficients: Array) -> Array:
-        """Give the intercepts that go with coefficients of the loaded vertices.
-
-        Parameters
-        ----------
-        loaded : array
-            Of `load`.
-        coefficients : array (n_features, n_vertices)
-            Of all of them.
-
-        Returns
-        -------
-        array (n_vertices,)
-            Mean of Y less mean of X times the coefficients.
-        """
-        return loaded.mean(0) - self.x_mean @ coefficients
+    backend = get_backend()
+    X, Y = backend.asarray(X), backend.asarray(Y, dtype=X.dtype)
+    ratios = np.exp(np.asarray(backend.to_numpy(backend.asarray(deltas)), np.float64))
+    alphas = 1 / ratios.sum(0)
+    # Equal weightings differ by rounding after the logarithm; six digits tell them together.
+    gammas, weighting = np.unique(np.round(ratios * alphas, 6), axis=1, return_inverse=True)
+    made = choose_form(
+        form, X, backend.asarray(bands), Splits([], [], len(X)), fit_intercept, l2_neg_loss
+    )
+    loaded = made.load(Y)
+    coefficients = coefficients_of(
+        made,
+        loaded,
+        backend.asarray(gammas.T, dtype="float64"),
+        weighting.ravel(),
+        backend.asarray(alphas, dtype="float64"),
+    )
+    return coefficients, made.intercept(loaded, coefficients)

@@ -142,6 +142,21 @@ class ResponseMoments:
         factors = get_backend().asarray_like(factors, self.xy)
         return ResponseMoments(self.y, self.yy, self.xy * factors[:, None])
 
+    def columns(self, which: Array) -> "ResponseMoments":
+        """Give the moments with some columns of X.
+
+        Parameters
+        ----------
+        which : array of int
+            The columns.
+
+        Returns
+        -------
+        ResponseMoments
+            With `X[:, which]`.
+        """
+        return ResponseMoments(self.y, self.yy, self.xy[which])
+
     def vertices(self, which: slice) -> "ResponseMoments":
         """Give the moments of some vertices.
 

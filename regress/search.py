@@ -8,8 +8,9 @@ import numpy as np
 from himalaya.backend import get_backend
 
 from base import progress
-from regress.forms import Dual, Primal
+from regress.dual import Dual
 from regress.moments import Array
+from regress.primal import Primal
 
 log = logging.getLogger("regress")
 

@@ -16,7 +16,7 @@ from himalaya.scoring import l2_neg_loss
 from himalaya.validation import check_cv
 
 from regress.errors import RegressError
-from regress.forms import Dual, Primal
+from regress.forms import choose_form, coefficients_of
 from regress.heldout import Score
 from regress.moments import Array
 from regress.search import Found, Rule, search
@@ -167,7 +167,7 @@ def solve_group_ridge_moments(
     gammas = backend.asarray(
         _weightings(n_iter, len(Xs), concentration, random_state), dtype="float64"
     )
-    made = _form(form, X, bands, _splits(cv, Y), fit_intercept, score_func)
+    made = choose_form(form, X, bands, _splits(cv, Y), fit_intercept, score_func)
     batch = _batch(n_targets_batch, made.bytes_per_vertex, memory, Y.shape[1], groups, local_alpha)
     show = progress_bar and len(gammas) > 1
 
@@ -179,7 +179,7 @@ def solve_group_ridge_moments(
         found = search(made, loaded, part.shape[1], gammas, penalties, rule, patience, show)
         if not return_weights:
             return found, None, None
-        coefficients = _coefficients(made, loaded, gammas, found.weighting, found.alphas)
+        coefficients = coefficients_of(made, loaded, gammas, found.weighting, found.alphas)
         return found, coefficients, made.intercept(loaded, coefficients)
 
     results = _in_batches(solve, Y.shape[1], batch)
@@ -245,19 +245,6 @@ def _splits(cv: Any, Y: Array) -> Splits:
     return Splits([a for a, _ in sides], [b for _, b in sides], n_images)
 
 
-def _form(
-    form: str, X: Array, bands: Array, splits: Splits, fit_intercept: bool, score: Score
-) -> Primal | Dual:
-    forms: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
-    if form == "auto":
-        form = "dual" if X.shape[1] > X.shape[0] else "primal"
-    if form not in forms:
-        raise RegressError(f"form: found {form!r}, expected auto, primal or dual")
-    log.info("%s form: %d pictures, %d columns", form, X.shape[0], X.shape[1])
-    made: Primal | Dual = forms[form](X, splits, fit_intercept, score, bands)
-    return made
-
-
 def _batch(
     asked: int | None, each: int, memory: int, n_vertices: int, groups: Any, local: bool
 ) -> int:
@@ -286,63 +273,3 @@ def _in_batches(solve: Callable[[slice], Any], n_vertices: int, batch: int) -> l
             continue
         start += batch
     return results
-
-
-def _coefficients(
-    form: Primal | Dual, loaded: Any, gammas: Array, weighting: Array, alphas: Array
-) -> Array:
-    """Solve vertices that share a weighting together, by one decomposition."""
-    backend = get_backend()
-    coefficients = backend.zeros_like(form.X, shape=(form.X.shape[1], len(alphas)))
-    numbers = backend.to_numpy(weighting)
-    for number in np.unique(numbers):
-        which = backend.asarray(np.flatnonzero(numbers == number))
-        coefficients[:, which] = form.solve(gammas[number], loaded, which, alphas[which])
-    return coefficients
-
-
-def solve_given(
-    X: Array, Y: Array, bands: Any, deltas: Any, fit_intercept: bool = False, form: str = "auto"
-) -> tuple[Array, Array]:
-    """Solve banded ridge regression for weights of the bands that are known.
-
-    Parameters
-    ----------
-    X : array (n_images, n_features)
-        Features.
-    Y : array (n_images, n_vertices)
-        Responses.
-    bands : array of int (n_features,)
-        The band of each column.
-    deltas : array (n_bands, n_vertices)
-        Log of gamma / alpha; the gammas of a vertex sum to 1.
-    fit_intercept : bool
-        Whether means are taken off.
-    form : str
-        "primal", "dual" or "auto".
-
-    Returns
-    -------
-    coefs : array (n_features, n_vertices)
-        Coefficients.
-    intercept : array (n_vertices,)
-        Intercepts; 0 without `fit_intercept`.
-    """
-    backend = get_backend()
-    X, Y = backend.asarray(X), backend.asarray(Y, dtype=X.dtype)
-    ratios = np.exp(np.asarray(backend.to_numpy(backend.asarray(deltas)), np.float64))
-    alphas = 1 / ratios.sum(0)
-    # Equal weightings differ by rounding after the logarithm; six digits tell them together.
-    gammas, weighting = np.unique(np.round(ratios * alphas, 6), axis=1, return_inverse=True)
-    made = _form(
-        form, X, backend.asarray(bands), Splits([], [], len(X)), fit_intercept, l2_neg_loss
-    )
-    loaded = made.load(Y)
-    coefficients = _coefficients(
-        made,
-        loaded,
-        backend.asarray(gammas.T, dtype="float64"),
-        weighting.ravel(),
-        backend.asarray(alphas, dtype="float64"),
-    )
-    return coefficients, made.intercept(loaded, coefficients)

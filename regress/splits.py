@@ -1,10 +1,11 @@
-"""The two sides of each fold, as rows of pictures."""
+"""The two sides of each fold, as rows of pictures; the columns of some bands."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from himalaya.backend import get_backend
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
@@ -63,3 +64,26 @@ class Splits:
             whole - side if complement else make(rows)
             for side, complement, rows in zip(held, self.complements, self.train, strict=True)
         ]
+
+
+def columns_of(every: Any, bands: Sequence[int]) -> tuple[Any, Any]:
+    """Find the columns of some bands, and number the bands anew.
+
+    Parameters
+    ----------
+    every : array of int (n_features,)
+        The band of each column.
+    bands : sequence of int
+        Which are kept, increasing.
+
+    Returns
+    -------
+    columns : array of int
+        The columns that are kept.
+    numbers : array of int
+        Their bands, from 0.
+    """
+    backend = get_backend()
+    numbers = backend.to_numpy(every)
+    columns = np.flatnonzero(np.isin(numbers, bands))
+    return backend.asarray(columns), backend.asarray(np.searchsorted(bands, numbers[columns]))

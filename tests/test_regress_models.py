@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from base import RoiridgeError, load_plugin, plugin_names
 from regress import models
 from regress.device import use_device
-from regress.solvers import solve_given
+from regress.forms import solve_given
 
 MODELS = plugin_names(models)
 

@@ -13,8 +13,9 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
 from regress import BandedRidgeCV, RegressError, RidgeCV
+from regress.forms import solve_given
 from regress.moments import feature_moments, response_moments
-from regress.solvers import solve_given, solve_group_ridge_moments
+from regress.solvers import solve_group_ridge_moments
 from regress.splits import Splits
 
 ALPHAS = np.logspace(-2, 5, 15)

@@ -7,8 +7,9 @@ from himalaya.scoring import r2_score
 from numpy.typing import NDArray
 
 from regress.device import Floats, to_numpy
+from regress.forms import solve_given
 from regress.linear import ALPHAS, LinearModel
-from regress.solvers import solve_given, solve_group_ridge_moments
+from regress.solvers import solve_group_ridge_moments
 
 # A band is nearly left out, not wholly: the logarithm of its weight is kept.
 SMALLEST = 1e-5

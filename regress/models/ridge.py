@@ -6,8 +6,9 @@ import numpy as np
 from himalaya.scoring import r2_score
 
 from regress.device import Floats, to_numpy
+from regress.forms import solve_given
 from regress.linear import ALPHAS, LinearModel
-from regress.solvers import solve_given, solve_group_ridge_moments
+from regress.solvers import solve_group_ridge_moments
 
 
 class Model(LinearModel):

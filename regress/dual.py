@@ -1,0 +1,216 @@
+"""Ridge on kernels between pictures: the form where columns outnumber pictures.
+
+It decomposes matrices of n_images x n_images. What does not depend on the vertices is computed
+once, in `prepare`, however many vertices follow.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+
+from himalaya.backend import get_backend
+
+from regress.heldout import Score, eigh, predicted_scores
+from regress.moments import Array, take
+from regress.splits import Splits, columns_of
+
+
+class Dual:
+    """Ridge on kernels between pictures, one a band.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    splits : Splits
+        The folds.
+    fit_intercept : bool
+        Whether means are taken off; else X and Y count as they are.
+    score : callable
+        The score of the held-out side.
+    bands : array of int (n_features,)
+        The band of each column.
+    """
+
+    def __init__(
+        self, X: Array, splits: Splits, fit_intercept: bool, score: Score, bands: Array
+    ) -> None:
+        self.splits, self.fit_intercept, self.score = splits, fit_intercept, score
+        self.bands = bands
+        self.x_mean = X.mean(0) if fit_intercept else X[0] * 0
+        self.X = X - self.x_mean
+        parts = [self.X[:, bands == band] for band in range(int(bands.max()) + 1)]
+        self.kernels = [part @ part.T for part in parts]
+        self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
+
+    def keep(self, bands: Sequence[int]) -> tuple["Dual", Array]:
+        """Give the form on some of the bands: their kernels are there already.
+
+        Parameters
+        ----------
+        bands : sequence of int
+            Which, increasing.
+
+        Returns
+        -------
+        form : Dual
+            On the columns of these bands, which are numbered from 0.
+        columns : array of int
+            Which columns they are.
+        """
+        columns, numbers = columns_of(self.bands, bands)
+        part = copy(self)
+        part.X, part.bands, part.x_mean = self.X[:, columns], numbers, self.x_mean[columns]
+        part.kernels = [self.kernels[band] for band in bands]
+        return part, columns
+
+    def keep_loaded(self, loaded: Array, columns: Array) -> Array:
+        """Give what `load` gave for some columns.
+
+        Parameters
+        ----------
+        loaded : array
+            Of `load`.
+        columns : array of int
+            Of `keep`.
+
+        Returns
+        -------
+        array
+            The responses, which know of no columns.
+        """
+        return loaded
+
+    def _kernel(self, gamma: Array) -> Array:
+        weights = get_backend().asarray_like(gamma, self.X)
+        return sum(weight * kernel for weight, kernel in zip(weights, self.kernels, strict=True))
+
+    def prepare(self, gamma: Array) -> list[tuple[Array, Array, Array]]:
+        """Decompose each fold's kernel for a weighting of the bands.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights.
+
+        Returns
+        -------
+        list of (eigenvalues, eigenvectors, held-out kernel times eigenvectors)
+            One a fold.
+        """
+        backend = get_backend()
+        kernel = self._kernel(gamma)
+        prepared = []
+        for train, held in zip(self.splits.train, self.splits.held, strict=True):
+            columns = backend.asarray(train)
+            within = take(kernel, train)[:, columns]
+            across = take(kernel, held)[:, columns]
+            if self.fit_intercept:
+                # The kernels of features about the mean of the training side.
+                mean = within.mean(0)
+                across = across - mean[None] - across.mean(1)[:, None] + mean.mean()
+                within = within - mean[None] - mean[:, None] + mean.mean()
+            eigenvalues, Q = eigh(within)
+            prepared.append((eigenvalues, Q, across @ Q))
+        return prepared
+
+    def load(self, Y: Array) -> Array:
+        """Take in the responses of a batch of vertices.
+
+        Parameters
+        ----------
+        Y : array (n_images, n_vertices)
+            Responses.
+
+        Returns
+        -------
+        array (n_images, n_vertices)
+            As they are.
+        """
+        return Y
+
+    def scores(
+        self,
+        prepared: Sequence[tuple[Array, Array, Array]],
+        loaded: Array,
+        which: slice,
+        alphas: Array,
+        gamma: Array,
+    ) -> Array:
+        """Score some of the loaded vertices.
+
+        Parameters
+        ----------
+        prepared : list
+            Of `prepare`.
+        loaded : array
+            Of `load`.
+        which : slice
+            The vertices.
+        alphas : array of float64 (n_alphas,)
+            The penalties.
+        gamma : array (n_bands,)
+            The weights that `prepare` had.
+
+        Returns
+        -------
+        array (n_folds, n_alphas, n_vertices)
+            Scores of the held-out sides.
+        """
+        backend = get_backend()
+        scores = []
+        for number, (eigenvalues, Q, turned) in enumerate(prepared):
+            train = take(loaded[:, which], self.splits.train[number])
+            held = take(loaded[:, which], self.splits.held[number])
+            mean = train.mean(0) if self.fit_intercept else train[0] * 0
+            scores.append(
+                predicted_scores(
+                    eigenvalues, Q.T @ (train - mean), turned, held - mean, alphas, self.score
+                )
+            )
+        return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+
+    def solve(self, gamma: Array, loaded: Array, which: Array, alphas: Array) -> Array:
+        """Solve for some of the loaded vertices on all pictures.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights of the bands, the same for all these vertices.
+        loaded : array
+            Of `load`.
+        which : array of int
+            The vertices.
+        alphas : array of float64 (n_vertices,)
+            The penalty of each.
+
+        Returns
+        -------
+        array (n_features, n_vertices)
+            Coefficients for X as it came.
+        """
+        backend = get_backend()
+        eigenvalues, Q = eigh(self._kernel(gamma))
+        Y = loaded[:, which]
+        if self.fit_intercept:
+            Y = Y - Y.mean(0)
+        shrink = 1 / (eigenvalues[:, None] + backend.asarray_like(alphas, self.X)[None])
+        dual = Q @ ((Q.T @ Y) * shrink)
+        weights = backend.asarray_like(gamma, self.X)[self.bands]
+        return weights[:, None] * (self.X.T @ dual)
+
+    def intercept(self, loaded: Array, coefficients: Array) -> Array:
+        """Give the intercepts that go with coefficients of the loaded vertices.
+
+        Parameters
+        ----------
+        loaded : array
+            Of `load`.
+        coefficients : array (n_features, n_vertices)
+            Of all of them.
+
+        Returns
+        -------
+        array (n_vertices,)
+            Mean of Y less mean of X times the coefficients.
+        """
+        return loaded.mean(0) - self.x_mean @ coefficients

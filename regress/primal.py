@@ -1,0 +1,291 @@
+"""Ridge on sums over pictures: the form where columns are fewer than pictures.
+
+It decomposes matrices of n_features x n_features. What does not depend on the vertices is computed
+once, in `prepare`, however many vertices follow.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from himalaya.backend import get_backend
+
+from regress.heldout import FROM_MOMENTS, Fold, Score, decompose, eigh, predicted_scores
+from regress.moments import (
+    Array,
+    FeatureMoments,
+    ResponseMoments,
+    feature_moments,
+    origin,
+    response_moments,
+    take,
+    total,
+)
+from regress.splits import Splits, columns_of
+
+
+@dataclass
+class _Loaded:
+    """Responses of a batch: as moments of each fold's held-out side and of all, and as they are."""
+
+    held: list[ResponseMoments]
+    train: list[ResponseMoments | None]
+    whole: ResponseMoments
+    Y: Array
+    y_centre: Array
+
+
+class Primal:
+    """Ridge on X'X and X'Y of the folds.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    splits : Splits
+        The folds.
+    fit_intercept : bool
+        Whether means are taken off; else X and Y count as they are.
+    score : callable
+        The score of the held-out side.
+    bands : array of int (n_features,)
+        The band of each column.
+    """
+
+    def __init__(
+        self, X: Array, splits: Splits, fit_intercept: bool, score: Score, bands: Array
+    ) -> None:
+        self.X, self.splits, self.fit_intercept, self.score = X, splits, fit_intercept, score
+        self.bands = bands
+        self.x_centre = origin(X) if fit_intercept else X[0] * 0
+        self.held = [self._features(rows) for rows in splits.held]
+        everything = np.arange(splits.n)
+        self.whole = total(self.held) if splits.partition else self._features(everything)
+        self.train: list[FeatureMoments] = splits.sides(self.held, self.whole, self._features)
+        # Predictions cost n_held a column and penalty, sums a little over half of n_features.
+        p = X.shape[1]
+        self.predict = [score not in FROM_MOMENTS or len(h) < 0.6 * p for h in splits.held]
+        self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + 2 * splits.n)
+
+    def _features(self, rows: Any) -> FeatureMoments:
+        return feature_moments(self.X, rows, self.x_centre if self.fit_intercept else None)
+
+    def keep(self, bands: Sequence[int]) -> tuple["Primal", Array]:
+        """Give the form on some of the bands, by slices of the sums: nothing is summed again.
+
+        Parameters
+        ----------
+        bands : sequence of int
+            Which, increasing.
+
+        Returns
+        -------
+        form : Primal
+            On the columns of these bands, which are numbered from 0.
+        columns : array of int
+            Which columns they are.
+        """
+        columns, numbers = columns_of(self.bands, bands)
+        part = copy(self)
+        part.X, part.bands, part.x_centre = self.X[:, columns], numbers, self.x_centre[columns]
+        part.held = [side.columns(columns) for side in self.held]
+        part.train = [side.columns(columns) for side in self.train]
+        part.whole = self.whole.columns(columns)
+        return part, columns
+
+    def keep_loaded(self, loaded: _Loaded, columns: Array) -> _Loaded:
+        """Give what `load` gave for some columns.
+
+        Parameters
+        ----------
+        loaded : _Loaded
+            Of `load`.
+        columns : array of int
+            Of `keep`.
+
+        Returns
+        -------
+        _Loaded
+            For the form that `keep` gave.
+        """
+        return _Loaded(
+            [side.columns(columns) for side in loaded.held],
+            [None if side is None else side.columns(columns) for side in loaded.train],
+            loaded.whole.columns(columns),
+            loaded.Y,
+            loaded.y_centre,
+        )
+
+    def prepare(self, gamma: Array) -> list[tuple[Fold, Array | None]]:
+        """Decompose each fold for a weighting of the bands.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights.
+
+        Returns
+        -------
+        list of (Fold, array or None)
+            With the held-out features, turned, where predictions will be formed.
+        """
+        prepared = []
+        scale = self._scale(gamma)
+        for number, predict in enumerate(self.predict):
+            train, held = self.train[number].scaled(scale), self.held[number].scaled(scale)
+            fold = decompose(train, held, self.fit_intercept, self.X, predict)
+            turned = None
+            if predict:
+                rows = take(self.X, self.splits.held[number]) - self.x_centre
+                rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
+                turned = (rows - get_backend().asarray_like(fold.x_mean, rows)) @ fold.V
+            prepared.append((fold, turned))
+        return prepared
+
+    def _scale(self, gamma: Array) -> Array | None:
+        # One band with weight 1 is plain ridge: nothing to multiply.
+        if len(gamma) == 1 and float(gamma[0]) == 1:
+            return None
+        return gamma[self.bands] ** 0.5
+
+    def load(self, Y: Array) -> _Loaded:
+        """Take in the responses of a batch of vertices.
+
+        Parameters
+        ----------
+        Y : array (n_images, n_vertices)
+            Responses.
+
+        Returns
+        -------
+        _Loaded
+            Their moments.
+        """
+        y_centre = origin(Y) if self.fit_intercept else Y[0] * 0
+        centres = (self.x_centre, y_centre) if self.fit_intercept else None
+
+        def make(rows: Any) -> ResponseMoments:
+            return response_moments(self.X, Y, rows, centres)
+
+        held = [make(rows) for rows in self.splits.held]
+        whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
+        # Training sides that are all the rest are subtracted chunk by chunk, which saves memory.
+        train = [
+            None if complement else make(rows)
+            for complement, rows in zip(self.splits.complements, self.splits.train, strict=True)
+        ]
+        return _Loaded(held, train, whole, Y, y_centre)
+
+    def scores(
+        self,
+        prepared: Sequence[tuple[Fold, Array | None]],
+        loaded: _Loaded,
+        which: slice,
+        alphas: Array,
+        gamma: Array,
+    ) -> Array:
+        """Score some of the loaded vertices.
+
+        Parameters
+        ----------
+        prepared : list
+            Of `prepare`.
+        loaded : _Loaded
+            Of `load`.
+        which : slice
+            The vertices.
+        alphas : array of float64 (n_alphas,)
+            The penalties.
+        gamma : array (n_bands,)
+            The weights that `prepare` had.
+
+        Returns
+        -------
+        array (n_folds, n_alphas, n_vertices)
+            Scores of the held-out sides.
+        """
+        backend = get_backend()
+        scores = []
+        whole = loaded.whole.vertices(which)
+        scale = self._scale(gamma)
+        for number, (fold, turned) in enumerate(prepared):
+            held = loaded.held[number].vertices(which)
+            known = loaded.train[number]
+            train = (whole - held if known is None else known.vertices(which)).scaled(scale)
+            if turned is None:
+                scores.append(fold.scores(train, held.scaled(scale), alphas, self.score))
+                continue
+            C, y_mean = fold.turned(train)
+            measured = take(loaded.Y[:, which], self.splits.held[number])
+            measured = measured - loaded.y_centre[which] - backend.asarray_like(y_mean, self.X)
+            scores.append(
+                predicted_scores(fold.eigenvalues, C, turned, measured, alphas, self.score)
+            )
+        return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+
+    def solve(self, gamma: Array, loaded: _Loaded, which: Array, alphas: Array) -> Array:
+        """Solve for some of the loaded vertices on all pictures.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights of the bands, the same for all these vertices.
+        loaded : _Loaded
+            Of `load`.
+        which : array of int
+            The vertices.
+        alphas : array of float64 (n_vertices,)
+            The penalty of each.
+
+        Returns
+        -------
+        array (n_features, n_vertices)
+            Coefficients for X as it came.
+        """
+        backend = get_backend()
+        scale = self._scale(gamma)
+        xx = self.whole.about(self._mean(self.whole.x))
+        scaled = xx if scale is None else xx * scale[:, None] * scale[None]
+        eigenvalues, V = eigh(scaled)
+        whole = loaded.whole
+        part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
+        xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
+        V = backend.asarray_like(V, self.X)
+        if scale is not None:
+            V = V * backend.asarray_like(scale, self.X)[:, None]
+        shrink = backend.asarray_like(1 / (eigenvalues[:, None] + alphas[None]), self.X)
+        coefficients = V @ (shrink * (V.T @ xy))
+        if self.X.dtype != eigenvalues.dtype:
+            return coefficients
+        # X'X squares the range of the columns' scales, and an eigenvector is exact only beside the
+        # largest. One step of refinement brings back the digits that float64 promises.
+        weights = 1 if scale is None else 1 / scale[:, None] ** 2
+        rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
+        return coefficients + V @ (shrink * (V.T @ rest))
+
+    def intercept(self, loaded: _Loaded, coefficients: Array) -> Array:
+        """Give the intercepts that go with coefficients of the loaded vertices.
+
+        Parameters
+        ----------
+        loaded : _Loaded
+            Of `load`.
+        coefficients : array (n_features, n_vertices)
+            Of all of them.
+
+        Returns
+        -------
+        array (n_vertices,)
+            Mean of Y less mean of X times the coefficients.
+        """
+        backend = get_backend()
+        double = {"dtype": "float64"}
+        x_mean = self._mean(self.whole.x) + backend.asarray(self.x_centre, **double)
+        y_mean = self._mean(loaded.whole.y) + backend.asarray(loaded.y_centre, **double)
+        predicted = x_mean @ backend.asarray(coefficients, **double)
+        return backend.asarray_like(y_mean - predicted, self.X)
+
+    def _mean(self, sums: Array) -> Array:
+        return sums / self.splits.n if self.fit_intercept else sums * 0
