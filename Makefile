@@ -24,7 +24,7 @@ INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit evaluate submission check ls test lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate submission check ls test lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -57,6 +57,9 @@ features: $(VENV)/installed  ## Compute the feature spaces SPACES of all picture
 
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
 	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE)
+
+ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
+	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE)
 
 evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
 	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE)

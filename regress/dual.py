@@ -48,19 +48,20 @@ class Dual:
         Parameters
         ----------
         bands : sequence of int
-            Which, increasing.
+            Which.
 
         Returns
         -------
         form : Dual
-            On the columns of these bands, which are numbered from 0.
+            On the columns of these bands, which are one band in it.
         columns : array of int
             Which columns they are.
         """
-        columns, numbers = columns_of(self.bands, bands)
+        columns = columns_of(self.bands, bands)
         part = copy(self)
-        part.X, part.bands, part.x_mean = self.X[:, columns], numbers, self.x_mean[columns]
-        part.kernels = [self.kernels[band] for band in bands]
+        part.X, part.x_mean = self.X[:, columns], self.x_mean[columns]
+        part.bands = self.bands[columns] * 0
+        part.kernels = [sum(self.kernels[band] for band in bands)]
         return part, columns
 
     def keep_loaded(self, loaded: Array, columns: Array) -> Array:

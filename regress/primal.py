@@ -78,18 +78,19 @@ class Primal:
         Parameters
         ----------
         bands : sequence of int
-            Which, increasing.
+            Which.
 
         Returns
         -------
         form : Primal
-            On the columns of these bands, which are numbered from 0.
+            On the columns of these bands, which are one band in it.
         columns : array of int
             Which columns they are.
         """
-        columns, numbers = columns_of(self.bands, bands)
+        columns = columns_of(self.bands, bands)
         part = copy(self)
-        part.X, part.bands, part.x_centre = self.X[:, columns], numbers, self.x_centre[columns]
+        part.X, part.x_centre = self.X[:, columns], self.x_centre[columns]
+        part.bands = self.bands[columns] * 0
         part.held = [side.columns(columns) for side in self.held]
         part.train = [side.columns(columns) for side in self.train]
         part.whole = self.whole.columns(columns)

@@ -66,24 +66,20 @@ class Splits:
         ]
 
 
-def columns_of(every: Any, bands: Sequence[int]) -> tuple[Any, Any]:
-    """Find the columns of some bands, and number the bands anew.
+def columns_of(every: Any, bands: Sequence[int]) -> Any:
+    """Find the columns of some bands.
 
     Parameters
     ----------
     every : array of int (n_features,)
         The band of each column.
     bands : sequence of int
-        Which are kept, increasing.
+        Which are kept.
 
     Returns
     -------
-    columns : array of int
-        The columns that are kept.
-    numbers : array of int
-        Their bands, from 0.
+    array of int
+        The columns that are kept, increasing.
     """
     backend = get_backend()
-    numbers = backend.to_numpy(every)
-    columns = np.flatnonzero(np.isin(numbers, bands))
-    return backend.asarray(columns), backend.asarray(np.searchsorted(bands, numbers[columns]))
+    return backend.asarray(np.flatnonzero(np.isin(backend.to_numpy(every), bands)))

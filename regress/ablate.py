@@ -1,0 +1,110 @@
+"""`python -m regress.ablate`: what each feature space contributes, for every subset of them."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from base import replacing, say
+from base.command import run
+from cache import FeatureStore
+from challenge import find_subjects
+from regress.ablation import Ablation, ablate_subject, subsets
+from regress.design import find_spaces, load_design
+from regress.device import use_device
+
+
+def ablate(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: str | int = "all",
+    spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
+    only: list[str] = [],  # noqa: B006
+    device: str = "auto",
+    heldout: float = 0.1,
+    folds: int = 5,
+    seed: int = 0,
+) -> None:
+    """Fit ridge on every subset of the feature spaces; say what each space contributes.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge directory, with subj01, subj02 …
+    out : Path
+        The folder of everything that is made; ablation.csv is written there.
+    subject : str or int
+        A subject's number, or "all".
+    spaces : list of str
+        Feature spaces, computed before with `python -m extract`.
+    only : list of str
+        Only these, as SPACE+SPACE; every subset otherwise.
+    device : str
+        auto (a GPU if torch sees one), cpu, cuda, or torch (the GPU's code on the CPU).
+    heldout : float
+        Share of the training pictures that the subsets are judged on.
+    folds : int
+        Folds of the cross-validation that chooses the penalties.
+    seed : int
+        Of the held-out pictures and the folds.
+    """
+    store = FeatureStore(out / "features")
+    subjects = find_subjects(data, str(subject))
+    entries = find_spaces(store, spaces)
+    wanted = subsets([entry.name for entry in entries], only)
+    say(f"{len(wanted)} subsets of {len(entries)} spaces, himalaya's {use_device(device)} backend")
+    tables = []
+    for one in subjects:
+        design = load_design(one, store, entries)
+        ablation = Ablation(design, heldout, folds, seed)
+        tables.append(ablate_subject(one, design, ablation, wanted))
+    table = pd.concat(tables, ignore_index=True)
+    path = out / "ablation.csv"
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
+    for line in _summary(table, len(entries)):
+        say(line)
+    simulated = [one.name for one in subjects if one.simulated]
+    if simulated:
+        say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
+    untrained = [entry.name for entry in entries if entry.untrained]
+    if untrained:
+        say(f"UNTRAINED features: {', '.join(untrained)}")
+    say(f"-> {path}")
+
+
+def _summary(table: pd.DataFrame, n_spaces: int) -> list[str]:
+    """Average over vertices, per ROI class: R^2 of each subset, then the contributions."""
+    subsets = {name: _weighted(rows, ["r2"]) for name, rows in table.groupby("spaces", sort=False)}
+    means = pd.concat(subsets, axis=1).droplevel(1, axis=1)
+    whole = table[table["spaces"].str.count(r"\+") == n_spaces - 1]
+    columns = [str(column) for column in whole]
+    parts = [c for c in columns if c == "shared" or c.startswith(("unique:", "product:"))]
+    return [
+        "",
+        "R^2 on held-out pictures, the mean over vertices (not noise-normalised)",
+        *_lines(means),
+        "",
+        "contributions: unique and shared parts of that R^2; product: parts of the correlation",
+        *_lines(_weighted(whole, parts)),
+    ]
+
+
+def _weighted(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    # The mean over vertices of each ROI class, from the means of its ROIs.
+    weights = rows["n_vertices"]
+    sums = rows[columns].mul(weights, axis=0).groupby(rows["roi_class"], sort=False).sum()
+    return sums.div(weights.groupby(rows["roi_class"], sort=False).sum(), axis=0)
+
+
+def _lines(frame: pd.DataFrame) -> list[str]:
+    frame = frame.rename_axis(index=None, columns=None)
+    names = {column: f"({number})" for number, column in enumerate(frame, start=1)}
+    legend = [f"  {short} {column}" for column, short in names.items()]
+    return [*legend, *frame.rename(columns=names).round(4).to_string().splitlines()]
+
+
+EXAMPLES = ["python -m regress.ablate --subject 01 --spaces clip alexnet sam"]
+
+if __name__ == "__main__":
+    sys.exit(run(ablate, "regress.ablate", EXAMPLES))
