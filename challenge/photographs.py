@@ -68,6 +68,16 @@ class Source:
     name: str
     materials: tuple[Material, ...]
 
+    @property
+    def caution(self) -> str:
+        """What scores on such pictures cannot say, for whoever reads them."""
+        cutouts = sum(material.is_cutout for material in self.materials)
+        pasted = f" and {cutouts} cut-outs" if cutouts else ""
+        return (
+            f"{len(self.materials) - cutouts} photographs{pasted}; training and test pictures are "
+            "crops of the same ones: scores say nothing about unseen scenes"
+        )
+
     def describe(self) -> dict[str, object]:
         """Say what the pictures are made from, so that a change of the files is seen.
 

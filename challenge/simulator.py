@@ -6,8 +6,11 @@ both. So no network's features predict any vertex perfectly, and the noise ceili
 the noise-free signal of every vertex are known.
 """
 
+import errno
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +20,7 @@ import numpy as np
 from base import progress, provenance, say
 from challenge.anatomy import draw_positions
 from challenge.errors import DataError
-from challenge.layout import N_FSAVERAGE, N_NSD, SIMULATION
+from challenge.layout import HEMISPHERES, N_FSAVERAGE, N_NSD, ROI_CLASSES, SIMULATION
 from challenge.photographs import Source, find_photographs
 from challenge.stimuli import draw_pictures, make_pictures
 from challenge.tuning import Stimuli, hidden_layer, shared_readouts
@@ -66,7 +69,8 @@ class _Settings:
         """What the dataset may take on the disk at most, about."""
         images = self.train_images + self.test_images
         pictures = 3 * self.picture_size**2
-        return self.subjects * images * (pictures + 2 * 4 * sum(self.vertices))
+        maps = len(HEMISPHERES) * (1 + len(ROI_CLASSES)) * 4 * N_FSAVERAGE
+        return self.subjects * (images * (pictures + 2 * 4 * sum(self.vertices)) + maps)
 
 
 def simulate(
@@ -120,26 +124,49 @@ def simulate(
     }
     if _is_there(directory, described):
         say(f"{directory}: this simulation is there already, nothing to do")
+        say(source.caution)
         return
     say(f"pictures are made from: {source.name} ({len(source.materials)} files)")
+    with _appearing(directory, settings.n_bytes) as folder:
+        _write(folder, settings, source)
+        record = {**described, "caution": source.caution, "provenance": provenance()}
+        (folder / SIMULATION).write_text(json.dumps(record, indent=2) + "\n")
+    say(f"{directory}: {subjects} simulated subjects written")
+    say(source.caution)
+
+
+@contextmanager
+def _appearing(directory: Path, n_bytes: int) -> Iterator[Path]:
+    """Give a folder to write to that becomes `directory` when all is well, or is removed."""
     directory.parent.mkdir(parents=True, exist_ok=True)
+    fix = "free some space, or choose another folder, or fewer images, vertices or subjects"
     free = shutil.disk_usage(directory.parent).free
-    if free < settings.n_bytes:
+    if free < n_bytes:
         raise DataError(
-            f"{directory.parent}: {free / 1e9:.1f} GB free, expected {settings.n_bytes / 1e9:.1f} "
-            "GB for the simulation: free some space, or choose fewer images, vertices or subjects"
+            f"{directory.parent}: {_in_units(free)} free, expected {_in_units(n_bytes)} for the "
+            f"simulation: {fix}"
         )
     # A name that starts with a dot, beside the final one: the rename below is then atomic.
     temporary = directory.resolve().with_name(f".{directory.resolve().name}-{uuid4().hex[:8]}")
     try:
         temporary.mkdir()
-        _write(temporary, settings, source)
-        record = {**described, "provenance": provenance()}
-        (temporary / SIMULATION).write_text(json.dumps(record, indent=2) + "\n")
+        yield temporary
         temporary.rename(directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Said here: unlike other commands, this one keeps nothing of what it has done.
+        raise DataError(
+            f"{directory}: the disk is full, expected {_in_units(n_bytes)} for the simulation; "
+            f"nothing was written: {fix}"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    say(f"{directory}: {subjects} simulated subjects written")
+
+
+def _in_units(n_bytes: int) -> str:
+    power = next((p for p in (3, 2, 1) if n_bytes >= 1000**p), 0)
+    return f"{n_bytes / 1000**power:.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB')[power]}"
 
 
 def _both(vertices: int | list[int]) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """Write one simulated subject: masks, responses, ceilings and the truth."""
 
+import os
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +100,7 @@ def _write_responses(
         shape = (len(range(n_images)[rows[split]]), n_vertices)
         for file in pair:
             file.parent.mkdir(parents=True, exist_ok=True)
-        opened[split] = [open_memmap(file, "w+", np.float32, shape) for file in pair]
+        opened[split] = [_allocate(file, shape) for file in pair]
     for start in range(0, n_vertices, _BATCH):
         batch = slice(start, min(start + _BATCH, n_vertices))
         signal = signals(stimuli, tuning, batch)
@@ -129,4 +131,16 @@ def _mapping(names: tuple[str, ...]) -> np.ndarray:
 
 def _save(file: Path, values: np.ndarray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    np.save(file, values, allow_pickle=True)
+    # By way of memory: where the disk is full, np.save raises an OSError that does not say so.
+    content = BytesIO()
+    np.save(content, values, allow_pickle=True)
+    file.write_bytes(content.getvalue())
+
+
+def _allocate(file: Path, shape: tuple[int, int]) -> np.memmap:
+    array = open_memmap(file, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):
+        # A mapped file has holes, and a full disk then ends the process without a word.
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    return array
