@@ -14,6 +14,7 @@ from challenge.layout import (
     N_FSAVERAGE,
     ROI_CLASSES,
     SPLITS,
+    ceiling_file,
     labels_file,
     mapping_file,
     responses_file,
@@ -21,6 +22,8 @@ from challenge.layout import (
 from challenge.pictures import load_rgb, nsd_id
 from challenge.rois import read_labels, read_mask, read_names, read_rois
 from challenge.subject import Subject
+
+_NAMED = 5  # files of one fault
 
 
 def find_faults(subjects: list[Subject]) -> list[str]:
@@ -82,6 +85,7 @@ def _faults_of(*checks: Callable[[], object]) -> Iterator[str]:
 
 def _check_pictures(subject: Subject) -> Iterator[str]:
     ids: dict[int, Path] = {}
+    sizes: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for split in SPLITS:
         try:
             pictures = subject.pictures(split)
@@ -89,9 +93,8 @@ def _check_pictures(subject: Subject) -> Iterator[str]:
             yield str(error)
             continue
         desc = f"subject {subject.name}, {split} pictures"
-        sizes: dict[tuple[int, int], Path] = {}
         for picture in progress(pictures, desc=desc, unit="picture"):
-            yield from _check_picture(picture, sizes)
+            yield from _faults_of(lambda p=picture: sizes[load_rgb(p).size].append(p))  # type: ignore[misc]
             try:
                 first = ids.setdefault(nsd_id(picture), picture)
             except DataError as error:
@@ -103,20 +106,20 @@ def _check_pictures(subject: Subject) -> Iterator[str]:
                     "no test picture in training: remove one, and its row of responses"
                 )
         yield from _check_twins(subject, split, pictures)
+    yield from _check_sizes(sizes)
 
 
-def _check_picture(picture: Path, sizes: dict[tuple[int, int], Path]) -> Iterator[str]:
-    try:
-        size = load_rgb(picture).size
-    except DataError as error:
-        yield str(error)
-        return
-    first = sizes.setdefault(size, picture)
-    if first is picture and len(sizes) > 1:
-        other = next(iter(sizes))
+def _check_sizes(sizes: dict[tuple[int, int], list[Path]]) -> Iterator[str]:
+    # The first picture may be the odd one: what most of them have is what is expected.
+    usual = max(sizes, key=lambda size: len(sizes[size]), default=(0, 0))
+    for size, (first, *others) in sizes.items():
+        if size == usual:
+            continue
+        named = "".join(f", {other.name}" for other in others[:_NAMED])
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         yield (
-            f"{picture}: {size[0]} x {size[1]} pixels, expected {other[0]} x {other[1]} as "
-            f"{sizes[other].name} has: copy the file again"
+            f"{first}{named}{more}: {size[0]} x {size[1]} pixels, expected {usual[0]} x {usual[1]} "
+            f"as {len(sizes[usual])} others have: copy again"
         )
 
 
@@ -194,9 +197,16 @@ def _check_responses(subject: Subject) -> Iterator[str]:
 
 
 def _check_ceilings(subject: Subject) -> Iterator[str]:
-    for hemisphere in HEMISPHERES:
-        for split in SPLITS:
+    for split in SPLITS:
+        files = [ceiling_file(subject.folder, h, split) for h in HEMISPHERES]
+        there = [file for file in files if file.is_file()]
+        for hemisphere, file in zip(HEMISPHERES, files, strict=True):
             yield from _faults_of(lambda h=hemisphere, s=split: subject.noise_ceiling(h, s))  # type: ignore[misc]
+            if there and file not in there:
+                yield (
+                    f"{file}: missing, while {there[0].name} is there; expected the noise ceilings "
+                    "of both hemispheres, or none: copy it into place, or remove the other"
+                )
 
 
 def _check_shared(subjects: list[Subject]) -> Iterator[str]:
