@@ -98,6 +98,18 @@ class Subject:
             self._digests[split] = sha256_files(self.pictures(split))
         return list(self._digests[split])
 
+    def mask_digests(self) -> dict[str, str]:
+        """Digest the files that say where the vertices and regions are.
+
+        Returns
+        -------
+        dict of str to str
+            The sha256 of each file of `roi_masks`, by its name.
+        """
+        folder = vertices_file(self.folder, HEMISPHERES[0]).parent
+        files = sorted(file for file in folder.glob("*.npy") if not file.name.startswith("."))
+        return dict(zip((file.name for file in files), sha256_files(files), strict=True))
+
     def n_vertices(self, hemisphere: str) -> int:
         """Count the vertices that were measured.
 

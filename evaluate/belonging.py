@@ -13,6 +13,32 @@ from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel
 
 ARRAYS = ("vertices", "heldout_rows", "test_pictures", "training_pictures")
+RESIDUAL = "residual"
+
+Regions = dict[tuple[str, str], NDArray[np.int64]]
+
+
+def regions(subject: Subject, hemisphere: str) -> Regions:
+    """Find what a finished run has models of: ROIs that are not empty, and the rest.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose.
+    hemisphere : str
+        "lh" or "rh".
+
+    Returns
+    -------
+    dict of (str, str) to array (n_roi_vertices,), int64
+        The vertices by ROI class and ROI; those in no ROI as the residual, if there are any.
+    """
+    found = {(r.roi_class, r.name): r.vertices for r in subject.rois(hemisphere) if r.vertices.size}
+    free = np.ones(subject.n_vertices(hemisphere), bool)
+    for vertices in found.values():
+        free[vertices] = False
+    rest = {(RESIDUAL, RESIDUAL): np.flatnonzero(free)} if free.any() else {}
+    return found | rest
 
 
 def check_belonging(
@@ -44,23 +70,22 @@ def check_belonging(
     ------
     EvaluateError
         If a fit is of other responses than those on disk; and, likewise, of other pictures or
-        vertices, or if the fits held different pictures out.
+        vertices, or of a ROI that the masks do not have; or if the fits held different pictures
+        out.
     """
     for model in models:
         if model.meta["responses"] != responses:
             raise EvaluateError(
                 _stale(model, f"the training responses of {subject.folder} changed")
             )
-    pictures = np.array(subject.picture_digests("test"), dtype="S64")
-    n_training = len(subject.responses(hemisphere, "train"))
-    rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
+    rois = regions(subject, hemisphere)
     first = models[0].read(*ARRAYS)
     rows = first["heldout_rows"]
     vertices = []
     for model in models:
         arrays = model.read(*ARRAYS)
-        _check_pictures(model, arrays, pictures, n_training)
-        _check_vertices(model, arrays["vertices"], rois, subject.n_vertices(hemisphere))
+        _check_pictures(model, arrays, subject)
+        _check_vertices(model, arrays["vertices"], rois, subject)
         _check_heldout(models[0], model, rows, arrays["heldout_rows"])
         vertices.append(arrays["vertices"])
     return vertices, rows, first["training_pictures"][rows]
@@ -73,31 +98,27 @@ def _stale(model: RoiModel, since: str) -> str:
     )
 
 
-def _check_pictures(
-    model: RoiModel, arrays: dict[str, NDArray[Any]], test: NDArray[np.bytes_], n_training: int
-) -> None:
-    if not np.array_equal(arrays["test_pictures"], test):
-        now = f"{len(test)} pictures, in another order or others than its "
-        raise EvaluateError(
-            _stale(model, f"the test split has {now}{len(arrays['test_pictures'])}: they changed")
-        )
-    if len(arrays["training_pictures"]) != n_training:
-        now = f"the training split has {n_training} pictures, not its "
-        raise EvaluateError(_stale(model, f"{now}{len(arrays['training_pictures'])}: they changed"))
+def _check_pictures(model: RoiModel, arrays: dict[str, NDArray[Any]], subject: Subject) -> None:
+    # The training pictures name the held-out rows: another picture there is another prediction.
+    for split, name in (("test", "test_pictures"), ("train", "training_pictures")):
+        now = np.array(subject.picture_digests(split), dtype="S64")
+        if not np.array_equal(arrays[name], now):
+            told = f"{len(now)} now, others or in another order than its {len(arrays[name])}"
+            raise EvaluateError(_stale(model, f"the {name.replace('_', ' ')} changed ({told})"))
 
 
 def _check_vertices(
-    model: RoiModel,
-    vertices: NDArray[np.int64],
-    rois: dict[tuple[str, str], NDArray[np.int64]],
-    n_vertices: int,
+    model: RoiModel, vertices: NDArray[np.int64], rois: Regions, subject: Subject
 ) -> None:
-    inside = len(vertices) > 0 and vertices.min() >= 0 and vertices.max() < n_vertices
-    if model.roi_class != "residual":
-        roi = rois.get((model.roi_class, model.roi))
-        inside = inside and roi is not None and np.array_equal(np.sort(vertices), np.sort(roi))
-    if not inside:
-        now = f"its {len(vertices)} vertices are not those of its ROI's mask: masks changed"
+    roi = rois.get((model.roi_class, model.roi))
+    if roi is None:
+        raise EvaluateError(
+            f"{model.path}: is of {model.roi_class} {model.roi}, which has no vertices in "
+            f"{subject.folder / 'roi_masks'}: delete it, or run make fit again (its run is "
+            f"{model.run})"
+        )
+    if not np.array_equal(np.sort(vertices), roi):
+        now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: masks changed"
         raise EvaluateError(_stale(model, now))
 
 

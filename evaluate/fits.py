@@ -1,8 +1,8 @@
 """The fits that stage 2 left: which there are, what they are called, what they predicted."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cache import read_artifact, read_meta
 from evaluate.errors import EvaluateError
+from evaluate.twins import differences
 
 FIELDS = (
     "digest",
@@ -114,6 +115,8 @@ class Run:
         Those of them that came from random weights.
     models : tuple of RoiModel
         The fits.
+    differs : str
+        The settings in which it differs from runs of the same model and spaces, if there are any.
     """
 
     name: str
@@ -121,6 +124,7 @@ class Run:
     spaces: tuple[str, ...]
     untrained: frozenset[str]
     models: tuple[RoiModel, ...]
+    differs: str = ""
 
     @property
     def joined(self) -> str:
@@ -165,8 +169,10 @@ def find_runs(
             f"no fits{whom} under {root}: run `make features` and `make fit SUBJECT="
             f"{subjects[0] if subjects else '01'}` first, or name the folder with --out"
         )
-    twins = Counter(_title(models[0]) for _, models in runs)
-    found = [_run(name, models, twins[_title(models[0])] > 1) for name, models in runs]
+    twins = defaultdict(list)
+    for name, models in runs:
+        twins[_title(models[0])].append(_run(name, models))
+    found = [run for alike in twins.values() for run in _told_apart(alike)]
     return sorted(found, key=lambda run: (len(run.spaces), len(run.label), run.label, run.spaces))
 
 
@@ -199,11 +205,21 @@ def _title(model: RoiModel) -> tuple[str, tuple[str, ...]]:
     return str(model.meta["model"]), tuple(model.meta["spaces"])
 
 
-def _run(name: str, models: tuple[RoiModel, ...], twin: bool) -> Run:
+def _told_apart(alike: Sequence[Run]) -> Sequence[Run]:
+    if len(alike) == 1:
+        return alike
+    metas = [run.models[0].meta for run in alike]
+    return [
+        replace(run, label=f"{run.label}#{str(meta['digest'])[:6]}", differs=differs)
+        for run, meta, differs in zip(alike, metas, differences(metas), strict=True)
+    ]
+
+
+def _run(name: str, models: tuple[RoiModel, ...]) -> Run:
     model, spaces = _title(models[0])
     return Run(
         name=name,
-        label=f"{model}#{str(models[0].meta['digest'])[:6]}" if twin else model,
+        label=model,
         spaces=spaces,
         untrained=frozenset(space for m in models for space in m.meta["untrained"]),
         models=models,

@@ -59,11 +59,16 @@ class Hemisphere:
         Returns
         -------
         array (n_images, n_vertices), float32
-            The responses; those of the test split are mapped, not read.
+            The responses, finite; those of the test split are mapped, not kept in memory.
         """
         if split == "test":
+            self.subject.check_finite(self.name, "test")
             return self.subject.responses(self.name, "test")
-        return np.asarray(self.subject.responses(self.name, "train")[self.heldout_rows])
+        held_out = np.asarray(self.subject.responses(self.name, "train")[self.heldout_rows])
+        if not np.isfinite(held_out).all():
+            # Looks through all rows, to name the first by its place in the file.
+            self.subject.check_finite(self.name, "train")
+        return held_out
 
     def ceiling(self, split: str) -> NDArray[np.float64] | None:
         """Read the noise ceilings for one split.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from base import say
 from cache import digest
 from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects
+from challenge.layout import ceiling_file, responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
 from evaluate.hemisphere import response_digest
@@ -32,8 +34,12 @@ class Inputs:
         The fits.
     split : str
         "test" or "heldout": what is scored.
+    suffix : str
+        What the files' names end in: "-02" for one subject, so that they replace no file of all.
     responses : dict of (str, str) to str
         For each subject and hemisphere, the sha256 of the training responses.
+    absent : dict of str to list of str
+        Files that are not there: `ceilings`, for what is scored, and `test_responses`.
     key : dict
         Digests of all that goes into the numbers, in JSON.
     """
@@ -42,7 +48,9 @@ class Inputs:
     without: tuple[Subject, ...]
     runs: tuple[Run, ...]
     split: str
+    suffix: str
     responses: dict[tuple[str, str], str]
+    absent: dict[str, list[str]]
     key: dict[str, Any]
 
     @property
@@ -101,20 +109,20 @@ def gather(
     runs = find_runs(out, fits, [found.name for found in subjects])
     fitted = {str(model.meta["subject"]) for run in runs for model in run.models}
     chosen = tuple(found for found in subjects if found.name in fitted)
-    closed = [str(found.folder) for found in chosen if not found.has_test_responses]
-    if split == "test" and closed:
-        raise EvaluateError(
-            f"no test responses in {', '.join(closed)} (the organisers keep them): "
-            "use --split heldout"
-        )
-    what = ("heldout" if closed else "test") if split == "auto" else split
+    closed = _absent(chosen, responses_file, "test")
+    what = _settle(split, closed, chosen)
     responses = {(s.name, h): response_digest(s, h) for s in chosen for h in HEMISPHERES}
     return Inputs(
         subjects=chosen,
         without=tuple(found for found in subjects if found.name not in fitted),
         runs=tuple(runs),
         split=what,
+        suffix="" if str(subject) == "all" else f"-{subjects[0].name}",
         responses=responses,
+        absent={
+            "ceilings": _absent(chosen, ceiling_file, _ceilings_of(what)),
+            "test_responses": closed,
+        },
         key={
             "fits": {str(m.path.relative_to(out)): digest(m.meta) for r in runs for m in r.models},
             "data": {s.name: _digests(s, what, responses) for s in chosen},
@@ -135,17 +143,45 @@ def report_missing(inputs: Inputs) -> None:
         say(f"subject {subject.name} has no fits, left out (make fit SUBJECT={subject.name})")
 
 
+def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> str:
+    """Choose between "test" and "heldout", and refuse test responses that cannot be scored."""
+    if split == "heldout" or (split == "auto" and closed):
+        return "heldout"
+    if closed:
+        more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+        raise EvaluateError(
+            f"no test responses in {subjects[0].folder.parent}: {closed[0]}{more} missing (the "
+            "organisers keep them): use --split heldout (make evaluate SPLIT=heldout)"
+        )
+    for subject, hemisphere in product(subjects, HEMISPHERES):
+        subject.check_finite(hemisphere, "test")
+    return "test"
+
+
+def _ceilings_of(split: str) -> str:
+    return "test" if split == "test" else "train"
+
+
+def _absent(
+    subjects: Sequence[Subject], named: Callable[[Path, str, str], Path], split: str
+) -> list[str]:
+    files = [named(subject.folder, h, split) for subject, h in product(subjects, HEMISPHERES)]
+    return [str(file.relative_to(file.parents[3])) for file in files if not file.is_file()]
+
+
 def _digests(
     subject: Subject, split: str, responses: dict[tuple[str, str], str]
 ) -> dict[str, str | None]:
     found: dict[str, str | None] = {
-        "test_pictures": digest({"pictures": subject.picture_digests("test")})
+        f"{of}_pictures": digest({"pictures": subject.picture_digests(of)})
+        for of in ("train", "test")
     }
+    found["masks"] = digest(subject.mask_digests())
     for name in HEMISPHERES:
         found[f"{name}_responses"] = responses[subject.name, name]
         if split == "test" and subject.has_test_responses:
             found[f"{name}_test_responses"] = response_digest(subject, name, "test")
-        ceiling = subject.noise_ceiling(name, "test" if split == "test" else "train")
+        ceiling = subject.noise_ceiling(name, _ceilings_of(split))
         found[f"{name}_noise_ceiling"] = (
             None if ceiling is None else hashlib.sha256(ceiling.tobytes()).hexdigest()
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from base import load_plugin, plugin_names
 from evaluate import metrics
 from evaluate.correlation import constant
+from evaluate.errors import EvaluateError
 
 OFFICIAL = "noise_normalised"
 
@@ -148,13 +149,30 @@ def score_vertices(
     -------
     VertexScores
         The metrics, and which vertices are excluded or constant.
+
+    Raises
+    ------
+    EvaluateError
+        If a metric has no finite value at a vertex where it should have one.
     """
     n_vertices = measured.shape[1]
-    return VertexScores(
-        values={
-            name: load_plugin(metrics, name, "metric").compute(measured, predicted, ceiling)
-            for name in plugin_names(metrics)
-        },
-        excluded=np.zeros(n_vertices, bool) if ceiling is None else np.asarray(ceiling) == 0,
-        constant=constant(predicted),
-    )
+    excluded = np.zeros(n_vertices, bool) if ceiling is None else np.asarray(ceiling) == 0
+    values = {
+        name: load_plugin(metrics, name, "metric").compute(measured, predicted, ceiling)
+        for name in plugin_names(metrics)
+    }
+    for name, value in values.items():
+        # Without ceilings, a metric that needs them is NaN everywhere, and only then.
+        if ceiling is not None or not np.isnan(value).all():
+            _check_defined(name, value, ~excluded)
+    return VertexScores(values, excluded, constant(predicted))
+
+
+def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np.bool_]) -> None:
+    wrong = np.flatnonzero(counted & ~np.isfinite(values))
+    if wrong.size:
+        raise EvaluateError(
+            f"{metric}: not finite at {wrong.size} of {int(counted.sum())} vertices that count, "
+            f"the first at place {wrong[0]} ({values[wrong[0]]}): look for NaN, infinite or huge "
+            "values in responses, predictions and ceilings with make check and make fit"
+        )

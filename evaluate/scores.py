@@ -12,13 +12,15 @@ from base import plugin_names, progress, provenance, replacing, say, sha256_file
 from cache import digest
 from challenge import HEMISPHERES, Subject
 from evaluate import metrics
+from evaluate.completeness import coverage, unfinished
 from evaluate.figure import draw
 from evaluate.fits import Run
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather, report_missing
+from evaluate.legend import legend
 from evaluate.rows import Key, rows, score_hemisphere
 from evaluate.score import Tally, pool
-from evaluate.table import legend, read_rows, render, write_rows
+from evaluate.table import read_rows, render, write_rows
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def scores(
 ) -> None:
     """Score every fit and the ensemble; write scores.csv, scores.json and scores.png.
 
+    The scores of one subject alone go to scores-02.csv and so on, and leave those of all alone.
+
     Parameters
     ----------
     data : Path
@@ -68,9 +72,9 @@ def scores(
     settings = {"roi_classes": sorted(set(roi_classes or ())), "seed": seed, "split": split}
     inputs = gather(data, out, subject, fits, roi_classes, split)
     report_missing(inputs)
-    made_by = {"kind": "scores", "schema": 1, "metrics": plugin_names(metrics)}
+    made_by = {"kind": "scores", "schema": 2, "metrics": plugin_names(metrics)}
     key = digest({**made_by, "settings": settings, **inputs.key})
-    csv, sidecar, png = (out / f"scores.{suffix}" for suffix in ("csv", "json", "png"))
+    csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     kept = _kept(csv, sidecar, key) if png.is_file() else None
     if kept is None:
         scored = _score(inputs, roi_classes, seed)
@@ -135,6 +139,10 @@ def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
         "split": inputs.split,
         "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
         "subjects": {run_name(run): sorted(_subjects(run)) for run in inputs.runs},
+        "coverage": coverage(inputs.subjects, inputs.runs),
+        "unfinished": unfinished(inputs.subjects, inputs.runs),
+        "twins": {run.label: run.differs or run.name for run in inputs.runs if "#" in run.label},
+        "absent": inputs.absent,
         "untrained": {run_name(run): sorted(run.untrained) for run in inputs.runs},
         "n_pictures": inputs.n_pictures,
         "n_filled": scored.filled,

@@ -15,10 +15,16 @@ from base import progress, provenance, replacing, say, sha256_files
 from cache import digest
 from challenge import HEMISPHERES, Subject
 from evaluate.check import faults, member
+from evaluate.completeness import coverage, say_coverage, say_unfinished, unfinished
 from evaluate.ensemble import combine, judge
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather
+
+OTHERWISE = (
+    "(or leave the run out by naming the others with --fits, make submission FITS=…; to take it as "
+    "it is, python -m evaluate submission --allow_incomplete true)"
+)
 
 
 def submission(
@@ -27,8 +33,11 @@ def submission(
     subject: str | int = "all",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
+    allow_incomplete: bool = False,
 ) -> None:
     """Combine all fits into submission.zip, for every subject and vertex.
+
+    One subject alone goes to submission-02.zip and so on, and leaves that of all alone.
 
     Parameters
     ----------
@@ -42,39 +51,52 @@ def submission(
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
         Which fits: folders of `OUT/fits` or their beginnings. All by default.
+    allow_incomplete : bool
+        Whether to take runs that lack models of some ROIs; every vertex must have one even so.
 
     Raises
     ------
     EvaluateError
-        If a subject or vertex has no fit, or the zip does not pass its check.
+        If a subject or vertex has no fit, a run lacks models, or the zip does not pass its check.
     """
     # Weights come from all held-out pictures, whether or not test responses are there to see.
     inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
+    lacks = unfinished(inputs.subjects, inputs.runs)
+    if lacks and not allow_incomplete:
+        raise EvaluateError("\n".join([*say_unfinished(lacks), OTHERWISE]))
     settings = {"roi_classes": sorted(set(roi_classes or ()))}
-    key = digest({"kind": "submission", "schema": 1, "settings": settings, **inputs.key})
-    path, sidecar = out / "submission.zip", out / "submission.json"
-    if _is_kept(path, sidecar, key):
+    key = digest({"kind": "submission", "schema": 2, "settings": settings, **inputs.key})
+    path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
+    if (kept := _kept(path, sidecar, key)) is not None:
         say(f"{path}: nothing has changed since it was made, nothing recomputed")
+        _report(path, inputs, kept)
         return
     with replacing(path) as temporary:
         filled = _write(temporary, inputs, roi_classes)
         if wrong := faults(temporary, inputs.subjects):
             raise EvaluateError("the submission did not pass its check:\n- " + "\n- ".join(wrong))
-    about = {
+    about = _describe(inputs) | {
         "key": key,
         "sha256": sha256_files([path])[0],
         "settings": settings,
-        "inputs": inputs.key,
-        "runs": {run.name: {"model": run.label, "spaces": run.joined} for run in inputs.runs},
-        "untrained": sorted({space for run in inputs.runs for space in run.untrained}),
-        "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
         "n_filled": filled,
+        "unfinished": lacks,
         "provenance": provenance(),
     }
     with replacing(sidecar) as temporary:
         temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-    _report(path, inputs, about, str(subject))
+    _report(path, inputs, about)
+
+
+def _describe(inputs: Inputs) -> dict[str, Any]:
+    return {
+        "inputs": inputs.key,
+        "runs": {run.name: {"model": run.label, "spaces": run.joined} for run in inputs.runs},
+        "untrained": sorted({space for run in inputs.runs for space in run.untrained}),
+        "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
+        "coverage": coverage(inputs.subjects, inputs.runs),
+    }
 
 
 def _check_subjects(inputs: Inputs, data: Path) -> None:
@@ -99,14 +121,15 @@ def _fitted(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
     )
 
 
-def _is_kept(path: Path, sidecar: Path, key: str) -> bool:
+def _kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
     if not path.is_file() or not sidecar.is_file():
-        return False
+        return None
     try:
-        kept = json.loads(sidecar.read_text())
-        return bool(kept["key"] == key and kept["sha256"] == sha256_files([path])[0])
+        found: dict[str, Any] = json.loads(sidecar.read_text())
+        same = found["key"] == key and found["sha256"] == sha256_files([path])[0]
     except (ValueError, KeyError, TypeError):
-        return False
+        return None
+    return found if same else None
 
 
 def _write(path: Path, inputs: Inputs, roi_classes: Sequence[str] | None) -> dict[str, int]:
@@ -171,11 +194,16 @@ def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
         )
 
 
-def _report(path: Path, inputs: Inputs, about: dict[str, Any], subject: str) -> None:
+def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
     if filled := sum(about["n_filled"].values()):
         say(f"{filled} vertices lie in none of the chosen ROI classes, filled from the others")
-    if subject != "all":
-        say(f"holds subject {subject} alone: the challenge takes all subjects in one zip")
+    if inputs.suffix:
+        alone = f"subject {inputs.subjects[0].name} alone"
+        say(f"holds {alone}: the challenge takes all subjects in one zip")
+    for line in say_unfinished(about["unfinished"]):
+        say(f"WARNING: {line}")
+    if uneven := say_coverage(about["coverage"], "submission"):
+        say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))
     if about["untrained"]:
         say(f"UNTRAINED networks, random weights: {', '.join(about['untrained'])}")
     if about["simulated"]:

@@ -153,7 +153,9 @@ def test_other_test_pictures_make_fits_stale(simulated: Path, tmp_path: Path) ->
     path = tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.V1v.h5"
     pictures = read_artifact(path)[0]["test_pictures"]
     rewrite(path, test_pictures=pictures[::-1])
-    with pytest.raises(RoiridgeError, match=r"lh\.V1v\.h5: is stale, the test split has 12"):
+    with pytest.raises(
+        RoiridgeError, match=r"lh\.V1v\.h5: is stale, the test pictures changed \(12 now"
+    ):
         load(simulated, tmp_path)
     rewrite(path, test_pictures=pictures, vertices=np.array([5, 6, 9]))
     with pytest.raises(RoiridgeError, match=r"lh\.V1v\.h5: is stale, its 3 vertices"):
@@ -164,7 +166,7 @@ def test_other_training_pictures_make_fits_stale(simulated: Path, tmp_path: Path
     write_fits(tmp_path, simulated, subject="01")
     path = tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.V1v.h5"
     rewrite(path, training_pictures=read_artifact(path)[0]["training_pictures"][:-1])
-    with pytest.raises(RoiridgeError, match=r"is stale, the training split has 40 pictures"):
+    with pytest.raises(RoiridgeError, match=r"stale, the training pictures changed \(40 now"):
         load(simulated, tmp_path)
 
 
@@ -209,3 +211,90 @@ def test_predictions_that_are_not_finite(simulated: Path, tmp_path: Path) -> Non
     rewrite(model.path, test_predictions=predictions)
     with pytest.raises(RoiridgeError, match=r"NaN or infinity.*make fit again"):
         model.predictions("test")
+
+
+def test_a_training_picture_that_changed_makes_fits_stale(
+    broken: Callable[[], Path], tmp_path: Path
+) -> None:
+    data = broken()
+    write_fits(tmp_path, data, subject="01")
+    pictures = find_subjects(data)[0].pictures("train")
+    pictures[3].write_bytes(pictures[4].read_bytes())
+    with pytest.raises(RoiridgeError, match=r"stale, the training pictures .* make fit again.*run"):
+        load(data, tmp_path)
+
+
+def relabel(data: Path, roi_class: str, change: Callable[[np.ndarray], object]) -> None:
+    file = data / f"subj01/roi_masks/lh.{roi_class}_challenge_space.npy"
+    labels = np.load(file)
+    change(labels)
+    np.save(file, labels)
+
+
+def residual(data: Path) -> np.ndarray:
+    return {roi: v for _, roi, v in regions(find_subjects(data)[0], "lh")}["residual"]
+
+
+def test_a_residual_that_changed_makes_its_fit_stale(
+    broken: Callable[[], Path], tmp_path: Path
+) -> None:
+    data = broken()
+    write_fits(tmp_path, data, subject="01")
+    rest = residual(data)
+    assert len(rest) > 1
+
+    def grow(labels: np.ndarray) -> None:
+        labels[rest[0]] = 3
+
+    relabel(data, "floc-places", grow)
+    # RSC's fit is stale as well: the residual's must be known to be without it.
+    (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.RSC.h5").unlink(missing_ok=True)
+    with pytest.raises(RoiridgeError, match=rf"residual.h5: is stale, its {len(rest)} vertices"):
+        load(data, tmp_path)
+
+
+@pytest.mark.parametrize("gone", ["OPA", "residual"])
+def test_a_fit_of_a_roi_that_is_empty_now(
+    broken: Callable[[], Path], tmp_path: Path, gone: str
+) -> None:
+    data = broken()
+    write_fits(tmp_path, data, subject="01")
+    rest = residual(data)
+
+    def drop(labels: np.ndarray) -> None:
+        if gone == "OPA":
+            labels[labels == 1] = 0
+        else:
+            labels[rest] = 3
+
+    relabel(data, "floc-places", drop)
+    (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.RSC.h5").unlink(missing_ok=True)
+    with pytest.raises(
+        RoiridgeError, match=rf"lh.{gone}.h5: .* no vertices in .*delete it, or run make fit again"
+    ):
+        load(data, tmp_path)
+
+
+def test_twins_tell_what_differs(simulated: Path, tmp_path: Path) -> None:
+    def settings(parameters: dict[str, Any], key: str) -> Callable[..., None]:
+        def change(_: dict[str, Any], meta: dict[str, Any]) -> None:
+            meta["settings"] = {"parameters": parameters, "folds": 5, "seed": 0}
+            meta["keys"] = {"alexnet": key, "clip": "same"}
+
+        return change
+
+    grid = [10.0**i for i in range(-5, 9)]
+    for digest, change in (
+        ("a" * 16, settings({"alphas": [1, 10]}, "0" * 64)),
+        ("b" * 16, settings({"alphas": grid}, "1" * 64)),
+        ("c" * 16, settings({}, "1" * 64)),
+    ):
+        write_fits(tmp_path, simulated, digest=digest, subject="01", change=change)
+    write_fits(tmp_path, simulated, spaces=("clip",), digest="d" * 16, subject="01")
+    assert {run.label: run.differs for run in find_runs(tmp_path)} == {
+        "ridge#aaaaaa": "alphas=[1, 10], features of alexnet=000000000000…",
+        "ridge#bbbbbb": "alphas=[1e-05 … 1e+08, 14 values], features of alexnet=111111111111…",
+        "ridge#cccccc": "alphas=default, features of alexnet=111111111111…",
+        "ridge": "",
+    }
+    assert [run.differs for run in find_runs(tmp_path, ["ridge-a"])] == [""]

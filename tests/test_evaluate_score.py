@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluate import Tally, pool
+from evaluate import EvaluateError, Tally, pool
 from evaluate.score import score_vertices
 
 # Per subject: left and right mean, left and right vertices, those of ceiling 0. An AlexNet ridge
@@ -61,3 +61,16 @@ def test_a_part_without_ceilings_leaves_the_whole_without_score() -> None:
 def test_all_vertices_excluded_have_no_mean() -> None:
     y = np.random.default_rng(0).standard_normal((20, 4))
     assert score_vertices(y, y, np.zeros(4)).tally().mean("noise_normalised") is None
+
+
+def test_a_value_that_is_not_finite_is_an_error_not_a_missing_ceiling() -> None:
+    y = np.random.default_rng(0).standard_normal((20, 4))
+    wrong = y.copy()
+    wrong[3, 2] = np.nan
+    for ceiling in (np.full(4, 0.5), None):
+        with pytest.raises(
+            EvaluateError, match=r"not finite at 1 of 4 .* first at place 2 \(nan\)"
+        ):
+            score_vertices(wrong, y, ceiling)
+    excluded = score_vertices(wrong, y, np.array([0.5, 0.5, 0, 0.5])).tally()
+    assert excluded.mean("noise_normalised") == pytest.approx(100)

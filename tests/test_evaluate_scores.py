@@ -146,18 +146,18 @@ def test_changed_settings_fits_or_csv_are_computed_anew(
     simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_fits(tmp_path, simulated, subject="01")
-    scores(simulated, tmp_path, "01")
-    assert "subject 02" not in capsys.readouterr().out
+    scores(simulated, tmp_path)
+    assert "nothing recomputed" not in capsys.readouterr().out
     first = (tmp_path / "scores.csv").read_bytes(), (tmp_path / "scores.png").read_bytes()
     (tmp_path / "scores.csv").write_text("tampered\n")
-    scores(simulated, tmp_path, "01")
+    scores(simulated, tmp_path)
     assert ((tmp_path / "scores.csv").read_bytes(), (tmp_path / "scores.png").read_bytes()) == first
-    scores(simulated, tmp_path, "01", roi_classes=["streams"])
+    scores(simulated, tmp_path, roi_classes=["streams"])
     text = capsys.readouterr().out
     assert "nothing recomputed" not in text
     assert "filled from the others" in text
     write_fits(tmp_path, simulated, subject="01", change=lambda _, meta: meta.update(seed=1))
-    scores(simulated, tmp_path, "01", roi_classes=["streams"])
+    scores(simulated, tmp_path, roi_classes=["streams"])
     assert "nothing recomputed" not in capsys.readouterr().out
 
 
@@ -205,7 +205,7 @@ def test_untrained_spaces_and_constant_predictions_are_told(
             arrays["test_predictions"][:] = 1.5
 
     write_fits(tmp_path, simulated, spaces=("clip",), subject="01", change=flat)
-    scores(simulated, tmp_path, "01")
+    scores(simulated, tmp_path)
     assert "UNTRAINED networks, random weights: clip" in capsys.readouterr().out
     row = pick(read(tmp_path), model="ridge", subject="01", hemisphere="lh", roi="hV4")
     assert row["score"] == row["pearson_r"] == 0
@@ -218,7 +218,7 @@ def test_fits_of_a_single_roi(
     for path in (tmp_path / "fits").rglob("*.h5"):
         if path.name != "lh.OPA.h5":
             path.unlink()
-    scores(simulated, tmp_path, "01")
+    scores(simulated, tmp_path)
     frame = read(tmp_path)
     assert set(frame["roi"]) == {"OPA", "all"}
     assert set(frame["n_vertices"]) == {frame["n_vertices"][0]}
@@ -234,3 +234,16 @@ def test_a_changed_fit_is_refused_on_the_command_line(simulated: Path, tmp_path:
     assert "lh.V1v.h5: is stale" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "scores.csv").exists()
+
+
+def test_one_subjects_scores_do_not_replace_those_of_all(
+    scored: tuple[Path, str], simulated: Path
+) -> None:
+    out, _ = scored
+    before = [(out / f"scores.{suffix}").read_bytes() for suffix in ("csv", "json", "png")]
+    done = run("scores", "--data", simulated, "--out", out, "--subject", "02")
+    assert done.returncode == 0, done.stderr
+    assert f"-> {out / 'scores-02.csv'}" in done.stdout
+    assert [(out / f"scores.{suffix}").read_bytes() for suffix in ("csv", "json", "png")] == before
+    alone = pd.read_csv(out / "scores-02.csv", dtype={"subject": str})
+    assert set(alone["subject"]) == {"02", "all"}

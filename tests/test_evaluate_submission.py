@@ -108,10 +108,14 @@ def test_a_subject_without_fits(simulated: Path, tmp_path: Path) -> None:
 def test_one_subject_alone_is_said_to_be(
     simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_fits(tmp_path, simulated, subject="01")
-    submission(simulated, tmp_path, "01")
+    write_fits(tmp_path, simulated)
+    submission(simulated, tmp_path)
+    whole = (tmp_path / "submission.zip").read_bytes()
+    capsys.readouterr()
+    submission(simulated, tmp_path, "1")
     assert "holds subject 01 alone" in capsys.readouterr().out
-    found = faults(tmp_path / "submission.zip", find_subjects(simulated))
+    assert (tmp_path / "submission.zip").read_bytes() == whole
+    found = faults(tmp_path / "submission-01.zip", find_subjects(simulated))
     assert len(found) == 2
     assert all("subj02" in fault and "missing" in fault for fault in found)
 
@@ -120,8 +124,68 @@ def test_vertices_without_fits(simulated: Path, tmp_path: Path) -> None:
     write_fits(tmp_path, simulated)
     (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj02" / "rh.residual.h5").unlink()
     with pytest.raises(RoiridgeError, match=r"subject 02 rh: no fit covers \d+ of .* vertices"):
+        submission(simulated, tmp_path, allow_incomplete=True)
+    assert not list(tmp_path.glob("*submission*"))
+
+
+def test_an_unfinished_run_is_refused_unless_allowed(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fits(tmp_path, simulated)
+    write_fits(tmp_path, simulated, "ols_pca", digest="e" * 16)
+    for roi in ("V1v", "ventral"):
+        (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj02" / f"rh.{roi}.h5").unlink()
+    told = rf"run ridge-{DIGEST} of subject 02 lacks 2 of \d+ models: run make fit again"
+    with pytest.raises(
+        RoiridgeError, match=rf"^{told}\n.*make submission FITS=….*allow_incomplete"
+    ):
         submission(simulated, tmp_path)
     assert not list(tmp_path.glob("*submission*"))
+    done = run(
+        "submission", "--data", simulated, "--out", tmp_path, "--allow_incomplete", "true"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"WARNING: run ridge-{DIGEST} of subject 02 lacks 2" in done.stdout
+    kept = json.loads((tmp_path / "submission.json").read_text())
+    assert [(one["run"], one["lacks"]) for one in kept["unfinished"]] == [(f"ridge-{DIGEST}", 2)]
+    submission(simulated, tmp_path, fits=["ols_pca"])
+    assert "lacks" not in capsys.readouterr().out
+
+
+def test_subjects_with_other_runs_are_told(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fits(tmp_path, simulated)
+    write_fits(tmp_path, simulated, "ols_pca", digest="e" * 16, subject="01")
+    for _ in range(2):  # the second time, nothing is recomputed
+        submission(simulated, tmp_path)
+        text = capsys.readouterr().out
+        assert "fewer fits for some subjects:\n  subject 02 lacks ols_pca-eeeeeeeeeeeeeeee" in text
+        assert f'make submission FITS="ridge-{DIGEST}"' in text
+    submission(simulated, tmp_path, fits=["ridge"])
+    assert "lacks" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_pictures_or_masks_that_changed_are_noticed(
+    broken: Callable[[], Path], tmp_path: Path, split: str
+) -> None:
+    data = broken()
+    write_fits(tmp_path, data)
+    submission(data, tmp_path)
+    pictures = find_subjects(data)[0].pictures(split)
+    first = pictures[0].read_bytes()
+    pictures[0].write_bytes(pictures[1].read_bytes())
+    with pytest.raises(RoiridgeError, match=rf"stale, the {split}.* pictures changed"):
+        submission(data, tmp_path)
+    pictures[0].write_bytes(first)
+    submission(data, tmp_path)
+    labels = data / "subj02/roi_masks/rh.streams_challenge_space.npy"
+    values = np.load(labels)
+    values[values == 1] = 2
+    np.save(labels, values)
+    with pytest.raises(RoiridgeError, match=r"subj02/rh\..*(delete it|run make fit again)"):
+        submission(data, tmp_path)
 
 
 def test_a_submission_too_large_is_not_left_behind(

@@ -1,0 +1,76 @@
+"""The lines below the table: what its numbers are, and what must be known to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from challenge import HEMISPHERES
+from evaluate.completeness import say_coverage, say_unfinished, wrap
+from evaluate.table import measure
+
+
+def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    """Say what the table's numbers are, and what must be known to read them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+
+    Returns
+    -------
+    list of str
+        Lines of at most 100 characters, for few models.
+    """
+    lines = [*_measured(frame, sidecar), *_pictures(sidecar)]
+    if sidecar["simulated"]:
+        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
+    untrained = sorted({space for spaces in sidecar["untrained"].values() for space in spaces})
+    if untrained:
+        lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")
+    for label, differs in sidecar["twins"].items():
+        lines += wrap(f"{label}: {differs}")
+    lines += [f"WARNING: {line}" for line in say_unfinished(sidecar["unfinished"])]
+    if uneven := say_coverage(sidecar["coverage"], "evaluate"):
+        lines += ["columns cover different subjects, do not compare them:", *uneven]
+    if filled := sum(sidecar["n_filled"].values()):
+        lines.append(f"ensemble: {filled} vertices lie in none of the chosen ROI classes, filled "
+                     "from the others")  # fmt: skip
+    lines.append("excluded: ceiling 0, in no mean; clipped: score cut at 100; "
+                 "constant: one prediction for all, r = 0")  # fmt: skip
+    return lines
+
+
+def _measured(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    if measure(frame) == "score":
+        return ["score: mean over vertices of r^2 / noise ceiling, in percent"]
+    line = "pearson_r: mean over vertices, NOT noise-normalised: "
+    missing = sidecar["absent"]["ceilings"]
+    if not missing:
+        return [f"{line}a column has only vertices of ceiling 0"]
+    if len(missing) == _n_sides(sidecar):
+        return [f"{line}there are no noise ceilings", f"  (such as {missing[0]})"]
+    return [f"{line}noise ceilings are missing:", *(f"  {file}" for file in missing)]
+
+
+def _pictures(sidecar: Mapping[str, Any]) -> list[str]:
+    counts = sorted(set(sidecar["n_pictures"].values()))
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    on = {"test": "test", "heldout": "held-out training"}[sidecar["split"]]
+    lines = [f"on {span} {on} pictures of each subject: {', '.join(sidecar['n_pictures'])}"]
+    missing = sidecar["absent"]["test_responses"]
+    chosen = sidecar["settings"]["split"] == "heldout"
+    # The organisers keep all test responses; that only some are there is not meant.
+    if not chosen and 0 < len(missing) < _n_sides(sidecar):
+        lines += ["not on the test pictures, as test responses are missing:"]
+        lines += [f"  {file}" for file in missing]
+    return lines
+
+
+def _n_sides(sidecar: Mapping[str, Any]) -> int:
+    return len(sidecar["n_pictures"]) * len(HEMISPHERES)

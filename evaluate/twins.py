@@ -1,0 +1,53 @@
+"""What differs between runs of the same model and spaces, in a few words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+# Longer lists are shown by their ends.
+LONGEST = 6
+
+
+def differences(metas: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Find the settings and features by which runs differ.
+
+    Parameters
+    ----------
+    metas : sequence of mapping
+        What stage 2 wrote of each run, in any of its fits.
+
+    Returns
+    -------
+    list of str
+        For each run, such as "alphas=[1, 10], seed=3"; empty where its fits do not tell.
+    """
+    flat = [dict(_settings(meta)) for meta in metas]
+    names = dict.fromkeys(name for one in flat for name in one)
+    differ = [n for n in names if len({json.dumps(one.get(n), sort_keys=True) for one in flat}) > 1]
+    return [", ".join(f"{n}={_short(one.get(n))}" for n in differ) for one in flat]
+
+
+def _settings(meta: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in meta.get("settings", {}).items():
+        if name == "parameters":
+            # Only those that were given: what is absent was left at its default.
+            yield from value.items()
+        else:
+            yield name, value
+    for space, key in meta.get("keys", {}).items():
+        yield f"features of {space}", key
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "default"
+    if isinstance(value, list):
+        shown = [_short(item) for item in value]
+        if len(shown) <= LONGEST:
+            return f"[{', '.join(shown)}]"
+        return f"[{shown[0]} … {shown[-1]}, {len(shown)} values]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if len(str(value)) <= 24 else f"{str(value)[:12]}…"
