@@ -34,7 +34,7 @@ help:  ## Show this list
 	@echo "  DATA=$(DATA)  the challenge directory, with subj01, subj02 ..."
 	@echo "  OUT=$(OUT)  the folder of everything that is made"
 	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
-	@echo "  MODEL=$(MODEL)  ols_pca, ridge or banded_ridge"
+	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge or stacked_ridge"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
@@ -103,7 +103,7 @@ lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on a
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests')
+	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests' ':!benchmarks')
 
 bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size (about half an hour)
 	@$(PY) -m benchmarks.full_size

@@ -1,5 +1,6 @@
 """Regions of interest: label maps, and the names of their labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from challenge.arrays import read_vector
 from challenge.errors import DataError
 from challenge.layout import N_FSAVERAGE, ROI_CLASSES, labels_file, mapping_file, vertices_file
 from challenge.pickles import load_allowlisted
+
+# The name of the group of vertices that no ROI claims.
+RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)
@@ -163,3 +167,28 @@ def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) ->
         Roi(roi_class, name, hemisphere, np.flatnonzero(labels == label_of.get(name, -1)))
         for name in order
     ]
+
+
+def with_residual(rois: Sequence[Roi], n_vertices: int, hemisphere: str) -> list[Roi]:
+    """Leave out empty regions, and add the vertices that are in none.
+
+    Parameters
+    ----------
+    rois : sequence of Roi
+        The regions of a hemisphere.
+    n_vertices : int
+        How many vertices it has.
+    hemisphere : str
+        "lh" or "rh".
+
+    Returns
+    -------
+    list of Roi
+        None of them empty; every vertex is in one at least. The last is the residual, if any.
+    """
+    filled = [roi for roi in rois if roi.vertices.size]
+    free = np.ones(n_vertices, bool)
+    for roi in filled:
+        free[roi.vertices] = False
+    rest = [Roi(RESIDUAL, RESIDUAL, hemisphere, np.flatnonzero(free))] if free.any() else []
+    return filled + rest

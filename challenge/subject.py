@@ -19,7 +19,7 @@ from challenge.layout import (
     vertices_file,
 )
 from challenge.pictures import list_pictures, nsd_ids
-from challenge.rois import Roi, read_mask, read_rois
+from challenge.rois import Roi, read_mask, read_rois, with_residual
 
 
 @dataclass(frozen=True)
@@ -241,3 +241,18 @@ class Subject:
             for roi_class in ROI_CLASSES
             for roi in read_rois(self.folder, hemisphere, roi_class, n_vertices)
         ]
+
+    def regions(self, hemisphere: str) -> list[Roi]:
+        """Find the groups of vertices that are modelled: ROIs with vertices, and the rest.
+
+        Parameters
+        ----------
+        hemisphere : str
+            "lh" or "rh".
+
+        Returns
+        -------
+        list of Roi
+            None of them empty; every vertex is in one at least.
+        """
+        return with_residual(self.rois(hemisphere), self.n_vertices(hemisphere), hemisphere)

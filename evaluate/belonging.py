@@ -13,32 +13,8 @@ from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel
 
 ARRAYS = ("vertices", "heldout_rows", "test_pictures", "training_pictures")
-RESIDUAL = "residual"
 
 Regions = dict[tuple[str, str], NDArray[np.int64]]
-
-
-def regions(subject: Subject, hemisphere: str) -> Regions:
-    """Find what a finished run has models of: ROIs that are not empty, and the rest.
-
-    Parameters
-    ----------
-    subject : Subject
-        Whose.
-    hemisphere : str
-        "lh" or "rh".
-
-    Returns
-    -------
-    dict of (str, str) to array (n_roi_vertices,), int64
-        The vertices by ROI class and ROI; those in no ROI as the residual, if there are any.
-    """
-    found = {(r.roi_class, r.name): r.vertices for r in subject.rois(hemisphere) if r.vertices.size}
-    free = np.ones(subject.n_vertices(hemisphere), bool)
-    for vertices in found.values():
-        free[vertices] = False
-    rest = {(RESIDUAL, RESIDUAL): np.flatnonzero(free)} if free.any() else {}
-    return found | rest
 
 
 def check_belonging(
@@ -78,7 +54,7 @@ def check_belonging(
             raise EvaluateError(
                 _stale(model, f"the training responses of {subject.folder} changed")
             )
-    rois = regions(subject, hemisphere)
+    rois = {(r.roi_class, r.name): r.vertices for r in subject.regions(hemisphere)}
     first = models[0].read(*ARRAYS)
     rows = first["heldout_rows"]
     vertices = []

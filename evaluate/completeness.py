@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from challenge import HEMISPHERES, Subject
-from evaluate.belonging import regions
 from evaluate.fits import Run
 
 WIDTH = 100
@@ -31,7 +30,7 @@ def unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[st
     """
     found = []
     for subject in subjects:
-        expected = {(h, *roi) for h in HEMISPHERES for roi in regions(subject, h)}
+        expected = {(h, roi.roi_class, roi.name) for h in HEMISPHERES for roi in subject.regions(h)}
         for run in runs:
             there = {
                 (model.meta["hemisphere"], model.roi_class, model.roi)

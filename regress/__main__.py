@@ -40,9 +40,10 @@ def regress(
     subject : str or int
         A subject's number, or "all".
     model : str
-        ols_pca, ridge or banded_ridge.
+        ols_pca, ridge, banded_ridge or stacked_ridge.
     spaces : list of str
-        Feature spaces, computed before with `python -m extract`; banded ridge takes each as a band.
+        Feature spaces, computed before with `python -m extract`; banded and stacked ridge take
+        each as a band.
     device : str
         auto (a GPU if torch sees one), cpu, cuda, or torch (the GPU's code on the CPU).
     heldout : float

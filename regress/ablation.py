@@ -29,7 +29,6 @@ from regress.design import Design
 from regress.device import to_numpy
 from regress.errors import RegressError
 from regress.forms import choose_form, coefficients_of
-from regress.job import regions
 from regress.linear import ALPHAS
 from regress.search import Rule, search
 from regress.split import fold_numbers, held_out
@@ -202,7 +201,7 @@ def ablate_subject(
     for hemisphere in HEMISPHERES:
         subject.check_finite(hemisphere, "train")
         results = _all_vertices(subject, hemisphere, ablation, wanted)
-        for roi in regions(subject, hemisphere):
+        for roi in subject.regions(hemisphere):
             about = {
                 "subject": subject.name,
                 "hemisphere": hemisphere,

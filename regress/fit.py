@@ -11,7 +11,7 @@ from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_meta, write_artifact
 from challenge import HEMISPHERES, Roi, Subject
 from regress.design import Design
-from regress.job import Job, regions
+from regress.job import Job
 from regress.linear import LinearModel
 from regress.split import fold_numbers, held_out
 
@@ -38,7 +38,7 @@ def fit_subject(job: Job) -> int:
     fitted = 0
     for hemisphere in HEMISPHERES:
         inputs = _inputs(job, hemisphere)
-        every = regions(job.subject, hemisphere)
+        every = job.subject.regions(hemisphere)
         _remove_others(job, hemisphere, every)
         missing = [roi for roi in every if not _is_there(job, roi, inputs)]
         say(
@@ -172,7 +172,7 @@ def _warn_of_edges(job: Job, label: str, state: Mapping[str, NDArray]) -> None:
     if alphas is None or scores is None or not (scores > 0).any():
         return
     grid = np.asarray(job.estimator.get_params()["alphas"])
-    found = alphas[scores > 0]
+    found = alphas[..., scores > 0]
     for edge, side in ((grid.min(), "lowest"), (grid.max(), "highest")):
         share = float(np.isclose(found, edge, rtol=1e-3).mean())
         if share > 0.1:

@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cache import digest
 from challenge import Roi, Subject
 from regress.design import Design
 from regress.linear import LinearModel
-
-RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)
@@ -103,26 +99,3 @@ class Job:
             `fits/<model>-<digest>/subj01/lh.V1v.h5`.
         """
         return self.folder / f"subj{self.subject.name}" / f"{roi.hemisphere}.{roi.name}.h5"
-
-
-def regions(subject: Subject, hemisphere: str) -> list[Roi]:
-    """List the ROIs that have vertices, and the residual of vertices in none.
-
-    Parameters
-    ----------
-    subject : Subject
-        The subject.
-    hemisphere : str
-        "lh" or "rh".
-
-    Returns
-    -------
-    list of Roi
-        None of them empty; every vertex is in one at least.
-    """
-    filled = [roi for roi in subject.rois(hemisphere) if len(roi.vertices)]
-    covered = np.zeros(subject.n_vertices(hemisphere), bool)
-    for roi in filled:
-        covered[roi.vertices] = True
-    rest = np.flatnonzero(~covered)
-    return filled + ([Roi(RESIDUAL, RESIDUAL, hemisphere, rest)] if len(rest) else [])

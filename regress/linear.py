@@ -128,7 +128,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         list of str
             Attributes whose last axis is vertices.
         """
-        return [name for name in ("best_alphas_", "deltas_", "cv_scores_") if hasattr(self, name)]
+        names = ("best_alphas_", "deltas_", "weights_", "cv_scores_")
+        return [name for name in names if hasattr(self, name)]
 
     def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
         """Give the fitted arrays, all or those of some vertices.
@@ -204,6 +205,38 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             self.coef_, self.intercept_ = self.coef_[:, 0], self.intercept_[0]
         del self._mean, self._scale, self._response_mean
         return self
+
+
+def checked_bands(bands: ArrayLike | None, n_features: int) -> NDArray[np.int64]:
+    """Check which band each column is in.
+
+    Parameters
+    ----------
+    bands : array of int (n_features,) or None
+        Numbers from 0, none left out; None for one band.
+    n_features : int
+        The number of columns.
+
+    Returns
+    -------
+    array of int (n_features,)
+        The bands.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit the columns, or a number is left out.
+    """
+    if bands is None:
+        return np.zeros(n_features, np.int64)
+    numbers = np.asarray(bands, np.int64)
+    found = sorted(set(numbers.ravel().tolist()))
+    if numbers.shape != (n_features,) or found != list(range(len(found))):
+        raise ValueError(
+            f"bands: found shape {numbers.shape} with values {found}, expected {n_features} whole "
+            "numbers, one a column, with no number left out"
+        )
+    return numbers
 
 
 def _check_alphas(alphas: Any) -> None:

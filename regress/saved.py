@@ -10,7 +10,7 @@ from regress.errors import RegressError
 from regress.linear import LinearModel
 
 # Arrays of a fit's file that are the model itself; the others are its predictions and rows.
-STATE = ("coef_", "intercept_", "best_alphas_", "deltas_", "cv_scores_")
+STATE = ("coef_", "intercept_", "best_alphas_", "deltas_", "weights_", "cv_scores_")
 
 
 def load_fit(path: Path) -> tuple[LinearModel, dict[str, Any]]:

@@ -51,10 +51,14 @@ def solve_ridge_cv_moments(
         Features.
     Y : array (n_images, n_vertices)
         Responses.
-    alphas, fit_intercept, score_func, cv, local_alpha, n_targets_batch, conservative, Y_in_cpu
+    alphas, fit_intercept, score_func, cv, local_alpha, n_targets_batch
         As in `himalaya.ridge.solve_ridge_cv_svd`. Alphas must be positive.
-    n_targets_batch_refit, n_alphas_batch, warn
-        Taken for himalaya's sake: memory is bounded by `memory`, and wide X needs no warning.
+    n_targets_batch_refit, n_alphas_batch
+        Taken for himalaya's sake, and of no effect: memory is bounded by `memory`.
+    conservative, Y_in_cpu
+        As in himalaya.
+    warn
+        Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
     **more
         `groups`, `form` and `memory` of `solve_group_ridge_moments`.
 
@@ -123,13 +127,18 @@ def solve_group_ridge_moments(
         Features, one array a band.
     Y : array (n_images, n_vertices)
         Responses.
-    n_iter, concentration, alphas, fit_intercept, score_func, cv, return_weights, local_alpha, \
-    random_state, n_targets_batch, progress_bar, conservative, Y_in_cpu
+    n_iter, concentration, alphas, fit_intercept, score_func, cv, return_weights, local_alpha
         As in `himalaya.ridge.solve_group_ridge_random_search`. Alphas must be positive.
     jitter_alphas
         Not offered: must be False.
-    n_targets_batch_refit, n_alphas_batch, diagonalize_method, warn
-        Taken for himalaya's sake: memory is bounded by `memory`, and wide X needs no warning.
+    random_state, n_targets_batch
+        As in himalaya.
+    n_targets_batch_refit, n_alphas_batch
+        Taken for himalaya's sake, and of no effect: memory is bounded by `memory`.
+    progress_bar, conservative, Y_in_cpu
+        As in himalaya.
+    diagonalize_method, warn
+        Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
     groups : array of int (n_vertices,), optional
         Vertices of one number (an ROI) choose together, by their mean score.
     form : str

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from base import plugin_names
 from cache import FeatureStore, read_artifact, read_meta
 from challenge import HEMISPHERES, find_subjects
-from regress import load_design, load_fit
+from regress import load_design, load_fit, models
 from regress.design import find_spaces
 
 KEYS = {name: {"made": "by the test", "name": name} for name in ("semantic", "noise")}
@@ -58,7 +59,7 @@ def _fits(out: Path) -> dict[str, Path]:
     return {"/".join(p.parts[-2:]): p for p in sorted(out.glob("fits/*/*/[!.]*.h5"))}
 
 
-@pytest.mark.parametrize("model", ["ols_pca", "ridge", "banded_ridge"])
+@pytest.mark.parametrize("model", plugin_names(models))
 def test_a_file_for_every_roi_with_vertices(simulated: Path, out: Path, model: str) -> None:
     assert _regress(simulated, out, "semantic", "noise", model=model).startswith("0\n")
     expected = {}

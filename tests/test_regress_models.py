@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from himalaya.backend import set_backend
+from scipy.optimize import minimize
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -15,6 +16,7 @@ from base import RoiridgeError, load_plugin, plugin_names
 from regress import models
 from regress.device import use_device
 from regress.forms import solve_given
+from regress.models.stacked_ridge import stack
 
 MODELS = plugin_names(models)
 
@@ -159,10 +161,11 @@ def test_banded_ridge_with_one_band_is_ridge() -> None:
     np.testing.assert_allclose(banded.cv_scores_, ridge.cv_scores_, rtol=1e-6)
 
 
-def test_bands_are_checked() -> None:
+@pytest.mark.parametrize("name", ["banded_ridge", "stacked_ridge"])
+def test_bands_are_checked(name: str) -> None:
     X, Y = _data(40, 6, 2)
     with pytest.raises(ValueError, match=r"bands: found shape \(6,\) with values \[0, 2\]"):
-        _model("banded_ridge", bands=np.array([0, 0, 2, 2, 2, 2])).fit(X, Y)
+        _model(name, bands=np.array([0, 0, 2, 2, 2, 2])).fit(X, Y)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -191,3 +194,38 @@ def test_skipped_fits_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HIMALAYA_SKIP_FIT", "1")
     with pytest.raises(RoiridgeError, match=r"HIMALAYA_SKIP_FIT is set: .* unset it"):
         _model(name).fit(*_data(20, 5, 2))
+
+
+def test_stacking_weights_are_those_of_a_constrained_search() -> None:
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((6, 3, 3))
+    residuals = np.einsum("tab,bit->ait", mixing, rng.standard_normal((3, 80, 6)))
+    weights = stack(residuals)
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(0), 1)
+    for vertex in range(6):
+        R = residuals[:, :, vertex]
+        found = minimize(
+            lambda w, R=R: ((w @ R) ** 2).sum(),
+            np.full(3, 1 / 3),
+            bounds=[(0, 1)] * 3,
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+            options={"ftol": 1e-12},
+        )
+        assert ((weights[:, vertex] @ R) ** 2).sum() <= found.fun * (1 + 1e-6)
+        np.testing.assert_allclose(weights[:, vertex], found.x, atol=1e-3)
+
+
+def test_stacked_ridge_weighs_the_space_that_predicts() -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.standard_normal((300, 20)), rng.standard_normal((300, 15))
+    Y = np.hstack([first @ rng.standard_normal((20, 4)), second @ rng.standard_normal((15, 4))])
+    Y += 3 * rng.standard_normal(Y.shape)
+    X, bands = np.hstack([first, second]), np.repeat([0, 1], [20, 15])
+    model = _model("stacked_ridge", bands=bands).fit(X[:200], Y[:200])
+    assert (model.weights_[0, :4] > 0.8).all()
+    assert (model.weights_[1, 4:] > 0.8).all()
+    # The weights are of predictions for unseen pictures: a space that memorises gets none.
+    many = np.hstack([first, rng.standard_normal((300, 600))])
+    memory = _model("stacked_ridge", bands=np.repeat([0, 1], [20, 600]), alphas=[1e-3])
+    assert (memory.fit(many[:200], Y[:200, :4]).weights_[1] < 0.35).all()

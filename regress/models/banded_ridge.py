@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from regress.device import Floats, to_numpy
 from regress.forms import solve_given
-from regress.linear import ALPHAS, LinearModel
+from regress.linear import ALPHAS, LinearModel, checked_bands
 from regress.solvers import solve_group_ridge_moments
 
 # A band is nearly left out, not wholly: the logarithm of its weight is kept.
@@ -63,7 +63,7 @@ class Model(LinearModel):
         self.random_state = random_state
 
     def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
-        bands = self._bands(X)
+        bands = checked_bands(self.bands, X.shape[1])
         n_bands = int(bands.max()) + 1
         X = X / self._widths(bands).astype(X.dtype)
         deltas, _, scores = solve_group_ridge_moments(
@@ -79,21 +79,10 @@ class Model(LinearModel):
         return {"deltas_": deltas, "cv_scores_": to_numpy(scores).max(0)}
 
     def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
-        bands = self._bands(X)
+        bands = checked_bands(self.bands, X.shape[1])
         widths = self._widths(bands).astype(X.dtype)
         solved = to_numpy(solve_given(X / widths, Y, bands, chosen["deltas_"])[0])
         return np.asarray(solved / widths[:, None], X.dtype)
-
-    def _bands(self, X: Floats) -> NDArray[np.int64]:
-        if self.bands is None:
-            return np.zeros(X.shape[1], np.int64)
-        bands = np.asarray(self.bands, np.int64)
-        if bands.shape != (X.shape[1],) or set(bands) != set(range(int(bands.max()) + 1)):
-            raise ValueError(
-                f"bands: found shape {bands.shape} with values {sorted(set(bands.tolist()))}, "
-                f"expected {X.shape[1]} whole numbers, one a column, with no number left out"
-            )
-        return bands
 
     @staticmethod
     def _widths(bands: NDArray[np.int64]) -> NDArray[np.float64]:
