@@ -9,9 +9,10 @@ from base import replacing, say
 from base.command import run
 from cache import FeatureStore
 from challenge import find_subjects
-from regress.ablation import Ablation, ablate_subject, subsets
+from regress.ablation import subsets
 from regress.design import find_spaces, load_design
 from regress.device import use_device
+from regress.partition import Plan, ablate_subject
 
 
 def ablate(
@@ -53,11 +54,11 @@ def ablate(
     entries = find_spaces(store, spaces)
     wanted = subsets([entry.name for entry in entries], only)
     say(f"{len(wanted)} subsets of {len(entries)} spaces, himalaya's {use_device(device)} backend")
+    settings = {"heldout": heldout, "folds": folds, "seed": seed}
     tables = []
     for one in subjects:
         design = load_design(one, store, entries)
-        ablation = Ablation(design, heldout, folds, seed)
-        tables.append(ablate_subject(one, design, ablation, wanted))
+        tables.append(ablate_subject(Plan(one, design, wanted, settings, out / "ablations")))
     table = pd.concat(tables, ignore_index=True)
     path = out / "ablation.csv"
     with replacing(path) as temporary:

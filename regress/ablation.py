@@ -18,13 +18,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from himalaya.backend import get_backend
 from himalaya.scoring import correlation_score, correlation_score_split, r2_score
 from numpy.typing import NDArray
 
-from base import progress
-from challenge import HEMISPHERES, Subject
 from regress.design import Design
 from regress.device import to_numpy
 from regress.errors import RegressError
@@ -34,7 +31,6 @@ from regress.search import Rule, search
 from regress.split import fold_numbers, held_out
 from regress.splits import Splits
 
-MEMORY = 1 << 30
 JOIN = "+"
 
 
@@ -166,103 +162,10 @@ class Ablation:
                 for number in numbers
             ]
             summed = sum(each)
-            parts = backend.stack(each)  # noqa: PD013 - not a data frame
+            parts = backend.stack(each)
             yield Scores(
                 # Without the intercept, beside which a weak prediction would lose its digits.
                 to_numpy(correlation_score(measured, summed)),
                 to_numpy(r2_score(measured, summed + intercept)),
                 to_numpy(correlation_score_split(measured, parts)),
             )
-
-
-def ablate_subject(
-    subject: Subject, design: Design, ablation: Ablation, wanted: Sequence[tuple[int, ...]]
-) -> pd.DataFrame:
-    """Fit every subset for all vertices of a subject, and average over its ROIs.
-
-    Parameters
-    ----------
-    subject : Subject
-        The subject.
-    design : Design
-        Its features.
-    ablation : Ablation
-        The shared sums.
-    wanted : sequence of tuple of int
-        The subsets; the last is the whole.
-
-    Returns
-    -------
-    DataFrame
-        A row for each ROI x hemisphere and subset: `spaces`, `n_vertices`, the means `pearson_r`
-        and `r2`, and for the whole set `unique:SPACE`, `shared` and `product:SPACE`.
-    """
-    rows = []
-    for hemisphere in HEMISPHERES:
-        subject.check_finite(hemisphere, "train")
-        results = _all_vertices(subject, hemisphere, ablation, wanted)
-        for roi in subject.regions(hemisphere):
-            about = {
-                "subject": subject.name,
-                "hemisphere": hemisphere,
-                "roi_class": roi.roi_class,
-                "roi": roi.name,
-                "n_vertices": len(roi.vertices),
-            }
-            for numbers, scores in zip(wanted, results, strict=True):
-                row = {**about, "spaces": JOIN.join(design.spaces[n] for n in numbers)}
-                row["pearson_r"] = float(scores.pearson_r[roi.vertices].mean())
-                row["r2"] = float(scores.r2[roi.vertices].mean())
-                rows.append(row)
-            whole = results[-1]
-            rows[-1].update(_contributions(design.spaces, wanted, results, roi.vertices, whole))
-    return pd.DataFrame(rows)
-
-
-def _all_vertices(
-    subject: Subject, hemisphere: str, ablation: Ablation, wanted: Sequence[tuple[int, ...]]
-) -> list[Scores]:
-    responses = subject.responses(hemisphere)
-    n_images, n_vertices = responses.shape
-    each = max(ablation.form.bytes_per_vertex, 4 * n_images)
-    step = max(1, MEMORY // each)
-    parts: list[list[Scores]] = []
-    label = f"subj{subject.name} {hemisphere}"
-    with progress(total=n_vertices * len(wanted), desc=label, unit="fit") as bar:
-        for start in range(0, n_vertices, step):
-            batch = np.array(responses[:, start : start + step], np.float32)
-            parts.append([])
-            for scores in ablation.fit(batch, wanted):
-                parts[-1].append(scores)
-                bar.update(batch.shape[1])
-    return [
-        Scores(
-            *(
-                np.concatenate([getattr(s, name) for s in same], -1)
-                for name in ("pearson_r", "r2", "product")
-            )
-        )
-        for same in zip(*parts, strict=True)
-    ]
-
-
-def _contributions(
-    spaces: Sequence[str],
-    wanted: Sequence[tuple[int, ...]],
-    results: Sequence[Scores],
-    vertices: NDArray[np.int64],
-    whole: Scores,
-) -> dict[str, float]:
-    """Partition the whole set's R^2; what was not fitted is left out."""
-    by_subset = dict(zip(wanted, results, strict=True))
-    full = float(whole.r2[vertices].mean())
-    found: dict[str, float] = {}
-    for number, name in enumerate(spaces):
-        without = tuple(n for n in wanted[-1] if n != number)
-        if without in by_subset:
-            found[f"unique:{name}"] = full - float(by_subset[without].r2[vertices].mean())
-    if len(found) == len(spaces) > 1:
-        found["shared"] = full - sum(found.values())
-    for number, name in enumerate(spaces):
-        found[f"product:{name}"] = float(whole.product[number][vertices].mean())
-    return found

@@ -101,3 +101,17 @@ def test_the_command(simulated: Path, tmp_path: Path) -> None:
         whole["product:one"] + whole["product:two"], whole["pearson_r"], atol=1e-4
     )
     assert table[table["spaces"] == "one"]["shared"].isna().all()
+    # Again: nothing is fitted. A space more: only the subsets with it. A damaged file: only it.
+    assert subprocess.run(command, capture_output=True, text=True).stdout.count(", 0 to fit") == 4
+    again = pd.read_csv(tmp_path / "ablation.csv")
+    pd.testing.assert_frame_equal(again, table)
+    with store.writer("three", {"name": "three"}, {"origin": "the test"}) as writer:
+        writer.add(pictures, rng.standard_normal((len(pictures), 4)).astype(np.float32))
+    command.insert(command.index("two") + 1, "three")
+    more = subprocess.run(command, capture_output=True, text=True).stdout
+    assert more.count("3 subsets there already, 4 to fit") == 4
+    hurt = sorted(tmp_path.glob("ablations/subj01/*.h5"))[0]
+    hurt.write_bytes(hurt.read_bytes()[:400])
+    last = subprocess.run(command, capture_output=True, text=True).stdout
+    assert last.count(", 1 to fit") == 1
+    assert last.count(", 0 to fit") == 3
