@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from himalaya.backend import get_backend
 from himalaya.scoring import correlation_score, l2_neg_loss, r2_score
+from numpy.typing import NDArray
 
 from regress.moments import Array, FeatureMoments, ResponseMoments
 
@@ -26,7 +27,7 @@ Score = Callable[[Array, Array], Array]
 
 # Scores that follow from sums of squares and products.
 FROM_MOMENTS = (l2_neg_loss, r2_score, correlation_score)
-BLOCK = 128
+BLOCK = 64
 ROUNDING = 1e-12
 # Of the double sum's matrix for all penalties, formed at once.
 BYTES = 128 << 20
@@ -50,6 +51,8 @@ class Fold:
         Its eigenvectors.
     E : array (n_features, n_features) or None
         The held-out side's X'X about the same mean, turned; None where predictions are formed.
+    basis : (array of int, array) or None
+        Of `penalty_basis`, once it was needed: a fold is used with one set of penalties.
     """
 
     train: FeatureMoments
@@ -59,6 +62,7 @@ class Fold:
     eigenvalues: Array
     V: Array
     E: Array | None
+    basis: tuple[Array, Array] | None = None
 
     def turned(self, train: ResponseMoments) -> tuple[Array, Array]:
         """Turn the training side's products by the eigenvectors.
@@ -103,7 +107,11 @@ class Fold:
         shrink = backend.asarray_like(1 / (self.eigenvalues[None] + alphas[:, None]), C)
         D = self.V.T @ held.about(self.held, self.x_mean, y_mean)
         cross = _double(shrink @ (C * D))
-        squares = _double(quadratic(self.E, C, shrink))
+        if self.basis is None:
+            plain = (backend.to_numpy(self.eigenvalues), backend.to_numpy(alphas))
+            self.basis = penalty_basis(*plain, C)
+        some, mix = self.basis
+        squares = _double(mix @ quadratic(self.E, C, shrink[some]))
         measured = held.squares(n, y_mean)
         y = held.y - n * y_mean
         if score is correlation_score:
@@ -179,6 +187,51 @@ def _correlation(
 
 def _double(array: Array) -> Array:
     return get_backend().asarray(array, dtype="float64")
+
+
+def penalty_basis(
+    eigenvalues: NDArray[np.float64], alphas: NDArray[np.float64], like: Array
+) -> tuple[Array, Array]:
+    """Find the penalties from whose double sums those of all penalties follow.
+
+    For a pair of eigenvalues the double sum's weight, 1 / ((l_i + a) (l_j + a)), is smooth in the
+    penalty: over a fine grid most of the weights are, to rounding, mixtures of a few.
+
+    Parameters
+    ----------
+    eigenvalues : array (n_features,)
+        Of the training side.
+    alphas : array (n_alphas,)
+        The penalties.
+    like : array
+        Of the dtype whose rounding is the tolerance.
+
+    Returns
+    -------
+    some : array of int (n_basis,)
+        The numbers of penalties that are enough.
+    mix : array (n_alphas, n_basis)
+        What mixture of them each penalty is.
+    """
+    backend = get_backend()
+    # A sample of the spectrum, with all of its ends; weights relative to those of no penalty.
+    ordered = np.sort(eigenvalues)
+    middle = ordered[np.linspace(0, len(ordered) - 1, 16).astype(int)]
+    points = np.unique(np.concatenate([ordered[:4], middle, ordered[-8:]]))
+    points = points[points > 0] if ordered[-1] > 0 else np.ones(1)
+    kept = points[:, None] / (points[:, None] + alphas)
+    i, j = np.triu_indices(len(points))
+    weights = kept[i] * kept[j]
+    tolerance = 4 * np.finfo(backend.to_numpy(like[:0]).dtype).eps
+    # Take the penalty that those taken so far explain least, until all are explained.
+    rest = weights.copy()
+    some: list[int] = []
+    while len(some) < len(alphas) and np.abs(rest).max() > tolerance:
+        some.append(int((rest**2).sum(0).argmax()))
+        direction = rest[:, some[-1]] / np.linalg.norm(rest[:, some[-1]])
+        rest -= direction[:, None] * (direction @ rest)
+    mix = np.linalg.lstsq(weights[:, some], weights, rcond=None)[0]
+    return backend.asarray(np.array(some)), backend.asarray_like(mix.T, like)
 
 
 def quadratic(E: Array, C: Array, shrink: Array) -> Array:

@@ -214,7 +214,7 @@ class ResponseMoments:
         return self.yy - 2 * y_mean * self.y + n * y_mean**2
 
 
-def origin(array: Array) -> Array:
+def origin(array: Array) -> Array | None:
     """Choose a point near the mean of the rows, to take products about.
 
     Parameters
@@ -224,11 +224,13 @@ def origin(array: Array) -> Array:
 
     Returns
     -------
-    array (n_columns,)
-        The mean of some rows.
+    array (n_columns,) or None
+        The mean of some rows; None where the means are so near 0 that nothing is lost without.
     """
     some: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
-    return take(array, some).mean(0)
+    rows = take(array, some)
+    mean = rows.mean(0)
+    return mean if bool((mean**2 > rows.var(0)).any()) else None
 
 
 def take(array: Array, rows: NDArray[np.int64]) -> Array:
@@ -272,14 +274,14 @@ def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> 
     x: Array = 0.0
     xx: Array = 0.0
     for block in _blocks(rows):
-        part = take(X, block) if centre is None else take(X, block) - centre
+        part = about(X, block, centre)
         x = x + _double(part).sum(0)
         xx = xx + _double(part.T @ part)
     return FeatureMoments(len(rows), x, xx)
 
 
 def response_moments(
-    X: Array, Y: Array, rows: NDArray[np.int64], centres: tuple[Array, Array] | None
+    X: Array, Y: Array, rows: NDArray[np.int64], centres: tuple[Array | None, Array | None]
 ) -> ResponseMoments:
     """Sum over some pictures, responses alone and with features.
 
@@ -291,8 +293,8 @@ def response_moments(
         Responses.
     rows : array of int
         Which pictures.
-    centres : (array, array) or None
-        Subtracted from each row of X and Y first; None for nothing.
+    centres : (array or None, array or None)
+        Subtracted from each row of X and of Y first; None for nothing.
 
     Returns
     -------
@@ -303,13 +305,31 @@ def response_moments(
     yy: Array = 0.0
     xy: Array = 0.0
     for block in _blocks(rows):
-        features, responses = take(X, block), take(Y, block)
-        if centres is not None:
-            features, responses = features - centres[0], responses - centres[1]
+        features, responses = about(X, block, centres[0]), about(Y, block, centres[1])
         y = y + _double(responses.sum(0))
         yy = yy + _double(_squares(responses))
         xy = xy + features.T @ responses
     return ResponseMoments(y, yy, xy)
+
+
+def about(array: Array, rows: NDArray[np.int64], centre: Array | None) -> Array:
+    """Take rows about a point.
+
+    Parameters
+    ----------
+    array : array (n_images, n_columns)
+        Features or responses.
+    rows : array of int
+        Which pictures.
+    centre : array (n_columns,) or None
+        Subtracted from each row; None for nothing.
+
+    Returns
+    -------
+    array (len(rows), n_columns)
+        A view where nothing is subtracted and the rows follow one another.
+    """
+    return take(array, rows) if centre is None else take(array, rows) - centre
 
 
 def total(parts: Sequence[Any]) -> Any:

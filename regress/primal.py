@@ -17,10 +17,10 @@ from regress.moments import (
     Array,
     FeatureMoments,
     ResponseMoments,
+    about,
     feature_moments,
     origin,
     response_moments,
-    take,
     total,
 )
 from regress.splits import Splits, columns_of
@@ -34,7 +34,7 @@ class _Loaded:
     train: list[ResponseMoments | None]
     whole: ResponseMoments
     Y: Array
-    y_centre: Array
+    y_centre: Array | None
 
 
 class Primal:
@@ -59,7 +59,7 @@ class Primal:
     ) -> None:
         self.X, self.splits, self.fit_intercept, self.score = X, splits, fit_intercept, score
         self.bands = bands
-        self.x_centre = origin(X) if fit_intercept else X[0] * 0
+        self.x_centre = origin(X) if fit_intercept else None
         self.held = [self._features(rows) for rows in splits.held]
         everything = np.arange(splits.n)
         self.whole = total(self.held) if splits.partition else self._features(everything)
@@ -70,7 +70,7 @@ class Primal:
         self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + 2 * splits.n)
 
     def _features(self, rows: Any) -> FeatureMoments:
-        return feature_moments(self.X, rows, self.x_centre if self.fit_intercept else None)
+        return feature_moments(self.X, rows, self.x_centre)
 
     def keep(self, bands: Sequence[int]) -> tuple["Primal", Array]:
         """Give the form on some of the bands, by slices of the sums: nothing is summed again.
@@ -89,7 +89,8 @@ class Primal:
         """
         columns = columns_of(self.bands, bands)
         part = copy(self)
-        part.X, part.x_centre = self.X[:, columns], self.x_centre[columns]
+        part.X = self.X[:, columns]
+        part.x_centre = None if self.x_centre is None else self.x_centre[columns]
         part.bands = self.bands[columns] * 0
         part.held = [side.columns(columns) for side in self.held]
         part.train = [side.columns(columns) for side in self.train]
@@ -139,7 +140,7 @@ class Primal:
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
             turned = None
             if predict:
-                rows = take(self.X, self.splits.held[number]) - self.x_centre
+                rows = about(self.X, self.splits.held[number], self.x_centre)
                 rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
                 turned = (rows - get_backend().asarray_like(fold.x_mean, rows)) @ fold.V
             prepared.append((fold, turned))
@@ -164,11 +165,10 @@ class Primal:
         _Loaded
             Their moments.
         """
-        y_centre = origin(Y) if self.fit_intercept else Y[0] * 0
-        centres = (self.x_centre, y_centre) if self.fit_intercept else None
+        y_centre = origin(Y) if self.fit_intercept else None
 
         def make(rows: Any) -> ResponseMoments:
-            return response_moments(self.X, Y, rows, centres)
+            return response_moments(self.X, Y, rows, (self.x_centre, y_centre))
 
         held = [make(rows) for rows in self.splits.held]
         whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
@@ -219,8 +219,9 @@ class Primal:
                 scores.append(fold.scores(train, held.scaled(scale), alphas, self.score))
                 continue
             C, y_mean = fold.turned(train)
-            measured = take(loaded.Y[:, which], self.splits.held[number])
-            measured = measured - loaded.y_centre[which] - backend.asarray_like(y_mean, self.X)
+            centre = None if loaded.y_centre is None else loaded.y_centre[which]
+            measured = about(loaded.Y[:, which], self.splits.held[number], centre)
+            measured = measured - backend.asarray_like(y_mean, self.X)
             scores.append(
                 predicted_scores(fold.eigenvalues, C, turned, measured, alphas, self.score)
             )
@@ -282,10 +283,12 @@ class Primal:
             Mean of Y less mean of X times the coefficients.
         """
         backend = get_backend()
-        double = {"dtype": "float64"}
-        x_mean = self._mean(self.whole.x) + backend.asarray(self.x_centre, **double)
-        y_mean = self._mean(loaded.whole.y) + backend.asarray(loaded.y_centre, **double)
-        predicted = x_mean @ backend.asarray(coefficients, **double)
+        x_mean, y_mean = self._mean(self.whole.x), self._mean(loaded.whole.y)
+        if self.x_centre is not None:
+            x_mean = x_mean + backend.asarray(self.x_centre, dtype="float64")
+        if loaded.y_centre is not None:
+            y_mean = y_mean + backend.asarray(loaded.y_centre, dtype="float64")
+        predicted = x_mean @ backend.asarray(coefficients, dtype="float64")
         return backend.asarray_like(y_mean - predicted, self.X)
 
     def _mean(self, sums: Array) -> Array:
