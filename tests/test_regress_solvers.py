@@ -9,11 +9,14 @@ import pytest
 from himalaya.backend import set_backend
 from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.scoring import correlation_score, l2_neg_loss, r2_score
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
 from regress import BandedRidgeCV, RegressError, RidgeCV
 from regress.forms import solve_given
+from regress.heldout import penalty_basis, quadratic
 from regress.moments import feature_moments, response_moments
 from regress.solvers import solve_group_ridge_moments
 from regress.splits import Splits
@@ -292,3 +295,38 @@ def test_a_constant_vertex_scores_0() -> None:
         assert model.cv_scores_[3] == 0
         np.testing.assert_allclose(model.coef_[:, 3], 0, atol=1e-12)
         np.testing.assert_allclose(model.intercept_[3], 7)
+
+
+SPECTRA = st.sampled_from(
+    [
+        np.random.default_rng(0).uniform(4e3, 1.2e4, 60),
+        1e6 * np.arange(1, 61) ** -1.5,
+        1e7 * np.exp(-np.arange(60) / 4.0),
+        np.concatenate([np.zeros(20), np.geomspace(1e-3, 1e8, 40)]),
+        np.full(60, 3.0),
+    ]
+)
+
+
+@given(SPECTRA, st.integers(2, 20), st.floats(-3, 3), st.floats(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_a_few_penalties_stand_for_all(
+    spectrum: np.ndarray, n_alphas: int, low: float, decades: float
+) -> None:
+    alphas = np.logspace(low, low + decades, n_alphas)
+    some, mix = penalty_basis(spectrum, alphas, np.zeros(1, np.float32))
+    kept = spectrum[:, None] / (spectrum[:, None] + alphas)
+    pairs = kept[:, None] * kept[None]
+    np.testing.assert_allclose(pairs[..., some] @ mix.T, pairs, atol=2e-6)
+    assert len(some) <= n_alphas
+    assert np.abs(mix).max() < 10
+
+
+def test_the_double_sum() -> None:
+    rng = np.random.default_rng(0)
+    E = rng.standard_normal((150, 150))
+    E, C, shrink = E + E.T, rng.standard_normal((150, 7)), rng.random((4, 150))
+    weighted = shrink[:, :, None] * C[None]
+    np.testing.assert_allclose(
+        quadratic(E, C, shrink), np.einsum("ait,ij,ajt->at", weighted, E, weighted), rtol=1e-10
+    )
