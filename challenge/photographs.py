@@ -131,6 +131,9 @@ def find_photographs(photos: str = "auto") -> Source:
             f"--photos {photos}: holds no PNG or JPEG file of at least {_SMALLEST} pixels a side; "
             "give another folder, or `builtin`"
         )
+    if photos == "auto":
+        # The few stamps without transparency are drawings and signs, no scenes to paste on.
+        materials = tuple(material for material in materials if material.is_cutout)
     if all(material.is_cutout for material in materials):
         # A cut-out alone would leave most of the picture empty.
         materials = builtin + materials
