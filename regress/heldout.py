@@ -214,11 +214,12 @@ def penalty_basis(
         What mixture of them each penalty is.
     """
     backend = get_backend()
-    # A sample of the spectrum, with all of its ends; weights relative to those of no penalty.
-    ordered = np.sort(eigenvalues)
-    middle = ordered[np.linspace(0, len(ordered) - 1, 16).astype(int)]
-    points = np.unique(np.concatenate([ordered[:4], middle, ordered[-8:]]))
-    points = points[points > 0] if ordered[-1] > 0 else np.ones(1)
+    # A sample of the spectrum, even in number and in decades; weights relative to no penalty.
+    ordered = np.sort(eigenvalues[eigenvalues > 0])
+    ordered = ordered if len(ordered) else np.ones(1)
+    even = np.linspace(0, len(ordered) - 1, 16).astype(int)
+    decades = np.searchsorted(ordered, np.geomspace(ordered[0], ordered[-1], 32))
+    points = ordered[np.unique(np.concatenate([even, decades.clip(max=len(ordered) - 1)]))]
     kept = points[:, None] / (points[:, None] + alphas)
     i, j = np.triu_indices(len(points))
     weights = kept[i] * kept[j]

@@ -309,7 +309,7 @@ SPECTRA = st.sampled_from(
 
 
 @given(SPECTRA, st.integers(2, 20), st.floats(-3, 3), st.floats(1, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_a_few_penalties_stand_for_all(
     spectrum: np.ndarray, n_alphas: int, low: float, decades: float
 ) -> None:
