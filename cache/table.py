@@ -20,7 +20,9 @@ Part = tuple[NDArray[np.bytes_], Iterator[NDArray[Any]]]
 
 
 def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """Write a file of rows out of parts, whole or not at all, in bounded memory.
+    """Write a file of rows out of parts, whole or not at all.
+
+    The file is built in memory, which takes about twice its size.
 
     Parameters
     ----------
