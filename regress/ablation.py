@@ -1,7 +1,7 @@
 """What each feature space contributes: every subset of the spaces, fitted on shared sums.
 
-The sums over pictures (or the kernels between them) of all spaces are formed once; a subset of the
-spaces is a slice of them. All figures are of held-out pictures, which no fit has seen.
+The sums over pictures of all spaces are formed once, and kept; a subset of the spaces is a slice of
+them. All figures are of held-out pictures, which no fit has seen.
 
 References
 ----------
@@ -12,9 +12,10 @@ Hoffman (1960). The paramorphic representation of clinical judgment. Psychologic
 (the product measure, of which himalaya's `correlation_score_split` is the correlation's form).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,22 @@ from himalaya.backend import get_backend
 from himalaya.scoring import correlation_score, correlation_score_split, r2_score
 from numpy.typing import NDArray
 
+from challenge import Subject
 from regress.design import Design
 from regress.device import to_numpy
+from regress.dual import Dual
 from regress.errors import RegressError
-from regress.forms import choose_form, coefficients_of
+from regress.forms import coefficients_of, name_form
 from regress.linear import ALPHAS
+from regress.moments import total
+from regress.primal import Loaded, Primal
 from regress.search import Rule, search
 from regress.split import fold_numbers, held_out
 from regress.splits import Splits
+from regress.stored import WIDTH, Batch, StoredMoments
 
 JOIN = "+"
+Subset = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Scores:
     product: NDArray[np.float64]
 
 
-def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[tuple[int, ...]]:
+def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
     """Give the subsets to fit, as numbers of spaces.
 
     Parameters
@@ -96,6 +103,8 @@ class Ablation:
     ----------
     design : Design
         The features.
+    folder : Path
+        Where moments are kept.
     heldout : float
         Share of training pictures that is held out.
     folds : int
@@ -107,65 +116,151 @@ class Ablation:
     """
 
     def __init__(
-        self, design: Design, heldout: float, folds: int, seed: int, form: str = "auto"
+        self,
+        design: Design,
+        folder: Path,
+        heldout: float,
+        folds: int,
+        seed: int,
+        form: str = "auto",
     ) -> None:
         self.held = held_out(design.training_pictures, heldout, seed)
+        self.bands, self._wanted_form = design.bands, form
         inside = design.train[~self.held]
         mean, scale = inside.mean(0, dtype=np.float64), inside.std(0, dtype=np.float64)
         scale[scale <= np.finfo(np.float32).eps * np.abs(mean)] = 1
         backend = get_backend()
-        X = backend.asarray(((inside - mean) / scale).astype(np.float32))
+        self.X = backend.asarray(((inside - mean) / scale).astype(np.float32))
         self.X_held = backend.asarray(((design.train[self.held] - mean) / scale).astype("f4"))
         pictures = [
             p for p, out in zip(design.training_pictures, self.held, strict=True) if not out
         ]
         number = fold_numbers(pictures, folds, seed)
-        splits = Splits(
+        self.splits = Splits(
             [np.flatnonzero(number != f) for f in range(folds)],
             [np.flatnonzero(number == f) for f in range(folds)],
             len(inside),
         )
-        bands = backend.asarray(design.bands)
-        self.form = choose_form(form, X, bands, splits, True, r2_score)
+        depends = {"pictures": design.pictures_digest, "heldout": heldout}
+        self.stored = StoredMoments(
+            folder,
+            {**depends, "folds": folds, "seed": seed},
+            [design.keys[name] for name in design.spaces],
+            self.X,
+            self.bands,
+            self.splits,
+        )
 
-    def fit(
-        self, responses: NDArray[np.float32], wanted: Sequence[tuple[int, ...]]
-    ) -> Iterator[Scores]:
-        """Fit every subset on a batch of vertices, and score it on the held-out pictures.
+    def batches(self, subject: Subject, hemisphere: str, digest: str) -> list[Batch]:
+        """Divide a hemisphere into batches of vertices.
 
         Parameters
         ----------
-        responses : array (n_images, n_vertices)
-            Of all training pictures.
-        wanted : sequence of tuple of int
-            The subsets.
+        subject : Subject
+            The subject.
+        hemisphere : str
+            "lh" or "rh".
+        digest : str
+            The sha256 of the responses' file.
 
-        Yields
-        ------
+        Returns
+        -------
+        list of Batch
+            In order; nothing is read yet.
+        """
+        responses = subject.responses(hemisphere)
+
+        def reader(vertices: slice) -> Callable[[], NDArray[np.float32]]:
+            return lambda: np.array(responses[:, vertices], np.float32)[~self.held]
+
+        n_vertices = responses.shape[1]
+        slices = [slice(s, min(s + WIDTH, n_vertices)) for s in range(0, n_vertices, WIDTH)]
+        return [Batch(hemisphere, digest, some, reader(some)) for some in slices]
+
+    def is_dual(self, numbers: Subset) -> bool:
+        """Say whether a subset is wider than there are pictures, so that it needs no moments.
+
+        Parameters
+        ----------
+        numbers : tuple of int
+            The subset.
+
+        Returns
+        -------
+        bool
+            Whether its form is the dual.
+        """
+        n_features = int(np.isin(self.bands, numbers).sum())
+        return name_form(self._wanted_form, self.splits.n, n_features) == "dual"
+
+    def form(self, numbers: Subset) -> Primal | Dual:
+        """Give the regression on a subset: what does not depend on the vertices.
+
+        Parameters
+        ----------
+        numbers : tuple of int
+            The subset.
+
+        Returns
+        -------
+        Primal or Dual
+            Its decompositions are shared by all batches that follow.
+        """
+        columns = self._columns(numbers)
+        X, one_band = self.X[:, columns], columns * 0
+        if self.is_dual(numbers):
+            return Dual(X, self.splits, True, r2_score, one_band)
+        held = self.stored.features(numbers)
+        return Primal(X, self.splits, True, r2_score, one_band, held)
+
+    def fit(
+        self, form: Primal | Dual, numbers: Subset, batch: Batch, measured: NDArray[np.float32]
+    ) -> Scores:
+        """Fit a subset on a batch of vertices, and score it on the held-out pictures.
+
+        Parameters
+        ----------
+        form : Primal or Dual
+            Of `form`.
+        numbers : tuple of int
+            The subset.
+        batch : Batch
+            The vertices.
+        measured : array (n_held, n_vertices)
+            The responses to the held-out pictures.
+
+        Returns
+        -------
         Scores
-            One a subset, in order.
+            Of each vertex.
         """
         backend = get_backend()
-        loaded = self.form.load(backend.asarray(responses[~self.held]))
-        measured = backend.asarray(responses[self.held])
+        loaded = self._load(form, numbers, batch)
         one = backend.asarray(np.ones((1, 1)), dtype="float64")
         penalties = backend.asarray(np.array(ALPHAS), dtype="float64")
-        for numbers in wanted:
-            form, columns = self.form.keep(numbers)
-            part: Any = self.form.keep_loaded(loaded, columns)
-            found = search(form, part, measured.shape[1], one, penalties, Rule())
-            coefficients = coefficients_of(form, part, one, found.weighting, found.alphas)
-            intercept = form.intercept(part, coefficients)
-            bands = self.form.bands[columns]
-            each = [
-                self.X_held[:, columns][:, bands == number] @ coefficients[bands == number]
-                for number in numbers
-            ]
-            summed = sum(each)
-            parts = backend.stack(each)
-            yield Scores(
-                # Without the intercept, beside which a weak prediction would lose its digits.
-                to_numpy(correlation_score(measured, summed)),
-                to_numpy(r2_score(measured, summed + intercept)),
-                to_numpy(correlation_score_split(measured, parts)),
-            )
+        found = search(form, loaded, measured.shape[1], one, penalties, Rule())
+        coefficients = coefficients_of(form, loaded, one, found.weighting, found.alphas)
+        Y = backend.asarray(measured)
+        spaces = self.bands[np.isin(self.bands, numbers)]
+        each = [
+            self.X_held[:, self._columns((number,))]
+            @ coefficients[backend.asarray(np.flatnonzero(spaces == number))]
+            for number in numbers
+        ]
+        summed = sum(each)
+        return Scores(
+            # Without the intercept, beside which a weak prediction would lose its digits.
+            to_numpy(correlation_score(Y, summed)),
+            to_numpy(r2_score(Y, summed + form.intercept(loaded, coefficients))),
+            to_numpy(correlation_score_split(Y, backend.stack(each))),
+        )
+
+    def _load(self, form: Primal | Dual, numbers: Subset, batch: Batch) -> Any:
+        if isinstance(form, Dual):
+            return form.load(get_backend().asarray(batch.inside()))
+        held, centre = self.stored.responses(batch, numbers)
+        Y = get_backend().asarray(batch.inside()) if any(form.predict) else None
+        return Loaded(held, [None] * len(held), total(held), Y, centre)
+
+    def _columns(self, numbers: Subset) -> Any:
+        return get_backend().asarray(np.flatnonzero(np.isin(self.bands, numbers)))

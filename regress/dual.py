@@ -5,13 +5,14 @@ once, in `prepare`, however many vertices follow.
 """
 
 from collections.abc import Sequence
-from copy import copy
 
 from himalaya.backend import get_backend
 
 from regress.heldout import Score, eigh, predicted_scores
-from regress.moments import Array, take
-from regress.splits import Splits, columns_of
+from regress.last import Last
+from regress.moments import Array
+from regress.splits import Splits
+from regress.sums import take
 
 
 class Dual:
@@ -41,45 +42,7 @@ class Dual:
         parts = [self.X[:, bands == band] for band in range(int(bands.max()) + 1)]
         self.kernels = [part @ part.T for part in parts]
         self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
-
-    def keep(self, bands: Sequence[int]) -> tuple["Dual", Array]:
-        """Give the form on some of the bands: their kernels are there already.
-
-        Parameters
-        ----------
-        bands : sequence of int
-            Which.
-
-        Returns
-        -------
-        form : Dual
-            On the columns of these bands, which are one band in it.
-        columns : array of int
-            Which columns they are.
-        """
-        columns = columns_of(self.bands, bands)
-        part = copy(self)
-        part.X, part.x_mean = self.X[:, columns], self.x_mean[columns]
-        part.bands = self.bands[columns] * 0
-        part.kernels = [sum(self.kernels[band] for band in bands)]
-        return part, columns
-
-    def keep_loaded(self, loaded: Array, columns: Array) -> Array:
-        """Give what `load` gave for some columns.
-
-        Parameters
-        ----------
-        loaded : array
-            Of `load`.
-        columns : array of int
-            Of `keep`.
-
-        Returns
-        -------
-        array
-            The responses, which know of no columns.
-        """
-        return loaded
+        self._prepared, self._solved = Last(), Last()
 
     def _kernel(self, gamma: Array) -> Array:
         weights = get_backend().asarray_like(gamma, self.X)
@@ -98,6 +61,9 @@ class Dual:
         list of (eigenvalues, eigenvectors, held-out kernel times eigenvectors)
             One a fold.
         """
+        return self._prepared.get(gamma, lambda: self._prepare(gamma))
+
+    def _prepare(self, gamma: Array) -> list[tuple[Array, Array, Array]]:
         backend = get_backend()
         kernel = self._kernel(gamma)
         prepared = []
@@ -190,7 +156,7 @@ class Dual:
             Coefficients for X as it came.
         """
         backend = get_backend()
-        eigenvalues, Q = eigh(self._kernel(gamma))
+        eigenvalues, Q = self._solved.get(gamma, lambda: eigh(self._kernel(gamma)))
         Y = loaded[:, which]
         if self.fit_intercept:
             Y = Y - Y.mean(0)

@@ -26,7 +26,7 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
     solver : str
         "moments" (here) or "svd" (himalaya's).
     solver_params : dict, optional
-        More arguments of the solver: `score_func`, `local_alpha`, `groups`, `form`, `memory` …
+        More arguments of the solver: `score_func`, `local_alpha`, `scope`, `form`, `memory` …
     cv : int or scikit-learn splitter
         The folds.
     Y_in_cpu, force_cpu : bool
@@ -89,7 +89,8 @@ class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
     solver : str
         "moments" (here) or "random_search" (himalaya's).
     solver_params : dict, optional
-        More arguments of the solver: `n_iter`, `alphas`, `score_func`, `patience`, `form` …
+        More arguments of the solver: `n_iter`, `alphas`, `score_func`, `scope`, `form`,
+        `patience`, `checkpoint` …
     fit_intercept : bool
         Whether to fit an intercept.
     cv : int or scikit-learn splitter

@@ -1,8 +1,11 @@
 """Which form of ridge regression, primal or dual; coefficients by either."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import joblib
 import numpy as np
 from himalaya.backend import get_backend
 from himalaya.scoring import l2_neg_loss
@@ -16,16 +19,66 @@ from regress.splits import Splits
 
 log = logging.getLogger("regress")
 
+FORMS: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
+# Forms that `shared_forms` keeps: the fit's and the refit's.
+MOST = 2
+_shared: list[dict[str, Primal | Dual]] = []
 
-def choose_form(
-    form: str, X: Array, bands: Array, splits: Splits, fit_intercept: bool, score: Score
-) -> Primal | Dual:
-    """Choose and build the form of the regression.
+
+def name_form(form: str, n_images: int, n_features: int) -> str:
+    """Choose the form by the number of columns and pictures.
 
     Parameters
     ----------
     form : str
         "primal", "dual", or "auto": dual where columns outnumber pictures.
+    n_images, n_features : int
+        The shape of X.
+
+    Returns
+    -------
+    str
+        "primal" or "dual".
+
+    Raises
+    ------
+    RegressError
+        If there is no such form.
+    """
+    if form == "auto":
+        form = "dual" if n_features > n_images else "primal"
+    if form not in FORMS:
+        raise RegressError(f"form: found {form!r}, expected auto, {' or '.join(FORMS)}")
+    return form
+
+
+@contextmanager
+def shared_forms() -> Iterator[None]:
+    """Keep forms while this is open: batches of vertices with equal features share them.
+
+    Sums over pictures and decompositions are then done once for all batches and hemispheres.
+
+    Yields
+    ------
+    None
+        For a `with` block.
+    """
+    _shared.append({})
+    try:
+        yield
+    finally:
+        _shared.pop()
+
+
+def choose_form(
+    form: str, X: Array, bands: Array, splits: Splits, fit_intercept: bool, score: Score
+) -> Primal | Dual:
+    """Choose and build the form of the regression, or take a shared one.
+
+    Parameters
+    ----------
+    form : str
+        As in `name_form`.
     X : array (n_images, n_features)
         Features.
     bands : array of int (n_features,)
@@ -41,20 +94,24 @@ def choose_form(
     -------
     Primal or Dual
         The form.
-
-    Raises
-    ------
-    RegressError
-        If there is no such form.
     """
-    forms: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
-    if form == "auto":
-        form = "dual" if X.shape[1] > X.shape[0] else "primal"
-    if form not in forms:
-        raise RegressError(f"form: found {form!r}, expected auto, primal or dual")
-    log.info("%s form: %d pictures, %d columns", form, X.shape[0], X.shape[1])
-    made: Primal | Dual = forms[form](X, splits, fit_intercept, score, bands)
-    return made
+    name = name_form(form, *X.shape)
+
+    def make() -> Primal | Dual:
+        log.info("%s form: %d pictures, %d columns", name, X.shape[0], X.shape[1])
+        return FORMS[name](X, splits, fit_intercept, score, bands)
+
+    if not _shared:
+        return make()
+    backend = get_backend()
+    plain = (backend.to_numpy(X), backend.to_numpy(bands), splits.train, splits.held)
+    key = joblib.hash((name, fit_intercept, id(score), *plain))
+    known = _shared[-1]
+    if key not in known:
+        while len(known) >= MOST:
+            known.pop(next(iter(known)))
+        known[key] = make()
+    return known[key]
 
 
 def coefficients_of(

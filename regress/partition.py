@@ -1,6 +1,6 @@
 """The table of an ablation: subsets that are there already are read, the others fitted and kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_artifact, write_artifact
 from challenge import HEMISPHERES, Subject
-from regress.ablation import JOIN, Ablation, Scores
+from regress.ablation import JOIN, Ablation, Scores, Subset
 from regress.design import Design
 from regress.linear import ALPHAS
 
-# Responses and their sums that are in memory at once.
-MEMORY = 1 << 30
 FIELDS = ("pearson_r", "r2", "product")
-Subset = tuple[int, ...]
+# A hemisphere and a subset.
+Fit = tuple[str, Subset]
 
 
 @dataclass(frozen=True)
@@ -89,17 +88,9 @@ def ablate_subject(plan: Plan) -> pd.DataFrame:
         A row for each ROI x hemisphere and subset: `spaces`, `n_vertices`, the means `pearson_r`
         and `r2`, and for the whole set `unique:SPACE`, `shared` and `product:SPACE`.
     """
+    scores = _scores(plan)
     rows: list[dict[str, Any]] = []
-    shared: list[Ablation] = []
-
-    def sums() -> Ablation:
-        # Formed once, and only where a subset is missing.
-        if not shared:
-            shared.append(Ablation(plan.design, **plan.settings))
-        return shared[0]
-
     for hemisphere in HEMISPHERES:
-        scores = _scores(plan, hemisphere, sums)
         for roi in plan.subject.regions(hemisphere):
             about = {
                 "subject": plan.subject.name,
@@ -108,76 +99,96 @@ def ablate_subject(plan: Plan) -> pd.DataFrame:
                 "roi": roi.name,
                 "n_vertices": len(roi.vertices),
             }
-            for numbers, found in scores.items():
+            for numbers in plan.wanted:
+                found = scores[hemisphere, numbers]
                 row = {**about, "spaces": JOIN.join(plan.design.spaces[n] for n in numbers)}
                 row["pearson_r"] = float(found.pearson_r[roi.vertices].mean())
                 row["r2"] = float(found.r2[roi.vertices].mean())
                 rows.append(row)
-            rows[-1].update(_contributions(plan.design.spaces, scores, roi.vertices))
+            rows[-1].update(_contributions(plan.design.spaces, scores, hemisphere, roi.vertices))
     return pd.DataFrame(rows)
 
 
-def _scores(plan: Plan, hemisphere: str, sums: Callable[[], Ablation]) -> dict[Subset, Scores]:
+def _scores(plan: Plan) -> dict[Fit, Scores]:
     """Read the subsets that are kept; fit and keep the others."""
-    file = Path(str(plan.subject.responses(hemisphere).filename))
-    (responses,) = sha256_files([file])
-    paths = {numbers: plan.path(hemisphere, responses, numbers) for numbers in plan.wanted}
-    known: dict[Subset, Scores] = {}
-    for numbers, path in paths.items():
-        if path.exists():
-            try:
-                known[numbers] = Scores(**read_artifact(path, FIELDS)[0])
-            except CacheError as error:
-                say(f"{error}; it is fitted again")
-    missing = [numbers for numbers in plan.wanted if numbers not in known]
+    known: dict[Fit, Scores] = {}
+    responses = {}
+    for hemisphere in HEMISPHERES:
+        file = Path(str(plan.subject.responses(hemisphere).filename))
+        (responses[hemisphere],) = sha256_files([file])
+        for numbers in plan.wanted:
+            path = plan.path(hemisphere, responses[hemisphere], numbers)
+            if path.exists():
+                try:
+                    known[hemisphere, numbers] = Scores(**read_artifact(path, FIELDS)[0])
+                except CacheError as error:
+                    say(f"{error}; it is fitted again")
+    every = [(hemisphere, numbers) for hemisphere in HEMISPHERES for numbers in plan.wanted]
+    missing = [fit for fit in every if fit not in known]
     say(
-        f"subj{plan.subject.name} {hemisphere}: {len(known)} subsets there already, "
-        f"{len(missing)} to fit"
+        f"subj{plan.subject.name}: {len(plan.wanted)} subsets x 2 hemispheres, {len(known)} fits "
+        f"there already, {len(missing)} to fit"
     )
     if missing:
-        plan.subject.check_finite(hemisphere, "train")
-        for numbers, found in zip(missing, _fit(plan, hemisphere, sums(), missing), strict=True):
-            known[numbers] = found
+        for (hemisphere, numbers), found in _fit(plan, missing, responses):
+            known[hemisphere, numbers] = found
             arrays = {name: getattr(found, name) for name in FIELDS}
             spaces = [plan.design.spaces[n] for n in numbers]
             meta = {"kind": "ablation", "spaces": spaces, "provenance": provenance()}
-            write_artifact(paths[numbers], arrays, meta)
-    return {numbers: known[numbers] for numbers in plan.wanted}
+            write_artifact(plan.path(hemisphere, responses[hemisphere], numbers), arrays, meta)
+    return known
 
 
 def _fit(
-    plan: Plan, hemisphere: str, ablation: Ablation, missing: Sequence[Subset]
-) -> list[Scores]:
-    responses = plan.subject.responses(hemisphere)
-    n_images, n_vertices = responses.shape
-    step = max(1, MEMORY // max(ablation.form.bytes_per_vertex, 4 * n_images))
-    parts: list[list[Scores]] = []
-    label = f"subj{plan.subject.name} {hemisphere}"
-    with progress(total=n_vertices * len(missing), desc=label, unit="fit") as bar:
-        for start in range(0, n_vertices, step):
-            batch = np.array(responses[:, start : start + step], np.float32)
-            parts.append([])
-            for scores in ablation.fit(batch, missing):
-                parts[-1].append(scores)
-                bar.update(batch.shape[1])
-    return [
-        Scores(*(np.concatenate([getattr(s, name) for s in same], -1) for name in FIELDS))
-        for same in zip(*parts, strict=True)
-    ]
+    plan: Plan, missing: Sequence[Fit], responses: dict[str, str]
+) -> Iterator[tuple[Fit, Scores]]:
+    """Fit subset after subset: one decomposition serves all vertices of both hemispheres."""
+    name = f"subj{plan.subject.name}"
+    ablation = Ablation(plan.design, plan.folder.parent / "moments" / name, **plan.settings)
+    held = np.flatnonzero(ablation.held)
+    batches = {}
+    for hemisphere in dict.fromkeys(hemisphere for hemisphere, _ in missing):
+        plan.subject.check_finite(hemisphere, "train")
+        batches[hemisphere] = ablation.batches(plan.subject, hemisphere, responses[hemisphere])
+        primal = [n for h, n in missing if h == hemisphere and not ablation.is_dual(n)]
+        spaces = sorted({number for numbers in primal for number in numbers})
+        ablation.stored.complete(batches[hemisphere], spaces, f"{name} {hemisphere}")
+    with progress(total=len(missing), desc=name, unit="fit") as bar:
+        for numbers in dict.fromkeys(numbers for _, numbers in missing):
+            form = ablation.form(numbers)
+            for hemisphere in [h for h, n in missing if n == numbers]:
+                measured = plan.subject.responses(hemisphere)
+                parts = [
+                    ablation.fit(form, numbers, batch, np.array(measured[held, batch.vertices]))
+                    for batch in batches[hemisphere]
+                ]
+                bar.update()
+                yield (
+                    (hemisphere, numbers),
+                    Scores(
+                        *(
+                            np.concatenate([getattr(p, field) for p in parts], -1)
+                            for field in FIELDS
+                        )
+                    ),
+                )
 
 
 def _contributions(
-    spaces: Sequence[str], scores: dict[Subset, Scores], vertices: NDArray[np.int64]
+    spaces: Sequence[str],
+    scores: Mapping[Fit, Scores],
+    hemisphere: str,
+    vertices: NDArray[np.int64],
 ) -> dict[str, float]:
     """Partition the whole set's R^2; what was not fitted is left out."""
     everything = tuple(range(len(spaces)))
-    whole = scores[everything]
+    whole = scores[hemisphere, everything]
     full = float(whole.r2[vertices].mean())
     found: dict[str, float] = {}
     for number, name in enumerate(spaces):
         without = tuple(n for n in everything if n != number)
-        if without in scores:
-            found[f"unique:{name}"] = full - float(scores[without].r2[vertices].mean())
+        if (hemisphere, without) in scores:
+            found[f"unique:{name}"] = full - float(scores[hemisphere, without].r2[vertices].mean())
     if len(found) == len(spaces) > 1:
         found["shared"] = full - sum(found.values())
     for number, name in enumerate(spaces):

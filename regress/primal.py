@@ -5,7 +5,6 @@ once, in `prepare`, however many vertices follow.
 """
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +12,29 @@ import numpy as np
 from himalaya.backend import get_backend
 
 from regress.heldout import FROM_MOMENTS, Fold, Score, decompose, eigh, predicted_scores
-from regress.moments import (
-    Array,
-    FeatureMoments,
-    ResponseMoments,
-    about,
-    feature_moments,
-    origin,
-    response_moments,
-    total,
-)
-from regress.splits import Splits, columns_of
+from regress.last import Last
+from regress.moments import Array, FeatureMoments, ResponseMoments, total
+from regress.splits import Splits
+from regress.sums import about, feature_moments, origin, response_moments
 
 
 @dataclass
-class _Loaded:
-    """Responses of a batch: as moments of each fold's held-out side and of all, and as they are."""
+class Loaded:
+    """Responses of a batch of vertices, as moments.
+
+    Attributes
+    ----------
+    held : list of ResponseMoments
+        Of each fold's held-out side.
+    train : list of ResponseMoments or None
+        Of each fold's training side; None where it is all the rest, which saves memory.
+    whole : ResponseMoments
+        Of all pictures.
+    Y : array (n_images, n_vertices) or None
+        The responses themselves; None where no predictions will be formed.
+    y_centre : array (n_vertices,) or None
+        What was subtracted from the responses first.
+    """
 
     held: list[ResponseMoments]
     train: list[ResponseMoments | None]
@@ -52,73 +58,38 @@ class Primal:
         The score of the held-out side.
     bands : array of int (n_features,)
         The band of each column.
+    held : list of FeatureMoments, optional
+        Of each fold's held-out side, where they are known: then of X as it is, about 0.
     """
 
     def __init__(
-        self, X: Array, splits: Splits, fit_intercept: bool, score: Score, bands: Array
+        self,
+        X: Array,
+        splits: Splits,
+        fit_intercept: bool,
+        score: Score,
+        bands: Array,
+        held: list[FeatureMoments] | None = None,
     ) -> None:
         self.X, self.splits, self.fit_intercept, self.score = X, splits, fit_intercept, score
         self.bands = bands
-        self.x_centre = origin(X) if fit_intercept else None
-        self.held = [self._features(rows) for rows in splits.held]
+        self.x_centre = origin(X) if fit_intercept and held is None else None
+        self.held = held or [self._features(rows) for rows in splits.held]
         everything = np.arange(splits.n)
         self.whole = total(self.held) if splits.partition else self._features(everything)
-        self.train: list[FeatureMoments] = splits.sides(self.held, self.whole, self._features)
+        self.train = [
+            None if complement else self._features(rows)
+            for complement, rows in zip(splits.complements, splits.train, strict=True)
+        ]
         # Predictions cost n_held a column and penalty, sums a little over half of n_features.
         p = X.shape[1]
         self.predict = [score not in FROM_MOMENTS or len(h) < 0.6 * p for h in splits.held]
-        self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + 2 * splits.n)
+        rows = 2 * splits.n if any(self.predict) else 0
+        self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + rows)
+        self._prepared, self._solved = Last(), Last()
 
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)
-
-    def keep(self, bands: Sequence[int]) -> tuple["Primal", Array]:
-        """Give the form on some of the bands, by slices of the sums: nothing is summed again.
-
-        Parameters
-        ----------
-        bands : sequence of int
-            Which.
-
-        Returns
-        -------
-        form : Primal
-            On the columns of these bands, which are one band in it.
-        columns : array of int
-            Which columns they are.
-        """
-        columns = columns_of(self.bands, bands)
-        part = copy(self)
-        part.X = self.X[:, columns]
-        part.x_centre = None if self.x_centre is None else self.x_centre[columns]
-        part.bands = self.bands[columns] * 0
-        part.held = [side.columns(columns) for side in self.held]
-        part.train = [side.columns(columns) for side in self.train]
-        part.whole = self.whole.columns(columns)
-        return part, columns
-
-    def keep_loaded(self, loaded: _Loaded, columns: Array) -> _Loaded:
-        """Give what `load` gave for some columns.
-
-        Parameters
-        ----------
-        loaded : _Loaded
-            Of `load`.
-        columns : array of int
-            Of `keep`.
-
-        Returns
-        -------
-        _Loaded
-            For the form that `keep` gave.
-        """
-        return _Loaded(
-            [side.columns(columns) for side in loaded.held],
-            [None if side is None else side.columns(columns) for side in loaded.train],
-            loaded.whole.columns(columns),
-            loaded.Y,
-            loaded.y_centre,
-        )
 
     def prepare(self, gamma: Array) -> list[tuple[Fold, Array | None]]:
         """Decompose each fold for a weighting of the bands.
@@ -133,10 +104,15 @@ class Primal:
         list of (Fold, array or None)
             With the held-out features, turned, where predictions will be formed.
         """
+        return self._prepared.get(gamma, lambda: self._prepare(gamma))
+
+    def _prepare(self, gamma: Array) -> list[tuple[Fold, Array | None]]:
         prepared = []
         scale = self._scale(gamma)
         for number, predict in enumerate(self.predict):
-            train, held = self.train[number].scaled(scale), self.held[number].scaled(scale)
+            known = self.train[number]
+            train = (self.whole - self.held[number] if known is None else known).scaled(scale)
+            held = self.held[number].scaled(scale)
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
             turned = None
             if predict:
@@ -152,7 +128,7 @@ class Primal:
             return None
         return gamma[self.bands] ** 0.5
 
-    def load(self, Y: Array) -> _Loaded:
+    def load(self, Y: Array) -> Loaded:
         """Take in the responses of a batch of vertices.
 
         Parameters
@@ -162,7 +138,7 @@ class Primal:
 
         Returns
         -------
-        _Loaded
+        Loaded
             Their moments.
         """
         y_centre = origin(Y) if self.fit_intercept else None
@@ -171,18 +147,17 @@ class Primal:
             return response_moments(self.X, Y, rows, (self.x_centre, y_centre))
 
         held = [make(rows) for rows in self.splits.held]
-        whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
-        # Training sides that are all the rest are subtracted chunk by chunk, which saves memory.
         train = [
             None if complement else make(rows)
             for complement, rows in zip(self.splits.complements, self.splits.train, strict=True)
         ]
-        return _Loaded(held, train, whole, Y, y_centre)
+        whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
+        return Loaded(held, train, whole, Y if any(self.predict) else None, y_centre)
 
     def scores(
         self,
         prepared: Sequence[tuple[Fold, Array | None]],
-        loaded: _Loaded,
+        loaded: Loaded,
         which: slice,
         alphas: Array,
         gamma: Array,
@@ -193,7 +168,7 @@ class Primal:
         ----------
         prepared : list
             Of `prepare`.
-        loaded : _Loaded
+        loaded : Loaded
             Of `load`.
         which : slice
             The vertices.
@@ -227,14 +202,14 @@ class Primal:
             )
         return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
 
-    def solve(self, gamma: Array, loaded: _Loaded, which: Array, alphas: Array) -> Array:
+    def solve(self, gamma: Array, loaded: Loaded, which: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.
 
         Parameters
         ----------
         gamma : array of float64 (n_bands,)
             Weights of the bands, the same for all these vertices.
-        loaded : _Loaded
+        loaded : Loaded
             Of `load`.
         which : array of int
             The vertices.
@@ -248,15 +223,10 @@ class Primal:
         """
         backend = get_backend()
         scale = self._scale(gamma)
-        xx = self.whole.about(self._mean(self.whole.x))
-        scaled = xx if scale is None else xx * scale[:, None] * scale[None]
-        eigenvalues, V = eigh(scaled)
+        xx, eigenvalues, V = self._solved.get(gamma, lambda: self._decompose(scale))
         whole = loaded.whole
         part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
         xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
-        V = backend.asarray_like(V, self.X)
-        if scale is not None:
-            V = V * backend.asarray_like(scale, self.X)[:, None]
         shrink = backend.asarray_like(1 / (eigenvalues[:, None] + alphas[None]), self.X)
         coefficients = V @ (shrink * (V.T @ xy))
         if self.X.dtype != eigenvalues.dtype:
@@ -267,12 +237,20 @@ class Primal:
         rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
         return coefficients + V @ (shrink * (V.T @ rest))
 
-    def intercept(self, loaded: _Loaded, coefficients: Array) -> Array:
+    def _decompose(self, scale: Array | None) -> tuple[Array, Array, Array]:
+        xx = self.whole.about(self._mean(self.whole.x))
+        eigenvalues, V = eigh(xx if scale is None else xx * scale[:, None] * scale[None])
+        V = get_backend().asarray_like(V, self.X)
+        if scale is not None:
+            V = V * get_backend().asarray_like(scale, self.X)[:, None]
+        return xx, eigenvalues, V
+
+    def intercept(self, loaded: Loaded, coefficients: Array) -> Array:
         """Give the intercepts that go with coefficients of the loaded vertices.
 
         Parameters
         ----------
-        loaded : _Loaded
+        loaded : Loaded
             Of `load`.
         coefficients : array (n_features, n_vertices)
             Of all of them.

@@ -2,12 +2,15 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from himalaya.backend import get_backend
+from numpy.typing import NDArray
 
 from base import progress
+from regress.checkpoint import Checkpoint
+from regress.device import to_numpy
 from regress.dual import Dual
 from regress.moments import Array
 from regress.primal import Primal
@@ -116,6 +119,7 @@ def search(
     rule: Rule,
     patience: int | None = None,
     show: bool = False,
+    checkpoint: Checkpoint | None = None,
 ) -> Found:
     """Try every weighting with every penalty on a batch of loaded vertices.
 
@@ -137,6 +141,8 @@ def search(
         Stop after so many weightings that bettered no vertex; None to try all.
     show : bool
         Whether to show progress.
+    checkpoint : Checkpoint or None
+        Where the search is kept now and then, and taken up again.
 
     Returns
     -------
@@ -144,25 +150,76 @@ def search(
         The best for each vertex.
     """
     backend = get_backend()
-    best = backend.asarray(np.full(n_vertices, -np.inf), dtype="float64")
-    weighting = backend.asarray(np.zeros(n_vertices, np.int64))
-    chosen = backend.asarray(np.zeros(n_vertices, np.int64))
-    tried, idle = [], 0
-    numbers = range(len(gammas))
-    for number in progress(numbers, desc="weightings", unit="weighting") if show else numbers:
-        prepared: Any = form.prepare(gammas[number])
-        parts = [
-            form.scores(prepared, loaded, slice(start, start + CHUNK), alphas, gammas[number])
-            for start in range(0, n_vertices, CHUNK)
-        ]
-        which, scores = rule.choose(backend.concatenate(parts, 2), alphas)
-        tried.append(scores)
-        judged = scores if rule.groups is None else rule.shared(scores)
-        better = judged > best + np.finfo(np.float32).eps
-        best[better] = judged[better]
-        weighting[better], chosen[better] = number, which[better]
-        idle = 0 if bool(better.any()) else idle + 1
-        if patience is not None and idle >= patience:
-            log.info("stopped after %d of %d weightings: none was better", number + 1, len(gammas))
-            break
-    return Found(weighting, alphas[chosen], backend.stack(tried))
+    state = _State.begin(n_vertices, checkpoint)
+    with progress(
+        total=len(gammas), initial=len(state.tried), desc="weightings", disable=not show
+    ) as bar:
+        for number in range(len(state.tried), len(gammas)):
+            if patience is not None and state.idle >= patience:
+                log.info("stopped after %d of %d weightings: none was better", number, len(gammas))
+                break
+            prepared: Any = form.prepare(gammas[number])
+            parts = [
+                form.scores(prepared, loaded, slice(start, start + CHUNK), alphas, gammas[number])
+                for start in range(0, n_vertices, CHUNK)
+            ]
+            which, scores = rule.choose(backend.concatenate(parts, 2), alphas)
+            state.take(which, scores, scores if rule.groups is None else rule.shared(scores))
+            if checkpoint is not None:
+                checkpoint.save(state.arrays)
+            bar.update()
+    return Found(state.weighting, alphas[state.chosen], backend.stack(state.tried))
+
+
+@dataclass
+class _State:
+    """How far a search is.
+
+    Attributes
+    ----------
+    best : array of float64 (n_vertices,)
+        The best score so far.
+    weighting, chosen : array of int (n_vertices,)
+        The numbers of the weighting and of the penalty that gave it.
+    tried : list of array of float64 (n_vertices,)
+        The score of each weighting.
+    idle : int
+        The last so many weightings bettered no vertex.
+    """
+
+    ARRAYS: ClassVar = ("best", "weighting", "chosen")
+    best: Array
+    weighting: Array
+    chosen: Array
+    tried: list[Array]
+    idle: int
+
+    @classmethod
+    def begin(cls, n_vertices: int, checkpoint: Checkpoint | None) -> "_State":
+        backend = get_backend()
+        known = None if checkpoint is None else checkpoint.load()
+        if known is None:
+            best = backend.asarray(np.full(n_vertices, -np.inf), dtype="float64")
+            zeros = np.zeros((2, n_vertices), np.int64)
+            return cls(best, backend.asarray(zeros[0]), backend.asarray(zeros[1]), [], 0)
+        log.info("the search goes on after %d weightings", len(known["tried"]))
+        best, weighting, chosen = (backend.asarray(known[n]) for n in cls.ARRAYS)
+        return cls(
+            best,
+            weighting,
+            chosen,
+            [backend.asarray(scores) for scores in known["tried"]],
+            int(known["idle"]),
+        )
+
+    def take(self, which: Array, scores: Array, judged: Array) -> None:
+        better = judged > self.best + np.finfo(np.float32).eps
+        self.best[better] = judged[better]
+        self.weighting[better], self.chosen[better] = len(self.tried), which[better]
+        self.idle = 0 if bool(better.any()) else self.idle + 1
+        self.tried.append(scores)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        plain = {name: to_numpy(getattr(self, name)) for name in self.ARRAYS}
+        tried = np.stack([to_numpy(scores) for scores in self.tried])
+        return {**plain, "tried": tried, "idle": np.array(self.idle)}

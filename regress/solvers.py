@@ -7,20 +7,27 @@ solver tables of `RidgeCV` and `BandedRidgeCV`.
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from himalaya.backend import get_backend
-from himalaya.kernel_ridge import generate_dirichlet_samples
 from himalaya.scoring import l2_neg_loss
-from himalaya.validation import check_cv
 
+from regress.arguments import (
+    batch_size,
+    check_rows,
+    penalties_of,
+    rois_of,
+    splits_of,
+    weightings_of,
+)
+from regress.checkpoint import Checkpoint
 from regress.errors import RegressError
 from regress.forms import choose_form, coefficients_of
 from regress.heldout import Score
 from regress.moments import Array
 from regress.search import Found, Rule, search
-from regress.splits import Splits
 
 log = logging.getLogger("regress")
 
@@ -60,7 +67,7 @@ def solve_ridge_cv_moments(
     warn
         Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
     **more
-        `groups`, `form` and `memory` of `solve_group_ridge_moments`.
+        `scope`, `form` and `memory` of `solve_group_ridge_moments`.
 
     Returns
     -------
@@ -114,10 +121,11 @@ def solve_group_ridge_moments(
     Y_in_cpu: bool = False,
     diagonalize_method: str = "eigh",
     warn: bool = True,
-    groups: Any = None,
+    scope: Any = "vertex",
     form: str = "auto",
     memory: int = MEMORY,
     patience: int | None = None,
+    checkpoint: str | Path | None = None,
 ) -> tuple[Array, ...]:
     """Solve banded ridge regression by random search on the simplex.
 
@@ -139,14 +147,18 @@ def solve_group_ridge_moments(
         As in himalaya.
     diagonalize_method, warn
         Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
-    groups : array of int (n_vertices,), optional
-        Vertices of one number (an ROI) choose together, by their mean score.
+    scope : "vertex", or array of int (n_vertices,)
+        Who chooses penalty and weights: each vertex, or all vertices of one number (an ROI)
+        together, by their mean score.
     form : str
         "primal", "dual", or "auto": dual where columns outnumber pictures.
     memory : int
         Bytes that the responses of a batch of vertices may take.
     patience : int, optional
         Stop after so many weightings that bettered no vertex.
+    checkpoint : path, optional
+        A file in which the search is kept every few seconds; an interrupted search of the same
+        arrays and arguments goes on from it. It is removed at the end.
 
     Returns
     -------
@@ -169,23 +181,41 @@ def solve_group_ridge_moments(
     backend = get_backend()
     Xs = [backend.asarray(X) for X in Xs]
     Y = backend.asarray(Y, dtype=Xs[0].dtype, device="cpu" if Y_in_cpu else None)
-    _check(Xs, Y)
+    check_rows(Xs, Y)
     X = Xs[0] if len(Xs) == 1 else backend.concatenate(Xs, 1)
     bands = backend.asarray(np.repeat(np.arange(len(Xs)), [part.shape[1] for part in Xs]))
-    penalties = _penalties(alphas)
+    penalties = penalties_of(alphas)
     gammas = backend.asarray(
-        _weightings(n_iter, len(Xs), concentration, random_state), dtype="float64"
+        weightings_of(n_iter, len(Xs), concentration, random_state), dtype="float64"
     )
-    made = choose_form(form, X, bands, _splits(cv, Y), fit_intercept, score_func)
-    batch = _batch(n_targets_batch, made.bytes_per_vertex, memory, Y.shape[1], groups, local_alpha)
+    splits = splits_of(cv, Y)
+    rois = rois_of(scope, Y.shape[1])
+    made = choose_form(form, X, bands, splits, fit_intercept, score_func)
+    batch = batch_size(
+        n_targets_batch, made.bytes_per_vertex, memory, Y.shape[1], rois, local_alpha
+    )
     show = progress_bar and len(gammas) > 1
+    kept: list[Checkpoint] = []
 
     def solve(which: slice) -> tuple[Found, Array | None, Array | None]:
         part = backend.to_gpu(Y[:, which], device=getattr(X, "device", None))
         loaded = made.load(part)
-        chosen_together = None if groups is None else np.asarray(groups)[which]
-        rule = Rule(local_alpha, conservative, chosen_together)
-        found = search(made, loaded, part.shape[1], gammas, penalties, rule, patience, show)
+        rule = Rule(local_alpha, conservative, None if rois is None else rois[which])
+        if checkpoint is not None:
+            sides = (splits.train, splits.held, fit_intercept, made.__class__.__name__)
+            choice = (gammas, penalties, local_alpha, conservative, rois, score_func)
+            kept.append(Checkpoint.of(Path(checkpoint), which, (X, part, sides, choice)))
+        found = search(
+            made,
+            loaded,
+            part.shape[1],
+            gammas,
+            penalties,
+            rule,
+            patience,
+            show,
+            kept[-1] if kept else None,
+        )
         if not return_weights:
             return found, None, None
         coefficients = coefficients_of(made, loaded, gammas, found.weighting, found.alphas)
@@ -204,67 +234,9 @@ def solve_group_ridge_moments(
     if fit_intercept:
         whole = backend.concatenate([i for _, _, i in results], 0) if return_weights else None
         given.append(backend.to_cpu(whole) if return_weights else None)
+    for file in kept:
+        file.remove()
     return tuple(given)
-
-
-def _check(Xs: Sequence[Array], Y: Array) -> None:
-    for number, X in enumerate(Xs):
-        if X.shape[1] == 0:
-            raise RegressError(f"band {number} has no columns: leave it out")
-        if X.shape[0] != Y.shape[0]:
-            raise ValueError("X and Y must have the same number of samples.")
-
-
-def _penalties(alphas: Any) -> Array:
-    backend = get_backend()
-    values = np.atleast_1d(np.asarray(backend.to_numpy(backend.asarray(alphas)), np.float64))
-    if values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
-        raise RegressError(f"alphas: found {values.tolist()}, expected positive numbers")
-    return backend.asarray(values, dtype="float64")
-
-
-def _weightings(n_iter: Any, n_bands: int, concentration: Any, random_state: Any) -> Any:
-    backend = get_backend()
-    if isinstance(n_iter, int | np.integer):
-        drawn = generate_dirichlet_samples(
-            n_samples=int(n_iter),
-            n_kernels=n_bands,
-            concentration=list(np.atleast_1d(concentration)),
-            random_state=random_state,
-        )
-        drawn[0] = 1 / n_bands
-        return drawn
-    if getattr(n_iter, "ndim", 0) != 2 or n_iter.shape[1] != n_bands:
-        raise RegressError(
-            f"n_iter: found shape {getattr(n_iter, 'shape', type(n_iter).__name__)}, expected a "
-            f"number, or an array (n_weightings, {n_bands}) of weights"
-        )
-    return backend.to_numpy(n_iter)
-
-
-def _splits(cv: Any, Y: Array) -> Splits:
-    n_images = Y.shape[0]
-    splitter = check_cv(cv, Y)
-    if splitter.get_n_splits() > n_images:
-        raise ValueError(
-            f"Cannot have number of splits n_splits={splitter.get_n_splits()} greater than the "
-            f"number of samples: n_samples={n_images}."
-        )
-    sides = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(np.empty((n_images, 1)))]
-    return Splits([a for a, _ in sides], [b for _, b in sides], n_images)
-
-
-def _batch(
-    asked: int | None, each: int, memory: int, n_vertices: int, groups: Any, local: bool
-) -> int:
-    if each > memory:
-        raise RegressError(
-            f"memory: {memory:,} bytes are too few for one vertex; {each:,} are needed"
-        )
-    # Vertices that choose together must be seen together.
-    if groups is not None or not local:
-        return n_vertices
-    return max(1, min(asked or n_vertices, memory // each, n_vertices))
 
 
 def _in_batches(solve: Callable[[slice], Any], n_vertices: int, batch: int) -> list[Any]:

@@ -1,11 +1,8 @@
-"""The two sides of each fold, as rows of pictures; the columns of some bands."""
+"""The two sides of each fold, as rows of pictures."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from himalaya.backend import get_backend
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
@@ -42,44 +39,3 @@ class Splits:
         ]
         every = np.concatenate([np.empty(0, np.int64), *self.held])
         self.partition = len(every) == self.n and len(np.unique(every)) == self.n
-
-    def sides(self, held: Sequence[Any], whole: Any, make: Callable[[Rows], Any]) -> list[Any]:
-        """Give the moments of the training sides, by subtraction where that is right.
-
-        Parameters
-        ----------
-        held : sequence
-            Moments of the held-out sides.
-        whole : FeatureMoments or ResponseMoments
-            Of all pictures.
-        make : callable
-            From rows to moments, for training sides that are not what is left.
-
-        Returns
-        -------
-        list
-            Moments of the training sides.
-        """
-        return [
-            whole - side if complement else make(rows)
-            for side, complement, rows in zip(held, self.complements, self.train, strict=True)
-        ]
-
-
-def columns_of(every: Any, bands: Sequence[int]) -> Any:
-    """Find the columns of some bands.
-
-    Parameters
-    ----------
-    every : array of int (n_features,)
-        The band of each column.
-    bands : sequence of int
-        Which are kept.
-
-    Returns
-    -------
-    array of int
-        The columns that are kept, increasing.
-    """
-    backend = get_backend()
-    return backend.asarray(np.flatnonzero(np.isin(backend.to_numpy(every), bands)))

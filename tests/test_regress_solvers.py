@@ -17,9 +17,9 @@ from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 from regress import BandedRidgeCV, RegressError, RidgeCV
 from regress.forms import solve_given
 from regress.heldout import penalty_basis, quadratic
-from regress.moments import feature_moments, response_moments
 from regress.solvers import solve_group_ridge_moments
 from regress.splits import Splits
+from regress.sums import feature_moments, response_moments
 
 ALPHAS = np.logspace(-2, 5, 15)
 Data = tuple[np.ndarray, np.ndarray]
@@ -184,7 +184,7 @@ def test_any_score_function() -> None:
 def test_vertices_of_a_group_choose_together() -> None:
     X, Y = _plain(t=12)
     groups = np.repeat([0, 1, 2], 4)
-    ours = RidgeCV(alphas=ALPHAS, solver_params={"groups": groups, "score_func": r2_score})
+    ours = RidgeCV(alphas=ALPHAS, solver_params={"scope": groups, "score_func": r2_score})
     ours.fit(X, Y)
     folds = list(KFold(5).split(X))
     for group in range(3):

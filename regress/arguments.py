@@ -1,0 +1,207 @@
+"""The arguments of the solvers: what himalaya's callers may give, checked and made plain."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from himalaya.backend import get_backend
+from himalaya.kernel_ridge import generate_dirichlet_samples
+from himalaya.validation import check_cv
+
+from regress.errors import RegressError
+from regress.moments import Array
+from regress.splits import Splits
+
+
+def check_rows(Xs: Sequence[Array], Y: Array) -> None:
+    """Check that bands have columns, and rows as many as the responses.
+
+    Parameters
+    ----------
+    Xs : sequence of array (n_images, n_features)
+        Features, one array a band.
+    Y : array (n_images, n_vertices)
+        Responses.
+
+    Raises
+    ------
+    RegressError
+        If a band is empty.
+    ValueError
+        If rows differ in number.
+    """
+    for number, X in enumerate(Xs):
+        if X.shape[1] == 0:
+            raise RegressError(f"band {number} has no columns: leave it out")
+        if X.shape[0] != Y.shape[0]:
+            raise ValueError("X and Y must have the same number of samples.")
+
+
+def penalties_of(alphas: Any) -> Array:
+    """Check the penalties.
+
+    Parameters
+    ----------
+    alphas : float or array (n_alphas,)
+        Positive.
+
+    Returns
+    -------
+    array of float64 (n_alphas,)
+        The same.
+
+    Raises
+    ------
+    RegressError
+        If one is not positive.
+    """
+    backend = get_backend()
+    values = np.atleast_1d(np.asarray(backend.to_numpy(backend.asarray(alphas)), np.float64))
+    if values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
+        raise RegressError(f"alphas: found {values.tolist()}, expected positive numbers")
+    return backend.asarray(values, dtype="float64")
+
+
+def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: Any) -> Any:
+    """Draw weightings of the bands, or check those that are given.
+
+    Parameters
+    ----------
+    n_iter : int, or array (n_weightings, n_bands)
+        How many to draw, or the weightings.
+    n_bands : int
+        The number of bands.
+    concentration : float or sequence of float
+        Of the Dirichlet distributions, in turn.
+    random_state : int or None
+        The seed.
+
+    Returns
+    -------
+    array (n_weightings, n_bands)
+        The first that is drawn weighs all bands alike.
+
+    Raises
+    ------
+    RegressError
+        If the shape is wrong.
+    """
+    backend = get_backend()
+    if isinstance(n_iter, int | np.integer):
+        drawn = generate_dirichlet_samples(
+            n_samples=int(n_iter),
+            n_kernels=n_bands,
+            concentration=list(np.atleast_1d(concentration)),
+            random_state=random_state,
+        )
+        drawn[0] = 1 / n_bands
+        return drawn
+    if getattr(n_iter, "ndim", 0) != 2 or n_iter.shape[1] != n_bands:
+        raise RegressError(
+            f"n_iter: found shape {getattr(n_iter, 'shape', type(n_iter).__name__)}, expected a "
+            f"number, or an array (n_weightings, {n_bands}) of weights"
+        )
+    return backend.to_numpy(n_iter)
+
+
+def splits_of(cv: Any, Y: Array) -> Splits:
+    """Give the rows of each fold's two sides.
+
+    Parameters
+    ----------
+    cv : int, splitter, or iterable of (train, test) index arrays
+        The folds.
+    Y : array (n_images, n_vertices)
+        Responses.
+
+    Returns
+    -------
+    Splits
+        The folds.
+
+    Raises
+    ------
+    ValueError
+        If there are more folds than pictures, or one is empty.
+    """
+    n_images = Y.shape[0]
+    splitter = check_cv(cv, Y)
+    if splitter.get_n_splits() > n_images:
+        raise ValueError(
+            f"Cannot have number of splits n_splits={splitter.get_n_splits()} greater than the "
+            f"number of samples: n_samples={n_images}."
+        )
+    sides = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(np.empty((n_images, 1)))]
+    return Splits([a for a, _ in sides], [b for _, b in sides], n_images)
+
+
+def rois_of(scope: Any, n_vertices: int) -> Any:
+    """Give each vertex the number of its ROI.
+
+    Parameters
+    ----------
+    scope : "vertex", or array of int (n_vertices,)
+        Who chooses; numbers may be any.
+    n_vertices : int
+        The number of vertices.
+
+    Returns
+    -------
+    array of int (n_vertices,) or None
+        From 0, none left out; None where each vertex chooses.
+
+    Raises
+    ------
+    RegressError
+        If it is neither.
+    """
+    if isinstance(scope, str) and scope == "vertex":
+        return None
+    numbers = np.asarray(scope)
+    if numbers.shape != (n_vertices,):
+        found = repr(scope) if isinstance(scope, str) else f"shape {numbers.shape}"
+        raise RegressError(
+            f'scope: found {found}, expected "vertex" or an ROI number for each of the '
+            f"{n_vertices} vertices"
+        )
+    return np.unique(numbers, return_inverse=True)[1]
+
+
+def batch_size(
+    asked: int | None, each: int, memory: int, n_vertices: int, rois: Any, local: bool
+) -> int:
+    """Say how many vertices are solved at once.
+
+    Parameters
+    ----------
+    asked : int or None
+        What the caller wants at most.
+    each : int
+        Bytes a vertex.
+    memory : int
+        Bytes for all.
+    n_vertices : int
+        How many there are.
+    rois : array or None
+        Of `rois`.
+    local : bool
+        Whether vertices choose apart.
+
+    Returns
+    -------
+    int
+        At least 1. Vertices that choose together are never divided.
+
+    Raises
+    ------
+    RegressError
+        If the memory is too small for one vertex.
+    """
+    if each > memory:
+        raise RegressError(
+            f"memory: {memory:,} bytes are too few for one vertex; {each:,} are needed"
+        )
+    # Vertices that choose together must be seen together.
+    if rois is not None or not local:
+        return n_vertices
+    return max(1, min(asked or n_vertices, memory // each, n_vertices))

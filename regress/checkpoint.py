@@ -1,0 +1,100 @@
+"""A search that can be interrupted: its state in a file, written now and then, whole or not."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+from himalaya.backend import get_backend
+from numpy.typing import NDArray
+
+from cache import CacheError, read_artifact, write_artifact
+
+log = logging.getLogger("regress")
+
+EVERY = 10.0
+
+
+class Checkpoint:
+    """The file of a search.
+
+    Parameters
+    ----------
+    path : Path
+        The file; none yet, or that of an interrupted search.
+    belongs : str
+        A digest of all that the search depends on; a file of another search is not taken up.
+    every : float
+        Seconds between two writings.
+    """
+
+    def __init__(self, path: Path, belongs: str, every: float = EVERY) -> None:
+        self.path, self.belongs, self.every = path, belongs, every
+        self._last = time.monotonic()
+
+    @classmethod
+    def of(cls, path: Path, which: slice, depends: Any) -> "Checkpoint":
+        """Give the checkpoint of a batch of vertices.
+
+        Parameters
+        ----------
+        path : Path
+            The file; the batch is added to its name.
+        which : slice
+            The vertices.
+        depends : object
+            All that the search depends on: arrays, numbers, functions, in tuples.
+
+        Returns
+        -------
+        Checkpoint
+            Which takes up only a search of the same.
+        """
+        batch = path.with_name(f"{path.stem}-{which.start}-{which.stop}{path.suffix}")
+        return cls(batch, str(joblib.hash(_plain(depends))))
+
+    def load(self) -> dict[str, NDArray[Any]] | None:
+        """Give what the interrupted search had kept.
+
+        Returns
+        -------
+        dict of str to array, or None
+            None where there is nothing to take up.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            arrays, meta = read_artifact(self.path)
+        except CacheError as error:
+            log.warning("%s; the search begins anew", error)
+            return None
+        if meta.get("belongs") != self.belongs:
+            log.warning("%s: of another search; this one begins anew", self.path)
+            return None
+        return arrays
+
+    def save(self, arrays: Callable[[], dict[str, NDArray[Any]]]) -> None:
+        """Keep the state, if the last time is long enough ago.
+
+        Parameters
+        ----------
+        arrays : callable
+            Gives the arrays.
+        """
+        if time.monotonic() - self._last >= self.every:
+            write_artifact(self.path, arrays(), {"kind": "search", "belongs": self.belongs})
+            self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the file: the search is done."""
+        self.path.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if callable(value):
+        return getattr(value, "__qualname__", type(value).__name__)
+    return get_backend().to_numpy(value) if hasattr(value, "dtype") else value

@@ -1,0 +1,42 @@
+"""What was computed last for a weighting of the bands, kept for the next batch of vertices."""
+
+from collections.abc import Callable
+from typing import Any
+
+from himalaya.backend import get_backend
+
+from regress.moments import Array
+
+
+class Last:
+    """The last result, with the weighting that it belongs to.
+
+    Plain ridge has one weighting, so that each decomposition is done once, however many batches of
+    vertices follow. A search over weightings replaces it at each step: never two are in memory.
+    """
+
+    def __init__(self) -> None:
+        self._gamma: bytes | None = None
+        self._value: Any = None
+
+    def get(self, gamma: Array, make: Callable[[], Any]) -> Any:
+        """Give the result for a weighting.
+
+        Parameters
+        ----------
+        gamma : array (n_bands,)
+            The weighting.
+        make : callable
+            Makes the result, where it is not the last.
+
+        Returns
+        -------
+        object
+            What `make` gave.
+        """
+        key = get_backend().to_numpy(gamma).tobytes()
+        if key != self._gamma:
+            self._gamma = self._value = None
+            self._value = make()
+            self._gamma = key
+        return self._value
