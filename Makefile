@@ -9,6 +9,7 @@ DEVICE  ?= auto
 WEIGHTS ?=
 FITS    ?=
 SPLIT   ?= auto
+PARAMS  ?=
 ROI_CLASSES ?=
 PYTHON  ?= python3
 
@@ -39,6 +40,7 @@ help:  ## Show this list
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
 	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
+	@echo "  PARAMS=\"$(PARAMS)\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
 	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
 	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
@@ -56,7 +58,7 @@ features: $(VENV)/installed  ## Compute the feature spaces SPACES of all picture
 	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
-	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE)
+	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) $(PARAMS:%=--params.%)
 
 ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
 	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE)

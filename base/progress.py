@@ -1,5 +1,6 @@
 """Progress with rate and time left: a bar in a terminal, plain lines in a log."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -58,6 +59,21 @@ def say(message: str) -> None:
     except BrokenPipeError:
         # Whoever read along (`… | head`) has left; the work goes on.
         stop_printing()
+
+
+class LogLines(logging.Handler):
+    """What this project's code logs, as lines for the user, without tearing a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record.
+
+        Parameters
+        ----------
+        record : LogRecord
+            What was logged.
+        """
+        warning = "warning: " if record.levelno >= logging.WARNING else ""
+        say(f"{warning}{record.getMessage()}")
 
 
 def stop_printing() -> None:

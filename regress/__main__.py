@@ -81,7 +81,7 @@ def regress(
 def _estimator(name: str, params: dict[str, Any]) -> LinearModel:
     made: LinearModel = load_plugin(models, name, "model").Model()
     # What the command sets itself cannot be set twice.
-    known = set(made.get_params()) - {"cv", "bands"}
+    known = set(made.get_params()) - {"cv", "bands", "checkpoint", "progress_bar"}
     wrong = sorted(set(params) - known)
     if wrong:
         raise RegressError(

@@ -12,6 +12,8 @@ from regress.errors import RegressError
 from regress.moments import Array
 from regress.splits import Splits
 
+SCOPES = ("vertex", "roi")
+
 
 def check_rows(Xs: Sequence[Array], Y: Array) -> None:
     """Check that bands have columns, and rows as many as the responses.
@@ -140,8 +142,8 @@ def rois_of(scope: Any, n_vertices: int) -> Any:
 
     Parameters
     ----------
-    scope : "vertex", or array of int (n_vertices,)
-        Who chooses; numbers may be any.
+    scope : "vertex", "roi", or array of int (n_vertices,)
+        Who chooses: each vertex, all together, or those of one number together.
     n_vertices : int
         The number of vertices.
 
@@ -155,13 +157,13 @@ def rois_of(scope: Any, n_vertices: int) -> Any:
     RegressError
         If it is neither.
     """
-    if isinstance(scope, str) and scope == "vertex":
-        return None
+    if isinstance(scope, str) and scope in SCOPES:
+        return None if scope == "vertex" else np.zeros(n_vertices, np.int64)
     numbers = np.asarray(scope)
     if numbers.shape != (n_vertices,):
         found = repr(scope) if isinstance(scope, str) else f"shape {numbers.shape}"
         raise RegressError(
-            f'scope: found {found}, expected "vertex" or an ROI number for each of the '
+            f"scope: found {found}, expected {', '.join(SCOPES)} or an ROI number for each of the "
             f"{n_vertices} vertices"
         )
     return np.unique(numbers, return_inverse=True)[1]

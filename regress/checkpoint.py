@@ -14,7 +14,7 @@ from cache import CacheError, read_artifact, write_artifact
 
 log = logging.getLogger("regress")
 
-EVERY = 10.0
+EVERY = 5.0
 
 
 class Checkpoint:

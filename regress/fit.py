@@ -1,7 +1,7 @@
 """All models of a subject: what is missing, fitted together, saved one file an ROI."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,14 @@ from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_meta, write_artifact
 from challenge import HEMISPHERES, Roi, Subject
 from regress.design import Design
+from regress.forms import shared_forms
 from regress.job import Job
+from regress.layout import Layout, lay_out
 from regress.linear import LinearModel
 from regress.split import fold_numbers, held_out
 
-# Responses that are in memory at once.
-MEMORY = 512 << 20
+# Responses that are in memory at once: a hemisphere of the challenge.
+MEMORY = 1 << 30
 
 
 def fit_subject(job: Job) -> int:
@@ -36,19 +38,20 @@ def fit_subject(job: Job) -> int:
     held = held_out(pictures, job.settings.heldout, job.settings.seed)
     _warn_of_leaks(job.subject, job.design)
     fitted = 0
-    for hemisphere in HEMISPHERES:
-        inputs = _inputs(job, hemisphere)
-        every = job.subject.regions(hemisphere)
-        _remove_others(job, hemisphere, every)
-        missing = [roi for roi in every if not _is_there(job, roi, inputs)]
-        say(
-            f"subj{job.subject.name} {hemisphere}: {len(every) - len(missing)} models there "
-            f"already, {len(missing)} to fit"
-        )
-        if missing:
-            job.subject.check_finite(hemisphere, "train")
-            _fit_hemisphere(job, hemisphere, missing, held, inputs)
-        fitted += len(missing)
+    with shared_forms():
+        for hemisphere in HEMISPHERES:
+            inputs = _inputs(job, hemisphere)
+            every = job.subject.regions(hemisphere)
+            _remove_others(job, hemisphere, every)
+            missing = [roi for roi in every if not _is_there(job, roi, inputs)]
+            say(
+                f"subj{job.subject.name} {hemisphere}: {len(every) - len(missing)} models there "
+                f"already, {len(missing)} to fit"
+            )
+            if missing:
+                job.subject.check_finite(hemisphere, "train")
+                _fit_hemisphere(job, hemisphere, missing, held, inputs)
+            fitted += len(missing)
     return fitted
 
 
@@ -106,59 +109,57 @@ def _fit_hemisphere(
     held: NDArray[np.bool_],
     inputs: Mapping[str, str],
 ) -> None:
-    """Fit each vertex once, however many ROIs claim it; save an ROI when all of it is fitted."""
-    vertices = np.array(list(dict.fromkeys(v for roi in missing for v in roi.vertices.tolist())))
-    place = np.empty(int(vertices.max()) + 1, np.int64)
-    place[vertices] = np.arange(len(vertices))
+    """Fit all vertices together; save an ROI when all of it is fitted."""
+    layout = lay_out(missing, job.settings.parameters.get("scope", "vertex"))
     folds = fold_numbers(
         [p for p, out in zip(job.design.training_pictures, held, strict=True) if not out],
         job.settings.folds,
         job.settings.seed,
     )
     state: dict[str, NDArray] = {}
-    heldout = np.empty((int(held.sum()), len(vertices)), np.float32)
+    n_vertices = len(layout.vertices)
+    heldout = np.empty((int(held.sum()), n_vertices), np.float32)
     label = f"subj{job.subject.name} {hemisphere} {job.settings.model}"
     waiting = list(missing)
-    with progress(total=len(vertices), desc=label, unit="vertex") as bar:
-        for columns in _batches(len(vertices), len(held)):
-            model, predicted = _fit_batch(job, hemisphere, vertices[columns], held, folds)
+    with progress(total=n_vertices, desc=label, unit="vertex") as bar:
+        for columns in layout.batches(max(1, MEMORY // (4 * len(held)))):
+            model, predicted = _fit_batch(job, hemisphere, layout, columns, held, folds)
             heldout[:, columns] = predicted
             for name, values in model.state().items():
                 whole = state.setdefault(
-                    name, np.empty((*values.shape[:-1], len(vertices)), values.dtype)
+                    name, np.empty((*values.shape[:-1], n_vertices), values.dtype)
                 )
                 whole[..., columns] = values
-            done = [roi for roi in waiting if place[roi.vertices].max() < columns.stop]
+            done = [roi for roi in waiting if layout.columns[roi.name].max() < columns.stop]
             for roi in done:
-                _save(job, roi, state, heldout, place[roi.vertices], held, inputs)
+                _save(job, roi, state, heldout, layout.columns[roi.name], held, inputs)
             names = {roi.name for roi in done}
             waiting = [roi for roi in waiting if roi.name not in names]
             bar.update(predicted.shape[1])
     _warn_of_edges(job, label, state)
 
 
-def _batches(n_vertices: int, n_images: int) -> Iterator[slice]:
-    step = max(1, MEMORY // (4 * n_images))
-    for start in range(0, n_vertices, step):
-        yield slice(start, min(start + step, n_vertices))
-
-
 def _fit_batch(
     job: Job,
     hemisphere: str,
-    vertices: NDArray[np.int64],
+    layout: Layout,
+    columns: slice,
     held: NDArray[np.bool_],
     folds: NDArray[np.int64],
 ) -> tuple[LinearModel, NDArray[np.float32]]:
     """Fit without the held-out pictures, predict them, then solve again on all."""
-    X = job.design.train
+    X, vertices = job.design.train, layout.vertices[columns]
     Y = np.ascontiguousarray(job.subject.responses(hemisphere)[:, vertices], dtype=np.float32)
     model = job.estimator
-    if "cv" in model.get_params():
-        splits = [
-            (np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in np.unique(folds)
-        ]
-        model.set_params(cv=splits)
+    splits = [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in np.unique(folds)]
+    own = {
+        "cv": splits,
+        "scope": "vertex" if layout.rois is None else layout.rois[columns],
+        "checkpoint": job.checkpoint(hemisphere, columns.start),
+        "progress_bar": True,
+    }
+    known = model.get_params()
+    model.set_params(**{name: value for name, value in own.items() if name in known})
     model.fit(X[~held], Y[~held])
     predicted = model.predict(X[held])
     return model.refit(X, Y), predicted

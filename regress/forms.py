@@ -20,8 +20,8 @@ from regress.splits import Splits
 log = logging.getLogger("regress")
 
 FORMS: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
-# Forms that `shared_forms` keeps: the fit's and the refit's.
-MOST = 2
+# Forms that `shared_forms` keeps: those of a model's search, of its solution, and of the refit.
+MOST = 3
 _shared: list[dict[str, Primal | Dual]] = []
 
 

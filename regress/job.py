@@ -99,3 +99,21 @@ class Job:
             `fits/<model>-<digest>/subj01/lh.V1v.h5`.
         """
         return self.folder / f"subj{self.subject.name}" / f"{roi.hemisphere}.{roi.name}.h5"
+
+    def checkpoint(self, hemisphere: str, start: int) -> Path:
+        """Say where a search that is not yet done is kept.
+
+        Parameters
+        ----------
+        hemisphere : str
+            "lh" or "rh".
+        start : int
+            The first column of the batch.
+
+        Returns
+        -------
+        Path
+            `searches/<model>-<digest>/subj01.lh.0.h5`.
+        """
+        folder = self.folder.parent.parent / "searches" / self.folder.name
+        return folder / f"subj{self.subject.name}.{hemisphere}.{start}.h5"

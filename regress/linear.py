@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from regress.arguments import SCOPES
 from regress.device import Floats, refuse_skipped_fits, to_numpy
 
 # Half decades. With columns of unit variance the useful penalties grow with the number of columns
@@ -44,10 +45,16 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             if name in ("n_iter", "n_components"):
                 if not isinstance(value, numbers.Integral) or value < 1:
                     raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
+            elif name == "patience":
+                if value is not None and (not isinstance(value, numbers.Integral) or value < 1):
+                    raise ValueError(f"patience: found {value!r}, expected None, or 1 or more")
+            elif name == "scope":
+                if isinstance(value, str) and value not in SCOPES:
+                    raise ValueError(f"scope: found {value!r}, expected {' or '.join(SCOPES)}")
             elif name == "alphas":
                 _check_alphas(value)
 
-    def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
+    def _search(self, X: Floats, Y: Floats, scope: Any) -> dict[str, Floats]:
         """Choose the hyper-parameters of each vertex; arrays whose last axis is vertices."""
         return {}
 
@@ -74,7 +81,9 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         self.check_parameters()
         Xs, Ys, varying = self._centred(*self._validated(X, y))
         searched = varying if varying.any() else ~varying
-        chosen = self._search(Xs, Ys[:, searched])
+        scope = self.get_params(deep=False).get("scope", "vertex")
+        scope = scope if isinstance(scope, str) else np.asarray(scope)[searched]
+        chosen = self._search(Xs, Ys[:, searched], scope)
         for name, values in chosen.items():
             setattr(self, name, _spread(to_numpy(values), searched))
         return self._finish(Xs, Ys, varying, chosen)

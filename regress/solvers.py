@@ -147,9 +147,9 @@ def solve_group_ridge_moments(
         As in himalaya.
     diagonalize_method, warn
         Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
-    scope : "vertex", or array of int (n_vertices,)
-        Who chooses penalty and weights: each vertex, or all vertices of one number (an ROI)
-        together, by their mean score.
+    scope : "vertex", "roi", or array of int (n_vertices,)
+        Who chooses penalty and weights: each vertex on its own; all together (one ROI), by their
+        mean score; or all of one number together.
     form : str
         "primal", "dual", or "auto": dual where columns outnumber pictures.
     memory : int

@@ -172,6 +172,52 @@ def test_killed_while_fitting_then_finished(simulated: Path, out: Path) -> None:
     assert _regress(simulated, out).count(", 0 to fit") == 4
 
 
+def test_a_killed_search_is_taken_up(simulated: Path, out: Path) -> None:
+    command = [sys.executable, "-m", "regress", "--data", str(simulated), "--out", str(out)]
+    command += ["--model", "banded_ridge", "--device", "cpu", "--spaces", "semantic", "noise"]
+    command += ["--subject", "01", "--params.n_iter", "1000000"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        while first.poll() is None and not list(out.glob("searches/*/[!.]*.h5")):
+            time.sleep(0.05)
+        first.send_signal(signal.SIGKILL)
+    (kept,) = out.glob("searches/*/[!.]*.h5")
+    assert kept.name.startswith("subj01.lh.0-0-")
+    done = len(read_artifact(kept)[0]["tried"])
+    assert done > 1
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+        assert second.stdout is not None
+        lines = iter(second.stdout)
+        said = next((line for line in lines if "goes on" in line), "")
+        second.send_signal(signal.SIGKILL)
+    assert said.strip() == f"the search goes on after {done} weightings"
+
+
+def test_a_finished_search_leaves_nothing(simulated: Path, out: Path) -> None:
+    more = ("semantic", "noise", "--params.n_iter", "4", "--params.patience", "2")
+    assert _regress(simulated, out, *more, model="banded_ridge").startswith("0\n")
+    assert not list(out.glob("searches/*/*"))
+
+
+@pytest.mark.parametrize("model", ["ridge", "banded_ridge"])
+def test_an_roi_chooses_together(simulated: Path, out: Path, model: str) -> None:
+    more = ("semantic", "noise", "--params.scope", "roi")
+    assert _regress(simulated, out, *more, model=model).startswith("0\n")
+    chosen = "best_alphas_" if model == "ridge" else "deltas_"
+    for path in _fits(out).values():
+        values = read_artifact(path, [chosen])[0][chosen]
+        assert (values == values[..., :1]).all()
+        # The model's own arguments, as it is loaded again.
+        assert load_fit(path)[0].scope == "roi"
+    # Fitted alone it is the same: overlapping ROIs do not vote for each other.
+    path = _fits(out)["subj01/lh.V2v.h5"]
+    together, _ = read_artifact(path)
+    path.unlink()
+    _regress(simulated, out, *more, model=model)
+    alone, _ = read_artifact(path)
+    np.testing.assert_allclose(alone[chosen], together[chosen], rtol=1e-6)
+    np.testing.assert_allclose(alone["coef_"], together["coef_"], rtol=1e-4, atol=1e-5)
+
+
 def test_bad_input(broken: Callable[[], Path], out: Path, tmp_path: Path) -> None:
     data = broken()
     assert "error: no features named 'clip' in" in _regress(data, out, "clip")

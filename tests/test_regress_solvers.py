@@ -1,6 +1,7 @@
 """`RidgeCV` and `BandedRidgeCV` beside himalaya's own, on inputs of many kinds."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import himalaya.ridge
@@ -14,9 +15,13 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
+from cache import read_artifact
 from regress import BandedRidgeCV, RegressError, RidgeCV
-from regress.forms import solve_given
+from regress.checkpoint import Checkpoint
+from regress.forms import shared_forms, solve_given
 from regress.heldout import penalty_basis, quadratic
+from regress.primal import Primal
+from regress.search import Found, Rule, search
 from regress.solvers import solve_group_ridge_moments
 from regress.splits import Splits
 from regress.sums import feature_moments, response_moments
@@ -202,6 +207,83 @@ def test_vertices_of_a_group_choose_together() -> None:
             ]
             means.append(np.mean(each))
         np.testing.assert_allclose(ours.best_alphas_[columns], ALPHAS[np.argmax(means)])
+
+
+def test_scope_roi_is_one_roi_and_constant_vertices_do_not_vote() -> None:
+    X, Y = _plain(t=6)
+    parameters = {"score_func": r2_score}
+    each = RidgeCV(ALPHAS, solver_params={**parameters, "scope": np.full(6, 9)}).fit(X, Y)
+    roi = RidgeCV(ALPHAS, solver_params={**parameters, "scope": "roi"}).fit(X, Y)
+    assert len(set(roi.best_alphas_.tolist())) == 1
+    np.testing.assert_array_equal(each.best_alphas_, roi.best_alphas_)
+    with pytest.raises(RegressError, match="scope: found 'voxel', expected vertex, roi or an ROI"):
+        RidgeCV(ALPHAS, solver_params={"scope": "voxel"}).fit(X, Y)
+    with pytest.raises(RegressError, match=r"scope: found shape \(5,\), expected .* each of the 6"):
+        RidgeCV(ALPHAS, solver_params={"scope": np.zeros(5)}).fit(X, Y)
+
+
+def test_an_interrupted_search_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    X, Y = _plain()
+    calls = 0
+
+    def interrupted(measured: Any, predicted: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 31:
+            raise KeyboardInterrupt
+        return r2_score(measured, predicted)
+
+    splits = Splits(*zip(*KFold(5).split(X), strict=True), len(X))
+    bands = np.arange(X.shape[1]) % 3
+    gammas = np.random.default_rng(0).dirichlet(np.ones(3), 12)
+
+    def run(score: Any, checkpoint: Checkpoint | None) -> Found:
+        form = Primal(X, splits, True, score, bands)
+        return search(form, form.load(Y), 25, gammas, ALPHAS, Rule(), checkpoint=checkpoint)
+
+    whole = run(r2_score, None)
+    path = tmp_path / "search.h5"
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, Checkpoint(path, "this", every=0))
+    # Five folds a weighting: the seventh was interrupted.
+    assert len(read_artifact(path)[0]["tried"]) == 6
+    with caplog.at_level("INFO", "regress"):
+        resumed = run(r2_score, Checkpoint(path, "this"))
+    assert "the search goes on after 6 weightings" in caplog.text
+    for name in ("weighting", "alphas"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
+    np.testing.assert_allclose(resumed.scores, whole.scores, atol=1e-10)
+    # Another search, or a damaged file, is not taken up.
+    assert Checkpoint(path, "another").load() is None
+    path.write_bytes(path.read_bytes()[:300])
+    assert Checkpoint(path, "this").load() is None
+    assert "of another search" in caplog.text
+    assert "damaged" in caplog.text
+
+
+def test_a_checkpoint_knows_its_search(tmp_path: Path) -> None:
+    X, Y = _plain()
+    path, which = tmp_path / "search.h5", slice(0, 25)
+    one = Checkpoint.of(path, which, (X, Y, ALPHAS, r2_score))
+    assert one.path.name == "search-0-25.h5"
+    changed = Y.copy()
+    changed[3, 7] += 1e-9
+    others = [(X, changed, ALPHAS, r2_score), (X, Y, ALPHAS[1:], r2_score), (X, Y, ALPHAS, None)]
+    assert one.belongs == Checkpoint.of(path, which, (X.copy(), Y, ALPHAS, r2_score)).belongs
+    assert one.belongs not in [Checkpoint.of(path, which, other).belongs for other in others]
+
+
+def test_shared_forms_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    X, Y = _plain()
+    apart = [RidgeCV(ALPHAS, True).fit(X, part) for part in (Y[:, :10], Y[:, 10:])]
+    with caplog.at_level("INFO", "regress"), shared_forms():
+        shared = [RidgeCV(ALPHAS, True).fit(X, part) for part in (Y[:, :10], Y[:, 10:])]
+        assert caplog.text.count("primal form: 120 pictures, 30 columns") == 1
+        RidgeCV(ALPHAS, True).fit(X * 2, Y)
+        RidgeCV(ALPHAS, True, cv=4).fit(X, Y)
+    assert caplog.text.count("primal form") == 3
+    for one, other in zip(apart, shared, strict=True):
+        np.testing.assert_array_equal(one.coef_, other.coef_)
 
 
 def test_batches_change_nothing() -> None:

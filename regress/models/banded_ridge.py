@@ -1,6 +1,8 @@
 """Banded ridge: a penalty of its own for each feature space, chosen per vertex."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from himalaya.scoring import r2_score
@@ -34,6 +36,15 @@ class Model(LinearModel):
         The folds.
     random_state : int
         Seed of the search.
+    scope : str, or array of int (n_vertices,)
+        Who chooses: "vertex", each on its own; "roi", all vertices given to `fit` together, by
+        their mean score; or the vertices of one number together.
+    patience : int, optional
+        Stop the search after so many weightings that bettered no vertex.
+    checkpoint : path, optional
+        A file in which a long search is kept now and then, so that it can be taken up again.
+    progress_bar : bool
+        Whether to show the progress of the search.
 
     Attributes
     ----------
@@ -55,14 +66,22 @@ class Model(LinearModel):
         n_iter: int = 20,
         cv: object = 5,
         random_state: int = 0,
+        scope: object = "vertex",
+        patience: int | None = None,
+        checkpoint: str | Path | None = None,
+        progress_bar: bool = False,
     ) -> None:
         self.bands = bands
         self.alphas = alphas
         self.n_iter = n_iter
         self.cv = cv
         self.random_state = random_state
+        self.scope = scope
+        self.patience = patience
+        self.checkpoint = checkpoint
+        self.progress_bar = progress_bar
 
-    def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
+    def _search(self, X: Floats, Y: Floats, scope: Any) -> dict[str, Floats]:
         bands = checked_bands(self.bands, X.shape[1])
         n_bands = int(bands.max()) + 1
         X = X / self._widths(bands).astype(X.dtype)
@@ -74,7 +93,10 @@ class Model(LinearModel):
             fit_intercept=True,
             score_func=r2_score,
             cv=self.cv,
-            progress_bar=False,
+            progress_bar=self.progress_bar,
+            scope=scope,
+            patience=self.patience,
+            checkpoint=self.checkpoint,
         )[:3]
         return {"deltas_": deltas, "cv_scores_": to_numpy(scores).max(0)}
 

@@ -1,6 +1,7 @@
 """Ridge regression on all feature spaces side by side, one penalty for each vertex."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from himalaya.scoring import r2_score
@@ -20,6 +21,9 @@ class Model(LinearModel):
         Penalties to choose from, all positive.
     cv : int, or iterable of (train, test) index arrays
         The folds.
+    scope : str, or array of int (n_vertices,)
+        Who chooses: "vertex", each on its own; "roi", all vertices given to `fit` together, by
+        their mean score; or the vertices of one number together.
 
     Attributes
     ----------
@@ -34,11 +38,14 @@ class Model(LinearModel):
     ridge regression. NeuroImage 264, equation 1.
     """
 
-    def __init__(self, alphas: Sequence[float] = ALPHAS, cv: object = 5) -> None:
+    def __init__(
+        self, alphas: Sequence[float] = ALPHAS, cv: object = 5, scope: object = "vertex"
+    ) -> None:
         self.alphas = alphas
         self.cv = cv
+        self.scope = scope
 
-    def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
+    def _search(self, X: Floats, Y: Floats, scope: Any) -> dict[str, Floats]:
         deltas, _, scores = solve_group_ridge_moments(
             [X],
             Y,
@@ -48,6 +55,7 @@ class Model(LinearModel):
             score_func=r2_score,
             cv=self.cv,
             progress_bar=False,
+            scope=scope,
         )[:3]
         return {"best_alphas_": np.exp(-to_numpy(deltas[0])), "cv_scores_": scores[0]}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from himalaya.scoring import r2_score
@@ -58,7 +59,7 @@ class Model(LinearModel):
         self.alphas = alphas
         self.cv = cv
 
-    def _search(self, X: Floats, Y: Floats) -> dict[str, Floats]:
+    def _search(self, X: Floats, Y: Floats, scope: Any) -> dict[str, Floats]:
         splits = list(check_cv(self.cv, Y).split(X))
         alphas, residuals = [], []
         for columns in self._columns(X):
