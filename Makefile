@@ -109,4 +109,6 @@ lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on a
 
 bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size (about half an hour)
 	@$(PY) -m benchmarks.full_size
+	@$(PY) -m benchmarks.full_size --columns 2048
+	@$(PY) -m benchmarks.ablation
 	@$(PY) -m benchmarks.fit

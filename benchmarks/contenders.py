@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import himalaya.kernel_ridge
 import himalaya.ridge
 import numpy as np
 import sklearn.linear_model
@@ -77,10 +78,32 @@ def himalaya_by_roi(X: Any, Y: Any, settings: dict[str, Any]) -> dict[str, Any]:
     return {name: np.concatenate([part[name] for part in parts], -1) for name in parts[0]}
 
 
+def ours_by_roi(X: Any, Y: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Fit ROI by ROI with this project's RidgeCV, decompositions shared."""
+    with regress.shared_forms():
+        parts = [
+            ours(X, np.ascontiguousarray(Y[:, some]), settings)
+            for some in np.array_split(np.arange(Y.shape[1]), settings.get("rois", N_ROIS))
+        ]
+    return {name: np.concatenate([part[name] for part in parts], -1) for name in parts[0]}
+
+
 def scikit_learn(X: Any, Y: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Fit with scikit-learn's RidgeCV: one alpha a vertex it has only for leave-one-out."""
     model = sklearn.linear_model.RidgeCV(settings["alphas"], alpha_per_target=True).fit(X, Y)
     return {"alphas": np.asarray(model.alpha_), "coef": np.asarray(model.coef_.T)}
+
+
+def dual_himalaya(X: Any, Y: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Fit with himalaya's KernelRidgeCV on the linear kernel of features about their mean."""
+    model = himalaya.kernel_ridge.KernelRidgeCV(
+        np.array(settings["alphas"]), kernel="linear", fit_intercept=True, cv=settings["folds"]
+    ).fit(X, Y)
+    return {
+        "alphas": np.asarray(model.best_alphas_),
+        "scores": np.asarray(model.cv_scores_),
+        "coef": np.asarray(model.get_primal_coef()),
+    }
 
 
 def _banded(estimator: Any, X: Any, Y: Any, settings: dict[str, Any]) -> dict[str, Any]:
@@ -112,9 +135,11 @@ CONTENDERS = {
     for run in (
         floor,
         ours,
+        ours_by_roi,
         himalaya_once,
         himalaya_by_roi,
         scikit_learn,
+        dual_himalaya,
         banded_ours,
         banded_himalaya,
     )

@@ -35,11 +35,16 @@ def main() -> None:
         folder = Path(name)
         print(f"{n} x 512, {t} vertices in 10 ROIs, 13 alphas, 5 folds, float32")
         make(folder, n, 512, t, {"alphas": ALPHAS, "folds": 5})
-        compare(folder, ["ours", "himalaya_once", "himalaya_by_roi", "scikit_learn"])
+        compare(folder, ["ours", "ours_by_roi", "himalaya_once", "himalaya_by_roi", "scikit_learn"])
         print(f"\n{n} x (512 + 256 + 256), {t // 2} vertices, 20 weightings, 11 alphas, 5 folds")
         bands = {"bands": [512, 256, 256], "weightings": 20, "alphas": ALPHAS[:11], "folds": 5}
         make(folder, n, 1024, t // 2, bands)
         compare(folder, ["banded_ours", "banded_himalaya"])
+        print(
+            f"\n{n // 5} x {n // 2}, {t // 2} vertices: more columns than pictures, the dual form"
+        )
+        make(folder, n // 5, n // 2, t // 2, {"alphas": ALPHAS, "folds": 5})
+        compare(folder, ["ours", "dual_himalaya"])
         whole = 4000 if arguments.quick else 39548
         for p in (512, 2048):
             print(f"\nthe whole subject: {n} x {p}, {whole} vertices, responses mapped from disk")
@@ -109,18 +114,20 @@ def agreement(mine: Any, other: Any) -> str:
 def growth(folder: Path, n: int, t: int, plot: Path) -> None:
     """Double each size in turn, and print and draw the seconds."""
     sizes = {
-        "pictures": [(n // 4, 512, t), (n // 2, 512, t), (n, 512, t)],
-        "columns": [(n, 256, t), (n, 512, t), (n, 1024, t), (n, 2048, t)],
-        "vertices": [(n, 512, t), (n, 512, 2 * t), (n, 512, 4 * t)],
+        "pictures": [(n // 4, 512, t, 1), (n // 2, 512, t, 1), (n, 512, t, 1)],
+        "columns": [(n, 256, t, 1), (n, 512, t, 1), (n, 1024, t, 1), (n, 2048, t, 1)],
+        "vertices": [(n, 512, t, 1), (n, 512, 2 * t, 1), (n, 512, 4 * t, 1)],
+        "ROIs": [(n, 512, t, 1), (n, 512, t, 10), (n, 512, t, 50)],
     }
-    print("\ngrowth of ours, seconds (the number of ROIs does not matter: vertices share all)")
-    figure, axes = plt.subplots(1, len(sizes), figsize=(10, 3.2), sharey=True)
+    print("\ngrowth of ours, seconds; ROIs: a call for each, under shared_forms")
+    figure, axes = plt.subplots(1, len(sizes), figsize=(12, 3.2), sharey=True)
     for axis, (what, shapes) in zip(axes, sizes.items(), strict=True):
         seconds = []
-        for shape in shapes:
-            make(folder, *shape, {"alphas": ALPHAS, "folds": 5})
-            seconds.append(measure(folder, "ours")["seconds"])
-        values = [shape[["pictures", "columns", "vertices"].index(what)] for shape in shapes]
+        for *shape, rois in shapes:
+            make(folder, *shape, {"alphas": ALPHAS, "folds": 5, "rois": rois})
+            name = "ours_by_roi" if what == "ROIs" else "ours"
+            seconds.append(measure(folder, name)["seconds"])
+        values = [shape[list(sizes).index(what)] for shape in shapes]
         print(
             f"  {what:9}"
             + "".join(f"{v:>8}: {s:6.2f}" for v, s in zip(values, seconds, strict=True))

@@ -1,7 +1,7 @@
 """Time and memory of `python -m regress --model ridge` at the challenge's full size.
 
 `python -m benchmarks.full_size` simulates subject 1 of the challenge (9841 + 159 small pictures,
-19004 + 20544 vertices), writes 512 columns of features for them, runs the real command, and prints
+19004 + 20544 vertices), writes features for them, runs the real command, and prints
 its time and peak memory. The features are random numbers: the time does not depend on their
 meaning. Nothing is kept but the printed figures.
 """
@@ -20,31 +20,30 @@ from base import say
 from cache import FeatureStore
 from challenge import find_subjects, simulate
 
-COLUMNS = 512
-
 
 def main() -> None:
     """Simulate, fit, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=9841)
     parser.add_argument("--vertices", type=int, nargs=2, default=[19004, 20544])
+    parser.add_argument("--columns", type=int, default=512, help="of the features")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         data, out = Path(folder) / "data", Path(folder) / "out"
         simulate(data, 1, arguments.images, 159, arguments.vertices, 0, "builtin", 64)
-        _write_features(data, out)
+        _write_features(data, out, arguments.columns)
         seconds, gigabytes = _fit(data, out)
     say(
-        f"{arguments.images} pictures x {sum(arguments.vertices)} vertices x {COLUMNS} columns: "
+        f"{arguments.images} pictures x {sum(arguments.vertices)} vertices x {arguments.columns} columns: "
         f"{seconds / 60:.1f} minutes, {gigabytes:.1f} GB at most"
     )
 
 
-def _write_features(data: Path, out: Path) -> None:
+def _write_features(data: Path, out: Path, columns: int) -> None:
     (subject,) = find_subjects(data)
     pictures = [*subject.picture_digests("train"), *subject.picture_digests("test")]
-    rows = np.random.default_rng(0).standard_normal((len(pictures), COLUMNS), dtype=np.float32)
+    rows = np.random.default_rng(0).standard_normal((len(pictures), columns), dtype=np.float32)
     store = FeatureStore(out / "features")
     with store.writer(
         "random", {"made by": "benchmarks.full_size"}, {"origin": "random"}

@@ -7,6 +7,7 @@ to the cache as plain arrays with the predictions, so that stage 3 needs no mode
 from regress.design import Design, load_design
 from regress.errors import RegressError
 from regress.estimators import BandedRidgeCV, RidgeCV
+from regress.forms import shared_forms
 from regress.linear import LinearModel
 from regress.saved import load_fit
 from regress.split import fold_numbers, held_out
@@ -21,4 +22,5 @@ __all__ = [
     "held_out",
     "load_design",
     "load_fit",
+    "shared_forms",
 ]

@@ -98,7 +98,8 @@ def choose_form(
     name = name_form(form, *X.shape)
 
     def make() -> Primal | Dual:
-        log.info("%s form: %d pictures, %d columns", name, X.shape[0], X.shape[1])
+        if splits.held:
+            log.info("%s form: %d pictures, %d columns", name, *X.shape)
         return FORMS[name](X, splits, fit_intercept, score, bands)
 
     if not _shared:
