@@ -35,8 +35,8 @@ def main() -> None:
         _write_features(data, out, arguments.columns)
         seconds, gigabytes = _fit(data, out)
     say(
-        f"{arguments.images} pictures x {sum(arguments.vertices)} vertices x {arguments.columns} columns: "
-        f"{seconds / 60:.1f} minutes, {gigabytes:.1f} GB at most"
+        f"{arguments.images} pictures x {sum(arguments.vertices)} vertices x "
+        f"{arguments.columns} columns: {seconds / 60:.1f} minutes, {gigabytes:.1f} GB at most"
     )
 
 
