@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from challenge.errors import DataError
 from challenge.layout import N_NSD
@@ -125,13 +125,14 @@ def load_rgb(path: Path) -> Image.Image:
     Raises
     ------
     DataError
-        If the file is missing, cut short, no picture, implausibly large, or not 8-bit RGB: grey,
-        palette, alpha, CMYK and 16-bit pictures are refused, as converting them in silence would
-        change the stimulus.
+        If the file is missing, cut short, no picture, implausibly large, rotated by its EXIF tag,
+        or not 8-bit RGB: grey, palette, alpha, CMYK and 16-bit pictures are refused, as converting
+        them in silence would change the stimulus.
     """
     try:
         with Image.open(path) as image:
             _check_mode(image, path)
+            _check_upright(image, path)
             image.load()
             return image
     except FileNotFoundError:
@@ -169,3 +170,12 @@ def _check_mode(image: Image.Image, path: Path) -> None:
         f'{path}: {found}, expected 8-bit RGB; convert it with Image.open("{path}")'
         f'.convert("RGB").save("{path}", "PNG")'
     )
+
+
+def _check_upright(image: Image.Image, path: Path) -> None:
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if turned != 1:
+        raise DataError(
+            f"{path}: turned by its EXIF tag (orientation {turned}), expected upright pixels; "
+            f'turn it with ImageOps.exif_transpose(Image.open("{path}")).save("{path}", "PNG")'
+        )

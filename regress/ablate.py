@@ -10,7 +10,7 @@ from base.command import run
 from cache import FeatureStore
 from challenge import find_subjects
 from regress.ablation import subsets
-from regress.design import find_spaces, load_design
+from regress.design import find_bands, find_spaces, load_design
 from regress.device import use_device
 from regress.partition import Plan, ablate_subject
 
@@ -52,8 +52,9 @@ def ablate(
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, str(subject))
     entries = find_spaces(store, spaces)
-    wanted = subsets([entry.name for entry in entries], only)
-    say(f"{len(wanted)} subsets of {len(entries)} spaces, himalaya's {use_device(device)} backend")
+    bands = [band.name for band in find_bands(entries)]
+    wanted = subsets(bands, only)
+    say(f"{len(wanted)} subsets of {len(bands)} spaces, himalaya's {use_device(device)} backend")
     settings = {"heldout": heldout, "folds": folds, "seed": seed}
     tables = []
     for one in subjects:
@@ -63,7 +64,7 @@ def ablate(
     path = out / "ablation.csv"
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)
-    for line in _summary(table, len(entries)):
+    for line in _summary(table):
         say(line)
     simulated = [one.name for one in subjects if one.simulated]
     if simulated:
@@ -74,13 +75,14 @@ def ablate(
     say(f"-> {path}")
 
 
-def _summary(table: pd.DataFrame, n_spaces: int) -> list[str]:
+def _summary(table: pd.DataFrame) -> list[str]:
     """Average over vertices, per ROI class: R^2 of each subset, then the contributions."""
     subsets = {name: _weighted(rows, ["r2"]) for name, rows in table.groupby("spaces", sort=False)}
     means = pd.concat(subsets, axis=1).droplevel(1, axis=1)
-    whole = table[table["spaces"].str.count(r"\+") == n_spaces - 1]
-    columns = [str(column) for column in whole]
+    columns = [str(column) for column in table]
     parts = [c for c in columns if c == "shared" or c.startswith(("unique:", "product:"))]
+    # Only the rows of the whole set have them.
+    whole = table[table[parts[-1]].notna()]
     return [
         "",
         "R^2 on held-out pictures, the mean over vertices (not noise-normalised)",

@@ -12,6 +12,7 @@ Hoffman (1960). The paramorphic representation of clinical judgment. Psychologic
 (the product measure, of which himalaya's `correlation_score_split` is the correlation's form).
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -86,11 +87,11 @@ def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
         return every
     chosen = set()
     for item in listed:
-        names = item.split(JOIN)
-        unknown = [name for name in names if name not in spaces]
-        if unknown:
+        # A spelled-out space may hold the sign that joins spaces: the longest name that fits.
+        names = re.findall("|".join(re.escape(s) for s in sorted(spaces, key=len)[::-1]), item)
+        if JOIN.join(names) != item:
             raise RegressError(
-                f"--only {item}: no space {', '.join(unknown)} among {', '.join(spaces)}"
+                f"--only {item}: expected names joined by {JOIN}, from {', '.join(spaces)}"
             )
         chosen.add(tuple(sorted(spaces.index(name) for name in names)))
     return [c for c in every if c in chosen or c == every[-1]]
@@ -145,7 +146,7 @@ class Ablation:
         self.stored = StoredMoments(
             folder,
             {**depends, "folds": folds, "seed": seed},
-            [design.keys[name] for name in design.spaces],
+            design.band_keys,
             self.X,
             self.bands,
             self.splits,

@@ -23,8 +23,13 @@ class Design:
         The digest of each space's key.
     untrained : tuple of str
         Those computed with random weights.
+    band_names : tuple of str
+        What has a penalty of its own: a space, or each layer of a space that keeps its layers
+        apart ("clip_layers[blocks.5]").
+    band_keys : tuple of str
+        A digest of each band: its space's, with the band's place in it.
     bands : array of int (n_features,)
-        The number of the space that each column belongs to.
+        The number of the band that each column belongs to.
     train, test : array of float32 (n_images, n_features)
         Rows in the order of the subject's pictures.
     training_pictures, test_pictures : tuple of str
@@ -34,6 +39,8 @@ class Design:
     spaces: tuple[str, ...]
     keys: dict[str, str]
     untrained: tuple[str, ...]
+    band_names: tuple[str, ...]
+    band_keys: tuple[str, ...]
     bands: NDArray[np.int64]
     train: NDArray[np.float32]
     test: NDArray[np.float32]
@@ -65,6 +72,49 @@ def find_spaces(store: FeatureStore, names: Sequence[str]) -> list[Entry]:
     return [store.find(name) for name in dict.fromkeys(names)]
 
 
+@dataclass(frozen=True)
+class Band:
+    """Columns of a space that have a penalty of their own.
+
+    Attributes
+    ----------
+    name : str
+        The space's, with the layer in brackets where the space keeps its layers apart.
+    key : str
+        A digest that changes with the numbers.
+    width : int
+        How many columns.
+    """
+
+    name: str
+    key: str
+    width: int
+
+
+def find_bands(entries: Sequence[Entry]) -> list[Band]:
+    """List the bands of spaces, in the order of their columns.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The spaces.
+
+    Returns
+    -------
+    list of Band
+        One a space, or several.
+    """
+    found = []
+    for entry in entries:
+        apart = entry.meta.get("bands") or []
+        for number, band in enumerate(apart):
+            name, key = f"{entry.name}[{band['name']}]", f"{entry.digest}:{number}"
+            found.append(Band(name, key, int(band["columns"])))
+        if not apart:
+            found.append(Band(entry.name, entry.digest, int(entry.meta["columns"])))
+    return found
+
+
 def load_design(subject: Subject, store: FeatureStore, entries: Sequence[Entry]) -> Design:
     """Read the features of a subject's training and test pictures.
 
@@ -93,11 +143,14 @@ def load_design(subject: Subject, store: FeatureStore, entries: Sequence[Entry])
         train[:, columns] = store.read(entry, train_names)
         test[:, columns] = store.read(entry, test_names)
         start += width
+    bands = find_bands(entries)
     return Design(
         spaces=tuple(entry.name for entry in entries),
         keys={entry.name: entry.digest for entry in entries},
         untrained=tuple(entry.name for entry in entries if entry.untrained),
-        bands=np.repeat(np.arange(len(entries)), widths),
+        band_names=tuple(band.name for band in bands),
+        band_keys=tuple(band.key for band in bands),
+        bands=np.repeat(np.arange(len(bands)), [band.width for band in bands]),
         train=train,
         test=test,
         training_pictures=train_names,

@@ -14,8 +14,15 @@ from regress.solvers import solve_group_ridge_moments, solve_ridge_cv_moments
 class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
     """Ridge regression with cross-validation: himalaya's estimator, with a further solver.
 
-    Takes the arguments of `himalaya.ridge.RidgeCV` and gives its fitted attributes. What differs:
-    the default solver is "moments", which takes no alpha of 0.
+    Takes the arguments of `himalaya.ridge.RidgeCV` and gives its fitted attributes. What cannot be
+    the same, and why:
+
+    - The default solver is "moments". It takes no alpha of 0: without a penalty, sums that are
+      singular have no solution.
+    - `n_targets_batch_refit` and `n_alphas_batch` have no effect: no array grows with them, and
+      `memory` bounds those of the vertices. `warn` has none: wide X is solved in the dual form.
+    - Scores of equal quality are told apart in another order of rounding: where two penalties are
+      equal to the last digits, the other may be chosen.
 
     Parameters
     ----------
@@ -80,7 +87,12 @@ class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
     """Banded ridge regression with cross-validation: himalaya's `GroupRidgeCV`, with a solver more.
 
     Takes the arguments of `himalaya.ridge.GroupRidgeCV` and gives its fitted attributes. What
-    differs: the default solver is "moments", which takes no alpha of 0 and no `jitter_alphas`.
+    cannot be the same, and why, besides what `RidgeCV` says:
+
+    - `jitter_alphas=True` is refused: all weightings share the sums that belong to the penalties.
+    - `diagonalize_method` has no effect: only symmetric matrices are decomposed.
+    - A weighting is taken for better only if it scores more by float32's rounding, in the order
+      in which weightings are tried.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Plan:
         """
         key = {
             "schema": 1,
-            "spaces": [self.design.keys[self.design.spaces[n]] for n in numbers],
+            "spaces": [self.design.band_keys[n] for n in numbers],
             "pictures": self.design.pictures_digest,
             "responses": responses,
             "alphas": list(ALPHAS),
@@ -101,11 +101,13 @@ def ablate_subject(plan: Plan) -> pd.DataFrame:
             }
             for numbers in plan.wanted:
                 found = scores[hemisphere, numbers]
-                row = {**about, "spaces": JOIN.join(plan.design.spaces[n] for n in numbers)}
+                row = {**about, "spaces": JOIN.join(plan.design.band_names[n] for n in numbers)}
                 row["pearson_r"] = float(found.pearson_r[roi.vertices].mean())
                 row["r2"] = float(found.r2[roi.vertices].mean())
                 rows.append(row)
-            rows[-1].update(_contributions(plan.design.spaces, scores, hemisphere, roi.vertices))
+            rows[-1].update(
+                _contributions(plan.design.band_names, scores, hemisphere, roi.vertices)
+            )
     return pd.DataFrame(rows)
 
 
@@ -133,7 +135,7 @@ def _scores(plan: Plan) -> dict[Fit, Scores]:
         for (hemisphere, numbers), found in _fit(plan, missing, responses):
             known[hemisphere, numbers] = found
             arrays = {name: getattr(found, name) for name in FIELDS}
-            spaces = [plan.design.spaces[n] for n in numbers]
+            spaces = [plan.design.band_names[n] for n in numbers]
             meta = {"kind": "ablation", "spaces": spaces, "provenance": provenance()}
             write_artifact(plan.path(hemisphere, responses[hemisphere], numbers), arrays, meta)
     return known

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from challenge import (
     HEMISPHERES,
@@ -319,6 +319,21 @@ def test_a_transparent_colour_is_refused(tmp_path):
     Image.new("RGB", (8, 8)).save(file, transparency=(0, 0, 0))
     with pytest.raises(DataError, match=r"RGB with a transparent colour"):
         load_rgb(file)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_that_its_tag_would_turn_is_refused(tmp_path, kind):
+    file = tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1
+    Image.new("RGB", (8, 4)).save(file, kind, exif=exif)
+    assert load_rgb(file).size == (8, 4)
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (8, 4)).save(file, kind, exif=exif)
+    with pytest.raises(DataError, match=r"turned.png: turned by its EXIF tag \(orientation 6\)"):
+        load_rgb(file)
+    ImageOps.exif_transpose(Image.open(file)).save(file, "PNG")
+    assert load_rgb(file).size == (4, 8)
 
 
 def test_the_fix_that_is_offered_works(tmp_path):

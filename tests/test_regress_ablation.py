@@ -35,7 +35,7 @@ def _design(n: int = 200, widths: tuple[int, ...] = (8, 12, 5)) -> tuple[Design,
     Y = (X @ B + 2 * rng.standard_normal((n, 8))).astype(np.float32)
     pictures = tuple(f"{number:064x}" for number in range(n))
     keys = {name: name for name in NAMES}
-    return Design(NAMES, keys, (), bands, X, X[:3], pictures, pictures[:3]), Y
+    return Design(NAMES, keys, (), NAMES, NAMES, bands, X, X[:3], pictures, pictures[:3]), Y
 
 
 def _fit(ablation: Ablation, Y: np.ndarray, wanted: list[Subset]) -> dict[Subset, Scores]:
@@ -82,8 +82,9 @@ def test_subsets_by_name() -> None:
     every = [c for size in (1, 2, 3) for c in combinations(range(3), size)]
     assert subsets(NAMES, []) == every
     assert subsets(NAMES, ["b", "c+a"]) == [(1,), (0, 2), (0, 1, 2)]
-    with pytest.raises(RegressError, match=r"--only a\+x: no space x among a, b, c"):
+    with pytest.raises(RegressError, match=r"--only a\+x: expected names joined by \+, from a, b, c"):
         subsets(NAMES, ["a+x"])
+    assert subsets(["n@x+y", "n@x"], ["n@x+y", "n@x"]) == [(0,), (1,), (0, 1)]
 
 
 def _random_space(store: FeatureStore, data: Path, name: str, width: int) -> None:
