@@ -10,13 +10,14 @@ from cache.artifact import read_artifact, read_meta, write_artifact
 from cache.errors import CacheError
 from cache.features import Entry, FeatureStore
 from cache.key import canonical, digest
-from cache.writer import FeatureWriter
+from cache.writer import FeatureWriter, ShardWriter
 
 __all__ = [
     "CacheError",
     "Entry",
     "FeatureStore",
     "FeatureWriter",
+    "ShardWriter",
     "canonical",
     "digest",
     "read_artifact",

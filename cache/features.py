@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cache.errors import CacheError
 from cache.key import digest
 from cache.table import read_table_meta, take_rows
-from cache.writer import FeatureWriter
+from cache.writer import FeatureWriter, ShardWriter
 
 NAME_LENGTH = 120
 
@@ -95,6 +95,21 @@ class FeatureStore:
             A context manager.
         """
         return FeatureWriter(self.path(name, key), {"name": name, "key": dict(key), **about})
+
+    def joining(self, name: str, key: Mapping[str, Any], about: Mapping[str, Any]) -> ShardWriter:
+        """Add rows to a space that the process which started this one has open.
+
+        Parameters
+        ----------
+        name, key, about
+            As for `writer`.
+
+        Returns
+        -------
+        ShardWriter
+            A context manager.
+        """
+        return ShardWriter(self.path(name, key), {"name": name, "key": dict(key), **about})
 
     def entries(self) -> list[Entry]:
         """List the spaces, reading only what they are.

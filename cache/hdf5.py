@@ -1,7 +1,7 @@
 """HDF5 as this project writes it: checksums on data and metadata, errors with the file's name."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,45 @@ CHUNK_BYTES = 1 << 20
 FORMAT = ("v110", "v110")
 
 
+class _Guarded:
+    """A file as HDF5 writes it, whose failures HDF5 never learns of.
+
+    HDF5 keeps what it could not write, as on a full disk, tries again at exit, and then crashes the
+    process. Here the first failure is kept, what follows is thrown away, and the error is raised
+    when HDF5 is done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b", buffering=0)
+        self.error: OSError | None = None
+        self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
+        self.readinto, self.close = self._file.readinto, self._file.close
+
+    def write(self, block: Any) -> int:
+        view = memoryview(block).cast("B")
+        size = len(view)
+        while len(view) and self.error is None:
+            view = view[self._try(self._file.write, view) :]
+        return size
+
+    def truncate(self, size: int) -> None:
+        self._try(self._file.truncate, size)
+
+    def flush(self) -> None:
+        """Do nothing: what is written is not buffered."""
+
+    def _try(self, work: Callable[[Any], int | None], argument: Any) -> int:
+        if self.error is None:
+            try:
+                return work(argument) or 0
+            except OSError as error:
+                self.error = error
+        return 0
+
+
 @contextmanager
 def creating(path: Path) -> Iterator[h5py.File]:
     """Write a new file that appears under its name only when it is whole.
-
-    HDF5 builds it in memory and never touches the disk: after a write that failed, as on a full
-    disk, it would crash the process at exit.
 
     Parameters
     ----------
@@ -34,15 +67,22 @@ def creating(path: Path) -> Iterator[h5py.File]:
     Yields
     ------
     h5py.File
-        Open for writing.
+        Open for writing; what is written to it does not stay in memory.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, as on a full disk.
     """
     with replacing(path) as temporary:
-        options = {"driver": "core", "backing_store": False, "libver": FORMAT}
-        with h5py.File(temporary, "w", **options) as opened:
-            yield opened
-            opened.flush()
-            image = opened.id.get_file_image()
-        temporary.write_bytes(image)
+        guarded = _Guarded(temporary)
+        try:
+            with h5py.File(guarded, "w", libver=FORMAT) as opened:
+                yield opened
+        finally:
+            guarded.close()
+            if guarded.error is not None:
+                raise guarded.error
 
 
 @contextmanager
@@ -77,7 +117,13 @@ def reading(path: Path) -> Iterator[h5py.File]:
         ) from error
 
 
-def put(group: h5py.Group, name: str, array: NDArray[Any], rows: int | None = None) -> h5py.Dataset:
+def put(
+    group: h5py.Group,
+    name: str,
+    array: NDArray[Any],
+    rows: int | None = None,
+    compress: bool = False,
+) -> h5py.Dataset:
     """Write an array in chunks of whole rows, with checksums.
 
     Parameters
@@ -90,6 +136,8 @@ def put(group: h5py.Group, name: str, array: NDArray[Any], rows: int | None = No
         What to write; with `rows`, only its shape after the first axis and dtype count.
     rows : int, optional
         Make room for so many rows and write none.
+    compress : bool
+        Whether to compress, by filters that every HDF5 has.
 
     Returns
     -------
@@ -105,8 +153,9 @@ def put(group: h5py.Group, name: str, array: NDArray[Any], rows: int | None = No
         return group.create_dataset(name, shape=shape, dtype=array.dtype)
     row_bytes = max(1, array.dtype.itemsize * int(np.prod(shape[1:])))
     chunks = (max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:])
+    filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if compress else {}
     return group.create_dataset(
-        name, shape=shape, dtype=array.dtype, data=data, chunks=chunks, fletcher32=True
+        name, shape=shape, dtype=array.dtype, data=data, chunks=chunks, fletcher32=True, **filters
     )
 
 

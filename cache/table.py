@@ -15,14 +15,16 @@ from cache.errors import CacheError
 from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_schema, reading
 from cache.key import canonical, digest
 
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 32 << 20
+# The share of zeros from which rows are compressed.
+SPARSE = 0.4
 Part = tuple[NDArray[np.bytes_], Iterator[NDArray[Any]]]
 
 
 def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> None:
-    """Write a file of rows out of parts, whole or not at all.
+    """Write a file of rows out of parts, whole or not at all; no more than a block is in memory.
 
-    The file is built in memory, which takes about twice its size.
+    Rows that are largely zeros, as after a ReLU, are compressed; dense ones would gain nothing.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> N
         for _, blocks in parts:
             for block in blocks:
                 if features is None:
-                    features = put(opened, "features", block, rows=len(names))
+                    sparse = bool(np.mean(block == 0) > SPARSE)
+                    features = put(opened, "features", block, len(names), compress=sparse)
                 features[start : start + len(block)] = block
                 start += len(block)
         if start != len(names):

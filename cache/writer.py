@@ -4,10 +4,11 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import numpy as np
@@ -17,15 +18,14 @@ from base import say
 from cache.errors import CacheError
 from cache.table import Part, all_rows, read_table_meta, row_names, write_table
 
+# A shard is published when it holds so much, or so many seconds after the one before it.
 SHARD_ROWS = 256
+SHARD_BYTES = 64 << 20
+SHARD_SECONDS = 60.0
 
 
-class FeatureWriter:
-    """Add rows to a space; use it as a context manager.
-
-    Rows are published in shards of some hundreds as they come, so that a kill loses at most the
-    last of them; leaving the block merges shards and the older file into one new file. Only one
-    process writes a space at a time: a second one waits, and then finds the work done.
+class ShardWriter:
+    """Add rows to a space that another process has open, in shards of its own.
 
     Parameters
     ----------
@@ -40,9 +40,83 @@ class FeatureWriter:
         self.meta = dict(meta)
         self.shards = path.with_suffix(".shards")
         self._waiting: list[tuple[Sequence[str], NDArray[Any]]] = []
+        self._published = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
+        """Add rows of pictures that have none yet.
+
+        Parameters
+        ----------
+        digests : sequence of str
+            The sha256 of each picture's file.
+        rows : array (n, n_columns)
+            Their features, finite.
+
+        Raises
+        ------
+        CacheError
+            If a value is not finite, or a name is not a sha256.
+        """
+        if len(digests) != len(rows) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
+            raise CacheError(f"{self.path}: rows must be named by one sha256 each")
+        bad = ~np.isfinite(rows).all(axis=1)
+        if bad.any():
+            raise CacheError(
+                f"{self.path}: the features of {int(bad.sum())} pictures are not finite (first: "
+                f"sha256 {digests[int(np.argmax(bad))]}): nothing was stored for them; with mixed "
+                "precision, try --precision float32"
+            )
+        self._waiting.append((digests, rows))
+        if (
+            sum(len(names) for names, _ in self._waiting) >= SHARD_ROWS
+            or sum(rows.nbytes for _, rows in self._waiting) >= SHARD_BYTES
+            or time.monotonic() - self._published >= SHARD_SECONDS
+        ):
+            self._publish()
+
+    def _publish(self) -> None:
+        parts: list[Part] = [(_encode(names), iter([rows])) for names, rows in self._waiting]
+        if parts:
+            write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, parts)
+            self._waiting = []
+        self._published = time.monotonic()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # After Ctrl-C or a bad picture, what was computed so far is kept too; a full disk
+        # would only fail again.
+        if not isinstance(error, OSError):
+            self._publish()
+
+
+class FeatureWriter(ShardWriter):
+    """Add rows to a space; use it as a context manager.
+
+    Rows are published in shards of some hundreds as they come, so that a kill loses at most the
+    last of them; leaving the block merges shards and the older file into one new file. Only one
+    process writes a space at a time, alone or with `ShardWriter` in processes that it started: a
+    second one waits, and then finds the work done.
+
+    Parameters
+    ----------
+    path : Path
+        The space's file.
+    meta : mapping
+        With `name`, `key`, and what the features were made from.
+    """
+
+    def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
+        super().__init__(path, meta)
         self._lock: int | None = None
 
-    def __enter__(self) -> "FeatureWriter":
+    def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_suffix(".lock")
         self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -79,40 +153,6 @@ class FeatureWriter:
                 shard.unlink()
         return found
 
-    def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
-        """Add rows of pictures that have none yet.
-
-        Parameters
-        ----------
-        digests : sequence of str
-            The sha256 of each picture's file.
-        rows : array (n, n_columns)
-            Their features, finite.
-
-        Raises
-        ------
-        CacheError
-            If a value is not finite, or a name is not a sha256.
-        """
-        if len(digests) != len(rows) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
-            raise CacheError(f"{self.path}: rows must be named by one sha256 each")
-        bad = ~np.isfinite(rows).all(axis=1)
-        if bad.any():
-            raise CacheError(
-                f"{self.path}: the features of {int(bad.sum())} pictures are not finite (first: "
-                f"sha256 {digests[int(np.argmax(bad))]}): nothing was stored for them; with mixed "
-                "precision, try --precision float32"
-            )
-        self._waiting.append((digests, rows))
-        if sum(len(names) for names, _ in self._waiting) >= SHARD_ROWS:
-            self._publish()
-
-    def _publish(self) -> None:
-        parts: list[Part] = [(_encode(names), iter([rows])) for names, rows in self._waiting]
-        if parts:
-            write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, parts)
-            self._waiting = []
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -120,10 +160,7 @@ class FeatureWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            # After Ctrl-C or a bad picture, what was computed so far is kept too; a full disk
-            # would only fail again.
-            if not isinstance(error, OSError):
-                self._publish()
+            super().__exit__(kind, error, trace)
             if kind is None:
                 self._merge()
         finally:
