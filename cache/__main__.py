@@ -1,43 +1,253 @@
-"""`python -m cache ls`: what is kept."""
+"""`python -m cache`: what is kept, whether it is whole, and how it comes and goes."""
 
+import json as json_text
 import sys
 from pathlib import Path
 
-from base import RoiridgeError
-from base.command import run
+from base import progress
+from base.command import Command, run
+from cache import prune as pruning
+from cache.arguments import as_flags, compared, find_files, open_store
+from cache.explain import explain as explain_key
+from cache.exporting import export_rows
 from cache.features import FeatureStore
+from cache.importing import import_rows, open_source
+from cache.pack import pack as pack_entries
+from cache.pack import unpack as unpack_file
+from cache.pictures import digest_pictures, resolve_names
+from cache.showing import describe, listing
+from cache.verify import KINDS, Verdict, artifacts, verify_artifact, verify_space
+
+OUT = Path("derivatives")
 
 
-def ls(out: Path = Path("derivatives")) -> None:
+def ls(out: Path = OUT) -> None:
     """List the feature spaces with rows, columns, size and origin.
 
     Parameters
     ----------
     out : Path
         The folder of everything that is made.
-
-    Raises
-    ------
-    RoiridgeError
-        If there is no such folder.
     """
-    if not out.is_dir():
-        raise RoiridgeError(f"{out}: no such folder; give --out, or run `make features` first")
-    entries = FeatureStore(out / "features").entries()
+    entries = open_store(out).entries()
     if not entries:
         print(f"no feature spaces in {out / 'features'}: run `make features`")
         return
-    table = [("space", "rows", "columns", "MB", "digest", "origin of the weights")]
-    for e in entries:
-        size = f"{e.meta['bytes'] / 1e6:.1f}"
-        origin = ("UNTRAINED: " if e.untrained else "") + str(e.meta.get("origin", "unknown"))
-        table.append((e.name, str(e.meta["rows"]), str(e.meta["columns"]), size, e.digest, origin))
-    widths = [max(len(row[i]) for row in table) for i in range(5)]
-    for row in table:
-        left = row[0].ljust(widths[0])
-        middle = (row[i].rjust(widths[i]) for i in (1, 2, 3))
-        print("  ".join([left, *middle, row[4].ljust(widths[4]), row[5]]))
+    print("\n".join(listing(entries)))
 
+
+def show(space: str, out: Path = OUT, json: bool = False) -> None:
+    """Say everything about one feature space.
+
+    Parameters
+    ----------
+    space : str
+        Its name, or the name of its file where several have that name.
+    out : Path
+        The folder of everything that is made.
+    json : bool
+        As JSON, which `explain` reads on another machine.
+    """
+    entry = open_store(out).find(space)
+    if json:
+        print(json_text.dumps(entry.meta, indent=1, sort_keys=True))
+    else:
+        print("\n".join(describe(entry)))
+
+
+def verify(spaces: list[str] = [], out: Path = OUT, data: Path | None = None) -> int:  # noqa: B006
+    """Read every byte of feature spaces, and without names of all that is kept.
+
+    Parameters
+    ----------
+    spaces : list of str
+        Which feature spaces, right after the verb; with none, all, and fits, moments, ablations
+        and searches too.
+    out : Path
+        The folder of everything that is made.
+    data : Path or None
+        A folder of pictures, of which each must have a row: a dataset, or one subject.
+
+    Returns
+    -------
+    int
+        0 where all is well, 1 with any fault.
+    """
+    store = open_store(out)
+    files = find_files(store, spaces)
+    pictures = None if data is None else digest_pictures(data)
+    bad = 0
+    for file in files:
+        verdict = verify_space(file, pictures)
+        print(_in_a_line(verdict), flush=True)
+        bad += bool(verdict.faults)
+    if not spaces:
+        bad += _verify_artifacts(out)
+    return int(bad > 0)
+
+
+def _verify_artifacts(out: Path) -> int:
+    files = artifacts(out)
+    read = map(verify_artifact, progress(files, desc="verify", unit="file"))
+    faults = [fault for fault in read if fault]
+    for fault in faults:
+        print(f"BAD  {fault}")
+    print(f"{len(files) - len(faults)} of {len(files)} other files whole ({', '.join(KINDS)})")
+    return len(faults)
+
+
+def _in_a_line(verdict: Verdict) -> str:
+    if verdict.faults:
+        return f"BAD  {verdict.path}: {'; '.join(verdict.faults)}"
+    line = f"ok   {verdict.path.stem}: {verdict.rows} rows x {verdict.columns} columns"
+    if verdict.foreign is None:
+        return line
+    known = verdict.rows - verdict.foreign
+    return f"{line}; {known} of {known} pictures have a row, {verdict.foreign} rows are of others"
+
+
+def explain(spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
+    """Say which fields of a key differ from those of other feature spaces.
+
+    Parameters
+    ----------
+    spaces : list of str
+        Names of spaces, each compared with the others of its name, or else with the nearest; or
+        files with a key: .h5 of another folder, or .json that `show --json` printed.
+    out : Path
+        The folder of everything that is made.
+    """
+    store = open_store(out)
+    for word in spaces or sorted({entry.name for entry in store.entries()}):
+        title, key, name, others = compared(store, word)
+        print(f"{title} (here) beside what is kept (there):")
+        for line in explain_key(key, others, name):
+            print(line)
+
+
+def prune(out: Path = OUT, delete: bool = False) -> None:
+    """List what no fit uses and what killed processes left; with --delete, remove it.
+
+    Parameters
+    ----------
+    out : Path
+        The folder of everything that is made.
+    delete : bool
+        Remove what is listed.
+    """
+    open_store(out)
+    plan = pruning.plan(out)
+    for line in pruning.in_lines(plan, out):
+        print(line)
+    total = (
+        f"{len(plan.removals)} files and folders, {sum(r.size for r in plan.removals) / 1e6:.1f} MB"
+    )
+    if delete:
+        print(f"{total}: removed {pruning.carry_out(plan) / 1e6:.1f} MB")
+    else:
+        print(f"{total}; nothing was removed: `python -m cache prune --delete` does")
+
+
+def import_file(name: str, file: Path, out: Path = OUT, data: Path | None = None) -> None:
+    """Bring numbers computed elsewhere, a row for each picture, as a feature space of its own.
+
+    Parameters
+    ----------
+    name : str
+        What the space will be called.
+    file : Path
+        CSV or Parquet with a column "picture", npz with the arrays `pictures` and `features`, or
+        npy with the names of its pictures a line each in a .txt file beside it.
+    out : Path
+        The folder of everything that is made.
+    data : Path or None
+        The folder with the pictures, where they are not named by the sha256 of their files.
+    """
+    source = open_source(file)
+    store = FeatureStore(out / "features")
+    path, added = import_rows(store, name, source, resolve_names(source.names, data, file))
+    print(f"{name}: {added} rows of {source.shape[1]} columns imported -> {path}")
+    twins = [entry.path.stem for entry in store.entries() if entry.name == name]
+    if len(twins) > 1:
+        print(f"{len(twins)} spaces are named {name}: say which ({', '.join(twins)})")
+
+
+def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) -> None:
+    """Write a feature space to a file that other programs read.
+
+    Parameters
+    ----------
+    space : str
+        Its name, or the name of its file where several have that name.
+    file : Path
+        What to make: .npy (with names in a .txt beside it), .npz, .csv or .parquet.
+    out : Path
+        The folder of everything that is made.
+    data : Path or None
+        A folder of pictures, to name rows by their paths in it rather than by sha256.
+    """
+    entry = open_store(out).find(space)
+    known = {} if data is None else digest_pictures(data)
+    names = {digest: path.relative_to(data or path) for digest, path in known.items()}
+    made = export_rows(entry, file, names)
+    print(f"{entry.path.stem}: {entry.meta['rows']} rows -> {' and '.join(map(str, made))}")
+
+
+def pack(file: Path, spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
+    """Put feature spaces in one file with checksums, to share them.
+
+    Parameters
+    ----------
+    file : Path
+        What to make; it stands last: `pack SPACE ... FILE`.
+    spaces : list of str
+        Their names.
+    out : Path
+        The folder of everything that is made.
+    """
+    store = open_store(out)
+    manifest = pack_entries([store.find(name) for name in spaces], file)
+    for space in manifest["spaces"]:
+        print(f"{space['file']}: {space['rows']} rows, sha256 {space['sha256'][:16]}…")
+    print(f"{len(manifest['spaces'])} spaces, {file.stat().st_size / 1e6:.1f} MB -> {file}")
+
+
+def unpack(file: Path, out: Path = OUT) -> None:
+    """Verify a file that `pack` made, and put its feature spaces among those that are kept.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    out : Path
+        The folder of everything that is made.
+    """
+    for path, new in unpack_file(file, FeatureStore(out / "features")).items():
+        print(f"{path.stem}: {'unpacked' if new else 'there already'} -> {path}")
+
+
+VERBS: dict[str, Command] = {
+    "ls": ls,
+    "show": show,
+    "verify": verify,
+    "explain": explain,
+    "prune": prune,
+    "import": import_file,
+    "export": export,
+    "pack": pack,
+    "unpack": unpack,
+}
+EXAMPLES = [
+    "python -m cache ls --out derivatives",
+    "python -m cache show clip",
+    "python -m cache verify clip alexnet --data data",
+    "python -m cache explain clip",
+    "python -m cache prune --delete",
+    "python -m cache import ratings ratings.csv --data data",
+    "python -m cache export clip clip.npz",
+    "python -m cache pack clip alexnet features.zip",
+    "python -m cache unpack features.zip --out derivatives",
+]
 
 if __name__ == "__main__":
-    sys.exit(run({"ls": ls}, "cache", ["python -m cache ls --out derivatives"]))
+    sys.exit(run(VERBS, "cache", EXAMPLES, as_flags(sys.argv[1:])))

@@ -1,0 +1,214 @@
+"""Numbers computed elsewhere become a feature space: checked, keyed by what they are, stored."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import provenance, say, sha256_files
+from cache.errors import CacheError
+from cache.features import FeatureStore
+from cache.source import Source, naming
+from cache.source_arrays import read_npy, read_npz
+from cache.source_tables import read_csv, read_parquet
+
+READERS: dict[str, Callable[[Path], Source]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
+# What is kept as it is; other numbers become float32.
+KEPT = ("float16", "float32", "uint8")
+LISTED = 5
+
+
+def open_source(path: Path) -> Source:
+    """Open a file of rows, by its suffix.
+
+    Parameters
+    ----------
+    path : Path
+        The file: npy, npz, CSV or Parquet.
+
+    Returns
+    -------
+    Source
+        The rows; what goes wrong while they are read is a `CacheError` that names the file.
+
+    Raises
+    ------
+    CacheError
+        If there is no such file, its suffix is unknown, or it has not a name for each row.
+    """
+    if path.suffix not in READERS:
+        raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(READERS)}")
+    if not path.is_file():
+        raise CacheError(f"{path}: there is no such file")
+    source = READERS[path.suffix](path)
+    if len(source.names) != source.shape[0]:
+        raise CacheError(
+            f"{path}: {source.shape[0]} rows and {len(source.names)} names of pictures, expected "
+            "one name for each row: mend one of them"
+        )
+    twice = sorted(name for name, count in Counter(source.names).items() if count > 1)
+    if twice:
+        raise CacheError(
+            f"{path}: {len(twice)} pictures have more than one row ({_some(twice)}); expected one "
+            "each: remove the others"
+        )
+    return source
+
+
+def import_rows(
+    store: FeatureStore, name: str, source: Source, digests: Sequence[str]
+) -> tuple[Path, int]:
+    """Store the rows of a file as a feature space.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Where to.
+    name : str
+        What the space will be called.
+    source : Source
+        The rows.
+    digests : sequence of str
+        The sha256 of each row's picture.
+
+    Returns
+    -------
+    path : Path
+        The space's file. Other numbers have another key, and so another file.
+    added : int
+        How many rows were stored; the others were there already.
+
+    Raises
+    ------
+    CacheError
+        If a number is not finite, or two rows of one picture differ.
+    """
+    kept = _kept(source)
+    marks = list(_marks(source, kept))
+    rows = _distinct(source, digests, marks)
+    key = {"schema": 1, "imported": {"name": name, "digest": _digest(rows)}, "dtype": str(kept)}
+    about = {
+        "origin": f"imported from {source.path.name}",
+        "source": {"file": source.path.name, "sha256": sha256_files([source.path])[0]},
+        **({"column_names": list(source.column_names)} if source.column_names else {}),
+        "provenance": provenance(),
+    }
+    added = 0
+    with store.writer(name, key, about) as writer:
+        done = set(writer.stored())
+        for numbers, block in _numbered(source, kept, marks):
+            # A picture's first row; further ones are the same.
+            places = {digest: n for n, digest in reversed(list(enumerate(digests[numbers])))}
+            new = {digest: n for digest, n in places.items() if digest not in done}
+            if new:
+                writer.add(list(new), block[list(new.values())])
+            done.update(new)
+            added += len(new)
+    return store.path(name, key), added
+
+
+def _kept(source: Source) -> np.dtype:
+    if source.dtype.name in KEPT:
+        return np.dtype(source.dtype.name)
+    if source.dtype.kind not in "biuf":
+        raise CacheError(
+            f"{source.path}: features of type {source.dtype}, expected real numbers: save them "
+            "with array.astype('float32')"
+        )
+    return np.dtype(np.float32)
+
+
+def _converted(source: Source, kept: np.dtype) -> Iterator[NDArray[Any]]:
+    """Go through the rows as they will be kept."""
+    seen = 0
+    with naming(source.path, "the rows that its beginning announces"):
+        for block in source.blocks():
+            with np.errstate(over="ignore"):
+                rows = np.ascontiguousarray(block, kept)
+            bad = np.argwhere(~np.isfinite(rows))
+            if len(bad):
+                row, column = bad[0]
+                raise CacheError(
+                    _not_finite(source, len(bad), seen + row, column, block[row, column])
+                )
+            yield rows
+            seen += len(rows)
+    if seen != source.shape[0]:
+        raise CacheError(
+            f"{source.path}: {seen} rows, expected {source.shape[0]}, one for each name: the file "
+            "was cut short or changed while it was read; save it again"
+        )
+
+
+def _not_finite(source: Source, count: int, row: int, column: int, value: object) -> str:
+    called = repr(source.column_names[column]) if source.column_names else str(column)
+    return (
+        f"{source.path}: {count} values are missing, not finite or beyond float32 (first: {value} "
+        f"for picture {source.names[row]}, column {called}); expected finite numbers: remove these "
+        "rows, or fill them in"
+    )
+
+
+def _mark(row: NDArray[Any]) -> bytes:
+    return hashlib.sha256(row.tobytes()).digest()
+
+
+def _marks(source: Source, kept: np.dtype) -> Iterator[bytes]:
+    for block in _converted(source, kept):
+        yield from map(_mark, block)
+
+
+def _numbered(
+    source: Source, kept: np.dtype, marks: Sequence[bytes]
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Go through the rows again; a row that has changed meanwhile is never stored."""
+    start = 0
+    for block in _converted(source, kept):
+        numbers = slice(start, start + len(block))
+        if [_mark(row) for row in block] != list(marks[numbers]):
+            raise CacheError(f"{source.path}: changed while it was read: import it again")
+        yield numbers, block
+        start += len(block)
+
+
+def _distinct(
+    source: Source, digests: Sequence[str], marks: Sequence[bytes]
+) -> Mapping[str, bytes]:
+    """Take one row of each picture: several names may be of the same, with the same numbers."""
+    rows: dict[str, bytes] = {}
+    differing = []
+    for name, digest, mark in zip(source.names, digests, marks, strict=True):
+        if rows.setdefault(digest, mark) != mark:
+            differing.append(name)
+    if differing:
+        raise CacheError(
+            f"{source.path}: {len(differing)} rows are of pictures that have a row with other "
+            f"numbers before ({_some(differing)}); expected one row for each picture: remove one"
+        )
+    if len(rows) < len(digests):
+        say(
+            f"{source.path}: {len(digests) - len(rows)} rows are of pictures that have another row "
+            "with the same numbers under another name; each is stored once"
+        )
+    return rows
+
+
+def _digest(rows: Mapping[str, bytes]) -> str:
+    """Digest rows, in whatever order they came."""
+    total = hashlib.sha256()
+    for digest, mark in sorted(rows.items()):
+        total.update(digest.encode() + mark)
+    return total.hexdigest()[:32]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
