@@ -67,20 +67,44 @@ def holding(lock: Path, wait: bool = True) -> Iterator[bool]:
     bool
         Whether the lock is held: False only without `wait`, while a process writes the space.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = acquire(lock, wait)
     try:
-        yield _take(descriptor, lock, wait)
+        yield descriptor is not None
     finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def acquire(lock: Path, wait: bool = True) -> int | None:
+    """Take the lock; close the descriptor to give it back.
+
+    Parameters
+    ----------
+    lock : Path
+        The lock's file; made where missing.
+    wait : bool
+        Whether to wait for a writer to end.
+
+    Returns
+    -------
+    int or None
+        A descriptor; None only without `wait`, while a process writes the space.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    told = False
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not wait:
+                os.close(descriptor)
+                return None
+            if not told:
+                say(f"{lock.stem}: another process is writing it; waiting")
+                told = True
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # A free lock may be removed (`prune`) between opening and locking: then it locks nothing.
+        if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
+            return descriptor
         os.close(descriptor)
-
-
-def _take(descriptor: int, lock: Path, wait: bool) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not wait:
-            return False
-        say(f"{lock.stem}: another process is writing it; waiting")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return True

@@ -1,8 +1,7 @@
 """What may go: features that no fit uses, sums made of them, and what killed processes left.
 
-A fit names the digests of its features, and a file of moments does too. Scores of an ablation name
-only the spaces, so they go with the last space of a name. A search that was interrupted names
-neither, and is left alone: running the fit again takes it up and then removes it.
+A fit names the digests of its features, and files of moments and of ablations do too. A search that
+was interrupted does not, and is left alone: running the fit again takes it up and then removes it.
 """
 
 import re
@@ -191,23 +190,18 @@ def _files(folder: Path) -> list[Path]:
 
 def _derived(out: Path, kept: list[Entry]) -> Iterator[Removal]:
     """Give moments and ablations of features that are gone, or go."""
-    digests, names = {entry.digest for entry in kept}, {entry.name for entry in kept}
-    for kind, known, mark in (("moments", digests, ":"), ("ablations", names, "[")):
+    kept_digests = {entry.digest for entry in kept}
+    for kind in ("moments", "ablations"):
         for path in _files(out / kind):
             try:
-                meta = read_meta(path)
+                key = read_meta(path).get("key", {})
             except CacheError:
                 yield _removal(path, f"{kind} that cannot be read: they would be formed again")
                 continue
-            about = meta.get("key", {}) if kind == "moments" else meta
-            bands = about.get("spaces", [about.get("space")])
-            # A space that keeps its layers apart has several bands: digest:0, name[blocks.5].
-            if not all(_of(str(band), known, mark) for band in bands):
+            bands = key.get("spaces", [key.get("space")])
+            # A space that keeps its layers apart has several bands: digest:0, digest:1 …
+            if not all(str(band).partition(":")[0] in kept_digests for band in bands):
                 yield _removal(path, f"{kind} of features that are gone or go")
-
-
-def _of(band: str, spaces: set[str], mark: str) -> bool:
-    return any(band == space or band.startswith(f"{space}{mark}") for space in spaces)
 
 
 def _shards(out: Path, used: set[str] | None) -> tuple[list[Removal], list[str]]:

@@ -1,6 +1,5 @@
 """Writing a feature space: shards published by rename, merged at the end, resumed after a kill."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from base import say
 from cache.errors import CacheError
+from cache.locking import acquire, lock_of
 from cache.table import Part, all_rows, read_table_meta, row_names, write_table
 
 # A shard is published when it holds so much, or so many seconds after the one before it.
@@ -117,14 +117,7 @@ class FeatureWriter(ShardWriter):
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.path.with_suffix(".lock")
-        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{self.path.name}: another process is writing it; waiting")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = acquire(lock_of(self.path))
         self.shards.mkdir(exist_ok=True)
         self._remove_leftovers()
         return self

@@ -45,13 +45,11 @@ class Plan:
     settings: dict[str, Any]
     folder: Path
 
-    def path(self, hemisphere: str, responses: str, numbers: Subset) -> Path:
-        """Say where the scores of a subset are kept.
+    def key(self, responses: str, numbers: Subset) -> dict[str, Any]:
+        """Give all that the scores of a subset depend on.
 
         Parameters
         ----------
-        hemisphere : str
-            "lh" or "rh".
         responses : str
             The sha256 of the responses' file.
         numbers : tuple of int
@@ -59,11 +57,10 @@ class Plan:
 
         Returns
         -------
-        Path
-            Named by a digest of all that the scores depend on; spaces beside the subset are not in
-            it, so that a space more leaves the subsets without it valid.
+        dict
+            Without the spaces beside the subset: a space more leaves those without it valid.
         """
-        key = {
+        return {
             "schema": 1,
             "spaces": [self.design.band_keys[n] for n in numbers],
             "pictures": self.design.pictures_digest,
@@ -71,6 +68,22 @@ class Plan:
             "alphas": list(ALPHAS),
             **self.settings,
         }
+
+    def path(self, hemisphere: str, key: Mapping[str, Any]) -> Path:
+        """Say where the scores of a subset are kept.
+
+        Parameters
+        ----------
+        hemisphere : str
+            "lh" or "rh".
+        key : mapping
+            Of `key`.
+
+        Returns
+        -------
+        Path
+            Named by a digest of the key.
+        """
         return self.folder / f"subj{self.subject.name}" / f"{hemisphere}-{digest(key)}.h5"
 
 
@@ -119,7 +132,7 @@ def _scores(plan: Plan) -> dict[Fit, Scores]:
         file = Path(str(plan.subject.responses(hemisphere).filename))
         (responses[hemisphere],) = sha256_files([file])
         for numbers in plan.wanted:
-            path = plan.path(hemisphere, responses[hemisphere], numbers)
+            path = plan.path(hemisphere, plan.key(responses[hemisphere], numbers))
             if path.exists():
                 try:
                     known[hemisphere, numbers] = Scores(**read_artifact(path, FIELDS)[0])
@@ -136,8 +149,9 @@ def _scores(plan: Plan) -> dict[Fit, Scores]:
             known[hemisphere, numbers] = found
             arrays = {name: getattr(found, name) for name in FIELDS}
             spaces = [plan.design.band_names[n] for n in numbers]
-            meta = {"kind": "ablation", "spaces": spaces, "provenance": provenance()}
-            write_artifact(plan.path(hemisphere, responses[hemisphere], numbers), arrays, meta)
+            key = plan.key(responses[hemisphere], numbers)
+            meta = {"kind": "ablation", "spaces": spaces, "key": key, "provenance": provenance()}
+            write_artifact(plan.path(hemisphere, key), arrays, meta)
     return known
 
 

@@ -390,8 +390,9 @@ def test_what_no_fit_uses_goes_and_only_when_told(main, store, out):
     for number, space in enumerate([f"{clip.digest}:0", f"{sam.digest}:0", "0123"]):
         meta = {"kind": "moments", "key": {"space": space}}
         write_artifact(moments / f"lh-{number}.h5", {"a": row(1)}, meta)
-    for number, spaces in enumerate([["clip"], ["clip[blocks.5]"], ["clip", "sam"]]):
-        write_artifact(ablations / f"lh-{number}.h5", {"a": row(1)}, {"spaces": spaces})
+    kept = [[clip.digest], [f"{clip.digest}:1"], [clip.digest, sam.digest]]
+    for number, spaces in enumerate(kept):
+        write_artifact(ablations / f"lh-{number}.h5", {"a": row(1)}, {"key": {"spaces": spaces}})
     search = out / "searches" / "ridge-1" / "subj01.lh.0-0-9.h5"
     write_artifact(search, {"a": row(1)}, {"kind": "search", "belongs": "x"})
     before = files(out)
