@@ -7,6 +7,7 @@ block N, before the last norm.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import open_clip
@@ -31,6 +32,93 @@ from extract.weights import Request, drawing, weights_key
 HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
+@dataclass(frozen=True)
+class Clip:
+    """One of open_clip's models, image and text tower.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The model; its weights are random before `load_weights`.
+    title : str
+        Its full name, for errors.
+    published : dict
+        What open_clip knows of the weights: where they are, and their preprocessing.
+    quick_gelu : bool
+        Whether the weights' GELU is the approximation that OpenAI trained with.
+    """
+
+    module: Any
+    title: str
+    published: dict[str, Any]
+    quick_gelu: bool
+
+
+def build(spec: Spec, request: Request) -> Clip:
+    """Build one of open_clip's models, without its weights.
+
+    Parameters
+    ----------
+    spec : Spec
+        Which model and tag.
+    request : Request
+        Its seed, where random weights are wanted.
+
+    Returns
+    -------
+    Clip
+        Its weights are those of the seed, else still to be loaded.
+    """
+    tag = _tag(spec)
+    published = open_clip.pretrained.get_pretrained_cfg(spec.model, tag)
+    # OpenAI's weights were trained with another GELU; open_clip only warns when it is not set.
+    quick_gelu = bool(published.get("quick_gelu", False))
+    with drawing(request.seed), _quiet():
+        module = open_clip.create_model(
+            spec.model, pretrained=None, force_quick_gelu=quick_gelu, pretrained_hf=False
+        )
+    return Clip(module, f"open_clip's {spec.model} ({tag})", published, quick_gelu)
+
+
+def load_weights(clip: Clip, request: Request) -> str:
+    """Load the weights of both towers, unless random ones are wanted.
+
+    Parameters
+    ----------
+    clip : Clip
+        The model, changed.
+    request : Request
+        Where the weights may come from.
+
+    Returns
+    -------
+    str
+        Where they came from, in words.
+
+    Raises
+    ------
+    ExtractError
+        If they are nowhere, or are of another network.
+    """
+    if request.seed is not None:
+        return request.seed_origin
+    repo, _, name = str(clip.published.get("hf_hub", "")).rpartition("/")
+    hub = HubFile(repo, (name,) if name else HUB_NAMES)
+    if not repo:
+        hub = HubFile(url=str(clip.published["url"]))
+    found = request.find(clip.title, hub, [])
+    try:
+        # open_clip renames the tensors of older files; a file that does not fit raises any of
+        # many errors in there, and each means the same to the user.
+        open_clip.load_checkpoint(clip.module, str(found.path), weights_only=True)
+    except Exception as error:
+        raise ExtractError(
+            f"{found.path}: cannot be loaded into {clip.title}: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from error
+    return found.origin
+
+
 def load(spec: Spec, request: Request) -> Backbone:
     """Build the image tower of one of open_clip's models with its weights.
 
@@ -46,29 +134,20 @@ def load(spec: Spec, request: Request) -> Backbone:
     Backbone
         Ready to run.
     """
-    tag = _tag(spec)
-    published = open_clip.pretrained.get_pretrained_cfg(spec.model, tag)
-    # OpenAI's weights were trained with another GELU; open_clip only warns when it is not set.
-    quick_gelu = bool(published.get("quick_gelu", False))
-    with drawing(request.seed), _quiet():
-        model = open_clip.create_model(
-            spec.model, pretrained=None, force_quick_gelu=quick_gelu, pretrained_hf=False
-        )
-    visual: Any = settle(model.visual)
+    clip = build(spec, request)
+    visual: Any = settle(clip.module.visual)
     blocks = _blocks(visual)
     layers = ["embedding", *blocks]
     check_layers(spec, layers)
-    origin = request.seed_origin
-    if request.seed is None:
-        origin = _load_weights(model, request, f"open_clip's {spec.model} ({tag})", published)
-    preprocess = _preprocessing(visual, published)
+    origin = load_weights(clip, request)
+    preprocess = _preprocessing(visual, clip.published)
     size = preprocess.size if isinstance(preprocess.size, int) else preprocess.size[0]
     return Backbone(
         module=visual,
         key={
             "family": "open_clip",
             "model": spec.model,
-            "quick_gelu": quick_gelu,
+            "quick_gelu": clip.quick_gelu,
             "weights": weights_key(visual, request.seed),
             "preprocessing": {
                 "size": size,
@@ -110,26 +189,9 @@ def _tag(spec: Spec) -> str:
         found = "names no weights" if tag is None else f"has no weights {tag!r}"
         raise ExtractError(
             f"{spec.name}: open_clip's {spec.model} {found}: write "
-            f"open_clip:{spec.model}/TAG with a tag from {', '.join(tags) or 'none'}"
+            f"{spec.family}:{spec.model}/TAG with a tag from {', '.join(tags) or 'none'}"
         )
     return str(tag)
-
-
-def _load_weights(model: nn.Module, request: Request, what: str, published: dict[str, Any]) -> str:
-    repo, _, name = str(published.get("hf_hub", "")).rpartition("/")
-    hub = HubFile(repo, (name,) if name else HUB_NAMES)
-    if not repo:
-        hub = HubFile(url=str(published["url"]))
-    found = request.find(what, hub, [])
-    try:
-        # open_clip renames the tensors of older files; a file that does not fit raises any of
-        # many errors in there, and each means the same to the user.
-        open_clip.load_checkpoint(model, str(found.path), weights_only=True)
-    except Exception as error:
-        raise ExtractError(
-            f"{found.path}: cannot be loaded into {what}: {' '.join(str(error).split())[:300]}"
-        ) from error
-    return found.origin
 
 
 def _preprocessing(visual: Any, published: dict[str, Any]) -> PreprocessCfg:

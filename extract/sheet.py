@@ -1,0 +1,79 @@
+"""CSV files as people write them: UTF-8 with or without a byte-order mark, never guessed."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from extract.errors import ExtractError
+
+
+def read_header(path: Path) -> list[str]:
+    """Read the names of a CSV's columns.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    list of str
+        What stands in its first line, without spaces around; empty for an empty file.
+    """
+    for _, fields in _lines(path):
+        return [name.strip() for name in fields]
+    return []
+
+
+def read_columns(path: Path, names: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Read some columns of a CSV, line by line.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its first line names the columns.
+    names : sequence of str
+        Those to read; the file must have them.
+
+    Yields
+    ------
+    line : int
+        Where the row ends in the file, from 1.
+    values : tuple of str
+        The row's fields, in the order of `names`.
+
+    Raises
+    ------
+    ExtractError
+        If the file is no UTF-8 text or no CSV, or a row has more or fewer fields than the header.
+    """
+    header = read_header(path)
+    places = [header.index(name) for name in names]
+    lines = _lines(path)
+    next(lines)
+    for line, fields in lines:
+        if len(fields) != len(header):
+            raise ExtractError(
+                f"{path}: line {line} has {len(fields)} fields, expected {len(header)} "
+                f"({','.join(header)}): put texts that hold commas into double quotes"
+            )
+        yield line, tuple(fields[place] for place in places)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as opened:
+            # An unclosed quote would swallow the rest of the file in silence.
+            reader = csv.reader(opened, strict=True)
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, fields
+    except UnicodeDecodeError as error:
+        raise ExtractError(
+            f"{path}: not UTF-8 (byte {error.object[error.start]:#04x}): save it again as UTF-8"
+        ) from error
+    except csv.Error as error:
+        raise ExtractError(
+            f"{path}: line {reader.line_num} cannot be read as CSV ({error}); expected fields "
+            "with commas between, and double quotes around texts that hold commas"
+        ) from error
