@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from extract.errors import ExtractError
+from extract.layers import blocks_among, name_layers
 from extract.spaces import Spec
 
 
@@ -24,11 +25,19 @@ class Activation:
         Maps, or the patch tokens laid out as they lie in the picture.
     cls : Tensor (n_images, n_channels), optional
         The class token, where the network has one.
+
+    Without any of them the layer gives nothing that can be pooled: it does not run in evaluation
+    mode, or its output is neither a vector, nor tokens, nor maps.
     """
 
     vector: Tensor | None = None
     spatial: Tensor | None = None
     cls: Tensor | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds nothing."""
+        return self.vector is None and self.spatial is None and self.cls is None
 
 
 @dataclass
@@ -46,11 +55,18 @@ class Backbone:
     size : int
         Height and width of its input in pixels.
     layers : list of str
-        The layers that it can give.
+        The layers that it can give, those of most use first.
     preprocess : callable
         From a decoded RGB picture to a tensor (3, size, size).
     forward : callable
         From a batch (n_images, 3, size, size) and names of layers to a dict of `Activation`.
+    default_layers : tuple of str
+        What a space takes that names no layer.
+    blocks : list of str
+        The layers that an index or a depth counts, from the picture to the output; those called
+        `blocks.N` where the family does not say.
+    dtype : str
+        What rows are stored as: "float32", or "uint8" for pictures as they are.
     """
 
     module: nn.Module
@@ -61,31 +77,39 @@ class Backbone:
     preprocess: Callable[[Image.Image], Tensor]
     forward: Callable[[Tensor, Sequence[str]], dict[str, Activation]]
     default_layers: tuple[str, ...] = field(default=())
+    blocks: list[str] = field(default_factory=list)
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        self.blocks = self.blocks or blocks_among(self.layers)
 
 
-def check_layers(spec: Spec, layers: Sequence[str]) -> None:
-    """Refuse layers that a network does not have; to be done before weights are looked for.
+def check_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str] = ()) -> Spec:
+    """Name a space's layers, and refuse those that a network lacks, before weights are looked for.
 
     Parameters
     ----------
     spec : Spec
-        With the layers asked for.
+        With the layers asked for, by name, index or depth.
     layers : sequence of str
         Those that the network has.
+    blocks : sequence of str
+        Those that an index or a depth counts; those called `blocks.N` by default.
+
+    Returns
+    -------
+    Spec
+        The same space, with every layer by its own name.
 
     Raises
     ------
     ExtractError
         If there is no such layer; the message lists those that there are.
     """
-    for name in spec.layers:
-        if name not in layers:
-            raise ExtractError(
-                f"{spec.family}:{spec.model} has no layer {name!r}: choose from {', '.join(layers)}"
-            )
+    return name_layers(spec, layers, blocks or blocks_among(layers))
 
 
-def lay_out_tokens(tokens: Tensor, prefix: int) -> Activation:
+def lay_out_tokens(tokens: Tensor, prefix: int, has_class: bool = True) -> Activation:
     """Split a transformer's tokens into the class token and the places of the patches.
 
     Parameters
@@ -93,7 +117,9 @@ def lay_out_tokens(tokens: Tensor, prefix: int) -> Activation:
     tokens : Tensor (n_images, prefix + n_patches, n_channels)
         A block's output.
     prefix : int
-        How many tokens stand before those of the patches; the first is the class token.
+        How many tokens stand before those of the patches.
+    has_class : bool
+        Whether the first of these is a class token; they may be registers alone.
 
     Returns
     -------
@@ -103,38 +129,39 @@ def lay_out_tokens(tokens: Tensor, prefix: int) -> Activation:
     patches = tokens[:, prefix:]
     side = round(patches.shape[1] ** 0.5)
     spatial = None
-    if side * side == patches.shape[1]:
+    if side and side * side == patches.shape[1]:
         spatial = patches.transpose(1, 2).reshape(len(tokens), tokens.shape[2], side, side)
-    return Activation(spatial=spatial, cls=tokens[:, 0] if prefix else None)
+    return Activation(spatial=spatial, cls=tokens[:, 0] if prefix and has_class else None)
 
 
-def shaped(output: Tensor, prefix: int = 0) -> Activation:
+def shaped(
+    output: object, prefix: int = 0, has_class: bool = True, channels_last: bool = False
+) -> Activation:
     """Tell from its shape what a layer's output is.
 
     Parameters
     ----------
     output : Tensor
-        Of two, three (tokens) or four dimensions (maps, channels first).
-    prefix : int
+        Of two, three (tokens) or four dimensions (maps).
+    prefix, has_class
         As for `lay_out_tokens`.
+    channels_last : bool
+        Whether maps are (n_images, height, width, n_channels), as Swin's are.
 
     Returns
     -------
     Activation
-        The same numbers, laid out.
-
-    Raises
-    ------
-    ExtractError
-        If the output has another number of dimensions.
+        The same numbers, laid out; empty where the output is none of these.
     """
+    if not isinstance(output, Tensor):
+        return Activation()
     if output.ndim == 2:
         return Activation(vector=output)
     if output.ndim == 3:
-        return lay_out_tokens(output, prefix)
+        return lay_out_tokens(output, prefix, has_class)
     if output.ndim == 4:
-        return Activation(spatial=output)
-    raise ExtractError(f"a layer gave {output.ndim} dimensions; expected 2, 3 or 4")
+        return Activation(spatial=output.permute(0, 3, 1, 2) if channels_last else output)
+    return Activation()
 
 
 def hooked(
@@ -156,7 +183,8 @@ def hooked(
     output : Tensor
         The network's own output.
     kept : dict of str to Tensor
-        The output of each named module.
+        The output of each named module: of its last use where it is used twice; modules that did
+        not run are left out.
     """
     kept: dict[str, Tensor] = {}
 

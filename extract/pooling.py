@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.random_projection import SparseRandomProjection
 from torch import Tensor
@@ -23,7 +24,7 @@ from extract.errors import ExtractError
 
 # Past WIDE columns a layer is projected to NARROW, unless the space says otherwise.
 WIDE, NARROW = 4096, 2048
-DEFAULT_GRID = "grid4"
+GRID = 4
 SEED = 0
 
 
@@ -38,11 +39,15 @@ def default_pooling(activation: Activation) -> str:
     Returns
     -------
     str
-        "flatten" for a vector, "cls" where there is a class token, else a small grid.
+        "flatten" for a vector and for maps smaller than the grid, "cls" where there is a class
+        token, else a small grid.
     """
     if activation.vector is not None:
         return "flatten"
-    return "cls" if activation.cls is not None else DEFAULT_GRID
+    if activation.cls is not None:
+        return "cls"
+    maps = activation.spatial
+    return "flatten" if maps is not None and min(maps.shape[2:]) < GRID else f"grid{GRID}"
 
 
 def pool(activation: Activation, how: str, layer: str) -> Tensor:
@@ -60,36 +65,50 @@ def pool(activation: Activation, how: str, layer: str) -> Tensor:
     Returns
     -------
     Tensor (n_images, n_columns)
-        float32; for grids and "flatten", channels vary slowest.
+        float32, or uint8 where the layer is; for grids and "flatten", channels vary slowest.
 
     Raises
     ------
     ExtractError
-        If there is no such pooling, or the layer has no class token or no places.
+        If there is no such pooling, or the layer has no class token, no places, or too few.
     """
     grid = re.fullmatch(r"grid([1-9]\d?)", how)
     if how not in ("cls", "mean", "max", "flatten") and not grid:
         raise ExtractError(
             f"unknown pooling {how!r}: choose from cls, mean, max, flatten, or grid1 to grid99"
         )
-    if activation.vector is not None:
+    vector, cls, maps = activation.vector, activation.cls, activation.spatial
+    if vector is not None:
         if how not in ("flatten", "mean", "max"):
             raise ExtractError(f"layer {layer} is a vector: {how!r} needs places; use flatten")
-        return activation.vector.float()
+        return vector if vector.dtype == torch.uint8 else vector.float()
+    if activation.empty:
+        raise ExtractError(
+            f"layer {layer} gives nothing to pool: it does not run in evaluation mode, or is no "
+            "vector, tokens or maps; choose another"
+        )
     if how == "cls":
-        if activation.cls is None:
+        if cls is None:
             raise ExtractError(f"layer {layer} has no class token: use mean, max, gridK or flatten")
-        return activation.cls.float()
-    if activation.spatial is None:
+        return cls.float()
+    if maps is None:
         raise ExtractError(f"layer {layer} has no square of places: use cls")
-    maps = activation.spatial.float()
-    if grid:
-        maps = adaptive_avg_pool2d(maps, int(grid[1]))
-    elif how == "mean":
+    return _over_places(maps.float(), how, int(grid[1]) if grid else 0, layer)
+
+
+def _over_places(maps: Tensor, how: str, grid: int, layer: str) -> Tensor:
+    if how == "mean":
         return maps.mean((2, 3))
-    elif how == "max":
+    if how == "max":
         return maps.amax((2, 3))
-    return maps.flatten(1)
+    height, width = maps.shape[2:]
+    if grid > min(height, width):
+        # Fields smaller than a place would give the same column several times.
+        raise ExtractError(
+            f"layer {layer} has {height} x {width} places: {how} needs at least {grid} x {grid}; "
+            "use a smaller grid or flatten"
+        )
+    return (adaptive_avg_pool2d(maps, grid) if grid else maps).flatten(1)
 
 
 class Projection:
@@ -132,8 +151,8 @@ class Projection:
         return np.ascontiguousarray((self.matrix @ rows.T).T, dtype=np.float32)
 
 
-def choose_projection(n_columns: int, asked: int | None) -> Projection | None:
-    """Decide whether a layer is projected.
+def projected_width(n_columns: int, asked: int | None, dtype: str = "float32") -> int:
+    """Say how many columns a layer has in the end.
 
     Parameters
     ----------
@@ -141,12 +160,42 @@ def choose_projection(n_columns: int, asked: int | None) -> Projection | None:
         Its columns after pooling.
     asked : int or None
         What the space says: a width, 0 for none, None for the default.
+    dtype : str
+        What its rows are stored as; "uint8" ones are never projected.
+
+    Returns
+    -------
+    int
+        `n_columns` where the layer is not projected; a layer is never made wider.
+
+    Raises
+    ------
+    ExtractError
+        If a projection is asked for of rows that are kept as they are.
+    """
+    if dtype == "uint8":
+        if asked:
+            raise ExtractError(f"pixels are not projected: leave out ~{asked}")
+        return n_columns
+    if asked is None:
+        asked = NARROW if n_columns > WIDE else 0
+    return asked if 0 < asked < n_columns else n_columns
+
+
+def choose_projection(
+    n_columns: int, asked: int | None, dtype: str = "float32"
+) -> Projection | None:
+    """Draw the projection of a layer that has one.
+
+    Parameters
+    ----------
+    n_columns, asked, dtype
+        As for `projected_width`.
 
     Returns
     -------
     Projection or None
-        None where the layer stays as it is; a layer is never made wider.
+        None where the layer stays as it is.
     """
-    if asked is None:
-        asked = NARROW if n_columns > WIDE else 0
-    return Projection(n_columns, asked) if 0 < asked < n_columns else None
+    width = projected_width(n_columns, asked, dtype)
+    return Projection(n_columns, width) if width < n_columns else None

@@ -234,8 +234,10 @@ def weights_key(module: nn.Module, seed: int | None) -> dict[str, object]:
     for name, tensor in sorted(module.state_dict().items()):
         if name.endswith(COUNTER):
             continue
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        if tensor.is_meta:
+            continue  # of a network that is built for its shapes alone, and can compute nothing
         values = tensor.detach().cpu().contiguous()
-        total.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
         total.update(values.reshape(-1).view(torch.uint8).numpy())
     key: dict[str, object] = {"digest": total.hexdigest()[:32]}
     if seed is not None:

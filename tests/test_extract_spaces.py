@@ -5,21 +5,87 @@ import pytest
 import torch
 from sklearn.random_projection import SparseRandomProjection
 
-from extract.backbone import Activation, choose_device, lay_out_tokens
+from cache import digest
+from extract.backbone import Activation, choose_device, lay_out_tokens, shaped
 from extract.errors import ExtractError
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.run import prepare
-from extract.spaces import SPACES, resolve
+from extract.spaces import FAMILIES, SPACES, TEXT_FAMILIES, resolve
 from extract.weights import Request
 
 CPU = torch.device("cpu")
+PICTURES = [name for name in SPACES if resolve(name).family in FAMILIES]
+
+# Of each short name the digest of its key without the weights, and the columns of its bands.
+PINNED = {
+    "clip": ("f12330ace7077c95", [512]),
+    "alexnet": ("8ff6761cea81c759", [2560]),
+    "sam": ("a9970294086eb38b", [2048]),
+    "efficientnet_lite0": ("fc9fda1fe1682a98", [1280]),
+    "clip_layers": ("c5eaf2a0e3f40791", [512, 512, 512, 512]),
+    "clip_l14": ("787631c3e26efaf4", [768]),
+    "alexnet_conv1": ("c43907260d15d56a", [512]),
+    "alexnet_conv2": ("ec202d8f273d0ea1", [512]),
+    "alexnet_conv3": ("4bf85bdb8597c68a", [512]),
+    "alexnet_conv4": ("749a989057f0f52d", [512]),
+    "alexnet_conv5": ("0193342aba60308f", [512]),
+    "sam_layers": ("962ac8b1a4a10e12", [512, 512, 512, 512]),
+    "dinov2": ("459ed584239aeab8", [2048]),
+    "vgg16": ("1ec567737ebcba5a", [2560]),
+    "pixels": ("878d451ec273810c", [3 * 128 * 128]),
+}
+# Whole keys: they hold weights_key, and that the seed gives what torch and the library draw.
+SEEDED = {
+    "clip": "d81df00b75de5f72",
+    "alexnet": "d89d21e3a6be181b",
+    "efficientnet_lite0": "33135b5978ea079f",
+    "timm:test_vit": "749b718c025bed96",
+    "timm:test_resnet@features": "ad9902452a375b4d",
+    "torchvision:resnet18@layer2": "93bab8124a49ce73",
+}
+
+
+def made(name):
+    """Build a space's network: for its shapes alone where the library can, which is quicker."""
+    request = Request(name, "random:0")
+    if name not in SEEDED:
+        try:
+            with torch.device("meta"):
+                return prepare(resolve(name), request, torch.device("meta"))
+        except NotImplementedError:
+            pass
+    prepared = prepare(resolve(name), request, CPU)
+    assert digest(prepared.key) == SEEDED.get(name, digest(prepared.key))
+    return prepared
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_key_and_the_columns_of_every_short_name(name):
+    prepared = made(name)
+    assert set(prepared.layers) <= set(prepared.backbone.layers)
+    key = {field: value for field, value in prepared.key.items() if field != "weights"}
+    bands = prepared.spec.bands or (prepared.layers,)
+    columns = [sum(prepared.widths[layer] for layer in band) for band in bands]
+    assert (digest(key), columns) == PINNED[name]
+    # What ridge can solve in minutes; pixels are for models that learn from pictures.
+    assert max(columns) < 10_000 or name == "pixels"
+
+
+@pytest.mark.parametrize("name", [name for name in SEEDED if name not in SPACES])
+def test_keys_with_seeded_weights(name):
+    made(name)
+
+
+def test_the_short_names_are_of_every_family():
+    assert {resolve(name).family for name in SPACES} == {*FAMILIES, *TEXT_FAMILIES}
+    assert set(PINNED) == set(PICTURES)
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_short_names_stand_for_what_is_written_out(name):
     short, long = resolve(name), resolve(SPACES[name])
     assert (short.name, long.name) == (name, SPACES[name])
-    fields = ("family", "model", "weights", "layers", "pooling", "columns")
+    fields = ("family", "model", "weights", "bands", "layers", "pooling", "columns")
     assert [getattr(short, f) for f in fields] == [getattr(long, f) for f in fields]
 
 
@@ -42,6 +108,12 @@ def test_short_names_stand_for_what_is_written_out(name):
             ("torchvision", "vgg16", "IMAGENET1K_V1", ("conv1", "features.30"), "grid7", None),
         ),
         ("torchvision:alexnet~64", ("torchvision", "alexnet", None, (), None, 64)),
+        ("pixels:64", ("pixels", "64", None, (), None, None)),
+        (
+            "open_clip_text:ViT-L-14/openai@embedding",
+            ("open_clip_text", "ViT-L-14", "openai", ("embedding",), None, None),
+        ),
+        ("timm:test_vit@-1#mean", ("timm", "test_vit", None, ("-1",), "mean", None)),
     ],
 )
 def test_grammar(name, expected):
@@ -50,6 +122,23 @@ def test_grammar(name, expected):
     assert (
         spec.family, spec.model, spec.weights, spec.layers, spec.pooling, spec.columns
     ) == expected  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layers", "bands"),
+    [
+        ("a", (("a",),)),
+        ("a+b", (("a", "b"),)),
+        ("a,b", (("a",), ("b",))),
+        ("a+b,c.1,0.5+-1", (("a", "b"), ("c.1",), ("0.5", "-1"))),
+        ("a+b+a,b,c+a", (("a", "b"), ("c",))),  # each layer once, where it is named first
+    ],
+)
+def test_bands(layers, bands):
+    spec = resolve(f"timm:test_vit@{layers}#mean~9")
+    assert spec.bands == bands
+    assert spec.layers == tuple(layer for band in bands for layer in band)
+    assert (spec.pooling, spec.columns) == ("mean", 9)
 
 
 @pytest.mark.parametrize("name", ["clop", "Clip", "", " ", "clip#grid4", "no_such_model", "-h"])
@@ -62,10 +151,12 @@ def test_an_unknown_name_lists_the_names(name):
 @pytest.mark.parametrize(
     "name",
     ["keras:vgg16", "timm:", "timm:resnet18#", "timm:resnet18~many", "timm:resnet18~-1",
-     "timm:resnet18@", "timm:resnet18#grid4#mean", "hf-hub:timm/x", "a:b"],
+     "timm:resnet18@", "timm:resnet18#grid4#mean", "hf-hub:timm/x", "a:b", "timm:test_vit@a+",
+     "timm:test_vit@a,,b", "timm:test_vit@,a", "timm:test_vit@a,+b"],
 )  # fmt: skip
 def test_an_unreadable_name_shows_the_grammar(name):
-    message = r"cannot read the feature space .*family:model/weights@layer\+layer#pooling~columns"
+    grammar = r"family:model/weights@layer\+layer,layer#pooling~columns"
+    message = rf"cannot read the feature space .*{grammar}.* open_clip, pixels, timm, torchvision"
     with pytest.raises(ExtractError, match=message):
         resolve(name)
 
@@ -82,6 +173,7 @@ def test_an_unreadable_name_shows_the_grammar(name):
         ("torchvision:alexnet/V1", r"no weights 'V1': choose from IMAGENET1K_V1"),
         ("timm:test_vit@block.1", r"timm:test_vit has no layer 'block\.1': choose from features, "),
         ("torchvision:alexnet@conv6", r"no layer 'conv6': choose from conv1, .*classifier\.6"),
+        ("torchvision:resnet18@layer5", r"no layer 'layer5': choose from layer1.* \(67 in all\)"),
         ("test_vit.r160_in1k", None),
     ],
 )
@@ -100,6 +192,14 @@ def test_what_a_network_lacks_is_said_before_weights_are_looked_for(name, messag
         ("timm:test_vit#median", r"unknown pooling 'median'"),
         ("timm:test_vit@pooled#grid4", r"layer pooled is a vector: 'grid4' needs places"),
         ("timm:test_resnet@features#cls", r"layer features has no class token: use mean"),
+        ("timm:test_vit2@features#cls", r"layer features has no class token: use mean"),
+        ("timm:test_resnet@features#grid6", r"has 5 x 5 places: grid6 needs at least 6 x 6; use a"),
+        (
+            "torchvision:shufflenet_v2_x0_5@stage2.1.branch1",
+            r"layer stage2\.1\.branch1 gives nothing to pool: it does not run in evaluation mode",
+        ),
+        ("pixels:16#grid4", r"layer rgb is a vector: 'grid4' needs places; use flatten"),
+        ("pixels:16~64", r"pixels are not projected: leave out ~64"),
     ],
 )
 def test_poolings_that_do_not_fit(name, message):
@@ -123,13 +223,26 @@ def test_poolings():
     fields = values.reshape(2, 3, 2, 2, 2, 3).mean((3, 5)).reshape(2, -1)
     np.testing.assert_allclose(pool(given, "grid2", "x"), fields)
     assert default_pooling(given) == "grid4"
+    assert default_pooling(Activation(spatial=maps[..., :3])) == "flatten"
+    with pytest.raises(ExtractError, match=r"layer x has 4 x 6 places: grid5 needs at least 5 x 5"):
+        pool(given, "grid5", "x")
+    for nothing in (None, (maps, maps), torch.zeros(2, 3, 4, 5, 6), torch.zeros(2)):
+        assert shaped(nothing).empty
+        with pytest.raises(ExtractError, match=r"layer x gives nothing to pool"):
+            pool(shaped(nothing), "mean", "x")
+    turned = shaped(maps.permute(0, 2, 3, 1), channels_last=True)
+    np.testing.assert_array_equal(turned.spatial, maps)
     tokens = torch.randn(2, 10, 5, generator=torch.Generator().manual_seed(0))
     laid = lay_out_tokens(tokens, 1)
     assert default_pooling(laid) == "cls"
     np.testing.assert_array_equal(pool(laid, "cls", "x"), tokens[:, 0])
     # row by row: the token at (1, 2) is the sixth patch
     np.testing.assert_array_equal(laid.spatial[:, :, 1, 2], tokens[:, 1 + 5])
+    registers = lay_out_tokens(tokens, 1, has_class=False)
+    assert registers.cls is None
+    assert default_pooling(registers) == "flatten"
     assert lay_out_tokens(tokens, 2).spatial is None
+    assert lay_out_tokens(tokens[:, :1], 1).spatial is None
     with pytest.raises(ExtractError, match=r"layer x has no square of places: use cls"):
         pool(lay_out_tokens(tokens, 2), "mean", "x")
 

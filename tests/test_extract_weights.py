@@ -1,18 +1,22 @@
 """Weights: one key whatever file they come in, and nothing but the right tensors is taken."""
 
 import pickle
+import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 from extract.errors import ExtractError
-from extract.run import prepare
+from extract.run import compute, prepare
 from extract.spaces import resolve
-from extract.weights import Found, Request
+from extract.weights import Found, Request, weights_key
 
 CPU = torch.device("cpu")
 VIT = "timm:test_vit"
@@ -50,6 +54,18 @@ def test_the_file_format_is_not_in_the_key(tmp_path, state):
     # home folders as the shell writes them, where make does not expand them
     with pytest.raises(ExtractError, match=r"no such file"):
         prepared("~/no such.pth")
+
+
+def test_the_digest_of_weights_is_pinned():
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    for number, values in enumerate(module.state_dict().values()):
+        values.copy_((torch.arange(values.numel()) / 8 + number).reshape(values.shape))
+    pinned = {"digest": "93479fa960b61e8aaa83f9065c6be0cc"}
+    assert weights_key(module, None) == pinned
+    module[1].num_batches_tracked += 5
+    assert weights_key(module, 7) == {**pinned, "untrained": "random:7"}
+    module[0].weight.data[2, 1] += 1e-6
+    assert weights_key(module, None) != pinned
 
 
 def test_random_weights_are_of_their_seed_and_say_so():
@@ -91,12 +107,53 @@ def test_missing_left_over_and_misshapen_tensors(tmp_path, state):
         prepared(path)
 
 
-@pytest.mark.parametrize("name", [VIT, "timm:test_efficientnet"])
-def test_weights_of_another_network(tmp_path, name):
-    path = tmp_path / "x.pth"
-    torch.save(network("test_resnet").state_dict(), path)
-    with pytest.raises(ExtractError, match=r"file x\.pth are of another network than .*missing"):
+NETWORKS = {
+    "open_clip:ViT-B-32/openai": lambda: open_clip.create_model("ViT-B-32"),
+    VIT: lambda: timm.create_model("test_vit"),
+    "timm:test_efficientnet": lambda: timm.create_model("test_efficientnet"),
+    "torchvision:alexnet@conv1": torchvision.models.alexnet,
+    "torchvision:shufflenet_v2_x0_5": torchvision.models.shufflenet_v2_x0_5,
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def thin(request):
+    """Give a network and its tensors, with one value each: small on disk, right in shape."""
+    with torch.device("meta") if "open_clip" not in request.param else nullcontext():
+        own = NETWORKS[request.param]().state_dict()
+    return request.param, {k: torch.full((), 0.5).expand(v.shape) for k, v in own.items()}
+
+
+def test_a_whole_file_is_taken(tmp_path, thin):
+    name, state = thin
+    torch.save(state, tmp_path / "x.pth")
+    assert "untrained" not in prepared(tmp_path / "x.pth", name).key["weights"]
+
+
+@pytest.mark.parametrize("fault", ["missing", "extra", "shape", "other", "empty", "code", "cut"])
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_faults_in_the_file_of_any_family(tmp_path, thin, fault):
+    name, state = thin
+    marker, path = tmp_path / "ran", tmp_path / "x.pth"
+    one = next(tensor for tensor in state if tensor.endswith("weight"))
+    shown = re.escape(one.removeprefix("features.") if "alexnet" in name else one)
+    named = r"x\.pth(:| are of another network)"
+    files = {
+        "missing": ({k: v for k, v in state.items() if k != one}, rf"{named}.*[Mm]issing.*{shown}"),
+        "extra": ({**state, "zzz": torch.zeros(1)}, rf"{named}.*(left over|Unexpected).*zzz"),
+        "shape": ({**state, one: torch.zeros(7)}, rf"{named}.*(shape|mismatch).*{shown}"),
+        "other": (network("test_resnet").state_dict(), rf"{named}.*[Mm]issing"),
+        "empty": ({}, r"x\.pth"),
+        "code": ({**state, one: Bomb(marker)}, r"x\.pth: cannot be (read|loaded)"),
+        "cut": (state, r"x\.pth: cannot be (read|loaded)"),
+    }
+    content, message = files[fault]
+    torch.save(content, path)
+    if fault == "cut":
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ExtractError, match=message):
         prepared(path, name)
+    assert not marker.exists()
 
 
 def test_weights_without_batch_counters(tmp_path):
@@ -109,7 +166,7 @@ def test_weights_without_batch_counters(tmp_path):
     new, old = (prepared(tmp_path / f"{n}.pth", name) for n in ("new", "old"))
     assert new.key == old.key
     batch = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_array_equal(new.rows(batch), old.rows(batch))
+    np.testing.assert_array_equal(compute([new], batch)[0], compute([old], batch)[0])
 
 
 class Bomb:

@@ -2,7 +2,7 @@
 
 Layers: `features` is timm's `forward_features` (its last norm or neck applied), `pooled` its
 `forward_head(…, pre_logits=True)`, and `blocks.N` what `forward_intermediates` gives for index N,
-before the last norm.
+before the last norm: a transformer's block, a convolutional network's stage. One pass gives all.
 """
 
 import inspect
@@ -62,6 +62,8 @@ def load(spec: Spec, request: Request) -> Backbone:
             "model": name,
             "weights": weights_key(module, request.seed),
             "preprocessing": {k: _plain(v) for k, v in preprocessing.items()},
+            # Only where it is: `features` of these were once read with rows taken for channels.
+            **({"maps": "NHWC"} if _channels_last(module) else {}),
         },
         origin=origin,
         size=int(preprocessing["input_size"][1]),
@@ -118,30 +120,46 @@ def _blocks(module: nn.Module) -> dict[str, int]:
     return {f"blocks.{number}": number for number in range(count)}
 
 
+def _channels_last(module: nn.Module) -> bool:
+    return getattr(module, "output_fmt", "NCHW") == "NHWC"
+
+
 def _forward(module: Any, blocks: dict[str, int]) -> Any:
-    prefix = int(getattr(module, "num_prefix_tokens", 0))
-    options: dict[str, Any] = {"output_fmt": "NCHW", "intermediates_only": True}
-    if prefix:
-        options["return_prefix_tokens"] = True
+    own_class = getattr(module, "cls_token", None) is not None
+    prefix = int(getattr(module, "num_prefix_tokens", own_class))
+    # Registers stand before the patches too; some networks have these and no class token.
+    has_class = bool(getattr(module, "has_class_token", own_class))
+    options: dict[str, Any] = {"output_fmt": "NCHW", **_with_prefix(module, prefix)}
+    layout = {"has_class": has_class, "channels_last": _channels_last(module)}
 
     def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
         given: dict[str, Activation] = {}
-        if {"features", "pooled"} & set(names):
+        indices = sorted(blocks[name] for name in names if name in blocks)
+        inner, features = [], None
+        if not indices:
             features = module.forward_features(batch)
-            given["features"] = shaped(features, prefix)
-            if "pooled" in names:
-                given["pooled"] = shaped(module.forward_head(features, pre_logits=True))
-        inner = [name for name in names if name in blocks]
-        if inner:
-            indices = sorted(blocks[name] for name in inner)
-            outputs = module.forward_intermediates(batch, indices=indices, **options)
-            for index, output in zip(indices, outputs, strict=True):
-                spatial, tokens = output if prefix else (output, None)
-                cls = tokens[:, 0] if tokens is not None else None
-                given[f"blocks.{index}"] = Activation(spatial=spatial, cls=cls)
+        elif {"features", "pooled"} & set(names):
+            features, inner = module.forward_intermediates(batch, indices=indices, **options)
+        else:
+            inner = module.forward_intermediates(
+                batch, indices=indices, intermediates_only=True, stop_early=True, **options
+            )
+        if "features" in names:
+            given["features"] = shaped(features, prefix, **layout)
+        if "pooled" in names:
+            given["pooled"] = shaped(module.forward_head(features, pre_logits=True))
+        for index, output in zip(indices, inner, strict=True):
+            spatial, tokens = output if isinstance(output, tuple) else (output, None)
+            cls = tokens[:, 0] if tokens is not None and has_class else None
+            given[f"blocks.{index}"] = Activation(spatial=spatial, cls=cls)
         return {name: given[name] for name in names}
 
     return forward
+
+
+def _with_prefix(module: Any, prefix: int) -> dict[str, bool]:
+    known = inspect.signature(module.forward_intermediates).parameters if prefix else {}
+    return {"return_prefix_tokens": True} if "return_prefix_tokens" in known else {}
 
 
 def _plain(value: Any) -> Any:

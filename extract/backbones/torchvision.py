@@ -1,21 +1,28 @@
 """torchvision's classification networks, read at any module: AlexNet, VGG, ResNet and the rest.
 
-Layers are paths of modules ("features.2", "layer4"); where the network has a chain of
-convolutions called `features`, `conv1`, `conv2` … are the outputs of their ReLUs.
+Layers are paths of modules ("features.2", "layer4"). In AlexNet and VGG `conv1`, `conv2` … are the
+outputs of the convolutions' ReLUs, and are what an index or a depth counts; in other networks the
+links of its chain are: `features.N`, `encoder.layers.…`, `layer1` to `layer4`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.maxvit import PartitionAttentionLayer
+from torchvision.ops import Permute
 
 from extract.backbone import Activation, Backbone, check_layers, hooked, settle, shaped
 from extract.errors import ExtractError
 from extract.hub import HubFile
-from extract.packaged import alexnet_features
+from extract.packaged import LPIPS, convolutions
 from extract.spaces import Spec
 from extract.weights import Request, drawing, load_into, weights_key
+
+# Where a network keeps its links one after the other.
+CHAINS = ("features", "encoder.layers", "trunk_output", "blocks", "layers")
 
 
 def load(spec: Spec, request: Request) -> Backbone:
@@ -37,46 +44,41 @@ def load(spec: Spec, request: Request) -> Backbone:
         Ready to run.
     """
     published = _published(spec)
+    options = _options(spec.model, published)
     with drawing(request.seed):
-        whole = settle(torchvision.models.get_model(spec.model, weights=None))
+        whole = settle(torchvision.models.get_model(spec.model, weights=None, **options))
     aliases = _convolutions(whole)
-    layers = [*aliases, *(name for name, _ in whole.named_modules() if name)]
-    check_layers(spec, layers)
-    wanted = [aliases.get(name, name) for name in spec.layers]
+    blocks = list(aliases) or _links(whole)
+    modules = list(_readable(whole))
+    first = [name for name in modules if "." not in name]
+    layers = list(dict.fromkeys([*aliases, *blocks, *first, *modules]))
+    wanted = [aliases.get(name, name) for name in check_layers(spec, layers, blocks).layers]
     trunk = bool(wanted) and all(name.startswith("features.") for name in wanted)
     module = whole.get_submodule("features") if trunk else whole
-    origin = request.seed_origin
-    if request.seed is None:
-        hub = HubFile(url=published.url)
-        packages = [alexnet_features] if trunk and spec.model == "alexnet" else []
-        found = request.find(f"torchvision's {spec.model}", hub, packages)
-        state, origin = found.load(), found.origin
-        if trunk and any(name.startswith("features.") for name in state):
-            prefix = "features."
-            state = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
-        load_into(module, state, origin)
-    strip = "features." if trunk else ""
-
-    def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
-        paths = {name: aliases.get(name, name).removeprefix(strip) for name in names}
-        _, kept = hooked(module, batch, list(paths.values()))
-        return {name: shaped(kept[path]) for name, path in paths.items()}
-
+    origin = _load_weights(whole, spec, request, published, trunk)
+    paths = {name: aliases.get(name, name) for name in layers}
     preprocess = published.transforms()
+    key: dict[str, Any] = {
+        "family": "torchvision",
+        "model": spec.model,
+        "weights": weights_key(module, request.seed),
+        "preprocessing": _describe(preprocess),
+    }
+    # Only where they are: such networks were once read without, and under the key they had then.
+    if options.get("transform_input"):
+        key["transform_input"] = True
+    if isinstance(whole, torchvision.models.SwinTransformer):
+        key["maps"] = "NHWC"
     return Backbone(
         module=module,
-        key={
-            "family": "torchvision",
-            "model": spec.model,
-            "weights": weights_key(module, request.seed),
-            "preprocessing": _describe(preprocess),
-        },
+        key=key,
         origin=origin,
         size=preprocess.crop_size[0],
         layers=layers,
         preprocess=preprocess,
-        forward=forward,
-        default_layers=(layers[-1],),
+        forward=_forward(module, whole, paths, "features." if trunk else ""),
+        default_layers=(modules[-1],),
+        blocks=blocks,
     )
 
 
@@ -98,12 +100,78 @@ def _published(spec: Spec) -> Any:
     return tags[spec.weights]
 
 
+def _options(model: str, published: Any) -> dict[str, Any]:
+    """Give what torchvision itself sets of the network only where it loads the weights."""
+    if model in ("googlenet", "inception_v3"):
+        return {"transform_input": True, "init_weights": True}
+    if model.startswith("vit_"):
+        return {"image_size": published.meta["min_size"][0]}
+    return {}
+
+
+def _load_weights(
+    whole: nn.Module, spec: Spec, request: Request, published: Any, trunk: bool
+) -> str:
+    if request.seed is not None:
+        return request.seed_origin
+    carried = trunk and spec.model in LPIPS and published.name == "IMAGENET1K_V1"
+    packages = [partial(convolutions, spec.model)] if carried else []
+    found = request.find(f"torchvision's {spec.model}", HubFile(url=published.url), packages)
+    state = found.load()
+    prefix = "features."
+    if trunk and any(name.startswith(prefix) for name in state):
+        # The network's other layers may be there, and are left; what it does not have may not.
+        others = {name for name in whole.state_dict() if not name.startswith(prefix)}
+        state = {n.removeprefix(prefix): v for n, v in state.items() if n not in others}
+    load_into(whole.get_submodule("features") if trunk else whole, state, found.origin)
+    return found.origin
+
+
 def _convolutions(module: nn.Module) -> dict[str, str]:
     features = getattr(module, "features", None)
-    if not isinstance(features, nn.Sequential):
+    plain = nn.Conv2d | nn.BatchNorm2d | nn.ReLU | nn.MaxPool2d
+    if not isinstance(features, nn.Sequential) or not all(isinstance(p, plain) for p in features):
         return {}
     paths = [f"features.{i}" for i, part in enumerate(features) if isinstance(part, nn.ReLU)]
     return {f"conv{number}": path for number, path in enumerate(paths, start=1)}
+
+
+def _links(module: nn.Module) -> list[str]:
+    modules = dict(module.named_modules())
+    for path in CHAINS:
+        if path in modules:
+            return [f"{path}.{name}" for name, _ in modules[path].named_children()]
+    parts = dict(module.named_children())
+    stages = [name for name, part in parts.items() if isinstance(part, nn.Sequential)]
+    # ResNet's stages; else all parts before the places are averaged, auxiliary outputs left out.
+    before = list(parts)[: list(parts).index("avgpool")] if "avgpool" in parts else list(parts)
+    return stages if len(stages) > 1 else [n for n in before if not n.lower().startswith("aux")]
+
+
+def _readable(module: nn.Module, path: str = "") -> Iterator[str]:
+    """Name the modules whose output lies as the network's maps do, and not turned for others."""
+    for name, part in module.named_children():
+        yield path + name
+        turned = isinstance(part, nn.Sequential) and any(isinstance(p, Permute) for p in part)
+        if not turned and not isinstance(part, PartitionAttentionLayer):
+            yield from _readable(part, f"{path}{name}.")
+
+
+def _forward(module: nn.Module, whole: nn.Module, paths: dict[str, str], strip: str) -> Any:
+    prefix = int(hasattr(whole, "class_token"))
+    swin = isinstance(whole, torchvision.models.SwinTransformer)
+
+    def lay_out(output: Tensor | None, path: str) -> Activation:
+        last = swin and path.partition(".")[0] in ("features", "norm")
+        return shaped(output, prefix, channels_last=last)
+
+    def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
+        _, kept = hooked(module, batch, [paths[name].removeprefix(strip) for name in names])
+        return {
+            name: lay_out(kept.get(paths[name].removeprefix(strip)), paths[name]) for name in names
+        }
+
+    return forward
 
 
 def _describe(preprocess: Any) -> dict[str, Any]:

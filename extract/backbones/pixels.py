@@ -1,0 +1,96 @@
+"""The picture itself, for models that learn from pictures: `pixels:SIDE`, bytes of a square.
+
+Its one layer, `rgb`, holds 3 x SIDE x SIDE columns of uint8: red, then green, then blue, each row
+by row from the top, so that `row.reshape(3, SIDE, SIDE)` is the picture. It has no weights.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from extract.backbone import Activation, Backbone, check_layers
+from extract.errors import ExtractError
+from extract.spaces import Spec
+from extract.weights import Request
+
+LARGEST = 1024
+
+
+def load(spec: Spec, request: Request) -> Backbone:
+    """Make ready to resize pictures.
+
+    Parameters
+    ----------
+    spec : Spec
+        With the side, in pixels, as the model.
+    request : Request
+        Where weights would come from; there are none.
+
+    Returns
+    -------
+    Backbone
+        Ready to run.
+
+    Raises
+    ------
+    ExtractError
+        If the side is no such number, or weights are given.
+    """
+    if not re.fullmatch(r"[1-9]\d{0,3}", spec.model) or int(spec.model) > LARGEST:
+        raise ExtractError(
+            f"{spec.name}: {spec.model!r} is no side in pixels: write pixels:128, or another whole "
+            f"number from 1 to {LARGEST}"
+        )
+    if spec.weights is not None or (request.given is not None and request.seed is None):
+        raise ExtractError(
+            f"{spec.name}: pixels have no weights, found {spec.weights or request.given!r}: "
+            "leave them out"
+        )
+    check_layers(spec, ["rgb"])
+    side = int(spec.model)
+    return Backbone(
+        module=nn.Flatten(),
+        key={
+            "family": "pixels",
+            "preprocessing": {"size": side, "crop": "centre square", "interpolation": "bicubic"},
+        },
+        origin="the pictures themselves",
+        size=side,
+        layers=["rgb"],
+        preprocess=partial(resize, side=side),
+        forward=_forward,
+        default_layers=("rgb",),
+        dtype="uint8",
+    )
+
+
+def resize(picture: Image.Image, side: int) -> Tensor:
+    """Resize the middle square of a picture.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Mode RGB.
+    side : int
+        Pixels of a side.
+
+    Returns
+    -------
+    Tensor of uint8 (3, side, side)
+        Bicubic as Pillow does it: smoothed before it is made smaller, and so without aliasing.
+    """
+    edge = min(picture.size)
+    left, top = ((length - edge) // 2 for length in picture.size)
+    # Cut out first: Pillow's `box` would let the pixels beside the square into its edges.
+    square = picture.crop((left, top, left + edge, top + edge))
+    small = square.resize((side, side), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()
+
+
+def _forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
+    return {name: Activation(vector=batch.flatten(1)) for name in names}
