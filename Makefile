@@ -7,6 +7,7 @@ MODEL   ?= banded_ridge
 SPACES  ?= clip alexnet sam
 DEVICE  ?= auto
 WEIGHTS ?=
+CAPTIONS ?=
 FITS    ?=
 SPLIT   ?= auto
 PARAMS  ?=
@@ -25,7 +26,7 @@ INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate submission check ls test lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate submission check ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -39,6 +40,7 @@ help:  ## Show this list
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
+	@echo "  CAPTIONS=\"$(CAPTIONS)\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
 	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
 	@echo "  PARAMS=\"$(PARAMS)\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
@@ -55,7 +57,7 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt Makefile
 	@touch $@
 
 features: $(VENV)/installed  ## Compute the feature spaces SPACES of all pictures, once
-	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS))
+	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS))
 
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
 	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) $(PARAMS:%=--params.%)
@@ -100,6 +102,9 @@ clean-demo:  ## Remove what `make demo` made
 test: $(VENV)/installed  ## Run every test
 	@$(PY) -m pytest
 
+test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments (about half an hour)
+	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py
+
 lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on any finding
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -110,5 +115,6 @@ lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on a
 bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size (about half an hour)
 	@$(PY) -m benchmarks.full_size
 	@$(PY) -m benchmarks.full_size --columns 2048
+	@$(PY) -m benchmarks.extract
 	@$(PY) -m benchmarks.ablation
 	@$(PY) -m benchmarks.fit

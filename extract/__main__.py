@@ -13,8 +13,11 @@ def extract(
     subject: str | int = "all",
     spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
     weights: list[str] = [],  # noqa: B006
+    captions: list[str] = [],  # noqa: B006
     device: str = "auto",
     precision: Literal["float32", "bfloat16", "float16"] = "float32",
+    dtype: Literal["float32", "float16"] = "float32",
+    workers: int = -1,
 ) -> None:
     """Compute the feature spaces of all pictures, training and test, that have none yet.
 
@@ -28,24 +31,65 @@ def extract(
         A subject's number, or "all".
     spaces : list of str
         Feature spaces: clip, alexnet, sam, efficientnet_lite0, any timm model by name, or
-        family:model/weights@layer#pooling~columns.
+        family:model/weights@layer+layer,layer#pooling~columns; `python -m extract layers SPACE`
+        lists the layers of a network.
     weights : list of str
         SPACE=FILE to take weights from a file, SPACE=random:SEED for untrained ones.
+    captions : list of str
+        For clip_text: COCO's captions_train2017.json and captions_val2017.json with NSD's
+        nsd_stim_info_merged.csv, or a CSV with the columns picture and caption.
     device : str
-        auto (a GPU if there is one), cpu, cuda, cuda:N or mps.
+        auto (a GPU if there is one), cpu, cuda, cuda:N or mps; several with commas, cuda:0,cuda:1,
+        share the pictures.
     precision : str
         float32, or autocast in bfloat16 or float16; it is part of the features' key.
+    dtype : str
+        How rows are stored: float32, or float16, which is refused where a value does not fit.
+    workers : int
+        Processes that decode pictures ahead of each device; by default as many as there are
+        processors to spare.
     """
     # The networks take seconds to import: only now, so that --help is quick and Ctrl-C is heard.
-    from extract.stage import compute_features
+    from extract.stage import Options, compute_features
 
-    compute_features(data, out, str(subject), spaces, weights, device, precision)
+    options = Options(device, precision, dtype, workers, captions)
+    compute_features(data, out, str(subject), spaces, weights, options)
+
+
+def layers(space: str, deep: bool = False) -> None:
+    """List the layers of a feature space's network, with shapes; no weights are needed.
+
+    Parameters
+    ----------
+    space : str
+        A feature space: clip, or family:model/weights@layer#pooling~columns.
+    deep : bool
+        true to list all modules of a network that has many.
+    """
+    from extract.listing import list_layers
+
+    list_layers(space, deep)
 
 
 EXAMPLES = [
+    "python -m extract layers clip",
     "python -m extract --data data --spaces clip alexnet sam",
     "python -m extract --spaces sam --weights sam=sam_vit_b.safetensors --precision bfloat16",
 ]
 
+
+def main() -> int:
+    """Run the verb that is named, or else extract.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    if sys.argv[1:2] == ["layers"]:
+        return run({"layers": layers}, "extract", EXAMPLES)
+    return run(extract, "extract", EXAMPLES)
+
+
 if __name__ == "__main__":
-    sys.exit(run(extract, "extract", EXAMPLES))
+    sys.exit(main())

@@ -1,28 +1,25 @@
-"""From a name to rows in the cache: build the network, find what is missing, compute it."""
+"""A feature space made ready: the network, its layers, their pooling; from pictures to rows."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from base import load_plugin, progress, provenance, say
-from cache import FeatureStore
-from challenge import load_rgb
+from base import load_plugin, provenance, say
 from extract import backbones
-from extract.backbone import Activation, Backbone
+from extract.backbone import Activation, Backbone, check_layers
+from extract.errors import ExtractError
+from extract.listing import dry_run
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
 from extract.weights import Request
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Pictures of 224 pixels in a batch; larger inputs get fewer.
+# Pictures of 224 pixels that a network takes at once; of larger ones fewer.
 BATCH = 32
 
 
@@ -44,8 +41,12 @@ class Prepared:
         How each layer is made narrower.
     precision : str
         "float32", "bfloat16" or "float16" (autocast).
+    dtype : str
+        Of the rows: "float32", "float16", or "uint8" for pixels.
     device : torch.device
         Where it runs.
+    widths : dict of str to int
+        The columns of each layer, as they are stored.
     """
 
     spec: Spec
@@ -54,7 +55,9 @@ class Prepared:
     poolings: dict[str, str]
     projections: dict[str, Projection | None]
     precision: str
+    dtype: str
     device: torch.device
+    widths: dict[str, int]
 
     @property
     def key(self) -> dict[str, Any]:
@@ -67,41 +70,79 @@ class Prepared:
             }
             for name in self.layers
         ]
-        key = {"schema": 1, **self.backbone.key, "layers": layers, "dtype": "float32"}
+        key = {"schema": 1, **self.backbone.key, "layers": layers, "dtype": self.dtype}
+        if self.bands:
+            key["bands"] = [band["columns"] for band in self.bands]
         return key if self.precision == "float32" else {**key, "autocast": self.precision}
 
-    def rows(self, batch: Tensor) -> NDArray[np.float32]:
-        """Compute the features of a batch.
+    @property
+    def bands(self) -> list[dict[str, Any]]:
+        """Name and columns of each band, where the space has several."""
+        if len(self.spec.bands) < 2:
+            return []
+        return [
+            {"name": "+".join(band), "columns": sum(self.widths[name] for name in band)}
+            for band in self.spec.bands
+        ]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What else is kept with the rows."""
+        return {
+            "origin": self.backbone.origin,
+            "spec": {
+                "layers": list(self.layers),
+                "columns": [self.widths[name] for name in self.layers],
+                "precision": self.precision,
+            },
+            "bands": self.bands,
+            "provenance": provenance(),
+        }
+
+    def rows(self, given: dict[str, Activation]) -> NDArray[Any]:
+        """Pool and project what the network gave for a batch.
 
         Parameters
         ----------
-        batch : Tensor (n_images, 3, size, size)
-            Preprocessed pictures.
+        given : dict of str to Activation
+            Of the layers.
 
         Returns
         -------
-        array of float32 (n_images, n_columns)
+        array of `dtype` (n_images, n_columns)
             The layers side by side.
+
+        Raises
+        ------
+        ExtractError
+            If values do not fit half precision.
         """
-        autocast = PRECISIONS[self.precision]
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=autocast, enabled=autocast is not None),
-        ):
-            given = self.backbone.forward(batch.to(self.device), self.layers)
-            pooled = {
-                name: pool(given[name], self.poolings[name], name).cpu().numpy()
-                for name in self.layers
-            }
         parts = []
         for name in self.layers:
+            pooled = pool(given[name], self.poolings[name], name).cpu().numpy()
             projection = self.projections[name]
-            parts.append(projection(pooled[name]) if projection else pooled[name])
-        return np.concatenate(parts, axis=1)
+            parts.append(projection(pooled) if projection else pooled)
+        found = np.concatenate(parts, axis=1)
+        if self.dtype == "float16":
+            _check_half(found, self.spec.name)
+        return found.astype(self.dtype, copy=False)
+
+
+def _check_half(rows: NDArray[np.float32], name: str) -> None:
+    largest = float(np.abs(rows[np.isfinite(rows)]).max(initial=0.0))
+    if largest > float(np.finfo(np.float16).max):
+        raise ExtractError(
+            f"--dtype float16: {name} has values up to {largest:g}, and float16 ends at "
+            f"{np.finfo(np.float16).max:g}; use --dtype float32"
+        )
 
 
 def prepare(
-    spec: Spec, request: Request, device: torch.device, precision: str = "float32"
+    spec: Spec,
+    request: Request,
+    device: torch.device,
+    precision: str = "float32",
+    dtype: str = "float32",
 ) -> Prepared:
     """Build a space's network, with its weights, and settle its layers.
 
@@ -115,6 +156,8 @@ def prepare(
         Where to run.
     precision : str
         A name in `PRECISIONS`.
+    dtype : str
+        "float32" or "float16": how rows are stored.
 
     Returns
     -------
@@ -123,89 +166,86 @@ def prepare(
     """
     family = load_plugin(backbones, spec.family, "network family")
     backbone: Backbone = family.load(spec, request)
+    spec = check_layers(spec, backbone.layers, backbone.blocks)
     layers = spec.layers or backbone.default_layers
-    shapes = _dry_run(backbone, layers)
+    shapes = dry_run(backbone, layers)
     poolings = {name: spec.pooling or default_pooling(shapes[name]) for name in layers}
-    widths = {name: pool(shapes[name], poolings[name], name).shape[1] for name in layers}
-    projections = {name: choose_projection(widths[name], spec.columns) for name in layers}
+    pooled = {name: pool(shapes[name], poolings[name], name).shape[1] for name in layers}
+    projections = {
+        name: choose_projection(pooled[name], spec.columns, backbone.dtype) for name in layers
+    }
+    widths = {n: p.key["columns"] if (p := projections[n]) else pooled[n] for n in layers}
     backbone.module.to(device)
-    return Prepared(spec, backbone, layers, poolings, projections, precision, device)
+    own = dtype if backbone.dtype == "float32" else backbone.dtype
+    return Prepared(spec, backbone, layers, poolings, projections, precision, own, device, widths)
 
 
-def _dry_run(backbone: Backbone, layers: Sequence[str]) -> dict[str, Activation]:
-    """Learn the layers' shapes without computing: SAM takes 11 s a picture on two cores."""
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        return backbone.forward(torch.empty(1, 3, backbone.size, backbone.size), layers)
-
-
-def extract_space(
-    prepared: Prepared, pictures: Sequence[tuple[str, Path]], store: FeatureStore
-) -> int:
-    """Compute the rows that a space lacks, and store them.
+def compute(same: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
+    """Run a network once over a batch, for all spaces that are layers of it.
 
     Parameters
     ----------
-    prepared : Prepared
-        The space.
-    pictures : sequence of (str, Path)
-        The sha256 and the file of each picture, each once.
-    store : FeatureStore
-        Where to.
+    same : sequence of Prepared
+        Spaces that share their network.
+    batch : Tensor (n_images, 3, size, size)
+        Preprocessed pictures.
 
     Returns
     -------
-    int
-        How many pictures were computed; the others had a row already.
+    list of array (n_images, n_columns)
+        The rows of each space. Where memory runs out, half as many pictures are taken at once.
     """
-    name, key = prepared.spec.name, prepared.key
-    about = {
-        "origin": prepared.backbone.origin,
-        "spec": {"layers": list(prepared.layers), "precision": prepared.precision},
-        "provenance": provenance(),
-    }
-    with store.writer(name, key, about) as writer:
-        stored = writer.stored()
-        missing = [picture for picture in pictures if picture[0] not in stored]
-        if not missing:
-            return 0
-        size = max(1, min(BATCH, int(BATCH * (224 / prepared.backbone.size) ** 2)))
-        with progress(total=len(missing), desc=name, unit="picture") as bar:
-            for digests, batch in _read_ahead(missing, prepared.backbone, size):
-                writer.add(digests, _compute(prepared, batch))
-                bar.update(len(digests))
-    return len(missing)
+    first = same[0]
+    size = max(1, min(BATCH, int(BATCH * (224 / first.backbone.size) ** 2)))
+    parts = [_halving(same, batch[start : start + size]) for start in range(0, len(batch), size)]
+    if len(parts) == 1:
+        return parts[0]
+    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
 
 
-def _compute(prepared: Prepared, batch: Tensor) -> NDArray[np.float32]:
-    """Compute a batch, in halves where it does not fit on the device."""
+def _halving(same: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
     try:
-        return prepared.rows(batch)
+        return _rows(same, batch, same[0].precision)
     except torch.OutOfMemoryError:
         if len(batch) == 1:
             raise
         torch.cuda.empty_cache()
         half = len(batch) // 2
-        say(f"{prepared.spec.name}: out of memory with {len(batch)} pictures; trying {half}")
-        return np.concatenate([_compute(prepared, batch[:half]), _compute(prepared, batch[half:])])
+        say(f"{same[0].spec.name}: out of memory with {len(batch)} pictures; trying {half}")
+        both = _halving(same, batch[:half]), _halving(same, batch[half:])
+        return [np.concatenate(rows) for rows in zip(*both, strict=True)]
 
 
-def _read_ahead(
-    pictures: Sequence[tuple[str, Path]], backbone: Backbone, size: int
-) -> Iterator[tuple[list[str], Tensor]]:
-    """Decode the next batches in threads while the network works on this one."""
+def _rows(same: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArray[Any]]:
+    backbone, device = same[0].backbone, same[0].device
+    names = list(dict.fromkeys(name for prepared in same for name in prepared.layers))
+    autocast = PRECISIONS[precision]
+    with (
+        torch.inference_mode(),
+        torch.autocast(device.type, dtype=autocast, enabled=autocast is not None),
+    ):
+        given = backbone.forward(batch.to(device), names)
+        return [prepared.rows(given) for prepared in same]
 
-    def read(path: Path) -> Tensor:
-        return backbone.preprocess(load_rgb(path))
 
-    batches = [pictures[start : start + size] for start in range(0, len(pictures), size)]
-    with ThreadPoolExecutor(max_workers=4) as pool_of_threads:
-        waiting: list[list[Future[Tensor]]] = []
-        try:
-            for number in range(len(batches) + 2):
-                if number < len(batches):
-                    waiting.append([pool_of_threads.submit(read, p) for _, p in batches[number]])
-                if number >= 2:
-                    ready = torch.stack([future.result() for future in waiting.pop(0)])
-                    yield [name for name, _ in batches[number - 2]], ready
-        finally:
-            pool_of_threads.shutdown(cancel_futures=True)
+def compare_precisions(same: Sequence[Prepared], batch: Tensor) -> list[float]:
+    """Compare rows of reduced precision with those of float32.
+
+    Parameters
+    ----------
+    same : sequence of Prepared
+        Spaces that share their network.
+    batch : Tensor (n_images, 3, size, size)
+        Preprocessed pictures.
+
+    Returns
+    -------
+    list of float
+        For each space the least cosine between the two rows of a picture.
+    """
+    found = []
+    for reduced, full in zip(compute(same, batch), _rows(same, batch, "float32"), strict=True):
+        a, b = reduced.astype(np.float64), full.astype(np.float64)
+        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        found.append(float(((a * b).sum(1) / np.where(norms > 0, norms, 1)).min()))
+    return found

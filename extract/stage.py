@@ -1,16 +1,51 @@
 """Stage 1 as a whole: every space of every picture, each computed once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
 
 from base import say
 from cache import FeatureStore
+from cache.explain import explain
 from challenge import Subject, find_subjects
 from extract.backbone import choose_device
+from extract.captions import Captions, read_captions
+from extract.devices import Recipe, compute_on
 from extract.errors import ExtractError
-from extract.run import extract_space, prepare
-from extract.spaces import Spec, resolve
+from extract.pipeline import extract_spaces
+from extract.spaces import TEXT_FAMILIES, Spec, resolve
+from extract.text import extract_text, prepare_text
 from extract.weights import Request
+
+
+@dataclass(frozen=True)
+class Options:
+    """How features are computed.
+
+    Attributes
+    ----------
+    device : str
+        A device, or several with commas between.
+    precision : str
+        float32, or autocast in bfloat16 or float16.
+    dtype : str
+        How rows are stored: float32 or float16.
+    workers : int
+        Processes that decode pictures ahead of each device; -1 to choose by the processors.
+    captions : list of str
+        Files of captions, for spaces that read them.
+    """
+
+    device: str = "auto"
+    precision: str = "float32"
+    dtype: str = "float32"
+    workers: int = -1
+    captions: list[str] = field(default_factory=list)
 
 
 def compute_features(
@@ -19,15 +54,16 @@ def compute_features(
     subject: str,
     spaces: Sequence[str],
     weights: Sequence[str],
-    device: str,
-    precision: str,
+    options: Options,
 ) -> None:
     """Compute the feature spaces of all pictures, training and test, that have none yet.
 
     Parameters
     ----------
-    data, out, subject, spaces, weights, device, precision
+    data, out, subject, spaces, weights
         As for `python -m extract`.
+    options : Options
+        The others.
 
     Raises
     ------
@@ -39,20 +75,63 @@ def compute_features(
     specs = [resolve(name) for name in dict.fromkeys(spaces)]
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)
-    chosen = choose_device(device)
+    devices = [choose_device(name) for name in options.device.split(",")]
     pictures = _pictures(subjects)
-    say(f"{len(pictures)} pictures of {len(subjects)} subjects on {chosen.type}")
+    where = ", ".join(str(device) for device in devices)
+    say(f"{len(pictures)} pictures of {len(subjects)} subjects on {where}")
     store = FeatureStore(out / "features")
+    seen = [spec for spec in specs if spec.family not in TEXT_FAMILIES]
+    read = [spec for spec in specs if spec.family in TEXT_FAMILIES]
+    captions = _captions(read, options.captions)
+    workers = _workers(options.workers, len(devices))
+    asked = [requests[spec.name] for spec in seen]
+    recipe = Recipe(seen, asked, options.precision, options.dtype, store, workers)
     # All networks first: weights that cannot be had are known before hours of work, not after.
-    ready = [prepare(spec, requests[spec.name], chosen, precision) for spec in specs]
+    ready = recipe.prepare(devices[0] if len(devices) == 1 else torch.device("cpu"))
     for prepared in ready:
         say(f"{prepared.spec.name}: weights from {prepared.backbone.origin}")
-    for prepared in ready:
-        spec = prepared.spec
-        computed = extract_space(prepared, pictures, store)
-        path = store.path(spec.name, prepared.key)
-        skipped = len(pictures) - computed
-        say(f"{spec.name}: {computed} pictures computed, {skipped} there already -> {path}")
+    texts, said = [], {}
+    if captions is not None:
+        said = captions.of(subjects)
+        precision = (options.precision, options.dtype)
+        texts = [prepare_text(s, requests[s.name], captions, devices[0], *precision) for s in read]
+    for text in texts:
+        say(f"{text.spec.name}: weights from {text.origin}")
+    keys = [(p.spec.name, p.key) for p in ready] + [(t.spec.name, t.key) for t in texts]
+    _tell_misses(store, keys)
+    spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
+    computed = extract_spaces(ready, pictures, store, workers, spread).computed if ready else []
+    computed += [extract_text(text, said, store) for text in texts]
+    for (name, key), count in zip(keys, computed, strict=True):
+        path = store.path(name, key)
+        say(f"{name}: {count} pictures computed, {len(pictures) - count} there already -> {path}")
+
+
+def _tell_misses(store: FeatureStore, keys: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Say why features of a name that is there already are computed anew."""
+    entries = store.entries()
+    for name, key in keys:
+        same = [entry for entry in entries if entry.name == name]
+        if same and not store.path(name, key).exists():
+            say(f"{name}: kept with another key, so it is computed as a space of its own:")
+            for line in explain(key, same, name):
+                say(f"  {line}")
+
+
+def _captions(specs: Sequence[Spec], files: Sequence[str]) -> Captions | None:
+    if specs:
+        return read_captions(files)
+    if files:
+        raise ExtractError(
+            "--captions: no space that reads captions is asked for: add clip_text to --spaces"
+        )
+    return None
+
+
+def _workers(asked: int, n_devices: int) -> int:
+    if asked >= 0:
+        return asked
+    return max(1, min(8, (joblib.cpu_count() - 1) // n_devices))
 
 
 def _requests(specs: Sequence[Spec], weights: Sequence[str]) -> dict[str, Request]:

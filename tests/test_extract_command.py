@@ -158,6 +158,8 @@ def test_a_bad_picture_is_named_and_the_rows_before_it_are_kept(
         (["--spaces", VIT, "--weights", f"{VIT}="], r"expected SPACE=FILE"),
         (["--spaces", VIT, "--weights", f"{VIT}=/no/file"], r"there is no such file"),
         ([*UNTRAINED, "--device", "cuda:77"], r"--device cuda:77: cannot be used here"),
+        ([*UNTRAINED, "--captions", "a.csv"], r"--captions: no space that reads captions is asked"),
+        (["--spaces", "clip_text"], r"captions"),
         ([*UNTRAINED, "--subject", "9"], r"no subject '9'; it holds 01, 02"),
         ([*UNTRAINED, "--data", "/no/where"], r"/no/where: no such folder"),
         ([*UNTRAINED, "--out", "/dev/null"], r"/dev/null/features: Not a directory; expected"),
@@ -188,6 +190,8 @@ def test_other_precision_is_another_space(simulated, tmp_path, extract):
     assert extract(*arguments)[0] == 0
     status, said, _ = extract(*arguments, "--precision", "bfloat16")
     assert (status, "52 pictures computed, 0 there already" in said) == (0, True)
+    assert "kept with another key, so it is computed as a space of its own" in said
+    assert "autocast: bfloat16 here, absent there (computed in another precision)" in said
     assert len(FeatureStore(tmp_path / "features").entries()) == 2
 
 

@@ -1,0 +1,129 @@
+"""Pictures decoded once for all networks, in worker processes that read ahead."""
+
+import multiprocessing
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from challenge import DataError, load_rgb
+
+# Pictures in a batch; fewer where they would take more than BYTES, as SAM's do.
+BATCH = 32
+BYTES = 128 << 20
+Preprocess = Callable[[Image.Image], Tensor]
+Item = list[Tensor] | DataError
+Batch = list[Any] | DataError
+
+
+class _Pictures(Dataset[Item]):
+    """Decode a picture and preprocess it for each network."""
+
+    def __init__(self, paths: Sequence[Path], preprocesses: Sequence[Preprocess]) -> None:
+        # One array of bytes: forked workers would copy a list of objects page by page.
+        self.paths = np.array([str(path).encode() for path in paths])
+        self.preprocesses = preprocesses
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> Item:
+        path = Path(self.paths[number].decode())
+        try:
+            picture = load_rgb(path)
+        except DataError as error:
+            # Given, not raised: torch would wrap it in the worker's traceback.
+            return error
+        return [preprocess(picture) for preprocess in self.preprocesses]
+
+
+def read_batches(
+    paths: Sequence[Path], preprocesses: Sequence[Preprocess], size: int, workers: int
+) -> Iterator[list[Tensor]]:
+    """Decode pictures in order, a batch at a time, ahead of who takes them.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The pictures.
+    preprocesses : sequence of callable
+        Each from a picture to a tensor (3, height, width).
+    size : int
+        Pictures in a batch.
+    workers : int
+        Processes that read; 0 to read in this one.
+
+    Yields
+    ------
+    list of Tensor (n_images, 3, height, width)
+        A tensor for each of `preprocesses`.
+
+    Raises
+    ------
+    DataError
+        If a picture cannot be decoded; the batches before it have been given.
+    """
+    workers = min(workers, -(-len(paths) // size) - 1)
+    options: dict[str, Any] = {}
+    if workers > 0:
+        options = {"num_workers": workers, "prefetch_factor": 2, "worker_init_fn": _begin}
+        if "fork" in multiprocessing.get_all_start_methods():
+            options["multiprocessing_context"] = "fork"
+    pictures = _Pictures(paths, preprocesses)
+    loader = DataLoader(pictures, size, collate_fn=_Stacked(workers, size), **options)
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield [torch.as_tensor(part) for part in batch]
+
+
+def batch_size(sides: Sequence[int]) -> int:
+    """Say how many pictures are read at once.
+
+    Parameters
+    ----------
+    sides : sequence of int
+        Height and width of the pictures, for each network.
+
+    Returns
+    -------
+    int
+        1 to `BATCH`.
+    """
+    return max(1, min(BATCH, BYTES // max(1, sum(12 * side**2 for side in sides))))
+
+
+def _begin(_number: int) -> None:
+    # Ctrl-C is for the process that computes; it ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Stacked:
+    """Stack the pictures of a batch, in shared memory where there is enough of it.
+
+    Containers often have 64 MB, on which torch would die with a bus error; numpy's arrays go
+    through a pipe instead.
+    """
+
+    def __init__(self, workers: int, size: int) -> None:
+        self.workers, self.size = workers, size
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        for item in items:
+            if isinstance(item, DataError):
+                return item
+        stacked: list[Any] = [torch.stack(same) for same in zip(*items, strict=True)]
+        if self.workers and not self._is_roomy(sum(part.nbytes for part in stacked)):
+            return [part.numpy() for part in stacked]
+        return stacked
+
+    def _is_roomy(self, each: int) -> bool:
+        shared = Path("/dev/shm")
+        return shared.is_dir() and shutil.disk_usage(shared).free > 8 * self.workers * each
