@@ -5,6 +5,7 @@ Nothing here knows of brains or pictures, and nothing here imports another folde
 
 from base.errors import RoiridgeError
 from base.files import replacing, sha256_files
+from base.memory import release
 from base.plugins import load_plugin, plugin_names
 from base.progress import progress, say
 from base.provenance import provenance
@@ -15,6 +16,7 @@ __all__ = [
     "plugin_names",
     "progress",
     "provenance",
+    "release",
     "replacing",
     "say",
     "sha256_files",

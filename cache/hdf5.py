@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from base import replacing
 from cache.errors import CacheError
 
-SCHEMA = 1
+# Of each kind of file.
+SCHEMAS = {"features": 2, "artifact": 1}
 CHUNK_BYTES = 1 << 20
 # From 1.10 on, HDF5 keeps checksums of its own metadata; fletcher32 adds those of the data.
 FORMAT = ("v110", "v110")
@@ -117,13 +118,7 @@ def reading(path: Path) -> Iterator[h5py.File]:
         ) from error
 
 
-def put(
-    group: h5py.Group,
-    name: str,
-    array: NDArray[Any],
-    rows: int | None = None,
-    compress: bool = False,
-) -> h5py.Dataset:
+def put(group: h5py.Group, name: str, array: NDArray[Any]) -> h5py.Dataset:
     """Write an array in chunks of whole rows, with checksums.
 
     Parameters
@@ -133,11 +128,7 @@ def put(
     name : str
         The dataset's name.
     array : array
-        What to write; with `rows`, only its shape after the first axis and dtype count.
-    rows : int, optional
-        Make room for so many rows and write none.
-    compress : bool
-        Whether to compress, by filters that every HDF5 has.
+        What to write.
 
     Returns
     -------
@@ -145,17 +136,15 @@ def put(
         The dataset.
     """
     array = np.asarray(array)
-    shape = array.shape if rows is None else (rows, *array.shape[1:])
-    data = array if rows is None else None
+    shape = array.shape
     if not shape:
         return _put_number(group, name, array)
     if 0 in shape:
         return group.create_dataset(name, shape=shape, dtype=array.dtype)
     row_bytes = max(1, array.dtype.itemsize * int(np.prod(shape[1:])))
     chunks = (max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:])
-    filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if compress else {}
     return group.create_dataset(
-        name, shape=shape, dtype=array.dtype, data=data, chunks=chunks, fletcher32=True, **filters
+        name, shape=shape, dtype=array.dtype, data=array, chunks=chunks, fletcher32=True
     )
 
 
@@ -216,7 +205,7 @@ def put_schema(opened: h5py.File, kind: str) -> None:
     """
     # Of fixed length: texts of variable length lie in a heap without a checksum, where one flipped
     # byte sends HDF5 into an endless loop.
-    opened.attrs.update(kind=np.bytes_(kind), schema=SCHEMA)
+    opened.attrs.update(kind=np.bytes_(kind), schema=SCHEMAS[kind])
 
 
 def check_schema(opened: h5py.File, path: Path, kind: str) -> None:
@@ -237,11 +226,11 @@ def check_schema(opened: h5py.File, path: Path, kind: str) -> None:
         If the kind or the schema is another.
     """
     found = opened.attrs.get("kind"), opened.attrs.get("schema")
-    if found != (kind.encode(), SCHEMA):
+    if found != (kind.encode(), SCHEMAS[kind]):
         raise CacheError(
             f"{path}: found kind {_text(found[0])} with schema {found[1]}, expected kind {kind} "
-            f"with schema {SCHEMA}: it is not from this version of roiridge; delete it and make it "
-            "again"
+            f"with schema {SCHEMAS[kind]}: it is not from this version of roiridge; delete it and "
+            "make it again"
         )
 
 

@@ -4,27 +4,26 @@ A published space and each of its shards are such files. A published file is nev
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.checked import CheckedRows, write_rows
 from cache.errors import CacheError
 from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_schema, reading
 from cache.key import canonical, digest
 
 BLOCK_BYTES = 32 << 20
-# The share of zeros from which rows are compressed.
-SPARSE = 0.4
+# Of rows in any order, so much is read at once.
+GATHER_BYTES = 128 << 20
 Part = tuple[NDArray[np.bytes_], Iterator[NDArray[Any]]]
 
 
 def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> None:
     """Write a file of rows out of parts, whole or not at all; no more than a block is in memory.
-
-    Rows that are largely zeros, as after a ReLU, are compressed; dense ones would gain nothing.
 
     Parameters
     ----------
@@ -46,16 +45,9 @@ def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> N
         put_schema(opened, "features")
         put_json(opened, "meta", meta)
         put(opened, "pictures", names)
-        start, features = 0, None
-        for _, blocks in parts:
-            for block in blocks:
-                if features is None:
-                    sparse = bool(np.mean(block == 0) > SPARSE)
-                    features = put(opened, "features", block, len(names), compress=sparse)
-                features[start : start + len(block)] = block
-                start += len(block)
-        if start != len(names):
-            raise CacheError(f"{path}: {len(names)} pictures were named and {start} rows given")
+        given = write_rows(opened, len(names), chain.from_iterable(rows for _, rows in parts))
+        if given != len(names):
+            raise CacheError(f"{path}: {len(names)} pictures were named and {given} rows given")
 
 
 def read_table_meta(path: Path, key: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -130,10 +122,10 @@ def all_rows(path: Path, keep: NDArray[np.bool_] | None = None) -> Iterator[NDAr
         Rows, in the file's order.
     """
     with reading(path) as opened:
-        features = opened["features"]
-        for start, stop in _blocks(features):
-            block = features[start:stop]
-            yield block if keep is None else block[keep[start:stop]]
+        features = CheckedRows(opened)
+        for run in features.blocks(BLOCK_BYTES):
+            block = features.read(run.start, run.stop)
+            yield block if keep is None else block[keep[run]]
 
 
 def take_rows(path: Path, digests: Sequence[str]) -> NDArray[Any]:
@@ -158,30 +150,49 @@ def take_rows(path: Path, digests: Sequence[str]) -> NDArray[Any]:
     """
     # Names and rows from one opening: a writer may put another file here at any time.
     with reading(path) as opened:
-        index = {name: row for row, name in enumerate(opened["pictures"][()])}
-        rows = np.array([index.get(d.encode(), -1) for d in digests], dtype=np.int64)
+        rows = _places(opened["pictures"][()], digests)
         absent = int((rows < 0).sum())
         if absent:
-            raise CacheError(
-                f"{path}: has no row for {absent} of {len(rows)} pictures: run "
-                f'`make features SPACES="{get_json(opened, "meta")["name"]}"` for these pictures'
-            )
-        features = opened["features"]
-        taken = np.empty((len(rows), features.shape[1]), features.dtype)
-        order = np.argsort(rows, kind="stable")
-        ordered = rows[order]
-        # Whole blocks in the file's order: HDF5's own index lists are far slower.
-        for start, stop in _blocks(features):
-            first, last = np.searchsorted(ordered, [start, stop])
-            if first < last:
-                low, high = int(ordered[first]), int(ordered[last - 1]) + 1
-                taken[order[first:last]] = features[low:high][ordered[first:last] - low]
-        return taken
+            meta = get_json(opened, "meta")
+            fix = f'run `make features SPACES="{meta["name"]}"` for these pictures'
+            if "imported" in meta["key"]:
+                fix = "import it again with rows for all pictures"
+            raise CacheError(f"{path}: has no row for {absent} of {len(rows)} pictures: {fix}")
+        return _gather(CheckedRows(opened), rows)
 
 
-def _blocks(features: h5py.Dataset) -> Iterator[tuple[int, int]]:
-    n_rows, n_columns = features.shape
-    chunk = features.chunks[0] if features.chunks else max(1, n_rows)
-    step = max(1, BLOCK_BYTES // max(1, chunk * n_columns * features.dtype.itemsize)) * chunk
-    for start in range(0, n_rows, step):
-        yield start, min(start + step, n_rows)
+def _places(names: NDArray[np.bytes_], digests: Sequence[str]) -> NDArray[np.int64]:
+    """Find the row of each picture; -1 where there is none."""
+    wanted = np.array(digests, "S64")
+    if len(wanted) == len(names) and bool((wanted == names).all()):
+        return np.arange(len(names))
+    # Names are long: mixed to a number each they are sorted and found some times faster.
+    numbers = _mixed(names)
+    order = np.argsort(numbers)
+    at = np.searchsorted(numbers, _mixed(wanted), sorter=order).clip(max=max(0, len(names) - 1))
+    found = order[at] if len(names) else np.full(len(wanted), -1)
+    same = names[found] == wanted if len(names) else np.zeros(len(wanted), bool)
+    return np.where(same, found, -1)
+
+
+def _mixed(names: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+    words = np.ascontiguousarray(names).view(np.uint64).reshape(len(names), 8)
+    odd = np.random.default_rng(0).integers(0, 2**63, 8, np.uint64) * np.uint64(2) + np.uint64(1)
+    mixed: NDArray[np.uint64] = (words * odd).sum(1, dtype=np.uint64)
+    return mixed
+
+
+def _gather(features: CheckedRows, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Read rows in any order, in whole blocks in the file's: HDF5's index lists are far slower."""
+    if len(rows) and bool((np.diff(rows) == 1).all()):
+        block = features.read(int(rows[0]), int(rows[-1]) + 1)
+        start = int(rows[0]) % features.step
+        return block[start : start + len(rows)]
+    taken = np.empty((len(rows), features.shape[1]), features.dtype)
+    for run in features.blocks(GATHER_BYTES, rows) if len(rows) else ():
+        inside = np.flatnonzero((rows >= run.start) & (rows < run.stop))
+        if len(inside) == len(rows):
+            return features.read(run.start, run.stop).take(rows - run.start, axis=0)
+        if len(inside):
+            taken[inside] = features.read(run.start, run.stop)[rows[inside] - run.start]
+    return taken

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from base import progress, say
+from base import progress, release, say
 from cache import FeatureStore, FeatureWriter, ShardWriter, canonical
 from extract.reading import batch_size, read_batches
 from extract.run import Prepared, compare_precisions, compute
 
+# So many batches apart, freed memory is given back.
+TRIM = 16
 Picture = tuple[str, Path]
 # Spaces, by number, and the pictures that all of them lack.
 Work = tuple[tuple[int, ...], list[Picture]]
@@ -186,6 +188,8 @@ def compute_rows(
                 done.network_seconds += time.perf_counter() - began
                 for prepared, found in zip(same, rows, strict=True):
                     writers[_place(ready, prepared)].add(names, found)
+            if start // size % TRIM == 0:
+                release()
             yield len(names)
 
 

@@ -57,10 +57,10 @@ def test_one_file_says_all_of_itself(store):
     assert not list(store.folder.glob("*.shards"))
     # by the back door
     with h5py.File(entry.path) as opened:
-        assert opened["features"].fletcher32
+        assert opened["checksums"].fletcher32
         assert opened["pictures"].fletcher32
         assert opened["meta"].fletcher32
-        assert opened["features"].chunks[1] == 5
+        assert opened["features"].shape == (7, 5)
         assert json.loads(opened["meta"][()].tobytes())["key"] == KEY
         stored = dict(zip(opened["pictures"][()].tolist(), opened["features"][()], strict=True))
     assert {k.decode(): v.tolist() for k, v in stored.items()} == {
@@ -100,9 +100,10 @@ def test_any_rows_in_any_order_come_back(tmp_path_factory, parts, asked, columns
 
 
 def test_rows_across_many_blocks(store, monkeypatch):
-    # 300 chunks of one row each, in blocks of seven
-    monkeypatch.setattr("cache.hdf5.CHUNK_BYTES", 1)
+    # 300 checksums of one row each, in blocks of seven
+    monkeypatch.setattr("cache.checked.CHECK_BYTES", 1)
     monkeypatch.setattr("cache.table.BLOCK_BYTES", 7 * 5 * 4)
+    monkeypatch.setattr("cache.table.GATHER_BYTES", 7 * 5 * 4)
     write(store, range(300))
     write(store, range(200, 350))
     asked = np.random.default_rng(0).integers(0, 350, 500).tolist()
@@ -213,8 +214,8 @@ def test_a_renamed_file_is_an_error(store):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"schema": 0}, r"with schema 0, expected kind features with schema 1"),
-        ({"kind": np.bytes_("artifact")}, r"found kind artifact with schema 1, expected kind feat"),
+        ({"schema": 0}, r"with schema 0, expected kind features with schema 2"),
+        ({"kind": np.bytes_("artifact")}, r"found kind artifact with schema 2, expected kind feat"),
         ({"kind": "features "}, r"it is not from this version of roiridge; delete it"),
     ],
 )

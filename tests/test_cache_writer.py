@@ -173,7 +173,7 @@ def test_a_damaged_shard_is_computed_again(tmp_path, capsys):
         interrupted()
     damaged, _ = sorted(store.folder.glob("*.shards/shard-*.h5"))
     with h5py.File(damaged) as opened:
-        start = opened["features"].id.get_chunk_info(0).byte_offset
+        start = opened["features"].id.get_offset()
     content = bytearray(damaged.read_bytes())
     content[start + 77] ^= 1
     damaged.write_bytes(content)

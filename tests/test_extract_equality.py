@@ -236,7 +236,7 @@ def test_what_changes_the_numbers_is_in_the_key_and_nothing_else(pictures, tmp_p
         extract_spaces([prepared], list(zip(digests, pictures, strict=True)), store)
         rows.append(store.read(store.find(name), digests))
         with h5py.File(store.find(name).path) as opened:
-            assert opened["features"].fletcher32
+            assert opened["checksums"].fletcher32
     np.testing.assert_allclose(rows[0], rows[1], rtol=1e-4, atol=1e-5)
 
 
