@@ -12,10 +12,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from xxhash import xxh3_64_intdigest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cache_features import KEY, UNTRAINED, name, row, rows, write
+from xxhash import xxh3_64_intdigest
 
 from base.command import run
 from cache import CacheError, FeatureStore, canonical, write_artifact

@@ -82,7 +82,7 @@ def test_subsets_by_name() -> None:
     every = [c for size in (1, 2, 3) for c in combinations(range(3), size)]
     assert subsets(NAMES, []) == every
     assert subsets(NAMES, ["b", "c+a"]) == [(1,), (0, 2), (0, 1, 2)]
-    with pytest.raises(RegressError, match=r"--only a\+x: expected names joined by \+, from a, b, c"):
+    with pytest.raises(RegressError, match=r"--only a\+x: expected names joined by \+, from a, b"):
         subsets(NAMES, ["a+x"])
     assert subsets(["n@x+y", "n@x"], ["n@x+y", "n@x"]) == [(0,), (1,), (0, 1)]
 
