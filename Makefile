@@ -102,7 +102,7 @@ clean-demo:  ## Remove what `make demo` made
 test: $(VENV)/installed  ## Run every test
 	@$(PY) -m pytest
 
-test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments (about half an hour)
+test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments (about an hour)
 	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py
 
 lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on any finding
@@ -112,7 +112,7 @@ lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on a
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests' ':!benchmarks')
 
-bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size (about half an hour)
+bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size (about 50 minutes)
 	@$(PY) -m benchmarks.full_size
 	@$(PY) -m benchmarks.full_size --columns 2048
 	@$(PY) -m benchmarks.extract

@@ -20,8 +20,8 @@ from cache.locking import holding, is_held, lock_of
 TEMPORARY = re.compile(r"\.(?P<stem>.+)-[0-9a-f]{8}\.[A-Za-z0-9]+|\.unpack-[0-9a-f]{8}")
 # So old, a file without a lock is not being written any more.
 SECONDS = 3600
-UNUSED = "features that no fit uses"
-IMPORTED = "imported, so roiridge cannot make it again; no fit uses it"
+UNUSED = "features that no fit and no ablation uses"
+IMPORTED = "imported, so roiridge cannot make it again; it stays, though no fit uses it"
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,18 @@ def plan(out: Path) -> Plan:
     used = _used(out)
     entries = FeatureStore(out / "features").entries()
     unused = [] if used is None else [entry for entry in entries if entry.digest not in used]
+    imported = [entry for entry in unused if "imported" in entry.meta["key"]]
+    unused = [entry for entry in unused if entry not in imported]
     busy = [entry for entry in unused if is_held(lock_of(entry.path))]
     going = [entry for entry in unused if entry not in busy]
     notes = [f"{entry.path.stem}: is being written; it stays" for entry in busy]
+    notes += [f"{entry.path.stem}: {IMPORTED}" for entry in imported]
     if used is None and entries:
         notes.append(f"{out / 'fits'}: no fits, so all {len(entries)} feature spaces stay")
     searches = sorted((out / "searches").glob("*/[!.]*.h5"))
     if searches:
         notes.append(f"{len(searches)} interrupted searches stay: fit again to take them up")
-    removals = [
-        _removal(e.path, IMPORTED if "imported" in e.meta["key"] else UNUSED) for e in going
-    ]
+    removals = [_removal(entry.path, UNUSED) for entry in going]
     removals += _derived(out, [entry for entry in entries if entry not in going])
     shards, kept = _shards(out, used)
     going_folders = {removal.path for removal in shards}
@@ -111,7 +112,7 @@ def in_lines(plan: Plan, out: Path) -> list[str]:
     """
     groups: dict[tuple[Path, str], list[Removal]] = {}
     for removal in plan.removals:
-        alone = removal.reason in {UNUSED, IMPORTED} or removal.path.suffix == ".shards"
+        alone = removal.reason == UNUSED or removal.path.suffix == ".shards"
         where = removal.path if alone else removal.path.parent
         groups.setdefault((where, removal.reason), []).append(removal)
     lines = []
@@ -168,7 +169,7 @@ def _lock(path: Path) -> Path | None:
 
 
 def _used(out: Path) -> set[str] | None:
-    """Give the digests of all features that fits use; None where there is no fit."""
+    """Give the digests of all features that fits and ablations use; None where there are none."""
     used: set[str] | None = None
     for path in _files(out / "fits"):
         try:
@@ -181,6 +182,12 @@ def _used(out: Path) -> set[str] | None:
                 "a file of `make fit`: remove it. Nothing was removed: what it uses is not known"
             )
         used = (used or set()) | {str(digest) for digest in meta["keys"].values()}
+    for path in _files(out / "ablations"):
+        try:
+            bands = read_meta(path).get("key", {}).get("spaces", [])
+        except CacheError:
+            continue  # it is fitted again, from features that a command will name
+        used = (used or set()) | {str(band).partition(":")[0] for band in bands}
     return used
 
 

@@ -130,10 +130,18 @@ class FeatureWriter(ShardWriter):
         set of str
             Their sha256 digests. A damaged shard is deleted with a word, and its pictures are
             not among them: they will be computed again.
+
+        Raises
+        ------
+        CacheError
+            If the file is damaged, or of another key.
         """
         found: set[str] = set()
         if self.path.exists():
             read_table_meta(self.path, self.meta["key"])
+            # A damaged row would be found only when it is fitted on, after the work is done.
+            for _ in all_rows(self.path):
+                pass
             found.update(_decode(row_names(self.path)))
         for shard in self._shard_files():
             try:

@@ -57,10 +57,11 @@ class Recipe:
         Returns
         -------
         list of Prepared
-            One for each space.
+            One for each space; two ways to write a layer are one space.
         """
         both = zip(self.specs, self.requests, strict=True)
-        ready = [prepare(s, r, device, self.precision, self.dtype) for s, r in both]
+        every = [prepare(s, r, device, self.precision, self.dtype) for s, r in both]
+        ready = list({self.store.path(p.spec.name, p.key): p for p in every}.values())
         share_networks(ready)
         return ready
 

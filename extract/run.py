@@ -166,7 +166,10 @@ def prepare(
     """
     family = load_plugin(backbones, spec.family, "network family")
     backbone: Backbone = family.load(spec, request)
-    spec = check_layers(spec, backbone.layers, backbone.blocks)
+    named = check_layers(spec, backbone.layers, backbone.blocks)
+    if named.name != spec.name:
+        say(f"{spec.name} is kept as {named.name}: use that name from here on")
+    spec = named
     layers = spec.layers or backbone.default_layers
     shapes = dry_run(backbone, layers)
     poolings = {name: spec.pooling or default_pooling(shapes[name]) for name in layers}

@@ -93,7 +93,7 @@ def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
             raise RegressError(
                 f"--only {item}: expected names joined by {JOIN}, from {', '.join(spaces)}"
             )
-        chosen.add(tuple(sorted(spaces.index(name) for name in names)))
+        chosen.add(tuple(sorted({spaces.index(name) for name in names})))
     return [c for c in every if c in chosen or c == every[-1]]
 
 

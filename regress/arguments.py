@@ -87,6 +87,8 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
     ------
     RegressError
         If the shape is wrong.
+    ValueError
+        If a weight is negative or not finite, or all of a weighting are 0.
     """
     backend = get_backend()
     if isinstance(n_iter, int | np.integer):
@@ -103,7 +105,10 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
             f"n_iter: found shape {getattr(n_iter, 'shape', type(n_iter).__name__)}, expected a "
             f"number, or an array (n_weightings, {n_bands}) of weights"
         )
-    return backend.to_numpy(n_iter)
+    given = np.asarray(backend.to_numpy(n_iter))
+    if not (np.isfinite(given).all() and (given >= 0).all() and (given.sum(1) > 0).all()):
+        raise ValueError("n_iter: weights must be finite, not negative, and not all 0")
+    return given
 
 
 def splits_of(cv: Any, Y: Array) -> Splits:

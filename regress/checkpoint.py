@@ -1,10 +1,12 @@
 """A search that can be interrupted: its state in a file, written now and then, whole or not."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import joblib
 from himalaya.backend import get_backend
@@ -96,5 +98,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if callable(value):
-        return getattr(value, "__qualname__", type(value).__name__)
+        name = getattr(value, "__qualname__", "")
+        module = sys.modules.get(getattr(value, "__module__", None) or "")
+        # Only a function that its name leads back to is known again; others are never the same.
+        return name if getattr(module, name, None) is value else uuid4().hex
     return get_backend().to_numpy(value) if hasattr(value, "dtype") else value

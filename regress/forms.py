@@ -111,6 +111,8 @@ def choose_form(
     if key not in known:
         while len(known) >= MOST:
             known.pop(next(iter(known)))
+        # The caller may write into its array later; the form goes on reading its own.
+        X = backend.copy(X)
         known[key] = make()
     return known[key]
 

@@ -49,7 +49,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
                 if value is not None and (not isinstance(value, numbers.Integral) or value < 1):
                     raise ValueError(f"patience: found {value!r}, expected None, or 1 or more")
             elif name == "scope":
-                if isinstance(value, str) and value not in SCOPES:
+                if value not in SCOPES if isinstance(value, str) else np.ndim(value) != 1:
                     raise ValueError(f"scope: found {value!r}, expected {' or '.join(SCOPES)}")
             elif name == "alphas":
                 _check_alphas(value)

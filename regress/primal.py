@@ -233,7 +233,10 @@ class Primal:
             return coefficients
         # X'X squares the range of the columns' scales, and an eigenvector is exact only beside the
         # largest. One step of refinement brings back the digits that float64 promises.
-        weights = 1 if scale is None else 1 / scale[:, None] ** 2
+        weights: Any = 1
+        if scale is not None:
+            # A band of weight 0 has coefficients of 0, and nothing to refine.
+            weights = (scale > 0)[:, None] / (scale + (scale == 0))[:, None] ** 2
         rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
         return coefficients + V @ (shrink * (V.T @ rest))
 

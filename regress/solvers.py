@@ -177,6 +177,8 @@ def solve_group_ridge_moments(
     RegressError
         If an argument is out of range, or `memory` too small for one vertex.
     """
+    if patience is not None and patience < 1:
+        raise RegressError(f"patience: found {patience}, expected None, or 1 or more")
     if jitter_alphas:
         raise RegressError("jitter_alphas=True is not offered: give more alphas instead")
     backend = get_backend()
@@ -222,8 +224,10 @@ def solve_group_ridge_moments(
         coefficients = coefficients_of(made, loaded, gammas, found.weighting, found.alphas)
         return found, coefficients, made.intercept(loaded, coefficients)
 
-    results = _in_batches(solve, Y.shape[1], batch)
-    deltas = [backend.log(gammas[f.weighting].T / f.alphas[None]) for f, _, _ in results]
+    results = _in_batches(solve, Y.shape[1], batch, rois is None and local_alpha)
+    # A band of weight 0 has minus infinity, as in himalaya.
+    with np.errstate(divide="ignore"):
+        deltas = [backend.log(gammas[f.weighting].T / f.alphas[None]) for f, _, _ in results]
     scores = [f.scores[: min(len(g.scores) for g, _, _ in results)] for f, _, _ in results]
     given: list[Array] = [
         backend.asarray_like(backend.concatenate(deltas, 1), X),
@@ -240,15 +244,17 @@ def solve_group_ridge_moments(
     return tuple(given)
 
 
-def _in_batches(solve: Callable[[slice], Any], n_vertices: int, batch: int) -> list[Any]:
-    """Solve batch after batch; where memory runs out, go on with half as many vertices."""
+def _in_batches(
+    solve: Callable[[slice], Any], n_vertices: int, batch: int, divisible: bool
+) -> list[Any]:
+    """Solve batch after batch; where memory runs out, go on with half as many, if divisible."""
     results, start = [], 0
     while start < n_vertices:
         try:
             results.append(solve(slice(start, min(start + batch, n_vertices))))
         except (MemoryError, RuntimeError) as error:
             ran_out = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-            if not ran_out or batch == 1:
+            if not ran_out or batch == 1 or not divisible:
                 raise
             log.warning("out of memory with %d vertices; trying %d", batch, batch // 2)
             batch //= 2

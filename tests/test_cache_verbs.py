@@ -394,7 +394,7 @@ def test_what_no_fit_uses_goes_and_only_when_told(main, store, out):
     for number, space in enumerate([f"{clip.digest}:0", f"{sam.digest}:0", "0123"]):
         meta = {"kind": "moments", "key": {"space": space}}
         write_artifact(moments / f"lh-{number}.h5", {"a": row(1)}, meta)
-    kept = [[clip.digest], [f"{clip.digest}:1"], [clip.digest, sam.digest]]
+    kept = [[clip.digest], [f"{clip.digest}:1"], [clip.digest, "0123"]]
     for number, spaces in enumerate(kept):
         write_artifact(ablations / f"lh-{number}.h5", {"a": row(1)}, {"key": {"spaces": spaces}})
     search = out / "searches" / "ridge-1" / "subj01.lh.0-0-9.h5"
@@ -402,8 +402,10 @@ def test_what_no_fit_uses_goes_and_only_when_told(main, store, out):
     before = files(out)
     status, said = main("prune")
     assert status == 0
-    assert f"features/{sam.path.name}: features that no fit uses" in said
-    assert ".h5: imported, so roiridge cannot make it again; no fit uses it" in said
+    assert f"features/{sam.path.name}: features that no fit and no ablation uses" in said
+    mine = store.find("mine").path
+    note = f"{mine.stem}: imported, so roiridge cannot make it again; it stays"
+    assert note in said
     assert "moments/subj01: 3 x moments of features that are gone or go" in said
     assert "ablations/subj01: 1 x ablations of" in said
     assert "1 interrupted searches stay" in said
@@ -413,10 +415,10 @@ def test_what_no_fit_uses_goes_and_only_when_told(main, store, out):
     assert status == 0
     left = {path.name for path in files(out)}
     assert left == {
-        clip.path.name, "lh.V1.h5", "xx-0.h5", "lh-0.h5", "lh-1.h5", search.name,
+        clip.path.name, mine.name, "lh.V1.h5", "xx-0.h5", "lh-0.h5", "lh-1.h5", search.name,
     }  # fmt: skip
     np.testing.assert_array_equal(store.read(clip, [name(2)]), rows([2]))
-    assert main("prune")[1].startswith("1 interrupted searches stay")
+    assert main("prune")[1].startswith(note)
 
 
 def spoil(path):
@@ -551,9 +553,14 @@ def test_prune_knows_what_the_second_stage_writes(main, store, out, simulated):
     assert main("verify")[0] == 0
     main("prune", "--delete")
     left = files(out)
-    assert [entry.name for entry in store.entries()] == ["clip"]
-    assert {p for p in before if "fits" in p.parts} <= set(left)
-    # of the three bands, those of clip are left: its sums, and the scores of its three subsets
+    # What an ablation was made of is in use, as a fit's is.
+    assert [entry.name for entry in store.entries()] == ["clip", "sam"]
+    kept = {p for p in before if not {"features"} & set(p.parts)}
+    assert kept <= set(left)
+    # The space itself gone, its sums and scores go too; of three bands those of clip are left.
+    store.find("sam").path.unlink()
+    main("prune", "--delete")
+    left = files(out)
     assert sum("ablations" in path.parts for path in left) == 2 * 3
     assert sum(path.name.startswith("xx-") for path in left) == 3
     assert sum(path.name.startswith("xx-") for path in before) == 6

@@ -195,6 +195,21 @@ def test_a_damaged_file_is_never_added_to(tmp_path):
     assert path.read_bytes() == content[:-9]
 
 
+def test_a_flipped_bit_in_a_row_is_found_by_the_next_writer(tmp_path):
+    store = FeatureStore(tmp_path / "features")
+    write(store, range(9))
+    path = store.find("clip").path
+    with h5py.File(path) as opened:
+        start = opened["features"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[start + 7] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CacheError, match=r"damaged or cut short.*delete it and run the command"):
+        write(store, range(9))
+    path.unlink()
+    assert write(store, range(9)) == 9
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     folder = tmp_path / "disk"

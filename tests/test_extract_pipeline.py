@@ -165,6 +165,16 @@ def test_reduced_precision_tells_its_cosine_once(
         assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= float(cosine) - 1e-6 > 0.99
 
 
+def test_two_ways_to_write_a_layer_are_one_space(simulated: Path, tmp_path: Path) -> None:
+    names = [f"{VIT}@-1", f"{VIT}@1.0", f"{VIT}@blocks.5"]
+    command = [sys.executable, "-m", "extract", "--data", str(simulated), "--out", str(tmp_path)]
+    command += ["--spaces", *names, "--weights", *(f"{name}=random:0" for name in names)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"{VIT}@-1 is kept as {VIT}@blocks.5: use that name from here on" in done.stdout
+    assert [e.name for e in FeatureStore(tmp_path / "features").entries()] == [names[2]]
+
+
 def test_two_devices_share_the_work(simulated: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "extract", "--data", str(simulated), "--spaces", VIT, RESNET]
     command += ["--weights", f"{VIT}=random:0", f"{RESNET}=random:0", "--out"]

@@ -269,6 +269,8 @@ def test_a_checkpoint_knows_its_search(tmp_path: Path) -> None:
     changed = Y.copy()
     changed[3, 7] += 1e-9
     others = [(X, changed, ALPHAS, r2_score), (X, Y, ALPHAS[1:], r2_score), (X, Y, ALPHAS, None)]
+    # Functions without a name of their own are never taken for the same.
+    others += [(X, Y, ALPHAS, lambda y, p: r2_score(y, p))] * 2
     assert one.belongs == Checkpoint.of(path, which, (X.copy(), Y, ALPHAS, r2_score)).belongs
     assert one.belongs not in [Checkpoint.of(path, which, other).belongs for other in others]
 
@@ -284,6 +286,51 @@ def test_shared_forms_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text.count("primal form") == 3
     for one, other in zip(apart, shared, strict=True):
         np.testing.assert_array_equal(one.coef_, other.coef_)
+
+
+def test_shared_forms_keep_their_own_features() -> None:
+    X, Y = _plain()
+    expected = RidgeCV(ALPHAS, True).fit(X, Y).coef_
+    with shared_forms():
+        buffer = X.copy()
+        RidgeCV(ALPHAS, True).fit(buffer, Y)
+        buffer *= 0
+        np.testing.assert_allclose(RidgeCV(ALPHAS, True).fit(X, Y).coef_, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_band_of_weight_0_is_left_out(dtype: str) -> None:
+    X, Y = (a.astype(dtype) for a in _plain())
+    groups = np.arange(30) // 10
+    parameters = {"alphas": ALPHAS, "progress_bar": False, "n_iter": np.array([[0.5, 0.5, 0.0]])}
+    ours = BandedRidgeCV(groups, solver_params=parameters, fit_intercept=True).fit(X, Y)
+    assert (ours.coef_[20:] == 0).all()
+    two = BandedRidgeCV(
+        groups[:20], solver_params={**parameters, "n_iter": np.ones((1, 2)) / 2}, fit_intercept=True
+    ).fit(X[:, :20], Y)
+    np.testing.assert_allclose(ours.coef_[:20], two.coef_, rtol=1e-3, atol=1e-5)
+    for bad in ([-0.5, 1, 0.5], [np.nan, 0.5, 0.5], [0, 0, 0]):
+        wrong = {**parameters, "n_iter": np.array([bad], float)}
+        with pytest.raises(ValueError, match="not negative"):
+            BandedRidgeCV(groups, solver_params=wrong).fit(X, Y)
+
+
+def test_an_roi_is_not_divided_when_memory_runs_out() -> None:
+    X, Y = _plain()
+
+    def starved(measured: Any, predicted: Any) -> Any:
+        raise MemoryError("no more")
+
+    for options in ({"scope": "roi"}, {"local_alpha": False}):
+        model = RidgeCV(ALPHAS, solver_params={"score_func": starved, **options})
+        with pytest.raises(MemoryError):
+            model.fit(X, Y)
+
+
+def test_patience_must_be_positive() -> None:
+    X, Y = _plain()
+    with pytest.raises(RegressError, match="patience: found 0, expected None, or 1 or more"):
+        BandedRidgeCV(solver_params={"patience": 0, "progress_bar": False}).fit(X, Y)
 
 
 def test_batches_change_nothing() -> None:
