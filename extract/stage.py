@@ -129,6 +129,8 @@ def _captions(specs: Sequence[Spec], files: Sequence[str]) -> Captions | None:
 
 
 def _workers(asked: int, n_devices: int) -> int:
+    if asked < -1:
+        raise ExtractError(f"--workers {asked}: expected 0 or more, or -1 to choose")
     if asked >= 0:
         return asked
     return max(1, min(8, (joblib.cpu_count() - 1) // n_devices))

@@ -158,6 +158,7 @@ def test_a_bad_picture_is_named_and_the_rows_before_it_are_kept(
         (["--spaces", VIT, "--weights", f"{VIT}="], r"expected SPACE=FILE"),
         (["--spaces", VIT, "--weights", f"{VIT}=/no/file"], r"there is no such file"),
         ([*UNTRAINED, "--device", "cuda:77"], r"--device cuda:77: cannot be used here"),
+        ([*UNTRAINED, "--workers", "-5"], r"--workers -5: expected 0 or more, or -1 to choose"),
         ([*UNTRAINED, "--captions", "a.csv"], r"--captions: no space that reads captions is asked"),
         (["--spaces", "clip_text"], r"captions"),
         ([*UNTRAINED, "--subject", "9"], r"no subject '9'; it holds 01, 02"),
