@@ -39,7 +39,10 @@ class ShardWriter:
         self.path = path
         self.meta = dict(meta)
         self.shards = path.with_suffix(".shards")
-        self._waiting: list[tuple[Sequence[str], NDArray[Any]]] = []
+        self._names: list[str] = []
+        # Room for a shard, made once: rows that live on among the blocks that a network takes and
+        # frees would break up the heap, which then grows.
+        self._room: NDArray[Any] = np.empty(0)
         self._published = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -69,20 +72,34 @@ class ShardWriter:
                 f"sha256 {digests[int(np.argmax(bad))]}): nothing was stored for them; with mixed "
                 "precision, try --precision float32"
             )
-        self._waiting.append((digests, rows))
-        if (
-            sum(len(names) for names, _ in self._waiting) >= SHARD_ROWS
-            or sum(rows.nbytes for _, rows in self._waiting) >= SHARD_BYTES
-            or time.monotonic() - self._published >= SHARD_SECONDS
-        ):
+        self._make_room(rows)
+        if len(rows) >= len(self._room):
+            self._write(digests, rows)
+            return
+        self._room[len(self._names) : len(self._names) + len(rows)] = rows
+        self._names.extend(digests)
+        late = time.monotonic() - self._published >= SHARD_SECONDS
+        if late or len(self._names) == len(self._room):
             self._publish()
 
+    def _make_room(self, rows: NDArray[Any]) -> None:
+        kind = (rows.shape[1:], rows.dtype)
+        same = kind == (self._room.shape[1:], self._room.dtype)
+        if not same or len(rows) > len(self._room) - len(self._names):
+            self._publish()
+        if not same:
+            n_rows = max(1, min(SHARD_ROWS, SHARD_BYTES // max(1, rows[:1].nbytes)))
+            self._room = np.empty((n_rows, *kind[0]), kind[1])
+
     def _publish(self) -> None:
-        parts: list[Part] = [(_encode(names), iter([rows])) for names, rows in self._waiting]
-        if parts:
-            write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, parts)
-            self._waiting = []
+        if self._names:
+            self._write(self._names, self._room[: len(self._names)])
+            self._names = []
         self._published = time.monotonic()
+
+    def _write(self, names: Sequence[str], rows: NDArray[Any]) -> None:
+        part: Part = (_encode(names), iter([rows]))
+        write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, [part])
 
     def __exit__(
         self,

