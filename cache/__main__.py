@@ -11,7 +11,7 @@ from cache.arguments import as_flags, compared, find_files, open_store
 from cache.explain import explain as explain_key
 from cache.exporting import export_rows
 from cache.features import FeatureStore
-from cache.importing import import_rows, open_source
+from cache.importing import check_name, import_rows, open_source
 from cache.pack import pack as pack_entries
 from cache.pack import unpack as unpack_file
 from cache.pictures import digest_pictures, resolve_names
@@ -29,7 +29,7 @@ def ls(out: Path = OUT) -> None:
     out : Path
         The folder of everything that is made.
     """
-    entries = open_store(out).entries()
+    entries = open_store(out).readable()
     if not entries:
         print(f"no feature spaces in {out / 'features'}: run `make features`")
         return
@@ -118,7 +118,7 @@ def explain(spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
         The folder of everything that is made.
     """
     store = open_store(out)
-    for word in spaces or sorted({entry.name for entry in store.entries()}):
+    for word in spaces or sorted({entry.name for entry in store.readable()}):
         title, key, name, others = compared(store, word)
         print(f"{title} (here) beside what is kept (there):")
         for line in explain_key(key, others, name):
@@ -148,13 +148,15 @@ def prune(out: Path = OUT, delete: bool = False) -> None:
         print(f"{total}; nothing was removed: `python -m cache prune --delete` does")
 
 
-def import_file(name: str, file: Path, out: Path = OUT, data: Path | None = None) -> None:
+def import_file(
+    name: str, file: Path, out: Path = OUT, data: Path | None = None, replace: bool = False
+) -> None:
     """Bring numbers computed elsewhere, a row for each picture, as a feature space of its own.
 
     Parameters
     ----------
     name : str
-        What the space will be called.
+        What the space will be called: a letter, then letters, digits, _ . or -.
     file : Path
         CSV or Parquet with a column "picture", npz with the arrays `pictures` and `features`, or
         npy with the names of its pictures a line each in a .txt file beside it.
@@ -162,14 +164,15 @@ def import_file(name: str, file: Path, out: Path = OUT, data: Path | None = None
         The folder of everything that is made.
     data : Path or None
         The folder with the pictures, where they are not named by the sha256 of their files.
+    replace : bool
+        Put these numbers in the place of others that were imported under that name.
     """
+    check_name(name)
     source = open_source(file)
     store = FeatureStore(out / "features")
-    path, added = import_rows(store, name, source, resolve_names(source.names, data, file))
+    digests = resolve_names(source.names, data, file)
+    path, added = import_rows(store, name, source, digests, replace)
     print(f"{name}: {added} rows of {source.shape[1]} columns imported -> {path}")
-    twins = [entry.path.stem for entry in store.entries() if entry.name == name]
-    if len(twins) > 1:
-        print(f"{len(twins)} spaces are named {name}: say which ({', '.join(twins)})")
 
 
 def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) -> None:

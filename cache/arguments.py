@@ -34,7 +34,9 @@ def as_flags(argv: Sequence[str]) -> list[str]:
     if verb in SEVERAL and words:
         spaces, file = (words[:-1], words[-1:]) if verb == "pack" else (words, [])
         words = [*file, *(["--spaces", *spaces] if spaces else [])]
-    switches = [f"{word}=true" if word in {"--delete", "--json"} else word for word in rest]
+    switches = [
+        f"{word}=true" if word in {"--delete", "--json", "--replace"} else word for word in rest
+    ]
     return [verb, *words, *switches] if argv else []
 
 
@@ -154,7 +156,7 @@ def compared(store: FeatureStore, word: str) -> tuple[str, dict[str, Any], str |
     others : list of Entry
         The spaces that it is compared with.
     """
-    path, entries = Path(word), store.entries()
+    path, entries = Path(word), store.readable()
     if path.suffix in {".json", ".h5"} and path.is_file():
         key, name = read_key(path)
         return str(path), key, name, entries

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base import say
 from cache.errors import CacheError
 from cache.key import digest
 from cache.table import read_table_meta, take_rows
@@ -124,17 +125,36 @@ class FeatureStore:
         CacheError
             If a file is damaged or was renamed.
         """
+        return [self._entry(path) for path in self._files()]
+
+    def readable(self) -> list[Entry]:
+        """List the spaces that can be read; of each other file is said what is wrong with it.
+
+        Returns
+        -------
+        list of Entry
+            Sorted by file name.
+        """
         found = []
-        for path in sorted(self.folder.glob("[!.]*.h5")):
-            meta = read_table_meta(path)
-            if path != self.path(meta["name"], meta["key"]):
-                raise CacheError(
-                    f"{path}: holds {meta['name']} with key {digest(meta['key'])}, which belongs "
-                    f"in {self.path(meta['name'], meta['key']).name}: it was renamed or altered; "
-                    "rename it back, or delete it and extract again"
-                )
-            found.append(Entry(path, meta["name"], meta))
+        for path in self._files():
+            try:
+                found.append(self._entry(path))
+            except CacheError as error:
+                say(f"BAD  {error}")
         return found
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("[!.]*.h5"))
+
+    def _entry(self, path: Path) -> Entry:
+        meta = read_table_meta(path)
+        if path != self.path(meta["name"], meta["key"]):
+            raise CacheError(
+                f"{path}: holds {meta['name']} with key {digest(meta['key'])}, which belongs "
+                f"in {self.path(meta['name'], meta['key']).name}: it was renamed or altered; "
+                "rename it back, or delete it and extract again"
+            )
+        return Entry(path, meta["name"], meta)
 
     def find(self, name: str) -> Entry:
         """Find a space by name.
@@ -154,14 +174,14 @@ class FeatureStore:
         ------
         CacheError
             If there is none, or more than one: features of other weights or settings are never
-            taken in silence.
+            taken in silence. Or if a file that may be the one is damaged; others do not matter.
         """
-        entries = self.entries()
-        fitting = [e for e in entries if e.name == name]
+        fitting = self.named(name)
         if not fitting and "-" in name:
-            fitting = [e for e in entries if e.path.stem.startswith(self._file_name(name))]
+            files = (p for p in self._files() if p.stem.startswith(self._file_name(name)))
+            fitting = [self._entry(path) for path in files]
         if not fitting:
-            names = ", ".join(sorted({e.name for e in entries})) or "none"
+            names = ", ".join(sorted({e.name for e in self.readable()})) or "none"
             raise CacheError(
                 f"no features named {name!r} in {self.folder} (there: {names}): run "
                 f'`make features SPACES="{name}"` first'
@@ -172,6 +192,28 @@ class FeatureStore:
                 + "; ".join(f"{e.path.stem} ({e.meta.get('origin', 'unknown')})" for e in fitting)
             )
         return fitting[0]
+
+    def named(self, name: str) -> list[Entry]:
+        """List the spaces of a name.
+
+        Parameters
+        ----------
+        name : str
+            The whole name.
+
+        Returns
+        -------
+        list of Entry
+            Of each key one, sorted by file name.
+
+        Raises
+        ------
+        CacheError
+            If a file that may be of this name is damaged or was renamed.
+        """
+        stem = self.path(name, {}).stem.rpartition("-")[0]
+        files = (path for path in self._files() if path.stem.rpartition("-")[0] == stem)
+        return [entry for entry in map(self._entry, files) if entry.name == name]
 
     @staticmethod
     def _file_name(name: str) -> str:

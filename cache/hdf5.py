@@ -87,13 +87,17 @@ def creating(path: Path) -> Iterator[h5py.File]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[h5py.File]:
+def reading(
+    path: Path, fix: str = "delete it and run the command that made it again"
+) -> Iterator[h5py.File]:
     """Open a file for reading; whatever is wrong inside becomes one clear error.
 
     Parameters
     ----------
     path : Path
         The file.
+    fix : str
+        What the error says is to be done.
 
     Yields
     ------
@@ -114,7 +118,7 @@ def reading(path: Path) -> Iterator[h5py.File]:
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CacheError(
             f"{path}: damaged or cut short ({str(error)[:120]}); expected a whole HDF5 file with "
-            "valid checksums: delete it and run the command that made it again"
+            f"valid checksums: {fix}"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """Numbers computed elsewhere become a feature space: checked, keyed by what they are, stored."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from base import provenance, say, sha256_files
 from cache.errors import CacheError
-from cache.features import FeatureStore
+from cache.features import Entry, FeatureStore
+from cache.locking import holding, lock_of
 from cache.source import Source, naming
 from cache.source_arrays import read_npy, read_npz
 from cache.source_tables import read_csv, read_parquet
@@ -25,6 +27,8 @@ READERS: dict[str, Callable[[Path], Source]] = {
 # What is kept as it is; other numbers become float32.
 KEPT = ("float16", "float32", "uint8")
 LISTED = 5
+# Names are written beside one another with spaces, "+" and ","; a network's have a ":" or "/".
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 
 
 def open_source(path: Path) -> Source:
@@ -64,8 +68,28 @@ def open_source(path: Path) -> Source:
     return source
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that a feature space of imported numbers cannot have.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Raises
+    ------
+    CacheError
+        If it could be taken for several names, a path, or a network's layers.
+    """
+    if not NAME.fullmatch(name):
+        raise CacheError(
+            f"{name!r} cannot be the name of a feature space: expected a letter, then at most 99 "
+            "letters, digits, _ . or -"
+        )
+
+
 def import_rows(
-    store: FeatureStore, name: str, source: Source, digests: Sequence[str]
+    store: FeatureStore, name: str, source: Source, digests: Sequence[str], replace: bool = False
 ) -> tuple[Path, int]:
     """Store the rows of a file as a feature space.
 
@@ -79,6 +103,8 @@ def import_rows(
         The rows.
     digests : sequence of str
         The sha256 of each row's picture.
+    replace : bool
+        Remove other imported numbers of that name, once these are whole.
 
     Returns
     -------
@@ -90,8 +116,10 @@ def import_rows(
     Raises
     ------
     CacheError
-        If a number is not finite, or two rows of one picture differ.
+        If a number is not finite, two rows of one picture differ, or the name is no name or is
+        that of other features.
     """
+    check_name(name)
     kept = _kept(source)
     marks = list(_marks(source, kept))
     rows = _distinct(source, digests, marks)
@@ -102,6 +130,8 @@ def import_rows(
         **({"column_names": list(source.column_names)} if source.column_names else {}),
         "provenance": provenance(),
     }
+    path = store.path(name, key)
+    others = _others(store, name, path, replace)
     added = 0
     with store.writer(name, key, about) as writer:
         done = set(writer.stored())
@@ -113,7 +143,29 @@ def import_rows(
                 writer.add(list(new), block[list(new.values())])
             done.update(new)
             added += len(new)
-    return store.path(name, key), added
+    for other in others:
+        with holding(lock_of(other.path)):
+            other.path.unlink()
+        say(f"{other.path.stem}: replaced, and removed")
+    return path, added
+
+
+def _others(store: FeatureStore, name: str, path: Path, replace: bool) -> list[Entry]:
+    """Find the spaces that have the name already; refuse those that may not be replaced."""
+    others = [entry for entry in store.named(name) if entry.path != path]
+    for entry in others:
+        origin = entry.meta.get("origin", "unknown")
+        if "imported" not in entry.meta["key"]:
+            raise CacheError(
+                f"{entry.path}: computed features have the name {name!r} (weights: {origin}); "
+                "expected a name of its own for what is imported: choose another"
+            )
+        if not replace:
+            raise CacheError(
+                f"{entry.path}: other numbers have the name {name!r} ({origin}); give --replace to "
+                "put these in their place, or another name"
+            )
+    return others
 
 
 def _kept(source: Source) -> np.dtype:

@@ -16,8 +16,14 @@ from cache.hdf5 import check_schema, get_json, reading
 from cache.table import all_rows, read_table_meta, row_names
 
 BLOCK_BYTES = 64 << 20
-# Folders of artifacts beneath the folder of everything that is made.
-KINDS = ("fits", "moments", "ablations", "searches")
+# Folders of artifacts beneath the folder of everything that is made, and what mends each.
+MENDED = {
+    "fits": "the next `make fit` fits it again",
+    "moments": "the next `make ablate` forms it again",
+    "ablations": "the next `make ablate` fits it again",
+    "searches": "the next `make fit` begins the search anew",
+}
+KINDS = tuple(MENDED)
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
@@ -108,15 +114,16 @@ def verify_artifact(path: Path) -> str | None:
     Parameters
     ----------
     path : Path
-        The file.
+        The file, as `artifacts` lists it.
 
     Returns
     -------
     str or None
         What is wrong; None where all is well.
     """
+    kind = next(part for part in reversed(path.parts) if part in MENDED)
     try:
-        with reading(path) as opened:
+        with reading(path, f"no need to delete it, {MENDED[kind]}") as opened:
             check_schema(opened, path, "artifact")
             get_json(opened, "meta")
             for array in opened["arrays"].values():

@@ -261,5 +261,25 @@ def test_ls_lists_rows_columns_size_and_origin(tmp_path):
     path = store.find("clip").path
     path.write_bytes(path.read_bytes()[:-100])
     done = ls(tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {path}: damaged or cut short")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"BAD  {path}: damaged or cut short")
+    assert done.stdout.splitlines()[2].split() == first
+
+
+def test_damage_elsewhere_does_not_matter(store, capsys):
+    """Only a file that may be the one that is looked for must be whole."""
+    write(store, range(4))
+    write(store, range(4), UNTRAINED, "sam")
+    path = store.find("sam").path
+    path.write_bytes(path.read_bytes()[:-100])
+    assert store.find("clip").meta["rows"] == 4
+    assert store.find(store.path("clip", KEY).stem[:9]).meta["rows"] == 4
+    for word in ("sam", path.stem, path.stem[:9]):
+        with pytest.raises(CacheError, match=rf"{path.name}: damaged or cut short"):
+            store.find(word)
+    with pytest.raises(CacheError, match=r"no features named 'vgg' in .*\(there: clip\)"):
+        store.find("vgg")
+    assert f"BAD  {path}: damaged" in capsys.readouterr().out
+    assert [entry.name for entry in store.readable()] == ["clip"]
+    with pytest.raises(CacheError, match=r"damaged or cut short"):
+        store.entries()

@@ -1,27 +1,22 @@
-"""The verbs that look: show, verify, explain; and prune, which must never take what is in use."""
+"""The verbs that look: ls, show and verify."""
 
 import json
-import os
 import re
 import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from test_cache_features import KEY, UNTRAINED, name, row, rows, write
 from xxhash import xxh3_64_intdigest
 
 from base.command import run
-from cache import CacheError, FeatureStore, canonical, write_artifact
+from cache import FeatureStore, write_artifact
 from cache.__main__ import EXAMPLES, VERBS
 from cache.arguments import as_flags
-from cache.explain import differences, explain
 from cache.verify import verify_space
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +35,11 @@ def store(out):
 
 @pytest.fixture
 def main(out, capsys):
-    """Run a verb in this process; give its status and all that it said."""
+    return caller(out, capsys)
+
+
+def caller(out, capsys):
+    """Give what runs a verb in this process, and returns its status and all that it said."""
 
     def called(*words, at=out):
         arguments = [*map(str, words), "--out", str(at)]
@@ -64,6 +63,7 @@ def main(out, capsys):
         (["pack", "a", "b", "f.zip"], ["pack", "f.zip", "--spaces", "a", "b"]),
         (["pack", "f.zip", "--spaces", "a"], ["pack", "f.zip", "--spaces", "a"]),
         (["prune", "--delete"], ["prune", "--delete=true"]),
+        (["import", "a", "b", "--replace"], ["import", "a", "b", "--replace=true"]),
         (["prune", "--delete=false"], ["prune", "--delete=false"]),
     ],
 )
@@ -174,6 +174,7 @@ def test_a_flipped_bit_is_found_and_the_others_are_read(main, store, out):
     assert "ok   sam-" in said
     assert "1 of 2 other files whole" in said
     assert f"BAD  {fit}: damaged or cut short" in said
+    assert "no need to delete it, the next `make fit` fits it again" in said
     # by name too, although no listing can read it
     bad.write_bytes(bad.read_bytes()[:100])
     for word in ("clip", bad.stem[:7]):
@@ -256,313 +257,3 @@ def test_memory_is_flat(store, monkeypatch):
     finally:
         tracemalloc.stop()
     assert peak < 8e6
-
-
-# explain
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-2, 2) | st.text("ab", max_size=2),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("xy", max_size=2), inner),
-    max_leaves=8,
-)
-KEYS = st.dictionaries(st.sampled_from(["layers", "model", "weights", "size"]), JSON, min_size=1)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(here=KEYS, there=KEYS)
-def test_keys_differ_exactly_where_a_field_does(here, there):
-    found = differences(here, there)
-    assert (not found) == (canonical(here) == canonical(there))
-    assert set(found) == set(differences(there, here))
-    assert not differences(here, json.loads(canonical(here)))
-
-
-def test_differences_go_by_dotted_path():
-    here = {
-        "weights": {"digest": "a" * 32},
-        "preprocessing": {"size": 224, "mean": (0.5, 0.5)},
-        "layers": [{"layer": "a", "pooling": "cls"}, {"layer": "b", "pooling": "cls"}],
-    }
-    there = {
-        "weights": {"digest": "b" * 32, "untrained": "random:0"},
-        "preprocessing": {"size": 336, "mean": [0.5, 0.5]},
-        "layers": [{"layer": "a", "pooling": "mean"}],
-        "autocast": "bfloat16",
-    }
-    assert set(differences(here, there)) == {
-        "autocast", "layers[0].pooling", "layers[1]", "preprocessing.size", "weights.digest",
-        "weights.untrained",
-    }  # fmt: skip
-    assert differences({"a": 1}, {"a": 1.0}) == {"a": (1, 1.0)}
-
-
-def test_a_miss_is_explained(store):
-    assert explain(KEY, []) == ["no other feature space is kept: there is nothing to compare with"]
-    write(store, range(3))
-    write(store, range(3), UNTRAINED)
-    far = {"schema": 1, "family": "timm", "weights": {"digest": "cc"}, "layers": ["y"]}
-    write(store, range(3), far, "sam")
-    entries = store.entries()
-    clip, random = (store.path("clip", key).stem for key in (KEY, UNTRAINED))
-    assert explain(KEY, entries) == [f"{clip}: has this very key, so it is no miss"]
-    # the nearest of any name
-    assert explain({**KEY, "dtype": "float16"}, entries) == [
-        f"{clip}: the nearest; 1 field of the key differs",
-        "  dtype: float16 here, absent there (kept in another type of number)",
-    ]
-    # all of one name, though another is nearer
-    (first, other, _, _) = explain({**far, "layers": ["x"]}, entries, "clip")[:4]
-    assert first == f"{clip}: 2 fields of the key differ"
-    assert other == "  family: timm here, absent there (another family of networks)"
-    found = explain(OTHER, entries, "clip")
-    assert f"{random}: 3 fields of the key differ" in found
-    assert (
-        "  weights.untrained: absent here, random:0 there (weights of one side are random)" in found
-    )
-    assert "  weights.digest: cc here, bb there (other weights)" in found
-
-
-def test_digests_are_shortened_as_long_as_they_differ(store):
-    same = "0123456789abcdef" * 2
-    write(store, range(3), {"weights": {"digest": same}})
-    found = explain({"weights": {"digest": same[:-1] + "0"}}, store.entries())[1]
-    assert found == f"  weights.digest: {same[:-1]}0 here, {same} there (other weights)"
-    found = explain({"weights": {"digest": "f" * 32}}, store.entries())[1]
-    assert found == "  weights.digest: ffffffff… here, 01234567… there (other weights)"
-
-
-def test_explain_takes_names_and_files(main, store, tmp_path):
-    write(store, range(3))
-    write(store, range(3), UNTRAINED)
-    write(store, range(3), OTHER, "sam")
-    latest = store.path("clip", UNTRAINED)
-    os.utime(latest, (2e9, 2e9))
-    status, said = main("explain", "clip", "sam")
-    assert status == 0
-    assert f"{latest.stem} (here) beside" in said
-    assert f"{store.path('sam', OTHER).stem} (here) beside" in said
-    assert "the nearest; 1 field" in said
-    _, shown = main("show", "sam", "--json")
-    key, bare, bad = (tmp_path / f"{n}.json" for n in ("meta", "bare", "bad"))
-    key.write_text(shown)
-    bare.write_text(json.dumps(OTHER))
-    elsewhere = tmp_path / "elsewhere"
-    write(FeatureStore(elsewhere / "features"), range(3))
-    for file in (key, bare, store.path("sam", OTHER)):
-        status, said = main("explain", file, at=elsewhere)
-        assert status == 0
-        assert f"{file} (here) beside" in said
-        assert "weights.digest: cc here, aa there (other weights)" in said
-    for text, message in [("{", "is not JSON"), ("[]", "holds no key"), ('{"key": 3}', "holds no")]:
-        bad.write_text(text)
-        status, said = main("explain", bad)
-        assert (status, message in said) == (2, True)
-    assert main("explain", "clop")[0] == 2
-
-
-# prune
-
-
-def fit(out, keys, folder="ridge-0", file="lh.V1.h5"):
-    write_artifact(
-        out / "fits" / folder / "subj01" / file, {"a": row(1)}, {"kind": "fit", "keys": keys}
-    )
-
-
-def test_nothing_goes_without_a_fit(main, store, out):
-    write(store, range(3))
-    status, said = main("prune", "--delete")
-    assert status == 0
-    assert "no fits, so all 1 feature spaces stay" in said
-    assert store.find("clip").meta["rows"] == 3
-
-
-def files(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_what_no_fit_uses_goes_and_only_when_told(main, store, out):
-    write(store, range(3))
-    write(store, range(300), OTHER, "sam")
-    write(store, range(9), {"schema": 1, "imported": {"name": "mine", "digest": "0"}}, "mine")
-    clip, sam = store.find("clip"), store.find("sam")
-    fit(out, {"clip": clip.digest})
-    moments, ablations = out / "moments" / "subj01", out / "ablations" / "subj01"
-    for number, spaces in enumerate([[clip.digest] * 2, [f"{clip.digest}:1", sam.digest]]):
-        meta = {"kind": "moments", "key": {"spaces": spaces}}
-        write_artifact(moments / f"xx-{number}.h5", {"a": row(1)}, meta)
-    for number, space in enumerate([f"{clip.digest}:0", f"{sam.digest}:0", "0123"]):
-        meta = {"kind": "moments", "key": {"space": space}}
-        write_artifact(moments / f"lh-{number}.h5", {"a": row(1)}, meta)
-    kept = [[clip.digest], [f"{clip.digest}:1"], [clip.digest, "0123"]]
-    for number, spaces in enumerate(kept):
-        write_artifact(ablations / f"lh-{number}.h5", {"a": row(1)}, {"key": {"spaces": spaces}})
-    search = out / "searches" / "ridge-1" / "subj01.lh.0-0-9.h5"
-    write_artifact(search, {"a": row(1)}, {"kind": "search", "belongs": "x"})
-    before = files(out)
-    status, said = main("prune")
-    assert status == 0
-    assert f"features/{sam.path.name}: features that no fit and no ablation uses" in said
-    mine = store.find("mine").path
-    note = f"{mine.stem}: imported, so roiridge cannot make it again; it stays"
-    assert note in said
-    assert "moments/subj01: 3 x moments of features that are gone or go" in said
-    assert "ablations/subj01: 1 x ablations of" in said
-    assert "1 interrupted searches stay" in said
-    assert "nothing was removed" in said
-    assert files(out) == before
-    status, said = main("prune", "--delete")
-    assert status == 0
-    left = {path.name for path in files(out)}
-    assert left == {
-        clip.path.name, mine.name, "lh.V1.h5", "xx-0.h5", "lh-0.h5", "lh-1.h5", search.name,
-    }  # fmt: skip
-    np.testing.assert_array_equal(store.read(clip, [name(2)]), rows([2]))
-    assert main("prune")[1].startswith(note)
-
-
-def spoil(path):
-    path.write_bytes(path.read_bytes()[:-50])
-
-
-@pytest.mark.parametrize(
-    ("damaging", "message"),
-    [
-        (spoil, "damaged or cut short"),
-        (lambda path: write_artifact(path, {}, {"kind": "moments"}), "is not a fit"),
-        (lambda path: write_artifact(path, {}, {"kind": "fit"}), "does not say what features"),
-    ],
-)
-def test_a_fit_that_cannot_be_read_keeps_everything(main, store, out, damaging, message):
-    write(store, range(3))
-    write(store, range(3), OTHER, "sam")
-    fit(out, {"clip": store.find("clip").digest})
-    fit(out, {"sam": store.find("sam").digest}, "ridge-1")
-    path = out / "fits" / "ridge-1" / "subj01" / "lh.V1.h5"
-    damaging(path)
-    before = files(out)
-    status, said = main("prune", "--delete")
-    assert status == 2
-    assert said.startswith(f"error: {path}: ")
-    assert message in said
-    assert "Nothing was removed" in said
-    assert files(out) == before
-
-
-def test_what_is_being_written_stays(main, store, out):
-    write(store, range(3))
-    write(store, range(3), OTHER, "sam")
-    fit(out, {"clip": store.find("clip").digest})
-    code = (
-        "import sys; from pathlib import Path; from cache import FeatureStore\n"
-        f"with FeatureStore(Path({str(store.folder)!r})).writer('sam', {OTHER!r}, {{}}):\n"
-        "    print('in', flush=True); sys.stdin.read()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout.readline() == "in\n"
-    path = store.path("sam", OTHER)
-    temporary = store.folder / f".{path.stem}-0123abcd.h5"
-    temporary.write_bytes(b"half")
-    try:
-        status, said = main("prune", "--delete")
-        assert status == 0
-        assert f"{path.stem}: is being written; it stays" in said
-        assert {path, temporary, path.with_suffix(".lock")} <= set(files(out))
-        assert path.with_suffix(".shards").is_dir()
-    finally:
-        process.communicate("")
-    temporary.write_bytes(b"half")
-    main("prune", "--delete")
-    assert not {path, temporary, path.with_suffix(".lock")} & set(files(out))
-
-
-def interrupted(store, called, key):
-    def fill():
-        with store.writer(called, key, {}) as writer:
-            writer.add([name(n) for n in range(3)], rows(range(3)))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fill()
-    return store.path(called, key).with_suffix(".shards")
-
-
-def test_leftovers_of_killed_processes(main, store, out):
-    write(store, range(3))
-    used = interrupted(store, "clip", KEY)
-    unused = interrupted(store, "sam", OTHER)
-    empty = store.folder / "vgg-0123456789abcdef.shards"
-    empty.mkdir()
-    old, young = (out / "fits" / "x-0" / "subj01" / f".lh.V{n}-0123abcd.h5" for n in (1, 2))
-    staging = store.folder / ".unpack-0123abcd"
-    user = out / ".notes-of-mine.txt"
-    for path in (old, young, staging / "a.h5", user):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"half")
-    hour = time.time() - 4000
-    for path in (old, user, staging / "a.h5", staging):
-        os.utime(path, (hour, hour))
-    _, said = main("prune", "--delete")
-    assert f"{used}: rows of an interrupted extraction; run it again" in said
-    assert f"{unused}: rows of an interrupted extraction; run it again" in said
-    assert unused.is_dir()  # without a fit
-    assert not empty.exists()
-    assert not old.exists()
-    assert not staging.exists()
-    assert young.exists()
-    assert user.exists()
-    fit(out, {"clip": store.find("clip").digest})
-    _, said = main("prune", "--delete")
-    assert "rows of an interrupted extraction, used by no fit" in said
-    assert used.is_dir()
-    assert not unused.exists()
-    assert write(store, range(3)) == 0
-    assert not used.exists()
-
-
-def test_a_damaged_space_is_said(main, store, out):
-    write(store, range(3))
-    fit(out, {"clip": "0"})
-    spoil(store.find("clip").path)
-    status, said = main("prune", "--delete")
-    assert status == 2
-    assert "damaged or cut short" in said
-    with pytest.raises(CacheError):
-        store.entries()
-
-
-def test_prune_knows_what_the_second_stage_writes(main, store, out, simulated):
-    from challenge import find_subjects
-    from regress.__main__ import regress
-    from regress.ablate import ablate
-
-    (subject,) = find_subjects(simulated, "1")
-    digests = list({*subject.picture_digests("train"), *subject.picture_digests("test")})
-    apart = {"bands": [{"name": "a", "columns": 2}, {"name": "b", "columns": 3}]}
-    for called, key, about in (("clip", KEY, apart), ("sam", OTHER, {}), ("vgg", UNTRAINED, {})):
-        with store.writer(called, key, about) as writer:
-            writer.add(digests, rows(range(len(digests))))
-    regress(simulated, out, "1", "ridge", ["clip"])
-    ablate(simulated, out, "1", ["clip", "sam"])
-    before = files(out)
-    kinds = {path.relative_to(out).parts[0] for path in before}
-    assert {"fits", "moments", "ablations"} <= kinds
-    assert main("verify")[0] == 0
-    main("prune", "--delete")
-    left = files(out)
-    # What an ablation was made of is in use, as a fit's is.
-    assert [entry.name for entry in store.entries()] == ["clip", "sam"]
-    kept = {p for p in before if not {"features"} & set(p.parts)}
-    assert kept <= set(left)
-    # The space itself gone, its sums and scores go too; of three bands those of clip are left.
-    store.find("sam").path.unlink()
-    main("prune", "--delete")
-    left = files(out)
-    assert sum("ablations" in path.parts for path in left) == 2 * 3
-    assert sum(path.name.startswith("xx-") for path in left) == 3
-    assert sum(path.name.startswith("xx-") for path in before) == 6
-    main("prune", "--delete")
-    assert files(out) == left
