@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from himalaya.backend import get_backend
 
-from regress.heldout import Score, eigh, predicted_scores
+from regress.heldout import Score, predicted_scores
 from regress.last import Last
 from regress.moments import Array
+from regress.spectrum import decompose_rows, eigh, loses_digits
 from regress.splits import Splits
 from regress.sums import take
 
@@ -48,22 +49,24 @@ class Dual:
         weights = get_backend().asarray_like(gamma, self.X)
         return sum(weight * kernel for weight, kernel in zip(weights, self.kernels, strict=True))
 
-    def prepare(self, gamma: Array) -> list[tuple[Array, Array, Array]]:
+    def prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
         """Decompose each fold's kernel for a weighting of the bands.
 
         Parameters
         ----------
         gamma : array of float64 (n_bands,)
             Weights.
+        least : float
+            The smallest penalty that will be tried.
 
         Returns
         -------
         list of (eigenvalues, eigenvectors, held-out kernel times eigenvectors)
             One a fold.
         """
-        return self._prepared.get(gamma, lambda: self._prepare(gamma))
+        return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
 
-    def _prepare(self, gamma: Array) -> list[tuple[Array, Array, Array]]:
+    def _prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
         backend = get_backend()
         kernel = self._kernel(gamma)
         prepared = []
@@ -77,8 +80,24 @@ class Dual:
                 across = across - mean[None] - across.mean(1)[:, None] + mean.mean()
                 within = within - mean[None] - mean[:, None] + mean.mean()
             eigenvalues, Q = eigh(within)
-            prepared.append((eigenvalues, Q, across @ Q))
+            turned = across @ Q
+            if loses_digits(eigenvalues, least, self.X):
+                rows = take(self._weighted(gamma), train)
+                mean = rows.mean(0) * self.fit_intercept
+                Q, eigenvalues, V = decompose_rows(rows - mean)
+                turned = (take(self._weighted(gamma), held) - mean) @ V * eigenvalues**0.5
+            prepared.append((eigenvalues, Q, turned))
         return prepared
+
+    def _weighted(self, gamma: Array) -> Array:
+        return self.X * gamma[self.bands] ** 0.5
+
+    def _decompose(self, gamma: Array, least: float) -> tuple[Array, Array, Array | None]:
+        eigenvalues, Q = eigh(self._kernel(gamma))
+        if not loses_digits(eigenvalues, least, self.X):
+            return eigenvalues, Q, None
+        Q, eigenvalues, V = decompose_rows(self._weighted(gamma))
+        return eigenvalues, Q, V * eigenvalues**0.5
 
     def load(self, Y: Array) -> Array:
         """Take in the responses of a batch of vertices.
@@ -156,14 +175,20 @@ class Dual:
             Coefficients for X as it came.
         """
         backend = get_backend()
-        eigenvalues, Q = self._solved.get(gamma, lambda: eigh(self._kernel(gamma)))
+        # In float32 one decomposition serves all penalties, and all batches of vertices.
+        least = float(alphas.min()) if "64" in str(self.X.dtype) else 0.0
+        eigenvalues, Q, back = self._solved.get(
+            (gamma, least), lambda: self._decompose(gamma, least)
+        )
         Y = loaded[:, which]
         if self.fit_intercept:
             Y = Y - Y.mean(0)
         shrink = 1 / (eigenvalues[:, None] + backend.asarray_like(alphas, self.X)[None])
-        dual = Q @ ((Q.T @ Y) * shrink)
-        weights = backend.asarray_like(gamma, self.X)[self.bands]
-        return weights[:, None] * (self.X.T @ dual)
+        turned = (Q.T @ Y) * shrink
+        weights = backend.asarray_like(gamma, self.X)[self.bands][:, None]
+        if back is not None:
+            return weights**0.5 * (back @ turned)
+        return weights * (self.X.T @ (Q @ turned))
 
     def intercept(self, loaded: Array, coefficients: Array) -> Array:
         """Give the intercepts that go with coefficients of the loaded vertices.

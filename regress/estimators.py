@@ -21,10 +21,10 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
       singular have no solution.
     - `n_targets_batch_refit` and `n_alphas_batch` have no effect: no array grows with them, and
       `memory` bounds those of the vertices. `warn` has none: wide X is solved in the dual form.
-    - Sums of products square what the data span. Features far from 0 without `fit_intercept` in
-      float32 (means beyond some 10 standard deviations), and bands whose scales differ by more than
-      1e4 in float64, lose digits that himalaya's decomposition of X keeps: centre or scale them
-      first, as `python -m regress` does, or take solver="svd".
+    - Sums of products square what the data span. Where that costs digits, more is done: without
+      `fit_intercept`, float32 data far from 0 are summed in float64, which takes twice the time;
+      and float64 data whose columns differ in scale by so much that the smallest penalty drowns are
+      decomposed themselves, at himalaya's speed.
     - Scores of equal quality are told apart in another order of rounding: where two penalties are
       equal to the last digits, the other may be chosen.
 

@@ -16,16 +16,16 @@ class Last:
     """
 
     def __init__(self) -> None:
-        self._gamma: bytes | None = None
+        self._key: tuple[bytes, float] | None = None
         self._value: Any = None
 
-    def get(self, gamma: Array, make: Callable[[], Any]) -> Any:
+    def get(self, of: tuple[Array, float], make: Callable[[], Any]) -> Any:
         """Give the result for a weighting.
 
         Parameters
         ----------
-        gamma : array (n_bands,)
-            The weighting.
+        of : (array (n_bands,), float)
+            The weighting, and what else the result depends on.
         make : callable
             Makes the result, where it is not the last.
 
@@ -34,9 +34,9 @@ class Last:
         object
             What `make` gave.
         """
-        key = get_backend().to_numpy(gamma).tobytes()
-        if key != self._gamma:
-            self._gamma = self._value = None
+        key = (get_backend().to_numpy(of[0]).tobytes(), of[1])
+        if key != self._key:
+            self._key = self._value = None
             self._value = make()
-            self._gamma = key
+            self._key = key
         return self._value

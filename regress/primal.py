@@ -11,11 +11,22 @@ from typing import Any
 import numpy as np
 from himalaya.backend import get_backend
 
-from regress.heldout import FROM_MOMENTS, Fold, Score, decompose, eigh, predicted_scores
+from regress.heldout import (
+    FROM_MOMENTS,
+    Fold,
+    Score,
+    decompose,
+    predicted_scores,
+)
 from regress.last import Last
 from regress.moments import Array, FeatureMoments, ResponseMoments, total
+from regress.spectrum import decompose_rows, eigh, loses_digits
 from regress.splits import Splits
 from regress.sums import about, feature_moments, origin, response_moments
+
+# Each step of refinement squares the error: after a change so small, what is left is rounding.
+ENOUGH = 1e-6
+REFINEMENTS = 5
 
 
 @dataclass
@@ -31,7 +42,7 @@ class Loaded:
     whole : ResponseMoments
         Of all pictures.
     Y : array (n_images, n_vertices) or None
-        The responses themselves; None where no predictions will be formed.
+        The responses themselves; None where no predictions will be formed, in float32.
     y_centre : array (n_vertices,) or None
         What was subtracted from the responses first.
     """
@@ -91,22 +102,24 @@ class Primal:
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)
 
-    def prepare(self, gamma: Array) -> list[tuple[Fold, Array | None]]:
+    def prepare(self, gamma: Array, least: float) -> list[tuple[Fold, Array | None]]:
         """Decompose each fold for a weighting of the bands.
 
         Parameters
         ----------
         gamma : array of float64 (n_bands,)
             Weights.
+        least : float
+            The smallest penalty that will be tried.
 
         Returns
         -------
         list of (Fold, array or None)
             With the held-out features, turned, where predictions will be formed.
         """
-        return self._prepared.get(gamma, lambda: self._prepare(gamma))
+        return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
 
-    def _prepare(self, gamma: Array) -> list[tuple[Fold, Array | None]]:
+    def _prepare(self, gamma: Array, least: float) -> list[tuple[Fold, Array | None]]:
         prepared = []
         scale = self._scale(gamma)
         for number, predict in enumerate(self.predict):
@@ -114,13 +127,20 @@ class Primal:
             train = (self.whole - self.held[number] if known is None else known).scaled(scale)
             held = self.held[number].scaled(scale)
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
+            exact = loses_digits(fold.eigenvalues, least, self.X)
+            if exact:
+                rows = self._rows(self.splits.train[number], scale, fold.x_mean)
+                _, fold.eigenvalues, fold.V = decompose_rows(rows)
             turned = None
-            if predict:
-                rows = about(self.X, self.splits.held[number], self.x_centre)
-                rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
-                turned = (rows - get_backend().asarray_like(fold.x_mean, rows)) @ fold.V
+            if predict or exact:
+                turned = self._rows(self.splits.held[number], scale, fold.x_mean) @ fold.V
             prepared.append((fold, turned))
         return prepared
+
+    def _rows(self, which: Any, scale: Array | None, mean: Array) -> Array:
+        rows = about(self.X, which, self.x_centre)
+        rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
+        return rows - get_backend().asarray_like(mean, rows)
 
     def _scale(self, gamma: Array) -> Array | None:
         # One band with weight 1 is plain ridge: nothing to multiply.
@@ -152,7 +172,7 @@ class Primal:
             for complement, rows in zip(self.splits.complements, self.splits.train, strict=True)
         ]
         whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
-        return Loaded(held, train, whole, Y if any(self.predict) else None, y_centre)
+        return Loaded(held, train, whole, Y, y_centre)
 
     def scores(
         self,
@@ -223,7 +243,7 @@ class Primal:
         """
         backend = get_backend()
         scale = self._scale(gamma)
-        xx, eigenvalues, V = self._solved.get(gamma, lambda: self._decompose(scale))
+        xx, eigenvalues, V = self._solved.get((gamma, 0), lambda: self._decompose(scale))
         whole = loaded.whole
         part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
         xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
@@ -232,13 +252,18 @@ class Primal:
         if self.X.dtype != eigenvalues.dtype:
             return coefficients
         # X'X squares the range of the columns' scales, and an eigenvector is exact only beside the
-        # largest. One step of refinement brings back the digits that float64 promises.
+        # largest. Refinement brings back the digits that float64 promises: mostly one step.
         weights: Any = 1
         if scale is not None:
             # A band of weight 0 has coefficients of 0, and nothing to refine.
             weights = (scale > 0)[:, None] / (scale + (scale == 0))[:, None] ** 2
-        rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
-        return coefficients + V @ (shrink * (V.T @ rest))
+        for _ in range(REFINEMENTS):
+            rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
+            change = V @ (shrink * (V.T @ rest))
+            coefficients = coefficients + change
+            if bool(((change**2).sum(0) <= ENOUGH**2 * (coefficients**2).sum(0)).all()):
+                break
+        return coefficients
 
     def _decompose(self, scale: Array | None) -> tuple[Array, Array, Array]:
         xx = self.whole.about(self._mean(self.whole.x))

@@ -151,6 +151,7 @@ def search(
     """
     backend = get_backend()
     state = _State.begin(n_vertices, checkpoint)
+    least = float(alphas.min())
     with progress(
         total=len(gammas), initial=len(state.tried), desc="weightings", disable=not show
     ) as bar:
@@ -158,7 +159,7 @@ def search(
             if patience is not None and state.idle >= patience:
                 log.info("stopped after %d of %d weightings: none was better", number, len(gammas))
                 break
-            prepared: Any = form.prepare(gammas[number])
+            prepared: Any = form.prepare(gammas[number], least)
             parts = [
                 form.scores(prepared, loaded, slice(start, start + CHUNK), alphas, gammas[number])
                 for start in range(0, n_vertices, CHUNK)

@@ -28,11 +28,14 @@ from regress.forms import choose_form, coefficients_of
 from regress.heldout import Score
 from regress.moments import Array
 from regress.search import Found, Rule, search
+from regress.sums import origin
 
 log = logging.getLogger("regress")
 
 # The sums of a hemisphere of the challenge at 2048 columns and 5 folds fit in.
 MEMORY = 5 << 28
+# Standard deviations from 0 beyond which float32 has not the digits for sums of squares.
+FAR = 3
 
 
 def solve_ridge_cv_moments(
@@ -183,9 +186,13 @@ def solve_group_ridge_moments(
         raise RegressError("jitter_alphas=True is not offered: give more alphas instead")
     backend = get_backend()
     Xs = [backend.asarray(X) for X in Xs]
-    Y = backend.asarray(Y, dtype=Xs[0].dtype, device="cpu" if Y_in_cpu else None)
+    given_in = Xs[0]
+    Y = backend.asarray(Y, dtype=given_in.dtype, device="cpu" if Y_in_cpu else None)
     check_rows(Xs, Y)
     X = Xs[0] if len(Xs) == 1 else backend.concatenate(Xs, 1)
+    # Without an intercept nothing is centred: sums of squares of what lies far from 0 need float64.
+    if not fit_intercept and any(origin(array, FAR) is not None for array in (X, Y)):
+        X = backend.asarray(X, dtype="float64")
     bands = backend.asarray(np.repeat(np.arange(len(Xs)), [part.shape[1] for part in Xs]))
     penalties = penalties_of(alphas)
     gammas = backend.asarray(
@@ -202,6 +209,7 @@ def solve_group_ridge_moments(
 
     def solve(which: slice) -> tuple[Found, Array | None, Array | None]:
         part = backend.to_gpu(Y[:, which], device=getattr(X, "device", None))
+        part = backend.asarray(part, dtype=X.dtype)
         loaded = made.load(part)
         rule = Rule(local_alpha, conservative, None if rois is None else rois[which])
         if checkpoint is not None:
@@ -222,26 +230,40 @@ def solve_group_ridge_moments(
         if not return_weights:
             return found, None, None
         coefficients = coefficients_of(made, loaded, gammas, found.weighting, found.alphas)
-        return found, coefficients, made.intercept(loaded, coefficients)
+        solved = (coefficients, made.intercept(loaded, coefficients))
+        return found, *(backend.asarray_like(array, given_in) for array in solved)
 
     results = _in_batches(solve, Y.shape[1], batch, rois is None and local_alpha)
-    # A band of weight 0 has minus infinity, as in himalaya.
-    with np.errstate(divide="ignore"):
-        deltas = [backend.log(gammas[f.weighting].T / f.alphas[None]) for f, _, _ in results]
-    scores = [f.scores[: min(len(g.scores) for g, _, _ in results)] for f, _, _ in results]
-    given: list[Array] = [
-        backend.asarray_like(backend.concatenate(deltas, 1), X),
-        backend.to_cpu(backend.concatenate([c for _, c, _ in results], 1))
-        if return_weights
-        else None,
-        backend.to_cpu(backend.asarray_like(backend.concatenate(scores, 1), X)),
-    ]
-    if fit_intercept:
-        whole = backend.concatenate([i for _, _, i in results], 0) if return_weights else None
-        given.append(backend.to_cpu(whole) if return_weights else None)
+    deltas, coefficients, scores, intercept = _joined(results, gammas, given_in)
     for file in kept:
         file.remove()
-    return tuple(given)
+    return (deltas, coefficients, scores, *([intercept] if fit_intercept else []))
+
+
+def _joined(
+    results: Sequence[tuple[Found, Array | None, Array | None]], gammas: Array, like: Array
+) -> tuple[Array, Array | None, Array, Array | None]:
+    """Put batches of vertices together: deltas, coefficients, scores, intercepts."""
+    backend = get_backend()
+    found = [each for each, _, _ in results]
+    # A band of weight 0 has minus infinity, as in himalaya.
+    with np.errstate(divide="ignore"):
+        deltas = [backend.log(gammas[each.weighting].T / each.alphas[None]) for each in found]
+    # Batches may have stopped early, each after another weighting.
+    tried = min(len(each.scores) for each in found)
+    scores = backend.concatenate([each.scores[:tried] for each in found], 1)
+    coefficients, intercepts = (
+        None
+        if results[0][number] is None
+        else backend.to_cpu(backend.concatenate([r[number] for r in results], axis))
+        for number, axis in ((1, 1), (2, 0))
+    )
+    return (
+        backend.asarray_like(backend.concatenate(deltas, 1), like),
+        coefficients,
+        backend.to_cpu(backend.asarray_like(scores, like)),
+        intercepts,
+    )
 
 
 def _in_batches(

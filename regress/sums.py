@@ -14,13 +14,15 @@ from regress.moments import Array, FeatureMoments, ResponseMoments
 ROWS = 2048
 
 
-def origin(array: Array) -> Array | None:
+def origin(array: Array, deviations: float = 1) -> Array | None:
     """Choose a point near the mean of the rows, to take products about.
 
     Parameters
     ----------
     array : array (n_images, n_columns)
         Features or responses.
+    deviations : float
+        How far from 0 a mean must be.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def origin(array: Array) -> Array | None:
     some: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
     rows = take(array, some)
     mean = rows.mean(0)
-    return mean if bool((mean**2 > rows.var(0)).any()) else None
+    return mean if bool((mean**2 > deviations**2 * rows.var(0)).any()) else None
 
 
 def take(array: Array, rows: NDArray[np.int64]) -> Array:
