@@ -184,10 +184,10 @@ def _used(out: Path) -> set[str] | None:
         used = (used or set()) | {str(digest) for digest in meta["keys"].values()}
     for path in _files(out / "ablations"):
         try:
-            bands = read_meta(path).get("key", {}).get("spaces", [])
+            spaces = read_meta(path).get("key", {}).get("spaces", [])
         except CacheError:
             continue  # it is fitted again, from features that a command will name
-        used = (used or set()) | {str(band).partition(":")[0] for band in bands}
+        used = (used or set()) | {str(space) for space in spaces}
     return used
 
 
@@ -205,9 +205,7 @@ def _derived(out: Path, kept: list[Entry]) -> Iterator[Removal]:
             except CacheError:
                 yield _removal(path, f"{kind} that cannot be read: they would be formed again")
                 continue
-            bands = key.get("spaces", [key.get("space")])
-            # A space that keeps its layers apart has several bands: digest:0, digest:1 …
-            if not all(str(band).partition(":")[0] in kept_digests for band in bands):
+            if not kept_digests.issuperset(key.get("spaces", [key.get("space")])):
                 yield _removal(path, f"{kind} of features that are gone or go")
 
 

@@ -10,7 +10,7 @@ from base.command import run
 from cache import FeatureStore
 from challenge import find_subjects
 from regress.ablation import subsets
-from regress.design import find_bands, find_spaces, load_design
+from regress.design import find_spaces, load_design
 from regress.device import use_device
 from regress.partition import Plan, ablate_subject
 
@@ -37,7 +37,8 @@ def ablate(
     subject : str or int
         A subject's number, or "all".
     spaces : list of str
-        Feature spaces, computed before with `python -m extract`.
+        Feature spaces, computed before with `python -m extract`. Each counts once, also one of
+        several layers: to tell layers apart, give them as spaces of their own.
     only : list of str
         Only these, as SPACE+SPACE; every subset otherwise.
     device : str
@@ -52,13 +53,12 @@ def ablate(
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, str(subject))
     entries = find_spaces(store, spaces)
-    bands = [band.name for band in find_bands(entries)]
-    wanted = subsets(bands, only)
-    say(f"{len(wanted)} subsets of {len(bands)} spaces, himalaya's {use_device(device)} backend")
+    wanted = subsets([entry.name for entry in entries], only)
+    say(f"{len(wanted)} subsets of {len(entries)} spaces, himalaya's {use_device(device)} backend")
     settings = {"heldout": heldout, "folds": folds, "seed": seed}
     tables = []
     for one in subjects:
-        design = load_design(one, store, entries)
+        design = load_design(one, store, entries, layers=False)
         tables.append(ablate_subject(Plan(one, design, wanted, settings, out / "ablations")))
     table = pd.concat(tables, ignore_index=True)
     path = out / "ablation.csv"

@@ -39,6 +39,8 @@ from regress.splits import Splits
 from regress.stored import WIDTH, Batch, StoredMoments
 
 JOIN = "+"
+# Spaces whose subsets, 255, are still a table that someone reads.
+MANY = 8
 Subset = tuple[int, ...]
 
 
@@ -79,13 +81,17 @@ def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
     Raises
     ------
     RegressError
-        If a listed subset names a space that is not there.
+        If a listed subset names a space that is not there, or all of too many spaces are asked for.
     """
     numbers = range(len(spaces))
-    every = [c for size in numbers for c in combinations(numbers, size + 1)]
+    if not listed and len(spaces) > MANY:
+        raise RegressError(
+            f"--spaces: {len(spaces)} spaces have {2 ** len(spaces) - 1} subsets; "
+            f"name those to fit with --only, or give at most {MANY} spaces"
+        )
     if not listed:
-        return every
-    chosen = set()
+        return [c for size in numbers for c in combinations(numbers, size + 1)]
+    chosen = {tuple(numbers)}
     for item in listed:
         # A spelled-out space may hold the sign that joins spaces: the longest name that fits.
         names = re.findall("|".join(re.escape(s) for s in sorted(spaces, key=len)[::-1]), item)
@@ -94,7 +100,7 @@ def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
                 f"--only {item}: expected names joined by {JOIN}, from {', '.join(spaces)}"
             )
         chosen.add(tuple(sorted({spaces.index(name) for name in names})))
-    return [c for c in every if c in chosen or c == every[-1]]
+    return sorted(chosen, key=lambda subset: (len(subset), subset))
 
 
 class Ablation:

@@ -91,13 +91,15 @@ class Band:
     width: int
 
 
-def find_bands(entries: Sequence[Entry]) -> list[Band]:
+def find_bands(entries: Sequence[Entry], layers: bool = True) -> list[Band]:
     """List the bands of spaces, in the order of their columns.
 
     Parameters
     ----------
     entries : sequence of Entry
         The spaces.
+    layers : bool
+        Whether layers that a space keeps apart are bands of their own; else each space is one.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def find_bands(entries: Sequence[Entry]) -> list[Band]:
     """
     found = []
     for entry in entries:
-        apart = entry.meta.get("bands") or []
+        apart = (layers and entry.meta.get("bands")) or []
         for number, band in enumerate(apart):
             name, key = f"{entry.name}[{band['name']}]", f"{entry.digest}:{number}"
             found.append(Band(name, key, int(band["columns"])))
@@ -115,7 +117,9 @@ def find_bands(entries: Sequence[Entry]) -> list[Band]:
     return found
 
 
-def load_design(subject: Subject, store: FeatureStore, entries: Sequence[Entry]) -> Design:
+def load_design(
+    subject: Subject, store: FeatureStore, entries: Sequence[Entry], layers: bool = True
+) -> Design:
     """Read the features of a subject's training and test pictures.
 
     Parameters
@@ -126,6 +130,8 @@ def load_design(subject: Subject, store: FeatureStore, entries: Sequence[Entry])
         Where the features lie.
     entries : sequence of Entry
         The feature spaces.
+    layers : bool
+        As in `find_bands`.
 
     Returns
     -------
@@ -143,7 +149,7 @@ def load_design(subject: Subject, store: FeatureStore, entries: Sequence[Entry])
         train[:, columns] = store.read(entry, train_names)
         test[:, columns] = store.read(entry, test_names)
         start += width
-    bands = find_bands(entries)
+    bands = find_bands(entries, layers)
     return Design(
         spaces=tuple(entry.name for entry in entries),
         keys={entry.name: entry.digest for entry in entries},

@@ -84,14 +84,18 @@ def test_subsets_by_name() -> None:
     assert subsets(NAMES, ["b", "c+a"]) == [(1,), (0, 2), (0, 1, 2)]
     with pytest.raises(RegressError, match=r"--only a\+x: expected names joined by \+, from a, b"):
         subsets(NAMES, ["a+x"])
+    many = [f"s{number}" for number in range(30)]
+    with pytest.raises(RegressError, match=r"--spaces: 30 spaces have 1073741823 subsets"):
+        subsets(many, [])
+    assert subsets(many, ["s3", "s1+s2"]) == [(3,), (1, 2), tuple(range(30))]
     assert subsets(["n@x+y", "n@x"], ["n@x+y", "n@x"]) == [(0,), (1,), (0, 1)]
 
 
-def _random_space(store: FeatureStore, data: Path, name: str, width: int) -> None:
+def _random_space(store: FeatureStore, data: Path, name: str, width: int, **meta: object) -> None:
     both = [s.picture_digests(split) for s in find_subjects(data) for split in ("train", "test")]
     pictures = sorted(set().union(*both))
     rows = np.random.default_rng(width).standard_normal((len(pictures), width))
-    with store.writer(name, {"name": name}, {"origin": "the test"}) as writer:
+    with store.writer(name, {"name": name}, {"origin": "the test", **meta}) as writer:
         writer.add(pictures, rows.astype(np.float32))
 
 
@@ -104,8 +108,10 @@ def _command(data: Path, out: Path, *more: str) -> str:
 
 def test_the_command(simulated: Path, tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "features")
-    for name, width in (("one", 6), ("two", 9)):
-        _random_space(store, simulated, name, width)
+    # A space of two layers counts once.
+    layers = [{"name": "a", "columns": 4}, {"name": "b", "columns": 5}]
+    _random_space(store, simulated, "one", 6)
+    _random_space(store, simulated, "two", 9, bands=layers)
     subject = find_subjects(simulated)[0]
     assert load_design(subject, store, find_spaces(store, ["one", "two"])).train.shape[1] == 15
     two = ("--spaces", "one", "two")
