@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from cache import FeatureStore
+from extract.naming import name_once
 from extract.pipeline import Done, Work, compute_rows, share_networks
 from extract.run import Prepared, prepare
 from extract.spaces import Spec
@@ -37,6 +38,8 @@ class Recipe:
         Where rows go.
     workers : int
         Processes that read ahead, for each device.
+    kept : dict of str to list of str
+        Names under which features are kept already, by the digest of their key.
     """
 
     specs: list[Spec]
@@ -45,6 +48,7 @@ class Recipe:
     dtype: str
     store: FeatureStore
     workers: int
+    kept: dict[str, list[str]]
 
     def prepare(self, device: torch.device) -> list[Prepared]:
         """Make the spaces ready.
@@ -57,11 +61,11 @@ class Recipe:
         Returns
         -------
         list of Prepared
-            One for each space; two ways to write a layer are one space.
+            One for each space; two ways to write one are one.
         """
         both = zip(self.specs, self.requests, strict=True)
         every = [prepare(s, r, device, self.precision, self.dtype) for s, r in both]
-        ready = list({self.store.path(p.spec.name, p.key): p for p in every}.values())
+        ready = name_once(every, self.kept)
         share_networks(ready)
         return ready
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.module import register_module_forward_hook
 
 from base import load_plugin
 from extract import backbones
@@ -142,6 +144,35 @@ def dry_run(backbone: Backbone, names: Sequence[str]) -> dict[str, Activation]:
     except (NotImplementedError, RuntimeError):  # it looks at values: compute one picture
         with torch.inference_mode():
             return backbone.forward(torch.zeros(shape), names)
+
+
+def largest_output(backbone: Backbone, names: Sequence[str]) -> int:
+    """Learn how much memory the largest output of a part of the network takes.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network.
+    names : sequence of str
+        Layers to run it for.
+
+    Returns
+    -------
+    int
+        Bytes, for one picture.
+    """
+    sizes = [1]
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.nbytes)
+
+    hook = register_module_forward_hook(note)
+    try:
+        dry_run(backbone, names)
+    finally:
+        hook.remove()
+    return max(sizes)
 
 
 def describe(spec: Spec, backbone: Backbone) -> list[Line]:

@@ -9,7 +9,6 @@ Li, Hastie, Church (2006). Very sparse random projections. KDD.
 """
 
 import hashlib
-import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from extract.backbone import Activation
 from extract.errors import ExtractError
+from extract.spaces import check_pooling
 
 # Past WIDE columns a layer is projected to NARROW, unless the space says otherwise.
 WIDE, NARROW = 4096, 2048
@@ -72,11 +72,7 @@ def pool(activation: Activation, how: str, layer: str) -> Tensor:
     ExtractError
         If there is no such pooling, or the layer has no class token, no places, or too few.
     """
-    grid = re.fullmatch(r"grid([1-9]\d?)", how)
-    if how not in ("cls", "mean", "max", "flatten") and not grid:
-        raise ExtractError(
-            f"unknown pooling {how!r}: choose from cls, mean, max, flatten, or grid1 to grid99"
-        )
+    side = check_pooling(how)["side"]
     vector, cls, maps = activation.vector, activation.cls, activation.spatial
     if vector is not None:
         if how not in ("flatten", "mean", "max"):
@@ -93,7 +89,7 @@ def pool(activation: Activation, how: str, layer: str) -> Tensor:
         return cls.float()
     if maps is None:
         raise ExtractError(f"layer {layer} has no square of places: use cls")
-    return _over_places(maps.float(), how, int(grid[1]) if grid else 0, layer)
+    return _over_places(maps.float(), how, int(side or 0), layer)
 
 
 def _over_places(maps: Tensor, how: str, grid: int, layer: str) -> Tensor:

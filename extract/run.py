@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from base import load_plugin, provenance, say
 from extract import backbones
 from extract.backbone import Activation, Backbone, check_layers
 from extract.errors import ExtractError
-from extract.listing import dry_run
+from extract.halving import in_halves
+from extract.listing import dry_run, largest_output
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
 from extract.weights import Request
@@ -21,6 +23,9 @@ from extract.weights import Request
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Pictures of 224 pixels that a network takes at once; of larger ones fewer.
 BATCH = 32
+# On the CPU a network's largest layer puts out no more at once. Beyond 32 MB glibc would give each
+# output back to the system, which then clears its pages anew: half of EfficientNet-Lite0's time.
+OUTPUT_BYTES = 20 << 20
 
 
 @dataclass
@@ -47,6 +52,8 @@ class Prepared:
         Where it runs.
     widths : dict of str to int
         The columns of each layer, as they are stored.
+    at_once : int
+        How many pictures the network takes at once.
     """
 
     spec: Spec
@@ -58,6 +65,7 @@ class Prepared:
     dtype: str
     device: torch.device
     widths: dict[str, int]
+    at_once: int
 
     @property
     def key(self) -> dict[str, Any]:
@@ -180,7 +188,27 @@ def prepare(
     widths = {n: p.key["columns"] if (p := projections[n]) else pooled[n] for n in layers}
     backbone.module.to(device)
     own = dtype if backbone.dtype == "float32" else backbone.dtype
-    return Prepared(spec, backbone, layers, poolings, projections, precision, own, device, widths)
+    if backbone.dtype != "float32":  # no network runs
+        precision = "float32"
+    return Prepared(
+        spec=spec,
+        backbone=backbone,
+        layers=layers,
+        poolings=poolings,
+        projections=projections,
+        precision=precision,
+        dtype=own,
+        device=device,
+        widths=widths,
+        at_once=_at_once(backbone, layers, device),
+    )
+
+
+def _at_once(backbone: Backbone, layers: Sequence[str], device: torch.device) -> int:
+    most = max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
+    if device.type != "cpu":
+        return most
+    return max(1, min(most, OUTPUT_BYTES // largest_output(backbone, layers)))
 
 
 def compute(same: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
@@ -199,24 +227,14 @@ def compute(same: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
         The rows of each space. Where memory runs out, half as many pictures are taken at once.
     """
     first = same[0]
-    size = max(1, min(BATCH, int(BATCH * (224 / first.backbone.size) ** 2)))
-    parts = [_halving(same, batch[start : start + size]) for start in range(0, len(batch), size)]
+    rows = partial(_rows, same, precision=first.precision)
+    what = f"{first.spec.name}: out of memory with {{}} pictures"
+    size = first.at_once
+    pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
+    parts = [in_halves(rows, piece, what) for piece in pieces]
     if len(parts) == 1:
         return parts[0]
-    return [np.concatenate(rows) for rows in zip(*parts, strict=True)]
-
-
-def _halving(same: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
-    try:
-        return _rows(same, batch, same[0].precision)
-    except torch.OutOfMemoryError:
-        if len(batch) == 1:
-            raise
-        torch.cuda.empty_cache()
-        half = len(batch) // 2
-        say(f"{same[0].spec.name}: out of memory with {len(batch)} pictures; trying {half}")
-        both = _halving(same, batch[:half]), _halving(same, batch[half:])
-        return [np.concatenate(rows) for rows in zip(*both, strict=True)]
+    return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
 
 def _rows(same: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArray[Any]]:

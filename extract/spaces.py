@@ -7,7 +7,8 @@ layer of that network by name, index or depth (`extract/layers.py`; `python -m e
 lists them); layers joined with "+" are one band, those after a "," another, in the same file;
 `pooling` is one of `cls`, `mean`, `max`, `gridK` and `flatten`; `columns` the width of the random
 projection of each layer ("0": none). What is left out takes the default of the family or, for
-pooling and columns, of the layer's shape.
+pooling and columns, of the layer's shape. A short name takes other layers, pooling or columns
+too: `alexnet@conv2`, `clip_layers#cls`.
 """
 
 import re
@@ -54,8 +55,10 @@ FAMILIES = plugin_names(backbones)
 # What is embedded there is no picture; the grammar is the same.
 TEXT_FAMILIES = ("open_clip_text",)
 
-_SPEC = re.compile(
-    r"(?P<family>\w+):(?P<model>[^/@#~]+)(/(?P<weights>[^@#~]+))?"
+POOLING = re.compile(r"cls|mean|max|flatten|grid(?P<side>[1-9]\d?)")
+
+_NETWORK = re.compile(r"(?P<family>\w+):(?P<model>[^/@#~]+)(/(?P<weights>[^@#~]+))?")
+_COLUMNS = re.compile(
     r"(@(?P<layers>[^#~+,]+([+,][^#~+,]+)*))?(#(?P<pooling>\w+))?(~(?P<columns>\d+))?"
 )
 
@@ -114,35 +117,80 @@ def resolve(name: str) -> Spec:
     ExtractError
         If it is none of these; the message lists the short names and the grammar.
     """
-    written = SPACES.get(name, name)
+    network, asked = _divided(name)
+    network, usual = _divided(SPACES.get(network, network))
+    if ":" not in network:
+        network = _of_timm(network, name)
+    parts, own, default = (
+        pattern.fullmatch(text)
+        for pattern, text in ((_NETWORK, network), (_COLUMNS, asked), (_COLUMNS, usual))
+    )
     families = (*FAMILIES, *TEXT_FAMILIES)
-    if ":" not in written:
-        import timm
-
-        if not timm.is_model(written):
-            raise ExtractError(
-                f"unknown feature space {name!r}: choose from {', '.join(SPACES)}, any timm model "
-                f"by name, or write {GRAMMAR} with a family from {', '.join(families)}, for "
-                "example timm:resnet18/a1_in1k@features#grid4"
-            )
-        model, _, tag = written.partition(".")
-        written = f"timm:{model}/{tag}" if tag else f"timm:{model}"
-    matched = _SPEC.fullmatch(written)
-    if matched is None or matched["family"] not in families:
+    if not (parts and own and default) or parts["family"] not in families:
         raise ExtractError(
             f"cannot read the feature space {name!r}: expected {GRAMMAR} with a family from "
             f"{', '.join(families)}, for example open_clip:ViT-B-32/openai@blocks.5#cls"
         )
-    layers = matched["layers"] or ""
+    layers, pooling, columns = (
+        own[part] or default[part] for part in ("layers", "pooling", "columns")
+    )
+    if pooling is not None:
+        check_pooling(pooling)
     return Spec(
         name=name,
-        family=matched["family"],
-        model=matched["model"],
-        weights=matched["weights"],
-        bands=each_once(band.split("+") for band in layers.split(",") if band),
-        pooling=matched["pooling"],
-        columns=None if matched["columns"] is None else int(matched["columns"]),
+        family=parts["family"],
+        model=parts["model"],
+        weights=parts["weights"],
+        bands=each_once(band.split("+") for band in (layers or "").split(",") if band),
+        pooling=pooling,
+        columns=None if columns is None else int(columns),
     )
+
+
+def _divided(name: str) -> tuple[str, str]:
+    """Divide a name before its layers, pooling and columns."""
+    network = re.split("[@#~]", name, maxsplit=1)[0]
+    return network, name.removeprefix(network)
+
+
+def _of_timm(model: str, name: str) -> str:
+    import timm
+
+    if not timm.is_model(model):
+        raise ExtractError(
+            f"unknown feature space {name!r}: choose from {', '.join(SPACES)}, any timm model by "
+            f"name, or write {GRAMMAR} with a family from "
+            f"{', '.join((*FAMILIES, *TEXT_FAMILIES))}, for example "
+            "timm:resnet18/a1_in1k@features#grid4"
+        )
+    bare, _, tag = model.partition(".")
+    return f"timm:{bare}/{tag}" if tag else f"timm:{bare}"
+
+
+def check_pooling(how: str) -> re.Match[str]:
+    """Refuse a pooling that there is not.
+
+    Parameters
+    ----------
+    how : str
+        As it is written after "#".
+
+    Returns
+    -------
+    re.Match
+        With the group `side` for grids.
+
+    Raises
+    ------
+    ExtractError
+        The message lists those that there are.
+    """
+    matched = POOLING.fullmatch(how)
+    if matched is None:
+        raise ExtractError(
+            f"unknown pooling {how!r}: choose from cls, mean, max, flatten, or grid1 to grid99"
+        )
+    return matched
 
 
 def each_once(bands: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:

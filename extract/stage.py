@@ -12,11 +12,13 @@ import torch
 from base import say
 from cache import FeatureStore
 from cache.explain import explain
+from cache.features import Entry
 from challenge import Subject, find_subjects
-from extract.backbone import choose_device
+from extract.backbone import choose_devices
 from extract.captions import Captions, read_captions
 from extract.devices import Recipe, compute_on
 from extract.errors import ExtractError
+from extract.naming import name_once, names_by_digest, refuse_imported
 from extract.pipeline import extract_spaces
 from extract.spaces import TEXT_FAMILIES, Spec, resolve
 from extract.text import extract_text, prepare_text
@@ -75,17 +77,20 @@ def compute_features(
     specs = [resolve(name) for name in dict.fromkeys(spaces)]
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)
-    devices = [choose_device(name) for name in options.device.split(",")]
+    devices = choose_devices(options.device)
     pictures = _pictures(subjects)
     where = ", ".join(str(device) for device in devices)
     say(f"{len(pictures)} pictures of {len(subjects)} subjects on {where}")
     store = FeatureStore(out / "features")
+    entries = store.readable()
+    refuse_imported(specs, entries)
     seen = [spec for spec in specs if spec.family not in TEXT_FAMILIES]
     read = [spec for spec in specs if spec.family in TEXT_FAMILIES]
     captions = _captions(read, options.captions)
     workers = _workers(options.workers, len(devices))
     asked = [requests[spec.name] for spec in seen]
-    recipe = Recipe(seen, asked, options.precision, options.dtype, store, workers)
+    kept = names_by_digest(entries)
+    recipe = Recipe(seen, asked, options.precision, options.dtype, store, workers, kept)
     # All networks first: weights that cannot be had are known before hours of work, not after.
     ready = recipe.prepare(devices[0] if len(devices) == 1 else torch.device("cpu"))
     for prepared in ready:
@@ -95,10 +100,11 @@ def compute_features(
         said = captions.of(subjects)
         precision = (options.precision, options.dtype)
         texts = [prepare_text(s, requests[s.name], captions, devices[0], *precision) for s in read]
+        texts = name_once(texts, kept)
     for text in texts:
         say(f"{text.spec.name}: weights from {text.origin}")
     keys = [(p.spec.name, p.key) for p in ready] + [(t.spec.name, t.key) for t in texts]
-    _tell_misses(store, keys)
+    _tell_misses(store, keys, entries)
     spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
     computed = extract_spaces(ready, pictures, store, workers, spread).computed if ready else []
     computed += [extract_text(text, said, store) for text in texts]
@@ -107,9 +113,10 @@ def compute_features(
         say(f"{name}: {count} pictures computed, {len(pictures) - count} there already -> {path}")
 
 
-def _tell_misses(store: FeatureStore, keys: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def _tell_misses(
+    store: FeatureStore, keys: Sequence[tuple[str, dict[str, Any]]], entries: Sequence[Entry]
+) -> None:
     """Say why features of a name that is there already are computed anew."""
-    entries = store.entries()
     for name, key in keys:
         same = [entry for entry in entries if entry.name == name]
         if same and not store.path(name, key).exists():

@@ -21,6 +21,7 @@ from cache import FeatureStore
 from extract.backbone import settle
 from extract.backbones.open_clip import build, load_weights
 from extract.captions import Captions
+from extract.halving import in_halves
 from extract.pooling import Projection, choose_projection
 from extract.run import PRECISIONS
 from extract.spaces import Spec
@@ -204,6 +205,7 @@ def _rows(
     distinct, cut = len(waiting), 0
     kept: dict[str, NDArray[np.float32]] = {}
     names = list(captions)
+    what = f"{prepared.spec.name}: out of memory with {{}} captions"
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         new = {text for name in chunk for text in captions[name]} - kept.keys()
@@ -216,7 +218,8 @@ def _rows(
                 _tell_precision(prepared, tokens[:4])
             cut += count_cut(prepared.tokenizer, batch, tokens)
             # Copied, or a caption that is kept would keep its whole batch.
-            kept.update(zip(batch, map(np.copy, _embed(prepared, tokens)), strict=True))
+            (found,) = in_halves(lambda part: [prepared.embed(part)], tokens, what)
+            kept.update(zip(batch, map(np.copy, found), strict=True))
         rows = np.stack([np.mean([kept[t] for t in captions[n]], axis=0) for n in chunk])
         yield chunk, prepared.projection(rows) if prepared.projection else rows
         for text in (text for name in chunk for text in set(captions[name])):
@@ -235,16 +238,3 @@ def _tell_precision(prepared: PreparedText, tokens: Tensor) -> None:
         f"{prepared.spec.name}: {prepared.precision} beside float32, cosine {cosine:.6f} "
         f"(the least of {len(tokens)} captions)"
     )
-
-
-def _embed(prepared: PreparedText, tokens: Tensor) -> NDArray[np.float32]:
-    """Embed a batch, in halves where it does not fit on the device."""
-    try:
-        return prepared.embed(tokens)
-    except torch.OutOfMemoryError:
-        if len(tokens) == 1:
-            raise
-        torch.cuda.empty_cache()
-        half = len(tokens) // 2
-        say(f"{prepared.spec.name}: out of memory with {len(tokens)} captions; trying {half}")
-        return np.concatenate([_embed(prepared, tokens[:half]), _embed(prepared, tokens[half:])])

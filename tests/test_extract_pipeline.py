@@ -13,7 +13,7 @@ from PIL import Image
 
 from base import sha256_files
 from cache import FeatureStore
-from challenge import DataError, find_subjects
+from challenge import DataError, find_subjects, load_rgb
 from extract.errors import ExtractError
 from extract.pipeline import extract_spaces
 from extract.run import Prepared, compute, prepare
@@ -73,6 +73,24 @@ def test_each_picture_is_decoded_once_and_each_network_runs_once(
     first.register_forward_pre_hook(lambda *_: runs.append("vit"))
     extract_spaces(ready, pictures[:20], FeatureStore(tmp_path))
     assert runs.count("vit") <= 2
+
+
+def test_a_network_takes_as_many_pictures_as_its_outputs_leave_room_for(
+    pictures: list[tuple[str, Path]],
+) -> None:
+    one = _ready("efficientnet_lite0")
+    sizes = []
+    for module in one.backbone.module.modules():
+        module.register_forward_hook(lambda _m, _i, output: sizes.append(output.nbytes))
+    batch = torch.stack([one.backbone.preprocess(load_rgb(path)) for _, path in pictures[:9]])
+    in_pieces = compute([one], batch)[0]
+    # 96 maps of 112 x 112 are the largest: four pictures are 18 MiB of 20.
+    assert max(sizes) == 4 * 96 * 112 * 112 * 4
+    one.at_once = 9
+    np.testing.assert_allclose(in_pieces, compute([one], batch)[0], atol=1e-5)
+    # On a GPU nothing of this matters.
+    gpu = prepare(resolve(VIT), Request(VIT, "random:0"), torch.device("meta"))
+    assert gpu.at_once == 32
 
 
 def test_only_what_a_space_lacks(pictures: list[tuple[str, Path]], tmp_path: Path) -> None:

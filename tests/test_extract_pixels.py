@@ -17,8 +17,8 @@ from extract.weights import Request
 CPU = torch.device("cpu")
 
 
-def ready(name, given=None):
-    return prepare(resolve(name), Request(name, given), CPU)
+def ready(name, given=None, precision="float32"):
+    return prepare(resolve(name), Request(name, given), CPU, precision)
 
 
 def row(prepared, picture):
@@ -64,6 +64,8 @@ def test_the_key_is_of_the_side_alone():
     assert "untrained" not in str(ready("pixels:8", "random:0").key)
     assert ready("pixels:8@rgb#flatten~0").key == key
     assert ready("pixels:9").key != key
+    # No network runs, so none runs in another precision.
+    assert ready("pixels:8", precision="bfloat16").key == key
 
 
 def test_worker_processes_can_resize():

@@ -6,7 +6,7 @@ import torch
 from sklearn.random_projection import SparseRandomProjection
 
 from cache import digest
-from extract.backbone import Activation, choose_device, lay_out_tokens, shaped
+from extract.backbone import Activation, choose_devices, lay_out_tokens, shaped
 from extract.errors import ExtractError
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.run import prepare
@@ -114,6 +114,12 @@ def test_short_names_stand_for_what_is_written_out(name):
             ("open_clip_text", "ViT-L-14", "openai", ("embedding",), None, None),
         ),
         ("timm:test_vit@-1#mean", ("timm", "test_vit", None, ("-1",), "mean", None)),
+        (
+            "alexnet@conv2+-1",
+            ("torchvision", "alexnet", "IMAGENET1K_V1", ("conv2", "-1"), "grid6", 512),
+        ),
+        ("sam#mean~0", ("timm", "samvit_base_patch16", "sa1b", ("features",), "mean", 0)),
+        ("resnet18@blocks.1#max", ("timm", "resnet18", None, ("blocks.1",), "max", None)),
     ],
 )
 def test_grammar(name, expected):
@@ -141,7 +147,7 @@ def test_bands(layers, bands):
     assert (spec.pooling, spec.columns) == ("mean", 9)
 
 
-@pytest.mark.parametrize("name", ["clop", "Clip", "", " ", "clip#grid4", "no_such_model", "-h"])
+@pytest.mark.parametrize("name", ["clop", "Clip", "", " ", "no_such_model", "-h"])
 def test_an_unknown_name_lists_the_names(name):
     message = r"unknown feature space .*choose from clip, alexnet, sam, efficientnet_lite0.*family:"
     with pytest.raises(ExtractError, match=message):
@@ -152,7 +158,7 @@ def test_an_unknown_name_lists_the_names(name):
     "name",
     ["keras:vgg16", "timm:", "timm:resnet18#", "timm:resnet18~many", "timm:resnet18~-1",
      "timm:resnet18@", "timm:resnet18#grid4#mean", "hf-hub:timm/x", "a:b", "timm:test_vit@a+",
-     "timm:test_vit@a,,b", "timm:test_vit@,a", "timm:test_vit@a,+b"],
+     "timm:test_vit@a,,b", "timm:test_vit@,a", "timm:test_vit@a,+b", "clip@", "alexnet#grid-1"],
 )  # fmt: skip
 def test_an_unreadable_name_shows_the_grammar(name):
     grammar = r"family:model/weights@layer\+layer,layer#pooling~columns"
@@ -172,6 +178,8 @@ def test_an_unreadable_name_shows_the_grammar(name):
         ("torchvision:alexnet2", r"no classifier 'alexnet2': choose from alexnet, "),
         ("torchvision:alexnet/V1", r"no weights 'V1': choose from IMAGENET1K_V1"),
         ("timm:test_vit@block.1", r"timm:test_vit has no layer 'block\.1': choose from features, "),
+        ("alexnet@conv9", r"torchvision:alexnet has no layer 'conv9': choose from conv1, "),
+        ("alexnet#grid0", r"unknown pooling 'grid0': choose from cls, mean, max, flatten"),
         ("torchvision:alexnet@conv6", r"no layer 'conv6': choose from conv1, .*classifier\.6"),
         ("torchvision:resnet18@layer5", r"no layer 'layer5': choose from layer1.* \(67 in all\)"),
         ("test_vit.r160_in1k", None),
@@ -207,10 +215,15 @@ def test_poolings_that_do_not_fit(name, message):
         prepare(resolve(name), Request(name, "random:0"), CPU)
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "gpu", "", "meta", "cpu:x"])
-def test_a_device_that_is_not_there(name):
-    with pytest.raises(ExtractError, match=r"cannot be used here .*choose auto, cpu, cuda"):
-        choose_device(name)
+@pytest.mark.parametrize(
+    ("names", "wrong"),
+    [("cuda:99", ""), ("gpu", "'gpu'"), ("", "''"), ("meta", "'meta'"), ("cpu:x", "'cpu:x'"),
+     ("cpu,", "''"), ("cpu,cpux", "'cpux'"), ("hpu", "'hpu'")],
+)  # fmt: skip
+def test_a_device_that_is_not_there(names, wrong):
+    message = rf"--device {names}: cannot be used here \(.*{wrong}.*choose auto, cpu, cuda"
+    with pytest.raises(ExtractError, match=message):
+        choose_devices(names)
 
 
 def test_poolings():

@@ -1,0 +1,97 @@
+"""One space, one name: what is kept under a name is not computed again under another.
+
+`efficientnet_lite0`, `timm:tf_efficientnet_lite0` and `timm:tf_efficientnet_lite0/in1k@pooled` have
+one key, and so the same features.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from base import say
+from cache import digest
+from cache.features import Entry
+from extract.errors import ExtractError
+from extract.spaces import SPACES, Spec
+
+
+class Space(Protocol):
+    """What has a name and a key."""
+
+    spec: Spec
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that changes the numbers."""
+
+
+AnySpace = TypeVar("AnySpace", bound=Space)
+
+
+def names_by_digest(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """Give the names under which features are kept.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The features.
+
+    Returns
+    -------
+    dict of str to list of str
+        By the digest of the key.
+    """
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        names.setdefault(entry.digest, []).append(entry.name)
+    return names
+
+
+def name_once(spaces: Sequence[AnySpace], kept: Mapping[str, Sequence[str]]) -> list[AnySpace]:
+    """Call each space by the name it is kept under, or else by its short one.
+
+    Parameters
+    ----------
+    spaces : sequence of Prepared or PreparedText
+        Their names are changed.
+    kept : mapping of str to sequence of str
+        As `names_by_digest` gives it.
+
+    Returns
+    -------
+    list of Prepared or PreparedText
+        Each space once.
+    """
+    names = dict(kept)
+    for space in sorted(spaces, key=lambda space: space.spec.name not in SPACES):
+        known = names.setdefault(digest(space.key), [space.spec.name])
+        if space.spec.name not in known:
+            say(f"{space.spec.name} is kept as {known[0]}: use that name from here on")
+            space.spec = replace(space.spec, name=known[0])
+    return list({(digest(space.key), space.spec.name): space for space in spaces}.values())
+
+
+def refuse_imported(specs: Sequence[Spec], entries: Sequence[Entry]) -> None:
+    """Refuse to compute a space whose name was given to numbers from elsewhere.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        The spaces.
+    entries : sequence of Entry
+        What is kept.
+
+    Raises
+    ------
+    ExtractError
+        If one of them has the name of imported features.
+    """
+    imported = {e.name: e for e in entries if "imported" in e.meta["key"]}
+    for spec in specs:
+        if spec.name in imported:
+            entry = imported[spec.name]
+            raise ExtractError(
+                f"--spaces {spec.name}: {entry.path} has this name, {entry.meta.get('origin')}; "
+                "expected features of a name of their own: import them under another name, and "
+                "remove that file"
+            )

@@ -1,0 +1,58 @@
+"""One space has one name and one file, however it was written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cache import FeatureStore
+from cache.importing import import_rows, open_source
+from challenge import find_subjects
+from extract.errors import ExtractError
+from extract.stage import Options, compute_features
+
+WRITTEN = ("timm:test_vit", "test_vit", "timm:test_vit/r160_in1k@pooled", "test_vit@pooled")
+
+
+def _extract(data: Path, out: Path, *spaces: str, device: str = "cpu") -> list[str]:
+    """Compute spaces; give the names of what is kept then."""
+    weights = [f"{name}=random:0" for name in spaces]
+    compute_features(data, out, "1", spaces, weights, Options(device=device, workers=0))
+    return [entry.name for entry in FeatureStore(out / "features").entries()]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu,cpu"])
+def test_ways_to_write_a_space_are_one(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str
+) -> None:
+    assert _extract(simulated, tmp_path, *WRITTEN, device=device) == [WRITTEN[0]]
+    said = capsys.readouterr().out
+    for name in WRITTEN[1:]:
+        assert f"{name} is kept as {WRITTEN[0]}: use that name from here on" in said
+    # Asked for alone, and later, too.
+    assert _extract(simulated, tmp_path, WRITTEN[2], device=device) == [WRITTEN[0]]
+    assert f"{WRITTEN[0]}: 0 pictures computed, 52 there already" in capsys.readouterr().out
+
+
+def test_a_short_name_goes_before_what_it_stands_for(simulated: Path, tmp_path: Path) -> None:
+    long = "timm:tf_efficientnet_lite0/in1k@pooled"
+    assert _extract(simulated, tmp_path / "both", long, "efficientnet_lite0") == [
+        "efficientnet_lite0"
+    ]
+    assert _extract(simulated, tmp_path / "both", long) == ["efficientnet_lite0"]
+    # Kept under the long name, it stays there.
+    assert _extract(simulated, tmp_path / "long", long) == [long]
+    assert _extract(simulated, tmp_path / "long", "efficientnet_lite0") == [long]
+
+
+def test_a_name_that_was_given_to_imported_numbers_is_refused(
+    simulated: Path, tmp_path: Path
+) -> None:
+    digests = find_subjects(simulated, "1")[0].picture_digests("train")
+    np.savez(tmp_path / "x.npz", features=np.ones((40, 2)), pictures=np.array(digests))
+    store = FeatureStore(tmp_path / "features")
+    path, _ = import_rows(store, "test_vit", open_source(tmp_path / "x.npz"), digests)
+    message = f"--spaces test_vit: {path} has this name, imported from x.npz; expected .* another"
+    with pytest.raises(ExtractError, match=message):
+        _extract(simulated, tmp_path, "test_vit")
+    assert _extract(simulated, tmp_path, "timm:test_vit") == ["test_vit", "timm:test_vit"]
