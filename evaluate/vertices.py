@@ -1,0 +1,161 @@
+"""What is known of every vertex: `OUT/vertices/<run>/subjXX.h5`, for maps, reports and your code.
+
+`python -m evaluate scores` writes a file for each run and subject, and one for the ensemble under
+the run's name `ensemble`. The prediction that is judged is that of the row `all` of scores.csv: one
+for each vertex, of the ROI models that cover it. An artifact of the cache, of kind "vertices", with
+these arrays for each hemisphere ("lh_r", "rh_r" and so on), in challenge space, so that column v
+is column v of the responses:
+
+=========== ======= ==========================================================================
+array       dtype   what
+=========== ======= ==========================================================================
+covered     bool    whether any model predicts the vertex
+excluded    bool    whether its noise ceiling is 0, so that it counts in no mean
+constant    bool    whether its prediction is the same for every picture, so that r is set to 0
+ceiling     float32 the noise ceiling, a fraction; NaN everywhere where there are none
+r           float32 Pearson's r, sign kept; NaN where not covered
+score       float32 the official score in percent, 0..100; NaN where not covered, excluded, or
+                    without ceilings
+p           float32 one-sided p of r > 0 by permutation of pictures, never 0; NaN where r is, or
+                    where pictures are too few to permute
+q           float32 p after Benjamini and Hochberg's false-discovery control over all covered
+                    vertices of both hemispheres of the subject
+p_max       float32 p against the greatest r over those vertices (family-wise)
+=========== ======= ==========================================================================
+
+meta holds `kind`, `run`, `model` (the label in scores.csv), `spaces` (as in scores.csv), `subject`,
+`split`, `n_pictures`, `simulated`, `untrained` (spaces), `permutations`, `seed`, `key`, and
+`provenance`.
+
+scores.csv has, beside what a row is about (model, spaces, subject, hemisphere, roi_class, roi,
+split) and its counts and means (n_vertices, n_excluded, pearson_r, r2, score), these columns; each
+is empty where it has no value:
+
+=============== ====================================================================================
+column          what
+=============== ====================================================================================
+pearson_r_low   95 % interval of the mean of r
+pearson_r_high
+score_low       95 % interval of the mean score: of the score that is expected of the same fitted
+score_high      models on another so many pictures of the same kind; it holds `score`
+explained       mean of rho^2 / noise ceiling, in percent, with the small-sample bias of r^2 removed
+                and nothing clipped: what would be found with infinitely many pictures
+explained_low   95 % interval of that
+explained_high
+=============== ====================================================================================
+
+How the intervals are made and how far they hold: `evaluate.resampling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache import read_artifact, write_artifact
+from challenge import HEMISPHERES
+from evaluate.errors import EvaluateError
+
+ARRAYS = ("covered", "excluded", "constant", "ceiling", "r", "score", "p", "q", "p_max")
+
+
+@dataclass(frozen=True)
+class Vertices:
+    """Every vertex of one subject, as one run predicts it.
+
+    Attributes
+    ----------
+    meta : dict
+        What it is of; the module's docstring lists the fields.
+    hemispheres : dict of str to dict of str to array (n_vertices,)
+        For "lh" and "rh" (or the one that has fits), the arrays of the module's docstring.
+    """
+
+    meta: dict[str, Any]
+    hemispheres: dict[str, dict[str, NDArray[Any]]]
+
+
+def vertices_file(out: Path, run: str, subject: str) -> Path:
+    """Name the file of a run and subject.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    run : str
+        The name of the run's folder in `fits`, or "ensemble".
+    subject : str
+        Such as "01".
+
+    Returns
+    -------
+    Path
+        The file, which may not exist.
+    """
+    return out / "vertices" / run / f"subj{subject}.h5"
+
+
+def write_vertices(
+    path: Path, hemispheres: Mapping[str, Mapping[str, NDArray[Any]]], meta: Mapping[str, Any]
+) -> None:
+    """Write a subject's vertices, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        From `vertices_file`.
+    hemispheres : mapping of str to mapping of str to array (n_vertices,)
+        For each hemisphere, the arrays of the module's docstring.
+    meta : mapping
+        What they are of.
+    """
+    arrays = {
+        f"{hemisphere}_{name}": of[name] if of[name].dtype == bool else of[name].astype(np.float32)
+        for hemisphere, of in hemispheres.items()
+        for name in ARRAYS
+    }
+    write_artifact(path, arrays, {"kind": "vertices", **meta})
+
+
+def read_vertices(out: Path, run: str, subject: str) -> Vertices:
+    """Read a subject's vertices.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    run : str
+        The name of the run's folder in `fits`, or "ensemble".
+    subject : str
+        Such as "01".
+
+    Returns
+    -------
+    Vertices
+        The arrays and what they are of.
+
+    Raises
+    ------
+    EvaluateError
+        If there is no such file, or it is something else.
+    """
+    path = vertices_file(out, run, subject)
+    if not path.is_file():
+        raise EvaluateError(
+            f"{path}: no such file: run make evaluate, which writes it for each run and subject"
+        )
+    arrays, meta = read_artifact(path)
+    if meta.get("kind") != "vertices":
+        raise EvaluateError(
+            f"{path}: is of kind {meta.get('kind')!r}, expected 'vertices': remove it and run "
+            "make evaluate"
+        )
+    found = [h for h in HEMISPHERES if f"{h}_r" in arrays]
+    return Vertices(
+        meta=meta, hemispheres={h: {name: arrays[f"{h}_{name}"] for name in ARRAYS} for h in found}
+    )
