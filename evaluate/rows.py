@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from challenge import ROI_CLASSES
-from evaluate.ensemble import combine, judge
+from evaluate.ensemble import DEFAULT, combine, judge
 from evaluate.fits import Run
 from evaluate.hemisphere import Hemisphere
 from evaluate.score import Tally, pool, score_vertices
@@ -33,6 +33,7 @@ def score_hemisphere(
     split: str,
     roi_classes: Sequence[str] | None = None,
     seed: int = 0,
+    ensemble: str = DEFAULT,
 ) -> tuple[dict[tuple[str, str, str, str], Tally], int]:
     """Score every fit of a hemisphere and the ensemble of all.
 
@@ -51,6 +52,8 @@ def score_hemisphere(
         The classes that combinations are made of; all by default.
     seed : int
         Draws the halves for cross-fitting.
+    ensemble : str
+        The rule of its weights, a file of `evaluate/ensembles`.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def score_hemisphere(
         Vertices that the ensemble filled from other classes than the chosen.
     """
     measured, ceiling = hemisphere.measured(split), hemisphere.ceiling(split)
-    strengths = judge(hemisphere, seed)
+    strengths = judge(hemisphere, seed, ensemble)
     found: dict[tuple[str, str, str, str], Tally] = {}
     present = [run for run in runs if hemisphere.indices(run)]
     for run in present:

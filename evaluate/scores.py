@@ -13,6 +13,7 @@ from cache import digest
 from challenge import HEMISPHERES, Subject
 from evaluate import metrics
 from evaluate.completeness import coverage, unfinished
+from evaluate.ensemble import DEFAULT, check_rule
 from evaluate.figure import draw
 from evaluate.fits import Run
 from evaluate.hemisphere import load_hemisphere
@@ -47,6 +48,7 @@ def scores(
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
     seed: int = 0,
+    ensemble: str = DEFAULT,
 ) -> None:
     """Score every fit and the ensemble; write scores.csv, scores.json and scores.png.
 
@@ -68,8 +70,16 @@ def scores(
         Which fits: folders of `OUT/fits` or their beginnings. All by default.
     seed : int
         Draws the halves that cross-fit the ensemble's weights on held-out pictures.
+    ensemble : str
+        The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
     """
-    settings = {"roi_classes": sorted(set(roi_classes or ())), "seed": seed, "split": split}
+    check_rule(ensemble)
+    settings = {
+        "ensemble": ensemble,
+        "roi_classes": sorted(set(roi_classes or ())),
+        "seed": seed,
+        "split": split,
+    }
     inputs = gather(data, out, subject, fits, roi_classes, split)
     report_missing(inputs)
     made_by = {"kind": "scores", "schema": 2, "metrics": plugin_names(metrics)}
@@ -77,7 +87,7 @@ def scores(
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     kept = _kept(csv, sidecar, key) if png.is_file() else None
     if kept is None:
-        scored = _score(inputs, roi_classes, seed)
+        scored = _score(inputs, roi_classes, seed, ensemble)
         with replacing(csv) as temporary:
             write_rows(rows(scored.tallies, inputs.split), temporary)
         kept = _describe(inputs, scored) | {
@@ -109,7 +119,7 @@ def _kept(csv: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
     return found if same else None
 
 
-def _score(inputs: Inputs, roi_classes: Sequence[str] | None, seed: int) -> Scored:
+def _score(inputs: Inputs, roi_classes: Sequence[str] | None, seed: int, ensemble: str) -> Scored:
     scored = Scored({}, {})
     sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
     for subject, name in progress(sides, desc="scoring", unit="hemisphere"):
@@ -118,7 +128,9 @@ def _score(inputs: Inputs, roi_classes: Sequence[str] | None, seed: int) -> Scor
         )
         if hemisphere is None:
             continue
-        leaves, filled = score_hemisphere(hemisphere, inputs.runs, inputs.split, roi_classes, seed)
+        leaves, filled = score_hemisphere(
+            hemisphere, inputs.runs, inputs.split, roi_classes, seed, ensemble
+        )
         scored.filled[f"{subject.name} {name}"] = filled
         for leaf, tally in leaves.items():
             for key in _pools(leaf, subject, name):

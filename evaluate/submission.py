@@ -16,7 +16,7 @@ from cache import digest
 from challenge import HEMISPHERES, Subject
 from evaluate.check import faults, member
 from evaluate.completeness import coverage, say_coverage, say_unfinished, unfinished
-from evaluate.ensemble import combine, judge
+from evaluate.ensemble import DEFAULT, check_rule, combine, judge
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather
@@ -33,6 +33,7 @@ def submission(
     subject: str | int = "all",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
+    ensemble: str = DEFAULT,
     allow_incomplete: bool = False,
 ) -> None:
     """Combine all fits into submission.zip, for every subject and vertex.
@@ -51,6 +52,8 @@ def submission(
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
         Which fits: folders of `OUT/fits` or their beginnings. All by default.
+    ensemble : str
+        The rule of its weights: average, per_roi, per_vertex or stacked.
     allow_incomplete : bool
         Whether to take runs that lack models of some ROIs; every vertex must have one even so.
 
@@ -60,12 +63,13 @@ def submission(
         If a subject or vertex has no fit, a run lacks models, or the zip does not pass its check.
     """
     # Weights come from all held-out pictures, whether or not test responses are there to see.
+    check_rule(ensemble)
     inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
     lacks = unfinished(inputs.subjects, inputs.runs)
     if lacks and not allow_incomplete:
         raise EvaluateError("\n".join([*say_unfinished(lacks), OTHERWISE]))
-    settings = {"roi_classes": sorted(set(roi_classes or ()))}
+    settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
     key = digest({"kind": "submission", "schema": 2, "settings": settings, **inputs.key})
     path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
     if (kept := _kept(path, sidecar, key)) is not None:
@@ -73,7 +77,7 @@ def submission(
         _report(path, inputs, kept)
         return
     with replacing(path) as temporary:
-        filled = _write(temporary, inputs, roi_classes)
+        filled = _write(temporary, inputs, roi_classes, ensemble)
         if wrong := faults(temporary, inputs.subjects):
             raise EvaluateError("the submission did not pass its check:\n- " + "\n- ".join(wrong))
     about = _describe(inputs) | {
@@ -132,24 +136,30 @@ def _kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
     return found if same else None
 
 
-def _write(path: Path, inputs: Inputs, roi_classes: Sequence[str] | None) -> dict[str, int]:
+def _write(
+    path: Path, inputs: Inputs, roi_classes: Sequence[str] | None, ensemble: str
+) -> dict[str, int]:
     filled = {}
     sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
     with zipfile.ZipFile(path, "w") as opened:
         for subject, name in progress(sides, desc="predicting", unit="hemisphere"):
-            predictions, n_filled = _predict(inputs, subject, name, roi_classes)
+            predictions, n_filled = _predict(inputs, subject, name, roi_classes, ensemble)
             add_array(opened, member(subject, name), predictions)
             filled[f"{subject.name} {name}"] = n_filled
     return filled
 
 
 def _predict(
-    inputs: Inputs, subject: Subject, name: str, roi_classes: Sequence[str] | None
+    inputs: Inputs,
+    subject: Subject,
+    name: str,
+    roi_classes: Sequence[str] | None,
+    ensemble: str,
 ) -> tuple[NDArray[np.float32], int]:
     hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
     assert hemisphere is not None  # _check_subjects has seen to it
     everything = range(len(hemisphere.models))
-    found = combine(hemisphere, "test", judge(hemisphere), everything, roi_classes)
+    found = combine(hemisphere, "test", judge(hemisphere, rule=ensemble), everything, roi_classes)
     expected = (len(subject.pictures("test")), subject.n_vertices(name))
     predictions = found.predictions
     if predictions.shape != expected or predictions.dtype != np.float32:

@@ -5,12 +5,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import SMALL
+from scipy.optimize import nnls
 from test_evaluate_fits import load, write_fits
 
-from challenge import find_subjects
+from cache import FeatureStore
+from challenge import find_subjects, simulate
 from evaluate import correlation
-from evaluate.ensemble import combine, judge, split_pictures, strength, weigh
+from evaluate.ensemble import combine, judge, split_pictures, weigh
+from evaluate.ensembles import per_roi, per_vertex, stacked
+from evaluate.ensembles.per_vertex import strength
+from evaluate.errors import EvaluateError
 from evaluate.hemisphere import Hemisphere
+from evaluate.scores import scores
+from evaluate.submission import submission
+from regress.__main__ import regress
 
 
 def test_weights_are_not_negative_and_sum_to_one() -> None:
@@ -68,9 +77,19 @@ def mixtures() -> dict[str, tuple[list[float], list[float]]]:
     }
 
 
+def strengths_of(rule: str, y: np.ndarray, models: list[np.ndarray]) -> list[np.ndarray]:
+    """Judge models that cover the same vertices."""
+    if rule == "stacked":
+        return list(stacked.stack(y, np.stack(models)))
+    return [{"per_roi": per_roi, "per_vertex": per_vertex}[rule].strength(y, m) for m in models]
+
+
 @pytest.mark.parametrize("name", mixtures())
 @pytest.mark.parametrize("n_heldout", [30, 900])
-def test_neither_the_best_model_nor_the_average_is_much_better(name: str, n_heldout: int) -> None:
+@pytest.mark.parametrize("rule", ["per_roi", "per_vertex", "stacked"])
+def test_neither_the_best_model_nor_the_average_is_much_better(
+    name: str, n_heldout: int, rule: str
+) -> None:
     gains, loudness = mixtures()[name]
     rng = np.random.default_rng(1)
     signal = rng.standard_normal((n_heldout + 400, 80))
@@ -81,14 +100,42 @@ def test_neither_the_best_model_nor_the_average_is_much_better(name: str, n_held
     ]
     seen, new = slice(None, n_heldout), slice(n_heldout, None)
     everywhere = [np.arange(80)] * len(models)
-    strengths = [strength(y[seen], model[seen]) for model in models]
+    strengths = strengths_of(rule, y[seen], [model[seen] for model in models])
     weights, _, _ = weigh(80, everywhere, strengths, [True] * len(models))
     ensemble = sum(w * model[new] for w, model in zip(weights, models, strict=True))
     best = max(correlation(y[new], model[new]).mean() for model in models)
     average = correlation(y[new], sum(model[new] for model in models)).mean()
     assert correlation(y[new], ensemble).mean() > max(best, average) - 0.03
     if 0.0 in gains:
-        assert weights[gains.index(0.0)].mean() < 0.03
+        assert weights[gains.index(0.0)].mean() < (0.1 if rule == "stacked" else 0.03)
+
+
+@pytest.mark.parametrize("n_heldout", [30, 900])
+def test_stacking_hears_models_that_say_the_same_as_one(n_heldout: int) -> None:
+    rng = np.random.default_rng(2)
+    one, other, y_noise, *own = rng.standard_normal((5, n_heldout + 400, 60))
+    y = one + other + 2 * y_noise
+    first, second = one + 0.7 * own[0], other + 0.7 * own[1]
+    models = [first, first, first.copy(), second]
+    seen, new = slice(None, n_heldout), slice(n_heldout, None)
+    found = {}
+    for rule in ("per_vertex", "stacked"):
+        strengths = strengths_of(rule, y[seen], [model[seen] for model in models])
+        weights, _, _ = weigh(60, [np.arange(60)] * 4, strengths, [True] * 4)
+        mixed = sum(w * model[new] for w, model in zip(weights, models, strict=True))
+        found[rule] = correlation(y[new], mixed).mean()
+    assert found["stacked"] > found["per_vertex"] + 0.03
+    assert 0.4 < weights[3].mean() < 0.6
+
+
+def test_stacking_is_non_negative_least_squares() -> None:
+    # Of one vertex there is no other to learn from: what scipy gives for the centred data.
+    rng = np.random.default_rng(3)
+    predicted = rng.standard_normal((4, 50, 1))
+    y = np.array([1.0, 0.5, -1.0, 0.0]) @ predicted[..., 0] + rng.standard_normal(50)
+    expected = nnls((predicted[..., 0] - predicted.mean(1)).T, y - y.mean())[0]
+    assert (expected == 0).any()
+    np.testing.assert_allclose(stacked.stack(y[:, None], predicted)[:, 0], expected)
 
 
 def test_halves_keep_equal_pictures_together() -> None:
@@ -117,12 +164,13 @@ def noise(simulated: Path, tmp_path: Path) -> Hemisphere:
     return load(simulated, tmp_path)
 
 
-def test_pure_noise_scores_nothing_on_held_out_pictures(noise: Hemisphere) -> None:
+@pytest.mark.parametrize("rule", ["per_vertex", "stacked"])
+def test_pure_noise_scores_nothing_on_held_out_pictures(noise: Hemisphere, rule: str) -> None:
     everything = range(len(noise.models))
     measured = noise.measured("heldout")
     honest, naive = [], []
     for seed in range(8):
-        strengths = judge(noise, seed)
+        strengths = judge(noise, seed, rule)
         found = combine(noise, "heldout", strengths, everything)
         honest.append(correlation(measured, found.predictions).mean())
     # What it would be with weights from the very pictures that are scored:
@@ -147,6 +195,63 @@ def test_useless_fits_do_not_spoil_the_ensemble(simulated: Path, tmp_path: Path)
         for which in (good, range(len(both.models)))
     )
     assert joined > alone - 0.02
+
+
+def test_a_model_that_memorised_its_training_pictures_is_not_heard(tmp_path: Path) -> None:
+    # A thousand random columns and no penalty: every training response is hit, nothing is learned.
+    data = tmp_path / "data"
+    simulate(data, **(SMALL | {"subjects": 1, "train_images": 300, "picture_size": 16}))
+    (subject,) = find_subjects(data)
+    splits = ("train", "test")
+    signals = [
+        np.load(subject.folder / "truth" / f"lh_{split}ing_signal.npy".replace("testing", "test"))
+        for split in splits
+    ]
+    digests = [digest for split in splits for digest in subject.picture_digests(split)]
+    rng = np.random.default_rng(0)
+    spaces = {
+        "knows": np.concatenate(signals)[:, ::20],
+        "memorises": rng.standard_normal((len(digests), 1000)),
+    }
+    store = FeatureStore(tmp_path / "features")
+    once = np.unique(digests, return_index=True)[1]
+    for name, rows in spaces.items():
+        with store.writer(name, {"name": name}, {"origin": "the test"}) as writer:
+            writer.add([digests[i] for i in once], rows[once].astype(np.float32))
+        regress(data, tmp_path, "1", "ridge", [name], heldout=0.3, params={"alphas": [1e-3]})
+    hemisphere = load(data, tmp_path)
+    memory = [i for i, m in enumerate(hemisphere.models) if m.meta["spaces"] == ["memorises"]]
+    measured = hemisphere.measured("heldout")
+    wrong = [correlation(measured[:, hemisphere.vertices[i]], hemisphere.predictions(i, "heldout"))
+             for i in memory]  # fmt: skip
+    assert abs(np.concatenate(wrong).mean()) < 0.1
+    for rule in ("per_roi", "per_vertex", "stacked"):
+        everything = judge(hemisphere, rule=rule).whole
+        weights, _, _ = weigh(
+            hemisphere.n_vertices, hemisphere.vertices, everything, [True] * len(everything)
+        )
+        heard = np.zeros(hemisphere.n_vertices)
+        for i in memory:
+            heard[hemisphere.vertices[i]] += weights[i]
+        assert heard.mean() < 0.1, rule
+
+
+def test_an_unknown_rule_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    message = "--ensemble: found 'best', expected one of average, per_roi, per_vertex, stacked"
+    for verb in (scores, submission):
+        with pytest.raises(EvaluateError, match=message):
+            verb(tmp_path, tmp_path, ensemble="best")
+
+
+def test_the_average_is_the_mean(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, digest="a" * 16, subject="01")
+    write_fits(tmp_path, simulated, digest="b" * 16, noise=9, seed=1, subject="01")
+    both = load(simulated, tmp_path)
+    found = combine(both, "test", judge(both, rule="average"), range(len(both.models)), ["streams"])
+    early = [i for i, model in enumerate(both.models) if model.roi == "early"]
+    mean = np.mean([both.predictions(i, "test") for i in early], axis=0)
+    mine = found.predictions[:, both.vertices[early[0]]]
+    np.testing.assert_allclose(mine, mean, rtol=1e-5)
 
 
 def test_a_vertex_of_one_model_has_that_models_prediction(simulated: Path, tmp_path: Path) -> None:

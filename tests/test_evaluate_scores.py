@@ -121,7 +121,8 @@ def test_the_terminal_says_what_must_be_known(scored: tuple[Path, str]) -> None:
 def test_the_sidecar_and_the_picture(scored: tuple[Path, str]) -> None:
     kept = json.loads((scored[0] / "scores.json").read_text())
     assert kept["simulated"] == ["01", "02"]
-    assert kept["settings"] == {"roi_classes": [], "seed": 0, "split": "auto"}
+    expected = {"ensemble": "per_vertex", "roi_classes": [], "seed": 0, "split": "auto"}
+    assert kept["settings"] == expected
     assert kept["provenance"]["command"]
     counts = {(c["model"], c["subject"], c["hemisphere"]) for c in kept["counts"]}
     assert ("ensemble", "02", "rh") in counts

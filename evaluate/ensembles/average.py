@@ -1,0 +1,27 @@
+"""The plain average of all models."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.hemisphere import Hemisphere
+
+
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+    """Give every model the same strength.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The models.
+    parts : sequence of index
+        Sets of held-out pictures; not looked at.
+
+    Returns
+    -------
+    list of list of array (n_roi_vertices,), float64
+        1 for each part, model and vertex.
+    """
+    return [[np.ones(len(vertices)) for vertices in hemisphere.vertices] for _ in parts]

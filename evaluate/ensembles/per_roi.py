@@ -1,0 +1,50 @@
+"""One weight a model and ROI, from its mean held-out correlation there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.correlation import correlation
+from evaluate.ensembles._each import FEWEST_PICTURES, each_model, over_loudness
+from evaluate.hemisphere import Hemisphere
+
+
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+    """Judge each model by the mean of r over its ROI.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The models.
+    parts : sequence of index
+        Sets of held-out pictures.
+
+    Returns
+    -------
+    list of list of array (n_roi_vertices,), float64
+        a^2 / s, with the same a at all vertices of a ROI and s the spread of the prediction.
+    """
+    return each_model(hemisphere, parts, strength)
+
+
+def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    """Judge one ROI's model.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_roi_vertices)
+        Responses to pictures that the model was not fitted on.
+    predicted : array (n_images, n_roi_vertices)
+        Predictions of them.
+
+    Returns
+    -------
+    array (n_roi_vertices,), float64
+        Not negative; 0 with fewer than five images.
+    """
+    if len(measured) < FEWEST_PICTURES:
+        return np.zeros(measured.shape[1])
+    mean = correlation(measured, predicted).mean()
+    return over_loudness(np.full(measured.shape[1], mean), predicted)

