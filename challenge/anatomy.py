@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from challenge.layout import HEMISPHERES, N_FSAVERAGE, ROI_CLASSES
+from challenge.layout import N_FSAVERAGE, ROI_CLASSES
+from challenge.patch import Patch
 
 Interval = tuple[float, float]
 
@@ -133,36 +134,15 @@ class Cortex:
         return surface
 
 
-def draw_positions(n_vertices: tuple[int, int], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Choose the fsaverage vertices that are measured, the same in all subjects.
-
-    Parameters
-    ----------
-    n_vertices : tuple of int
-        How many in the left and in the right hemisphere.
-    rng : np.random.Generator
-        Draws them.
-
-    Returns
-    -------
-    dict of str to array (n_vertices,) of int64
-        Ascending fsaverage vertices of each hemisphere.
-    """
-    return {
-        hemisphere: np.sort(rng.choice(N_FSAVERAGE, n, replace=False)).astype(np.int64)
-        for hemisphere, n in zip(HEMISPHERES, n_vertices, strict=True)
-    }
-
-
-def draw_cortex(hemisphere: str, positions: np.ndarray, rng: np.random.Generator) -> Cortex:
+def draw_cortex(hemisphere: str, patch: Patch, rng: np.random.Generator) -> Cortex:
     """Lay out one subject's regions: of slightly different sizes in each, and some missing.
 
     Parameters
     ----------
     hemisphere : str
         "lh" or "rh".
-    positions : array (n_vertices,) of int64
-        The fsaverage vertex of each column.
+    patch : Patch
+        Where the columns lie.
     rng : np.random.Generator
         Draws sizes and absences.
 
@@ -171,8 +151,7 @@ def draw_cortex(hemisphere: str, positions: np.ndarray, rng: np.random.Generator
     Cortex
         The hemisphere.
     """
-    n = len(positions)
-    line = (np.arange(n) + 0.5) / n
+    n, line = len(patch.line), patch.line
     warp = rng.uniform(0.97, 1.03)
     labels = {}
     for roi_class, names in ROI_CLASSES.items():
@@ -185,4 +164,4 @@ def draw_cortex(hemisphere: str, positions: np.ndarray, rng: np.random.Generator
                 stop = min(stop, _STREAMS_END[hemisphere])
             values[(line >= start**warp) & (line < stop**warp)] = label
         labels[roi_class] = values
-    return Cortex(hemisphere, positions, line, labels)
+    return Cortex(hemisphere, patch.positions, line, labels)

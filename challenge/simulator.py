@@ -18,15 +18,15 @@ from uuid import uuid4
 import numpy as np
 
 from base import progress, provenance, say
-from challenge.anatomy import draw_positions
 from challenge.errors import DataError
 from challenge.layout import HEMISPHERES, N_FSAVERAGE, N_NSD, ROI_CLASSES, SIMULATION
+from challenge.patch import draw_patches
 from challenge.photographs import Source, find_photographs
 from challenge.stimuli import draw_pictures, make_pictures
 from challenge.tuning import Stimuli, hidden_layer, shared_readouts
 from challenge.writing import write_subject
 
-_VERSION = 1
+_VERSION = 2
 _RIGHT_TO_LEFT = 20544 / 19004  # vertices of subject 1
 _MOST_SUBJECTS = 99
 _FEWEST_VERTICES = 20
@@ -208,7 +208,7 @@ def _write(folder: Path, settings: _Settings, source: Source) -> None:
     made = make_pictures(folder, drawn, ids, settings.picture_size, source, for_pictures)
     stimuli = Stimuli(made.energy, hidden_layer(made.meaning, made.statistics, for_brain))
     readouts = shared_readouts(for_brain)
-    positions = draw_positions(settings.vertices, for_brain)
+    patches = draw_patches(settings.vertices, for_brain)
     generators = for_subjects.spawn(settings.subjects)
     columns = settings.subjects * sum(settings.vertices)
     with progress(total=columns, desc="simulating responses", unit="vertex") as bar:
@@ -219,7 +219,7 @@ def _write(folder: Path, settings: _Settings, source: Source) -> None:
                     split: stimuli.take(np.searchsorted(ids, part))
                     for split, part in subject.items()
                 },
-                positions,
+                patches,
                 readouts,
                 rng,
                 lacks_vertices=number == settings.subjects > 1,

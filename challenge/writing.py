@@ -20,6 +20,7 @@ from challenge.layout import (
     responses_file,
     vertices_file,
 )
+from challenge.patch import Patch
 from challenge.recording import draw_order, record
 from challenge.tuning import REPEATS, Stimuli, Tuning, draw_tuning, signals
 
@@ -30,7 +31,7 @@ _BATCH = 256
 def write_subject(
     folder: Path,
     stimuli: dict[str, Stimuli],
-    positions: dict[str, np.ndarray],
+    patches: dict[str, Patch],
     readouts: np.ndarray,
     rng: np.random.Generator,
     *,
@@ -45,8 +46,8 @@ def write_subject(
         The subject's folder.
     stimuli : dict of str to Stimuli
         The pictures of "train" and "test".
-    positions : dict of str to array of int64
-        The measured fsaverage vertices of each hemisphere.
+    patches : dict of str to Patch
+        The measured vertices of each hemisphere.
     readouts : array (n_rois, n_hidden)
         What the regions read in all subjects.
     rng : np.random.Generator
@@ -65,7 +66,7 @@ def write_subject(
     sessions = draw_order(len(both.energy), rng)
     n_train = len(stimuli["train"].energy)
     for hemisphere, own in zip(HEMISPHERES, rng.spawn(len(HEMISPHERES)), strict=True):
-        cortex = draw_cortex(hemisphere, positions[hemisphere], own)
+        cortex = draw_cortex(hemisphere, patches[hemisphere], own)
         if lacks_vertices:
             n = len(cortex.line)
             cortex = cortex.without(own.choice(n, max(1, n // 200), replace=False))

@@ -5,7 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from nilearn.datasets import load_fsaverage
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from challenge import (
     HEMISPHERES,
@@ -15,6 +18,8 @@ from challenge import (
     noise_ceiling,
     simulate,
 )
+from challenge.layout import vertices_file
+from challenge.patch import draw_patches
 from challenge.photographs import find_photographs
 from challenge.recording import draw_order, record
 from challenge.stimuli import draw_pictures
@@ -78,8 +83,34 @@ def test_some_vertices_are_in_no_stream_and_some_in_no_region(tmp_path):
         every = np.unique(np.concatenate([r.vertices for r in rois]))
         assert 1 - len(streams) / n == pytest.approx(share, abs=0.005)
         assert len(streams) < len(every) < n  # RSC is in no stream; some vertices are in nothing
-        for roi in rois:
-            assert (np.diff(roi.vertices) == 1).all()
+
+
+def test_regions_are_patches_of_fsaverage5_at_the_back_of_the_brain(tmp_path):
+    simulate(tmp_path / "d", **(TINY | {"subjects": 1, "vertices": [1000, 1080]}))
+    subject = find_subjects(tmp_path / "d")[0]
+    for h, side in zip(HEMISPHERES, ("left", "right"), strict=True):
+        mesh = load_fsaverage("fsaverage5")["pial"].parts[side]
+        at = np.flatnonzero(np.load(vertices_file(subject.folder, h)))
+        assert at.max() < len(mesh.coordinates) == 10242
+        assert mesh.coordinates[at, 1].max() < -20 < mesh.coordinates[:, 1].max()  # mm, front is +
+        one = np.ones(len(mesh.faces) * 3)
+        edges = (mesh.faces.ravel(), np.roll(mesh.faces, 1, axis=1).ravel())
+        graph = coo_array((one, edges), shape=(10242, 10242)).tocsr()
+        for roi in subject.rois(h):
+            if roi.vertices.size:
+                inside = at[roi.vertices]
+                _, part = connected_components(graph[inside][:, inside], directed=False)
+                assert np.bincount(part).max() > 0.7 * len(inside), roi.name
+
+
+def test_more_vertices_than_the_patch_holds_lie_elsewhere_on_fsaverage():
+    patch = draw_patches((3000, 160_000), np.random.default_rng(0))
+    assert [(p.positions < 10242).sum() for p in patch.values()] == [1188, 160_000 - 153_600]
+    for found, n in zip(patch.values(), (3000, 160_000), strict=True):
+        assert (np.diff(found.positions) > 0).all()
+        np.testing.assert_allclose(np.sort(found.line), (np.arange(n) + 0.5) / n)
+    nested = patch["lh"].line[patch["lh"].positions < 10242]
+    assert np.histogram(nested, 4)[0] == pytest.approx(1188 / 4, rel=0.1)
 
 
 def test_the_same_nsd_id_is_the_same_picture(simulated):
