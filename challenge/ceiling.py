@@ -13,7 +13,7 @@ def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
     ncsnr : array (n_vertices,)
         The standard deviation of the signal over that of a single trial's noise, at least 0.
     repeats : array (n_images,)
-        How often each scored picture was shown: 1, 2 or 3.
+        How often each scored picture was shown, at least once: 1, 2 or 3 in NSD.
 
     Returns
     -------
@@ -23,7 +23,7 @@ def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
     Raises
     ------
     DataError
-        If a ratio is negative or not finite, or a picture was shown another number of times.
+        If a ratio is negative or not finite, or a picture was shown less than once.
 
     References
     ----------
@@ -32,12 +32,38 @@ def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
     k = (A/3 + B/2 + C) / (A + B + C), for A, B and C pictures shown 3, 2 and 1 times.
     """
     ncsnr = np.asarray(ncsnr, dtype=np.float64)
-    repeats = np.asarray(repeats)
     if not np.isfinite(ncsnr).all() or (ncsnr < 0).any():
-        raise DataError("ncsnr: found negative or non-finite values, expected ratios of at least 0")
-    if not repeats.size or not np.isin(repeats, (1, 2, 3)).all():
         raise DataError(
-            f"repeats: found {np.unique(repeats).tolist()}, expected 1, 2 or 3 for each picture"
+            "ncsnr: found negative or non-finite values, expected ratios of at least 0; write 0 "
+            "where there is no signal"
         )
-    k = np.mean(1.0 / repeats)
-    return ncsnr**2 / (ncsnr**2 + k)
+    return ncsnr**2 / (ncsnr**2 + noise_share(repeats))
+
+
+def noise_share(repeats: np.ndarray) -> float:
+    """Average what is left of a trial's noise variance once the repeats are averaged: k.
+
+    Parameters
+    ----------
+    repeats : array (n_images,)
+        How often each picture was shown.
+
+    Returns
+    -------
+    float
+        The mean of 1 / repeats: 1/3 where each picture was shown three times.
+
+    Raises
+    ------
+    DataError
+        If a number is no whole number of at least 1.
+    """
+    counts = np.asarray(repeats)
+    if counts.dtype.kind not in "iuf" or not counts.size or not np.isin(counts % 1, 0).all():
+        raise DataError(f"repeats: found {counts.tolist()}, expected a whole number per picture")
+    if (counts < 1).any():
+        raise DataError(
+            f"repeats: found {np.unique(counts).tolist()}, expected 1, 2 or 3 for each picture as "
+            "in NSD, or more, but no picture that was not shown"
+        )
+    return float(np.mean(1.0 / counts))

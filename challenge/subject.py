@@ -30,9 +30,13 @@ class Subject:
     ----------
     folder : Path
         The folder `subj01`, `subj02` and so on.
+    ceilings : Path, optional
+        A folder of noise ceilings that were made for these data, with subj01 and so on; they
+        come before the subject's own.
     """
 
     folder: Path
+    ceilings: Path | None = None
     _digests: dict[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -180,6 +184,27 @@ class Subject:
         file = responses_file(self.folder, hemisphere, split)
         check_finite(self.responses(hemisphere, split), file)
 
+    def ceiling_file(self, hemisphere: str, split: str = "test") -> Path:
+        """Name the file of the noise ceilings: that in `ceilings` where it is there.
+
+        Parameters
+        ----------
+        hemisphere : str
+            "lh" or "rh".
+        split : str
+            "train" or "test".
+
+        Returns
+        -------
+        Path
+            The file, which need not exist.
+        """
+        if self.ceilings is not None:
+            made = ceiling_file(self.ceilings / self.folder.name, hemisphere, split)
+            if made.is_file():
+                return made
+        return ceiling_file(self.folder, hemisphere, split)
+
     def noise_ceiling(self, hemisphere: str, split: str = "test") -> np.ndarray | None:
         """Read the noise ceilings, where there are any.
 
@@ -200,7 +225,7 @@ class Subject:
         DataError
             If there are not as many as vertices, or they are not finite, or not in 0..1.
         """
-        file = ceiling_file(self.folder, hemisphere, split)
+        file = self.ceiling_file(hemisphere, split)
         if not file.is_file():
             return None
         length = self.n_vertices(hemisphere)

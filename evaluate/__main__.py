@@ -3,6 +3,7 @@
 import sys
 
 from base.command import Command, run
+from evaluate.ceilings import ceilings
 from evaluate.check import check
 from evaluate.scores import scores
 from evaluate.submission import submission
@@ -15,5 +16,10 @@ EXAMPLES = (
 )
 
 if __name__ == "__main__":
-    verbs: dict[str, Command] = {"scores": scores, "submission": submission, "check": check}
+    verbs: dict[str, Command] = {
+        "scores": scores,
+        "submission": submission,
+        "check": check,
+        "ceilings": ceilings,
+    }
     sys.exit(run(verbs, "evaluate", EXAMPLES))

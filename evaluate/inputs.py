@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 from base import say
 from cache import digest
 from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects
-from challenge.layout import ceiling_file, responses_file
+from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
 from evaluate.hemisphere import response_digest
 
 SPLITS = ("auto", "test", "heldout")
+CEILINGS = "ceilings"
+"""The folder of the output folder where `python -m evaluate ceilings` writes."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,11 @@ def gather(
         raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: choose from {', '.join(known)}")
     if split not in SPLITS:
         raise EvaluateError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
-    subjects = find_subjects(data, str(subject))
+    subjects = [replace(s, ceilings=out / CEILINGS) for s in find_subjects(data, str(subject))]
     runs = find_runs(out, fits, [found.name for found in subjects])
     fitted = {str(model.meta["subject"]) for run in runs for model in run.models}
     chosen = tuple(found for found in subjects if found.name in fitted)
-    closed = _absent(chosen, responses_file, "test")
+    closed = _absent(chosen, lambda s, h: responses_file(s.folder, h, "test"))
     what = _settle(split, closed, chosen)
     responses = {(s.name, h): response_digest(s, h) for s in chosen for h in HEMISPHERES}
     return Inputs(
@@ -120,7 +122,7 @@ def gather(
         suffix="" if str(subject) == "all" else f"-{subjects[0].name}",
         responses=responses,
         absent={
-            "ceilings": _absent(chosen, ceiling_file, _ceilings_of(what)),
+            "ceilings": _absent(chosen, lambda s, h: s.ceiling_file(h, _ceilings_of(what))),
             "test_responses": closed,
         },
         key={
@@ -132,7 +134,7 @@ def gather(
 
 
 def report_missing(inputs: Inputs) -> None:
-    """Say which subjects have no fits.
+    """Say which subjects have no fits, and which are scored against ceilings that were made.
 
     Parameters
     ----------
@@ -141,6 +143,28 @@ def report_missing(inputs: Inputs) -> None:
     """
     for subject in inputs.without:
         say(f"subject {subject.name} has no fits, left out (make fit SUBJECT={subject.name})")
+    say_made_ceilings(inputs.subjects, _ceilings_of(inputs.split))
+
+
+def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
+    """Say which subjects' noise ceilings were made by `python -m evaluate ceilings`.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Whose.
+    split : str
+        "train" or "test".
+    """
+    made = [
+        subject
+        for subject in subjects
+        if subject.ceilings is not None
+        and subject.ceiling_file("lh", split).is_relative_to(subject.ceilings)
+    ]
+    if made:
+        names = ", ".join(subject.name for subject in made)
+        say(f"noise ceilings of subjects {names} are those in {made[0].ceilings}")
 
 
 def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> str:
@@ -162,10 +186,8 @@ def _ceilings_of(split: str) -> str:
     return "test" if split == "test" else "train"
 
 
-def _absent(
-    subjects: Sequence[Subject], named: Callable[[Path, str, str], Path], split: str
-) -> list[str]:
-    files = [named(subject.folder, h, split) for subject, h in product(subjects, HEMISPHERES)]
+def _absent(subjects: Sequence[Subject], named: Callable[[Subject, str], Path]) -> list[str]:
+    files = [named(subject, h) for subject, h in product(subjects, HEMISPHERES)]
     return [str(file.relative_to(file.parents[3])) for file in files if not file.is_file()]
 
 

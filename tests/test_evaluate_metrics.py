@@ -70,10 +70,33 @@ def test_inputs_are_left_as_they_were(name: str) -> None:
         np.testing.assert_array_equal(array, copy)
 
 
-def test_without_ceilings_only_the_normalised_score_is_undefined() -> None:
+@pytest.mark.parametrize("name", METRICS)
+def test_without_ceilings_only_what_is_normalised_is_undefined(name: str) -> None:
     measured, predicted, _ = data()
-    assert np.isnan(compute("noise_normalised", measured, predicted, None)).all()
-    assert np.isfinite(compute("pearson_r", measured, predicted, None)).all()
+    found = compute(name, measured, predicted, None)
+    assert (np.isfinite if name in ("pearson_r", "r2") else np.isnan)(found).all()
+
+
+def test_the_official_score_is_the_organisers_to_the_last_digits() -> None:
+    # Written as their published script does it, from scipy's r, vertex by vertex.
+    measured, predicted, ceiling = data(n_images=159)
+    ceiling[[4, 8]] = 0.01
+    each = []
+    for v in range(measured.shape[1]):
+        r = stats.pearsonr(measured[:, v].astype(float), predicted[:, v].astype(float))[0]
+        each.append(min(100.0, max(r, 0.0) ** 2 / ceiling[v] * 100))
+    found = compute("noise_normalised", measured, predicted, ceiling)
+    np.testing.assert_allclose(found, each, rtol=1e-13)
+    assert (found == 100).sum() >= 2
+
+
+def test_the_cut_at_100_is_below_the_truth_and_without_it_is_not() -> None:
+    rng = np.random.default_rng(0)
+    signal, noise = (rng.standard_normal((159, 3000)) for _ in range(2))
+    ceiling = np.full(3000, 0.2)
+    measured = np.sqrt(ceiling) * signal + np.sqrt(1 - ceiling) * noise
+    assert compute("noise_normalised", measured, signal, ceiling).mean() < 92
+    assert compute("unclipped", measured, signal, ceiling).mean() == pytest.approx(101, abs=2)
 
 
 def test_r_is_scipys() -> None:
@@ -103,6 +126,11 @@ def test_the_official_score_by_hand() -> None:
     found = compute("noise_normalised", np.repeat(y, 4, axis=1), both, ceiling)
     np.testing.assert_allclose(found, [50, 0, 100, 100], atol=1e-12)
     np.testing.assert_allclose(compute("r2", np.repeat(y, 4, axis=1), both, ceiling)[1], 0.25)
+    free = compute("unclipped", np.repeat(y, 4, axis=1), both, ceiling)
+    np.testing.assert_allclose(free, [50, 0, 125, 100 / 0.9], atol=1e-12)
+    old = compute("algonauts2021", np.repeat(y, 4, axis=1), both, ceiling)
+    expected = [0.5 / np.sqrt(0.5), -0.5 / np.sqrt(0.5), 0.5 / np.sqrt(0.2), 1 / np.sqrt(0.9)]
+    np.testing.assert_allclose(old, expected, atol=1e-12)
     counts = score_vertices(np.repeat(y, 4, axis=1), both, ceiling).tally()
     assert (counts.n_vertices, counts.n_excluded, counts.n_clipped) == (4, 0, 2)
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.metrics import pearson_r
+from evaluate.metrics import unclipped
 
 
 def compute(
@@ -35,8 +35,4 @@ def compute(
     of Natural Scenes", arXiv:2301.03198. That a vertex of ceiling 0 is left out, not set to 0,
     follows from the challenge server's published figures.
     """
-    r = pearson_r.compute(measured, predicted, ceiling)
-    if ceiling is None:
-        return np.full_like(r, np.nan)
-    shares = np.maximum(r, 0) ** 2 / np.where(np.isnan(r), 1.0, np.asarray(ceiling, np.float64))
-    return np.minimum(100 * shares, 100)
+    return np.minimum(unclipped.compute(measured, predicted, ceiling), 100)

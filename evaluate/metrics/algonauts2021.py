@@ -1,0 +1,46 @@
+"""The noise-normalised correlation of the Algonauts 2021 challenge, per vertex."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.metrics import pearson_r
+
+
+def compute(
+    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
+) -> NDArray[np.float64]:
+    """Divide r by the square root of the responses' reliability.
+
+    2021's reliability is the correlation of halves of the repeats, taken to their full number by
+    Spearman and Brown's formula. It estimates the same fraction as the noise ceiling NC of the
+    averaged responses, which is used here (`python -m evaluate ceilings --estimator split_half`
+    makes it from halves). The sign is kept, nothing is cut off, and it is a correlation, not a
+    share of variance: it is not comparable with 2023's score.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_vertices)
+        Responses.
+    predicted : array (n_images, n_vertices)
+        Predictions.
+    ceiling : array (n_vertices,), optional
+        Noise ceilings NC as fractions 0..1 of the variance, not percent.
+
+    Returns
+    -------
+    array (n_vertices,), float64
+        About -1..1, beyond it by chance; NaN where the ceiling is 0, and everywhere without
+        ceilings.
+
+    References
+    ----------
+    Cichy et al. (2021), "The Algonauts Project 2021 Challenge: How the Human Brain Makes Sense of
+    a World in Motion", arXiv:2104.13714, and the challenge's page at
+    competitions.codalab.org/competitions/30930.
+    """
+    r = pearson_r.compute(measured, predicted, ceiling)
+    if ceiling is None:
+        return np.full_like(r, np.nan)
+    return r / np.sqrt(np.where(np.isnan(r), 1.0, np.asarray(ceiling, np.float64)))

@@ -1,0 +1,39 @@
+"""The official score without its cut at 100, per vertex. It is not the challenge's score."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.metrics import pearson_r
+
+
+def compute(
+    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
+) -> NDArray[np.float64]:
+    """Give 100 * max(r, 0)^2 / NC, which may be above 100.
+
+    By chance r^2 is above the ceiling at some vertices and below at others. The official score
+    cuts off only what is above, so that its mean over vertices is below 100 even for the true
+    noise-free signal; without the cut, chance cancels out. The price: where the ceiling is next to
+    0, chance alone is divided by it, and a few such vertices can carry the mean. Read both.
+    `python -m benchmarks.clipping` prints by how much, for the challenge's numbers of pictures.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_vertices)
+        Responses.
+    predicted : array (n_images, n_vertices)
+        Predictions.
+    ceiling : array (n_vertices,), optional
+        Noise ceilings NC as fractions 0..1 of the variance, not percent.
+
+    Returns
+    -------
+    array (n_vertices,), float64
+        Percent, 0 and above; NaN where the ceiling is 0, and everywhere without ceilings.
+    """
+    r = pearson_r.compute(measured, predicted, ceiling)
+    if ceiling is None:
+        return np.full_like(r, np.nan)
+    return 100 * np.maximum(r, 0) ** 2 / np.where(np.isnan(r), 1.0, np.asarray(ceiling, np.float64))
