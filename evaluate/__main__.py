@@ -1,10 +1,11 @@
-"""`python -m evaluate scores | submission | check`."""
+"""`python -m evaluate scores | submission | check | score | ceilings`."""
 
 import sys
 
 from base.command import Command, run
 from evaluate.ceilings import ceilings
 from evaluate.check import check
+from evaluate.marking import score
 from evaluate.scores import scores
 from evaluate.submission import submission
 
@@ -12,14 +13,25 @@ EXAMPLES = (
     "python -m evaluate scores --data data --out derivatives",
     "python -m evaluate scores --split heldout --roi_classes streams",
     "python -m evaluate submission --fits ridge banded_ridge",
-    "python -m evaluate check derivatives/submission.zip --data data",
+    "python -m evaluate check derivatives/submission.zip data",
+    "python -m evaluate score derivatives/submission.zip --data data --json marks.json",
+    "python -m evaluate ceilings --ncsnr 'nsd/subj{subject}/{hemisphere}.ncsnr.mgh' --repeats 3",
 )
+
+
+def _spelled(arguments: list[str]) -> list[str]:
+    """Let `check ZIP DATA` be as good as `check ZIP --data DATA`."""
+    if arguments[:1] == ["check"] and len(arguments) > 2 and not arguments[2].startswith("-"):
+        return [*arguments[:2], "--data", *arguments[2:]]
+    return arguments
+
 
 if __name__ == "__main__":
     verbs: dict[str, Command] = {
         "scores": scores,
         "submission": submission,
         "check": check,
+        "score": score,
         "ceilings": ceilings,
     }
-    sys.exit(run(verbs, "evaluate", EXAMPLES))
+    sys.exit(run(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:])))

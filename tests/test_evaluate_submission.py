@@ -116,8 +116,7 @@ def test_one_subject_alone_is_said_to_be(
     assert "holds subject 01 alone" in capsys.readouterr().out
     assert (tmp_path / "submission.zip").read_bytes() == whole
     found = faults(tmp_path / "submission-01.zip", find_subjects(simulated))
-    assert len(found) == 2
-    assert all("subj02" in fault and "missing" in fault for fault in found)
+    assert found == ["subj02/: missing: add the folder, with lh_pred_test.npy and rh_pred_test.npy"]
 
 
 def test_vertices_without_fits(simulated: Path, tmp_path: Path) -> None:
@@ -231,7 +230,10 @@ ARRAY_FAULTS: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
     "flat": (lambda a: npy(a.ravel()), "expected (12, 60)"),
     "pickled": (lambda a: npy(a.astype(object), pickled=True), "Python objects"),
     "no npy": (lambda _: b"PK and more", "cannot be read as a plain .npy"),
-    "cut": (lambda a: npy(a)[:-5], "too early"),
+    "cut": (
+        lambda a: npy(a)[:-5],
+        "fewer bytes than its shape says (2875 bytes, expected 2880 bytes)",
+    ),
     "more": (lambda a: npy(a) + b"x", "more bytes than its shape"),
 }
 
@@ -265,8 +267,9 @@ def test_swapped_hemispheres_and_a_parent_folder(
     assert [("look swapped" in fault) for fault in found] == [True, True]
     members = {f"mine/{name}": raw for name, raw in unpack(made / "submission.zip").items()}
     found = faults(pack(tmp_path / "parent.zip", members), find_subjects(simulated))
-    assert sum("missing" in fault for fault in found) == 4
-    assert sum("extra parent folder" in fault for fault in found) == 4
+    assert len(found) == 1
+    assert found[0].startswith("mine/: is an extra parent folder around subj01/lh_pred_test.npy")
+    assert "and 2 more: zip the folders subjXX themselves (cd mine && zip -r" in found[0]
 
 
 def test_strangers_in_the_zip(made: Path, simulated: Path, tmp_path: Path) -> None:

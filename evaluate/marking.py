@@ -1,0 +1,203 @@
+"""`python -m evaluate score`: anyone's zip, scored as the challenge's server did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from base import provenance, replacing, say, sha256_files
+from challenge import HEMISPHERES, Subject, find_subjects
+from evaluate.check import inspect
+from evaluate.definitions import EXPLAINED, check_known
+from evaluate.errors import EvaluateError
+from evaluate.inputs import say_made_ceilings
+from evaluate.marks import Marks, mark
+from evaluate.score import OFFICIAL
+
+SIDES = (*HEMISPHERES, "all")
+BESIDE = ("pearson_r", "r2", "unclipped")
+COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant")
+
+
+def score(
+    submission: Path,
+    data: Path = Path("data"),
+    json: Path | None = None,
+    subject: str | int = "all",
+    ceilings: Path | None = None,
+    rois: bool = False,
+    also: list[str] | None = None,
+) -> None:
+    """Score anyone's submission against test responses, as the challenge's server did.
+
+    Parameters
+    ----------
+    submission : Path
+        The zip; whatever `check` calls a fault, other than of order, is refused.
+    data : Path
+        A directory like the challenge's that holds test responses and noise ceilings.
+    json : Path, optional
+        Where to write the scores, such as {"all": 40.97, "subj01": {"lh": 40.1, "rh": 38.3}}, and
+        what they are made of.
+    subject : str or int
+        "all" that have test responses, or one: "01".
+    ceilings : Path, optional
+        A folder of ceilings from `python -m evaluate ceilings`, before those of the data.
+    rois : bool
+        Whether to print every ROI.
+    also : list of str, optional
+        What is called noise-normalised elsewhere: algonauts2021, brainscore_allen2022.
+
+    Raises
+    ------
+    EvaluateError
+        If the zip has faults, or there are no test responses, or only one test picture.
+    """
+    check_known(also or ())
+    subjects = _with_responses(data, subject, ceilings)
+    found = inspect(submission, subjects, strangers=True)
+    if found.faults:
+        raise EvaluateError(
+            f"{submission}: cannot be scored, {len(found.faults)} "
+            f"fault{'s' * (len(found.faults) != 1)}:\n- " + "\n- ".join(found.faults)
+        )
+    marks = mark(submission, subjects)
+    for line in found.suspicions:
+        say(f"WARNING: {line}")
+    for line in found.remarks:
+        say(line)
+    _report(marks, subjects, rois, also or ())
+    if json is not None:
+        _write(json, marks, submission, subjects, also or ())
+        say(f"-> {json}")
+
+
+def _with_responses(data: Path, subject: str | int, ceilings: Path | None) -> list[Subject]:
+    if ceilings is not None and not ceilings.is_dir():
+        raise EvaluateError(f"{ceilings}: no such folder: make it with python -m evaluate ceilings")
+    there = [replace(found, ceilings=ceilings) for found in find_subjects(data, str(subject))]
+    subjects = [found for found in there if found.has_test_responses]
+    if not subjects:
+        raise EvaluateError(
+            f"{data}: holds no test responses (such as {there[0].folder.name}/test_split/test_fmri/"
+            "lh_test_fmri.npy); the organisers keep them: give a directory that has them, or score "
+            "fits on held-out pictures with make evaluate"
+        )
+    if without := [found.name for found in there if found not in subjects]:
+        say(f"subjects {', '.join(without)}: no test responses in {data}, not scored")
+    for found in subjects:
+        if (n := len(found.pictures("test"))) < 2:
+            raise EvaluateError(
+                f"subject {found.name}: {n} test picture has no correlation: score at least two, "
+                "or choose others with --subject"
+            )
+    return subjects
+
+
+def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequence[str]) -> None:
+    say_made_ceilings(subjects, "test")
+    shown = OFFICIAL if marks.mean(OFFICIAL) is not None else "pearson_r"
+    official = shown == OFFICIAL
+    digits = 2 if official else 3
+    width = 20
+    lines = ["", f"{'score' if official else 'pearson_r':<{width}}" + _cells(["lh", "rh", "both"])]
+    for of in [*marks.subjects, "all"]:
+        values = [marks.mean(shown, side, of=of) for side in SIDES]
+        lines.append(f"{of:<{width}}" + _cells([_number(value, digits) for value in values]))
+    if rois:
+        lines += ["", " " * (width + 3 * 10) + _cells(also, 22)] if also else [""]
+        for roi in marks.rois:
+            label = f"{roi[0]}, all" if roi[1] == "all" else f"  {roi[1]}"
+            cells = [_number(marks.mean(shown, side, roi), digits) for side in SIDES]
+            defined = [_number(marks.define(name, roi), 3) for name in also]
+            lines.append(f"{label:<{width}}" + _cells(cells) + _cells(defined, 22))
+    say("\n".join(lines))
+    say("")
+    for line in _notes(marks, subjects, official, also):
+        say(line)
+
+
+def _notes(
+    marks: Marks, subjects: Sequence[Subject], official: bool, also: Sequence[str]
+) -> list[str]:
+    beside: tuple[tuple[str, str, int], ...]
+    if official:
+        lines = ["score: mean over vertices of r^2 / noise ceiling, in percent, cut at 100"]
+        beside = (
+            ("r", "pearson_r", 4),
+            ("r^2", "r2", 4),
+            ("score without the cut", "unclipped", 2),
+        )
+    else:
+        lacking = [s.name for s in subjects if s.noise_ceiling("lh", "test") is None]
+        lines = [
+            "pearson_r: mean over vertices, NOT noise-normalised: "
+            + (f"no noise ceilings of subjects {', '.join(lacking)}" if lacking
+               else "all noise ceilings are 0")
+        ]  # fmt: skip
+        beside = (("r^2", "r2", 4),)
+    figures = ", ".join(f"{name} {_number(marks.mean(key), n)}" for name, key, n in beside)
+    lines.append(f"beside it, over the same vertices: {figures}")
+    whole = marks.tally()
+    assert whole is not None  # there is a subject at least
+    lines.append(
+        f"{whole.n_vertices} vertices: {whole.n_excluded} of ceiling 0 in no mean, "
+        f"{whole.n_clipped} cut at 100, {whole.n_constant} of a constant prediction, r = 0"
+    )
+    lines += [f"{name}: {_number(marks.define(name), 4)} ({EXPLAINED[name]})" for name in also]
+    counts = sorted({len(subject.pictures("test")) for subject in subjects})
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    lines.append(f"on {span} test pictures of each subject")
+    if simulated := [subject.name for subject in subjects if subject.simulated]:
+        lines.append(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
+    return lines
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _cells(cells: Sequence[str], width: int = 8) -> str:
+    return "".join(f"  {cell:>{width}}" for cell in cells)
+
+
+def _write(
+    path: Path, marks: Marks, submission: Path, subjects: Sequence[Subject], also: Sequence[str]
+) -> None:
+    held = _means(marks, OFFICIAL) | {
+        "about": {
+            "beside": {name: _means(marks, name) for name in BESIDE},
+            "also": {name: marks.define(name) for name in also},
+            "rois": {
+                f"{roi_class}/{roi}": marks.mean(OFFICIAL, roi=(roi_class, roi))
+                for roi_class, roi in marks.rois
+            },
+            "counts": {
+                of: {
+                    side: {name: getattr(marks.tally(side, of=of), name) for name in COUNTS}
+                    for side in HEMISPHERES
+                }
+                for of in marks.subjects
+            },
+            "submission": str(submission),
+            "submission_sha256": sha256_files([submission])[0],
+            "simulated": [subject.name for subject in subjects if subject.simulated],
+            "provenance": provenance(),
+        }
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(dumps(held, indent=1) + "\n")
+
+
+def _means(marks: Marks, metric: str) -> dict[str, Any]:
+    """Lay means out as the challenge's server did; None, null in JSON, where there is none."""
+    return {
+        "all": marks.mean(metric),
+        **{
+            of: {side: marks.mean(metric, side, of=of) for side in HEMISPHERES}
+            for of in marks.subjects
+        },
+    }
