@@ -1,0 +1,214 @@
+"""95 % intervals from draws: mean and variance as they would be, were the truth another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import t as student
+
+from evaluate.resampling.draws import DRAWN, LEFT_OUT, OBSERVED, Draws
+
+LEVEL = 0.95
+# The variance is estimated from as many values; with fewer it is not worth having.
+FEWEST_PICTURES = 10
+NAMES = ("pearson_r_low", "pearson_r_high", "score_low", "score_high",
+         "explained", "explained_low", "explained_high")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Family:
+    """Mean and variance of a statistic, as functions of the truth t.
+
+    Attributes
+    ----------
+    bias : float
+        The mean where t = 0.
+    slope : float
+        The mean is bias + slope * t.
+    variance : float
+        The variance where t = 0.
+    growth : float
+        The variance is (variance + growth * t) * (1 - shrink * t).
+    shrink : float
+        r^2 per unit of t: the closer r is to 1, the less it varies.
+    """
+
+    bias: float
+    slope: float
+    variance: float
+    growth: float
+    shrink: float
+
+    def interval(self, found: float, quantile: float) -> tuple[float, float]:
+        """Find the truths whose mean is not farther than so many deviations from what was found.
+
+        Parameters
+        ----------
+        found : float
+            The statistic.
+        quantile : float
+            How many standard deviations.
+
+        Returns
+        -------
+        tuple of float
+            The least and the greatest such t, not below that of mean 0.
+        """
+        centre = (found - self.bias) / self.slope
+        least = min(centre, -self.bias / self.slope)
+        greatest = 0.999 / self.shrink if self.shrink > 0 else np.inf
+        greatest = max(greatest, centre)
+
+        def distance(t: float) -> float:
+            return abs(found - self.bias - self.slope * t) - quantile * self._deviation(t)
+
+        low = _crossing(distance, centre, least)
+        reach = centre + quantile * self._deviation(centre) / self.slope + 1e-12
+        while distance(reach) < 0 and reach < greatest:
+            reach = centre + 2 * (reach - centre)
+        return low, _crossing(distance, centre, min(reach, greatest))
+
+    def _deviation(self, t: float) -> float:
+        t = max(t, 0.0)
+        return float(np.sqrt((self.variance + self.growth * t) * max(1 - self.shrink * t, 0.0)))
+
+
+def _crossing(distance: Callable[[float], float], inside: float, outside: float) -> float:
+    if distance(outside) <= 0 or distance(inside) >= 0:
+        return outside if distance(outside) <= 0 else inside
+    return float(brentq(distance, inside, outside))
+
+
+def intervals(draws: Draws | None) -> dict[str, float | None]:
+    """Compute the columns of scores.csv that say how far a mean can be trusted.
+
+    Parameters
+    ----------
+    draws : Draws, optional
+        Of the vertices that are averaged.
+
+    Returns
+    -------
+    dict of str to float or None
+        `NAMES`: r as it is, score and explained in percent; None where there is no interval: no
+        draws, no vertex that counts, no ceilings, or fewer than `FEWEST_PICTURES` pictures.
+    """
+    found: dict[str, float | None] = dict.fromkeys(NAMES)
+    if draws is None or draws.n_vertices == 0 or draws.n_pictures < FEWEST_PICTURES:
+        return found
+    found["pearson_r_low"], found["pearson_r_high"] = _of_r(draws)
+    if not np.isnan(draws.observed[OBSERVED.index("score")]):
+        low, high = _of_score(draws)
+        found |= {"score_low": 100 * low, "score_high": 100 * high}
+        value, low, high = _of_explained(draws)
+        found |= {"explained": 100 * value, "explained_low": 100 * low,
+                  "explained_high": 100 * high}  # fmt: skip
+    return found
+
+
+def small_sample(n_pictures: int) -> float:
+    """Say by how much the resamples' variance is to be raised.
+
+    Parameters
+    ----------
+    n_pictures : int
+        How many different pictures there are.
+
+    Returns
+    -------
+    float
+        n / (n - 3): the variance of Fisher's transform of r is 1 / (n - 3), a resample's 1 / n.
+    """
+    return n_pictures / (n_pictures - 3)
+
+
+def quantile_of(left_out: NDArray[np.float64]) -> tuple[float, float]:
+    """Give the quantile of Student's t for a variance estimated from these values.
+
+    Parameters
+    ----------
+    left_out : array (n_pictures,), float64
+        What the statistic changes by without each picture.
+
+    Returns
+    -------
+    quantile : float
+        At the upper 2.5 %.
+    freedom : float
+        Its degrees of freedom. A variance of n values of kurtosis k has a relative variance of
+        (k - 1) / n, which is 2 / degrees of freedom.
+    """
+    deviation = left_out - left_out.mean()
+    variance = np.mean(deviation**2)
+    n = len(left_out)
+    kurtosis = np.mean(deviation**4) / variance**2 if variance > 0 else 3.0
+    freedom = float(np.clip(2 * n / max(kurtosis - 1, 1e-9), 1, n - 1))
+    return float(student.ppf((1 + LEVEL) / 2, freedom)), freedom
+
+
+def _mean(draws: Draws, name: str) -> float:
+    return float(draws.observed[OBSERVED.index(name)]) / draws.n_vertices
+
+
+def _drawn(draws: Draws, name: str) -> NDArray[np.float64]:
+    return draws.drawn[:, DRAWN.index(name)] / draws.n_vertices
+
+
+def _quantile(draws: Draws, name: str) -> float:
+    return quantile_of(draws.left_out[:, LEFT_OUT.index(name)])[0]
+
+
+def _of_r(draws: Draws) -> tuple[float, float]:
+    drawn = _drawn(draws, "r")
+    deviation = np.sqrt(drawn.var() * small_sample(draws.n_pictures))
+    half, found = _quantile(draws, "r") * deviation, _mean(draws, "r")
+    return max(found - half, -1.0), min(found + half, 1.0)
+
+
+def _of_score(draws: Draws) -> tuple[float, float]:
+    """Interval of the expected score: t is how much it lies above that of useless predictions."""
+    found, square = _mean(draws, "score"), _mean(draws, "square")
+    raised = small_sample(draws.n_pictures)
+    drawn, null = _drawn(draws, "score"), _drawn(draws, "score_null")
+    variance, above = null.var() * raised, drawn.mean() - null.mean()
+    if drawn.var() == 0:
+        return found, found
+    growth = shrink = 0.0
+    if above > 0:
+        growth = max(drawn.var() * raised / (1 - square) - variance, 0) / above if square < 1 else 0
+        shrink = square / above
+    else:
+        variance = max(variance, drawn.var() * raised)
+    low, high = Family(0, 1, variance, growth, shrink).interval(
+        found - null.mean(), _quantile(draws, "score")
+    )
+    return max(low + null.mean(), 0.0), min(high + null.mean(), 1.0)
+
+
+def _of_explained(draws: Draws) -> tuple[float, float, float]:
+    """Interval of the mean of rho^2 / ceiling: t is that mean itself."""
+    found, square = _mean(draws, "ratio"), _mean(draws, "square")
+    if found == 0:
+        return 0.0, 0.0, 0.0
+    raised = small_sample(draws.n_pictures)
+    drawn, null = _drawn(draws, "ratio"), _drawn(draws, "ratio_null")
+    bias, variance = null.mean(), null.var() * raised
+    slope = (drawn.mean() - bias) / found
+    value = (found - bias) / slope
+    linear = max(drawn.var() * raised / max(1 - square, 1e-9) - variance, 0)
+    # Noise adds to r^2 and to its variance, but not in proportion: both are taken without it, the
+    # more the more is explained. Where little is, the r that were found do not tell in which
+    # direction the truth lies; were all vertices alike, it would grow as `alike` does.
+    trust = np.clip(value / found, 0, 1)
+    growth = max(linear - 2 * variance * trust, linear / 4) / (found - bias * trust)
+    weight = draws.observed[OBSERVED.index("weight")] / draws.n_vertices
+    alike = 4 * _drawn(draws, "error").var() * raised / weight
+    growth = trust * growth + (1 - trust) * max(growth, alike)
+    low, high = Family(bias, slope, variance, growth, square / found).interval(
+        found, _quantile(draws, "ratio")
+    )
+    return value, max(low, 0.0), high
