@@ -21,6 +21,7 @@ HATCHES = ("", "///", "...", "xxx")
 PANELS = (("prf-visualrois", "streams", "residual"),
           ("floc-bodies", "floc-faces", "floc-places", "floc-words"))  # fmt: skip
 GAP = 0.8
+ENDS = ("low", "high")
 
 
 def draw(frame: pd.DataFrame, sidecar: Mapping[str, Any], path: Path) -> None:
@@ -60,6 +61,8 @@ def _title(sidecar: Mapping[str, Any], shown: str) -> str:
     subjects = list(sidecar["n_pictures"])
     whose = f"subject {subjects[0]}" if len(subjects) == 1 else f"{len(subjects)} subjects"
     title = f"Mean over vertices per ROI, {on} pictures, {whose}, both hemispheres"
+    if sidecar["settings"]["resamples"]:
+        title += ", 95 % intervals"
     if shown != "score":
         title += ", not noise-normalised"
     return title + (" – SIMULATED responses" if sidecar["simulated"] else "")
@@ -96,6 +99,10 @@ def _panel(
         heights = [values[key] for key in places if key in values]
         shift = (i - (len(models) - 1) / 2) * width
         axes.bar(x + shift, heights, width * 0.94, label=labels[i], **_look(model, i))
+        low, high = (dict(zip(values, of[f"{shown}_{end}"], strict=True)) for end in ENDS)
+        axes.vlines(x + shift, [low[key] for key in places if key in values],
+                    [high[key] for key in places if key in values],
+                    color="0.45", linewidth=min(1.3, 8 * width))  # fmt: skip
     axes.set_xticks(ticks, names, fontsize=8)
     axes.set_xlim(-0.7, max(at - GAP - 0.3, 0.7))
     axes.tick_params(axis="x", length=0)

@@ -115,6 +115,23 @@ class Hemisphere:
             )
         return predicted
 
+    def pictures(self, split: str) -> NDArray[np.bytes_]:
+        """Name the pictures of a split by their content.
+
+        Parameters
+        ----------
+        split : str
+            "test" or "heldout".
+
+        Returns
+        -------
+        array (n_images,), S64
+            The sha256 of each row's picture file.
+        """
+        if split == "heldout":
+            return self.heldout_pictures
+        return np.array(self.subject.picture_digests("test"), "S64")
+
     def n_images(self, split: str) -> int:
         """Count the pictures of a split.
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from challenge import HEMISPHERES
 from evaluate.completeness import say_coverage, say_unfinished, wrap
+from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
 from evaluate.table import measure
 
 
@@ -27,7 +28,7 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     list of str
         Lines of at most 100 characters, for few models.
     """
-    lines = [*_measured(frame, sidecar), *_pictures(sidecar)]
+    lines = [*_measured(frame, sidecar), *_uncertainty(frame, sidecar), *_pictures(sidecar)]
     if sidecar["simulated"]:
         lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
     untrained = sorted({space for spaces in sidecar["untrained"].values() for space in spaces})
@@ -56,6 +57,25 @@ def _measured(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if len(missing) == _n_sides(sidecar):
         return [f"{line}there are no noise ceilings", f"  (such as {missing[0]})"]
     return [f"{line}noise ceilings are missing:", *(f"  {file}" for file in missing)]
+
+
+def _uncertainty(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    settings = sidecar["settings"]
+    if not settings["resamples"]:
+        return ["no intervals: they were not asked for (--resamples 0)"]
+    fewest = min(sidecar["n_pictures"].values())
+    if frame["pearson_r_low"].isna().all():
+        return [f"no intervals: {fewest} different pictures say little of how much others would "
+                f"differ, {FEWEST_PICTURES} are needed"]  # fmt: skip
+    lines = [f"[low, high]: 95 % interval, had other pictures been shown; {settings['resamples']} "
+             f"draws of pictures, seed {settings['seed']}"]  # fmt: skip
+    if fewest < FEWEST_CALIBRATED:
+        lines.append(f"the intervals are calibrated for {FEWEST_CALIBRATED} pictures and more: "
+                     f"with {fewest} they are rough")  # fmt: skip
+    if measure(frame) == "score":
+        lines.append("explained: rho^2 / noise ceiling with infinitely many pictures, small-sample "
+                     "bias removed")  # fmt: skip
+    return lines
 
 
 def _pictures(sidecar: Mapping[str, Any]) -> list[str]:

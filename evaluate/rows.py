@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from challenge import ROI_CLASSES
 from evaluate.ensemble import DEFAULT, combine, judge
-from evaluate.fits import Run
+from evaluate.fits import RoiModel, Run
 from evaluate.hemisphere import Hemisphere
-from evaluate.score import Tally, pool, score_vertices
+from evaluate.score import Tally, pool
+from evaluate.scorer import Resampling, Scorer, VertexMap
 
 ENSEMBLE = "ensemble"
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
@@ -27,6 +29,25 @@ class Key(NamedTuple):
     roi: str
 
 
+@dataclass(frozen=True)
+class HemisphereScores:
+    """What was found of one hemisphere.
+
+    Attributes
+    ----------
+    tallies : dict of (str, str, str, str) to Tally
+        By model, spaces, ROI class and ROI; `all` for the whole class or hemisphere.
+    n_filled : int
+        Vertices that the ensemble filled from other classes than the chosen.
+    maps : dict of str to VertexMap
+        Every vertex, as each run (by the name of its folder) and the ensemble predict it.
+    """
+
+    tallies: dict[tuple[str, str, str, str], Tally]
+    n_filled: int
+    maps: dict[str, VertexMap]
+
+
 def score_hemisphere(
     hemisphere: Hemisphere,
     runs: Sequence[Run],
@@ -34,7 +55,8 @@ def score_hemisphere(
     roi_classes: Sequence[str] | None = None,
     seed: int = 0,
     ensemble: str = DEFAULT,
-) -> tuple[dict[tuple[str, str, str, str], Tally], int]:
+    how: Resampling | None = None,
+) -> HemisphereScores:
     """Score every fit of a hemisphere and the ensemble of all.
 
     A run's row of a ROI is of that ROI's own model. Its row `all` counts each vertex once: where
@@ -54,38 +76,44 @@ def score_hemisphere(
         Draws the halves for cross-fitting.
     ensemble : str
         The rule of its weights, a file of `evaluate/ensembles`.
+    how : Resampling, optional
+        How often pictures are drawn and shuffled.
 
     Returns
     -------
-    tallies : dict of (str, str, str, str) to Tally
-        By model, spaces, ROI class and ROI; `all` for the whole class or hemisphere.
-    n_filled : int
-        Vertices that the ensemble filled from other classes than the chosen.
+    HemisphereScores
+        Of each run and the ensemble.
     """
-    measured, ceiling = hemisphere.measured(split), hemisphere.ceiling(split)
+    scorer = Scorer(hemisphere, split, how or Resampling())
     strengths = judge(hemisphere, seed, ensemble)
-    found: dict[tuple[str, str, str, str], Tally] = {}
-    present = [run for run in runs if hemisphere.indices(run)]
-    for run in present:
-        indices = hemisphere.indices(run)
-        own = {}
-        for i in indices:
-            model, vertices = hemisphere.models[i], hemisphere.vertices[i]
-            limits = None if ceiling is None else ceiling[vertices]
-            values = score_vertices(measured[:, vertices], hemisphere.predictions(i, split), limits)
-            own[model.roi_class, model.roi] = values.tally()
-        combined = combine(hemisphere, split, strengths, indices, roi_classes)
-        whole = score_vertices(measured, combined.predictions, ceiling).tally(combined.covered)
-        found |= _named(run.label, run.joined, own, whole)
+    tallies: dict[tuple[str, str, str, str], Tally] = {}
+    maps = {}
+    for run in runs:
+        if indices := hemisphere.indices(run):
+            own = {
+                _roi(hemisphere.models[i]): scorer.tally(
+                    hemisphere.predictions(i, split), hemisphere.vertices[i]
+                )
+                for i in indices
+            }
+            combined = combine(hemisphere, split, strengths, indices, roi_classes)
+            values = scorer.values(combined.predictions)
+            [whole] = scorer.tallies(combined.predictions, values, [combined.covered])
+            maps[run.name] = scorer.map(combined.predictions, values, combined.covered)
+            tallies |= _named(run.label, run.joined, own, whole)
     everything = range(len(hemisphere.models))
     combined = combine(hemisphere, split, strengths, everything, roi_classes)
-    values = score_vertices(measured, combined.predictions, ceiling)
-    rois = {
-        (model.roi_class, model.roi): values.tally(vertices)
-        for model, vertices in zip(hemisphere.models, hemisphere.vertices, strict=True)
-    }
-    found |= _named(ENSEMBLE, union(runs), rois, values.tally(combined.covered))
-    return found, combined.n_filled
+    values = scorer.values(combined.predictions)
+    rois = dict(zip(map(_roi, hemisphere.models), hemisphere.vertices, strict=True))
+    parts = [*rois.values(), combined.covered]
+    *each, whole = scorer.tallies(combined.predictions, values, parts)
+    maps[ENSEMBLE] = scorer.map(combined.predictions, values, combined.covered)
+    tallies |= _named(ENSEMBLE, union(runs), dict(zip(rois, each, strict=True)), whole)
+    return HemisphereScores(tallies, combined.n_filled, maps)
+
+
+def _roi(model: RoiModel) -> tuple[str, str]:
+    return model.roi_class, model.roi
 
 
 def union(runs: Iterable[Run]) -> str:
@@ -116,13 +144,17 @@ def _named(
     return named
 
 
-def rows(tallies: Mapping[Key, Tally], split: str) -> list[dict[str, Any]]:
+def rows(
+    tallies: Mapping[Key, Tally], intervals: Mapping[Key, Mapping[str, float | None]], split: str
+) -> list[dict[str, Any]]:
     """Turn tallies into rows of scores.csv, in reading order.
 
     Parameters
     ----------
     tallies : mapping of Key to Tally
         What was scored.
+    intervals : mapping of Key to mapping of str to float or None
+        For each, the columns of `evaluate.resampling.intervals`.
     split : str
         On which pictures.
 
@@ -157,6 +189,7 @@ def rows(tallies: Mapping[Key, Tally], split: str) -> list[dict[str, Any]]:
             "pearson_r": tallies[key].mean("pearson_r"),
             "r2": tallies[key].mean("r2"),
             "score": tallies[key].mean("noise_normalised"),
+            **intervals[key],
         }
         for key in order
     ]

@@ -14,6 +14,7 @@ from base import load_plugin, plugin_names
 from evaluate import metrics
 from evaluate.correlation import constant
 from evaluate.errors import EvaluateError
+from evaluate.resampling import Draws
 
 OFFICIAL = "noise_normalised"
 
@@ -34,6 +35,8 @@ class Tally:
         Counted vertices whose prediction was constant, so that r was set to 0.
     sums : mapping of str to float
         For each metric, the sum over the counted vertices; NaN where the metric has no value.
+    draws : Draws, optional
+        The same sums in resamples of the pictures; None where they were not resampled.
     """
 
     n_vertices: int
@@ -41,6 +44,7 @@ class Tally:
     n_clipped: int
     n_constant: int
     sums: Mapping[str, float]
+    draws: Draws | None = None
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -49,6 +53,7 @@ class Tally:
             self.n_clipped + other.n_clipped,
             self.n_constant + other.n_constant,
             {name: total + other.sums[name] for name, total in self.sums.items()},
+            None if self.draws is None or other.draws is None else self.draws + other.draws,
         )
 
     def mean(self, metric: str) -> float | None:

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base import plugin_names, progress, provenance, replacing, say, sha256_files
+from base import plugin_names, provenance, replacing, say, sha256_files
 from cache import digest
-from challenge import HEMISPHERES, Subject
 from evaluate import metrics
 from evaluate.completeness import coverage, unfinished
 from evaluate.ensemble import DEFAULT, check_rule
 from evaluate.figure import draw
 from evaluate.fits import Run
-from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather, report_missing
 from evaluate.legend import legend
-from evaluate.rows import Key, rows, score_hemisphere
-from evaluate.score import Tally, pool
+from evaluate.rows import rows
+from evaluate.scorer import Resampling
+from evaluate.scoring import Scored, Settings, score_all, vertices_kept
 from evaluate.table import read_rows, render, write_rows
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What scoring found.
-
-    Attributes
-    ----------
-    tallies : dict of Key to Tally
-        For each model, subject, hemisphere and ROI, and pooled ("all").
-    filled : dict of str to int
-        For each "subject hemisphere", the vertices that only unchosen ROI classes cover.
-    """
-
-    tallies: dict[Key, Tally]
-    filled: dict[str, int]
 
 
 def scores(
@@ -49,10 +30,14 @@ def scores(
     fits: list[str] | None = None,
     seed: int = 0,
     ensemble: str = DEFAULT,
+    resamples: int = 1000,
+    permutations: int = 1000,
 ) -> None:
     """Score every fit and the ensemble; write scores.csv, scores.json and scores.png.
 
     The scores of one subject alone go to scores-02.csv and so on, and leave those of all alone.
+    `OUT/vertices` gets what is known of every vertex, and `OUT/results.csv` a line for each fit
+    ever made.
 
     Parameters
     ----------
@@ -69,27 +54,35 @@ def scores(
     fits : list of str, optional
         Which fits: folders of `OUT/fits` or their beginnings. All by default.
     seed : int
-        Draws the halves that cross-fit the ensemble's weights on held-out pictures.
+        Draws the halves that cross-fit the ensemble's weights on held-out pictures, and the
+        pictures of resamples and permutations.
     ensemble : str
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
+    resamples : int
+        Draws of the pictures for the 95 % intervals; 0 for none.
+    permutations : int
+        Of the pictures, for the p values of vertices; 0 for none.
+
+    Raises
+    ------
+    EvaluateError
+        If there are too few resamples for an interval, or a number is negative.
     """
     check_rule(ensemble)
-    settings = {
-        "ensemble": ensemble,
-        "roi_classes": sorted(set(roi_classes or ())),
-        "seed": seed,
-        "split": split,
-    }
+    how = Resampling(resamples, permutations, seed).checked()
+    asked = Settings(roi_classes, ensemble, how)
+    settings = asked.described() | {"split": split}
     inputs = gather(data, out, subject, fits, roi_classes, split)
     report_missing(inputs)
-    made_by = {"kind": "scores", "schema": 2, "metrics": plugin_names(metrics)}
+    made_by = {"kind": "scores", "schema": 3, "metrics": plugin_names(metrics)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
-    kept = _kept(csv, sidecar, key) if png.is_file() else None
+    whole = png.is_file() and vertices_kept(inputs, out, asked)
+    kept = _kept(csv, sidecar, key) if whole else None
     if kept is None:
-        scored = _score(inputs, roi_classes, seed, ensemble)
+        scored = score_all(inputs, out, asked)
         with replacing(csv) as temporary:
-            write_rows(rows(scored.tallies, inputs.split), temporary)
+            write_rows(rows(scored.tallies, scored.intervals, inputs.split), temporary)
         kept = _describe(inputs, scored) | {
             "key": key,
             "csv_sha256": sha256_files([csv])[0],
@@ -117,33 +110,6 @@ def _kept(csv: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return found if same else None
-
-
-def _score(inputs: Inputs, roi_classes: Sequence[str] | None, seed: int, ensemble: str) -> Scored:
-    scored = Scored({}, {})
-    sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
-    for subject, name in progress(sides, desc="scoring", unit="hemisphere"):
-        hemisphere = load_hemisphere(
-            subject, name, inputs.runs, inputs.responses[subject.name, name]
-        )
-        if hemisphere is None:
-            continue
-        leaves, filled = score_hemisphere(
-            hemisphere, inputs.runs, inputs.split, roi_classes, seed, ensemble
-        )
-        scored.filled[f"{subject.name} {name}"] = filled
-        for leaf, tally in leaves.items():
-            for key in _pools(leaf, subject, name):
-                known = scored.tallies.get(key)
-                scored.tallies[key] = tally if known is None else pool([known, tally])
-    return scored
-
-
-def _pools(leaf: tuple[str, str, str, str], subject: Subject, hemisphere: str) -> Iterator[Key]:
-    model, spaces, roi_class, roi = leaf
-    for whose in (subject.name, "all"):
-        for side in (hemisphere, "all"):
-            yield Key(model, spaces, whose, side, roi_class, roi)
 
 
 def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:

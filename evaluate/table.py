@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from evaluate.resampling.intervals import NAMES as INTERVALS
 from evaluate.rows import CLASS_ORDER, ENSEMBLE
 
 COLUMNS = (
@@ -24,9 +25,10 @@ COLUMNS = (
     "pearson_r",
     "r2",
     "score",
+    *INTERVALS,
 )
 WIDTH = 100
-LABEL, NARROWEST, WIDEST = 16, 12, 20
+LABEL, NARROWEST, WIDEST = 16, 13, 20
 COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant")
 
 
@@ -124,8 +126,7 @@ def _block(
     height = max(map(len, heads))
     heads = [[""] * (height - len(head)) + head for head in heads]
     values = {
-        (row.roi_class, row.model, row.spaces): getattr(row, shown)
-        for row in whole.itertuples(index=False)
+        (row["roi_class"], row["model"], row["spaces"]): row for row in whole.to_dict("records")
     }
     counts = {
         (count["model"], count["spaces"]): count
@@ -139,8 +140,12 @@ def _block(
     lines.append(rule)
     for roi_class in CLASS_ORDER:
         row = [values.get((roi_class, *model)) for model in models]
-        if any(value is not None for value in row):
-            lines.append(_line(roi_class, [_cell(value, digits) for value in row], width))
+        if any(one is not None for one in row):
+            lines += _mean(roi_class, row, shown, width, digits)
+    if shown == "score" and whole["explained"].notna().any():
+        lines.append(rule)
+        row = [values.get(("all", *model)) for model in models]
+        lines += _mean("explained", row, "explained", width, digits)
     lines.append(rule)
     for name in COUNTS:
         cells = [str(counts[model][name]) for model in models]
@@ -148,8 +153,22 @@ def _block(
     return "\n".join(lines)
 
 
-def _cell(value: float | None, digits: int) -> str:
-    return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+def _mean(
+    label: str, row: Sequence[Mapping[Any, Any] | None], shown: str, width: int, digits: int
+) -> list[str]:
+    """Give a line of means, and one of their intervals where there are any."""
+    means, spans = [], []
+    for one in row:
+        value, low, high = (
+            None
+            if one is None or pd.isna(one[f"{shown}{end}"])
+            else f"{one[f'{shown}{end}']:.{of}f}"
+            for end, of in (("", digits), ("_low", digits - 1), ("_high", digits - 1))
+        )
+        means.append(value or "–")
+        spans.append(f"[{low}, {high}]" if value and low and high else "")
+    lines = [_line(label, means, width)]
+    return [*lines, _line("", spans, width)] if any(spans) else lines
 
 
 def _line(label: str, cells: Sequence[str], width: int) -> str:

@@ -20,7 +20,8 @@ from challenge import find_subjects
 from evaluate.scores import scores
 
 COLUMNS = ("model,spaces,subject,hemisphere,roi_class,roi,split,n_vertices,n_excluded,"
-           "pearson_r,r2,score")  # fmt: skip
+           "pearson_r,r2,score,pearson_r_low,pearson_r_high,score_low,score_high,"
+           "explained,explained_low,explained_high")  # fmt: skip
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -121,7 +122,14 @@ def test_the_terminal_says_what_must_be_known(scored: tuple[Path, str]) -> None:
 def test_the_sidecar_and_the_picture(scored: tuple[Path, str]) -> None:
     kept = json.loads((scored[0] / "scores.json").read_text())
     assert kept["simulated"] == ["01", "02"]
-    expected = {"ensemble": "per_vertex", "roi_classes": [], "seed": 0, "split": "auto"}
+    expected = {
+        "ensemble": "per_vertex",
+        "roi_classes": [],
+        "permutations": 1000,
+        "resamples": 1000,
+        "seed": 0,
+        "split": "auto",
+    }
     assert kept["settings"] == expected
     assert kept["provenance"]["command"]
     counts = {(c["model"], c["subject"], c["hemisphere"]) for c in kept["counts"]}

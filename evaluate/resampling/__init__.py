@@ -32,14 +32,16 @@ References
 
 from evaluate.resampling.difference import Difference, difference
 from evaluate.resampling.draws import Draws, resample
-from evaluate.resampling.intervals import FEWEST_PICTURES, intervals
-from evaluate.resampling.permutation import Significance, orders, permute, significance
+from evaluate.resampling.intervals import FEWEST_CALIBRATED, FEWEST_PICTURES, intervals
+from evaluate.resampling.permutation import Permuted, Significance, orders, permute, significance
 from evaluate.resampling.weights import Weights, picture_weights
 
 __all__ = [
+    "FEWEST_CALIBRATED",
     "FEWEST_PICTURES",
     "Difference",
     "Draws",
+    "Permuted",
     "Significance",
     "Weights",
     "difference",

@@ -157,12 +157,12 @@ def _sums(
     score = np.minimum(np.maximum(r, 0) ** 2 * inverse, 1)
     observed = np.stack([r, score, r**2 * inverse, inverse, r**2])
     y, p = standardised(measured), standardised(predicted)
-    columns = (y, p, y * y, p * p, y * p)
+    columns = [y, p, y * y, p * p, y * p]
     r32, w = r.astype(np.float32), inverse.astype(np.float32)
     drawn = np.empty((len(DRAWN), len(rows), member.shape[1]), np.float32)
     for start in range(0, len(rows), RESAMPLES):
         lines = slice(start, start + RESAMPLES)
-        resampled = _correlations(*(rows[lines] @ column for column in columns))
+        resampled = _correlations([rows[lines] @ column for column in columns])
         for place, values in enumerate(_statistics(resampled, r32, w)):
             np.matmul(values, member, out=drawn[place, lines])
     return observed @ member, drawn
@@ -189,14 +189,9 @@ def standardised(values: NDArray[Any]) -> NDArray[np.float32]:
     return np.where(alike, 0, scaled / np.where(alike, 1, norm)).astype(np.float32)
 
 
-def _correlations(
-    y: NDArray[np.float32],
-    p: NDArray[np.float32],
-    yy: NDArray[np.float32],
-    pp: NDArray[np.float32],
-    yp: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Turn weighted means of columns and their products into r; 0 where either is constant."""
+def _correlations(means: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Turn weighted means of y, p, y^2, p^2 and y p into r; 0 where y or p is constant."""
+    y, p, yy, pp, yp = means
     yp -= y * p
     np.square(y, out=y)
     np.square(p, out=p)

@@ -15,6 +15,8 @@ from evaluate.resampling.draws import DRAWN, LEFT_OUT, OBSERVED, Draws
 LEVEL = 0.95
 # The variance is estimated from as many values; with fewer it is not worth having.
 FEWEST_PICTURES = 10
+# From here on `make calibrate` shows how often the intervals hold.
+FEWEST_CALIBRATED = 60
 NAMES = ("pearson_r_low", "pearson_r_high", "score_low", "score_high",
          "explained", "explained_low", "explained_high")  # fmt: skip
 

@@ -1,0 +1,209 @@
+"""Every subject scored, one hemisphere in memory at a time, and pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from base import progress, provenance
+from cache import CacheError, digest, read_meta
+from challenge import HEMISPHERES, Subject
+from evaluate.hemisphere import load_hemisphere
+from evaluate.inputs import Inputs
+from evaluate.resampling import intervals
+from evaluate.rows import ENSEMBLE, HemisphereScores, Key, score_hemisphere, union
+from evaluate.score import Tally, pool
+from evaluate.scorer import Resampling, VertexMap, with_p_values
+from evaluate.vertices import vertices_file, write_vertices
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring found.
+
+    Attributes
+    ----------
+    tallies : dict of Key to Tally
+        For each model, subject, hemisphere and ROI, and pooled ("all").
+    intervals : dict of Key to dict of str to float or None
+        The columns of scores.csv that say how far these can be trusted.
+    filled : dict of str to int
+        For each "subject hemisphere", the vertices that only unchosen ROI classes cover.
+    """
+
+    tallies: dict[Key, Tally] = field(default_factory=dict)
+    intervals: dict[Key, dict[str, float | None]] = field(default_factory=dict)
+    filled: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What scoring is asked for, beside its inputs.
+
+    Attributes
+    ----------
+    roi_classes : sequence of str, optional
+        The classes that combinations are made of; all by default.
+    ensemble : str
+        The rule of the ensemble's weights.
+    how : Resampling
+        How often pictures are drawn and shuffled; its seed draws the ensemble's halves too.
+    """
+
+    roi_classes: Sequence[str] | None
+    ensemble: str
+    how: Resampling
+
+    def described(self) -> dict[str, Any]:
+        """Give them as JSON.
+
+        Returns
+        -------
+        dict
+            What changes the numbers.
+        """
+        return {
+            "ensemble": self.ensemble,
+            "permutations": self.how.permutations,
+            "resamples": self.how.resamples,
+            "roi_classes": sorted(set(self.roi_classes or ())),
+            "seed": self.how.seed,
+        }
+
+
+def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
+    """Score every fit and the ensemble, and write `evaluate.vertices` of each.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    out : Path
+        The output folder.
+    settings : Settings
+        What is asked for.
+
+    Returns
+    -------
+    Scored
+        Tallies, intervals and counts.
+    """
+    scored = Scored()
+    sides = len(inputs.subjects) * len(HEMISPHERES)
+    with progress(desc="scoring", unit="hemisphere", total=sides) as bar:
+        for subject in inputs.subjects:
+            maps: dict[str, dict[str, VertexMap]] = {}
+            for name, found in _hemispheres(inputs, subject, settings):
+                _add(scored, found, subject, name)
+                for run, one in found.maps.items():
+                    maps.setdefault(run, {})[name] = one
+                bar.update()
+            for run, sides_of in maps.items():
+                write_vertices(
+                    vertices_file(out, run, subject.name),
+                    with_p_values(sides_of),
+                    _meta(inputs, subject, run, settings) | {"provenance": provenance()},
+                )
+            _settle(scored, subject.name)
+    _settle(scored, "all")
+    return scored
+
+
+def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:
+    """Tell whether the files of vertices are there, and of these inputs.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    out : Path
+        The output folder.
+    settings : Settings
+        What is asked for.
+
+    Returns
+    -------
+    bool
+        True if `score_all` would write the same.
+    """
+    for subject in inputs.subjects:
+        runs = [r.name for r in inputs.runs if subject.name in _subjects(r.models)]
+        for run in (*runs, ENSEMBLE):
+            try:
+                kept = read_meta(vertices_file(out, run, subject.name)).get("key")
+            except (CacheError, OSError):
+                return False
+            if kept != _meta(inputs, subject, run, settings)["key"]:
+                return False
+    return True
+
+
+def _hemispheres(
+    inputs: Inputs, subject: Subject, settings: Settings
+) -> Iterator[tuple[str, HemisphereScores]]:
+    for name in HEMISPHERES:
+        digest_there = inputs.responses[subject.name, name]
+        hemisphere = load_hemisphere(subject, name, inputs.runs, digest_there)
+        if hemisphere is not None:
+            yield name, score_hemisphere(hemisphere, inputs.runs, inputs.split,
+                                         settings.roi_classes, settings.how.seed,
+                                         settings.ensemble, settings.how)  # fmt: skip
+
+
+def _add(scored: Scored, found: HemisphereScores, subject: Subject, name: str) -> None:
+    scored.filled[f"{subject.name} {name}"] = found.n_filled
+    for leaf, tally in found.tallies.items():
+        for key in _pools(leaf, subject, name):
+            known = scored.tallies.get(key)
+            scored.tallies[key] = tally if known is None else pool([known, tally])
+
+
+def _pools(leaf: tuple[str, str, str, str], subject: Subject, hemisphere: str) -> Iterator[Key]:
+    model, spaces, roi_class, roi = leaf
+    for whose in (subject.name, "all"):
+        for side in (hemisphere, "all"):
+            yield Key(model, spaces, whose, side, roi_class, roi)
+
+
+def _settle(scored: Scored, subject: str) -> None:
+    """Turn the draws of a subject's means into intervals, and let the draws go."""
+    for key, tally in scored.tallies.items():
+        if key.subject == subject:
+            scored.intervals[key] = intervals(tally.draws)
+            scored.tallies[key] = replace(tally, draws=None)
+
+
+def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
+    """Describe a file of vertices; its key changes with all that changes its numbers."""
+    runs = [one for one in inputs.runs if run in {one.name, ENSEMBLE}]
+    models = [model for one in runs for model in one.models]
+    fits: Mapping[str, str] = inputs.key["fits"]
+    of = {f"fits/{m.run}/{m.path.parent.name}/{m.path.name}" for m in models
+          if m.meta["subject"] == subject.name}  # fmt: skip
+    made_of = {
+        "kind": "vertices",
+        "schema": 1,
+        "fits": {name: kept for name, kept in fits.items() if name in of},
+        "data": inputs.key["data"][subject.name],
+        "scored": inputs.key["scored"],
+        "settings": settings.described(),
+    }
+    return {
+        "run": run,
+        "model": ENSEMBLE if run == ENSEMBLE else runs[0].label,
+        "spaces": union(inputs.runs) if run == ENSEMBLE else runs[0].joined,
+        "subject": subject.name,
+        "split": inputs.split,
+        "n_pictures": inputs.n_pictures[subject.name],
+        "simulated": subject.simulated,
+        "untrained": sorted({space for one in runs for space in one.untrained}),
+        "permutations": settings.how.permutations,
+        "seed": settings.how.seed,
+        "key": digest(made_of),
+    }
+
+
+def _subjects(models: Sequence[Any]) -> set[str]:
+    return {str(model.meta["subject"]) for model in models}
