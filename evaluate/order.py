@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 # a wrong one must be seen at SURE, which chance does not reach in some hundred candidates.
 SEEN, SURE = 4.0, 6.0
 _VERTICES = 2000
+_AS_TEXT = "sorted as text: 1, 10, 100, 2 …"
+_LIKELY = ("", "reversed", "moved down by 1", "moved up by 1", _AS_TEXT)
 
 
 def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
@@ -60,11 +62,16 @@ def follows(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
         something else, or bad.
     """
     similar = similarities(measured, predicted)
-    if _z(similar, np.arange(len(similar))) >= SEEN:
-        return ""
-    found = {told: _z(similar, order) for told, order in _wrong(len(similar))}
-    told = max(found, key=lambda name: found[name])
-    return told if found[told] >= SURE else None
+    similar -= similar.mean(axis=0)
+    similar -= similar.mean(axis=1, keepdims=True)
+    # Hoeffding (1951): the variance of a sum of similar[i, order[i]] over random orders.
+    deviation = np.sqrt((similar**2).sum() / (len(similar) - 1))
+    if deviation == 0:
+        return None
+    rows = np.arange(len(similar))
+    return _clearest(
+        {told: float(similar[rows, order].sum() / deviation) for told, order in _orders(len(rows))}
+    )
 
 
 def sides_agree(left: NDArray[Any], right: NDArray[Any]) -> str | None:
@@ -97,22 +104,24 @@ def sides_agree(left: NDArray[Any], right: NDArray[Any]) -> str | None:
     mean, deviation = chance.mean(), chance.std()
     if deviation <= 1e-12 * np.abs(chance).max(initial=0):
         return None
-    if agreement(np.arange(len(a))) - mean >= SEEN * deviation:
-        return ""
-    likely = {told: order for told, order in _wrong(len(a)) if told in _LIKELY}
-    found = {told: (agreement(order) - mean) / deviation for told, order in likely.items()}
-    told = max(found, key=lambda name: found[name], default="")
-    return told if told and found[told] >= SURE else None
+    likely = {told: order for told, order in _orders(len(a)) if told in _LIKELY}
+    return _clearest(
+        {told: (agreement(order) - mean) / deviation for told, order in likely.items()}
+    )
 
 
-_LIKELY = ("reversed", "moved down by 1", "moved up by 1", "sorted as text: 1, 10, 100, 2 …")
+def _clearest(found: dict[str, float]) -> str | None:
+    """Choose the order that stands out most, if it does; "" is the right one."""
+    told = max(found, key=lambda name: found[name])
+    return told if found[told] >= (SURE if told else SEEN) else None
 
 
-def _wrong(n: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """List wrong orders by name: for each picture, the row where it then stands."""
+def _orders(n: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """List orders by name, the right one first: for each picture, the row where it stands."""
     rows = np.arange(n)
+    yield "", rows
     yield "reversed", rows[::-1]
-    yield _LIKELY[-1], np.argsort(np.argsort([str(row + 1) for row in rows], kind="stable"))
+    yield _AS_TEXT, np.argsort(np.argsort([str(row + 1) for row in rows], kind="stable"))
     for shift in range(1, n):
         down = shift <= n // 2
         yield (f"moved {'down' if down else 'up'} by {shift if down else n - shift}",
@@ -123,13 +132,3 @@ def _standardised(x: NDArray[np.float64]) -> NDArray[np.float64]:
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     return x / np.where(lengths > 0, lengths, 1.0)
-
-
-def _z(similar: NDArray[np.float64], order: NDArray[np.int64]) -> float:
-    """Standardise the sum of similar[i, order[i]] by its mean and deviation over all orders."""
-    n = len(similar)
-    centred = similar - similar.mean(axis=0) - similar.mean(axis=1, keepdims=True) + similar.mean()
-    # Hoeffding (1951): the variance of such a sum over random permutations.
-    deviation = np.sqrt((centred**2).sum() / (n - 1))
-    total = centred[np.arange(n), order].sum()
-    return float(total / deviation) if deviation > 0 else 0.0
