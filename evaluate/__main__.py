@@ -5,6 +5,7 @@ import sys
 from base.command import Command, run
 from evaluate.ceilings import ceilings
 from evaluate.check import check
+from evaluate.maps.command import maps
 from evaluate.marking import score
 from evaluate.scores import scores
 from evaluate.submission import submission
@@ -33,5 +34,6 @@ if __name__ == "__main__":
         "check": check,
         "score": score,
         "ceilings": ceilings,
+        "maps": maps,
     }
     sys.exit(run(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:])))

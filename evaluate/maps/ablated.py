@@ -1,0 +1,104 @@
+"""What an ablation knows of every vertex: each space alone, and what only it explains."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache import read_artifact, read_meta
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """The ablation of one hemisphere of one subject, on held-out pictures.
+
+    Attributes
+    ----------
+    alone : mapping of str to array (n_vertices,), float64
+        For each space, Pearson's r of ridge on it alone; only spaces that were fitted so.
+    unique : mapping of str to array (n_vertices,), float64
+        For each space, R^2 of all spaces less that of all others; may be negative.
+    """
+
+    alone: Mapping[str, Values]
+    unique: Mapping[str, Values]
+
+
+def ablation_files(out: Path, subject: str) -> list[Path]:
+    """List what `make ablate` kept of a subject.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    subject : str
+        Such as "01".
+
+    Returns
+    -------
+    list of Path
+        The files, sorted.
+    """
+    found = (out / "ablations" / f"subj{subject}").glob("*.h5")
+    return sorted(file for file in found if not file.name.startswith("."))
+
+
+def read_ablation(out: Path, subject: str, hemisphere: str, responses: str) -> Ablated | None:
+    """Read the ablation of a hemisphere.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    subject : str
+        Such as "01".
+    hemisphere : str
+        "lh" or "rh".
+    responses : str
+        The sha256 of the training responses on disk; ablations of others are passed over.
+
+    Returns
+    -------
+    Ablated or None
+        Of several ablations, that of the most spaces and then the latest; None where there is none.
+    """
+    alike: dict[str, dict[tuple[str, ...], Path]] = defaultdict(dict)
+    latest: dict[str, str] = defaultdict(str)
+    for file in ablation_files(out, subject):
+        meta = read_meta(file)
+        key = meta.get("key", {})
+        of_these = meta.get("kind") == "ablation" and key.get("responses") == responses
+        if not of_these or not file.name.startswith(f"{hemisphere}-"):
+            continue
+        # Subsets of one ablation share all of the key but the spaces.
+        group = json.dumps({k: v for k, v in key.items() if k != "spaces"}, sort_keys=True)
+        alike[group][tuple(meta["spaces"])] = file
+        latest[group] = max(latest[group], str(meta["provenance"].get("created", "")))
+    if not alike:
+        return None
+    best = max(alike, key=lambda group: (max(map(len, alike[group])), latest[group]))
+    return _contributions(alike[best])
+
+
+def _contributions(files: Mapping[tuple[str, ...], Path]) -> Ablated:
+    whole = max(files, key=len)
+    alone = {space: _read(files[space,], "pearson_r") for space in whole if (space,) in files}
+    unique = {}
+    for space in whole:
+        without = tuple(other for other in whole if other != space)
+        if without in files:
+            unique[space] = _read(files[whole], "r2") - _read(files[without], "r2")
+    return Ablated(alone, unique)
+
+
+def _read(file: Path, name: str) -> Any:
+    return read_artifact(file, (name,))[0][name].astype(np.float64)

@@ -1,0 +1,196 @@
+"""Looking at the mesh: which vertex is at each pixel, found once for all maps.
+
+Every triangle is drawn into a depth buffer in which the nearest wins. A pixel then shows one
+vertex, the nearest corner of its triangle, so that a map is an array indexed by another, no value
+is mixed with its neighbour's, and what a pixel shows can be tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from challenge import HEMISPHERES
+from evaluate.maps.surface import Mesh, Shape
+
+VIEWS = ("lateral", "medial", "ventral", "flat")
+# Light comes from the viewer: a face that turns away from it is darker, down to this.
+DARKEST = 0.45
+FOLD, BRIGHT = 0.62, 0.82
+MARGIN = 0.02
+# How much a flat map shows around what was measured, of that one's greatest extent.
+AROUND = 0.12
+ASPECT = 0.72
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one view of one hemisphere shows.
+
+    Attributes
+    ----------
+    view : str
+        One of `VIEWS`.
+    hemisphere : str
+        "lh" or "rh".
+    vertex : array (height, width), int32
+        The vertex at each pixel, -1 beside the brain.
+    grey : array (height, width), float32
+        How bright the bare cortex is there, 0..1: sulci are darker.
+    light : array (height, width), float32
+        How much light falls on it, 0..1; 1 on the flat map.
+    """
+
+    view: str
+    hemisphere: str
+    vertex: NDArray[np.int32]
+    grey: NDArray[np.float32]
+    light: NDArray[np.float32]
+
+
+def photograph(
+    mesh: Mesh, width: int = 560, focus: Mapping[str, NDArray[np.int64]] | None = None
+) -> list[Picture]:
+    """Look at both hemispheres from each side.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The mesh.
+    width : int
+        Of each picture, in pixels; heights are as they come.
+    focus : mapping of str to array of int64, optional
+        For each hemisphere, vertices that the flat map is to show and be cut to. All by default.
+
+    Returns
+    -------
+    list of Picture
+        View by view in the order of `VIEWS`, the left hemisphere before the right.
+    """
+    return [
+        _look(mesh, hemisphere, view, width, focus[hemisphere] if focus else None)
+        for view in VIEWS
+        for hemisphere in HEMISPHERES
+    ]
+
+
+def _look(
+    mesh: Mesh, hemisphere: str, view: str, width: int, focus: NDArray[np.int64] | None
+) -> Picture:
+    shape = mesh.shapes[hemisphere, "flat" if view == "flat" else "inflated"]
+    seen = _turn(shape, hemisphere, view)
+    on_page, size = _fit(seen, shape.faces, width, focus if view == "flat" else None)
+    triangle = _draw(on_page, seen[:, 2], shape.faces, size)
+    vertex = _nearest_corner(on_page, shape.faces, triangle)
+    bare = np.where(mesh.sulci[hemisphere] > 0, FOLD, BRIGHT)
+    return Picture(
+        view=view,
+        hemisphere=hemisphere,
+        vertex=vertex.astype(np.int32),
+        grey=bare[vertex].astype(np.float32),
+        light=_light(seen, shape.faces)[vertex] if view != "flat" else np.ones_like(vertex, "f4"),
+    )
+
+
+def _fit(
+    seen: NDArray[np.float64],
+    faces: NDArray[np.int64],
+    width: int,
+    focus: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Scale to the page's width; give places in pixels and the page's height and width."""
+    # The flat mesh has no face at vertices of its cuts, which may lie anywhere.
+    shown = np.unique(faces)
+    low, high = seen[shown, :2].min(0), seen[shown, :2].max(0)
+    if focus is not None and np.isin(focus, shown).any():
+        wanted = seen[focus[np.isin(focus, shown)], :2]
+        across = (np.ptp(wanted, axis=0) / (1, ASPECT)).max() * (1 + 2 * AROUND)
+        middle = (wanted.min(0) + wanted.max(0)) / 2
+        half = np.array([1, ASPECT]) * across / 2
+        low, high = middle - half, middle + half
+    scale = width * (1 - 2 * MARGIN) / (high - low)[0]
+    on_page = (seen[:, :2] - low) * scale + MARGIN * width
+    height = int(np.ceil((high - low)[1] * scale + 2 * MARGIN * width))
+    # Rows count from the top.
+    on_page[:, 1] = height - on_page[:, 1]
+    return on_page, (height, width)
+
+
+def _turn(shape: Shape, hemisphere: str, view: str) -> NDArray[np.float64]:
+    """Turn the brain so that x is right and y up on the page, and z towards the viewer."""
+    right, front, up = shape.coordinates.astype(np.float64).T
+    outwards = 1 if hemisphere == "rh" else -1
+    if view == "flat":
+        return np.stack([right, front, np.zeros_like(right)], axis=1)
+    if view == "ventral":  # from below, on its side: the front as in the lateral view
+        return np.stack([outwards * front, outwards * right, -up], axis=1)
+    side = outwards if view == "lateral" else -outwards
+    return np.stack([side * front, up, side * right], axis=1)
+
+
+def _draw(
+    on_page: NDArray[np.float64],
+    depth: NDArray[np.float64],
+    faces: NDArray[np.int64],
+    size: tuple[int, int],
+) -> NDArray[np.int64]:
+    """Find the front-most triangle at the centre of each pixel, -1 where there is none."""
+    height, width = size
+    corners = on_page[faces]  # (n_faces, 3, 2)
+    low = np.clip(np.floor(corners.min(1) - 0.5).astype(int), 0, (width, height))
+    high = np.clip(np.ceil(corners.max(1) - 0.5).astype(int) + 1, 0, (width, height))
+    # Every pixel of every triangle's box, one after the other.
+    spans = high - low
+    area = spans.prod(1)
+    of = np.repeat(np.arange(len(faces)), area)
+    step = np.arange(len(of)) - np.repeat(np.cumsum(area) - area, area)
+    row, column = np.divmod(step, spans[of, 0])
+    row, column = row + low[of, 1], column + low[of, 0]
+    inside = _is_inside(corners, of, column + 0.5, row + 0.5)
+    by_depth = np.argsort(depth[faces].mean(1), kind="stable")
+    rank = np.argsort(by_depth)
+    buffer = np.full(height * width, -1, np.int64)
+    np.maximum.at(buffer, row[inside] * width + column[inside], rank[of[inside]])
+    return np.where(buffer >= 0, by_depth[buffer], -1).reshape(size)
+
+
+def _is_inside(
+    corners: NDArray[np.float64],
+    of: NDArray[np.int64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Say whether points lie on the same side of all three edges of the triangles `of`."""
+    left, right = np.ones(len(of), bool), np.ones(len(of), bool)
+    for i in range(3):
+        a, edge = corners[:, i], corners[:, (i + 1) % 3] - corners[:, i]
+        offset = edge[:, 1] * a[:, 0] - edge[:, 0] * a[:, 1]
+        side = edge[of, 0] * y - edge[of, 1] * x + offset[of]
+        left &= side >= 0
+        right &= side <= 0
+    return left | right
+
+
+def _nearest_corner(
+    on_page: NDArray[np.float64], faces: NDArray[np.int64], triangle: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    rows, columns = np.nonzero(triangle >= 0)
+    corners = faces[triangle[rows, columns]]
+    point = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    away = ((on_page[corners] - point[:, None]) ** 2).sum(2)
+    found = np.full(triangle.shape, -1, np.int64)
+    found[rows, columns] = corners[np.arange(len(corners)), away.argmin(1)]
+    return found
+
+
+def _light(seen: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float32]:
+    a, b, c = (seen[faces[:, i]] for i in range(3))
+    normal = np.cross(b - a, c - a)
+    each = np.zeros_like(seen)
+    for corner in range(3):
+        np.add.at(each, faces[:, corner], normal)
+    each /= np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12)
+    return (DARKEST + (1 - DARKEST) * np.abs(each[:, 2])).astype(np.float32)

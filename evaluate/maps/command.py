@@ -1,0 +1,187 @@
+"""`python -m evaluate maps`: PNG and SVG of every map, for papers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from base import progress, replacing, say
+from challenge import HEMISPHERES, Subject
+from challenge.rois import read_mask
+from evaluate.errors import EvaluateError
+from evaluate.fits import Run
+from evaluate.inputs import Inputs, gather, report_missing
+from evaluate.maps.camera import photograph
+from evaluate.maps.paint import maps_of
+from evaluate.maps.sheet import draw_sheet
+from evaluate.maps.surface import Mesh, load_mesh
+from evaluate.maps.values import Known, average, gather_known
+from evaluate.rows import ENSEMBLE
+from evaluate.vertices import vertices_file
+
+WIDTH = 840
+
+
+def maps(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: str | int = "all",
+    fits: list[str] | None = None,
+    mesh: str = "auto",
+    outlines: str = "streams",
+) -> None:
+    """Draw maps of score, r, ceiling, best space and unique contributions on fsaverage.
+
+    Needs what `python -m evaluate scores` wrote of the vertices. Of several subjects, the mean over
+    them is drawn too. Ablations are shown where `make ablate` was run.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder; maps go to `OUT/maps`.
+    subject : str or int
+        "all", or one: "01".
+    fits : list of str, optional
+        Whose score and r: folders of `OUT/fits` or their beginnings. The ensemble by default.
+    mesh : str
+        "fsaverage5", which is always there; "fsaverage", all vertices, downloaded where nilearn
+        does not have it yet; or "auto": fsaverage where it is there, never the network.
+    outlines : str
+        The ROI class that is outlined, such as prf-visualrois.
+    """
+    inputs = gather(data, out, subject, fits)
+    report_missing(inputs)
+    surface = load_mesh(mesh)
+    runs = [(run.name, f"{run.label} ({run.joined})") for run in inputs.runs] if fits else None
+    written: list[Path] = []
+    for run, label in runs or [(ENSEMBLE, "the ensemble of all fits")]:
+        known = know(out, inputs, run, surface, outlines)
+        written += _draw(out, known, surface, outlines, run, _about(inputs, label, surface))
+    for one in inputs.subjects:
+        say(count_shown(one, surface))
+    if simulated := [one.name for one in inputs.subjects if one.simulated]:
+        say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
+    say(f"-> {out / 'maps'}: {len(written)} files")
+
+
+def know(out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str) -> list[Known]:
+    """Gather what is to be shown of every subject that a run is of, and their mean.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    inputs : Inputs
+        Subjects and runs.
+    run : str
+        A run, or "ensemble".
+    mesh : Mesh
+        The mesh.
+    outlined : str
+        The ROI class that is outlined.
+
+    Returns
+    -------
+    list of Known
+        Of several subjects, the mean first.
+
+    Raises
+    ------
+    EvaluateError
+        If nothing is known of the run's vertices.
+    """
+    subjects = [one for one in inputs.subjects if _is_of(inputs.runs, run, one)]
+    absent = [one for one in subjects if not vertices_file(out, run, one.name).is_file()]
+    if absent or not subjects:
+        raise EvaluateError(
+            f"{vertices_file(out, run, absent[0].name if absent else '01')}: no such file: run "
+            "make evaluate first, with the same SUBJECT and FITS"
+        )
+    every = progress(subjects, desc="reading vertices", unit="subject")
+    known = [
+        gather_known(out, one, run, inputs.runs, inputs.responses, mesh.n_vertices, outlined)
+        for one in every
+    ]
+    return [average(known), *known] if len(known) > 1 else known
+
+
+def _is_of(runs: Sequence[Run], run: str, subject: Subject) -> bool:
+    return any(
+        model.meta["subject"] == subject.name
+        for one in runs
+        if run in {ENSEMBLE, one.name}
+        for model in one.models
+    )
+
+
+def measured(known: Sequence[Known]) -> dict[str, np.ndarray]:
+    """Find the mesh's vertices that any subject has, for the flat map to show.
+
+    Parameters
+    ----------
+    known : sequence of Known
+        The subjects.
+
+    Returns
+    -------
+    dict of str to array of int64
+        For each hemisphere.
+    """
+    return {
+        h: np.flatnonzero(np.any([np.isfinite(one.r[h]) for one in known], axis=0))
+        for h in HEMISPHERES
+    }
+
+
+def count_shown(subject: Subject, mesh: Mesh) -> str:
+    """Say how many of a subject's vertices the mesh has.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose.
+    mesh : Mesh
+        The mesh.
+
+    Returns
+    -------
+    str
+        A line.
+    """
+    masks = [read_mask(subject.folder, h) for h in HEMISPHERES]
+    shown = sum(int(mask[: mesh.n_vertices].sum()) for mask in masks)
+    total = sum(int(mask.sum()) for mask in masks)
+    return f"subject {subject.name}: {shown} of {total} vertices are on {mesh.name}"
+
+
+def _about(inputs: Inputs, label: str, mesh: Mesh) -> str:
+    on = {"test": "test", "heldout": "held-out"}[inputs.split]
+    told = f"{label}, {on} pictures, {mesh.name}"
+    return told + (" – SIMULATED responses" if any(s.simulated for s in inputs.subjects) else "")
+
+
+def _draw(
+    out: Path, known: Sequence[Known], mesh: Mesh, outlined: str, run: str, about: str
+) -> list[Path]:
+    pictures = photograph(mesh, WIDTH, measured(known))
+    sheets = [(one, shown) for one in known for shown in maps_of(one, known)]
+    written = []
+    for one, shown in progress(sheets, desc="drawing", unit="map"):
+        shown_of = f"{one.counts[0]} of {one.counts[1]} vertices"
+        whose = "mean over subjects" if one.subject == "mean" else f"subject {one.subject}"
+        stem = out / "maps" / run / f"{_plain(one.subject)}-{_plain(shown.name)}"
+        png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+        about_it = f"{whose}, {about}, {shown_of}; outlines: {outlined}"
+        with replacing(png) as to_png, replacing(svg) as to_svg:
+            draw_sheet(shown, one, pictures, outlined, about_it, [to_png, to_svg])
+        written += [png, svg]
+    return written
+
+
+def _plain(name: str) -> str:
+    """Leave out of a name what a file's name cannot have."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

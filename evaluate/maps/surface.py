@@ -1,0 +1,189 @@
+"""The mesh of fsaverage, and where on it the columns of the responses lie.
+
+FreeSurfer's fsaverage is an icosahedron divided again and again, each division keeping the vertices
+that were there and appending new ones. So the first 10,242 of fsaverage's 163,842 vertices are
+fsaverage5's, in the same order: a map of fsaverage, cut there, is a map on fsaverage5, each vertex
+with its own value. nilearn ships fsaverage5; fsaverage itself has to be downloaded.
+
+References
+----------
+Fischl, Sereno, Tootell, Dale (1999). High-resolution intersubject averaging and a coordinate system
+for the cortical surface. Human Brain Mapping 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from challenge import HEMISPHERES, Subject
+from challenge.layout import N_FSAVERAGE
+from challenge.rois import read_mask
+from evaluate.errors import EvaluateError
+
+MESHES = ("auto", "fsaverage5", "fsaverage")
+SIDES = {"lh": "left", "rh": "right"}
+SHAPES = {"inflated": "infl", "flat": "flat"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A surface: the vertices of the mesh at some places.
+
+    Attributes
+    ----------
+    coordinates : array (n_vertices, 3), float32
+        Right, front and up, mm; of a flat one, the first two are on the page.
+    faces : array (n_faces, 3), int64
+        The corners of the triangles, as vertices.
+    """
+
+    coordinates: NDArray[np.float32]
+    faces: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Both hemispheres of the average brain.
+
+    Attributes
+    ----------
+    name : str
+        "fsaverage5" or "fsaverage".
+    n_vertices : int
+        Of a hemisphere.
+    shapes : mapping of (str, str) to Shape
+        By hemisphere and "inflated" or "flat".
+    sulci : mapping of str to array (n_vertices,), float32
+        For each hemisphere, the depth of the folds, more than 0 in a sulcus.
+    """
+
+    name: str
+    n_vertices: int
+    shapes: Mapping[tuple[str, str], Shape]
+    sulci: Mapping[str, NDArray[np.float32]]
+
+
+def load_mesh(name: str = "auto") -> Mesh:
+    """Load the mesh of fsaverage or fsaverage5.
+
+    Parameters
+    ----------
+    name : str
+        "fsaverage5", which nilearn ships; "fsaverage", downloaded where it is not there yet; or
+        "auto": fsaverage where it was downloaded before, else fsaverage5, never the network.
+
+    Returns
+    -------
+    Mesh
+        The mesh.
+
+    Raises
+    ------
+    EvaluateError
+        If there is no such mesh, or it cannot be downloaded.
+    """
+    if name not in MESHES:
+        raise EvaluateError(f"unknown mesh {name!r}: choose from {', '.join(MESHES)}")
+    # nilearn takes a second to import, which only maps should cost.
+    from nilearn.datasets import fetch_surf_fsaverage
+
+    if name == "auto":
+        name = "fsaverage" if _is_downloaded() else "fsaverage5"
+    try:
+        files = fetch_surf_fsaverage(name)
+        shapes = {
+            (h, shape): _shape(files[f"{SHAPES[shape]}_{SIDES[h]}"])
+            for h in HEMISPHERES
+            for shape in SHAPES
+        }
+        sulci = {h: _folds(files[f"sulc_{SIDES[h]}"]) for h in HEMISPHERES}
+    except (OSError, ValueError, KeyError) as error:
+        raise EvaluateError(
+            f"the mesh {name} could not be loaded ({error}): check the connection, or take "
+            "--mesh fsaverage5, which needs none"
+        ) from error
+    return Mesh(name, len(sulci["lh"]), shapes, sulci)
+
+
+def _is_downloaded() -> bool:
+    from nilearn.datasets import get_data_dirs
+
+    # nilearn unpacks all files of fsaverage into one folder; it would fetch any that is missing.
+    needed = [f"{SHAPES[shape]}_{side}.gii.gz" for shape in SHAPES for side in SIDES.values()]
+    needed += [f"sulc_{side}.gii.gz" for side in SIDES.values()]
+    folders = [Path(folder) / "fsaverage" for folder in get_data_dirs()]
+    return any(all((folder / file).is_file() for file in needed) for folder in folders)
+
+
+def _shape(file: str) -> Shape:
+    from nilearn.surface import load_surf_mesh
+
+    mesh = load_surf_mesh(file)
+    coordinates = np.asarray(mesh.coordinates, np.float32)
+    return Shape(coordinates, np.asarray(mesh.faces, np.int64))
+
+
+def _folds(file: str) -> NDArray[np.float32]:
+    from nilearn.surface import load_surf_data
+
+    return np.asarray(load_surf_data(file), np.float32)
+
+
+def fsaverage_vertices(subject: Subject, hemisphere: str) -> NDArray[np.int64]:
+    """Find the vertex of fsaverage that each column of the responses is.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose.
+    hemisphere : str
+        "lh" or "rh".
+
+    Returns
+    -------
+    array (n_columns,), int64
+        Ascending, below 163842.
+    """
+    return np.flatnonzero(read_mask(subject.folder, hemisphere))
+
+
+def place(
+    values: NDArray[Any], vertices: NDArray[np.int64], n_vertices: int = N_FSAVERAGE
+) -> NDArray[np.float64]:
+    """Put values of the responses' columns on the mesh.
+
+    Parameters
+    ----------
+    values : array (n_columns,)
+        A value per column.
+    vertices : array (n_columns,), int64
+        From `fsaverage_vertices`.
+    n_vertices : int
+        Of the mesh: 163842 or, for fsaverage5, 10242.
+
+    Returns
+    -------
+    array (n_vertices,), float64
+        The values at their vertices, NaN elsewhere; columns that the mesh does not have are left
+        out.
+
+    Raises
+    ------
+    EvaluateError
+        If there are not as many values as vertices.
+    """
+    if len(values) != len(vertices):
+        raise EvaluateError(
+            f"{len(values)} values for {len(vertices)} vertices of the all-vertices mask: they are "
+            "of another subject or hemisphere"
+        )
+    on_mesh = np.full(n_vertices, np.nan)
+    shown = vertices < n_vertices
+    on_mesh[vertices[shown]] = values[shown]
+    return on_mesh
