@@ -13,6 +13,7 @@ SPLIT   ?= auto
 ENSEMBLE ?= per_vertex
 PARAMS  ?=
 ROI_CLASSES ?=
+SUBMISSION ?= $(OUT)/submission.zip
 PYTHON  ?= python3
 
 VENV := .venv
@@ -27,7 +28,7 @@ INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate submission check ls test test-long lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate submission score check ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -45,6 +46,7 @@ help:  ## Show this list
 	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
 	@echo "  PARAMS=\"$(PARAMS)\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
+	@echo "  SUBMISSION=$(SUBMISSION)  the zip that score reads"
 	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
 	@echo "  ENSEMBLE=$(ENSEMBLE)  the rule of its weights: average, per_roi, per_vertex or stacked"
 	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
@@ -72,6 +74,9 @@ evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figu
 
 submission: $(VENV)/installed  ## Write and check OUT/submission.zip from the ensemble of all fits
 	@$(PY) -m evaluate submission $(INPUTS) $(CHOICE)
+
+score: $(VENV)/installed  ## Score the zip SUBMISSION, anyone's, against the test responses in DATA
+	@$(PY) -m evaluate score "$(SUBMISSION)" --data "$(DATA)" --subject "$(SUBJECT)"
 
 check: $(VENV)/installed  ## Look for every fault in the challenge directory DATA
 	@$(PY) -m challenge check "$(DATA)"
@@ -120,3 +125,4 @@ bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size 
 	@$(PY) -m benchmarks.extract
 	@$(PY) -m benchmarks.ablation
 	@$(PY) -m benchmarks.fit
+	@$(PY) -m benchmarks.clipping

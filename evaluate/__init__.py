@@ -2,7 +2,8 @@
 
 Reads what `regress` left in the cache and the challenge directory, never a model: predictions are
 plain arrays, so this stage runs on a machine without torch. `python -m evaluate scores` writes
-scores.csv, `submission` the zip that the challenge takes, `check` reads anyone's zip.
+scores.csv, `submission` the zip that the challenge takes; `check` looks through anyone's zip, and
+`score` scores it; `ceilings` makes noise ceilings where there are none.
 """
 
 from evaluate.check import faults
