@@ -1,12 +1,14 @@
-"""`python -m evaluate scores | submission | check | score | ceilings`."""
+"""`python -m evaluate scores | submission | check | score | ceilings | calibrate`."""
 
 import sys
 
 from base.command import Command, run
+from evaluate.calibrate import calibrate
 from evaluate.ceilings import ceilings
 from evaluate.check import check
 from evaluate.maps.command import maps
 from evaluate.marking import score
+from evaluate.report.command import report
 from evaluate.scores import scores
 from evaluate.submission import submission
 
@@ -34,6 +36,8 @@ if __name__ == "__main__":
         "check": check,
         "score": score,
         "ceilings": ceilings,
+        "calibrate": calibrate,
         "maps": maps,
+        "report": report,
     }
     sys.exit(run(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:])))

@@ -185,10 +185,9 @@ def _of_score(draws: Draws) -> tuple[float, float]:
         shrink = square / above
     else:
         variance = max(variance, drawn.var() * raised)
-    low, high = Family(0, 1, variance, growth, shrink).interval(
-        found - null.mean(), _quantile(draws, "score")
-    )
-    return max(low + null.mean(), 0.0), min(high + null.mean(), 1.0)
+    bias = null.mean()
+    low, high = Family(bias, 1, variance, growth, shrink).interval(found, _quantile(draws, "score"))
+    return max(low + bias, 0.0), min(high + bias, 1.0)
 
 
 def _of_explained(draws: Draws) -> tuple[float, float, float]:

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 def in_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Iterable[Any]:
@@ -29,12 +30,18 @@ def in_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Itera
         What it returned, in order.
     """
     blocks = [slice(start, start + size) for start in range(0, n_vertices, size)]
-    if len(blocks) == 1:
-        with threadpool_limits(1, "blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
+        if len(blocks) == 1:
             yield work(blocks[0])
-        return
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(_cores()) as pool:
-        yield from pool.map(work, blocks)
+            return
+        with ThreadPoolExecutor(_cores()) as pool:
+            yield from pool.map(work, blocks)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    # Finding the loaded libraries takes longer than a small ROI.
+    return ThreadpoolController()
 
 
 def _cores() -> int:

@@ -1,0 +1,140 @@
+"""Simulated responses and predictions whose true scores are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# How much neighbouring vertices share: of their responses, and of what predictions get wrong.
+SHARED_RESPONSE, SHARED_ERROR = 0.4, 0.5
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A simulated ROI: what is true of its vertices.
+
+    Attributes
+    ----------
+    rho : array (n_vertices,), float64
+        The correlation between responses and predictions over infinitely many pictures.
+    ceiling : array (n_vertices,), float64
+        Noise ceilings, not below rho^2.
+    """
+
+    rho: NDArray[np.float64]
+    ceiling: NDArray[np.float64]
+
+    @property
+    def explained(self) -> float:
+        """The mean of rho^2 / ceiling, in percent."""
+        return float(100 * np.mean(self.rho**2 / self.ceiling))
+
+    def expected_score(
+        self, n_pictures: int, rng: np.random.Generator, n: int = 2_000_000
+    ) -> float:
+        """Compute the official score that is expected on so many pictures.
+
+        From the exact distribution of r of normal variables, not from simulated pictures.
+
+        Parameters
+        ----------
+        n_pictures : int
+            How many.
+        rng : Generator
+            Draws from that distribution.
+        n : int
+            How many r are drawn, over all vertices.
+
+        Returns
+        -------
+        float
+            Percent.
+
+        References
+        ----------
+        Ruben (1966), "Some new results on the distribution of the sample correlation
+        coefficient", Journal of the Royal Statistical Society B 28 (3): r / sqrt(1 - r^2) is
+        distributed as (rho / sqrt(1 - rho^2) chi_(n-1) + z) / chi_(n-2).
+        """
+        n //= len(self.rho)
+        slope = self.rho / np.sqrt(1 - self.rho**2)
+        total = 0.0
+        for a, ceiling in zip(slope, self.ceiling, strict=True):
+            above = a * np.sqrt(rng.chisquare(n_pictures - 1, n)) + rng.standard_normal(n)
+            ratio = np.maximum(above, 0) ** 2 / rng.chisquare(n_pictures - 2, n)
+            total += np.minimum(ratio / (1 + ratio) / ceiling, 1).mean()
+        return 100 * total / len(self.rho)
+
+    def responses(self, n_pictures: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw responses of variance 1 to so many pictures.
+
+        Parameters
+        ----------
+        n_pictures : int
+            How many.
+        rng : Generator
+            Draws them.
+
+        Returns
+        -------
+        array (n_pictures, n_vertices), float64
+            The responses; those of any two vertices correlate.
+        """
+        return _correlated(n_pictures, len(self.rho), SHARED_RESPONSE, rng)
+
+    def predictions(self, responses: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw predictions of responses, as good as `rho` says.
+
+        Parameters
+        ----------
+        responses : array (n_pictures, n_vertices)
+            From `responses`.
+        rng : Generator
+            Draws their errors.
+
+        Returns
+        -------
+        array (n_pictures, n_vertices), float64
+            The predictions; the errors of any two vertices correlate.
+        """
+        error = _correlated(len(responses), len(self.rho), SHARED_ERROR, rng)
+        return self.rho * responses + np.sqrt(1 - self.rho**2) * error
+
+
+def roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
+    """Make up a ROI.
+
+    Parameters
+    ----------
+    rho : float or str
+        The same at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the others,
+        "sparse" 0 at four of five and 0.6 at the others.
+    n_vertices : int
+        How many.
+    rng : Generator
+        Draws ceilings of 0.4 to 0.8; for "mixed" of 0.05 to 0.8, but never below rho^2.
+
+    Returns
+    -------
+    Roi
+        The truth.
+    """
+    if rho == "mixed":
+        each = rng.uniform(0, 0.8, n_vertices)
+        each[: n_vertices // 4] = 0
+        return Roi(each, np.maximum(rng.uniform(0.05, 0.8, n_vertices), each**2))
+    each = np.full(n_vertices, 0.6 if rho == "sparse" else float(rho))
+    if rho == "sparse":
+        each[: 4 * n_vertices // 5] = 0
+    return Roi(each, rng.uniform(0.4, 0.8, n_vertices))
+
+
+def _correlated(
+    n_pictures: int, n_vertices: int, shared: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    common = rng.standard_normal((n_pictures, 1))
+    own = rng.standard_normal((n_pictures, n_vertices))
+    return np.sqrt(shared) * common + np.sqrt(1 - shared) * own
