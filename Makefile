@@ -28,7 +28,7 @@ INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate submission score check ls test test-long lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate compare calibrate submission score check ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -71,6 +71,12 @@ ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of t
 
 evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
 	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE)
+
+compare: $(VENV)/installed  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
+	@$(PY) -m evaluate compare $(FITS) $(INPUTS) --split $(SPLIT)
+
+calibrate: $(VENV)/installed  ## How often the intervals hold, on simulated data: OUT/calibration.csv
+	@$(PY) -m evaluate calibrate --out "$(OUT)"
 
 submission: $(VENV)/installed  ## Write and check OUT/submission.zip from the ensemble of all fits
 	@$(PY) -m evaluate submission $(INPUTS) $(CHOICE)
@@ -125,4 +131,5 @@ bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size 
 	@$(PY) -m benchmarks.extract
 	@$(PY) -m benchmarks.ablation
 	@$(PY) -m benchmarks.fit
+	@$(PY) -m benchmarks.evaluate
 	@$(PY) -m benchmarks.clipping

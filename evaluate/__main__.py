@@ -1,14 +1,18 @@
-"""`python -m evaluate scores | submission | check | score | ceilings | calibrate`."""
+"""`python -m evaluate scores | compare | submission | check | score | report | …`."""
 
+import json
 import sys
+from itertools import takewhile
 
 from base.command import Command, run
 from evaluate.calibrate import calibrate
 from evaluate.ceilings import ceilings
 from evaluate.check import check
+from evaluate.compare import compare
 from evaluate.maps.command import maps
 from evaluate.marking import score
 from evaluate.report.command import report
+from evaluate.results import results
 from evaluate.scores import scores
 from evaluate.submission import submission
 
@@ -18,12 +22,16 @@ EXAMPLES = (
     "python -m evaluate submission --fits ridge banded_ridge",
     "python -m evaluate check derivatives/submission.zip data",
     "python -m evaluate score derivatives/submission.zip --data data --json marks.json",
+    "python -m evaluate compare ridge-8d banded_ridge-af ensemble",
     "python -m evaluate ceilings --ncsnr 'nsd/subj{subject}/{hemisphere}.ncsnr.mgh' --repeats 3",
 )
 
 
 def _spelled(arguments: list[str]) -> list[str]:
-    """Let `check ZIP DATA` be as good as `check ZIP --data DATA`."""
+    """Let `check ZIP DATA` be as good as `check ZIP --data DATA`, and `compare A B` take runs."""
+    if arguments[:1] == ["compare"]:
+        runs = list(takewhile(lambda argument: not argument.startswith("-"), arguments[1:]))
+        return ["compare", *([json.dumps(runs)] if runs else []), *arguments[1 + len(runs) :]]
     if arguments[:1] == ["check"] and len(arguments) > 2 and not arguments[2].startswith("-"):
         return [*arguments[:2], "--data", *arguments[2:]]
     return arguments
@@ -37,6 +45,8 @@ if __name__ == "__main__":
         "score": score,
         "ceilings": ceilings,
         "calibrate": calibrate,
+        "compare": compare,
+        "results": results,
         "maps": maps,
         "report": report,
     }

@@ -15,6 +15,7 @@ from evaluate.figure import draw
 from evaluate.fits import Run
 from evaluate.inputs import Inputs, gather, report_missing
 from evaluate.legend import legend
+from evaluate.results import write_results
 from evaluate.rows import rows
 from evaluate.scorer import Resampling
 from evaluate.scoring import Scored, Settings, score_all, vertices_kept
@@ -95,6 +96,7 @@ def scores(
         # The sidecar comes last: where it names a key, the files beside it are of that key.
         with replacing(sidecar) as temporary:
             temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        write_results(out)
     else:
         say(f"{csv}: nothing has changed since it was made, nothing recomputed")
     frame = read_rows(csv)

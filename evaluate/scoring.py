@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from challenge import HEMISPHERES, Subject
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs
 from evaluate.resampling import intervals
-from evaluate.rows import ENSEMBLE, HemisphereScores, Key, score_hemisphere, union
+from evaluate.results import fits_digest
+from evaluate.rows import ENSEMBLE, HemisphereScores, Key, rows, score_hemisphere, union
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling, VertexMap, with_p_values
 from evaluate.vertices import vertices_file, write_vertices
@@ -95,18 +97,19 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
     with progress(desc="scoring", unit="hemisphere", total=sides) as bar:
         for subject in inputs.subjects:
             maps: dict[str, dict[str, VertexMap]] = {}
-            for name, found in _hemispheres(inputs, subject, settings):
-                _add(scored, found, subject, name)
+            for name, found in hemispheres(inputs, subject, settings):
+                add(scored.tallies, found.tallies, subject.name, name)
+                scored.filled[f"{subject.name} {name}"] = found.n_filled
                 for run, one in found.maps.items():
                     maps.setdefault(run, {})[name] = one
                 bar.update()
-            for run, sides_of in maps.items():
-                write_vertices(
-                    vertices_file(out, run, subject.name),
-                    with_p_values(sides_of),
-                    _meta(inputs, subject, run, settings) | {"provenance": provenance()},
-                )
             _settle(scored, subject.name)
+            for run, of_run in maps.items():
+                meta = _meta(inputs, subject, run, settings)
+                key = Key(meta["model"], meta["spaces"], subject.name, "all", "all", "all")
+                [means] = rows({key: scored.tallies[key]}, scored.intervals, inputs.split)
+                meta |= {"means": means, "provenance": provenance()}
+                write_vertices(vertices_file(out, run, subject.name), with_p_values(of_run), meta)
     _settle(scored, "all")
     return scored
 
@@ -140,9 +143,27 @@ def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:
     return True
 
 
-def _hemispheres(
+def hemispheres(
     inputs: Inputs, subject: Subject, settings: Settings
 ) -> Iterator[tuple[str, HemisphereScores]]:
+    """Score the hemispheres of a subject.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    subject : Subject
+        Whose.
+    settings : Settings
+        What is asked for.
+
+    Yields
+    ------
+    name : str
+        "lh" or "rh", if there are fits of it.
+    HemisphereScores
+        What was found.
+    """
     for name in HEMISPHERES:
         digest_there = inputs.responses[subject.name, name]
         hemisphere = load_hemisphere(subject, name, inputs.runs, digest_there)
@@ -152,19 +173,29 @@ def _hemispheres(
                                          settings.ensemble, settings.how)  # fmt: skip
 
 
-def _add(scored: Scored, found: HemisphereScores, subject: Subject, name: str) -> None:
-    scored.filled[f"{subject.name} {name}"] = found.n_filled
-    for leaf, tally in found.tallies.items():
-        for key in _pools(leaf, subject, name):
-            known = scored.tallies.get(key)
-            scored.tallies[key] = tally if known is None else pool([known, tally])
+def add(
+    tallies: dict[Key, Tally],
+    found: Mapping[tuple[str, str, str, str], Tally],
+    subject: str,
+    hemisphere: str,
+) -> None:
+    """Add what a hemisphere gave to it, to its subject, and to all.
 
-
-def _pools(leaf: tuple[str, str, str, str], subject: Subject, hemisphere: str) -> Iterator[Key]:
-    model, spaces, roi_class, roi = leaf
-    for whose in (subject.name, "all"):
-        for side in (hemisphere, "all"):
-            yield Key(model, spaces, whose, side, roi_class, roi)
+    Parameters
+    ----------
+    tallies : dict of Key to Tally
+        What is added to.
+    found : mapping of (str, str, str, str) to Tally
+        By model, spaces, ROI class and ROI.
+    subject, hemisphere : str
+        Whose.
+    """
+    for leaf, tally in found.items():
+        for whose, side in product((subject, "all"), (hemisphere, "all")):
+            model, spaces, roi_class, roi = leaf
+            key = Key(model, spaces, whose, side, roi_class, roi)
+            known = tallies.get(key)
+            tallies[key] = tally if known is None else pool([known, tally])
 
 
 def _settle(scored: Scored, subject: str) -> None:
@@ -178,14 +209,11 @@ def _settle(scored: Scored, subject: str) -> None:
 def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
     """Describe a file of vertices; its key changes with all that changes its numbers."""
     runs = [one for one in inputs.runs if run in {one.name, ENSEMBLE}]
-    models = [model for one in runs for model in one.models]
-    fits: Mapping[str, str] = inputs.key["fits"]
-    of = {f"fits/{m.run}/{m.path.parent.name}/{m.path.name}" for m in models
-          if m.meta["subject"] == subject.name}  # fmt: skip
+    models = [m for one in runs for m in one.models if m.meta["subject"] == subject.name]
     made_of = {
         "kind": "vertices",
         "schema": 1,
-        "fits": {name: kept for name, kept in fits.items() if name in of},
+        "fits": {m.run: fits_digest([n for n in models if n.run == m.run]) for m in models},
         "data": inputs.key["data"][subject.name],
         "scored": inputs.key["scored"],
         "settings": settings.described(),
@@ -197,6 +225,7 @@ def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dic
         "subject": subject.name,
         "split": inputs.split,
         "n_pictures": inputs.n_pictures[subject.name],
+        "fits": fits_digest(models),
         "simulated": subject.simulated,
         "untrained": sorted({space for one in runs for space in one.untrained}),
         "permutations": settings.how.permutations,

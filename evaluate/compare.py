@@ -1,0 +1,228 @@
+"""`python -m evaluate compare RUN RUN …`: which of several fits is better where, and how surely."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from base import progress, provenance, replacing, say
+from evaluate.errors import EvaluateError
+from evaluate.fits import Run, find_runs
+from evaluate.inputs import Inputs, gather, report_missing
+from evaluate.resampling import FEWEST_PICTURES, difference
+from evaluate.rows import CLASS_ORDER, ENSEMBLE, ROI_ORDER, Key, union
+from evaluate.score import Tally
+from evaluate.scorer import Resampling
+from evaluate.scoring import Settings, add, hemispheres
+
+COLUMNS = ("first", "second", "subject", "hemisphere", "roi_class", "roi", "split",
+           "n_vertices", "measure", "first_mean", "second_mean", "difference", "low", "high",
+           "p", "q")  # fmt: skip
+# What is shown: the mean's name in a tally, the draws', and what makes it as in scores.csv.
+MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
+Named = tuple[str, str]
+
+
+def compare(
+    runs: list[str],
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: str | int = "all",
+    split: str = "auto",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> None:
+    """Compare fits with the first of them, ROI by ROI, on the same draws of pictures.
+
+    Writes compare.csv (compare-02.csv for one subject) and what it was made with beside it.
+
+    Parameters
+    ----------
+    runs : list of str
+        At least two: folders of `OUT/fits` or their beginnings, or "ensemble", that of all fits.
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder, which holds `fits`.
+    subject : str or int
+        "all", or one: "01".
+    split : str
+        "test" responses, "heldout" training pictures, or "auto": test where there are responses.
+    resamples : int
+        Draws of the pictures.
+    seed : int
+        Of these, and of the ensemble's halves.
+
+    Raises
+    ------
+    EvaluateError
+        If there are not two different runs, or a name is of none or of several.
+    """
+    if len(runs) < 2:
+        raise EvaluateError(f"compare {' '.join(runs)}: name at least two runs of {out / 'fits'}")
+    how = Resampling(resamples, 0, seed).checked()
+    if not resamples:
+        raise EvaluateError("--resamples 0: a comparison is made of resamples, give 2000")
+    chosen = [name if name == ENSEMBLE else _one(out, name) for name in runs]
+    if len(set(chosen)) < len(chosen):
+        raise EvaluateError(f"compare {' '.join(runs)}: two of these are the same run")
+    inputs = gather(data, out, subject, None if ENSEMBLE in chosen else chosen, None, split)
+    report_missing(inputs)
+    of = {run.name: run for run in inputs.runs}
+    if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
+        raise EvaluateError(f"{absent[0]}: has no fits of subject {subject}: make fit")
+    named = [_label(name, of, inputs.runs) for name in chosen]
+    rows = list(_rows(inputs, named, Settings(None, "per_vertex", how)))
+    if not rows:
+        raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")
+    frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))
+    path = out / f"compare{inputs.suffix}.csv"
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+    kept = {"runs": chosen, "resamples": resamples, "seed": seed, "split": inputs.split,
+            "simulated": [s.name for s in inputs.subjects if s.simulated],
+            "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
+    with replacing(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    say("\n".join([*in_lines(frame, kept), f"-> {path}"]))
+
+
+def _one(out: Path, name: str) -> str:
+    found = find_runs(out, [name])
+    if len(found) > 1:
+        told = "; ".join(f"{run.name} ({run.joined})" for run in found)
+        raise EvaluateError(f"{name}: {len(found)} runs begin so, name one of them: {told}")
+    return found[0].name
+
+
+def _label(name: str, of: Mapping[str, Run], runs: Sequence[Run]) -> Named:
+    return (ENSEMBLE, union(runs)) if name == ENSEMBLE else (of[name].label, of[name].joined)
+
+
+def _rows(inputs: Inputs, named: Sequence[Named], settings: Settings) -> Iterator[dict[str, Any]]:
+    """Score one subject at a time; draws are kept of one, and of all pooled."""
+    tallies: dict[Key, Tally] = {}
+    for subject in progress(inputs.subjects, desc="comparing", unit="subject"):
+        for side, found in hemispheres(inputs, subject, settings):
+            wanted = {leaf: t for leaf, t in found.tallies.items() if leaf[:2] in named}
+            add(tallies, wanted, subject.name, side)
+        yield from _differences(tallies, named, subject.name, inputs.split)
+        tallies = {key: tally for key, tally in tallies.items() if key.subject == "all"}
+    yield from _differences(tallies, named, "all", inputs.split)
+
+
+def _differences(
+    tallies: Mapping[Key, Tally], named: Sequence[Named], subject: str, split: str
+) -> Iterator[dict[str, Any]]:
+    first, *others = named
+    keys = [k for k in tallies if k.subject == subject and (k.model, k.spaces) == first]
+    for other in others:
+        for key in sorted(keys, key=_place):
+            one, two = tallies[key], tallies.get(key._replace(model=other[0], spaces=other[1]))
+            # A run that lacks a ROI covers fewer vertices: nothing there is paired.
+            if two is not None and one.n_vertices == two.n_vertices:
+                yield {"first": " ".join(first), "second": " ".join(other), **key._asdict(),
+                       "split": split, **_difference(one, two)}  # fmt: skip
+
+
+def _place(key: Key) -> tuple[Any, ...]:
+    roi = ROI_ORDER.index(key.roi) if key.roi in ROI_ORDER else 0
+    sides = (key.hemisphere != "lh", key.hemisphere != "rh")
+    return (*sides, CLASS_ORDER.index(key.roi_class), key.roi == "all", roi)
+
+
+def _difference(one: Tally, two: Tally) -> dict[str, Any]:
+    measure = "pearson_r" if one.mean("noise_normalised") is None else "score"
+    metric, drawn, scale = MEASURES[measure]
+    row: dict[str, Any] = {
+        "n_vertices": one.n_vertices,
+        "measure": measure,
+        "first_mean": one.mean(metric),
+        "second_mean": two.mean(metric),
+    }
+    means = row["first_mean"], row["second_mean"]
+    if None not in means:
+        row["difference"] = means[1] - means[0]
+    if one.draws is not None and two.draws is not None:
+        found = difference(one.draws, two.draws, drawn)
+        ends = {"low": found.low, "high": found.high}
+        row |= {name: None if end is None else scale * end for name, end in ends.items()}
+        row["p"] = found.p
+    return row
+
+
+def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
+    """Control false discoveries over the ROIs of one comparison, subject and hemisphere."""
+    frame["q"] = frame["q"].astype(float)
+    rois = frame[(frame["roi"] != "all") & frame["p"].notna()]
+    for _, group in rois.groupby(["second", "subject", "hemisphere"]):
+        frame.loc[group.index, "q"] = false_discovery_control(group["p"].astype(float))
+    return frame
+
+
+def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    """Lay out the comparisons over all subjects and both hemispheres.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of compare.csv.
+    sidecar : mapping
+        What compare.json says of them.
+
+    Returns
+    -------
+    list of str
+        A table for each run after the first, and what its numbers are.
+    """
+    lines: list[str] = []
+    whole = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
+    for _, rows in whole.groupby("second", sort=False):
+        head = rows.iloc[0]
+        lines += ["", f"{head['second']} less {head['first']}", ""]
+        lines.append(_line(head["measure"], "", "first", "second", "difference", "95 %", "p", "q"))
+        shown = rows[(rows["roi_class"] != "residual") | (rows["roi"] != "all")]
+        lines += [_in_line(row) for row in shown.to_dict("records")]
+    lines += [
+        "",
+        "difference: second less first, on the same vertices, pictures and draws",
+        "q: p after false-discovery control over the ROIs (Benjamini and Hochberg)",
+    ]
+    n = sidecar["n_pictures"]
+    if min(n.values()) < FEWEST_PICTURES:
+        lines.append(f"no intervals: {min(n.values())} pictures are too few, {FEWEST_PICTURES} are "
+                     "needed")  # fmt: skip
+    on = {"test": "test", "heldout": "held-out training"}[sidecar["split"]]
+    counts = "/".join(map(str, sorted(set(n.values()))))
+    lines.append(f"on {counts} {on} pictures of each subject: {', '.join(n)}; "
+                 f"{sidecar['resamples']} draws of pictures, seed {sidecar['seed']}")  # fmt: skip
+    if sidecar["simulated"]:
+        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
+    return lines
+
+
+def _in_line(row: Mapping[Any, Any]) -> str:
+    digits = 2 if row["measure"] == "score" else 3
+    first, second, value, low, high = (
+        "–" if pd.isna(row[name]) else f"{row[name]:{sign}.{digits}f}"
+        for name, sign in (("first_mean", ""), ("second_mean", ""), ("difference", "+"),
+                           ("low", "+"), ("high", "+"))
+    )  # fmt: skip
+    span = "–" if low == "–" else f"[{low}, {high}]"
+    p, q = ("" if pd.isna(row[name]) else _p(row[name]) for name in ("p", "q"))
+    return _line(row["roi_class"], row["roi"], first, second, value, span, p, q)
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _line(*cells: str) -> str:
+    widths = (-16, -14, 8, 8, 11, 18, 8, 8)
+    return " ".join(f"{cell:<{-w}}" if w < 0 else f"{cell:>{w}}"
+                    for cell, w in zip(cells, widths, strict=True)).rstrip()  # fmt: skip
