@@ -11,10 +11,11 @@ from challenge import find_subjects
 from regress import models
 from regress.design import find_spaces, load_design
 from regress.device import use_device
+from regress.encoder import Encoder
 from regress.errors import RegressError
 from regress.fit import fit_subject
 from regress.job import Job, Settings
-from regress.linear import LinearModel
+from regress.layout import check_grouping
 
 
 def regress(
@@ -27,6 +28,7 @@ def regress(
     heldout: float = 0.1,
     folds: int = 5,
     seed: int = 0,
+    group_by: str = "roi",
     params: dict[str, Any] = {},  # noqa: B006
 ) -> None:
     """Fit one model per ROI x hemisphere of each subject; what is there already is skipped.
@@ -52,6 +54,10 @@ def regress(
         Folds of the cross-validation that chooses the penalties.
     seed : int
         Of the held-out pictures and the folds.
+    group_by : str
+        Whose vertices choose or train together: roi, roi-both-hemispheres, class,
+        class-both-hemispheres, hemisphere or brain. It changes nothing for a model that chooses
+        for each vertex alone, as ridge does unless --params.scope roi is given.
     params : dict
         Parameters of the model, for example --params.n_iter 50.
 
@@ -63,12 +69,13 @@ def regress(
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
     estimator = _estimator(model, params)
+    group_by = _grouping(check_grouping(group_by), estimator, model)
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, str(subject))
     entries = find_spaces(store, spaces)
     backend = use_device(device)
     say(f"{model} on {' + '.join(e.name for e in entries)}, himalaya's {backend} backend")
-    settings = Settings(model, _plain(params), heldout, folds, seed)
+    settings = Settings(model, _plain(params), heldout, folds, seed, group_by)
     for one in subjects:
         design = load_design(one, store, entries)
         if "bands" in estimator.get_params():
@@ -78,10 +85,23 @@ def regress(
         say(f"subj{one.name}: {fitted} models fitted -> {folder / f'subj{one.name}'}")
 
 
-def _estimator(name: str, params: dict[str, Any]) -> LinearModel:
-    made: LinearModel = load_plugin(models, name, "model").Model()
-    # What the command sets itself cannot be set twice.
-    known = set(made.get_params()) - {"cv", "bands", "checkpoint", "progress_bar"}
+# What the command sets itself cannot be set twice.
+OWN = {"cv", "bands", "checkpoint", "progress_bar", "log"}
+
+
+def _grouping(group_by: str, estimator: Encoder, model: str) -> str:
+    """Give the grouping; what changes no number must not be in the key."""
+    parameters = estimator.get_params()
+    if group_by == "roi" or parameters.get("scope", "vertex") != "vertex":
+        return group_by
+    together = "; with --params.scope roi a group chooses together" if "scope" in parameters else ""
+    say(f"{model} chooses for each vertex alone: --group_by {group_by} changes nothing{together}")
+    return "roi"
+
+
+def _estimator(name: str, params: dict[str, Any]) -> Encoder:
+    made: Encoder = load_plugin(models, name, "model").Model()
+    known = set(made.get_params()) - OWN
     wrong = sorted(set(params) - known)
     if wrong:
         raise RegressError(

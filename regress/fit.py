@@ -1,24 +1,29 @@
 """All models of a subject: what is missing, fitted together, saved one file an ROI."""
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from base import progress, provenance, say, sha256_files
-from cache import CacheError, digest, read_meta, write_artifact
-from challenge import HEMISPHERES, Roi, Subject
-from regress.design import Design
+from base import progress, say
+from challenge import Roi
+from regress.encoder import Encoder
 from regress.forms import shared_forms
 from regress.job import Job
-from regress.layout import Layout, lay_out
-from regress.linear import LinearModel
+from regress.layout import lay_out, place, spans
+from regress.present import Present
+from regress.responses import Responses
+from regress.saved import save_fit
 from regress.split import fold_numbers, held_out
 
-# Responses that are in memory at once: a hemisphere of the challenge.
+# Of what is in memory at once: responses of a hemisphere of the challenge, or as much of weights.
 MEMORY = 1 << 30
+# A trained model's weights, their best, their gradient and two moments.
+COPIES = 5
+
+Fitted = tuple[slice, Encoder]
 
 
 def fit_subject(job: Job) -> int:
@@ -36,145 +41,162 @@ def fit_subject(job: Job) -> int:
     """
     pictures = job.design.training_pictures
     held = held_out(pictures, job.settings.heldout, job.settings.seed)
-    _warn_of_leaks(job.subject, job.design)
+    _warn_of_leaks(job)
     fitted = 0
     with shared_forms():
-        for hemisphere in HEMISPHERES:
-            inputs = _inputs(job, hemisphere)
-            every = job.subject.regions(hemisphere)
-            _remove_others(job, hemisphere, every)
-            missing = [roi for roi in every if not _is_there(job, roi, inputs)]
+        for span in spans(job.grouping or "roi"):
+            present = Present(job, span)
+            present.remove_others()
+            missing = present.missing()
+            label = f"subj{job.subject.name} {'+'.join(span)}"
             say(
-                f"subj{job.subject.name} {hemisphere}: {len(every) - len(missing)} models there "
-                f"already, {len(missing)} to fit"
+                f"{label}: {len(present.rois) - len(missing)} models there already, "
+                f"{len(missing)} to fit"
             )
             if missing:
-                job.subject.check_finite(hemisphere, "train")
-                _fit_hemisphere(job, hemisphere, missing, held, inputs)
+                for hemisphere in span:
+                    job.subject.check_finite(hemisphere, "train")
+                _Span(job, present, missing, held, f"{label} {job.settings.model}").fit()
             fitted += len(missing)
     return fitted
 
 
-def _remove_others(job: Job, hemisphere: str, every: Sequence[Roi]) -> None:
-    """Remove models of ROIs that the masks no longer have, and what killed writers left."""
-    folder = job.folder / f"subj{job.subject.name}"
-    expected = {job.path(roi) for roi in every}
-    for path in sorted(folder.glob(f"{hemisphere}.*.h5")):
-        if path not in expected:
-            say(f"{path}: the masks have no such ROI any more; removed")
-            path.unlink()
-    for path in folder.glob(f".{hemisphere}.*.h5"):
-        # An hour old, it is not being written by another process.
-        if time.time() - path.stat().st_mtime > 3600:
-            path.unlink()
-
-
-def _inputs(job: Job, hemisphere: str) -> dict[str, str]:
-    """Digest the data that a model was fitted on; a change of them means a new fit."""
-    responses = job.subject.responses(hemisphere)
-    (found,) = sha256_files([Path(str(responses.filename))])
-    return {"responses": found, "pictures": job.design.pictures_digest}
-
-
-def _is_there(job: Job, roi: Roi, inputs: Mapping[str, str]) -> bool:
-    path = job.path(roi)
-    if not path.exists():
-        return False
-    try:
-        meta = read_meta(path)
-    except CacheError as error:
-        say(f"{error}; it is fitted again")
-        return False
-    wanted = {**inputs, "vertices": _digest_of(roi.vertices)}
-    return all(meta["inputs"].get(name) == value for name, value in wanted.items())
-
-
-def _digest_of(vertices: NDArray[np.int64]) -> str:
-    return digest({"vertices": vertices.tolist()})
-
-
-def _warn_of_leaks(subject: Subject, design: Design) -> None:
-    both = set(design.training_pictures) & set(design.test_pictures)
+def _warn_of_leaks(job: Job) -> None:
+    both = set(job.design.training_pictures) & set(job.design.test_pictures)
     if both:
         say(
-            f"warning: {len(both)} test pictures of subj{subject.name} are among its training "
+            f"warning: {len(both)} test pictures of subj{job.subject.name} are among its training "
             "pictures: scores on the test split will be inflated"
         )
 
 
-def _fit_hemisphere(
-    job: Job,
-    hemisphere: str,
-    missing: Sequence[Roi],
-    held: NDArray[np.bool_],
-    inputs: Mapping[str, str],
-) -> None:
-    """Fit all vertices together; save an ROI when all of it is fitted."""
-    layout = lay_out(missing, job.settings.parameters.get("scope", "vertex"))
-    folds = fold_numbers(
-        [p for p, out in zip(job.design.training_pictures, held, strict=True) if not out],
-        job.settings.folds,
-        job.settings.seed,
-    )
+class _Span:
+    """The models of one or both hemispheres, that are fitted in one go."""
+
+    def __init__(
+        self,
+        job: Job,
+        present: Present,
+        missing: Sequence[Roi],
+        held: NDArray[np.bool_],
+        label: str,
+    ) -> None:
+        self.job, self.present, self.held, self.label = job, present, held, label
+        self.waiting = list(missing)
+        self.layout = lay_out(missing, job.grouping)
+        self.inside = [
+            picture
+            for picture, out in zip(job.design.training_pictures, held, strict=True)
+            if not out
+        ]
+
+    def fit(self) -> None:
+        """Fit batch after batch; save an ROI when all of it is fitted."""
+        job, n_vertices = self.job, len(self.layout.vertices)
+        heldout = np.empty((int(self.held.sum()), n_vertices), np.float32)
+        fitted: list[Fitted] = []
+        with progress(total=n_vertices, desc=self.label, unit="vertex") as bar:
+            for columns in self.layout.batches(self._width()):
+                model = self._fit_batch(columns, heldout)
+                fitted.append((columns, model))
+                self._save_what_is_done(fitted, heldout)
+                bar.update(columns.stop - columns.start)
+                for path in self._checkpoints(columns):
+                    path.unlink()
+        _warn_of_edges(job, self.label, [model for _, model in fitted])
+
+    def _width(self) -> int:
+        """Say how many columns fit into memory."""
+        n_images, n_features = self.job.design.train.shape
+        column = COPIES * n_features if self.job.estimator.streams else n_images
+        return max(1, MEMORY // (4 * column))
+
+    def _checkpoints(self, columns: slice) -> list[Path]:
+        path = self.job.checkpoint("+".join(self.present.span), columns.start)
+        return list(path.parent.glob(f"{path.stem}-*{path.suffix}"))
+
+    def _fit_batch(self, columns: slice, heldout: NDArray[np.float32]) -> Encoder:
+        """Fit without the held-out pictures, predict them, then fit again on all."""
+        X, model = self.job.design.train, clone(self.job.estimator)
+        responses = self._responses(columns)
+        own = self._own(columns)
+        known = model.get_params()
+        model.set_params(**{name: value for name, value in own.items() if name in known})
+        if model.streams:
+            model.fit(X[~self.held], responses.pictures(~self.held))
+            heldout[:, columns] = model.predict(X[self.held])
+            return model.refit(X, responses)
+        Y = responses.load()
+        model.fit(X[~self.held], Y[~self.held])
+        heldout[:, columns] = model.predict(X[self.held])
+        return model.refit(X, Y)
+
+    def _responses(self, columns: slice) -> Responses:
+        job, layout = self.job, self.layout
+        sources = [job.subject.responses(hemisphere) for hemisphere in self.present.span]
+        starts = np.cumsum([0, *(source.shape[1] for source in sources)])
+        which = layout.vertices[columns].copy()
+        for hemisphere, start in zip(self.present.span, starts[:-1], strict=True):
+            which[layout.hemispheres[columns] == hemisphere] += start
+        return Responses(sources, which, digest=self.present.responses_digest())
+
+    def _own(self, columns: slice) -> dict[str, object]:
+        """Give the parameters that the job sets, of which a model takes those that it has."""
+        job, layout, span = self.job, self.layout, "+".join(self.present.span)
+        folds = fold_numbers(self.inside, job.settings.folds, job.settings.seed)
+        groups = None if layout.groups is None else layout.groups[columns]
+        own = {
+            "cv": [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in set(folds)],
+            "checkpoint": job.checkpoint(span, columns.start),
+            "progress_bar": True,
+            "log": job.log(span, columns.start),
+        }
+        if groups is None:
+            return {**own, "scope": "vertex"}
+        # Trainings are told the groups' names, for their logs.
+        named = np.array(layout.names)[groups] if job.estimator.streams else groups
+        return {**own, "scope": named}
+
+    def _save_what_is_done(self, fitted: Sequence[Fitted], heldout: NDArray[np.float32]) -> None:
+        end = fitted[-1][0].stop
+        waiting = []
+        for roi in self.waiting:
+            columns = self.layout.columns[place(roi)]
+            if columns.max() >= end:
+                waiting.append(roi)
+                continue
+            state = _state_of(fitted, columns)
+            save_fit(self.job, roi, state, heldout[:, columns], self.held, self.present)
+        self.waiting = waiting
+
+
+def _state_of(fitted: Sequence[Fitted], columns: NDArray[np.int64]) -> dict[str, NDArray]:
+    """Give the arrays of some columns, which several batches may hold."""
     state: dict[str, NDArray] = {}
-    n_vertices = len(layout.vertices)
-    heldout = np.empty((int(held.sum()), n_vertices), np.float32)
-    label = f"subj{job.subject.name} {hemisphere} {job.settings.model}"
-    waiting = list(missing)
-    with progress(total=n_vertices, desc=label, unit="vertex") as bar:
-        for columns in layout.batches(max(1, MEMORY // (4 * len(held)))):
-            model, predicted = _fit_batch(job, hemisphere, layout, columns, held, folds)
-            heldout[:, columns] = predicted
-            for name, values in model.state().items():
-                whole = state.setdefault(
-                    name, np.empty((*values.shape[:-1], n_vertices), values.dtype)
-                )
-                whole[..., columns] = values
-            done = [roi for roi in waiting if layout.columns[roi.name].max() < columns.stop]
-            for roi in done:
-                _save(job, roi, state, heldout, layout.columns[roi.name], held, inputs)
-            names = {roi.name for roi in done}
-            waiting = [roi for roi in waiting if roi.name not in names]
-            bar.update(predicted.shape[1])
-    _warn_of_edges(job, label, state)
+    for batch, model in fitted:
+        here = (columns >= batch.start) & (columns < batch.stop)
+        if here.all():
+            return model.state(columns - batch.start)
+        if here.any():
+            for name, values in model.state(columns[here] - batch.start).items():
+                whole = np.empty((*values.shape[:-1], len(columns)), values.dtype)
+                state.setdefault(name, whole)[..., here] = values
+    return state
 
 
-def _fit_batch(
-    job: Job,
-    hemisphere: str,
-    layout: Layout,
-    columns: slice,
-    held: NDArray[np.bool_],
-    folds: NDArray[np.int64],
-) -> tuple[LinearModel, NDArray[np.float32]]:
-    """Fit without the held-out pictures, predict them, then solve again on all."""
-    X, vertices = job.design.train, layout.vertices[columns]
-    Y = np.ascontiguousarray(job.subject.responses(hemisphere)[:, vertices], dtype=np.float32)
-    model = job.estimator
-    splits = [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in np.unique(folds)]
-    own = {
-        "cv": splits,
-        "scope": "vertex" if layout.rois is None else layout.rois[columns],
-        "checkpoint": job.checkpoint(hemisphere, columns.start),
-        "progress_bar": True,
-    }
-    known = model.get_params()
-    model.set_params(**{name: value for name, value in own.items() if name in known})
-    model.fit(X[~held], Y[~held])
-    predicted = model.predict(X[held])
-    return model.refit(X, Y), predicted
-
-
-def _warn_of_edges(job: Job, label: str, state: Mapping[str, NDArray]) -> None:
+def _warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:
     """Say when many predictable vertices want a penalty beyond the grid."""
-    alphas, scores = state.get("best_alphas_"), state.get("cv_scores_")
-    if alphas is None and "deltas_" in state:
-        alphas = 1 / np.exp(state["deltas_"].astype(np.float64)).sum(0)
+    grid = job.estimator.get_params().get("alphas")
+    if grid is None:
+        return
+    chosen = _joined(models)
+    alphas, scores = chosen.get("best_alphas_"), chosen.get("cv_scores_")
+    if alphas is None and "deltas_" in chosen:
+        alphas = 1 / np.exp(chosen["deltas_"].astype(np.float64)).sum(0)
     if alphas is None or scores is None or not (scores > 0).any():
         return
-    grid = np.asarray(job.estimator.get_params()["alphas"])
     found = alphas[..., scores > 0]
-    for edge, side in ((grid.min(), "lowest"), (grid.max(), "highest")):
+    for edge, side in ((np.min(grid), "lowest"), (np.max(grid), "highest")):
         share = float(np.isclose(found, edge, rtol=1e-3).mean())
         if share > 0.1:
             say(
@@ -183,44 +205,10 @@ def _warn_of_edges(job: Job, label: str, state: Mapping[str, NDArray]) -> None:
             )
 
 
-def _save(
-    job: Job,
-    roi: Roi,
-    state: Mapping[str, NDArray],
-    heldout: NDArray[np.float32],
-    columns: NDArray[np.int64],
-    held: NDArray[np.bool_],
-    inputs: Mapping[str, str],
-) -> None:
-    design = job.design
-    own = {name: np.ascontiguousarray(values[..., columns]) for name, values in state.items()}
-    # From the arrays that are saved, so that `predict` of the loaded model gives these bits.
-    test = type(job.estimator)().restore(own).predict(design.test)
-    arrays = {
-        **own,
-        "vertices": roi.vertices,
-        "heldout_rows": np.flatnonzero(held),
-        "heldout_predictions": np.ascontiguousarray(heldout[:, columns]),
-        "test_predictions": test.astype(np.float32, copy=False),
-        "training_pictures": np.array(design.training_pictures, "S64"),
-        "test_pictures": np.array(design.test_pictures, "S64"),
+def _joined(models: Sequence[Encoder]) -> Mapping[str, NDArray]:
+    names = ("best_alphas_", "deltas_", "cv_scores_")
+    return {
+        name: np.concatenate([getattr(model, name) for model in models], axis=-1)
+        for name in names
+        if hasattr(models[0], name)
     }
-    meta = {
-        "kind": "fit",
-        "model": job.settings.model,
-        "digest": job.settings.digest(design),
-        "settings": job.settings.as_dict(),
-        "seed": job.settings.seed,
-        "spaces": list(design.spaces),
-        "keys": design.keys,
-        "untrained": list(design.untrained),
-        "subject": job.subject.name,
-        "simulated": job.subject.simulated,
-        "hemisphere": roi.hemisphere,
-        "roi_class": roi.roi_class,
-        "roi": roi.name,
-        "responses": inputs["responses"],
-        "inputs": {**inputs, "vertices": _digest_of(roi.vertices)},
-        "provenance": provenance(),
-    }
-    write_artifact(job.path(roi), arrays, meta)

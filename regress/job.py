@@ -7,7 +7,7 @@ from typing import Any
 from cache import digest
 from challenge import Roi, Subject
 from regress.design import Design
-from regress.linear import LinearModel
+from regress.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Settings:
         Folds of the cross-validation within the others.
     seed : int
         Of the split and the folds.
+    group_by : str
+        Whose vertices choose or train together.
     """
 
     model: str
@@ -33,6 +35,7 @@ class Settings:
     heldout: float
     folds: int
     seed: int
+    group_by: str = "roi"
 
     def digest(self, design: Design) -> str:
         """Digest the settings with the features they are used on.
@@ -56,9 +59,13 @@ class Settings:
         Returns
         -------
         dict
-            All fields.
+            All fields; the grouping where it is not that of the fits before there were groupings,
+            so that those are known again.
         """
-        return dict(vars(self))
+        fields = dict(vars(self))
+        if self.group_by == "roi":
+            del fields["group_by"]
+        return fields
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,8 @@ class Job:
         Its features.
     settings : Settings
         The settings.
-    estimator : LinearModel
-        Unfitted; its folds are set here.
+    estimator : Encoder
+        Unfitted; a copy of it is fitted.
     folder : Path
         `fits/<model>-<digest>`.
     """
@@ -82,8 +89,14 @@ class Job:
     subject: Subject
     design: Design
     settings: Settings
-    estimator: LinearModel
+    estimator: Encoder
     folder: Path
+
+    @property
+    def grouping(self) -> str | None:
+        """Whose vertices choose together; None where the model chooses for each alone."""
+        scope = self.estimator.get_params().get("scope", "vertex")
+        return None if isinstance(scope, str) and scope == "vertex" else self.settings.group_by
 
     def path(self, roi: Roi) -> Path:
         """Say where an ROI's model is saved.
@@ -100,20 +113,39 @@ class Job:
         """
         return self.folder / f"subj{self.subject.name}" / f"{roi.hemisphere}.{roi.name}.h5"
 
-    def checkpoint(self, hemisphere: str, start: int) -> Path:
+    def checkpoint(self, span: str, start: int) -> Path:
         """Say where a search that is not yet done is kept.
 
         Parameters
         ----------
-        hemisphere : str
-            "lh" or "rh".
+        span : str
+            The hemispheres that are fitted in one go, "lh", "rh" or "lh+rh".
         start : int
             The first column of the batch.
 
         Returns
         -------
         Path
-            `searches/<model>-<digest>/subj01.lh.0.h5`.
+            `searches/<model>-<digest>/subj01.lh.0.h5`; a search adds to the name.
         """
-        folder = self.folder.parent.parent / "searches" / self.folder.name
-        return folder / f"subj{self.subject.name}.{hemisphere}.{start}.h5"
+        return self._beside("searches") / f"subj{self.subject.name}.{span}.{start}.h5"
+
+    def log(self, span: str, start: int) -> Path:
+        """Say where the log of a training is written.
+
+        Parameters
+        ----------
+        span : str
+            The hemispheres that are fitted in one go.
+        start : int
+            The first column of the batch.
+
+        Returns
+        -------
+        Path
+            `logs/<model>-<digest>/subj01.lh.0.csv`; a training adds to the name.
+        """
+        return self._beside("logs") / f"subj{self.subject.name}.{span}.{start}.csv"
+
+    def _beside(self, kind: str) -> Path:
+        return self.folder.parent.parent / kind / self.folder.name

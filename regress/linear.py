@@ -1,7 +1,7 @@
 """What all linear encoding models share: centring, scaling, constant vertices, prediction."""
 
 import numbers
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
     """
 
     standardise = True
+    streams: ClassVar[bool] = False
 
     def check_parameters(self) -> None:
         """Refuse parameters that cannot be, before anything is computed.

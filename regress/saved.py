@@ -1,19 +1,33 @@
 """A fitted model on disk: plain arrays and JSON, which load on any machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from base import load_plugin
-from cache import read_artifact
+import numpy as np
+from numpy.typing import NDArray
+
+from base import load_plugin, provenance
+from cache import read_artifact, write_artifact
+from challenge import Roi
 from regress import models
+from regress.encoder import Encoder
 from regress.errors import RegressError
-from regress.linear import LinearModel
+from regress.job import Job
+from regress.present import Present
 
-# Arrays of a fit's file that are the model itself; the others are its predictions and rows.
-STATE = ("coef_", "intercept_", "best_alphas_", "deltas_", "weights_", "cv_scores_")
+# Arrays of a fit's file that are its predictions and rows; the others are the model itself.
+BESIDE = (
+    "vertices",
+    "heldout_rows",
+    "heldout_predictions",
+    "test_predictions",
+    "training_pictures",
+    "test_pictures",
+)
 
 
-def load_fit(path: Path) -> tuple[LinearModel, dict[str, Any]]:
+def load_fit(path: Path) -> tuple[Encoder, dict[str, Any]]:
     """Load a fitted model.
 
     Parameters
@@ -23,7 +37,7 @@ def load_fit(path: Path) -> tuple[LinearModel, dict[str, Any]]:
 
     Returns
     -------
-    model : LinearModel
+    model : Encoder
         Its `predict` gives, for the features of the test pictures, the stored predictions.
     meta : dict
         Model, feature spaces, subject, hemisphere, ROI, settings, provenance.
@@ -37,5 +51,66 @@ def load_fit(path: Path) -> tuple[LinearModel, dict[str, Any]]:
     if meta.get("kind") != "fit":
         raise RegressError(f"{path}: holds {meta.get('kind')!r}, expected a fit")
     made = load_plugin(models, meta["model"], "model").Model(**meta["settings"]["parameters"])
-    model: LinearModel = made.restore({n: v for n, v in arrays.items() if n in STATE})
+    model: Encoder = made.restore({n: v for n, v in arrays.items() if n not in BESIDE})
     return model, meta
+
+
+def save_fit(
+    job: Job,
+    roi: Roi,
+    state: Mapping[str, NDArray],
+    heldout: NDArray[np.float32],
+    held: NDArray[np.bool_],
+    present: Present,
+) -> None:
+    """Save the model of an ROI with its predictions.
+
+    Parameters
+    ----------
+    job : Job
+        What is fitted.
+    roi : Roi
+        The region.
+    state : mapping of str to array
+        The model of its vertices.
+    heldout : array of float32 (n_held_images, n_vertices)
+        Predictions for the pictures that were held out.
+    held : array of bool (n_images,)
+        Which those are.
+    present : Present
+        Knows what the model depends on.
+    """
+    design = job.design
+    # From the arrays that are saved, so that `predict` of the loaded model gives these bits.
+    made = type(job.estimator)(**job.settings.parameters)
+    test = made.restore(dict(state)).predict(design.test)
+    arrays = {
+        **state,
+        "vertices": roi.vertices,
+        "heldout_rows": np.flatnonzero(held),
+        "heldout_predictions": np.ascontiguousarray(heldout),
+        "test_predictions": test.astype(np.float32, copy=False),
+        "training_pictures": np.array(design.training_pictures, "S64"),
+        "test_pictures": np.array(design.test_pictures, "S64"),
+    }
+    inputs = present.inputs(roi)
+    meta = {
+        "kind": "fit",
+        "model": job.settings.model,
+        "digest": job.settings.digest(design),
+        "settings": job.settings.as_dict(),
+        "seed": job.settings.seed,
+        "spaces": list(design.spaces),
+        "keys": design.keys,
+        "untrained": list(design.untrained),
+        "subject": job.subject.name,
+        "simulated": job.subject.simulated,
+        "hemisphere": roi.hemisphere,
+        "roi_class": roi.roi_class,
+        "roi": roi.name,
+        "group": present.group(roi),
+        "responses": inputs["responses"],
+        "inputs": inputs,
+        "provenance": provenance(),
+    }
+    write_artifact(job.path(roi), arrays, meta)

@@ -1,0 +1,141 @@
+"""Which models of a subject are there already, and still of the data that are there now."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from base import say, sha256_files
+from cache import CacheError, digest, read_meta
+from challenge import Roi
+from regress.job import Job
+from regress.layout import GROUPINGS
+
+
+class Present:
+    """The models of the hemispheres that are fitted in one go.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be fitted.
+    span : tuple of str
+        The hemispheres.
+    """
+
+    def __init__(self, job: Job, span: tuple[str, ...]) -> None:
+        self.job, self.span = job, span
+        self.rois = [roi for h in span for roi in job.subject.regions(h)]
+        self._name = GROUPINGS[job.grouping or "roi"]
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """Digest the responses; a change of them means a new fit."""
+        files = [Path(str(self.job.subject.responses(h).filename)) for h in self.span]
+        return dict(zip(self.span, sha256_files(files), strict=True))
+
+    @cached_property
+    def _groups(self) -> Mapping[str, list[Roi]]:
+        groups: dict[str, list[Roi]] = defaultdict(list)
+        for roi in self.rois:
+            groups[self._name(roi)].append(roi)
+        return groups
+
+    def group(self, roi: Roi) -> str:
+        """Name the group of an ROI.
+
+        Parameters
+        ----------
+        roi : Roi
+            The region.
+
+        Returns
+        -------
+        str
+            For example "lh.V1v", or "streams".
+        """
+        return self._name(roi)
+
+    def responses_digest(self) -> str:
+        """Digest the responses of all hemispheres of the span.
+
+        Returns
+        -------
+        str
+            Changes with the files.
+        """
+        return digest(self._digests)
+
+    def inputs(self, roi: Roi) -> dict[str, str]:
+        """Digest the data that an ROI's model depends on; a change of them means a new fit.
+
+        Parameters
+        ----------
+        roi : Roi
+            The region.
+
+        Returns
+        -------
+        dict of str to str
+            Responses, pictures, vertices; where others choose with it, theirs too.
+        """
+        inputs = {
+            "responses": self._digests[roi.hemisphere],
+            "pictures": self.job.design.pictures_digest,
+            "vertices": digest({"vertices": roi.vertices.tolist()}),
+        }
+        if len(self._groups[self._name(roi)]) > 1:
+            inputs["group"] = self._of_groups[self._name(roi)]
+        return inputs
+
+    @cached_property
+    def _of_groups(self) -> dict[str, str]:
+        return {
+            name: digest(
+                {
+                    f"{roi.hemisphere}.{roi.name}": [
+                        self._digests[roi.hemisphere],
+                        roi.vertices.tolist(),
+                    ]
+                    for roi in members
+                }
+            )
+            for name, members in self._groups.items()
+        }
+
+    def missing(self) -> list[Roi]:
+        """List the ROIs to fit: those that are not there, and those that choose with them.
+
+        Returns
+        -------
+        list of Roi
+            In the order of the subject's.
+        """
+        absent = {self._name(roi) for roi in self.rois if not self._is_there(roi)}
+        return [roi for roi in self.rois if self._name(roi) in absent]
+
+    def _is_there(self, roi: Roi) -> bool:
+        path = self.job.path(roi)
+        if not path.exists():
+            return False
+        try:
+            meta = read_meta(path)
+        except CacheError as error:
+            say(f"{error}; it is fitted again")
+            return False
+        return all(meta["inputs"].get(name) == value for name, value in self.inputs(roi).items())
+
+    def remove_others(self) -> None:
+        """Remove models of ROIs that the masks no longer have, and what killed writers left."""
+        folder = self.job.folder / f"subj{self.job.subject.name}"
+        expected = {self.job.path(roi) for roi in self.rois}
+        for hemisphere in self.span:
+            for path in sorted(folder.glob(f"{hemisphere}.*.h5")):
+                if path not in expected:
+                    say(f"{path}: the masks have no such ROI any more; removed")
+                    path.unlink()
+            for path in folder.glob(f".{hemisphere}.*.h5"):
+                # An hour old, it is not being written by another process.
+                if time.time() - path.stat().st_mtime > 3600:
+                    path.unlink()

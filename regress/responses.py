@@ -1,0 +1,142 @@
+"""Responses that are read from disk as they are asked for, a few pictures at a time."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+BLOCK = 512
+
+
+class Responses:
+    """The responses of some vertices, of one or both hemispheres, to some pictures.
+
+    Parameters
+    ----------
+    sources : sequence of array (n_all_images, n_all_vertices)
+        Of each hemisphere; memory maps, or arrays.
+    columns : array of int (n_vertices,), optional
+        Which columns of the sources side by side; all by default.
+    rows : array of int (n_images,), optional
+        Which pictures; all by default.
+    digest : str, optional
+        Of the sources' contents; computed from them by default.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[NDArray[np.floating]],
+        columns: Rows | None = None,
+        rows: Rows | None = None,
+        digest: str | None = None,
+    ) -> None:
+        self._sources = tuple(sources)
+        width = sum(source.shape[1] for source in self._sources)
+        self._columns = np.arange(width) if columns is None else columns
+        self._all = len(self._columns) == width and bool((np.diff(self._columns) == 1).all())
+        self._rows = np.arange(len(self._sources[0])) if rows is None else rows
+        self._digest = digest
+        self.shape = len(self._rows), len(self._columns)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def pictures(self, rows: NDArray) -> Self:
+        """Narrow to some pictures; nothing is read.
+
+        Parameters
+        ----------
+        rows : array of int, or array of bool (n_images,)
+            Which.
+
+        Returns
+        -------
+        Responses
+            To these.
+        """
+        return type(self)(self._sources, self._columns, self._rows[rows], self._digest)
+
+    def vertices(self, columns: NDArray) -> Self:
+        """Narrow to some vertices; nothing is read.
+
+        Parameters
+        ----------
+        columns : array of int, or array of bool (n_vertices,)
+            Which.
+
+        Returns
+        -------
+        Responses
+            Of these.
+        """
+        return type(self)(self._sources, self._columns[columns], self._rows, self._digest)
+
+    def read(self, rows: Rows | slice = slice(None)) -> NDArray[np.float32]:
+        """Read the responses to some pictures.
+
+        Parameters
+        ----------
+        rows : array of int or slice
+            Which; all by default.
+
+        Returns
+        -------
+        array of float32 (n_rows, n_vertices)
+            A copy.
+        """
+        wanted = self._rows[rows]
+        whole = np.empty(
+            (len(wanted), sum(source.shape[1] for source in self._sources)), np.float32
+        )
+        start = 0
+        for source in self._sources:
+            whole[:, start : start + source.shape[1]] = source[wanted]
+            start += source.shape[1]
+        return whole if self._all else np.take(whole, self._columns, axis=1)
+
+    def load(self) -> NDArray[np.float32]:
+        """Read all, a block of pictures after another, so that nothing is in memory twice.
+
+        Returns
+        -------
+        array of float32 (n_images, n_vertices)
+            The responses.
+        """
+        loaded = np.empty(self.shape, np.float32)
+        for start in range(0, len(self), BLOCK):
+            loaded[start : start + BLOCK] = self.read(slice(start, start + BLOCK))
+        return loaded
+
+    def means(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Average over pictures.
+
+        Returns
+        -------
+        means : array of float64 (n_vertices,)
+            Of each vertex.
+        varying : array of bool (n_vertices,)
+            False where all responses are the same.
+        """
+        total = np.zeros(self.shape[1])
+        varying = np.zeros(self.shape[1], bool)
+        first = self.read(slice(0, 1))
+        for start in range(0, len(self), BLOCK):
+            block = self.read(slice(start, start + BLOCK))
+            total += block.sum(0, dtype=np.float64)
+            varying |= (block != first).any(0)
+        return np.where(varying, total / len(self), first[0]), varying
+
+    def digest(self) -> str:
+        """Digest what they are, to know them again.
+
+        Returns
+        -------
+        str
+            Changes with the numbers, the pictures and the vertices.
+        """
+        of = self._digest or joblib.hash([np.asarray(source) for source in self._sources])
+        return str(joblib.hash((of, self._rows, self._columns)))
