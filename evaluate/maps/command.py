@@ -68,7 +68,9 @@ def maps(
     say(f"-> {out / 'maps'}: {len(written)} files")
 
 
-def know(out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str) -> list[Known]:
+def know(
+    out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
+) -> list[Known]:
     """Gather what is to be shown of every subject that a run is of, and their mean.
 
     Parameters
@@ -83,6 +85,8 @@ def know(out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str) -> list
         The mesh.
     outlined : str
         The ROI class that is outlined.
+    spaces : bool
+        Whether to read what each feature space does, which is the same for all runs.
 
     Returns
     -------
@@ -101,10 +105,11 @@ def know(out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str) -> list
             f"{vertices_file(out, run, absent[0].name if absent else '01')}: no such file: run "
             "make evaluate first, with the same SUBJECT and FITS"
         )
-    every = progress(subjects, desc="reading vertices", unit="subject")
     known = [
-        gather_known(out, one, run, inputs.runs, inputs.responses, mesh.n_vertices, outlined)
-        for one in every
+        gather_known(
+            out, one, run, inputs.runs, inputs.responses, mesh.n_vertices, outlined, spaces
+        )
+        for one in subjects
     ]
     return [average(known), *known] if len(known) > 1 else known
 

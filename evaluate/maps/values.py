@@ -22,6 +22,8 @@ from evaluate.vertices import Vertices, read_vertices
 
 # By hemisphere, a value for each vertex of the mesh, NaN where there is none.
 Sides = dict[str, NDArray[np.float64]]
+# For each feature space and hemisphere, a value for each column of the responses.
+BySpace = dict[str, dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def gather_known(
     responses: Mapping[tuple[str, str], str],
     n_mesh: int,
     outlined: str = "streams",
+    spaces: bool = True,
 ) -> Known:
     """Read all that is to be shown of a subject.
 
@@ -82,6 +85,8 @@ def gather_known(
         The number of vertices of the mesh's hemisphere.
     outlined : str
         The ROI class whose outlines are drawn.
+    spaces : bool
+        Whether to read what each feature space does, which is the same for all runs.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def gather_known(
         }
 
     found = read_vertices(out, run, subject.name)
-    alone, unique = _spaces(out, subject, runs, responses)
+    alone, unique = spaces_of(out, subject, runs, responses) if spaces else ({}, {})
     labels = {
         h: read_labels(subject.folder, h, outlined, len(vertices)) for h, vertices in where.items()
     }
@@ -128,15 +133,34 @@ def _field(found: Vertices, name: str) -> dict[str, NDArray[Any]]:
     return {h: arrays[name] for h, arrays in found.hemispheres.items()}
 
 
-def _spaces(
+def spaces_of(
     out: Path,
     subject: Subject,
     runs: Sequence[Run],
     responses: Mapping[tuple[str, str], str],
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Find what each space does alone, from an ablation or else from runs on one space."""
-    alone: dict[str, dict[str, Any]] = defaultdict(dict)
-    unique: dict[str, dict[str, Any]] = defaultdict(dict)
+) -> tuple[BySpace, BySpace]:
+    """Find what each space does alone, and what only it does.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    subject : Subject
+        Whose.
+    runs : sequence of Run
+        All runs; those on one space alone are compared where there is no ablation.
+    responses : mapping of (str, str) to str
+        The sha256 of the training responses, by subject and hemisphere.
+
+    Returns
+    -------
+    alone : dict of str to dict of str to array (n_vertices,)
+        For each space and hemisphere, r of a model on it alone.
+    unique : dict of str to dict of str to array (n_vertices,)
+        Likewise, the part of R^2 that no other space explains; empty without an ablation.
+    """
+    alone: BySpace = defaultdict(dict)
+    unique: BySpace = defaultdict(dict)
     for h in HEMISPHERES:
         ablated = read_ablation(out, subject.name, h, responses[subject.name, h])
         for space, values in ablated.alone.items() if ablated else ():

@@ -1,0 +1,167 @@
+"""What was done and with what, what was left out and why, and how to make it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from challenge import HEMISPHERES, Subject
+from evaluate.completeness import say_coverage, say_unfinished
+from evaluate.fits import Run
+from evaluate.inputs import Inputs
+from evaluate.rows import ENSEMBLE
+
+
+def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """List what was fitted on what.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The runs.
+
+    Returns
+    -------
+    list of dict
+        For each: folder, model, spaces, subjects, number of models, settings, and the command.
+    """
+    found = []
+    for run in runs:
+        meta = run.models[0].meta
+        settings = dict(meta.get("settings", {}))
+        settings |= settings.pop("parameters", None) or {}
+        found.append(
+            {
+                "name": run.name,
+                "label": run.label,
+                "spaces": [{"name": s, "untrained": s in run.untrained} for s in run.spaces],
+                "subjects": sorted({str(m.meta["subject"]) for m in run.models}),
+                "n_models": len(run.models),
+                "settings": ", ".join(f"{k} = {_short(v)}" for k, v in sorted(settings.items())),
+                "command": meta.get("provenance", {}).get("command", "not recorded"),
+            }
+        )
+    return found
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list) and len(value) > 4:
+        return f"{_short(value[0])} … {_short(value[-1])} ({len(value)} values)"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]:
+    """List what was left out of the numbers, and why.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        What was scored.
+    sidecar : mapping
+        What scores.json says.
+
+    Returns
+    -------
+    list of dict
+        `what` and `why`.
+    """
+    found = []
+    ensemble = next(
+        (c for c in sidecar["counts"]
+         if c["model"] == ENSEMBLE and c["subject"] == c["hemisphere"] == "all"), None
+    )  # fmt: skip
+    if ensemble:
+        n, out = ensemble["n_vertices"], ensemble["n_excluded"]
+        found.append(_line(f"{out} of {n} vertices", "their noise ceiling is 0: in no mean"))
+        clipped = f"{ensemble['n_clipped']} vertices of the ensemble"
+        found.append(_line(clipped, "kept, but their score was cut at 100 %, as the challenge has "
+                                    "it, which biases means downwards"))  # fmt: skip
+        if ensemble["n_constant"]:
+            constant = f"{ensemble['n_constant']} vertices of the ensemble"
+            found.append(_line(constant, "kept: one prediction for all pictures counts as r = 0"))
+    found += [_line(f"subject {one.name}", "has no fits") for one in inputs.without]
+    found += [_line(line.partition(": ")[0], "the run was not finished: make fit again")
+              for line in say_unfinished(sidecar["unfinished"])]  # fmt: skip
+    for whose, runs in sidecar["coverage"]["lacking"].items():
+        found.append(_line(f"subject {whose}", f"has no fit of {', '.join(runs)}"))
+    for kind, why in (("test_responses", "test responses are not there"),
+                      ("ceilings", "noise ceilings are not there")):  # fmt: skip
+        files = sidecar["absent"][kind]
+        if files:
+            found.append(_line(f"{len(files)} files, such as {files[0]}", why))
+    found += _empty(inputs.subjects)
+    return found
+
+
+def _line(what: str, why: str) -> dict[str, str]:
+    return {"what": what, "why": why}
+
+
+def _empty(subjects: Sequence[Subject]) -> list[dict[str, str]]:
+    sides = [(subject, h) for subject in subjects for h in HEMISPHERES]
+    empty: dict[str, list[str]] = {}
+    for subject, h in sides:
+        for roi in subject.rois(h):
+            if not roi.vertices.size:
+                empty.setdefault(roi.name, []).append(f"{subject.name} {h}")
+    found = []
+    for name, where in empty.items():
+        whose = "every subject" if len(where) == len(sides) else ", ".join(where)
+        found.append(_line(f"{name} of {whose}", "the region has no vertices: a dash in the table"))
+    return found
+
+
+def banners(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[str]:
+    """Say in capitals what a reader must not overlook.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        What was scored.
+    sidecar : mapping
+        What scores.json says.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    found = []
+    if sidecar["simulated"]:
+        found.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
+                     "figures say nothing about brains.")  # fmt: skip
+    untrained = sorted({s for spaces in sidecar["untrained"].values() for s in spaces})
+    if untrained:
+        found.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}.")
+    if sidecar["unfinished"]:
+        found.append("Runs are not finished: " + "; ".join(say_unfinished(sidecar["unfinished"])))
+    if say_coverage(sidecar["coverage"], "report"):
+        found.append("Columns cover different subjects: do not compare them where all subjects "
+                     "are pooled.")  # fmt: skip
+    if len(sidecar["absent"]["ceilings"]):
+        found.append("Noise ceilings are missing: what needs them is a dash.")
+    return found
+
+
+def again(options: Mapping[str, Any]) -> str:
+    """Write the command that makes the report again.
+
+    Parameters
+    ----------
+    options : mapping
+        The options of `report`, of which those that are None are left out.
+
+    Returns
+    -------
+    str
+        A line for a shell, to be run in this project's folder.
+    """
+    words = [".venv/bin/python", "-m", "evaluate", "report"]
+    for name, value in options.items():
+        if value is not None:
+            words.append(f"--{name}")
+            words += [str(Path(v) if name in {"data", "out"} else v) for v in
+                      (value if isinstance(value, list) else [value])]  # fmt: skip
+    return shlex.join(words)

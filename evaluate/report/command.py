@@ -1,0 +1,116 @@
+"""`python -m evaluate report`: everything on one page, made again only where something changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from base import provenance, replacing, say, sha256_files
+from cache import digest
+from evaluate.ensemble import DEFAULT
+from evaluate.inputs import Inputs, gather
+from evaluate.maps.ablated import ablation_files
+from evaluate.report.content import gather_content
+from evaluate.report.page import render_page
+from evaluate.scores import scores
+from evaluate.table import read_rows
+
+SCHEMA = 1
+
+
+def report(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: str | int = "all",
+    split: str = "auto",
+    roi_classes: list[str] | None = None,
+    fits: list[str] | None = None,
+    seed: int = 0,
+    ensemble: str = DEFAULT,
+    outlines: str = "streams",
+) -> None:
+    """Write OUT/report/index.html: scores, maps, examples and provenance on one page.
+
+    The scores are made first where they are not there or something changed. The page needs no
+    network and no other file. That of one subject alone goes to OUT/report-02 and so on.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder, which holds `fits`, and `ablations` where `make ablate` was run.
+    subject : str or int
+        "all", or one: "01".
+    split : str
+        "test" responses, "heldout" training pictures, or "auto": test where there are responses.
+    roi_classes : list of str, optional
+        ROI classes that the ensemble is made of; the others only fill in. All by default.
+    fits : list of str, optional
+        Which fits: folders of `OUT/fits` or their beginnings. All by default.
+    seed : int
+        Of the scores.
+    ensemble : str
+        The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
+    outlines : str
+        The ROI class that is outlined on the maps, such as prf-visualrois.
+    """
+    scoring = {"data": data, "out": out, "subject": subject, "split": split,
+               "roi_classes": roi_classes, "fits": fits, "seed": seed,
+               "ensemble": ensemble}  # fmt: skip
+    scores(**scoring)  # type: ignore[arg-type]
+    inputs = gather(data, out, subject, fits, roi_classes, split)
+    csv, described = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json"))
+    frame, about = read_rows(csv), json.loads(described.read_text())
+    key = _key(out, inputs, about, outlines)
+    page = out / f"report{inputs.suffix}" / "index.html"
+    sidecar = page.with_name("report.json")
+    if _is_kept(page, sidecar, key):
+        say(f"{page}: nothing has changed since it was made, nothing recomputed")
+    else:
+        _write(page, sidecar, key, inputs, frame, about, scoring | {"outlines": outlines})
+    say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
+
+
+def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
+    files = [file for one in inputs.subjects for file in ablation_files(out, one.name)]
+    return digest(
+        {
+            "kind": "report",
+            "schema": SCHEMA,
+            "scores": [about["key"], about["csv_sha256"]],
+            "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
+            "outlines": outlines,
+        }
+    )
+
+
+def _is_kept(page: Path, sidecar: Path, key: str) -> bool:
+    if not page.is_file() or not sidecar.is_file():
+        return False
+    try:
+        found = json.loads(sidecar.read_text())
+        return bool(found["key"] == key and found["sha256"] == sha256_files([page])[0])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _write(
+    page: Path,
+    sidecar: Path,
+    key: str,
+    inputs: Inputs,
+    frame: pd.DataFrame,
+    about: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> None:
+    content = gather_content(Path(options["out"]), inputs, frame, about, options)
+    with replacing(page) as temporary:
+        temporary.write_text(render_page(content), encoding="utf-8")
+    told = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
+    with replacing(sidecar) as temporary:
+        temporary.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,167 @@
+"""All that the page shows, gathered from scores, vertices, fits and ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from base import progress, provenance
+from evaluate.fits import Run
+from evaluate.inputs import Inputs
+from evaluate.legend import legend
+from evaluate.maps.command import count_shown, know
+from evaluate.maps.paint import Map, maps_of
+from evaluate.maps.surface import Mesh, load_mesh
+from evaluate.maps.values import Known, spaces_of
+from evaluate.report import account
+from evaluate.report.brain import regions_map, stills, turning
+from evaluate.report.charts import against_ceiling, bars, colour, on_page
+from evaluate.report.examples import examples
+from evaluate.report.spaces import winners
+from evaluate.report.tables import Model, models_of, table_data
+from evaluate.rows import ENSEMBLE
+from evaluate.table import measure, overall
+from evaluate.vertices import Vertices, read_vertices
+
+
+def gather_content(
+    out: Path,
+    inputs: Inputs,
+    frame: pd.DataFrame,
+    about: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Gather what the page's template takes.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    inputs : Inputs
+        Subjects and runs.
+    frame : DataFrame
+        Rows of scores.csv.
+    about : mapping
+        What scores.json says of them.
+    options : mapping
+        Those of `report`.
+
+    Returns
+    -------
+    dict
+        Numbers, texts and pictures.
+    """
+    models, shown = models_of(frame, about), measure(frame)
+    mesh = load_mesh("fsaverage5")
+    outlined = str(options["outlines"])
+    known = know(out, inputs, ENSEMBLE, mesh, outlined)
+    best = best_run(inputs.runs, frame, shown)
+    subjects = [s for s in inputs.subjects if any(_is_of(m, s.name) for m in best.models)]
+    return {
+        "banners": account.banners(inputs, about),
+        "cards": _cards(frame, models, shown, about),
+        "fitted": account.fitted(inputs.runs),
+        "twins": about["twins"],
+        "table": table_data(frame, about),
+        "notes": legend(frame, about),
+        "bars": bars(frame, models, shown),
+        "keys": [
+            {"title": model.title, "colour": on_page(colour(models, i))}
+            for i, model in enumerate(models)
+        ],
+        "stills": stills(known, mesh, outlined),
+        "turning": turning(list(_turning_maps(out, inputs, known, mesh, outlined)), mesh),
+        "shown": [count_shown(subject, mesh) for subject in inputs.subjects],
+        "outlined": outlined,
+        "example_run": f"{best.label} ({best.joined})",
+        "examples": examples(
+            subjects,
+            best,
+            {s.name: read_vertices(out, best.name, s.name) for s in subjects},
+            inputs.split,
+        ),
+        "ceiling_svg": _density([read_vertices(out, ENSEMBLE, s.name) for s in inputs.subjects]),
+        "winners": winners(
+            inputs.subjects,
+            {s.name: spaces_of(out, s, inputs.runs, inputs.responses)[0] for s in inputs.subjects},
+        ),
+        "excluded": account.excluded(inputs, about),
+        "again": account.again(options),
+        "scored_by": about["provenance"],
+        "provenance": provenance(),
+        "settings": about["settings"],
+        "split": {"test": "test", "heldout": "held-out training"}[inputs.split],
+        "n_pictures": about["n_pictures"],
+    }
+
+
+def _is_of(model: Any, subject: str) -> bool:
+    return bool(model.meta["subject"] == subject)
+
+
+def best_run(runs: Sequence[Run], frame: pd.DataFrame, shown: str) -> Run:
+    """Choose the run of the greatest mean over everything.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The runs.
+    frame : DataFrame
+        Rows of scores.csv.
+    shown : str
+        The metric.
+
+    Returns
+    -------
+    Run
+        The best; the first where none has a value.
+    """
+    whole = overall(frame)
+    whole = whole[whole["roi_class"] == "all"]
+    names = zip(whole["model"], whole["spaces"], strict=True)
+    values = dict(zip(names, whole[shown].fillna(-1), strict=True))
+    return max(runs, key=lambda run: float(values.get((run.label, run.joined), -1)))
+
+
+def _cards(
+    frame: pd.DataFrame, models: Sequence[Model], shown: str, about: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    whole = overall(frame)
+    whole = whole[whole["roi_class"] == "all"]
+    cells = table_data(whole, about)["cells"].get("all all", {}).get("all all", {})
+    return [
+        {
+            "title": model.title,
+            "triple": cells.get(i, {}).get(shown),
+            "digits": 2 if shown == "score" else 3,
+            "unit": "% of the noise ceiling" if shown == "score" else "mean r",
+        }
+        for i, model in enumerate(models)
+    ]
+
+
+def _density(every: Sequence[Vertices]) -> str | None:
+    sides = [side for one in every for side in one.hemispheres.values()]
+    ceiling, r = (np.concatenate([side[name] for side in sides]) for name in ("ceiling", "r"))
+    there = np.isfinite(ceiling) & np.isfinite(r) & (ceiling > 0)
+    return against_ceiling(ceiling[there], r[there]) if there.any() else None
+
+
+def _turning_maps(
+    out: Path, inputs: Inputs, known: Sequence[Known], mesh: Mesh, outlined: str
+) -> Any:
+    for one in known:
+        for shown in maps_of(one, known):
+            model = "ensemble" if shown.name in {"score", "r"} else ""
+            yield one.subject, model, shown
+        yield one.subject, "", regions_map(one, outlined)
+    for run in progress(inputs.runs, desc="reading vertices", unit="run"):
+        for one in know(out, inputs, run.name, mesh, outlined, spaces=False):
+            maps: list[Map] = maps_of(one, known)
+            for shown in maps:
+                if shown.name in {"score", "r"}:
+                    yield one.subject, f"{run.label} ({run.joined})", shown

@@ -1,0 +1,158 @@
+"""Predicted against measured responses of the best vertex of each ROI, with the pictures."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from base import progress
+from challenge import HEMISPHERES, ROI_CLASSES, Subject, load_rgb
+from evaluate.correlation import correlation
+from evaluate.fits import RoiModel, Run
+from evaluate.report.charts import scatter
+from evaluate.vertices import Vertices
+
+N_PICTURES = 4
+PIXELS = 128
+QUALITY = 72
+
+
+class _Best(NamedTuple):
+    """The best vertex of a ROI: its r, whose, where, and its column among all of the hemisphere."""
+
+    r: float
+    subject: Subject
+    hemisphere: str
+    column: int
+
+
+def examples(
+    subjects: Sequence[Subject], run: Run, vertices: Mapping[str, Vertices], split: str
+) -> list[dict[str, Any]]:
+    """Show, for each ROI, the vertex that a run predicts best.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        The subjects.
+    run : Run
+        The run; each ROI is shown by the run's own model of it.
+    vertices : mapping of str to Vertices
+        What is known of the run's vertices, by subject.
+    split : str
+        "test" or "heldout".
+
+    Returns
+    -------
+    list of dict
+        For each ROI with vertices: `roi_class`, `roi`, `name` of the vertex, how many it is the
+        best of, its `r` and `ceiling`, the scatter as `svg`, and the pictures of `highest` and
+        `lowest` response.
+    """
+    models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
+    named = [(roi_class, roi) for roi_class, rois in ROI_CLASSES.items() for roi in rois]
+    regions = _regions(subjects)
+    shown = []
+    for roi_class, roi in progress(named, desc="choosing vertices", unit="ROI"):
+        where = regions.get((roi_class, roi), [])
+        best, n = _best(where, vertices)
+        model = best and models.get((best.subject.name, best.hemisphere, roi_class, roi))
+        if best and model:
+            shown.append(
+                {"roi_class": roi_class, "roi": roi, "n": n}
+                | _show(best, model, vertices[best.subject.name], split)
+            )
+    return shown
+
+
+def _regions(
+    subjects: Sequence[Subject],
+) -> dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]]:
+    found: dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]] = {}
+    for subject in subjects:
+        for h in HEMISPHERES:
+            for roi in subject.regions(h):
+                key = (roi.roi_class, roi.name)
+                found.setdefault(key, []).append((subject, h, roi.vertices))
+    return found
+
+
+def _best(
+    where: Sequence[tuple[Subject, str, NDArray[np.int64]]], vertices: Mapping[str, Vertices]
+) -> tuple[_Best | None, int]:
+    """Find the vertex of the greatest r, and count those it was chosen from."""
+    best, n = None, 0
+    for subject, h, columns in where:
+        known = vertices[subject.name].hemispheres if subject.name in vertices else {}
+        if h not in known:
+            continue
+        r = np.where(known[h]["excluded"][columns], np.nan, known[h]["r"][columns])
+        n += int(np.isfinite(r).sum())
+        if not np.isfinite(r).any():
+            continue
+        place = int(np.nanargmax(r))
+        if best is None or r[place] > best.r:
+            best = _Best(float(r[place]), subject, h, int(columns[place]))
+    return best, n
+
+
+def _show(best: _Best, model: RoiModel, known: Vertices, split: str) -> dict[str, Any]:
+    own = model.read("vertices", "heldout_rows")
+    column = int(np.flatnonzero(own["vertices"] == best.column)[0])
+    predicted = model.predictions(split)[:, column]
+    of = "test" if split == "test" else "train"
+    rows = np.arange(len(predicted)) if split == "test" else own["heldout_rows"]
+    measured = np.asarray(best.subject.responses(best.hemisphere, of)[rows, best.column])
+    files = [best.subject.pictures(of)[row] for row in rows]
+    r = float(correlation(measured[:, None], predicted[:, None])[0])
+    name = f"vertex {best.column} of subject {best.subject.name}, {best.hemisphere}"
+    ceiling = float(known.hemispheres[best.hemisphere]["ceiling"][best.column])
+    order = np.argsort(measured, kind="stable")
+    count = min(N_PICTURES, len(order) // 2)
+    return {
+        "name": name,
+        "r": r,
+        "ceiling": ceiling if np.isfinite(ceiling) else None,
+        "svg": scatter(predicted, measured, {"name": name, "r": r}),
+        "highest": [_picture(files[i], measured[i], predicted[i]) for i in order[::-1][:count]],
+        "lowest": [_picture(files[i], measured[i], predicted[i]) for i in order[:count]],
+    }
+
+
+def _picture(file: Path, measured: float, predicted: float) -> dict[str, Any]:
+    small = load_rgb(file).resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+    return {
+        "name": file.stem,
+        "measured": float(measured),
+        "predicted": float(predicted),
+        "jpeg": encode(small, "JPEG", quality=QUALITY),
+    }
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> str:
+    """Write a picture as text that can stand in a page.
+
+    Parameters
+    ----------
+    image : Image
+        The picture.
+    kind : str
+        "JPEG" or "PNG".
+    **options
+        Pillow's, such as `quality`.
+
+    Returns
+    -------
+    str
+        Base64.
+    """
+    written = BytesIO()
+    image.save(written, kind, optimize=True, **options)
+    return b64encode(written.getvalue()).decode("ascii")

@@ -1,0 +1,46 @@
+"""The page: templates, style and scripts put into one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from evaluate.report.tables import text_of
+
+STYLES = ("report.css",)
+SCRIPTS = ("table.js", "choose.js", "brain.js")
+
+
+def render_page(content: Mapping[str, Any]) -> str:
+    """Put the content into the template.
+
+    Parameters
+    ----------
+    content : mapping
+        From `gather_content`.
+
+    Returns
+    -------
+    str
+        The HTML, which refers to nothing outside itself.
+    """
+    loader = PackageLoader("evaluate.report")
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["triple"] = text_of
+    environment.filters["svg"] = Markup
+
+    def source(*names: str) -> Markup:
+        return Markup("\n".join(loader.get_source(environment, name)[0] for name in names))
+
+    return environment.get_template("report.html").render(
+        **content, style=source(*STYLES), script=source(*SCRIPTS)
+    )

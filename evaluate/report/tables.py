@@ -1,0 +1,181 @@
+"""The table of models x ROIs, for every subject and hemisphere, as the page's script reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from challenge import ROI_CLASSES
+from evaluate.rows import CLASS_ORDER, ENSEMBLE
+
+# Column of scores.csv, how it is called on the page, digits after the point.
+METRICS = (
+    ("score", "noise-normalised score, %", 2),
+    ("explained", "score without clipping and small-sample bias, %", 2),
+    ("pearson_r", "Pearson's r", 3),
+    ("r2", "r²", 3),
+)
+
+
+class Model(NamedTuple):
+    """A column of the table.
+
+    Attributes
+    ----------
+    label : str
+        As in scores.csv.
+    spaces : str
+        As in scores.csv.
+    untrained : tuple of str
+        Those of its spaces that came from random weights.
+    """
+
+    label: str
+    spaces: str
+    untrained: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What the page calls it."""
+        if self.label == ENSEMBLE:
+            return ENSEMBLE
+        named = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
+        return f"{self.label} ({' + '.join(named)})"
+
+
+def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
+    """List the models, the ensemble last.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+
+    Returns
+    -------
+    list of Model
+        In the order of scores.csv.
+    """
+    pairs = dict.fromkeys(zip(frame["model"], frame["spaces"], strict=True))
+    untrained = sidecar["untrained"]
+    return [Model(m, s, tuple(untrained.get(f"{m} {s}", ()))) for m, s in pairs]
+
+
+def metrics_of(frame: pd.DataFrame) -> list[tuple[str, str, int]]:
+    """List the metrics that have values.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+
+    Returns
+    -------
+    list of (str, str, int)
+        Column, name, digits.
+    """
+    return [metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()]
+
+
+def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """List the rows of the table: every ROI of the challenge, empty ones too, and all others found.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+
+    Returns
+    -------
+    list of (str, str)
+        Class and ROI; "all" for a class or everything as a whole.
+    """
+    found = dict.fromkeys(zip(frame["roi_class"], frame["roi"], strict=True))
+    rows = []
+    for roi_class in CLASS_ORDER:
+        own = [roi for of, roi in found if of == roi_class and roi != "all"]
+        named = dict.fromkeys([*ROI_CLASSES.get(roi_class, ()), *own]) if own else {}
+        rows += [(roi_class, roi) for roi in named]
+        # The residual's whole is the residual itself.
+        if (roi_class, "all") in found and roi_class != "residual":
+            rows.append((roi_class, "all"))
+    return rows
+
+
+def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    """Gather all numbers of the table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+
+    Returns
+    -------
+    dict
+        In JSON's types: `models`, `metrics`, `rows`, `subjects`, `hemispheres`, and `cells`: for
+        each "subject hemisphere", "class roi" and model number, `n`, the vertices that count, and
+        for each metric its value and interval; what has no value is None.
+    """
+    models = models_of(frame, sidecar)
+    metrics = metrics_of(frame)
+    number = {(m.label, m.spaces): i for i, m in enumerate(models)}
+    cells: dict[str, dict[str, dict[int, Any]]] = {}
+    for row in frame.to_dict("records"):
+        of = cells.setdefault(f"{row['subject']} {row['hemisphere']}", {})
+        place = of.setdefault(f"{row['roi_class']} {row['roi']}", {})
+        place[number[row["model"], row["spaces"]]] = {
+            "n": int(row["n_vertices"]) - int(row["n_excluded"]),
+            **{name: _triple(row, name, digits) for name, _, digits in metrics},
+        }
+    return {
+        "models": [model.title for model in models],
+        "metrics": [{"name": n, "title": t, "digits": d} for n, t, d in metrics],
+        "rows": [{"roi_class": c, "roi": r} for c, r in roi_rows(frame)],
+        "subjects": _all_first(frame["subject"]),
+        "hemispheres": _all_first(frame["hemisphere"]),
+        "cells": cells,
+    }
+
+
+def _all_first(values: pd.Series) -> list[str]:
+    found = list(dict.fromkeys(values))
+    return sorted(found, key=lambda value: value != "all")
+
+
+def _triple(row: Mapping[Any, Any], name: str, digits: int) -> list[float | None]:
+    return [_number(row.get(key), digits + 1) for key in (name, f"{name}_low", f"{name}_high")]
+
+
+def _number(value: Any, digits: int) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+
+
+def text_of(triple: Sequence[float | None] | None, digits: int) -> str:
+    """Write a mean with its interval.
+
+    Parameters
+    ----------
+    triple : sequence of float or None
+        Mean, low, high.
+    digits : int
+        After the point.
+
+    Returns
+    -------
+    str
+        Such as "54.78 [52.10, 57.33]", the mean alone, or a dash.
+    """
+    value, low, high = triple or (None, None, None)
+    if value is None:
+        return "–"
+    if low is None or high is None:
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
