@@ -28,7 +28,7 @@ INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate compare calibrate submission score check ls test test-long lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate compare calibrate report maps submission score check ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -78,6 +78,12 @@ compare: $(VENV)/installed  ## How much better the other FITS are than the first
 calibrate: $(VENV)/installed  ## How often the intervals hold, on simulated data: OUT/calibration.csv
 	@$(PY) -m evaluate calibrate --out "$(OUT)"
 
+report: $(VENV)/installed  ## Scores, maps, examples and provenance on one page: OUT/report/index.html
+	@$(PY) -m evaluate report $(INPUTS) --split $(SPLIT) $(CHOICE)
+
+maps: $(VENV)/installed  ## Maps on fsaverage for papers, PNG and SVG: OUT/maps (after evaluate or report)
+	@$(PY) -m evaluate maps $(INPUTS) $(if $(FITS),--fits $(FITS))
+
 submission: $(VENV)/installed  ## Write and check OUT/submission.zip from the ensemble of all fits
 	@$(PY) -m evaluate submission $(INPUTS) $(CHOICE)
 
@@ -97,13 +103,15 @@ demo: $(VENV)/installed  ## The whole path on real photographs and simulated res
 	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="efficientnet_lite0"
 	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet efficientnet_lite0"
 	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=banded_ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory demo-stage STAGE=ablate SPACES="alexnet efficientnet_lite0"
 	@$(MAKE) --no-print-directory demo-stage STAGE=submission
-	@$(MAKE) --no-print-directory demo-stage STAGE=evaluate
+	@$(MAKE) --no-print-directory demo-stage STAGE=report
 	@echo
 	@echo "data (photographs real, responses SIMULATED)  $(DEMO)/data"
 	@echo "features, fits                                $(DEMO)/derivatives/features, fits"
 	@echo "scores, as a table and a picture              $(DEMO)/derivatives/scores.csv, scores.png"
 	@echo "submission                                    $(DEMO)/derivatives/submission.zip"
+	@echo "report, to open in a browser                  $(DEMO)/derivatives/report/index.html"
 
 .PHONY: demo-stage
 demo-stage:
