@@ -16,8 +16,9 @@ from test_evaluate_fits import DIGEST, regions, rewrite, write_fits
 
 from base import RoiridgeError
 from cache import read_artifact
-from challenge import find_subjects
+from challenge import find_subjects, simulate
 from evaluate.scores import scores
+from evaluate.vertices import read_vertices
 
 COLUMNS = ("model,spaces,subject,hemisphere,roi_class,roi,split,n_vertices,n_excluded,"
            "pearson_r,r2,score,pearson_r_low,pearson_r_high,score_low,score_high,"
@@ -256,3 +257,58 @@ def test_one_subjects_scores_do_not_replace_those_of_all(
     assert [(out / f"scores.{suffix}").read_bytes() for suffix in ("csv", "json", "png")] == before
     alone = pd.read_csv(out / "scores-02.csv", dtype={"subject": str})
     assert set(alone["subject"]) == {"02", "all"}
+
+
+def test_means_have_intervals_in_the_csv_and_the_table(scored: tuple[Path, str]) -> None:
+    out, text = scored
+    frame = read(out)
+    counted = frame[frame["score"].notna()]
+    assert (counted["score_low"] <= counted["score"]).all()
+    assert (counted["score"] <= counted["score_high"]).all()
+    assert (counted["pearson_r_low"] < counted["pearson_r"]).all()
+    assert (counted["explained_low"] <= counted["explained"].clip(lower=0)).all()
+    overall = pick(frame, model="ensemble", subject="all", hemisphere="all", roi_class="all")
+    assert f"[{overall['score_low']:.1f}, {overall['score_high']:.1f}]" in text
+    assert f"{overall['explained']:.2f}" in text
+    assert "1000 draws of pictures, seed 0" in text
+    assert "with 12 they are rough" in text
+    # More pictures, of two subjects, say more than those of one.
+    alone = pick(frame, model="ensemble", subject="01", hemisphere="all", roi_class="all")
+    assert overall["score_high"] - overall["score_low"] < alone["score_high"] - alone["score_low"]
+
+
+def test_intervals_only_where_asked_for_and_possible(
+    broken: Callable[[], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = broken()
+    write_fits(tmp_path, data, subject="01")
+    scores(data, tmp_path, subject="01", resamples=0, permutations=0)
+    assert "no intervals: they were not asked for" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "scores-01.csv")["score_low"].isna().all()
+    arrays = read_vertices(tmp_path, f"ridge-{DIGEST}", "01").hemispheres["lh"]
+    assert np.isnan(arrays["p"]).all()
+    for name, few in (("resamples", 199), ("permutations", -1)):
+        with pytest.raises(RoiridgeError, match=f"--{name} {few}: expected at least"):
+            scores(data, tmp_path, **{name: few})
+    scores(data, tmp_path, subject="01", resamples=200, permutations=99)
+    capsys.readouterr()
+    # Vertices that are gone are made again, though the table is there.
+    (tmp_path / "vertices" / "ensemble" / "subj01.h5").unlink()
+    scores(data, tmp_path, subject="01", resamples=200, permutations=99)
+    assert "nothing recomputed" not in capsys.readouterr().out
+    assert read_vertices(tmp_path, "ensemble", "01").meta["permutations"] == 99
+
+
+def test_too_few_pictures_have_no_interval_and_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    simulate(data, subjects=1, train_images=30, test_images=5, vertices=40, seed=0,
+             photos="builtin", picture_size=64)  # fmt: skip
+    write_fits(tmp_path, data)
+    scores(data, tmp_path)
+    text = capsys.readouterr().out
+    assert "no intervals: 5 different pictures say little" in text
+    frame = read(tmp_path)
+    assert frame["score"].notna().any()
+    assert frame[["score_low", "pearson_r_low", "explained"]].isna().all(axis=None)

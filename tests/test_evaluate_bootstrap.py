@@ -1,0 +1,205 @@
+"""Draws of pictures: the resampled r is scipy's, parts add up, intervals hold the truth."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluate.calibrate import in_lines, jobs, measure
+from evaluate.resampling import Weights, difference, intervals, picture_weights, resample
+from evaluate.resampling.draws import DRAWN, OBSERVED
+from evaluate.resampling.simulated import roi
+
+N, V = 40, 30
+
+
+def names(n: int, first: int = 0) -> np.ndarray:
+    return np.array([b"%064d" % i for i in range(first, first + n)])
+
+
+def arrays(seed: int = 0, n: int = N, v: int = V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Responses with an offset and scale, predictions of them, and ceilings, one of them 0."""
+    rng = np.random.default_rng(seed)
+    measured = 50 + 7 * rng.standard_normal((n, v))
+    predicted = 0.02 * measured + 0.2 * rng.standard_normal((n, v))
+    ceiling = rng.uniform(0.1, 0.9, v)
+    ceiling[3] = 0
+    return measured, predicted, ceiling
+
+
+def repeated(counts: np.ndarray, y: np.ndarray, p: np.ndarray, ceiling: np.ndarray) -> list[float]:
+    """Compute what a resample sums to, by repeating rows: r, score, and r^2 / ceiling."""
+    rows = np.repeat(np.arange(len(y)), counts)
+    r = np.array([stats.pearsonr(y[rows, v], p[rows, v]).statistic for v in range(y.shape[1])])
+    shares = r[ceiling > 0] ** 2 / ceiling[ceiling > 0]
+    official = np.minimum(np.maximum(r[ceiling > 0], 0) ** 2 / ceiling[ceiling > 0], 1)
+    return [r[ceiling > 0].sum(), official.sum(), shares.sum()]
+
+
+def test_a_resample_is_what_repeated_pictures_give() -> None:
+    y, p, ceiling = arrays()
+    p[:, 5] *= -1
+    counts = np.random.default_rng(1).multinomial(N, np.full(N, 1 / N), size=4)
+    rows = (counts / N).astype(np.float32)
+    [draws] = resample(y, p, ceiling, Weights(rows, 4, names(0)))
+    for number in range(4):
+        expected = repeated(counts[number], y, p, ceiling)
+        assert draws.drawn[number, :3] == pytest.approx(expected, rel=1e-4)
+    assert draws.n_vertices == V - 1
+    assert draws.observed[:3] == pytest.approx(repeated(np.ones(N, int), y, p, ceiling), rel=1e-9)
+
+
+def test_leaving_out_takes_all_rows_of_a_picture() -> None:
+    y, p, ceiling = arrays()
+    pictures = np.concatenate([names(N - 1), names(1)])  # the last row shows the first again
+    [draws] = resample(y, p, ceiling, picture_weights(pictures, 200))
+    assert draws.n_pictures == len(draws.left_out) == N - 1
+    without = np.ones(N, int)
+    without[[0, -1]] = 0
+    change = np.subtract(repeated(without, y, p, ceiling), draws.observed[:3])
+    assert draws.left_out[0] == pytest.approx(change, abs=2e-4)
+
+
+def test_weights_follow_the_picture() -> None:
+    one = picture_weights(names(30), 500)
+    drawn = one.rows[:500] / one.rows[:500].min(axis=1, keepdims=True, where=one.rows[:500] > 0,
+                                                initial=1)  # fmt: skip
+    assert drawn == pytest.approx(drawn.round(), abs=1e-3)
+    assert one.rows.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    more = picture_weights(np.concatenate([names(30, 20), names(10, 20)]), 500)
+    # Pictures 20 to 29 are in both, and twice in the second: what they weigh to one another is
+    # the same everywhere.
+    first, again, twin = one.rows[:500, 20:], more.rows[:500, :10], more.rows[:500, 30:]
+    np.testing.assert_array_equal(again, twin)
+    shares = [some / some.sum(axis=1, keepdims=True).clip(1e-9) for some in (first, again)]
+    np.testing.assert_allclose(*shares, atol=1e-6)
+    other = picture_weights(names(30), 500, seed=1)
+    assert not np.allclose(one.rows[:500], other.rows[:500])
+    assert np.var(one.rows[:500] * 30) == pytest.approx(1, abs=0.1)  # Poisson of mean 1
+
+
+def test_parts_add_up_over_blocks_and_subjects() -> None:
+    y, p, ceiling = arrays(v=1100)
+    weights = picture_weights(names(N), 200)
+    parts = [np.arange(0, 1100, 2), np.arange(1, 1100, 2), np.arange(1100)]
+    even, odd, whole = resample(y, p, ceiling, weights, parts)
+    both = even + odd
+    assert both.n_vertices == whole.n_vertices == 1099
+    np.testing.assert_allclose(both.drawn, whole.drawn, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(both.left_out, whole.left_out, atol=1e-3)
+    # Another subject saw ten of the pictures: those are left out of both at once.
+    [other] = resample(y, p, ceiling, picture_weights(names(N, 30), 200))
+    pooled = whole + other
+    assert len(pooled.left_out) == 70
+    assert pooled.n_pictures == N
+    np.testing.assert_allclose(pooled.left_out[30:40], whole.left_out[30:] + other.left_out[:10])
+
+
+def test_what_has_no_interval_has_none() -> None:
+    y, p, ceiling = arrays()
+    weights = picture_weights(names(N), 200)
+    assert set(intervals(None).values()) == {None}
+    [excluded] = resample(y, p, np.zeros(V), weights)
+    assert set(intervals(excluded).values()) == {None}
+    [bare] = resample(y, p, None, weights)
+    found = intervals(bare)
+    assert found["pearson_r_low"] is not None
+    assert found["score_low"] is found["explained"] is None
+    [few] = resample(y[:9], p[:9], ceiling, picture_weights(names(9), 200))
+    assert set(intervals(few).values()) == {None}
+
+
+def test_constant_and_perfect_predictions() -> None:
+    y, _, ceiling = arrays()
+    weights = picture_weights(names(N), 300)
+    [flat] = resample(y, np.full_like(y, 1.3), ceiling, weights)
+    found = intervals(flat)
+    assert found["score_low"] == found["score_high"] == found["explained"] == 0
+    assert found["pearson_r_low"] == found["pearson_r_high"] == 0
+    [perfect] = resample(y, 3 * y - 100, ceiling, weights)
+    found = intervals(perfect)
+    assert found["score_low"] == pytest.approx(100) == found["score_high"]
+    assert found["pearson_r_low"] == pytest.approx(1, abs=1e-4)
+    [upside_down] = resample(y, -y, ceiling, weights)
+    found = intervals(upside_down)
+    assert found["score_low"] == 0
+    assert found["pearson_r_high"] == pytest.approx(-1, abs=1e-4)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.8])
+def test_an_interval_holds_the_score_and_shrinks_with_pictures(rho: float) -> None:
+    rng = np.random.default_rng(0)
+    widths = []
+    for n in (60, 600):
+        of = roi(rho, 1 if rho == 0.3 else 20, np.random.default_rng(1))
+        y = of.responses(n, rng)
+        [draws] = resample(y, of.predictions(y, rng), of.ceiling, picture_weights(names(n), 500))
+        found = intervals(draws)
+        score = 100 * draws.observed[OBSERVED.index("score")] / draws.n_vertices
+        assert 0 <= found["score_low"] <= score <= found["score_high"] <= 100
+        assert found["explained_low"] <= max(found["explained"], 0) <= found["explained_high"]
+        widths.append(found["score_high"] - found["score_low"])
+    assert widths[1] < widths[0] / 2
+
+
+def test_the_expected_score_is_that_of_simulated_pictures() -> None:
+    of = roi("mixed", 20, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    scores = []
+    for _ in range(1500):
+        y = of.responses(30, rng)
+        p = of.predictions(y, rng)
+        r = np.diag(np.corrcoef(y.T, p.T)[:20, 20:])
+        scores.append(100 * np.mean(np.minimum(np.maximum(r, 0) ** 2 / of.ceiling, 1)))
+    error = np.std(scores) / np.sqrt(len(scores))
+    assert of.expected_score(30, rng) == pytest.approx(np.mean(scores), abs=4 * error)
+
+
+def test_the_bias_of_a_small_sample_is_removed() -> None:
+    of, rng = roi(0.1, 100, np.random.default_rng(0)), np.random.default_rng(1)
+    explained, scores = [], []
+    for number in range(60):
+        y = of.responses(60, rng)
+        weights = picture_weights(names(60), 200, number)
+        [draws] = resample(y, of.predictions(y, rng), of.ceiling, weights)
+        explained.append(intervals(draws)["explained"])
+        scores.append(100 * draws.observed[OBSERVED.index("score")] / 100)
+    error = np.std(explained) / np.sqrt(60)
+    assert np.mean(explained) == pytest.approx(of.explained, abs=3 * error)
+    assert np.mean(scores) > of.explained + 3 * error
+
+
+def test_intervals_hold_and_tests_do_not_cry_wolf() -> None:
+    wanted = [job for job in jobs(60, 0)
+              if job[1] == 60 and job[3] in {20, 100} and job[2] in {0.3, "sparse"}]  # fmt: skip
+    frame = measure(wanted)
+    covered = frame[frame["nominal"] == 95]
+    assert set(covered["of"]) == {"score", "explained", "pearson_r"}
+    assert covered["rate"].between(86, 100).all()
+    wolf = frame[frame["nominal"] < 95]
+    assert (wolf["rate"] < wolf["nominal"] + 3 * wolf["standard_error"] + 0.5).all()
+    text = in_lines(frame)
+    assert max(map(len, text)) <= 100
+    assert "SIMULATED" in text[0]
+
+
+def test_a_paired_difference_is_surer_than_two_intervals() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((N, 200)) + rng.standard_normal((N, 1))
+    first = y + rng.standard_normal((N, 1)) + rng.standard_normal((N, 200))
+    second = first + 0.8 * rng.standard_normal((N, 200))
+    weights, ceiling = picture_weights(names(N), 500), np.full(200, 0.9)
+    one, two = (resample(y, p, ceiling, weights)[0] for p in (first, second))
+    found = difference(one, two)
+    assert found.p < 0.001
+    assert found.low < found.value < found.high < 0
+    alone = intervals(one)
+    assert 100 * (found.high - found.low) < (alone["score_high"] - alone["score_low"]) / 2
+    assert difference(one, one) == (0, 0, 0, 1)
+    r = difference(one, two, "r")
+    assert r.value == pytest.approx((two.observed - one.observed)[0] / 200)
+    assert r.high < 0
+    back = difference(two, one)
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
+    [bare] = resample(y, first, None, weights)
+    assert difference(bare, bare).value is None
+    assert one.drawn.shape == (500, len(DRAWN))
