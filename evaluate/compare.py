@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from base import progress, provenance, replacing, say
+from evaluate.ensemble import DEFAULT
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
 from evaluate.inputs import Inputs, gather, report_missing
@@ -77,7 +78,7 @@ def compare(
     if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
         raise EvaluateError(f"{absent[0]}: has no fits of subject {subject}: make fit")
     named = [_label(name, of, inputs.runs) for name in chosen]
-    rows = list(_rows(inputs, named, Settings(None, "per_vertex", how)))
+    rows = list(_rows(inputs, named, Settings(None, DEFAULT, how)))
     if not rows:
         raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")
     frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))

@@ -7,6 +7,7 @@ from scipy import stats
 from evaluate.calibrate import in_lines, jobs, measure
 from evaluate.resampling import Weights, difference, intervals, picture_weights, resample
 from evaluate.resampling.draws import DRAWN, OBSERVED
+from evaluate.resampling.intervals import quantile_of
 from evaluate.resampling.simulated import roi
 
 N, V = 40, 30
@@ -203,3 +204,13 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     [bare] = resample(y, first, None, weights)
     assert difference(bare, bare).value is None
     assert one.drawn.shape == (500, len(DRAWN))
+
+
+def test_few_or_uneven_pictures_widen_the_quantile() -> None:
+    rng = np.random.default_rng(0)
+    for values in (rng.standard_normal(60), rng.standard_normal(60) ** 3, rng.uniform(size=12)):
+        quantile, freedom = quantile_of(values)
+        spread = stats.kurtosis(values, bias=False) + 2
+        assert freedom == pytest.approx(np.clip(2 * len(values) / spread, 1, len(values) - 1))
+        assert quantile == pytest.approx(stats.t.ppf(0.975, freedom))
+    assert quantile_of(np.zeros(30))[0] == pytest.approx(stats.t.ppf(0.975, 29), rel=0.02)
