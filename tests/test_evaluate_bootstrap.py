@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from evaluate.calibrate import in_lines, jobs, measure
-from evaluate.resampling import Weights, difference, intervals, picture_weights, resample
+from evaluate.resampling import (
+    Draws,
+    Weights,
+    difference,
+    intervals,
+    picture_weights,
+    resample,
+)
 from evaluate.resampling.draws import DRAWN, OBSERVED
 from evaluate.resampling.intervals import quantile_of
 from evaluate.resampling.simulated import roi
@@ -95,6 +102,21 @@ def test_parts_add_up_over_blocks_and_subjects() -> None:
     np.testing.assert_allclose(pooled.left_out[30:40], whole.left_out[30:] + other.left_out[:10])
 
 
+def test_a_picture_that_two_subjects_saw_counts_once() -> None:
+    y, p, ceiling = arrays()
+    alone, same, other = (
+        resample(y, p, ceiling, picture_weights(names(N, first), 2000))[0] for first in (0, 0, 900)
+    )
+
+    def width(draws: Draws) -> float:
+        found = intervals(draws)
+        return found["score_high"] - found["score_low"]
+
+    # The same responses to the same pictures tell nothing new; to other pictures they would.
+    assert width(alone + same) == pytest.approx(width(alone), rel=1e-6)
+    assert width(alone + other) == pytest.approx(width(alone) / np.sqrt(2), rel=0.1)
+
+
 def test_what_has_no_interval_has_none() -> None:
     y, p, ceiling = arrays()
     weights = picture_weights(names(N), 200)
@@ -140,6 +162,21 @@ def test_an_interval_holds_the_score_and_shrinks_with_pictures(rho: float) -> No
         assert found["explained_low"] <= max(found["explained"], 0) <= found["explained_high"]
         widths.append(found["score_high"] - found["score_low"])
     assert widths[1] < widths[0] / 2
+
+
+def test_a_single_vertex_that_is_not_predicted() -> None:
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        y, p = rng.standard_normal((12, 1)), rng.standard_normal((12, 1))
+        if seed % 4 == 0:  # r is 0 but for rounding
+            y -= y.mean()
+            p -= p.mean() + y * (y * p).sum() / (y * y).sum()
+        draws = resample(y, p, np.array([0.5]), picture_weights(names(12), 200, seed))[0]
+        found = intervals(draws)
+        assert all(np.isfinite(value) for value in found.values())
+        score = 100 * draws.observed[OBSERVED.index("score")]
+        assert 0 <= found["score_low"] <= score <= found["score_high"] <= 100
+        assert 0 <= found["explained_low"] <= max(found["explained"], 0) <= found["explained_high"]
 
 
 def test_the_expected_score_is_that_of_simulated_pictures() -> None:

@@ -70,6 +70,7 @@ class Family:
 
         low = _crossing(distance, centre, least)
         reach = centre + quantile * self._deviation(centre) / self.slope + 1e-12
+        # The mean grows in proportion to t, the deviation with its root: they cross.
         while distance(reach) < 0 and reach < greatest:
             reach = centre + 2 * (reach - centre)
         return low, _crossing(distance, centre, min(reach, greatest))
@@ -200,7 +201,8 @@ def _of_explained(draws: Draws) -> tuple[float, float, float]:
     raised = small_sample(draws.n_pictures)
     drawn, null = _drawn(draws, "ratio"), _drawn(draws, "ratio_null")
     bias, variance = null.mean(), null.var() * raised
-    slope = (drawn.mean() - bias) / found
+    # 1 but for the bias of r itself, of about 1 / n; where r is next to 0, mere chance.
+    slope = float(np.clip((drawn.mean() - bias) / found, 0.8, 1.2))
     value = (found - bias) / slope
     linear = max(drawn.var() * raised / max(1 - square, 1e-9) - variance, 0)
     # Noise adds to r^2 and to its variance, but not in proportion: both are taken without it, the
