@@ -1,8 +1,11 @@
 """What the tests share: a small simulated dataset, made once, and copies of it to damage."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +38,23 @@ def broken(simulated: Path, tmp_path: Path) -> Callable[[], Path]:
         return shutil.copytree(simulated, tmp_path / "broken")
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def reported(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Report two spaces, one of them untrained: the output folder, and what was printed."""
+    from test_evaluate_fits import write_fits
+
+    out = tmp_path_factory.mktemp("reported")
+
+    def untrain(_: dict[str, Any], meta: dict[str, Any]) -> None:
+        meta["untrained"] = ["clip"]
+        meta["provenance"] = {"command": "python -m regress --spaces clip"}
+
+    write_fits(out, simulated)
+    write_fits(out, simulated, spaces=("clip",), digest="c" * 16, noise=2, seed=1, change=untrain)
+    command = [sys.executable, "-m", "evaluate", "report", "--data", simulated, "--out", out]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout

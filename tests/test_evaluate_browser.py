@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_evaluate_fits import write_fits
-
-from evaluate.report.command import report
 
 api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -19,16 +16,6 @@ pytestmark = pytest.mark.skipif(
 )
 # WebGL without a graphics card; in a container, root has no sandbox.
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-
-
-@pytest.fixture(scope="module")
-def page_file(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the report of two subjects and two runs."""
-    out = tmp_path_factory.mktemp("browser")
-    write_fits(out, simulated)
-    write_fits(out, simulated, "ridge", ("clip",), "b" * 16, noise=0.7, seed=1)
-    report(simulated, out)
-    return out / "report" / "index.html"
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +28,9 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def opened(browser, page_file, request):
+def opened(browser, reported: tuple[Path, str], request: pytest.FixtureRequest):
     """Open the page; afterwards, nothing was complained of and nothing left the file."""
+    page_file = reported[0] / "report" / "index.html"
     context = browser.new_context(**getattr(request, "param", {}), offline=True)
     page = context.new_page()
     complaints, requests = [], []

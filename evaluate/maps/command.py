@@ -17,7 +17,7 @@ from evaluate.maps.camera import photograph
 from evaluate.maps.paint import maps_of
 from evaluate.maps.sheet import draw_sheet
 from evaluate.maps.surface import Mesh, load_mesh
-from evaluate.maps.values import Known, average, gather_known
+from evaluate.maps.values import Known, average, check_outlined, gather_known
 from evaluate.rows import ENSEMBLE
 from evaluate.vertices import vertices_file
 
@@ -53,6 +53,7 @@ def maps(
     outlines : str
         The ROI class that is outlined, such as prf-visualrois.
     """
+    check_outlined(outlines)
     inputs = gather(data, out, subject, fits)
     report_missing(inputs)
     surface = load_mesh(mesh)

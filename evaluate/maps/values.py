@@ -57,6 +57,24 @@ class Known:
     counts: tuple[int, int] = (0, 0)
 
 
+def check_outlined(roi_class: str) -> None:
+    """Refuse an unknown class of ROIs, before anything is computed.
+
+    Parameters
+    ----------
+    roi_class : str
+        What is to be outlined.
+
+    Raises
+    ------
+    EvaluateError
+        If there is no such class.
+    """
+    if roi_class not in ROI_CLASSES:
+        known = ", ".join(ROI_CLASSES)
+        raise EvaluateError(f"unknown ROI class {roi_class!r} to outline: choose from {known}")
+
+
 def gather_known(
     out: Path,
     subject: Subject,
@@ -93,14 +111,8 @@ def gather_known(
     Known
         On the mesh.
 
-    Raises
-    ------
-    EvaluateError
-        If there is no such ROI class, or values are not as many as vertices.
     """
-    if outlined not in ROI_CLASSES:
-        known = ", ".join(ROI_CLASSES)
-        raise EvaluateError(f"unknown ROI class {outlined!r} to outline: choose from {known}")
+    check_outlined(outlined)
     where = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
 
     def on_mesh(sides: Mapping[str, NDArray[Any]]) -> Sides:

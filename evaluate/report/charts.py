@@ -103,7 +103,9 @@ def to_svg(figure: Figure, label: str, salt: str) -> str:
     )
 
 
-def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
+def figure_of(
+    width: float, height: float, sides: tuple[float, float, float, float] | None = None
+) -> tuple[Figure, Axes]:
     """Begin a chart.
 
     Parameters
@@ -112,6 +114,9 @@ def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
         Inches.
     height : float
         Inches.
+    sides : tuple of float, optional
+        Left, bottom, right and top of the axes, shares of the figure; found from what stands there
+        by default, which takes ten times as long.
 
     Returns
     -------
@@ -121,7 +126,9 @@ def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
         Its only axes.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=None if sides else "constrained")
+        if sides:
+            figure.subplots_adjust(*sides)
         figure.patch.set_alpha(0)
         axes = figure.subplots()
     axes.patch.set_alpha(0)
@@ -230,14 +237,14 @@ def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str,
     measured : array (n_images,)
         Responses.
     about : mapping
-        `name` of the vertex, and its `r`.
+        `name` of the vertex, its `r`, and the `roi` that it is shown for.
 
     Returns
     -------
     str
         The SVG.
     """
-    figure, axes = figure_of(3.9, 3.5)
+    figure, axes = figure_of(3.9, 3.5, (0.16, 0.14, 0.98, 0.98))
     axes.plot(predicted, measured, "o", color=COLOURS[5], markersize=4, alpha=0.6,
               markeredgewidth=0)  # fmt: skip
     axes.axhline(0, color=INK, alpha=FAINT, linewidth=0.7)
@@ -245,4 +252,4 @@ def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str,
     axes.set_xlabel("predicted response")
     axes.set_ylabel("measured response")
     label = f"Measured against predicted responses of {about['name']}: r = {about['r']:.2f}"
-    return to_svg(figure, label, f"scatter {about['name']}")
+    return to_svg(figure, label, f"scatter {about['roi']}")

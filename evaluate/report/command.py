@@ -14,6 +14,7 @@ from cache import digest
 from evaluate.ensemble import DEFAULT
 from evaluate.inputs import Inputs, gather
 from evaluate.maps.ablated import ablation_files
+from evaluate.maps.values import check_outlined
 from evaluate.report.content import gather_content
 from evaluate.report.page import render_page
 from evaluate.scores import scores
@@ -59,6 +60,7 @@ def report(
     outlines : str
         The ROI class that is outlined on the maps, such as prf-visualrois.
     """
+    check_outlined(outlines)
     scoring = {"data": data, "out": out, "subject": subject, "split": split,
                "roi_classes": roi_classes, "fits": fits, "seed": seed,
                "ensemble": ensemble}  # fmt: skip

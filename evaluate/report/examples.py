@@ -120,7 +120,7 @@ def _show(best: _Best, model: RoiModel, known: Vertices, split: str) -> dict[str
         "name": name,
         "r": r,
         "ceiling": ceiling if np.isfinite(ceiling) else None,
-        "svg": scatter(predicted, measured, {"name": name, "r": r}),
+        "svg": scatter(predicted, measured, {"name": name, "r": r, "roi": model.roi}),
         "highest": [_picture(files[i], measured[i], predicted[i]) for i in order[::-1][:count]],
         "lowest": [_picture(files[i], measured[i], predicted[i]) for i in order[:count]],
     }
