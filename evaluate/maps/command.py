@@ -62,8 +62,7 @@ def maps(
     for run, label in runs or [(ENSEMBLE, "the ensemble of all fits")]:
         known = know(out, inputs, run, surface, outlines)
         written += _draw(out, known, surface, outlines, run, _about(inputs, label, surface))
-    for one in inputs.subjects:
-        say(count_shown(one, surface))
+    say("\n".join(count_shown(inputs.subjects, surface)))
     if simulated := [one.name for one in inputs.subjects if one.simulated]:
         say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
     say(f"-> {out / 'maps'}: {len(written)} files")
@@ -143,25 +142,31 @@ def measured(known: Sequence[Known]) -> dict[str, np.ndarray]:
     }
 
 
-def count_shown(subject: Subject, mesh: Mesh) -> str:
-    """Say how many of a subject's vertices the mesh has.
+def count_shown(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:
+    """Say how many of the subjects' vertices the mesh has.
 
     Parameters
     ----------
-    subject : Subject
+    subjects : sequence of Subject
         Whose.
     mesh : Mesh
         The mesh.
 
     Returns
     -------
-    str
-        A line.
+    list of str
+        A line for those that have the same numbers.
     """
-    masks = [read_mask(subject.folder, h) for h in HEMISPHERES]
-    shown = sum(int(mask[: mesh.n_vertices].sum()) for mask in masks)
-    total = sum(int(mask.sum()) for mask in masks)
-    return f"subject {subject.name}: {shown} of {total} vertices are on {mesh.name}"
+    alike: dict[tuple[int, int], list[str]] = {}
+    for subject in subjects:
+        masks = [read_mask(subject.folder, h) for h in HEMISPHERES]
+        shown = sum(int(mask[: mesh.n_vertices].sum()) for mask in masks)
+        alike.setdefault((shown, sum(int(mask.sum()) for mask in masks)), []).append(subject.name)
+    return [
+        f"subject{'s' * (len(names) > 1)} {', '.join(names)}: {shown} of {total} vertices are on "
+        f"{mesh.name}"
+        for (shown, total), names in alike.items()
+    ]
 
 
 def _about(inputs: Inputs, label: str, mesh: Mesh) -> str:

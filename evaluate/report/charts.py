@@ -213,7 +213,7 @@ def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
     bar.outline.set_visible(False)
     axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, label="100 % of the ceiling")
     axes.plot([0, 1], [0, 0.5], color=INK, linestyle=":", linewidth=1, label="50 %")
-    axes.legend(frameon=False, loc="upper left", fontsize=8)
+    figure.legend(frameon=False, loc="outside lower center", fontsize=8, ncols=2)
     top = min(1.0, 1.05 * float(max(np.nanmax(ceiling), np.nanmax(square))))
     axes.set_xlim(0, top)
     axes.set_ylim(0, top)
@@ -245,7 +245,7 @@ def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str,
         The SVG.
     """
     figure, axes = figure_of(3.9, 3.5, (0.16, 0.14, 0.98, 0.98))
-    axes.plot(predicted, measured, "o", color=COLOURS[5], markersize=4, alpha=0.6,
+    axes.plot(predicted, measured, "o", color=INK, markersize=4, alpha=0.5,
               markeredgewidth=0)  # fmt: skip
     axes.axhline(0, color=INK, alpha=FAINT, linewidth=0.7)
     axes.axvline(0, color=INK, alpha=FAINT, linewidth=0.7)

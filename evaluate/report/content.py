@@ -75,7 +75,7 @@ def gather_content(
         ],
         "stills": stills(known, mesh, outlined),
         "turning": turning(list(_turning_maps(out, inputs, known, mesh, outlined)), mesh),
-        "shown": [count_shown(subject, mesh) for subject in inputs.subjects],
+        "shown": count_shown(inputs.subjects, mesh),
         "outlined": outlined,
         "example_run": f"{best.label} ({best.joined})",
         "examples": examples(

@@ -79,7 +79,9 @@ def metrics_of(frame: pd.DataFrame) -> list[tuple[str, str, int]]:
     list of (str, str, int)
         Column, name, digits.
     """
-    return [metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()]
+    there = [metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()]
+    # Where no vertex counts at all, the table still stands, of dashes.
+    return there or [metric for metric in METRICS if metric[0] == "pearson_r"]
 
 
 def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
