@@ -10,7 +10,7 @@ import pandas as pd
 from challenge import HEMISPHERES
 from evaluate.completeness import say_coverage, say_unfinished, wrap
 from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
-from evaluate.table import measure
+from evaluate.table import measure, overall
 
 
 def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
@@ -75,6 +75,10 @@ def _uncertainty(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if measure(frame) == "score":
         lines.append("explained: rho^2 / noise ceiling with infinitely many pictures, small-sample "
                      "bias removed")  # fmt: skip
+    whole = overall(frame)
+    if (whole.loc[whole["roi_class"] == "all", "explained_low"] > 100).any():
+        lines.append("WARNING: more than 100 % explained: the ceilings are too low, or predictions "
+                     "saw the responses")  # fmt: skip
     return lines
 
 

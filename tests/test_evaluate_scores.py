@@ -272,6 +272,9 @@ def test_means_have_intervals_in_the_csv_and_the_table(scored: tuple[Path, str])
     assert f"{overall['explained']:.2f}" in text
     assert "1000 draws of pictures, seed 0" in text
     assert "with 12 they are rough" in text
+    # These predictions are the responses with noise added: no honest model could be so good.
+    assert (overall["explained_low"] > 100) == ("more than 100 % explained" in text)
+    assert overall["explained_low"] > 100
     # More pictures, of two subjects, say more than those of one.
     alone = pick(frame, model="ensemble", subject="01", hemisphere="all", roi_class="all")
     assert overall["score_high"] - overall["score_low"] < alone["score_high"] - alone["score_low"]
