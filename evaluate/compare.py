@@ -65,7 +65,11 @@ def compare(
         If there are not two different runs, or a name is of none or of several.
     """
     if len(runs) < 2:
-        raise EvaluateError(f"compare {' '.join(runs)}: name at least two runs of {out / 'fits'}")
+        there = ", ".join(f"{run.name} ({run.joined})" for run in find_runs(out))
+        raise EvaluateError(
+            f"compare {' '.join(runs)}: found {len(runs)} run{'s' * (not runs)}, expected at least "
+            f'two (make compare FITS="A B"): name them by their beginnings, or ensemble, of {there}'
+        )
     how = Resampling(resamples, 0, seed).checked()
     if not resamples:
         raise EvaluateError("--resamples 0: a comparison is made of resamples, give 2000")

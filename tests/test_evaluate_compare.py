@@ -65,7 +65,8 @@ def test_what_cannot_be_compared_is_said(
     out: Path, simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for names, words in (
-        (["ridge"], "name at least two runs"),
+        ([], r"found 0 runs, expected at least two .*ridge-0123456789abcdef \(alexnet\)"),
+        (["ridge"], "found 1 run, expected at least two"),
         (["ridge", RIDGE], "two of these are the same run"),
         (["ridge", "sam"], "no fits named sam: there are"),
     ):
