@@ -184,11 +184,11 @@ def test_scales_are_dark_where_low_and_brighten_evenly(mesh: Mesh, subject: Subj
         assert (np.diff(luminance) > -1e-3).all(), shown.name
 
 
-def test_the_best_space_is_the_greatest_r_above_0() -> None:
+def test_the_best_space_has_the_greatest_r() -> None:
     a, b = np.array([0.5, 0.1, -0.2, np.nan]), np.array([0.2, 0.3, -0.1, np.nan])
     which, r = best_space({"a": {"lh": a, "rh": a}, "b": {"lh": b, "rh": b}})
-    np.testing.assert_array_equal(which["lh"], [0, 1, np.nan, np.nan])
-    np.testing.assert_array_equal(r["rh"], [0.5, 0.3, np.nan, np.nan])
+    np.testing.assert_array_equal(which["lh"], [0, 1, 1, np.nan])
+    np.testing.assert_array_equal(r["rh"], [0.5, 0.3, -0.1, np.nan])
 
 
 def test_a_mean_is_over_the_subjects_that_have_the_vertex() -> None:
@@ -269,6 +269,10 @@ def test_the_command_writes_png_and_svg(simulated: Path, tmp_path: Path) -> None
     text = "".join(ET.parse(folder / "02-score.svg").getroot().itertext())
     for words in ("Noise-normalised score", "SIMULATED", "subject 02", "ceiling", "left"):
         assert words in text
+    assert "the ensemble of all fits, test pictures" in text
+    compared = "".join(ET.parse(folder / "02-best-space.svg").getroot().itertext())
+    assert "ridge on each space alone" in compared
+    assert "ensemble" not in compared
 
 
 def test_without_vertices_the_command_to_run_is_said(simulated: Path, tmp_path: Path) -> None:

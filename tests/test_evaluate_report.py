@@ -81,6 +81,7 @@ def test_the_page_says_what_must_be_known(reported: tuple[Path, str], simulated:
         "python -m regress --spaces clip",
         "subject 02: 123 of 123 vertices are on fsaverage5",
         "seed = 0",
+        "ridge on each space alone, test pictures",
         "himalaya",
     ):
         assert words in text, words

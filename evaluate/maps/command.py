@@ -22,6 +22,7 @@ from evaluate.rows import ENSEMBLE
 from evaluate.vertices import vertices_file
 
 WIDTH = 840
+PICTURES = {"test": "test", "heldout": "held-out"}
 
 
 def maps(
@@ -58,12 +59,14 @@ def maps(
     report_missing(inputs)
     surface = load_mesh(mesh)
     runs = [(run.name, f"{run.label} ({run.joined})") for run in inputs.runs] if fits else None
+    simulated = [one.name for one in inputs.subjects if one.simulated]
     written: list[Path] = []
     for run, label in runs or [(ENSEMBLE, "the ensemble of all fits")]:
         known = know(out, inputs, run, surface, outlines)
-        written += _draw(out, known, surface, outlines, run, _about(inputs, label, surface))
+        about = f"{label}, {PICTURES[inputs.split]} pictures"
+        written += _draw(out, known, surface, outlines, run, about, bool(simulated))
     say("\n".join(count_shown(inputs.subjects, surface)))
-    if simulated := [one.name for one in inputs.subjects if one.simulated]:
+    if simulated:
         say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
     say(f"-> {out / 'maps'}: {len(written)} files")
 
@@ -169,24 +172,25 @@ def count_shown(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:
     ]
 
 
-def _about(inputs: Inputs, label: str, mesh: Mesh) -> str:
-    on = {"test": "test", "heldout": "held-out"}[inputs.split]
-    told = f"{label}, {on} pictures, {mesh.name}"
-    return told + (" – SIMULATED responses" if any(s.simulated for s in inputs.subjects) else "")
-
-
 def _draw(
-    out: Path, known: Sequence[Known], mesh: Mesh, outlined: str, run: str, about: str
+    out: Path,
+    known: Sequence[Known],
+    mesh: Mesh,
+    outlined: str,
+    run: str,
+    about: str,
+    simulated: bool,
 ) -> list[Path]:
     pictures = photograph(mesh, WIDTH, measured(known))
     sheets = [(one, shown) for one in known for shown in maps_of(one, known)]
     written = []
     for one, shown in progress(sheets, desc="drawing", unit="map"):
-        shown_of = f"{one.counts[0]} of {one.counts[1]} vertices"
+        shown_of = f"{one.counts[0]} of {one.counts[1]} vertices on {mesh.name}"
+        shown_of += " – SIMULATED responses" * simulated
         whose = "mean over subjects" if one.subject == "mean" else f"subject {one.subject}"
         stem = out / "maps" / run / f"{_plain(one.subject)}-{_plain(shown.name)}"
         png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-        about_it = f"{whose}, {about}, {shown_of}; outlines: {outlined}"
+        about_it = f"{whose}, {shown.source or about}, {shown_of}; outlines: {outlined}"
         with replacing(png) as to_png, replacing(svg) as to_svg:
             draw_sheet(shown, one, pictures, outlined, about_it, [to_png, to_svg])
         written += [png, svg]

@@ -51,6 +51,8 @@ class Map:
         Names, where the values are numbers of categories.
     strength : dict of str to array (n_mesh_vertices,), float64
         With categories, how bright each vertex is, 0..1.
+    source : str
+        Of which model and pictures, where that is not the run that is shown.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Map:
     mark: float | None = None
     categories: tuple[str, ...] = ()
     strength: Sides = field(default_factory=dict)
+    source: str = ""
 
 
 def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
@@ -100,7 +103,7 @@ def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
     high = _upper([sides for one in every for sides in one.unique.values()])
     found += [
         Map(f"unique-{space}", f"Unique to {space}", "part of R² that no other space explains",
-            sides, high, "magma")
+            sides, high, "magma", source=known.source)
         for space, sides in known.unique.items()
     ]  # fmt: skip
     return found
@@ -117,15 +120,16 @@ def best_space(alone: dict[str, Sides]) -> tuple[Sides, Sides]:
     Returns
     -------
     which, r : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere, the number of the space and its r; NaN where none has an r above 0.
+        By hemisphere, the number of the space and its r, which may be negative; NaN where no space
+        has an r.
     """
     which, best = {}, {}
     for h in HEMISPHERES:
         each = np.stack([sides[h] for sides in alone.values()])
         each = np.where(np.isnan(each), -np.inf, each)
-        top = each.max(0)
-        which[h] = np.where(top > 0, each.argmax(0), np.nan)
-        best[h] = np.where(top > 0, top, np.nan)
+        known = np.isfinite(each.max(0))
+        which[h] = np.where(known, each.argmax(0), np.nan)
+        best[h] = np.where(known, each.max(0), np.nan)
     return which, best
 
 
@@ -139,6 +143,7 @@ def _best(known: Known, every: Sequence[Known]) -> Map:
         which,
         high,
         categories=tuple(known.alone),
+        source=known.source,
         strength={h: np.clip(values / high, 0, 1) for h, values in best.items()},
     )
 

@@ -68,8 +68,8 @@ def draw_sheet(
             _name_regions(axes, picture, known, ROI_CLASSES[outlined])
     _bar(figure, grid, shown)
     title = {"ha": "left", "x": 0.01}
-    figure.suptitle(f"{shown.title}\n", fontsize=13, **title)
-    figure.text(0.01, 0.925, about, fontsize=8.5, color="0.35", va="top")
+    figure.suptitle(f"{shown.title}\n\n", fontsize=13, **title)
+    figure.text(0.01, 0.93, about, fontsize=8.5, color="0.35", va="top")
     with mpl.rc_context(SETTINGS):
         for path in paths:
             # Without date and version, equal maps have equal bytes.

@@ -43,6 +43,8 @@ class Known:
         For each feature space, the part of R^2 that no other space explains.
     labels : dict of str to array (n_mesh_vertices,), float64
         The labels of the outlined ROI class; 0 outside.
+    source : str
+        What `alone` and `unique` are of: which model, on which pictures.
     counts : tuple of int
         How many measured vertices the mesh has, and how many were measured.
     """
@@ -54,6 +56,7 @@ class Known:
     alone: dict[str, Sides] = field(default_factory=dict)
     unique: dict[str, Sides] = field(default_factory=dict)
     labels: Sides = field(default_factory=dict)
+    source: str = ""
     counts: tuple[int, int] = (0, 0)
 
 
@@ -122,7 +125,7 @@ def gather_known(
         }
 
     found = read_vertices(out, run, subject.name)
-    alone, unique = spaces_of(out, subject, runs, responses) if spaces else ({}, {})
+    alone, unique, source = spaces_of(out, subject, runs, responses) if spaces else ({}, {}, "")
     labels = {
         h: read_labels(subject.folder, h, outlined, len(vertices)) for h, vertices in where.items()
     }
@@ -133,6 +136,7 @@ def gather_known(
         ceiling=on_mesh(_field(found, "ceiling")),
         alone={space: on_mesh(sides) for space, sides in alone.items()},
         unique={space: on_mesh(sides) for space, sides in unique.items()},
+        source=source,
         labels={h: np.nan_to_num(values) for h, values in on_mesh(labels).items()},
         counts=(
             sum(int((vertices < n_mesh).sum()) for vertices in where.values()),
@@ -150,7 +154,7 @@ def spaces_of(
     subject: Subject,
     runs: Sequence[Run],
     responses: Mapping[tuple[str, str], str],
-) -> tuple[BySpace, BySpace]:
+) -> tuple[BySpace, BySpace, str]:
     """Find what each space does alone, and what only it does.
 
     Parameters
@@ -170,6 +174,8 @@ def spaces_of(
         For each space and hemisphere, r of a model on it alone.
     unique : dict of str to dict of str to array (n_vertices,)
         Likewise, the part of R^2 that no other space explains; empty without an ablation.
+    source : str
+        Which model that is, and on which pictures.
     """
     alone: BySpace = defaultdict(dict)
     unique: BySpace = defaultdict(dict)
@@ -179,12 +185,15 @@ def spaces_of(
             alone[space][h] = values
         for space, values in ablated.unique.items() if ablated else ():
             unique[space][h] = values
-    if len(alone) < 2:
-        alone = {
-            run.joined: _field(read_vertices(out, run.name, subject.name), "r")
-            for run in single_space_runs(runs, subject.name)
-        }
-    return alone, unique
+    if len(alone) > 1:
+        return alone, unique, "ablation with ridge, held-out pictures"
+    singles = single_space_runs(runs, subject.name)
+    found = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
+    alone = {space: _field(vertices, "r") for space, vertices in found.items()}
+    on = {"test": "test", "heldout": "held-out"}
+    split = next((on[one.meta["split"]] for one in found.values() if "split" in one.meta), "")
+    model = singles[0].label.partition("#")[0] if singles else ""
+    return alone, unique, f"{model} on each space alone, {split} pictures"
 
 
 def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
@@ -234,6 +243,7 @@ def average(known: Sequence[Known]) -> Known:
         ceiling=_mean([one.ceiling for one in known]),
         alone={s: _mean([one.alone[s] for one in known if s in one.alone]) for s in spaces},
         unique={s: _mean([one.unique[s] for one in known if s in one.unique]) for s in parts},
+        source=known[0].source,
         labels={h: _most([one.labels[h] for one in known]) for h in HEMISPHERES},
         counts=(max(one.counts[0] for one in known), max(one.counts[1] for one in known)),
     )

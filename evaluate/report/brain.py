@@ -20,6 +20,7 @@ from evaluate.maps.paint import Map, colours, maps_of, name_places, paint
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import Known
 from evaluate.report.examples import encode
+from evaluate.rows import ENSEMBLE
 
 WIDTH = 560
 LETTER = 15
@@ -55,6 +56,7 @@ def stills(known: Sequence[Known], mesh: Mesh, outlined: str) -> list[dict[str, 
             "name": shown.name,
             "title": shown.title,
             "bar": bar(shown),
+            "source": shown.source or (ENSEMBLE if shown.name in {"score", "r"} else ""),
             "pictures": [
                 _still(picture, shown, one, ROI_CLASSES[outlined])
                 for picture in (every if one is known[0] else flat)

@@ -89,6 +89,7 @@ def gather_content(
             inputs.subjects,
             {s.name: spaces_of(out, s, inputs.runs, inputs.responses)[0] for s in inputs.subjects},
         ),
+        "compared": known[0].source,
         "excluded": account.excluded(inputs, about),
         "again": account.again(options),
         "scored_by": about["provenance"],
@@ -156,7 +157,7 @@ def _turning_maps(
 ) -> Any:
     for one in known:
         for shown in maps_of(one, known):
-            model = "ensemble" if shown.name in {"score", "r"} else ""
+            model = ENSEMBLE if shown.name in {"score", "r"} else shown.source
             yield one.subject, model, shown
         yield one.subject, "", regions_map(one, outlined)
     for run in progress(inputs.runs, desc="reading vertices", unit="run"):
