@@ -4,6 +4,7 @@ DATA    ?= data
 OUT     ?= derivatives
 SUBJECT ?= all
 MODEL   ?= banded_ridge
+GROUP_BY ?= roi
 SPACES  ?= clip alexnet sam
 DEVICE  ?= auto
 WEIGHTS ?=
@@ -38,7 +39,8 @@ help:  ## Show this list
 	@echo "  DATA=$(DATA)  the challenge directory, with subj01, subj02 ..."
 	@echo "  OUT=$(OUT)  the folder of everything that is made"
 	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
-	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge or stacked_ridge"
+	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge or linear (trained)"
+	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
@@ -64,7 +66,7 @@ features: $(VENV)/installed  ## Compute the feature spaces SPACES of all picture
 	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS))
 
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
-	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) $(PARAMS:%=--params.%)
+	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(PARAMS:%=--params.%)
 
 ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
 	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE)
@@ -73,7 +75,7 @@ evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figu
 	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE)
 
 compare: $(VENV)/installed  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
-	@$(PY) -m evaluate compare $(FITS) $(INPUTS) --split $(SPLIT)
+	@$(PY) -m evaluate compare $(FITS) $(INPUTS) --split $(SPLIT) --ensemble $(ENSEMBLE)
 
 calibrate: $(VENV)/installed  ## How often the intervals hold, on simulated data: OUT/calibration.csv
 	@$(PY) -m evaluate calibrate --out "$(OUT)"
@@ -139,5 +141,6 @@ bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size 
 	@$(PY) -m benchmarks.extract
 	@$(PY) -m benchmarks.ablation
 	@$(PY) -m benchmarks.fit
+	@$(PY) -m benchmarks.train
 	@$(PY) -m benchmarks.evaluate
 	@$(PY) -m benchmarks.clipping

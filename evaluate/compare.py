@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from base import progress, provenance, replacing, say
-from evaluate.ensemble import DEFAULT
+from evaluate.ensemble import DEFAULT, check_rule
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
 from evaluate.inputs import Inputs, gather, report_missing
@@ -37,6 +37,7 @@ def compare(
     split: str = "auto",
     resamples: int = 2000,
     seed: int = 0,
+    ensemble: str = DEFAULT,
 ) -> None:
     """Compare fits with the first of them, ROI by ROI, on the same draws of pictures.
 
@@ -58,6 +59,8 @@ def compare(
         Draws of the pictures.
     seed : int
         Of these, and of the ensemble's halves.
+    ensemble : str
+        The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
 
     Raises
     ------
@@ -70,6 +73,7 @@ def compare(
             f"compare {' '.join(runs)}: found {len(runs)} run{'s' * (not runs)}, expected at least "
             f'two (make compare FITS="A B"): name them by their beginnings, or ensemble, of {there}'
         )
+    check_rule(ensemble)
     how = Resampling(resamples, 0, seed).checked()
     if not resamples:
         raise EvaluateError("--resamples 0: a comparison is made of resamples, give 2000")
@@ -82,7 +86,7 @@ def compare(
     if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
         raise EvaluateError(f"{absent[0]}: has no fits of subject {subject}: make fit")
     named = [_label(name, of, inputs.runs) for name in chosen]
-    rows = list(_rows(inputs, named, Settings(None, DEFAULT, how)))
+    rows = list(_rows(inputs, named, Settings(None, ensemble, how)))
     if not rows:
         raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")
     frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))
@@ -90,6 +94,7 @@ def compare(
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
     kept = {"runs": chosen, "resamples": resamples, "seed": seed, "split": inputs.split,
+            "ensemble": ensemble,
             "simulated": [s.name for s in inputs.subjects if s.simulated],
             "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
     with replacing(path.with_suffix(".json")) as temporary:

@@ -122,7 +122,7 @@ def gather(
         suffix="" if str(subject) == "all" else f"-{subjects[0].name}",
         responses=responses,
         absent={
-            "ceilings": _absent(chosen, lambda s, h: s.ceiling_file(h, _ceilings_of(what))),
+            "ceilings": _absent(chosen, lambda s, h: s.ceiling_file(h, ceilings_of(what))),
             "test_responses": closed,
         },
         key={
@@ -143,7 +143,7 @@ def report_missing(inputs: Inputs) -> None:
     """
     for subject in inputs.without:
         say(f"subject {subject.name} has no fits, left out (make fit SUBJECT={subject.name})")
-    say_made_ceilings(inputs.subjects, _ceilings_of(inputs.split))
+    say_made_ceilings(inputs.subjects, ceilings_of(inputs.split))
 
 
 def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
@@ -156,15 +156,33 @@ def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
     split : str
         "train" or "test".
     """
-    made = [
-        subject
+    made = made_ceilings(subjects, split)
+    if made:
+        folder = next(subject.ceilings for subject in subjects if subject.name == made[0])
+        say(f"noise ceilings of subjects {', '.join(made)} are those in {folder}")
+
+
+def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
+    """Name the subjects whose noise ceilings were made, and did not come with the data.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Whose.
+    split : str
+        "train" or "test".
+
+    Returns
+    -------
+    list of str
+        Their names.
+    """
+    return [
+        subject.name
         for subject in subjects
         if subject.ceilings is not None
         and subject.ceiling_file("lh", split).is_relative_to(subject.ceilings)
     ]
-    if made:
-        names = ", ".join(subject.name for subject in made)
-        say(f"noise ceilings of subjects {names} are those in {made[0].ceilings}")
 
 
 def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> str:
@@ -182,7 +200,19 @@ def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> s
     return "test"
 
 
-def _ceilings_of(split: str) -> str:
+def ceilings_of(split: str) -> str:
+    """Say which ceilings the pictures that are scored have: held-out ones were for training.
+
+    Parameters
+    ----------
+    split : str
+        "test" or "heldout".
+
+    Returns
+    -------
+    str
+        "test" or "train".
+    """
     return "test" if split == "test" else "train"
 
 
@@ -203,7 +233,7 @@ def _digests(
         found[f"{name}_responses"] = responses[subject.name, name]
         if split == "test" and subject.has_test_responses:
             found[f"{name}_test_responses"] = response_digest(subject, name, "test")
-        ceiling = subject.noise_ceiling(name, _ceilings_of(split))
+        ceiling = subject.noise_ceiling(name, ceilings_of(split))
         found[f"{name}_noise_ceiling"] = (
             None if ceiling is None else hashlib.sha256(ceiling.tobytes()).hexdigest()
         )

@@ -49,7 +49,10 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
 
 def _measured(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if measure(frame) == "score":
-        return ["score: mean over vertices of r^2 / noise ceiling, in percent"]
+        lines = ["score: mean over vertices of r^2 / noise ceiling, in percent"]
+        if made := sidecar["made_ceilings"]:
+            lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(made)}")
+        return lines
     line = "pearson_r: mean over vertices, NOT noise-normalised: "
     missing = sidecar["absent"]["ceilings"]
     if not missing:

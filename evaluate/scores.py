@@ -13,7 +13,7 @@ from evaluate.completeness import coverage, unfinished
 from evaluate.ensemble import DEFAULT, check_rule
 from evaluate.figure import draw
 from evaluate.fits import Run
-from evaluate.inputs import Inputs, gather, report_missing
+from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
 from evaluate.legend import legend
 from evaluate.results import write_results
 from evaluate.rows import rows
@@ -75,7 +75,7 @@ def scores(
     settings = asked.described() | {"split": split}
     inputs = gather(data, out, subject, fits, roi_classes, split)
     report_missing(inputs)
-    made_by = {"kind": "scores", "schema": 3, "metrics": plugin_names(metrics)}
+    made_by = {"kind": "scores", "schema": 4, "metrics": plugin_names(metrics)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     whole = png.is_file() and vertices_kept(inputs, out, asked)
@@ -123,6 +123,7 @@ def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
         "unfinished": unfinished(inputs.subjects, inputs.runs),
         "twins": {run.label: run.differs or run.name for run in inputs.runs if "#" in run.label},
         "absent": inputs.absent,
+        "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
         "untrained": {run_name(run): sorted(run.untrained) for run in inputs.runs},
         "n_pictures": inputs.n_pictures,
         "n_filled": scored.filled,

@@ -222,6 +222,8 @@ def test_ceilings_from_ncsnr_are_what_scores_reads(
     text = capsys.readouterr().out
     assert "noise ceilings of subjects 01, 02 are those in" in text
     assert "score: mean over vertices of r^2 / noise ceiling" in text
+    assert "ceilings made by `evaluate ceilings`, subjects: 01, 02" in text
+    assert json.loads((out / "scores.json").read_text())["made_ceilings"] == ["01", "02"]
     assert sha256_files(sorted(f for f in data.rglob("*") if f.is_file())) == before
     # Other ceilings are other scores: nothing kept is shown for them.
     first = (out / "scores.csv").read_bytes()

@@ -12,6 +12,7 @@ from test_evaluate_fits import load, write_fits
 from cache import FeatureStore
 from challenge import find_subjects, simulate
 from evaluate import correlation
+from evaluate.compare import compare
 from evaluate.ensemble import combine, judge, split_pictures, weigh
 from evaluate.ensembles import per_roi, per_vertex, stacked
 from evaluate.ensembles.per_vertex import strength
@@ -241,6 +242,8 @@ def test_an_unknown_rule_is_refused_before_anything_is_done(tmp_path: Path) -> N
     for verb in (scores, submission):
         with pytest.raises(EvaluateError, match=message):
             verb(tmp_path, tmp_path, ensemble="best")
+    with pytest.raises(EvaluateError, match=message):
+        compare(["a", "b"], tmp_path, tmp_path, ensemble="best")
 
 
 def test_the_average_is_the_mean(simulated: Path, tmp_path: Path) -> None:
