@@ -42,7 +42,7 @@ def regress(
     subject : str or int
         A subject's number, or "all".
     model : str
-        ols_pca, ridge, banded_ridge or stacked_ridge.
+        ols_pca, ridge, banded_ridge or stacked_ridge; or linear, which is trained.
     spaces : list of str
         Feature spaces, computed before with `python -m extract`; banded and stacked ridge take
         each as a band.
@@ -122,6 +122,7 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
 EXAMPLES = [
     "python -m regress --subject 01 --model banded_ridge --spaces clip alexnet sam",
     "python -m regress --subject all --model ridge --spaces clip",
+    "python -m regress --subject 01 --model linear --spaces clip --params.loss mse+0.5*pearson",
 ]
 
 if __name__ == "__main__":

@@ -89,14 +89,21 @@ class Responses:
             A copy.
         """
         wanted = self._rows[rows]
-        whole = np.empty(
-            (len(wanted), sum(source.shape[1] for source in self._sources)), np.float32
-        )
-        start = 0
-        for source in self._sources:
-            whole[:, start : start + source.shape[1]] = source[wanted]
-            start += source.shape[1]
-        return whole if self._all else np.take(whole, self._columns, axis=1)
+        width = sum(source.shape[1] for source in self._sources)
+        read = np.empty((len(wanted), self.shape[1]), np.float32)
+        whole = np.empty(width, np.float32)
+        # A picture after another: its responses are still near the processor as they are put in
+        # order, which is twice as fast as one selection of rows and then one of columns.
+        for row, picture in zip(read, wanted, strict=True):
+            target = row if self._all else whole
+            start = 0
+            for source in self._sources:
+                target[start : start + source.shape[1]] = source[picture]
+                start += source.shape[1]
+            if not self._all:
+                # "clip" writes in place; no column is out of range.
+                np.take(whole, self._columns, out=row, mode="clip")
+        return read
 
     def load(self) -> NDArray[np.float32]:
         """Read all, a block of pictures after another, so that nothing is in memory twice.
@@ -138,5 +145,5 @@ class Responses:
         str
             Changes with the numbers, the pictures and the vertices.
         """
-        of = self._digest or joblib.hash([np.asarray(source) for source in self._sources])
+        of = self._digest or joblib.hash([np.ascontiguousarray(source) for source in self._sources])
         return str(joblib.hash((of, self._rows, self._columns)))

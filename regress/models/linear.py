@@ -1,0 +1,103 @@
+"""One linear layer on any feature spaces, trained by gradient descent."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from regress.trained import Network, TrainedModel
+
+
+class Model(TrainedModel):
+    """A linear layer, with any loss; with `mse` alone, ridge does the same exactly and faster.
+
+    Attributes
+    ----------
+    coef_ : array (n_features, n_vertices)
+        For features as they come. Without the last axis where y was a vector.
+    intercept_ : array (n_vertices,)
+        A number where y was a vector.
+
+    References
+    ----------
+    The best model of "Exploration and comparison of deep learning architectures to predict brain
+    response to realistic pictures" (Riccardo Chimisso et al., 2023, arXiv:2309.09983): one linear
+    layer on CLIP's embedding for each ROI, hemisphere and subject.
+    """
+
+    def make_network(self, n_features: int, member: Tensor) -> Network:
+        """Make the layer.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Network
+            Which predicts the mean response.
+        """
+        return Linear(n_features, member, self.dropout)
+
+    @property
+    def coef_(self) -> NDArray[np.float32]:
+        """The coefficients, for features as they come."""
+        weight: NDArray[np.float32] = self._weight() / self.scale_[:, None]
+        return weight[:, 0] if self._vector else weight
+
+    @property
+    def intercept_(self) -> NDArray[np.float32]:
+        """What is predicted where all features are 0."""
+        offset: NDArray[np.float32] = self.network_.offset.detach().numpy()
+        intercept = offset - (self.centre_ / self.scale_) @ self._weight()
+        return intercept[0] if self._vector else intercept
+
+    def _weight(self) -> NDArray[np.float32]:
+        weight: NDArray[np.float32] = self.network_.get_parameter("weight").detach().numpy()
+        return weight
+
+
+class Linear(Network):
+    """Weighs the features, for each vertex on its own.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the features.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex.
+    dropout : float
+        The share of features that is left out at each step.
+
+    Attributes
+    ----------
+    weight : Tensor (n_features, n_vertices)
+        0 to begin with: each step away from the mean response is then one that the data ask for.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {**Network.axes, "weight": ("vertex", 1)}
+
+    def __init__(self, n_features: int, member: Tensor, dropout: float) -> None:
+        super().__init__(member)
+        self.weight = nn.Parameter(torch.zeros(n_features, len(member)))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict responses.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        return torch.addmm(self.offset, self.dropout(features), self.weight)

@@ -1,0 +1,210 @@
+"""Losses: a value for each vertex, over the pictures of a batch, with its gradient.
+
+The gradients are written out, so that a step touches each array of predictions a few times only;
+automatic differentiation would keep and pass over twice as many. What is minimised is the sum over
+vertices: a vertex has the same gradient whichever others are trained with it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regress.errors import RegressError
+
+Function = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+# Predictions of less than this share of the responses' spread have the gradient of r that they
+# would have at this spread: that of constant ones, with which a training begins, is infinite.
+LEAST_SPREAD = 0.1
+
+
+def mse(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the mean squared error.
+
+    Parameters
+    ----------
+    predicted, measured : Tensor (n_images, n_vertices)
+        Responses.
+
+    Returns
+    -------
+    values : Tensor (n_vertices,)
+        The mean over pictures.
+    gradient : Tensor (n_images, n_vertices)
+        Of the sum of the values.
+    """
+    rest = predicted - measured
+    values = torch.linalg.vector_norm(rest, dim=0).square_().div_(len(rest))
+    return values, rest.mul_(2 / len(rest))
+
+
+def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the Huber loss: squared up to an error of 1, linear beyond.
+
+    Parameters
+    ----------
+    predicted, measured : Tensor (n_images, n_vertices)
+        Responses, in units of a session's standard deviation, and so the bend is at one of these.
+
+    Returns
+    -------
+    values : Tensor (n_vertices,)
+        The mean over pictures.
+    gradient : Tensor (n_images, n_vertices)
+        Of the sum of the values.
+
+    References
+    ----------
+    Huber (1964). Robust estimation of a location parameter. Annals of Mathematical Statistics 35.
+    """
+    rest = predicted - measured
+    inside = rest.clamp(-1, 1)
+    values = rest.sub_(inside, alpha=0.5).mul_(inside).mean(0)
+    return values, inside.div_(len(inside))
+
+
+def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    """Give 1 - r, with Pearson's r over the pictures of the batch.
+
+    Parameters
+    ----------
+    predicted, measured : Tensor (n_images, n_vertices)
+        Responses.
+
+    Returns
+    -------
+    values : Tensor (n_vertices,)
+        1 where either is constant.
+    gradient : Tensor (n_images, n_vertices)
+        Of the sum of the values; where predictions spread less than a tenth as far as the
+        responses, as it would be if they spread so far.
+    """
+    p, p_norm = _about_mean(predicted)
+    m, m_norm = _about_mean(measured)
+    m /= m_norm.clamp_min(torch.finfo(m.dtype).tiny)
+    p /= p_norm.clamp_min(torch.finfo(p.dtype).tiny)
+    r = torch.linalg.vecdot(p, m, dim=0)
+    scale = 1 / torch.maximum(p_norm, LEAST_SPREAD * m_norm)
+    varying = (m_norm > 0) & torch.isfinite(scale)
+    scale = torch.where(varying, scale, 0)
+    return 1 - r, p.mul_(r).sub_(m).mul_(scale)
+
+
+def _about_mean(array: Tensor) -> tuple[Tensor, Tensor]:
+    """Subtract the mean of each column; give also the norm, 0 where only rounding is left."""
+    mean = array.mean(0)
+    about = array - mean
+    norm = torch.linalg.vector_norm(about, dim=0)
+    rounding = 4 * torch.finfo(array.dtype).eps * len(array) ** 0.5 * mean.abs()
+    constant = norm <= rounding
+    return about.masked_fill_(constant, 0), norm.masked_fill(constant, 0)
+
+
+LOSSES: dict[str, Function] = {"mse": mse, "huber": huber, "pearson": pearson}
+
+
+class Loss:
+    """A weighted sum of losses.
+
+    Parameters
+    ----------
+    text : str
+        Such as "mse", "pearson", or "mse+0.5*pearson".
+
+    Raises
+    ------
+    RegressError
+        If it names a loss that there is not, or a weight that is no positive number.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.terms: list[tuple[float, Function]] = []
+        for term in str(text).split("+"):
+            weight, star, name = term.strip().rpartition("*")
+            name = name.strip()
+            if name not in LOSSES:
+                raise RegressError(
+                    f"loss {text!r}: {name!r} is none; expected one of {', '.join(LOSSES)}, or a "
+                    "weighted sum such as mse+0.5*pearson"
+                )
+            self.terms.append((_positive(text, weight) if star else 1.0, LOSSES[name]))
+
+    @property
+    def moves_mean(self) -> bool:
+        """Whether the best constant prediction is another than the mean response."""
+        return any(function is huber for _, function in self.terms)
+
+    def values(self, predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the loss of each vertex, and the gradient.
+
+        Parameters
+        ----------
+        predicted, measured : Tensor (n_images, n_vertices)
+            Responses.
+
+        Returns
+        -------
+        values : Tensor (n_vertices,)
+            The loss.
+        gradient : Tensor (n_images, n_vertices)
+            Of the sum of the values by the predictions.
+        """
+        (weight, function), *others = self.terms
+        values, gradient = function(predicted, measured)
+        if weight != 1:
+            values, gradient = values.mul_(weight), gradient.mul_(weight)
+        for weight, function in others:
+            more, slope = function(predicted, measured)
+            values.add_(more, alpha=weight)
+            gradient.add_(slope, alpha=weight)
+        return values, gradient
+
+    def __call__(self, predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the sum over vertices, which can be differentiated, and the loss of each vertex.
+
+        Parameters
+        ----------
+        predicted, measured : Tensor (n_images, n_vertices)
+            Responses.
+
+        Returns
+        -------
+        total : Tensor ()
+            To be minimised.
+        values : Tensor (n_vertices,)
+            The loss of each vertex, without a gradient.
+        """
+        total: Tensor
+        values: Tensor
+        total, values = _Sum.apply(predicted, measured, self)
+        return total, values
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, predicted: Tensor, measured: Tensor, loss: Loss) -> Any:
+        values, gradient = loss.values(predicted.float(), measured)
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(values)
+        ctx.dtype = predicted.dtype
+        return values.sum(), values
+
+    @staticmethod
+    def backward(ctx: Any, *by: Any) -> Any:
+        (gradient,) = ctx.saved_tensors
+        # Only a scaled loss, of mixed precision, has another slope than 1.
+        slope = by[0] if by[0] != 1 else None
+        gradient = gradient if slope is None else gradient * slope
+        return gradient.to(ctx.dtype), None, None
+
+
+def _positive(text: str, weight: str) -> float:
+    try:
+        value = float(weight)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise RegressError(f"loss {text!r}: found the weight {weight!r}, expected a number above 0")
+    return value

@@ -1,0 +1,147 @@
+"""Optimisers and learning-rate schedules, by name.
+
+All work on each weight alone, so that models trained side by side are those trained one by one.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer
+
+from regress.errors import RegressError
+
+Groups = Iterable[dict[str, Any]]
+
+# Fused: one pass over the weights, their gradient and moments, instead of ten.
+OPTIMISERS: dict[str, Callable[[Groups, float, float], Optimizer]] = {
+    "adamw": lambda groups, lr, _: AdamW(groups, lr, fused=True),
+    "adam": lambda groups, lr, _: Adam(groups, lr, fused=True),
+    "sgd": lambda groups, lr, momentum: SGD(groups, lr, momentum, fused=True),
+    "nadam": lambda groups, lr, _: NAdam(groups, lr, decoupled_weight_decay=True, foreach=True),
+}
+
+
+def cosine(share: float) -> float:
+    """Fall from 1 to 0 along half a cosine.
+
+    Parameters
+    ----------
+    share : float
+        How much of the training is done, in 0..1.
+
+    Returns
+    -------
+    float
+        What the learning rate is multiplied by.
+
+    References
+    ----------
+    Loshchilov, Hutter (2017). SGDR: stochastic gradient descent with warm restarts. ICLR,
+    equation 5, without restarts.
+    """
+    return 0.5 * (1 + math.cos(math.pi * min(share, 1)))
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "constant": lambda _: 1.0}
+
+
+def named(table: dict[str, Any], kind: str, name: str) -> Any:
+    """Look up by name.
+
+    Parameters
+    ----------
+    table : dict
+        What there is.
+    kind : str
+        What it is called, for the error.
+    name : str
+        Which is wanted.
+
+    Returns
+    -------
+    object
+        The entry.
+
+    Raises
+    ------
+    RegressError
+        If there is none; the message lists those that there are.
+    """
+    if name not in table:
+        raise RegressError(f"{kind}: found {name!r}, expected one of {', '.join(table)}")
+    return table[name]
+
+
+def make_optimiser(
+    name: str,
+    weights: Iterable[tuple[str, Tensor]],
+    lr: float,
+    weight_decay: float,
+    momentum: float,
+) -> Optimizer:
+    """Make an optimiser.
+
+    Parameters
+    ----------
+    name : str
+        A key of `OPTIMISERS`.
+    weights : iterable of (str, Tensor)
+        The weights, by name; biases, offsets and those of norms are not decayed.
+    lr : float
+        The learning rate.
+    weight_decay : float
+        Of `sgd` and `adam` it adds weight_decay / 2 times the squared weights to the loss: ridge
+        of the penalty weight_decay * n_images / 2 on the same standardised features. Of `adamw` and
+        `nadam` it shrinks the weights by lr * weight_decay at each step.
+    momentum : float
+        Of `sgd`.
+
+    Returns
+    -------
+    Optimizer
+        For these weights.
+
+    References
+    ----------
+    Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR.
+    """
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
+    for weight, tensor in weights:
+        if tensor.requires_grad:
+            plain = any(word in weight for word in ("bias", "offset", "norm"))
+            (free if plain else decayed).append(tensor)
+    groups = [{"params": decayed, "weight_decay": weight_decay}]
+    groups += [{"params": free, "weight_decay": 0.0}] if free else []
+    made: Optimizer = named(OPTIMISERS, "optimiser", name)(groups, lr, momentum)
+    return made
+
+
+def rate(schedule: str, warmup: float, n_steps: int) -> Callable[[int], float]:
+    """Give the learning rate's multiplier at each step.
+
+    Parameters
+    ----------
+    schedule : str
+        A key of `SCHEDULES`.
+    warmup : float
+        The share of the steps over which it rises from near 0 to 1.
+    n_steps : int
+        How many steps the whole training has.
+
+    Returns
+    -------
+    callable
+        From the number of the step to the multiplier.
+    """
+    fall = named(SCHEDULES, "schedule", schedule)
+    rising = round(warmup * n_steps)
+
+    def at(step: int) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        return float(fall((step - rising) / max(1, n_steps - rising)))
+
+    return at

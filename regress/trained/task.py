@@ -1,0 +1,162 @@
+"""One training as Lightning sees it: steps, validation, and groups that stop on their own."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from regress.trained.data import Pictures
+from regress.trained.kept import Kept
+from regress.trained.losses import Loss
+from regress.trained.network import Network, narrow, part_of, replace
+from regress.trained.optimisers import make_optimiser, rate
+from regress.trained.recipe import Recipe
+
+# The network is made narrower when a quarter of its vertices has stopped: each time costs a copy
+# of the weights, and each time the rest trains so much faster.
+WORTH = 0.75
+
+
+class Task(pl.LightningModule):
+    """Trains a network on some pictures.
+
+    Parameters
+    ----------
+    network : Network
+        Of all vertices; narrowed as groups stop.
+    pictures : Pictures
+        Narrowed with it.
+    kept : Kept
+        Takes the best weights of each group.
+    recipe : Recipe
+        How.
+    n_steps : int
+        Steps of the whole training, for the schedule.
+    """
+
+    def __init__(
+        self, network: Network, pictures: Pictures, kept: Kept, recipe: Recipe, n_steps: int
+    ) -> None:
+        super().__init__()
+        self.network, self.kept, self.recipe = network, kept, recipe
+        self._pictures, self._responses = pictures, pictures.responses
+        self._loss, self._n_steps = Loss(recipe.loss), n_steps
+        self._sum: Tensor | None = None
+        self._held: Tensor | None = None
+        self._start = 0.0
+
+    def configure_optimizers(self) -> Any:
+        """Make optimiser and schedule.
+
+        Returns
+        -------
+        dict
+            As Lightning has it.
+        """
+        recipe = self.recipe
+        optimiser = make_optimiser(
+            recipe.optimiser,
+            self.network.named_parameters(),
+            recipe.lr,
+            recipe.weight_decay,
+            recipe.momentum,
+        )
+        schedule = LambdaLR(optimiser, rate(recipe.schedule, recipe.warmup, self._n_steps))
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        """Compute the loss of a batch.
+
+        Parameters
+        ----------
+        batch : (Tensor, Tensor)
+            Features and responses.
+        number : int
+            Of the batch, from 0 in each epoch.
+
+        Returns
+        -------
+        Tensor ()
+            The sum over vertices.
+        """
+        if number == 0:
+            self._begin_epoch()
+        features, responses = batch
+        total, values = self._loss(self.network(features), responses)
+        if not torch.isfinite(total):
+            self.kept.spoil(values, self.global_step + 1)
+        self._sum = values if self._sum is None else self._sum.add_(values)
+        return total
+
+    def _begin_epoch(self) -> None:
+        # Not in Lightning's hook, which it skips when a training is taken up. Dropout depends on
+        # seed and epoch alone.
+        seeds = np.random.SeedSequence([self.recipe.seed, self.kept.epoch, 1])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        self._sum = None
+        self._start = time.perf_counter()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Compute the loss of the validation pictures, all at once.
+
+        Parameters
+        ----------
+        batch : (Tensor, Tensor)
+            Features and responses.
+        _ : int
+            The number of the batch.
+        """
+        features, responses = batch
+        values = self._loss.values(self.network(features).float(), responses)[0]
+        if self.trainer.sanity_checking:
+            # Lightning's check before the first step: what the mean response scores.
+            self.kept.best = self.kept.means(values)
+        else:
+            self._held = values
+
+    def on_train_epoch_end(self) -> None:
+        """Keep what is better, stop groups, and leave them behind when they are many."""
+        assert self._sum is not None
+        optimiser = self.trainer.optimizers[0]
+        train = self._sum / self.trainer.num_training_batches
+        at = time.perf_counter() - self._start, float(optimiser.param_groups[0]["lr"])
+        self.kept.end_epoch(self.network, at, train, self._held)
+        needed = self.kept.needed()
+        if not needed.any():
+            self.trainer.should_stop = True
+            return
+        left = float(needed.double().mean())
+        # A group whose weights are NaN would make the sum NaN at each step.
+        if left <= WORTH or (left < 1 and self.kept.spoiled.any()):
+            narrow(self.network, needed.nonzero()[:, 0].to(self.device), optimiser)
+            self.kept.vertices = self.kept.vertices[needed]
+            self._pictures.responses = self._responses.vertices(self.kept.vertices.numpy())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is kept of each group.
+
+        Parameters
+        ----------
+        checkpoint : dict
+            Lightning's.
+        """
+        checkpoint["kept"] = self.kept.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what was kept; the network gets the width that it had.
+
+        Parameters
+        ----------
+        checkpoint : dict
+            Lightning's.
+        """
+        self.kept.load(checkpoint["kept"])
+        replace(self.network, part_of(self.network, self.kept.vertices))
+        self._pictures.responses = self._responses.vertices(self.kept.vertices.numpy())

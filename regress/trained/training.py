@@ -1,0 +1,214 @@
+"""The training loop: Lightning's, with checkpoints that are taken up, progress and a log."""
+
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from himalaya.backend import get_backend
+from numpy.typing import NDArray
+
+from base import progress
+from regress.errors import RegressError
+from regress.trained.checkpoints import Artifacts
+from regress.trained.data import Batches, Pictures, loader
+from regress.trained.kept import Kept
+from regress.trained.log import write_log
+from regress.trained.memory import reuse_memory
+from regress.trained.network import Network
+from regress.trained.recipe import Files, Recipe
+from regress.trained.task import Task
+
+log = logging.getLogger("regress")
+
+# Seconds between two checkpoints: at least these, and so many that writing takes one in twenty.
+EVERY = 5.0
+SHARE = 20
+
+
+def train(
+    network: Network,
+    pictures: Pictures,
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+    kept: Kept,
+    recipe: Recipe,
+    files: Files,
+    names: NDArray,
+) -> None:
+    """Train until every group has stopped, or the epochs are over.
+
+    Parameters
+    ----------
+    network : Network
+        As it begins; changed.
+    pictures : Pictures
+        Features and responses.
+    rows : (array of int, array of int)
+        The pictures to train on, and those to validate on, of which there may be none.
+    kept : Kept
+        Takes the weights of each group.
+    recipe : Recipe
+        How.
+    files : Files
+        Checkpoint and log.
+    names : array (n_groups,)
+        What the groups are called in the log.
+
+    Raises
+    ------
+    RegressError
+        If the loss became NaN before anything was learned.
+    """
+    inside, held = rows
+    batches = Batches(inside, recipe.batch, recipe.seed, lambda: kept.epoch)
+    n_epochs = recipe.epochs if kept.limits is None else int(kept.limits.max(initial=0))
+    artifacts = Artifacts(files.belongs)
+    stored = None if files.checkpoint is None else artifacts.stored(files.checkpoint)
+    if stored is not None:
+        kept.load(stored["kept"])
+        log.info("the training goes on after epoch %d", kept.epoch)
+        del stored
+    if kept.epoch < n_epochs and not kept.stopped.all():
+        task = Task(network, pictures, kept, recipe, recipe.epochs * len(batches))
+        watcher = _Watcher(kept, files, names, len(batches) * n_epochs)
+        with _quiet(), reuse_memory(), torch.random.fork_rng(devices=[]), watcher:
+            trainer = pl.Trainer(
+                accelerator="gpu" if get_backend().name == "torch_cuda" else "cpu",
+                devices=1,
+                max_epochs=n_epochs,
+                precision=recipe.precision,
+                num_sanity_val_steps=1,
+                plugins=[artifacts],
+                callbacks=[watcher],
+                logger=False,
+                enable_checkpointing=True,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+            )
+            _fit(trainer, task, loader(pictures, batches), held, kept, files)
+    _say_what_was_spoiled(kept, recipe, len(batches))
+
+
+def _fit(
+    trainer: pl.Trainer,
+    task: Task,
+    batches: object,
+    held: NDArray[np.int64],
+    kept: Kept,
+    files: Files,
+) -> None:
+    validation = loader(task._pictures, [held]) if len(held) else None
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(
+            task,
+            batches,
+            validation,
+            ckpt_path=files.checkpoint if kept.epoch else None,
+        )
+    except SystemExit as stop:
+        # Lightning ends the process at Ctrl-C, and has every further Ctrl-C ignored.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from stop
+        raise
+
+
+def _say_what_was_spoiled(kept: Kept, recipe: Recipe, n_batches: int) -> None:
+    spoiled = np.flatnonzero(kept.spoiled)
+    if not len(spoiled):
+        return
+    step = int(kept.spoiled[spoiled].min())
+    where = f"at step {step}, in epoch {(step - 1) // n_batches + 1}"
+    fix = f"give a lower lr (now {recipe.lr:g}): --params.lr {recipe.lr / 10:g}"
+    of = f"{len(spoiled)} of {kept.n_groups} groups"
+    if not kept.epochs[spoiled].all():
+        raise RegressError(
+            f"the loss became NaN or infinite {where}, before anything was learned, in {of}: {fix}"
+        )
+    log.warning(
+        "the loss of %s became NaN or infinite, first %s; they keep the weights of epoch %s: %s",
+        of,
+        where,
+        " or ".join(str(epoch) for epoch in np.unique(kept.epochs[spoiled])[:4]),
+        fix,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning from telling which devices there are, and that it needs no workers."""
+    loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
+    levels = [one.level for one in loggers]
+    with warnings.catch_warnings():
+        for module in ("pytorch_lightning", "lightning_fabric", "torch"):
+            warnings.filterwarnings("ignore", module=module)
+        try:
+            for one in loggers:
+                one.setLevel(logging.ERROR)
+            yield
+        finally:
+            for one, level in zip(loggers, levels, strict=True):
+                one.setLevel(level)
+
+
+class _Watcher(pl.callbacks.Checkpoint):
+    """Shows the progress, and keeps checkpoint and log; Lightning calls it."""
+
+    def __init__(self, kept: Kept, files: Files, names: NDArray, n_steps: int) -> None:
+        self._kept, self._files, self._names = kept, files, names
+        self._last, self._pause = time.monotonic(), EVERY
+        self._bar = None
+        if files.show:
+            self._bar = progress(total=n_steps, desc=files.show, unit="step", leave=False)
+
+    def __enter__(self) -> "_Watcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Show the progress."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        """Write checkpoint and log, now and then.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Lightning's.
+        task : LightningModule
+            The training.
+        """
+        if time.monotonic() - self._last >= self._pause:
+            self._write(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        """Write checkpoint and log: what is kept must not be trained again.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Lightning's.
+        task : LightningModule
+            The training.
+        """
+        self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        start = time.monotonic()
+        if self._files.log is not None:
+            write_log(self._files.log, self._kept, self._names)
+        if self._files.checkpoint is not None:
+            trainer.save_checkpoint(self._files.checkpoint)
+        self._last = time.monotonic()
+        self._pause = max(EVERY, SHARE * (self._last - start))

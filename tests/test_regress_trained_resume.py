@@ -1,0 +1,139 @@
+"""Trainings that are killed, taken up, done already, or of something else."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cache import read_artifact
+from regress.models.linear import Model
+from regress.trained.checkpoints import pack, unpack
+
+SCRIPT = """
+import sys, time
+import numpy as np
+import torch
+import regress.trained.training as training
+from regress.models.linear import Model
+
+torch.set_num_threads(1)
+folder, kind = sys.argv[1:]
+training.EVERY, training.SHARE = 0, 0
+rng = np.random.default_rng(0)
+X = rng.standard_normal((200, 15)).astype(np.float32)
+Y = (X @ rng.standard_normal((15, 12)) + 3 * rng.standard_normal((200, 12))).astype(np.float32)
+Y[:, 4:8] = rng.standard_normal((200, 4))
+own = {"optimiser": kind, "lr": 0.01, "epochs": 40, "patience": 8, "batch": 32, "dropout": 0.2}
+model = Model(scope=np.repeat(["a", "noise", "b"], 4), checkpoint=f"{folder}/kept.h5", **own)
+model.fit(X, Y).refit(X, Y)
+np.savez(f"{folder}/done.npz", **model.state())
+"""
+
+
+def _start(folder: Path, kind: str) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", SCRIPT, str(folder), kind]
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.parametrize("kind", ["adamw"])
+def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, kind: str) -> None:
+    whole = _start(tmp_path / "whole", kind)
+    killed = tmp_path / "killed"
+    # Killed once while it stops on validation pictures, and once while it trains on all.
+    for phase, epochs in (("fit", 9), ("refit", 2)):
+        path, process = killed / f"kept-{phase}.h5", _start(killed, kind)
+        while process.poll() is None:
+            if path.exists() and _epoch(path) >= epochs:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert path.exists(), "done before it could be killed"
+    assert not (killed / "done.npz").exists()
+    last = _start(killed, kind)
+    assert (whole.wait(), last.wait()) == (0, 0)
+    expected, found = (np.load(tmp_path / name / "done.npz") for name in ("whole", "killed"))
+    assert len(set(expected["epochs_"].tolist())) > 1
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def _epoch(path: Path) -> int:
+    return int(unpack(read_artifact(path)[0])["kept"]["epoch"])
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100, 8)).astype(np.float32)
+    return X, (X @ rng.standard_normal((8, 5))).astype(np.float32)
+
+
+def test_a_training_that_is_done_is_not_repeated(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    X, Y = _data()
+    own: dict[str, Any] = {"checkpoint": tmp_path / "kept.h5", "epochs": 6, "lr": 0.01}
+    caplog.set_level("INFO")
+    first = Model(**own).fit(X, Y)
+    assert "goes on" not in caplog.text
+    stamp = (tmp_path / "kept-fit.h5").stat().st_mtime_ns
+    again = Model(**own).fit(X, Y)
+    assert "the training goes on after epoch 6" in caplog.text
+    np.testing.assert_array_equal(again.predict(X), first.predict(X))
+    assert (tmp_path / "kept-fit.h5").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("other", ["parameter", "responses", "features", "groups"])
+def test_a_checkpoint_of_another_training_is_not_taken_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str
+) -> None:
+    X, Y = _data()
+    own: dict[str, Any] = {"epochs": 6, "lr": 0.01}
+    Model(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
+    if other == "parameter":
+        own["lr"] = 0.02
+    elif other == "groups":
+        own["scope"] = "vertex"
+    else:
+        (Y if other == "responses" else X)[3] += 1
+    model = Model(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
+    assert "of another search; this one begins anew" in caplog.text
+    np.testing.assert_array_equal(model.predict(X), Model(**own).fit(X, Y).predict(X))
+
+
+def test_a_damaged_checkpoint_is_not_taken_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    X, Y = _data()
+    path = tmp_path / "kept-fit.h5"
+    first = Model(checkpoint=tmp_path / "kept.h5", epochs=6).fit(X, Y)
+    path.write_bytes(path.read_bytes()[:700])
+    again = Model(checkpoint=tmp_path / "kept.h5", epochs=6).fit(X, Y)
+    assert "damaged or cut short" in caplog.text
+    np.testing.assert_array_equal(again.predict(X), first.predict(X))
+
+
+def test_whatever_a_checkpoint_holds_comes_back() -> None:
+    tree = {
+        "a": [torch.arange(6).reshape(2, 3), torch.tensor(3.5), None, (1, 2.5, "x")],
+        "b": {0: np.zeros((0, 4)), 1: {"c": float("inf"), "d": True}},
+        "e": np.array([True, False]),
+    }
+    back = unpack(pack(tree))
+    assert torch.equal(back["a"][0], tree["a"][0])
+    assert back["a"][1].shape == ()
+    assert back["a"][1].dtype == torch.float32
+    assert back["a"][2:] == tree["a"][2:]
+    assert back["b"][0].shape == (0, 4)
+    assert back["b"][1] == {"c": float("inf"), "d": True}
+    assert back["e"].dtype == bool
+    with pytest.raises(TypeError, match="a checkpoint cannot hold set"):
+        pack({"a": {1, 2}})
