@@ -19,7 +19,8 @@ from challenge import HEMISPHERES, Subject, find_subjects
 from evaluate.maps.ablated import read_ablation
 from evaluate.maps.camera import Picture, photograph
 from evaluate.maps.command import maps
-from evaluate.maps.paint import best_space, colours, maps_of, name_places, outlines, paint
+from evaluate.maps.outlines import name_places, outlines
+from evaluate.maps.paint import best_space, colours, maps_of, paint
 from evaluate.maps.surface import Mesh, fsaverage_vertices, load_mesh, place
 from evaluate.maps.values import Known, average
 from evaluate.vertices import ARRAYS, vertices_file, write_vertices

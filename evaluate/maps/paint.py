@@ -14,11 +14,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
 from challenge import HEMISPHERES
 from evaluate.figure import COLOURS
 from evaluate.maps.camera import Picture
+from evaluate.maps.outlines import outlines
 from evaluate.maps.values import Known, Sides
 
 STEPS = 256
@@ -227,69 +227,3 @@ def paint(picture: Picture, shown: Map, known: Known) -> NDArray[np.uint8]:
     rgb[halo], rgb[line] = HALO, LINE
     opaque = (vertex >= 0).astype(rgb.dtype)
     return (np.dstack([rgb * opaque[..., None], opaque]) * 255).round().astype(np.uint8)
-
-
-def outlines(
-    picture: Picture, labels: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Find the pixels at the borders of regions.
-
-    Parameters
-    ----------
-    picture : Picture
-        The view.
-    labels : array (n_mesh_vertices,)
-        A label for each vertex, 0 outside all regions.
-
-    Returns
-    -------
-    halo, line : array (height, width), bool
-        The dark rim, and the line within it.
-    """
-    on_page = np.where(picture.vertex >= 0, labels[picture.vertex], 0)
-    line = np.zeros(on_page.shape, bool)
-    line[:, 1:] |= on_page[:, 1:] != on_page[:, :-1]
-    line[1:] |= on_page[1:] != on_page[:-1]
-    if picture.view == "flat":
-        line = binary_dilation(line)
-    brain = picture.vertex >= 0
-    return binary_dilation(line) & brain, line & brain
-
-
-def name_places(
-    picture: Picture, labels: NDArray[np.float64], names: Sequence[str], height: float = 24
-) -> dict[str, tuple[float, float]]:
-    """Find where the names of regions go, none on top of another.
-
-    Parameters
-    ----------
-    picture : Picture
-        The view.
-    labels : array (n_mesh_vertices,)
-        A label for each vertex, 0 outside all regions.
-    names : sequence of str
-        Of the labels from 1 on.
-    height : float
-        Of a letter, in pixels; regions of fewer pixels than its square get no name.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        For each name, the column and row of its middle: that of the region's pixel nearest to the
-        region's middle, moved down where another name is there.
-    """
-    on_page = np.where(picture.vertex >= 0, labels[picture.vertex], 0).astype(int)
-    found: dict[str, tuple[float, float]] = {}
-    for label, name in enumerate(names, start=1):
-        rows, columns = np.nonzero(on_page == label)
-        if len(rows) < height**2:
-            continue
-        nearest = ((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).argmin()
-        x, y = float(columns[nearest]), float(rows[nearest])
-        while any(
-            abs(y - other_y) < height and abs(x - other_x) < 0.3 * height * (len(name) + len(other))
-            for other, (other_x, other_y) in found.items()
-        ):
-            y += height / 4
-        found[name] = (x, y)
-    return found

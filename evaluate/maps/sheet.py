@@ -19,7 +19,8 @@ from matplotlib.patheffects import withStroke
 from challenge import HEMISPHERES, ROI_CLASSES
 from evaluate.figure import COLOURS
 from evaluate.maps.camera import VIEWS, Picture
-from evaluate.maps.paint import EXCLUDED, Map, name_places, paint
+from evaluate.maps.outlines import name_places
+from evaluate.maps.paint import EXCLUDED, Map, paint
 from evaluate.maps.values import Known
 
 # So that SVGs of equal maps have equal bytes, and their text stays text.

@@ -16,7 +16,8 @@ from challenge import HEMISPHERES, ROI_CLASSES
 from evaluate.figure import COLOURS
 from evaluate.maps.camera import BRIGHT, FOLD, Picture, photograph
 from evaluate.maps.command import measured
-from evaluate.maps.paint import Map, colours, maps_of, name_places, paint
+from evaluate.maps.outlines import name_places
+from evaluate.maps.paint import Map, colours, maps_of, paint
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import Known
 from evaluate.report.examples import encode
