@@ -68,8 +68,8 @@ def _uncertainty(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
         return ["no intervals: they were not asked for (--resamples 0)"]
     fewest = min(sidecar["n_pictures"].values())
     if frame["pearson_r_low"].isna().all():
-        return [f"no intervals: {fewest} different pictures say little of how much others would "
-                f"differ, {FEWEST_PICTURES} are needed"]  # fmt: skip
+        return [f"no intervals: fewer than {FEWEST_PICTURES} different pictures say little of how "
+                "much others would differ"]  # fmt: skip
     lines = [f"[low, high]: 95 % interval, had other pictures been shown; {settings['resamples']} "
              f"draws of pictures, seed {settings['seed']}"]  # fmt: skip
     if fewest < FEWEST_CALIBRATED:
