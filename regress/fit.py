@@ -145,17 +145,24 @@ class _Span:
         job, layout, span = self.job, self.layout, "+".join(self.present.span)
         folds = fold_numbers(self.inside, job.settings.folds, job.settings.seed)
         groups = None if layout.groups is None else layout.groups[columns]
+        share = job.estimator.get_params().get("validation", 0)
         own = {
             "cv": [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in set(folds)],
             "checkpoint": job.checkpoint(span, columns.start),
             "progress_bar": True,
             "log": job.log(span, columns.start),
+            "validation": self._stopping(share) if share else 0,
         }
         if groups is None:
             return {**own, "scope": "vertex"}
         # Trainings are told the groups' names, for their logs.
         named = np.array(layout.names)[groups] if job.estimator.streams else groups
         return {**own, "scope": named}
+
+    def _stopping(self, share: float) -> NDArray[np.bool_]:
+        """Say which pictures stop a training; rows of one picture fall together."""
+        n_folds = min(max(2, round(1 / share)), len(set(self.inside)))
+        return fold_numbers(self.inside, n_folds, self.job.settings.seed) == 0
 
     def _save_what_is_done(self, fitted: Sequence[Fitted], heldout: NDArray[np.float32]) -> None:
         end = fitted[-1][0].stop

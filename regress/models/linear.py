@@ -47,14 +47,15 @@ class Model(TrainedModel):
     @property
     def coef_(self) -> NDArray[np.float32]:
         """The coefficients, for features as they come."""
-        weight: NDArray[np.float32] = self._weight() / self.scale_[:, None]
+        weight = np.asarray(self._weight() / self.scale_[:, None], np.float32)
         return weight[:, 0] if self._vector else weight
 
     @property
     def intercept_(self) -> NDArray[np.float32]:
         """What is predicted where all features are 0."""
         offset: NDArray[np.float32] = self.network_.offset.detach().numpy()
-        intercept = offset - (self.centre_ / self.scale_) @ self._weight()
+        at_zero = (self.centre_ / self.scale_) @ self._weight()
+        intercept = np.asarray(offset - at_zero, np.float32)
         return intercept[0] if self._vector else intercept
 
     def _weight(self) -> NDArray[np.float32]:

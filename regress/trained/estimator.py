@@ -15,6 +15,7 @@ from regress.arguments import SCOPES
 from regress.device import refuse_skipped_fits
 from regress.responses import Responses
 from regress.trained.data import Pictures
+from regress.trained.inputs import groups_of, held_pictures, most_epochs, standard
 from regress.trained.kept import Kept
 from regress.trained.losses import Loss
 from regress.trained.network import Network, axis_of, part_of
@@ -193,7 +194,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         refuse_skipped_fits()
         self.check_parameters()
         features, responses = self._validated(X, y)
-        held = self._held(len(features))
+        held = held_pictures(self.validation, len(features), self.random_state)
         return self._train(features, responses, held, None)
 
     def refit(self, X: ArrayLike, y: Any) -> Self:
@@ -230,12 +231,12 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         """
         check_is_fitted(self)
         features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
-        standard = self._standardised(features)
+        scaled = self._standardised(features)
         self.network_.eval()
         with torch.inference_mode():
             parts = [
-                self.network_(torch.from_numpy(standard[start : start + BLOCK]))
-                for start in range(0, len(standard), BLOCK)
+                self.network_(torch.from_numpy(scaled[start : start + BLOCK]))
+                for start in range(0, len(scaled), BLOCK)
             ]
         predicted: NDArray = torch.cat(parts).numpy().astype(features.dtype, copy=False)
         return predicted[:, 0] if self._vector else predicted
@@ -292,7 +293,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         weights = {n: torch.from_numpy(np.array(v)) for n, v in state.items() if n not in own}
         self.n_features_in_ = len(self.centre_)
         self._vector = False
-        self.network_ = self.make_network(self.n_features_in_, weights["member"])
+        self.network_ = self._made(weights["member"])
         self.network_.load_state_dict(weights)
         return self
 
@@ -316,24 +317,6 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         responses = check_array(responses.reshape(len(features), -1), dtype=np.float32)
         return features, Responses([responses])
 
-    def _held(self, n_images: int) -> NDArray[np.bool_]:
-        """Say which pictures stop the training."""
-        if np.ndim(self.validation):
-            held = np.asarray(self.validation, bool)
-            if held.shape != (n_images,) or held.all():
-                raise ValueError(
-                    f"validation: found shape {held.shape}, {held.sum()} of them held, expected "
-                    f"({n_images},), one a picture, and pictures left to train on"
-                )
-            return held
-        held = np.zeros(n_images, bool)
-        if self.validation > 0 and n_images > 3:
-            # r needs two pictures.
-            count = min(max(2, round(self.validation * n_images)), n_images - 2)
-            rng = np.random.default_rng([self.random_state, 2])
-            held[rng.permutation(n_images)[:count]] = True
-        return held
-
     def _standardised(self, X: NDArray) -> NDArray[np.float32]:
         return np.asarray((X - self.centre_) / self.scale_, np.float32)
 
@@ -344,21 +327,16 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         held: NDArray[np.bool_],
         epochs: NDArray[np.int64] | None,
     ) -> Self:
-        names, member = self._groups(responses.shape[1])
+        names, member = groups_of(self.scope, responses.shape[1])
         inside = ~held
-        # Means and variances in float64: float32 loses them where the mean is far from 0.
-        mean, deviation = X[inside].mean(0, dtype=np.float64), X[inside].std(0, dtype=np.float64)
-        self.centre_ = mean.astype(np.float32)
-        tiny = np.finfo(X.dtype).eps * np.abs(mean)
-        self.scale_ = np.where(deviation > tiny, deviation, 1).astype(np.float32)
-        means, still = self._still(responses.pictures(inside), epochs)
+        self.centre_, self.scale_ = standard(X[inside])
+        means, varying = responses.pictures(inside).means()
+        still = ~varying if epochs is None else ~varying | (epochs == 0)
         recipe, files = self._recipe(), self._files(X, responses, held, epochs, (names, member))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            network = self.make_network(X.shape[1], torch.from_numpy(member))
+        network = self._made(torch.from_numpy(member))
         network.offset.data.copy_(torch.from_numpy(means))
         network.offset.requires_grad_(Loss(recipe.loss).moves_mean)
-        limits = None if epochs is None else _most(epochs, member, len(names))
+        limits = None if epochs is None else most_epochs(epochs, member, len(names))
         kept = Kept(network, recipe.patience, limits)
         pictures = Pictures(self._standardised(X), responses)
         rows = np.flatnonzero(inside), np.flatnonzero(held)
@@ -366,12 +344,11 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         self._adopt(kept, member, still, means)
         return self
 
-    def _still(
-        self, responses: Responses, epochs: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Give the mean responses, and say which vertices stay at theirs."""
-        means, varying = responses.means()
-        return means, ~varying if epochs is None else ~varying | (epochs == 0)
+    def _made(self, member: torch.Tensor) -> Network:
+        # The caller's random numbers are left alone.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.random_state)
+            return self.make_network(len(self.centre_), member)
 
     def _adopt(
         self,
@@ -381,7 +358,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         means: NDArray[np.float64],
     ) -> None:
         """Take the best weights as the fitted network."""
-        self.network_ = self.make_network(len(self.centre_), torch.from_numpy(member))
+        self.network_ = self._made(torch.from_numpy(member))
         # A vertex whose own weights are 0 is predicted at its offset.
         at = torch.from_numpy(np.flatnonzero(still))
         for name, values in kept.weights.items():
@@ -391,19 +368,6 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         kept.weights["offset"][at] = torch.from_numpy(means[still]).float()
         self.network_.load_state_dict(kept.weights)
         self.epochs_ = np.where(still, 0, kept.epochs[member])
-
-    def _groups(self, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
-        if isinstance(self.scope, str):
-            alone = self.scope == "vertex"
-            member = np.arange(n_vertices) if alone else np.zeros(n_vertices, np.int64)
-            return np.unique(member), member
-        scope = np.asarray(self.scope)
-        if scope.shape != (n_vertices,):
-            raise ValueError(
-                f"scope: found shape {scope.shape}, expected ({n_vertices},), one a vertex"
-            )
-        names, member = np.unique(scope, return_inverse=True)
-        return names, member.astype(np.int64)
 
     def _recipe(self) -> Recipe:
         names = {"seed": "random_state"}
@@ -430,10 +394,3 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
             depends = (type(self).__module__, parameters, X, held, epochs, groups)
             belongs = str(joblib.hash((depends, responses.digest())))
         return Files(checkpoint, belongs, log, phase if self.progress_bar else "")
-
-
-def _most(epochs: NDArray[np.int64], member: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
-    """Give each group's epochs; vertices that stay at their mean have 0."""
-    most = np.zeros(n_groups, np.int64)
-    np.maximum.at(most, member, epochs)
-    return most

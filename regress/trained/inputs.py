@@ -1,0 +1,121 @@
+"""What a training is made of: pictures that stop it, vertices that stop together, scales."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def standard(X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Find the centre and the scale of features.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Of the pictures that are trained on.
+
+    Returns
+    -------
+    centre, scale : array of float32 (n_features,)
+        Mean and standard deviation; the scale of a constant column is 1.
+    """
+    # In float64: float32 loses them where the mean is far from 0.
+    mean, deviation = X.mean(0, dtype=np.float64), X.std(0, dtype=np.float64)
+    tiny = np.finfo(X.dtype).eps * np.abs(mean)
+    scale = np.where(deviation > tiny, deviation, 1)
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_]:
+    """Say which pictures stop a training.
+
+    Parameters
+    ----------
+    validation : float, or array of bool (n_images,)
+        Their share, or which they are.
+    n_images : int
+        How many pictures there are.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    array of bool (n_images,)
+        True for these; none where there are too few pictures to divide.
+
+    Raises
+    ------
+    ValueError
+        If the array has another length, or leaves none to train on.
+    """
+    if np.ndim(validation):
+        held = np.asarray(validation, bool)
+        if held.shape != (n_images,) or held.all():
+            raise ValueError(
+                f"validation: found shape {held.shape}, {held.sum()} of them held, expected "
+                f"({n_images},), one a picture, and pictures left to train on"
+            )
+        return held
+    held = np.zeros(n_images, bool)
+    if validation > 0 and n_images > 3:
+        # r needs two pictures.
+        count = min(max(2, round(validation * n_images)), n_images - 2)
+        held[np.random.default_rng([seed, 2]).permutation(n_images)[:count]] = True
+    return held
+
+
+def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
+    """Say who stops together.
+
+    Parameters
+    ----------
+    scope : str, or array (n_vertices,)
+        "roi", all; "vertex", each alone; or numbers or names.
+    n_vertices : int
+        How many vertices there are.
+
+    Returns
+    -------
+    names : array (n_groups,)
+        What the groups are called.
+    member : array of int (n_vertices,)
+        The group of each vertex.
+
+    Raises
+    ------
+    ValueError
+        If the array has another length.
+    """
+    if isinstance(scope, str):
+        member = np.arange(n_vertices) if scope == "vertex" else np.zeros(n_vertices, np.int64)
+        return np.unique(member), member
+    if np.shape(scope) != (n_vertices,):
+        raise ValueError(
+            f"scope: found shape {np.shape(scope)}, expected ({n_vertices},), one a vertex"
+        )
+    names, member = np.unique(np.asarray(scope), return_inverse=True)
+    return names, member.astype(np.int64)
+
+
+def most_epochs(
+    epochs: NDArray[np.int64], member: NDArray[np.int64], n_groups: int
+) -> NDArray[np.int64]:
+    """Give each group's epochs; a vertex that stays at its mean has 0.
+
+    Parameters
+    ----------
+    epochs : array of int (n_vertices,)
+        Of each vertex.
+    member : array of int (n_vertices,)
+        The group of each vertex.
+    n_groups : int
+        How many groups there are.
+
+    Returns
+    -------
+    array of int (n_groups,)
+        The most of any of its vertices.
+    """
+    most = np.zeros(n_groups, np.int64)
+    np.maximum.at(most, member, epochs)
+    return most
