@@ -112,6 +112,7 @@ def test_our_own_submission_scores_what_scores_says(
     write_fits(tmp_path, simulated, "banded_ridge", digest="b" * 16, seed=1)
     submission(simulated, tmp_path)
     scores(simulated, tmp_path)
+    capsys.readouterr()
     score(tmp_path / "submission.zip", simulated, tmp_path / "marks.json")
     found = json.loads((tmp_path / "marks.json").read_text())
     rows = pd.read_csv(tmp_path / "scores.csv", dtype={"subject": str})
