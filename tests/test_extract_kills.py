@@ -87,7 +87,7 @@ def _rows(out: Path, digests: list[str]) -> dict[str, dict[bytes, np.ndarray]]:
     return {name: dict(zip(encoded, rows, strict=True)) for name, rows in found.items()}
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(300 + 90 * KILLS)
 @pytest.mark.parametrize("more", [(), ("--device", "cpu,cpu", "--workers", "0")])
 def test_kills_lose_nothing(many: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     (subject,) = find_subjects(many)
