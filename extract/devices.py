@@ -2,23 +2,27 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import torch
 
 from cache import FeatureStore
+from extract.errors import ExtractError
 from extract.naming import name_once
 from extract.pipeline import Done, Work, compute_rows, share_networks
 from extract.run import Prepared, prepare
 from extract.spaces import Spec
 from extract.weights import Request
 
-# Pictures in a piece.
+# Pictures in a piece, at most.
 PIECE = 256
 
 
@@ -90,38 +94,79 @@ def compute_on(
     ------
     int
         Pictures that were computed since the last time.
+
+    Raises
+    ------
+    ExtractError
+        If a process was killed.
     """
     context = multiprocessing.get_context("spawn")
-    names = context.SimpleQueue()
+    # Each process takes a device, and the first one also tells what is told once.
+    names, telling, stopping = context.SimpleQueue(), context.Lock(), context.Event()
     for device in devices:
         names.put(str(device))
-    pieces = [
-        (spaces, pictures[start : start + PIECE])
-        for spaces, pictures in work
-        for start in range(0, len(pictures), PIECE)
-    ]
-    with ProcessPoolExecutor(len(devices), context, _begin, (names, recipe)) as pool:
-        futures = [pool.submit(_compute, piece) for piece in pieces]
+    own = (names, telling, stopping, recipe)
+    with ProcessPoolExecutor(len(devices), context, _begin, own) as pool:
+        with _unheard(signal.SIGINT):
+            futures = [pool.submit(_compute, piece) for piece in _pieces(work, len(devices))]
         try:
             for future in as_completed(futures):
                 computed, seconds = future.result()
                 done.network_seconds += seconds
                 yield computed
+        except BrokenProcessPool as error:
+            raise ExtractError(
+                f"--device {','.join(map(str, devices))}: a process was ended from outside, as the "
+                "system does when memory runs out; what was finished is kept: run it again, with "
+                "fewer devices or --workers 1"
+            ) from error
         finally:
+            # A piece may take long: its process stops after a batch, and keeps what it has.
+            stopping.set()
             pool.shutdown(cancel_futures=True)
 
 
-_ready: list[Prepared] = []
-_recipe: list[Recipe] = []
+def _pieces(work: Sequence[Work], n_devices: int) -> Iterator[Work]:
+    for spaces, pictures in work:
+        size = min(PIECE, -(-len(pictures) // n_devices))
+        for start in range(0, len(pictures), size):
+            yield spaces, pictures[start : start + size]
 
 
-def _begin(names: Any, recipe: Recipe) -> None:
+@contextmanager
+def _unheard(number: signal.Signals) -> Iterator[None]:
+    """Let processes that are started meanwhile be deaf to a signal: Ctrl-C is for this one."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@dataclass(frozen=True)
+class _Process:
+    """What a process keeps between pieces."""
+
+    recipe: Recipe
+    ready: list[Prepared]
+    done: Done
+    stopping: Any
+
+
+_process: list[_Process] = []
+
+
+def _begin(names: Any, telling: Any, stopping: Any, recipe: Recipe) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     device = torch.device(names.get())
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    _recipe.append(recipe)
-    _ready.extend(recipe.prepare(device))
+    with redirect_stdout(StringIO()):  # the other process has said it
+        ready = recipe.prepare(device)
+    done = Done([])
+    if not telling.acquire(block=False):
+        done.compared.update(id(prepared.backbone) for prepared in ready)
+    _process.append(_Process(recipe, ready, done, stopping))
 
 
 def _end_with_parent() -> None:
@@ -133,11 +178,16 @@ def _end_with_parent() -> None:
 
 
 def _compute(piece: Work) -> tuple[int, float]:
-    recipe, done = _recipe[0], Done([])
+    own = _process[0]
+    if own.stopping.is_set():
+        return 0, 0.0
+    before = own.done.network_seconds
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(recipe.store.joining(p.spec.name, p.key, p.about)) for p in _ready
+            stack.enter_context(own.recipe.store.joining(p.spec.name, p.key, p.about))
+            for p in own.ready
         ]
-        for _ in compute_rows(_ready, writers, [piece], recipe.workers, done):
-            pass
-    return len(piece[1]), done.network_seconds
+        for _ in compute_rows(own.ready, writers, [piece], own.recipe.workers, own.done):
+            if own.stopping.is_set():
+                break
+    return len(piece[1]), own.done.network_seconds - before

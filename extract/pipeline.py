@@ -35,10 +35,13 @@ class Done:
         How many pictures each space lacked.
     network_seconds : float
         Time in which a network was running.
+    compared : set of int
+        The networks, by `id`, of which the cosine of reduced precision needs no telling any more.
     """
 
     computed: list[int]
     network_seconds: float = field(default=0.0)
+    compared: set[int] = field(default_factory=set)
 
 
 Spread = Callable[[Sequence[Work], Done], Iterator[int]]
@@ -96,8 +99,11 @@ def extract_spaces(
             label = " + ".join(
                 p.spec.name for p, names in zip(ready, lacking, strict=True) if names
             )
+            computing = (
+                spread(work, done) if spread else compute_rows(ready, writers, work, workers, done)
+            )
             with progress(total=count, desc=label, unit="picture") as bar:
-                for n_images in compute_rows(ready, writers, work, workers, done):
+                for n_images in computing:
                     bar.update(n_images)
     return done
 
@@ -162,14 +168,13 @@ def compute_rows(
     workers : int
         Processes that read ahead.
     done : Done
-        To which the time of the networks is added.
+        To which the time of the networks is added, and what was told.
 
     Yields
     ------
     int
         Pictures that were computed since the last time.
     """
-    told: set[int] = set()
     for spaces, pictures in work:
         networks = _networks([ready[number] for number in spaces])
         backbones = [same[0].backbone for same in networks]
@@ -180,8 +185,8 @@ def compute_rows(
         for start, batch in zip(range(0, len(pictures), size), batches, strict=True):
             names = digests[start : start + size]
             for same, tensor in zip(networks, batch, strict=True):
-                if id(same[0]) not in told:
-                    told.add(id(same[0]))
+                if id(same[0].backbone) not in done.compared:
+                    done.compared.add(id(same[0].backbone))
                     _tell_precision(same, tensor)
                 began = time.perf_counter()
                 rows = compute(same, tensor)
