@@ -14,6 +14,7 @@ from evaluate.marking import score
 from evaluate.report.command import report
 from evaluate.results import results
 from evaluate.scores import scores
+from evaluate.study import study
 from evaluate.submission import submission
 
 EXAMPLES = (
@@ -23,6 +24,7 @@ EXAMPLES = (
     "python -m evaluate check derivatives/submission.zip data",
     "python -m evaluate score derivatives/submission.zip --data data --json marks.json",
     "python -m evaluate compare ridge-8d banded_ridge-af ensemble",
+    "python -m evaluate study encoders --subject 01",
     "python -m evaluate ceilings --ncsnr 'nsd/subj{subject}/{hemisphere}.ncsnr.mgh' --repeats 3",
 )
 
@@ -46,6 +48,7 @@ if __name__ == "__main__":
         "ceilings": ceilings,
         "calibrate": calibrate,
         "compare": compare,
+        "study": study,
         "results": results,
         "maps": maps,
         "report": report,
