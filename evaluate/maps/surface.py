@@ -1,34 +1,28 @@
-"""The mesh of fsaverage, and where on it the columns of the responses lie.
+"""The mesh of fsaverage, as maps show it, and values put on it.
 
-FreeSurfer's fsaverage is an icosahedron divided again and again, each division keeping the vertices
-that were there and appending new ones. So the first 10,242 of fsaverage's 163,842 vertices are
-fsaverage5's, in the same order: a map of fsaverage, cut there, is a map on fsaverage5, each vertex
-with its own value. nilearn ships fsaverage5; fsaverage itself has to be downloaded.
-
-References
-----------
-Fischl, Sereno, Tootell, Dale (1999). High-resolution intersubject averaging and a coordinate system
-for the cortical surface. Human Brain Mapping 8.
+The first 10,242 of fsaverage's 163,842 vertices are fsaverage5's, in the same order (see
+`challenge.fsaverage`): a map of fsaverage, cut there, is a map on fsaverage5, each vertex with its
+own value. nilearn ships fsaverage5; fsaverage itself has to be downloaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from challenge import HEMISPHERES, Subject
+from challenge import HEMISPHERES
+from challenge.fsaverage import SIDES, SURFACES, fsaverage_vertices, is_downloaded
 from challenge.layout import N_FSAVERAGE
-from challenge.rois import read_mask
 from evaluate.errors import EvaluateError
 
+__all__ = ["Mesh", "Shape", "fsaverage_vertices", "load_mesh", "place"]
+
 MESHES = ("auto", "fsaverage5", "fsaverage")
-SIDES = {"lh": "left", "rh": "right"}
-SHAPES = {"inflated": "infl", "flat": "flat"}
+SHAPES = ("inflated", "flat")
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ def load_mesh(name: str = "auto") -> Mesh:
     try:
         files = fetch_surf_fsaverage(name)
         shapes = {
-            (h, shape): _shape(files[f"{SHAPES[shape]}_{SIDES[h]}"])
+            (h, shape): _shape(files[f"{SURFACES[shape]}_{SIDES[h]}"])
             for h in HEMISPHERES
             for shape in SHAPES
         }
@@ -112,13 +106,8 @@ def load_mesh(name: str = "auto") -> Mesh:
 
 
 def _is_downloaded() -> bool:
-    from nilearn.datasets import get_data_dirs
-
-    # nilearn unpacks all files of fsaverage into one folder; it would fetch any that is missing.
-    needed = [f"{SHAPES[shape]}_{side}.gii.gz" for shape in SHAPES for side in SIDES.values()]
-    needed += [f"sulc_{side}.gii.gz" for side in SIDES.values()]
-    folders = [Path(folder) / "fsaverage" for folder in get_data_dirs()]
-    return any(all((folder / file).is_file() for file in needed) for folder in folders)
+    needed = [*(SURFACES[shape] for shape in SHAPES), "sulc"]
+    return is_downloaded(f"{name}_{side}.gii.gz" for name in needed for side in SIDES.values())
 
 
 def _shape(file: str) -> Shape:
@@ -133,24 +122,6 @@ def _folds(file: str) -> NDArray[np.float32]:
     from nilearn.surface import load_surf_data
 
     return np.asarray(load_surf_data(file), np.float32)
-
-
-def fsaverage_vertices(subject: Subject, hemisphere: str) -> NDArray[np.int64]:
-    """Find the vertex of fsaverage that each column of the responses is.
-
-    Parameters
-    ----------
-    subject : Subject
-        Whose.
-    hemisphere : str
-        "lh" or "rh".
-
-    Returns
-    -------
-    array (n_columns,), int64
-        Ascending, below 163842.
-    """
-    return np.flatnonzero(read_mask(subject.folder, hemisphere))
 
 
 def place(
