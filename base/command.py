@@ -115,21 +115,25 @@ def _underscored(argument: str, options: Container[str]) -> str:
 
 
 def _join_lists(arguments: Sequence[str], options: set[str]) -> list[str]:
-    # `--spaces a b c` becomes the one list that jsonargparse reads; `--spaces=a b c` too.
+    # `--spaces a b c` becomes the one list that jsonargparse reads; `--spaces=a b --spaces c` too.
     joined: list[str] = []
+    lists: dict[str, list[str]] = {}
     collecting: list[str] | None = None
-    option = ""
-    for argument in [*arguments, "--"]:
-        if collecting is not None and not argument.startswith("-"):
-            collecting.append(argument)
-            continue
-        if collecting is not None:
-            is_list = len(collecting) == 1 and collecting[0].startswith("[")
-            joined.append(f"{option}={collecting[0] if is_list else json.dumps(collecting)}")
-            collecting = None
+    for argument in arguments:
         name, equals, value = argument.partition("=")
         if name in options:
-            option, collecting = name, [value] if equals else []
+            if name not in lists:
+                joined.append(name)
+            collecting = lists.setdefault(name, [])
+            collecting.extend([value] if equals else [])
+        elif collecting is not None and not argument.startswith("-"):
+            collecting.append(argument)
         else:
+            collecting = None
             joined.append(argument)
-    return joined[:-1]
+    return [f"{word}={_as_list(lists[word])}" if word in lists else word for word in joined]
+
+
+def _as_list(words: Sequence[str]) -> str:
+    is_list = len(words) == 1 and words[0].startswith("[")
+    return words[0] if is_list else json.dumps(words)

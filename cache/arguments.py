@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cache.table import read_table_meta
 
 # Verbs that take any number of spaces; "pack" then a file.
 SEVERAL = ("explain", "pack", "verify")
+SWITCHES = ("--delete", "--json", "--replace")
 
 
 def as_flags(argv: Sequence[str]) -> list[str]:
@@ -34,10 +36,14 @@ def as_flags(argv: Sequence[str]) -> list[str]:
     if verb in SEVERAL and words:
         spaces, file = (words[:-1], words[-1:]) if verb == "pack" else (words, [])
         words = [*file, *(["--spaces", *spaces] if spaces else [])]
-    switches = [
-        f"{word}=true" if word in {"--delete", "--json", "--replace"} else word for word in rest
-    ]
-    return [verb, *words, *switches] if argv else []
+    return [verb, *words, *_switched(rest)] if argv else []
+
+
+def _switched(words: Sequence[str]) -> Iterator[str]:
+    """Let switches do without a value; with one they stay as they are."""
+    for word, following in zip_longest(words, words[1:]):
+        alone = word in SWITCHES and following not in {"true", "false"}
+        yield f"{word}=true" if alone else word
 
 
 def open_store(out: Path) -> FeatureStore:
@@ -122,6 +128,8 @@ def read_key(path: Path) -> tuple[dict[str, Any], str | None]:
     else:
         try:
             meta = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CacheError(f"{path}: there is no such file") from None
         except ValueError as error:
             raise CacheError(
                 f"{path}: is not JSON ({error}); expected a key, or what `show SPACE --json` prints"
@@ -157,10 +165,11 @@ def compared(store: FeatureStore, word: str) -> tuple[str, dict[str, Any], str |
         The spaces that it is compared with.
     """
     path, entries = Path(word), store.readable()
-    if path.suffix in {".json", ".h5"} and path.is_file():
+    named = [entry for entry in entries if entry.name == word]
+    if path.suffix in {".json", ".h5"} and not named:
         key, name = read_key(path)
         return str(path), key, name, entries
-    named = [entry for entry in entries if entry.name == word] or [store.find(word)]
+    named = named or [store.find(word)]
     entry = max(named, key=lambda one: one.path.stat().st_mtime)
     others = [other for other in entries if other.path != entry.path]
     return entry.path.stem, entry.meta["key"], entry.name, others

@@ -14,6 +14,7 @@ NEAREST = 3
 # What a difference means, by the last name of the field's path, or else by the first.
 MEANING = {
     "autocast": "computed in another precision",
+    "captions": "other captions",
     "dtype": "kept in another type of number",
     "family": "another family of networks",
     "imported": "other numbers were imported",
@@ -58,6 +59,9 @@ def explain(
     if same:
         return [f"{entry.path.stem}: has this very key, so it is no miss" for entry in same]
     named = [entry for entry in entries if entry.name == name]
+    # Computed features and imported ones have next to no field in common.
+    kind = "imported" in wanted
+    entries = [e for e in entries if ("imported" in e.meta["key"]) is kind] or entries
     compared = [(differences(wanted, entry.meta["key"]), entry) for entry in named or entries]
     compared.sort(key=lambda pair: (len(pair[0]), pair[1].path.name))
     fewest = len(compared[0][0])

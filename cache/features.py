@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,23 @@ class FeatureStore:
                 found.append(self._entry(path))
             except CacheError as error:
                 say(f"BAD  {error}")
+        return found
+
+    def begun(self) -> list[Entry]:
+        """List the spaces of which an interrupted extraction, or one that runs, has left shards.
+
+        Returns
+        -------
+        list of Entry
+            Sorted by file name; the file itself may be absent. Damaged shards are left out.
+        """
+        found = []
+        for folder in sorted(self.folder.glob("[!.]*.shards")):
+            for shard in sorted(folder.glob("shard-*.h5")):
+                with suppress(CacheError):
+                    meta = read_table_meta(shard)
+                    found.append(Entry(folder.with_suffix(".h5"), meta["name"], meta))
+                    break
         return found
 
     def _files(self) -> list[Path]:

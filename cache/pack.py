@@ -50,6 +50,8 @@ def pack(entries: Sequence[Entry], path: Path) -> dict[str, Any]:
     CacheError
         If no space is given, one is damaged, or the file is there already.
     """
+    if path.suffix != ".zip":
+        raise CacheError(f"{path}: expected a file to make, such as {path.name}.zip, as last word")
     if not entries:
         raise CacheError(f"{path}: no feature space named; for example `pack clip alexnet {path}`")
     if path.exists():

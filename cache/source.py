@@ -80,7 +80,7 @@ def two_dimensional(path: Path, shape: Sequence[int]) -> tuple[int, int]:
     if len(shape) not in {1, 2} or 0 in shape:
         raise CacheError(
             f"{path}: features of shape {tuple(shape)}, expected (n_rows, n_columns) with at least "
-            "one of each: save it as array.reshape(n_rows, -1)"
+            "one of each: save an array as array.reshape(n_rows, -1)"
         )
     return shape[0], shape[1] if len(shape) == 2 else 1
 

@@ -79,6 +79,10 @@ def _header(path: Path) -> list[str]:
         lines = csv.reader(opened)
         header = next(lines, [])
         first = next(lines, header)
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise CacheError(
+            f"{path}: its first line is {header[0][:40]!r}; expected {CSV}: save it with commas"
+        )
     if len(first) != len(header):
         # pandas would take the first column for names of rows, in silence.
         raise CacheError(
@@ -91,7 +95,7 @@ def _header(path: Path) -> list[str]:
 def _feature_columns(path: Path, header: Sequence[str]) -> list[str]:
     if PICTURE not in header:
         raise CacheError(
-            f"{path}: has no column {PICTURE!r} (its columns: {', '.join(header[:5])}"
+            f"{path}: has no column {PICTURE!r} (its columns: {', '.join(header[:5]) or 'none'}"
             f"{', …' if len(header) > 5 else ''}); expected one, with the name of each row's "
             "picture: rename yours"
         )

@@ -34,7 +34,7 @@ def names_by_digest(entries: Sequence[Entry]) -> dict[str, list[str]]:
     Parameters
     ----------
     entries : sequence of Entry
-        The features.
+        The features, with those that were begun.
 
     Returns
     -------

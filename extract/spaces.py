@@ -93,6 +93,11 @@ class Spec:
     columns: int | None
 
     @property
+    def network(self) -> str:
+        """Its name without layers, pooling and columns: "alexnet" of "alexnet@conv2"."""
+        return _divided(self.name)[0]
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """The layers of all bands, in the order of their columns."""
         return tuple(layer for band in self.bands for layer in band)

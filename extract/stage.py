@@ -89,7 +89,7 @@ def compute_features(
     captions = _captions(read, options.captions)
     workers = _workers(options.workers, len(devices))
     asked = [requests[spec.name] for spec in seen]
-    kept = names_by_digest(entries)
+    kept = names_by_digest([*entries, *store.begun()])
     recipe = Recipe(seen, asked, options.precision, options.dtype, store, workers, kept)
     # All networks first: weights that cannot be had are known before hours of work, not after.
     ready = recipe.prepare(devices[0] if len(devices) == 1 else torch.device("cpu"))
@@ -147,7 +147,7 @@ def _requests(specs: Sequence[Spec], weights: Sequence[str]) -> dict[str, Reques
     given = {}
     for item in weights:
         name, separator, value = item.partition("=")
-        fitting = [spec.name for spec in specs if name in (spec.name, spec.model)]
+        fitting = [spec.name for spec in specs if name in (spec.name, spec.network, spec.model)]
         if not separator or not value or not fitting:
             raise ExtractError(
                 f"--weights {item}: expected SPACE=FILE or SPACE=random:SEED with a space from "

@@ -100,6 +100,7 @@ def run(main):
         (["--spaces=[a, b]"], [["a", "b"], 3, "o"]),
         (["--spaces"], [[], 3, "o"]),
         (["--spaces", "timm:a/b@c+d#grid4~0", "ü,[x"], [["timm:a/b@c+d#grid4~0", "ü,[x"], 3, "o"]),
+        (["--spaces", "a", "--out=p", "--spaces", "b", "c"], [["a", "b", "c"], 3, "p"]),
         (["--train-images", "5"], [["x"], 5, "o"]),
         (["--train_images", "5"], [["x"], 5, "o"]),
         (["--train-images=5", "--spaces", "01", "2"], [["01", "2"], 5, "o"]),

@@ -126,3 +126,14 @@ def test_explain_takes_names_and_files(main, store, tmp_path):
         status, said = main("explain", bad)
         assert (status, message in said) == (2, True)
     assert main("explain", "clop")[0] == 2
+    status, said = main("explain", tmp_path / "absent.json")
+    assert (status, "absent.json: there is no such file" in said) == (2, True)
+
+
+def test_computed_and_imported_features_are_not_compared(store):
+    write(store, range(3), {"imported": {"name": "ratings", "digest": "ee"}}, "ratings")
+    write(store, range(3), OTHER, "sam")
+    (first, *_) = explain(KEY, store.entries())
+    assert first.startswith("sam-")
+    (first, *_) = explain({"imported": {"name": "x", "digest": "ff"}}, store.entries())
+    assert first.startswith("ratings-")

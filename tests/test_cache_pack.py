@@ -110,6 +110,8 @@ def test_what_cannot_be_packed(store, tmp_path, capsys):
     status, said = called("pack", file)
     assert status == 2
     assert "g.zip: no feature space named; for example `pack clip alexnet" in said
+    status, said = called("pack", "clip", "sam")
+    assert (status, "sam: expected a file to make, such as sam.zip" in said) == (2, True)
     status, said = called("pack", "clop", file)
     assert (status, "no features named 'clop'" in said) == (2, True)
     (tmp_path / "g.zip").write_text("mine")

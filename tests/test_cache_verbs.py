@@ -65,6 +65,8 @@ def caller(out, capsys):
         (["prune", "--delete"], ["prune", "--delete=true"]),
         (["import", "a", "b", "--replace"], ["import", "a", "b", "--replace=true"]),
         (["prune", "--delete=false"], ["prune", "--delete=false"]),
+        (["prune", "--delete", "false"], ["prune", "--delete", "false"]),
+        (["import", "a", "b", "--replace", "true"], ["import", "a", "b", "--replace", "true"]),
     ],
 )
 def test_words_become_flags(given, expected):

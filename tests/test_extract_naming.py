@@ -45,6 +45,27 @@ def test_a_short_name_goes_before_what_it_stands_for(simulated: Path, tmp_path: 
     assert _extract(simulated, tmp_path / "long", "efficientnet_lite0") == [long]
 
 
+def test_what_was_begun_under_another_name_is_taken_up(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _extract(simulated, tmp_path, WRITTEN[1])
+    # As a killed extraction leaves it: a shard, and no file.
+    (whole,) = (tmp_path / "features").glob("*.h5")
+    whole.with_suffix(".shards").mkdir()
+    whole.rename(whole.with_suffix(".shards") / "shard-0123456789ab.h5")
+    capsys.readouterr()
+    assert _extract(simulated, tmp_path, WRITTEN[2]) == [WRITTEN[1]]
+    assert f"{WRITTEN[1]}: 0 pictures computed, 52 there already" in capsys.readouterr().out
+
+
+def test_weights_are_for_a_network_whatever_its_layers(simulated: Path, tmp_path: Path) -> None:
+    weights = ["test_vit=random:3"]
+    names = ["test_vit@blocks.0", "test_vit#mean"]
+    compute_features(simulated, tmp_path, "1", names, weights, Options(device="cpu", workers=0))
+    entries = FeatureStore(tmp_path / "features").entries()
+    assert [e.meta["key"]["weights"]["untrained"] for e in entries] == ["random:3"] * 2
+
+
 def test_a_name_that_was_given_to_imported_numbers_is_refused(
     simulated: Path, tmp_path: Path
 ) -> None:
