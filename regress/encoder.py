@@ -1,5 +1,6 @@
 """What every encoding model offers, whatever is inside: the seam between models and fits."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -12,7 +13,8 @@ class Encoder(Protocol):
     Attributes
     ----------
     streams : bool
-        Whether `fit` and `refit` take a `Responses` that is read as needed, or need an array.
+        Whether `fit` and `refit` take a `Responses` that is read as needed, or the `Joint` ones of
+        several subjects; or need an array.
     """
 
     streams: ClassVar[bool]
@@ -55,7 +57,7 @@ class Encoder(Protocol):
         ----------
         X : array (n_images, n_features)
             Features.
-        y : array (n_images, n_vertices), or Responses
+        y : array (n_images, n_vertices), or Responses or Joint
             Responses.
 
         Returns
@@ -71,7 +73,7 @@ class Encoder(Protocol):
         ----------
         X : array (n_images, n_features)
             Features.
-        y : array (n_images, n_vertices), or Responses
+        y : array (n_images, n_vertices), or Responses or Joint
             Responses of the same vertices.
 
         Returns
@@ -105,8 +107,38 @@ class Encoder(Protocol):
         Returns
         -------
         dict of str to array
-            Enough for `restore`. What a model holds of each vertex has vertices as its last axis;
-            a model of vertices that were fitted in several batches may hold nothing else.
+            Enough for `restore`.
+        """
+
+    def join(
+        self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
+    ) -> dict[str, NDArray]:
+        """Join the states of vertices that were fitted in several batches, each vertex alone.
+
+        Parameters
+        ----------
+        parts : sequence of (array of int, dict of str to array)
+            Where the vertices stand in the whole, and what `state` gave of them.
+
+        Returns
+        -------
+        dict of str to array
+            As `state` would give all.
+        """
+
+    def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
+        """Say what some vertices took to fit.
+
+        Parameters
+        ----------
+        vertices : array of int (n,)
+            Which columns of the responses.
+
+        Returns
+        -------
+        dict
+            `parameters`, how many, of all vertices that share any with these; `epochs` of them, and
+            `seconds_per_epoch` of all vertices given to `fit`, None where a model is solved.
         """
 
     def restore(self, state: dict[str, NDArray]) -> Self:

@@ -1,7 +1,8 @@
-"""All models of a subject: what is missing, fitted together, saved one file an ROI."""
+"""All models of a subject, or of several that share: what is missing, fitted together, saved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,98 +13,157 @@ from challenge import Roi
 from regress.encoder import Encoder
 from regress.forms import shared_forms
 from regress.job import Job
-from regress.layout import lay_out, place, spans
+from regress.joint import Joint, batches
+from regress.layout import spans
+from regress.member import Member, Rows
 from regress.present import Present
-from regress.responses import Responses
-from regress.saved import save_fit
-from regress.split import fold_numbers, held_out
+from regress.split import Division, divide, fold_numbers, stopping
+
+if TYPE_CHECKING:
+    from regress.start import Start
 
 # Of what is in memory at once: responses of a hemisphere of the challenge, or as much of weights.
 MEMORY = 1 << 30
 # A trained model's weights, their best, their gradient and two moments.
 COPIES = 5
 
-Fitted = tuple[slice, Encoder]
 
-
-def fit_subject(job: Job) -> int:
+def fit_subject(job: Job, start: "Start | None" = None) -> int:
     """Fit every model of a subject that is not there yet.
 
     Parameters
     ----------
     job : Job
         What to fit.
+    start : Start, optional
+        What a training begins from.
 
     Returns
     -------
     int
         How many models were fitted.
     """
-    pictures = job.design.training_pictures
-    held = held_out(pictures, job.settings.heldout, job.settings.seed)
-    _warn_of_leaks(job)
+    return fit_subjects([job], start)
+
+
+def fit_subjects(
+    jobs: Sequence[Job], start: "Start | None" = None, tests: Collection[str] = ()
+) -> int:
+    """Fit every model that is not there yet, of subjects who share what belongs to groups.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        What to fit: of each subject, with the same settings.
+    start : Start, optional
+        What the training begins from.
+    tests : collection of str
+        The sha256 of test pictures, of these subjects and others. Where several subjects are fitted
+        together, none is fitted on one of them: what tests one would teach another.
+
+    Returns
+    -------
+    int
+        How many models were fitted.
+    """
+    divisions = [_divided(job, tests if len(jobs) > 1 else ()) for job in jobs]
+    if start is not None:
+        start.check_pictures(jobs, divisions, set(tests))
     fitted = 0
     with shared_forms():
-        for span in spans(job.grouping or "roi"):
-            present = Present(job, span)
-            present.remove_others()
-            missing = present.missing()
-            label = f"subj{job.subject.name} {'+'.join(span)}"
-            say(
-                f"{label}: {len(present.rois) - len(missing)} models there already, "
-                f"{len(missing)} to fit"
-            )
-            if missing:
-                for hemisphere in span:
-                    job.subject.check_finite(hemisphere, "train")
-                _Span(job, present, missing, held, f"{label} {job.settings.model}").fit()
-            fitted += len(missing)
+        for span in spans(jobs[0].grouping or "roi"):
+            presents = [Present(job, span) for job in jobs]
+            for present, division in zip(presents, divisions, strict=True):
+                present.join(presents, division)
+                present.remove_others()
+            missing = [present.missing() for present in presents]
+            n_missing, n_rois = sum(map(len, missing)), sum(len(p.rois) for p in presents)
+            label = f"{jobs[0].whom} {'+'.join(span)}"
+            say(f"{label}: {n_rois - n_missing} models there already, {n_missing} to fit")
+            if n_missing:
+                _fit_span(jobs, presents, missing, divisions, start)
+            fitted += n_missing
     return fitted
 
 
-def _warn_of_leaks(job: Job) -> None:
-    both = set(job.design.training_pictures) & set(job.design.test_pictures)
+def _fit_span(
+    jobs: Sequence[Job],
+    presents: Sequence[Present],
+    missing: Sequence[Sequence[Roi]],
+    divisions: Sequence[Division],
+    start: "Start | None",
+) -> None:
+    """Fit the models of one or both hemispheres; groups that a start lacks begin without it."""
+    for job in jobs:
+        for hemisphere in presents[0].span:
+            job.subject.check_finite(hemisphere, "train")
+    groups = {
+        present.group(roi) for present, rois in zip(presents, missing, strict=True) for roi in rois
+    }
+    begun = groups & start.groups if start is not None else set()
+    first = 0
+    for those, given in ((begun, start), (groups - begun, None)):
+        rois = [
+            [r for r in own if p.group(r) in those]
+            for p, own in zip(presents, missing, strict=True)
+        ]
+        if not those:
+            continue
+        if start is not None and given is None:
+            say(f"--start has no group {', '.join(sorted(those))}: trained from the beginning")
+        members = [Member(*of) for of in zip(jobs, presents, rois, divisions, strict=True)]
+        span = _Span(members, given, first)
+        span.fit()
+        first = span.first
+
+
+def _divided(job: Job, tests: Collection[str]) -> Division:
+    """Divide a subject's pictures; say what of them is unusual."""
+    design, settings, name = job.design, job.settings, job.subject.name
+    pictures = set(design.training_pictures)
+    both = pictures & set(design.test_pictures)
     if both:
         say(
-            f"warning: {len(both)} test pictures of subj{job.subject.name} are among its training "
+            f"warning: {len(both)} test pictures of subj{name} are among its training "
             "pictures: scores on the test split will be inflated"
         )
+    unseen = pictures.intersection(tests)
+    if unseen:
+        say(
+            f"{len(unseen)} training pictures of subj{name} are left out: they test a subject, "
+            "and subjects share what is trained"
+        )
+    share, seed = settings.heldout, settings.seed
+    return divide(design.training_pictures, share, seed, settings.images, unseen)
 
 
 class _Span:
-    """The models of one or both hemispheres, that are fitted in one go."""
+    """The models of one or both hemispheres, of one subject or several, fitted in one go."""
 
     def __init__(
-        self,
-        job: Job,
-        present: Present,
-        missing: Sequence[Roi],
-        held: NDArray[np.bool_],
-        label: str,
+        self, members: Sequence[Member], start: "Start | None" = None, first: int = 0
     ) -> None:
-        self.job, self.present, self.held, self.label = job, present, held, label
-        self.waiting = list(missing)
-        self.layout = lay_out(missing, job.grouping)
-        self.inside = [
-            picture
-            for picture, out in zip(job.design.training_pictures, held, strict=True)
-            if not out
-        ]
+        self.members, self.start, self.first = members, start, first
+        self.job, self.span = members[0].job, "+".join(members[0].present.span)
+        self.label = f"{self.job.whom} {self.span} {self.job.settings.model}"
 
     def fit(self) -> None:
         """Fit batch after batch; save an ROI when all of it is fitted."""
-        job, n_vertices = self.job, len(self.layout.vertices)
-        heldout = np.empty((int(self.held.sum()), n_vertices), np.float32)
-        fitted: list[Fitted] = []
-        with progress(total=n_vertices, desc=self.label, unit="vertex") as bar:
-            for columns in self.layout.batches(self._width()):
-                model = self._fit_batch(columns, heldout)
-                fitted.append((columns, model))
-                self._save_what_is_done(fitted, heldout)
-                bar.update(columns.stop - columns.start)
-                for path in self._checkpoints(columns):
+        layouts = [member.layout for member in self.members]
+        models = []
+        n_columns = sum(len(layout.vertices) for layout in layouts)
+        with progress(total=n_columns, desc=self.label, unit="vertex") as bar:
+            for batch in batches(layouts, self._width()):
+                model, starts = self._fit_batch(batch), _starts(batch)
+                for member, columns, start in zip(self.members, batch, starts, strict=False):
+                    member.take(model, columns, start)
+                if not model.streams:
+                    models.append(model)
+                for path in self._checkpoints():
                     path.unlink()
-        _warn_of_edges(job, self.label, [model for _, model in fitted])
+                self.first += starts[-1]
+                bar.update(starts[-1])
+        _warn_of_edges(self.job, self.label, models)
 
     def _width(self) -> int:
         """Say how many columns fit into memory."""
@@ -111,84 +171,72 @@ class _Span:
         column = COPIES * n_features if self.job.estimator.streams else n_images
         return max(1, MEMORY // (4 * column))
 
-    def _checkpoints(self, columns: slice) -> list[Path]:
-        path = self.job.checkpoint("+".join(self.present.span), columns.start)
+    def _checkpoints(self) -> list[Path]:
+        path = self.job.checkpoint(self.span, self.first)
         return list(path.parent.glob(f"{path.stem}-*{path.suffix}"))
 
-    def _fit_batch(self, columns: slice, heldout: NDArray[np.float32]) -> Encoder:
+    def _fit_batch(self, batch: Sequence[Rows]) -> Encoder:
         """Fit without the held-out pictures, predict them, then fit again on all."""
-        X, model = self.job.design.train, clone(self.job.estimator)
-        responses = self._responses(columns)
-        own = self._own(columns)
+        model = clone(self.job.estimator)
         known = model.get_params()
+        own = self._own(batch)
         model.set_params(**{name: value for name, value in own.items() if name in known})
-        if model.streams:
-            model.fit(X[~self.held], responses.pictures(~self.held))
-            heldout[:, columns] = model.predict(X[self.held])
-            return model.refit(X, responses)
-        Y = responses.load()
-        model.fit(X[~self.held], Y[~self.held])
-        heldout[:, columns] = model.predict(X[self.held])
-        return model.refit(X, Y)
+        divisions = [member.division for member in self.members]
+        model.fit(*self._data(batch, [division.inside for division in divisions]))
+        for member, columns, start in zip(self.members, batch, _starts(batch), strict=False):
+            if len(columns):
+                judged = self._of(model, start, len(columns))
+                X = member.job.design.train[member.division.held]
+                member.heldout[:, columns] = judged.predict(X)
+        return model.refit(*self._data(batch, [division.whole for division in divisions]))
 
-    def _responses(self, columns: slice) -> Responses:
-        job, layout = self.job, self.layout
-        sources = [job.subject.responses(hemisphere) for hemisphere in self.present.span]
-        starts = np.cumsum([0, *(source.shape[1] for source in sources)])
-        which = layout.vertices[columns].copy()
-        for hemisphere, start in zip(self.present.span, starts[:-1], strict=True):
-            which[layout.hemispheres[columns] == hemisphere] += start
-        return Responses(sources, which, digest=self.present.responses_digest())
+    def _of(self, model: Encoder, start: int, width: int) -> Encoder:
+        """Give the model of one subject's columns, which are those of its pictures."""
+        if len(self.members) == 1:
+            return model
+        return clone(self.job.estimator).restore(model.state(np.arange(start, start + width)))
 
-    def _own(self, columns: slice) -> dict[str, object]:
+    def _data(
+        self, batch: Sequence[Rows], rows: Sequence[NDArray[np.bool_]]
+    ) -> tuple[NDArray[np.float32], object]:
+        """Give features and responses of some pictures of each subject."""
+        X = [member.job.design.train[of] for member, of in zip(self.members, rows, strict=True)]
+        responses = [
+            member.responses(columns).pictures(of)
+            for member, columns, of in zip(self.members, batch, rows, strict=True)
+        ]
+        if len(self.members) > 1:
+            return np.concatenate(X), Joint(responses)
+        return X[0], responses[0] if self.job.estimator.streams else responses[0].load()
+
+    def _own(self, batch: Sequence[Rows]) -> dict[str, object]:
         """Give the parameters that the job sets, of which a model takes those that it has."""
-        job, layout, span = self.job, self.layout, "+".join(self.present.span)
-        folds = fold_numbers(self.inside, job.settings.folds, job.settings.seed)
-        groups = None if layout.groups is None else layout.groups[columns]
-        share = job.estimator.get_params().get("validation", 0)
-        own = {
-            "cv": [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in set(folds)],
-            "checkpoint": job.checkpoint(span, columns.start),
+        job, parameters = self.job, self.job.estimator.get_params()
+        own: dict[str, object] = {
+            "checkpoint": job.checkpoint(self.span, self.first),
             "progress_bar": True,
-            "log": job.log(span, columns.start),
-            "validation": self._stopping(share) if share else 0,
+            "log": job.log(self.span, self.first),
+            "scope": "vertex",
         }
-        if groups is None:
-            return {**own, "scope": "vertex"}
-        # Trainings are told the groups' names, for their logs.
-        named = np.array(layout.names)[groups] if job.estimator.streams else groups
-        return {**own, "scope": named}
-
-    def _stopping(self, share: float) -> NDArray[np.bool_]:
-        """Say which pictures stop a training; rows of one picture fall together."""
-        n_folds = min(max(2, round(1 / share)), len(set(self.inside)))
-        return fold_numbers(self.inside, n_folds, self.job.settings.seed) == 0
-
-    def _save_what_is_done(self, fitted: Sequence[Fitted], heldout: NDArray[np.float32]) -> None:
-        end = fitted[-1][0].stop
-        waiting = []
-        for roi in self.waiting:
-            columns = self.layout.columns[place(roi)]
-            if columns.max() >= end:
-                waiting.append(roi)
-                continue
-            state = _state_of(fitted, columns)
-            save_fit(self.job, roi, state, heldout[:, columns], self.held, self.present)
-        self.waiting = waiting
+        inside = [member.pictures(member.division.inside) for member in self.members]
+        if "cv" in parameters:
+            folds = fold_numbers(inside[0], job.settings.folds, job.settings.seed)
+            own["cv"] = [
+                (np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in set(folds)
+            ]
+        if parameters.get("validation"):
+            share, seed = parameters["validation"], job.settings.seed
+            own["validation"] = np.concatenate([stopping(one, share, seed) for one in inside])
+        told = [member.told(columns) for member, columns in zip(self.members, batch, strict=True)]
+        own |= {name: np.concatenate([one[name] for one in told]) for name in told[0]}
+        if self.start is not None:
+            return own | {"start": self.start.of(self.members, batch)}
+        return own | {"freeze": False}
 
 
-def _state_of(fitted: Sequence[Fitted], columns: NDArray[np.int64]) -> dict[str, NDArray]:
-    """Give the arrays of some columns, which several batches may hold."""
-    state: dict[str, NDArray] = {}
-    for batch, model in fitted:
-        here = (columns >= batch.start) & (columns < batch.stop)
-        if here.all():
-            return model.state(columns - batch.start)
-        if here.any():
-            for name, values in model.state(columns[here] - batch.start).items():
-                whole = np.empty((*values.shape[:-1], len(columns)), values.dtype)
-                state.setdefault(name, whole)[..., here] = values
-    return state
+def _starts(batch: Sequence[Rows]) -> list[int]:
+    """Say where each subject's columns begin in a batch's model, and where the last end."""
+    return np.cumsum([0, *map(len, batch)]).tolist()
 
 
 def _warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:

@@ -28,6 +28,12 @@ class Settings:
         Of the split and the folds.
     group_by : str
         Whose vertices choose or train together.
+    subjects : tuple of str
+        Who are trained together; none where each subject is fitted alone.
+    images : int, optional
+        How many training pictures are fitted on; all by default.
+    start : str
+        A digest of the fit that the training begins from; empty where it begins from none.
     """
 
     model: str
@@ -36,6 +42,9 @@ class Settings:
     folds: int
     seed: int
     group_by: str = "roi"
+    subjects: tuple[str, ...] = ()
+    images: int | None = None
+    start: str = ""
 
     def digest(self, design: Design) -> str:
         """Digest the settings with the features they are used on.
@@ -59,13 +68,12 @@ class Settings:
         Returns
         -------
         dict
-            All fields; the grouping where it is not that of the fits before there were groupings,
+            All fields; those that fits did not have at first where they are not what these were,
             so that those are known again.
         """
-        fields = dict(vars(self))
-        if self.group_by == "roi":
-            del fields["group_by"]
-        return fields
+        usual = {"group_by": "roi", "subjects": (), "images": None, "start": ""}
+        fields = {n: v for n, v in vars(self).items() if n not in usual or v != usual[n]}
+        return fields | ({"subjects": list(self.subjects)} if self.subjects else {})
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,11 @@ class Job:
     settings: Settings
     estimator: Encoder
     folder: Path
+
+    @property
+    def whom(self) -> str:
+        """Who is fitted in one go, as in names of files: "subj01", or "subj01+02"."""
+        return f"subj{'+'.join(self.settings.subjects or (self.subject.name,))}"
 
     @property
     def grouping(self) -> str | None:
@@ -128,7 +141,7 @@ class Job:
         Path
             `searches/<model>-<digest>/subj01.lh.0.h5`; a search adds to the name.
         """
-        return self._beside("searches") / f"subj{self.subject.name}.{span}.{start}.h5"
+        return self._beside("searches") / f"{self.whom}.{span}.{start}.h5"
 
     def log(self, span: str, start: int) -> Path:
         """Say where the log of a training is written.
@@ -145,7 +158,7 @@ class Job:
         Path
             `logs/<model>-<digest>/subj01.lh.0.csv`; a training adds to the name.
         """
-        return self._beside("logs") / f"subj{self.subject.name}.{span}.{start}.csv"
+        return self._beside("logs") / f"{self.whom}.{span}.{start}.csv"
 
     def _beside(self, kind: str) -> Path:
         return self.folder.parent.parent / kind / self.folder.name

@@ -100,6 +100,23 @@ class Layout:
     groups: NDArray[np.int64] | None
     names: tuple[str, ...]
 
+    def members(self, name: str) -> NDArray[np.int64]:
+        """Find the columns of a group.
+
+        Parameters
+        ----------
+        name : str
+            The group's.
+
+        Returns
+        -------
+        array of int (n,)
+            Rising; none where there is no such group.
+        """
+        if self.groups is None or name not in self.names:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(self.groups == self.names.index(name))
+
     def batches(self, step: int) -> Iterator[slice]:
         """Divide the columns; columns that choose together are not divided.
 

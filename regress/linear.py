@@ -1,6 +1,7 @@
 """What all linear encoding models share: centring, scaling, constant vertices, prediction."""
 
 import numbers
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -157,6 +158,45 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         names = ["coef_", "intercept_", *self.chosen_names()]
         which: Any = slice(None) if vertices is None else vertices
         return {name: np.ascontiguousarray(getattr(self, name)[..., which]) for name in names}
+
+    def join(
+        self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
+    ) -> dict[str, NDArray]:
+        """Join the states of vertices that were fitted in several batches.
+
+        Parameters
+        ----------
+        parts : sequence of (array of int, dict of str to array)
+            Where the vertices stand in the whole, and what `state` gave of them.
+
+        Returns
+        -------
+        dict of str to array
+            As `state` would give all: vertices are the last axis of each array.
+        """
+        n_vertices = sum(len(places) for places, _ in parts)
+        joined: dict[str, NDArray] = {}
+        for places, state in parts:
+            for name, values in state.items():
+                whole = np.empty((*values.shape[:-1], n_vertices), values.dtype)
+                joined.setdefault(name, whole)[..., places] = values
+        return joined
+
+    def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
+        """Say what some vertices took to fit.
+
+        Parameters
+        ----------
+        vertices : array of int (n,)
+            Which columns of the responses.
+
+        Returns
+        -------
+        dict
+            `parameters`, how many; there are no epochs.
+        """
+        parameters = len(vertices) * (len(self.coef_) + 1)
+        return {"parameters": parameters, "epochs": None, "seconds_per_epoch": None}
 
     def restore(self, state: dict[str, NDArray]) -> Self:
         """Make a fitted model of what `state` gave.

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from cache import CacheError, digest, read_meta
 from challenge import Roi
 from regress.job import Job
 from regress.layout import GROUPINGS
+from regress.split import Division, digest_pictures
 
 
 class Present:
@@ -28,6 +29,22 @@ class Present:
         self.job, self.span = job, span
         self.rois = [roi for h in span for roi in job.subject.regions(h)]
         self._name = GROUPINGS[job.grouping or "roi"]
+        self._beside: Sequence[Present] = ()
+        self._left_out = ""
+
+    def join(self, everyone: Sequence["Present"], division: Division) -> None:
+        """Let the models depend on the data of all subjects that are trained with this one.
+
+        Parameters
+        ----------
+        everyone : sequence of Present
+            Theirs, and this.
+        division : Division
+            What this subject's pictures are for.
+        """
+        if len(everyone) > 1:
+            self._beside = everyone
+            self._left_out = digest_pictures(division.unseen)
 
     @cached_property
     def _digests(self) -> dict[str, str]:
@@ -78,15 +95,29 @@ class Present:
         Returns
         -------
         dict of str to str
-            Responses, pictures, vertices; where others choose with it, theirs too.
+            Responses, pictures, vertices; where others choose or train with it, theirs too.
         """
         inputs = {
             "responses": self._digests[roi.hemisphere],
             "pictures": self.job.design.pictures_digest,
             "vertices": digest({"vertices": roi.vertices.tolist()}),
         }
-        if len(self._groups[self._name(roi)]) > 1:
-            inputs["group"] = self._of_groups[self._name(roi)]
+        name = self._name(roi)
+        if len(self._groups[name]) > 1:
+            inputs["group"] = self._of_groups[name]
+        if self._beside:
+            inputs["left_out"] = self._left_out
+            # The pictures of a subject who lacks the group are part of the features' scale.
+            inputs["subjects"] = digest(
+                {
+                    other.job.subject.name: [
+                        other.job.design.pictures_digest,
+                        other._left_out,
+                        other._of_groups.get(name, ""),
+                    ]
+                    for other in self._beside
+                }
+            )
         return inputs
 
     @cached_property
@@ -104,6 +135,16 @@ class Present:
             for name, members in self._groups.items()
         }
 
+    def absent(self) -> set[str]:
+        """Name the groups of which a model is not there.
+
+        Returns
+        -------
+        set of str
+            All that is to be fitted.
+        """
+        return {self._name(roi) for roi in self.rois if not self._is_there(roi)}
+
     def missing(self) -> list[Roi]:
         """List the ROIs to fit: those that are not there, and those that choose with them.
 
@@ -112,7 +153,7 @@ class Present:
         list of Roi
             In the order of the subject's.
         """
-        absent = {self._name(roi) for roi in self.rois if not self._is_there(roi)}
+        absent = set().union(*(one.absent() for one in self._beside or (self,)))
         return [roi for roi in self.rois if self._name(roi) in absent]
 
     def _is_there(self, roi: Roi) -> bool:

@@ -45,6 +45,11 @@ class Responses:
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def parts(self) -> tuple[Self, ...]:
+        """Those of each subject: of one, these."""
+        return (self,)
+
     def pictures(self, rows: NDArray) -> Self:
         """Narrow to some pictures; nothing is read.
 
@@ -91,6 +96,8 @@ class Responses:
         wanted = self._rows[rows]
         width = sum(source.shape[1] for source in self._sources)
         read = np.empty((len(wanted), self.shape[1]), np.float32)
+        if not self.shape[1]:
+            return read
         whole = np.empty(width, np.float32)
         # A picture after another: its responses are still near the processor as they are put in
         # order, which is twice as fast as one selection of rows and then one of columns.

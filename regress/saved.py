@@ -59,6 +59,7 @@ def save_fit(
     job: Job,
     roi: Roi,
     state: Mapping[str, NDArray],
+    training: Mapping[str, Any],
     heldout: NDArray[np.float32],
     held: NDArray[np.bool_],
     present: Present,
@@ -73,6 +74,10 @@ def save_fit(
         The region.
     state : mapping of str to array
         The model of its vertices.
+    training : mapping
+        What they took to fit: `parameters`, of all vertices that share any with these; `epochs`;
+        `seconds_per_epoch` of each training that they were in, by its name, so that what was
+        trained together is not counted twice.
     heldout : array of float32 (n_held_images, n_vertices)
         Predictions for the pictures that were held out.
     held : array of bool (n_images,)
@@ -109,6 +114,7 @@ def save_fit(
         "roi_class": roi.roi_class,
         "roi": roi.name,
         "group": present.group(roi),
+        "training": training,
         "responses": inputs["responses"],
         "inputs": inputs,
         "provenance": provenance(),

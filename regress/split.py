@@ -5,7 +5,8 @@ together, a picture held out for one subject is held out for all, and adding pic
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,130 @@ def held_out(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
             "held out; at least 2 must be held out and 2 left to train on: choose another share"
         )
     return chosen
+
+
+@dataclass(frozen=True)
+class Division:
+    """What each training picture of a subject is for.
+
+    Attributes
+    ----------
+    held : array of bool (n_images,)
+        The models are judged on it.
+    inside : array of bool (n_images,)
+        Models are fitted on it before they are judged.
+    whole : array of bool (n_images,)
+        Models are fitted on it before they predict the test pictures.
+    unseen : frozenset of str
+        Training pictures that are left out.
+    """
+
+    held: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
+    whole: NDArray[np.bool_]
+    unseen: frozenset[str]
+
+
+def digest_pictures(pictures: Collection[str]) -> str:
+    """Digest a set of pictures.
+
+    Parameters
+    ----------
+    pictures : collection of str
+        The sha256 of each.
+
+    Returns
+    -------
+    str
+        The same in whatever order.
+    """
+    return hashlib.sha256(",".join(sorted(set(pictures))).encode()).hexdigest()[:32]
+
+
+def divide(
+    pictures: Sequence[str],
+    share: float,
+    seed: int,
+    images: int | None = None,
+    unseen: Collection[str] = (),
+) -> Division:
+    """Say what each training picture is for.
+
+    Parameters
+    ----------
+    pictures : sequence of str, length n_images
+        The sha256 of each training row's picture.
+    share : float
+        The expected share that is held out.
+    seed : int
+        Another seed, another choice.
+    images : int, optional
+        Fit on so many alone: the first that are not held out. Held-out pictures are the same then,
+        but none of them is fitted on at the end.
+    unseen : collection of str
+        Pictures that no model may be fitted on.
+
+    Returns
+    -------
+    Division
+        Of these rows.
+
+    Raises
+    ------
+    RegressError
+        If there are fewer than `images`.
+    """
+    held = held_out(pictures, share, seed)
+    left_out = frozenset(unseen).intersection(pictures)
+    whole = np.array([picture not in left_out for picture in pictures])
+    inside = whole & ~held
+    if images is None:
+        return Division(held, inside, whole, left_out)
+    rows = np.flatnonzero(inside)
+    if not 2 <= images <= len(rows):
+        raise RegressError(
+            f"--images {images}: expected from 2 to {len(rows)}, which is how many of "
+            f"{len(pictures)} training pictures are not held out"
+        )
+    first = np.zeros_like(inside)
+    first[rows[:images]] = True
+    return Division(held, first, first, left_out)
+
+
+def stopping(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
+    """Choose the pictures that stop a training.
+
+    Parameters
+    ----------
+    pictures : sequence of str, length n_images
+        The sha256 of each row's picture, held-out ones left out.
+    share : float
+        The expected share.
+    seed : int
+        Another seed, another choice.
+
+    Returns
+    -------
+    array of bool (n_images,)
+        True for these; at least 2 different pictures, since r needs two, even where the share is
+        smaller. But for that, a picture that stops one training stops every other of this seed.
+
+    Raises
+    ------
+    RegressError
+        If there are not 2 for either side.
+    """
+    distinct = sorted(set(pictures))
+    if len(distinct) < 4:
+        raise RegressError(
+            f"{len(distinct)} distinct pictures to train on, expected at least 4: 2 stop the "
+            "training; take more, or none to stop it (--params.validation 0)"
+        )
+    places = _places(distinct, seed, "stopping")
+    second, second_last = np.sort(places)[[1, -2]]
+    below = (places <= second) | ((places < share) & (places < second_last))
+    chosen = dict(zip(distinct, below.tolist(), strict=True))
+    return np.array([chosen[picture] for picture in pictures])
 
 
 def fold_numbers(pictures: Sequence[str], n_folds: int, seed: int) -> NDArray[np.int64]:

@@ -13,13 +13,15 @@ import pytest
 
 from cache import FeatureStore, read_artifact
 from challenge import HEMISPHERES, Subject, find_subjects
-from regress import held_out, load_design, load_fit
+from regress import load_design, load_fit
 from regress.design import find_spaces
 from regress.fit import _Span
 from regress.job import Job, Settings
 from regress.layout import BOTH, GROUPINGS, lay_out, place, spans
+from regress.member import Member
 from regress.models.linear import Model
 from regress.present import Present
+from regress.split import divide
 
 
 def _regions(subject: Subject, span: tuple[str, ...]) -> list[Any]:
@@ -185,10 +187,11 @@ def test_pictures_that_stop_a_training_leave_with_all_their_rows(
     design = load_design(subject, store, find_spaces(store, ["known"]))
     settings = Settings("linear", {}, 0.1, 5, 0)
     job = Job(subject, design, settings, Model(), out / "fits" / "x")
-    held = held_out(names, 0.1, 0)
-    inside = [name for name, without in zip(names, held, strict=True) if not without]
+    division = divide(names, 0.1, 0)
+    inside = [name for name, fitted in zip(names, division.inside, strict=True) if fitted]
     present = Present(job, ("lh",))
-    stopping = _Span(job, present, present.rois, held, "")._own(slice(0, 5))["validation"]
+    member = Member(job, present, present.rois, division)
+    stopping = _Span([member])._own([np.arange(5)])["validation"]
     assert isinstance(stopping, np.ndarray)
     assert 0 < stopping.sum() < len(inside) / 4
     where: dict[str, set[bool]] = {name: set() for name in inside}

@@ -14,42 +14,48 @@ import torch
 
 from cache import read_artifact
 from regress.models.linear import Model
+from regress.models.mlp import Model as Mlp
 from regress.trained.checkpoints import pack, unpack
 
 SCRIPT = """
-import sys, time
+import sys
 import numpy as np
 import torch
 import regress.trained.training as training
-from regress.models.linear import Model
+from base import load_plugin
+from regress import models
+from regress.joint import Joint
+from regress.responses import Responses
 
 torch.set_num_threads(1)
-folder, kind = sys.argv[1:]
+folder, name, whom = sys.argv[1:]
 training.EVERY, training.SHARE = 0, 0
 rng = np.random.default_rng(0)
 X = rng.standard_normal((200, 15)).astype(np.float32)
 Y = (X @ rng.standard_normal((15, 12)) + 3 * rng.standard_normal((200, 12))).astype(np.float32)
 Y[:, 4:8] = rng.standard_normal((200, 4))
-own = {"optimiser": kind, "lr": 0.01, "epochs": 40, "patience": 8, "batch": 32, "dropout": 0.2}
-model = Model(scope=np.repeat(["a", "noise", "b"], 4), checkpoint=f"{folder}/kept.h5", **own)
-model.fit(X, Y).refit(X, Y)
+y = Joint([Responses([Y[:110, :7]]), Responses([Y[110:, 7:]])]) if whom == "two" else Y
+own = {"lr": 0.01, "epochs": 40, "patience": 8, "batch": 32, "dropout": 0.2}
+own |= {"scope": np.repeat(["a", "noise", "b"], 4), "checkpoint": f"{folder}/kept.h5"}
+model = load_plugin(models, name, "model").Model(**own)
+model.fit(X, y).refit(X, y)
 np.savez(f"{folder}/done.npz", **model.state())
 """
 
 
-def _start(folder: Path, kind: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, name: str, whom: str) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", SCRIPT, str(folder), kind]
+    command = [sys.executable, "-c", SCRIPT, str(folder), name, whom]
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-@pytest.mark.parametrize("kind", ["adamw"])
-def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, kind: str) -> None:
-    whole = _start(tmp_path / "whole", kind)
+@pytest.mark.parametrize(("name", "whom"), [("linear", "one"), ("mlp", "two"), ("conv1d", "one")])
+def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, name: str, whom: str) -> None:
+    whole = _start(tmp_path / "whole", name, whom)
     killed = tmp_path / "killed"
     # Killed once while it stops on validation pictures, and once while it trains on all.
     for phase, epochs in (("fit", 9), ("refit", 2)):
-        path, process = killed / f"kept-{phase}.h5", _start(killed, kind)
+        path, process = killed / f"kept-{phase}.h5", _start(killed, name, whom)
         while process.poll() is None:
             if path.exists() and _epoch(path) >= epochs:
                 break
@@ -58,7 +64,7 @@ def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, kind: str) -> N
         process.wait()
         assert path.exists(), "done before it could be killed"
     assert not (killed / "done.npz").exists()
-    last = _start(killed, kind)
+    last = _start(killed, name, whom)
     assert (whole.wait(), last.wait()) == (0, 0)
     expected, found = (np.load(tmp_path / name / "done.npz") for name in ("whole", "killed"))
     assert len(set(expected["epochs_"].tolist())) > 1
@@ -91,18 +97,19 @@ def test_a_training_that_is_done_is_not_repeated(
     assert (tmp_path / "kept-fit.h5").stat().st_mtime_ns == stamp
 
 
-@pytest.mark.parametrize("other", ["parameter", "responses", "features", "groups"])
+@pytest.mark.parametrize("other", ["model", "parameter", "responses", "features", "groups"])
 def test_a_checkpoint_of_another_training_is_not_taken_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str
 ) -> None:
     X, Y = _data()
     own: dict[str, Any] = {"epochs": 6, "lr": 0.01}
-    Model(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
+    first = Mlp if other == "model" else Model
+    first(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
     if other == "parameter":
         own["lr"] = 0.02
     elif other == "groups":
         own["scope"] = "vertex"
-    else:
+    elif other != "model":
         (Y if other == "responses" else X)[3] += 1
     model = Model(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
     assert "of another search; this one begins anew" in caplog.text

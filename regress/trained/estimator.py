@@ -1,6 +1,6 @@
-"""What all trained models share: parameters, standardised features, fitting, saving, predicting."""
+"""What all trained models share: standardised features, fitting, saving, predicting."""
 
-import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -8,25 +8,36 @@ import joblib
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import MultiOutputMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from regress.arguments import SCOPES
 from regress.device import refuse_skipped_fits
+from regress.joint import Joint
 from regress.responses import Responses
 from regress.trained.data import Pictures
-from regress.trained.inputs import groups_of, held_pictures, most_epochs, standard
+from regress.trained.inputs import check_parts, groups_of, held_pictures, most_epochs, standard
 from regress.trained.kept import Kept
 from regress.trained.losses import Loss
 from regress.trained.network import Network, axis_of, part_of
-from regress.trained.recipe import Files, Recipe, check_recipe
+from regress.trained.parameters import Parameters
+from regress.trained.recipe import Files
+from regress.trained.start import (
+    INSIDE,
+    begin_from,
+    freeze_groups,
+    join_states,
+    like,
+    shares,
+)
 from regress.trained.training import train
 
 # Pictures that are predicted at once.
 BLOCK = 1024
 
+Groups = tuple[NDArray, NDArray[np.int64]]
 
-class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+
+class TrainedModel(MultiOutputMixin, RegressorMixin, Parameters):  # type: ignore[misc]
     """Base of the models that are trained by gradient descent.
 
     Features are centred and scaled to unit variance with statistics of the pictures that are
@@ -34,110 +45,27 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
     pictures is best. `fit` keeps these weights; `refit` trains anew on all pictures it is given,
     for as many epochs. A constant vertex is predicted at its mean.
 
-    A subclass gives `make_network`; its own parameters go before `**training`.
+    Several subjects are trained at once where the responses are `Joint`: a group's weights are
+    theirs together, and what belongs to a vertex is of one subject.
 
-    Parameters
-    ----------
-    loss : str
-        mse, huber, pearson (1 - r over the pictures of a batch), or a sum: "mse+0.5*pearson".
-    optimiser : str
-        adamw, adam, sgd or nadam.
-    lr : float
-        The learning rate.
-    weight_decay : float
-        Of adamw and nadam it shrinks the weights by lr * weight_decay each step; of adam and sgd it
-        is a ridge penalty of weight_decay * n_images / 2.
-    momentum : float
-        Of sgd.
-    schedule : str
-        What the learning rate does after the warm-up: cosine (falls to 0) or constant.
-    warmup : float
-        The share of the steps over which the learning rate rises.
-    dropout : float
-        The share of features that is left out at each step.
-    epochs : int
-        Passes over the pictures, at most.
-    patience : int
-        After so many epochs without a better loss a group stops.
-    batch : int
-        Pictures in a batch, at most.
-    validation : float, or array of bool (n_images,)
-        The share of the pictures that stops the training, or which they are; 0 for none: then all
-        epochs are trained.
-    scope : str, or array (n_vertices,)
-        Who stops together: "roi", all vertices given to `fit`; "vertex", each on its own; or the
-        vertices of one number or name.
-    precision : str
-        Lightning's: 32-true, bf16-mixed, or 16-mixed, which needs a GPU.
-    random_state : int
-        Seed of weights, batches and dropout.
-    checkpoint : path, optional
-        A file; its name gets "-fit" and "-refit". A training that was interrupted is taken up, one
-        that was done is not repeated, until the file is removed.
-    log : path, optional
-        A CSV file of the losses; its name gets the same.
-    progress_bar : bool
-        Whether to show the progress.
+    A subclass gives `make_network`; its own parameters go before `**training`, those that
+    `Parameters` lists.
 
     Attributes
     ----------
     epochs_ : array of int (n_vertices,)
-        The epoch that the weights of each vertex are of; 0 where nothing was better than the mean.
+        The epoch that the weights of each vertex are of; 0 where nothing was better than the
+        beginning: the mean, or what `start` held.
     network_ : Network
         The best weights.
+    inside_ : dict of str to Tensor or array, or None
+        After `refit`, the weights and the scale of features that `fit` had found, where the network
+        has something that vertices share.
     """
 
     streams: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        loss: str = "mse",
-        optimiser: str = "adamw",
-        lr: float = 3e-4,
-        weight_decay: float = 0.01,
-        momentum: float = 0.9,
-        schedule: str = "cosine",
-        warmup: float = 0.05,
-        dropout: float = 0.0,
-        epochs: int = 100,
-        patience: int = 10,
-        batch: int = 256,
-        validation: Any = 0.1,
-        scope: Any = "roi",
-        precision: str = "32-true",
-        random_state: int = 0,
-        checkpoint: str | Path | None = None,
-        log: str | Path | None = None,
-        progress_bar: bool = False,
-    ) -> None:
-        self.loss = loss
-        self.optimiser = optimiser
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.momentum = momentum
-        self.schedule = schedule
-        self.warmup = warmup
-        self.dropout = dropout
-        self.epochs = epochs
-        self.patience = patience
-        self.batch = batch
-        self.validation = validation
-        self.scope = scope
-        self.precision = precision
-        self.random_state = random_state
-        self.checkpoint = checkpoint
-        self.log = log
-        self.progress_bar = progress_bar
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        # scikit-learn reads the names from one __init__; here a subclass adds to those of its base.
-        names: set[str] = set()
-        for one in cls.__mro__:
-            if "__init__" in vars(one) and one is not object:
-                parameters = inspect.signature(vars(one)["__init__"]).parameters.values()
-                names |= {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
-        return sorted(names - {"self"})
+    inside_: dict[str, Any] | None
 
     def make_network(self, n_features: int, member: torch.Tensor) -> Network:
         """Make the network, as it is before it is trained.
@@ -161,40 +89,33 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         """
         raise TypeError(f"{type(self).__name__} does not say what its network is")
 
-    def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, before anything is computed.
-
-        Raises
-        ------
-        ValueError
-            If one is out of range; the message names it.
-        """
-        check_recipe(self.get_params(deep=False))
-        scope, share = self.scope, self.validation
-        if scope not in SCOPES if isinstance(scope, str) else np.ndim(scope) != 1:
-            raise ValueError(f"scope: found {scope!r}, expected {' or '.join(SCOPES)}")
-        if np.ndim(share) == 0 and not (isinstance(share, float | int) and 0 <= share < 1):
-            raise ValueError(f"validation: found {share!r}, expected a share from 0 on, below 1")
-
     def fit(self, X: ArrayLike, y: Any) -> Self:
         """Train until the loss on validation pictures is best, each group on its own.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features.
-        y : array (n_images, n_vertices) or (n_images,), or Responses
+            Features; of several subjects, one below the other.
+        y : array (n_images, n_vertices) or (n_images,), or Responses, or Joint
             Responses.
 
         Returns
         -------
         self
             Fitted.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or nothing is left to train.
         """
         refuse_skipped_fits()
         self.check_parameters()
+        if self.freeze and self.start is None:
+            raise ValueError("freeze: expected a start, whose weights stay as they are")
         features, responses = self._validated(X, y)
         held = held_pictures(self.validation, len(features), self.random_state)
+        self.inside_ = None
         return self._train(features, responses, held, None)
 
     def refit(self, X: ArrayLike, y: Any) -> Self:
@@ -203,8 +124,8 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features.
-        y : array (n_images, n_vertices) or (n_images,), or Responses
+            Features; of several subjects, one below the other.
+        y : array (n_images, n_vertices) or (n_images,), or Responses, or Joint
             Responses of the same vertices.
 
         Returns
@@ -214,6 +135,9 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         """
         check_is_fitted(self)
         features, responses = self._validated(X, y)
+        if self.inside_ is None and shares(self.network_):
+            weights = {n: v for n, v in self.network_.state_dict().items() if n != "member"}
+            self.inside_ = weights | {"centre_": self.centre_, "scale_": self.scale_}
         return self._train(features, responses, np.zeros(len(features), bool), self.epochs_)
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -263,15 +187,57 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         -------
         dict of str to array
             The network's weights, by their names, with those of these vertices' groups alone;
-            `centre_` and `scale_` of the features; `epochs_`.
+            `centre_` and `scale_` of the features; `epochs_`; and `inside_`, named "inside.…".
         """
         which = np.arange(len(self.epochs_)) if vertices is None else np.asarray(vertices)
-        part = part_of(self.network_, torch.from_numpy(which))
-        plain = {name: values.numpy() for name, values in part.items()}
-        return plain | {
-            "centre_": self.centre_,
-            "scale_": self.scale_,
-            "epochs_": self.epochs_[which],
+        part = self._part(which, self.network_.state_dict())
+        state = part | {"centre_": self.centre_, "scale_": self.scale_}
+        if self.inside_ is not None:
+            state |= {INSIDE + n: v for n, v in self._part(which, self.inside_).items()}
+        return state | {"epochs_": self.epochs_[which]}
+
+    def join(
+        self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
+    ) -> dict[str, NDArray]:
+        """Join the states of vertices that were fitted in several batches, each alone.
+
+        Parameters
+        ----------
+        parts : sequence of (array of int, dict of str to array)
+            Where the vertices stand in the whole, and what `state` gave of them.
+
+        Returns
+        -------
+        dict of str to array
+            As `state` would give all; each vertex is a group.
+        """
+        return join_states(clone(self).restore(parts[0][1]).network_, parts)
+
+    def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
+        """Say what some vertices took to train.
+
+        Parameters
+        ----------
+        vertices : array of int (n,)
+            Which columns of the responses.
+
+        Returns
+        -------
+        dict
+            `parameters` of their groups; the `epochs` of their weights; `seconds_per_epoch` of all
+            vertices given to `fit`, validation included.
+        """
+        member = self.network_.member.numpy()
+        groups = np.unique(member[vertices])
+        counts = {"group": len(groups), "vertex": int(np.isin(member, groups).sum())}
+        parameters = 0
+        for name, weights in self.network_.named_parameters():
+            kind, axis = axis_of(self.network_, name)
+            parameters += counts[kind] * (weights.numel() // weights.shape[axis])
+        return {
+            "parameters": parameters,
+            "epochs": int(self.epochs_[vertices].max()),
+            "seconds_per_epoch": self._seconds,
         }
 
     def restore(self, state: dict[str, NDArray]) -> Self:
@@ -291,14 +257,23 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         for name in own:
             setattr(self, name, state[name])
         weights = {n: torch.from_numpy(np.array(v)) for n, v in state.items() if n not in own}
+        inside = {n: weights.pop(n) for n in state if n.startswith(INSIDE)}
+        self.inside_ = {n.removeprefix(INSIDE): v for n, v in inside.items()} or None
         self.n_features_in_ = len(self.centre_)
         self._vector = False
         self.network_ = self._made(weights["member"])
         self.network_.load_state_dict(weights)
         return self
 
-    def _validated(self, X: ArrayLike, y: Any) -> tuple[NDArray[np.float32], Responses]:
-        if isinstance(y, Responses):
+    def _part(self, which: NDArray[np.int64], state: dict[str, Any]) -> dict[str, NDArray]:
+        """Take what belongs to some vertices; the scale of the features belongs to all."""
+        scale = {n: np.asarray(state[n]) for n in ("centre_", "scale_") if n in state}
+        weights = {n: v for n, v in state.items() if n not in scale}
+        part = part_of(self.network_, torch.from_numpy(which), weights)
+        return {name: values.numpy() for name, values in part.items()} | scale
+
+    def _validated(self, X: ArrayLike, y: Any) -> tuple[NDArray[np.float32], Responses | Joint]:
+        if isinstance(y, Responses | Joint):
             features = validate_data(self, X, dtype=np.float32)
             if len(features) != len(y):
                 raise ValueError(f"X has {len(features)} rows and y {len(y)}; expected as many")
@@ -323,25 +298,26 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
     def _train(
         self,
         X: NDArray[np.float32],
-        responses: Responses,
+        responses: Responses | Joint,
         held: NDArray[np.bool_],
         epochs: NDArray[np.int64] | None,
     ) -> Self:
         names, member = groups_of(self.scope, responses.shape[1])
-        inside = ~held
-        self.centre_, self.scale_ = standard(X[inside])
-        means, varying = responses.pictures(inside).means()
-        still = ~varying if epochs is None else ~varying | (epochs == 0)
-        recipe, files = self._recipe(), self._files(X, responses, held, epochs, (names, member))
-        network = self._made(torch.from_numpy(member))
-        network.offset.data.copy_(torch.from_numpy(means))
-        network.offset.requires_grad_(Loss(recipe.loss).moves_mean)
+        check_parts(responses, held)
+        start = None if self.start is None else like(self.start, inside=epochs is None)
+        self.centre_, self.scale_ = standard(X[~held], start)
+        means, varying = responses.pictures(~held).means()
+        files = self._files(X, responses, held, epochs, (names, member))
+        network, known = self._beginning(member, means, start)
+        still = ~varying if epochs is None else ~varying | ((epochs == 0) & ~known)
         limits = None if epochs is None else most_epochs(epochs, member, len(names))
-        kept = Kept(network, recipe.patience, limits)
+        kept = Kept(network, self.patience, limits)
         pictures = Pictures(self._standardised(X), responses)
-        rows = np.flatnonzero(inside), np.flatnonzero(held)
-        train(network, pictures, rows, kept, recipe, files, names)
+        rows = pictures.rows(~held), pictures.rows(held)
+        train(network, pictures, rows, kept, self._recipe(), files, names)
         self._adopt(kept, member, still, means)
+        if epochs is None:
+            self._seconds = float(np.mean([row[1] for row in kept.rows] or [0]))
         return self
 
     def _made(self, member: torch.Tensor) -> Network:
@@ -349,6 +325,21 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
             return self.make_network(len(self.centre_), member)
+
+    def _beginning(
+        self,
+        member: NDArray[np.int64],
+        means: NDArray[np.float64],
+        start: dict[str, NDArray] | None,
+    ) -> tuple[Network, NDArray[np.bool_]]:
+        """Make the network as its training begins; say which vertices' weights were given."""
+        network = self._made(torch.from_numpy(member))
+        network.offset.data.copy_(torch.from_numpy(means))
+        network.offset.requires_grad_(Loss(self.loss).moves_mean)
+        known = np.zeros(len(member), bool) if start is None else begin_from(network, start)
+        if self.freeze:
+            freeze_groups(network)
+        return network, known
 
     def _adopt(
         self,
@@ -369,18 +360,13 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ig
         self.network_.load_state_dict(kept.weights)
         self.epochs_ = np.where(still, 0, kept.epochs[member])
 
-    def _recipe(self) -> Recipe:
-        names = {"seed": "random_state"}
-        fields = Recipe.__dataclass_fields__
-        return Recipe(**{name: getattr(self, names.get(name, name)) for name in fields})
-
     def _files(
         self,
         X: NDArray[np.float32],
-        responses: Responses,
+        responses: Responses | Joint,
         held: NDArray[np.bool_],
         epochs: NDArray[np.int64] | None,
-        groups: tuple[NDArray, NDArray[np.int64]],
+        groups: Groups,
     ) -> Files:
         phase = "fit" if epochs is None else "refit"
         checkpoint, log = (

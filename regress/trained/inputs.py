@@ -1,24 +1,46 @@
 """What a training is made of: pictures that stop it, vertices that stop together, scales."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regress.joint import Joint
+from regress.responses import Responses
 
-def standard(X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+
+def standard(
+    X: NDArray[np.float32], start: Mapping[str, NDArray] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Find the centre and the scale of features.
 
     Parameters
     ----------
     X : array (n_images, n_features)
         Of the pictures that are trained on.
+    start : mapping of str to array, optional
+        A model that the training begins from: its weights are for features on its scale.
 
     Returns
     -------
     centre, scale : array of float32 (n_features,)
         Mean and standard deviation; the scale of a constant column is 1.
+
+    Raises
+    ------
+    ValueError
+        If those of `start` are absent, or of other features.
     """
+    if start is not None:
+        for name in ("centre_", "scale_"):
+            found = np.shape(start[name]) if name in start else None
+            if found != X.shape[1:]:
+                raise ValueError(
+                    f"start: {name} has shape {found}, expected {X.shape[1:]}, "
+                    "one a column of the features: begin from a model of the same features"
+                )
+        return np.asarray(start["centre_"]), np.asarray(start["scale_"])
     # In float64: float32 loses them where the mean is far from 0.
     mean, deviation = X.mean(0, dtype=np.float64), X.std(0, dtype=np.float64)
     tiny = np.finfo(X.dtype).eps * np.abs(mean)
@@ -62,6 +84,31 @@ def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_
         count = min(max(2, round(validation * n_images)), n_images - 2)
         held[np.random.default_rng([seed, 2]).permutation(n_images)[:count]] = True
     return held
+
+
+def check_parts(responses: Responses | Joint, held: NDArray[np.bool_]) -> None:
+    """Refuse a subject without pictures to train on, or to stop on where others have some.
+
+    Parameters
+    ----------
+    responses : Responses or Joint (n_images, n_vertices)
+        Of one subject or several.
+    held : array of bool (n_images,)
+        The pictures that stop the training.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the message gives its number.
+    """
+    edges = np.cumsum([0, *(len(part) for part in responses.parts)])
+    for number, own in enumerate(np.split(held, edges[1:-1]), start=1):
+        if own.all() or (held.any() and not own.any()):
+            raise ValueError(
+                f"validation: of the {len(own)} pictures of subject {number} of "
+                f"{len(responses.parts)}, {int(own.sum())} would stop the training; expected at "
+                "least 1, and 1 left to train on"
+            )
 
 
 def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:

@@ -1,9 +1,11 @@
 """Networks whose parts belong to vertices or to groups of them, so that parts can be told apart."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 
 class Network(nn.Module):
@@ -126,3 +128,64 @@ def replace(network: Network, state: dict[str, Tensor]) -> None:
     for name, _ in network.named_buffers():
         owner, _, own = name.rpartition(".")
         setattr(network.get_submodule(owner), own, state[name])
+
+
+class Divided:
+    """A network whose vertices are computed part by part, each from pictures of its own.
+
+    A subject's vertices see its pictures only. The network is called for each part with what
+    belongs to it: slices of the weights of vertices, and the groups that it has. It knows nothing
+    of this.
+
+    Parameters
+    ----------
+    network : Network
+        Of all vertices, those of a part side by side.
+    widths : sequence of int
+        The vertices of each part; parts of none are left out.
+    """
+
+    def __init__(self, network: Network, widths: Sequence[int]) -> None:
+        self._network, self._widths = network, [width for width in widths if width]
+        self._parts: list[tuple[Tensor | None, Tensor]] = []
+        for member in torch.split(network.member, self._widths):
+            groups, own = torch.unique(member, return_inverse=True)
+            self._parts.append((None if len(groups) == network.n_groups else groups, own))
+
+    def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Predict responses.
+
+        Parameters
+        ----------
+        features : sequence of Tensor (n_images, n_features)
+            Of each part's pictures, standardised.
+
+        Returns
+        -------
+        list of Tensor (n_images, n_vertices)
+            Responses of each part's vertices.
+        """
+        if len(self._widths) == 1:
+            return [self._network(features[0])]
+        return [
+            functional_call(self._network, view, (own,))
+            for view, own in zip(self._views(), features, strict=True)
+        ]
+
+    def _views(self) -> list[dict[str, Tensor]]:
+        views = [{"member": own} for _, own in self._parts]
+        named = [*self._network.named_parameters(), *self._network.named_buffers()]
+        for name, values in named:
+            if name == "member":
+                continue
+            kind, axis = axis_of(self._network, name)
+            # One split for all parts: its gradient is written once, not once for each part.
+            slices = torch.split(values, self._widths, axis) if kind == "vertex" else None
+            for number, (groups, _) in enumerate(self._parts):
+                if slices is not None:
+                    views[number][name] = slices[number]
+                else:
+                    views[number][name] = (
+                        values if groups is None else values.index_select(axis, groups)
+                    )
+        return views

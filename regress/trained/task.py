@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from regress.trained.data import Pictures
+from regress.trained.data import Batch, Pictures
 from regress.trained.kept import Kept
 from regress.trained.losses import Loss
-from regress.trained.network import Network, narrow, part_of, replace
+from regress.trained.network import Divided, Network, narrow, part_of, replace
 from regress.trained.optimisers import make_optimiser, rate
 from regress.trained.recipe import Recipe
 
@@ -43,7 +43,7 @@ class Task(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.kept, self.recipe = network, kept, recipe
-        self._pictures, self._responses = pictures, pictures.responses
+        self._pictures, self._divided = pictures, Divided(network, pictures.widths)
         self._loss, self._n_steps = Loss(recipe.loss), n_steps
         self._sum: Tensor | None = None
         self._held: Tensor | None = None
@@ -71,13 +71,13 @@ class Task(pl.LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+    def training_step(self, batch: Batch, number: int) -> Tensor:
         """Compute the loss of a batch.
 
         Parameters
         ----------
-        batch : (Tensor, Tensor)
-            Features and responses.
+        batch : list of (Tensor, Tensor)
+            Features and responses of each subject.
         number : int
             Of the batch, from 0 in each epoch.
 
@@ -88,8 +88,12 @@ class Task(pl.LightningModule):
         """
         if number == 0:
             self._begin_epoch()
-        features, responses = batch
-        total, values = self._loss(self.network(features), responses)
+        predicted = self._divided([features for features, _ in batch])
+        found = [
+            self._loss(p, responses) for p, (_, responses) in zip(predicted, batch, strict=True)
+        ]
+        total = torch.stack([own for own, _ in found]).sum()
+        values = torch.cat([own for _, own in found])
         if not torch.isfinite(total):
             self.kept.spoil(values, self.global_step + 1)
         self._sum = values if self._sum is None else self._sum.add_(values)
@@ -103,23 +107,29 @@ class Task(pl.LightningModule):
         self._sum = None
         self._start = time.perf_counter()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: Batch, _: int) -> None:
         """Compute the loss of the validation pictures, all at once.
 
         Parameters
         ----------
-        batch : (Tensor, Tensor)
-            Features and responses.
+        batch : list of (Tensor, Tensor)
+            Features and responses of each subject.
         _ : int
             The number of the batch.
         """
-        features, responses = batch
-        values = self._loss.values(self.network(features).float(), responses)[0]
-        if self.trainer.sanity_checking:
-            # Lightning's check before the first step: what the mean response scores.
-            self.kept.best = self.kept.means(values)
-        else:
+        predicted = self._divided([features for features, _ in batch])
+        values = torch.cat(
+            [
+                self._loss.values(p.float(), responses)[0]
+                for p, (_, responses) in zip(predicted, batch, strict=True)
+            ]
+        )
+        if not self.trainer.sanity_checking:
             self._held = values
+        elif self.kept.epoch == 0:
+            # Lightning's check before the first step: what the mean response scores. It also checks
+            # when a training is taken up, and what was best then must stay.
+            self.kept.best = self.kept.means(values)
 
     def on_train_epoch_end(self) -> None:
         """Keep what is better, stop groups, and leave them behind when they are many."""
@@ -137,7 +147,12 @@ class Task(pl.LightningModule):
         if left <= WORTH or (left < 1 and self.kept.spoiled.any()):
             narrow(self.network, needed.nonzero()[:, 0].to(self.device), optimiser)
             self.kept.vertices = self.kept.vertices[needed]
-            self._pictures.responses = self._responses.vertices(self.kept.vertices.numpy())
+            self._follow()
+
+    def _follow(self) -> None:
+        """Let pictures and parts be those of the vertices that the network has."""
+        self._pictures.narrow(self.kept.vertices)
+        self._divided = Divided(self.network, self._pictures.widths)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is kept of each group.
@@ -159,4 +174,4 @@ class Task(pl.LightningModule):
         """
         self.kept.load(checkpoint["kept"])
         replace(self.network, part_of(self.network, self.kept.vertices))
-        self._pictures.responses = self._responses.vertices(self.kept.vertices.numpy())
+        self._follow()

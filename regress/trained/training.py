@@ -4,7 +4,7 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -26,6 +26,8 @@ from regress.trained.task import Task
 
 log = logging.getLogger("regress")
 
+Rows = Sequence[NDArray[np.int64]]
+
 # Seconds between two checkpoints: at least these, and so many that writing takes one in twenty.
 EVERY = 5.0
 SHARE = 20
@@ -34,7 +36,7 @@ SHARE = 20
 def train(
     network: Network,
     pictures: Pictures,
-    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+    rows: tuple[Rows, Rows],
     kept: Kept,
     recipe: Recipe,
     files: Files,
@@ -48,8 +50,9 @@ def train(
         As it begins; changed.
     pictures : Pictures
         Features and responses.
-    rows : (array of int, array of int)
-        The pictures to train on, and those to validate on, of which there may be none.
+    rows : (sequence of array of int, sequence of array of int)
+        The pictures of each subject to train on, and those to validate on; of these there may be
+        none.
     kept : Kept
         Takes the weights of each group.
     recipe : Recipe
@@ -98,11 +101,11 @@ def _fit(
     trainer: pl.Trainer,
     task: Task,
     batches: object,
-    held: NDArray[np.int64],
+    held: Rows,
     kept: Kept,
     files: Files,
 ) -> None:
-    validation = loader(task._pictures, [held]) if len(held) else None
+    validation = loader(task._pictures, [held]) if any(map(len, held)) else None
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(

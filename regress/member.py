@@ -1,0 +1,177 @@
+"""One subject's side of a fit: columns, pictures, and files that are saved when they are whole."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from challenge import Roi
+from regress.encoder import Encoder
+from regress.job import Job
+from regress.layout import lay_out, place
+from regress.present import Present
+from regress.responses import Responses
+from regress.saved import save_fit
+from regress.split import Division
+
+Rows = NDArray[np.int64]
+
+
+class Member:
+    """A subject whose models of one or both hemispheres are fitted, alone or with other subjects.
+
+    Parameters
+    ----------
+    job : Job
+        What to fit.
+    present : Present
+        What is there.
+    rois : sequence of Roi
+        Those to fit.
+    division : Division
+        What each picture is for.
+
+    Attributes
+    ----------
+    layout : Layout
+        The vertices of these ROIs in columns.
+    heldout : array of float32 (n_held_images, n_columns)
+        Predictions for the held-out pictures, written by who fits.
+    """
+
+    def __init__(self, job: Job, present: Present, rois: Sequence[Roi], division: Division) -> None:
+        self.job, self.present, self.rois, self.division = job, present, rois, division
+        self.layout = lay_out(rois, job.grouping)
+        n_columns = len(self.layout.vertices)
+        self.heldout = np.empty((int(division.held.sum()), n_columns), np.float32)
+        self._waiting, self._done = list(rois), np.zeros(n_columns, bool)
+        self._fitted: list[tuple[int, Encoder, Rows]] = []
+        self._n_taken = 0
+
+    def pictures(self, which: NDArray[np.bool_]) -> list[str]:
+        """Name training pictures.
+
+        Parameters
+        ----------
+        which : array of bool (n_images,)
+            Which.
+
+        Returns
+        -------
+        list of str
+            The sha256 of each.
+        """
+        names = self.job.design.training_pictures
+        return [name for name, taken in zip(names, which, strict=True) if taken]
+
+    def responses(self, columns: Rows) -> Responses:
+        """Open the responses of some columns to all training pictures.
+
+        Parameters
+        ----------
+        columns : array of int
+            Which.
+
+        Returns
+        -------
+        Responses
+            Nothing is read yet.
+        """
+        span, layout = self.present.span, self.layout
+        sources = [self.job.subject.responses(hemisphere) for hemisphere in span]
+        starts = np.cumsum([0, *(source.shape[1] for source in sources)])
+        which = layout.vertices[columns].copy()
+        for hemisphere, start in zip(span, starts[:-1], strict=True):
+            which[layout.hemispheres[columns] == hemisphere] += start
+        return Responses(sources, which, digest=self.present.responses_digest())
+
+    def told(self, columns: Rows) -> dict[str, NDArray]:
+        """Give what a model is told of each vertex, where it has such parameters.
+
+        Parameters
+        ----------
+        columns : array of int
+            Which columns.
+
+        Returns
+        -------
+        dict of str to array
+            By the parameter's name; the first axis is vertices.
+        """
+        parameters = self.job.estimator.get_params()
+        told: dict[str, NDArray] = {}
+        if self.layout.groups is not None:
+            groups = self.layout.groups[columns]
+            # Trainings are told the groups' names, for their logs.
+            streams = self.job.estimator.streams
+            told["scope"] = np.array(self.layout.names)[groups] if streams else groups
+        if "positions" in parameters:
+            # It needs torch, which ridge does not.
+            from regress.positions import positions_of
+
+            at = self.layout.hemispheres[columns], self.layout.vertices[columns]
+            told["positions"] = positions_of(self.job.subject, parameters["surface"], *at)
+        return told
+
+    def take(self, model: Encoder, columns: Rows, start: int) -> None:
+        """Take a fitted batch, and save the ROIs that it completes.
+
+        Parameters
+        ----------
+        model : Encoder
+            Fitted.
+        columns : array of int
+            Which columns of the layout it has.
+        start : int
+            Where they begin in the model.
+        """
+        where = np.full(len(self._done), -1)
+        where[columns] = start + np.arange(len(columns))
+        self._fitted.append((self._n_taken, model, where))
+        self._n_taken += 1
+        self._done[columns] = True
+        whole = [r for r in self._waiting if self._done[self.layout.columns[place(r)]].all()]
+        self._waiting = [roi for roi in self._waiting if roi not in whole]
+        for roi in whole:
+            own = self.layout.columns[place(roi)]
+            save_fit(
+                self.job,
+                roi,
+                self._state(own),
+                self._cost(own),
+                self.heldout[:, own],
+                self.division.held,
+                self.present,
+            )
+        needed = [self.layout.columns[place(roi)] for roi in self._waiting]
+        self._fitted = [
+            (number, model, where)
+            for number, model, where in self._fitted
+            if any((where[own] >= 0).any() for own in needed)
+        ]
+
+    def _state(self, columns: Rows) -> dict[str, NDArray]:
+        """Give the arrays of some columns, which several batches may hold."""
+        parts = []
+        for _, model, where in self._fitted:
+            here = where[columns] >= 0
+            if here.any():
+                parts.append((np.flatnonzero(here), model.state(where[columns][here])))
+        if len(parts) == 1:
+            return parts[0][1]
+        return self.job.estimator.join(parts)
+
+    def _cost(self, columns: Rows) -> dict[str, Any]:
+        """Say what some columns took to fit; each batch is one training, known by a name."""
+        name = f"{self.job.whom}.{'+'.join(self.present.span)}"
+        parameters, epochs, seconds = 0, [], {}
+        for number, model, where in self._fitted:
+            here = where[columns]
+            if (here >= 0).any():
+                cost = model.cost(here[here >= 0])
+                parameters += cost["parameters"]
+                epochs.append(cost["epochs"])
+                seconds[f"{name}.{number}"] = cost["seconds_per_epoch"]
+        most = None if None in epochs else max(epochs)
+        return {"parameters": parameters, "epochs": most, "seconds_per_epoch": seconds}
