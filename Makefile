@@ -3,6 +3,7 @@
 DATA    ?= data
 OUT     ?= derivatives
 SUBJECT ?= all
+SUBJECTS ?=
 MODEL   ?= banded_ridge
 GROUP_BY ?= roi
 SPACES  ?= clip alexnet sam
@@ -13,6 +14,8 @@ FITS    ?=
 SPLIT   ?= auto
 ENSEMBLE ?= per_vertex
 PARAMS  ?=
+START   ?=
+IMAGES  ?=
 ROI_CLASSES ?=
 SUBMISSION ?= $(OUT)/submission.zip
 PYTHON  ?= python3
@@ -39,6 +42,7 @@ help:  ## Show this list
 	@echo "  DATA=$(DATA)  the challenge directory, with subj01, subj02 ..."
 	@echo "  OUT=$(OUT)  the folder of everything that is made"
 	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
+	@echo "  SUBJECTS=\"$(SUBJECTS)\"  who share one training of fit, in place of SUBJECT: 01 02 ..., or all"
 	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge or linear (trained)"
 	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
@@ -47,6 +51,8 @@ help:  ## Show this list
 	@echo "  CAPTIONS=\"$(CAPTIONS)\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
 	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
 	@echo "  PARAMS=\"$(PARAMS)\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
+	@echo "  START=$(START)  a fit that a training begins from, by its folder or the beginning of its name"
+	@echo "  IMAGES=$(IMAGES)  how many training pictures are fitted on; all if empty"
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
 	@echo "  SUBMISSION=$(SUBMISSION)  the zip that score reads"
 	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
@@ -66,7 +72,7 @@ features: $(VENV)/installed  ## Compute the feature spaces SPACES of all picture
 	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS))
 
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
-	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(PARAMS:%=--params.%)
+	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(PARAMS:%=--params.%)
 
 ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
 	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE)
