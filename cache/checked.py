@@ -94,13 +94,16 @@ class CheckedRows:
         self.shape: tuple[int, int] = self._features.shape
         self.dtype = self._features.dtype
 
-    def read(self, start: int, stop: int) -> Rows:
+    def read(self, start: int, stop: int, room: Rows | None = None) -> Rows:
         """Read a run of rows.
 
         Parameters
         ----------
         start, stop : int
             From and to which row; both are moved out to where blocks begin and end.
+        room : array (more, n_columns), optional
+            What an earlier call gave, to read into if it is large enough: fresh memory takes
+            longer to get than to fill.
 
         Returns
         -------
@@ -113,8 +116,10 @@ class CheckedRows:
             If a checksum differs.
         """
         first, last = start // self.step, -(-stop // self.step)
-        rows = np.empty((min(last * self.step, self.shape[0]) - first * self.step, self.shape[1]),
-                        self.dtype)  # fmt: skip
+        n_rows = min(last * self.step, self.shape[0]) - first * self.step
+        if room is None or len(room) < n_rows:
+            room = np.empty((n_rows, self.shape[1]), self.dtype)
+        rows = room[:n_rows]
         if rows.size:
             place = first * self.step
             self._features.read_direct(rows, np.s_[place : place + len(rows)])

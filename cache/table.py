@@ -17,8 +17,8 @@ from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_sche
 from cache.key import canonical, digest
 
 BLOCK_BYTES = 32 << 20
-# Of rows in any order, so much is read at once.
-GATHER_BYTES = 128 << 20
+# Of rows in any order, so much is read at once, and taken from while it is in the processor's cache.
+GATHER_BYTES = 2 << 20
 Part = tuple[NDArray[np.bytes_], Iterator[NDArray[Any]]]
 
 
@@ -188,11 +188,13 @@ def _gather(features: CheckedRows, rows: NDArray[np.int64]) -> NDArray[Any]:
         block = features.read(int(rows[0]), int(rows[-1]) + 1)
         start = int(rows[0]) % features.step
         return block[start : start + len(rows)]
+    order = np.argsort(rows, kind="stable")
+    ascending = rows[order]
     taken = np.empty((len(rows), features.shape[1]), features.dtype)
+    room = None
     for run in features.blocks(GATHER_BYTES, rows) if len(rows) else ():
-        inside = np.flatnonzero((rows >= run.start) & (rows < run.stop))
-        if len(inside) == len(rows):
-            return features.read(run.start, run.stop).take(rows - run.start, axis=0)
-        if len(inside):
-            taken[inside] = features.read(run.start, run.stop)[rows[inside] - run.start]
+        low, high = np.searchsorted(ascending, (run.start, run.stop))
+        if low < high:
+            block = room = features.read(run.start, run.stop, room)
+            taken[order[low:high]] = block[ascending[low:high] - run.start]
     return taken
