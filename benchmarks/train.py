@@ -1,14 +1,15 @@
-"""One pass of `linear` over a subject beside its matrix products alone: time and memory.
+"""One pass of a trained model over a subject beside the products of `linear` alone.
 
 `python -m benchmarks.train` makes random features and responses at the challenge's size, trains all
 ROI models of a subject together for some epochs, in a process of its own, with the responses mapped
 from disk. It prints the seconds of a pass over the pictures (reading, products, loss, optimiser,
-keeping the weights) beside those of the products that no training can do without: features by
+keeping the weights) beside those of the products that `linear` cannot do without: features by
 weights, and features by gradient, in memory that is there, before and after in the same process.
 Of each the fastest pass counts.
 """
 
 import argparse
+import importlib
 import json
 import resource
 import subprocess
@@ -26,6 +27,7 @@ GROUPS = 50
 def main() -> None:
     """Make the arrays, train, and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="linear")
     parser.add_argument("--images", type=int, default=9841)
     parser.add_argument("--columns", type=int, default=512)
     parser.add_argument("--vertices", type=int, nargs=2, default=[19004, 20544])
@@ -41,8 +43,8 @@ def main() -> None:
         return
     n, p, t = arguments.images, arguments.columns, sum(arguments.vertices)
     print(
-        f"{n} pictures x {p} columns, {t} vertices in {GROUPS} groups, batches of "
-        f"{arguments.batch}; seconds of one pass"
+        f"{arguments.model}: {n} pictures x {p} columns, {t} vertices in {GROUPS} groups, "
+        f"batches of {arguments.batch}; seconds of one pass"
     )
     print(f"{'optimiser':10}{'loss':10}{'products':>9}{'training':>9}{'ratio':>7}{'GB':>6}")
     with tempfile.TemporaryDirectory() as name:
@@ -51,6 +53,7 @@ def main() -> None:
             for loss in arguments.losses if optimiser == arguments.optimisers[0] else ["mse"]:
                 child = {
                     "folder": name,
+                    "model": arguments.model,
                     "out": str(Path(name) / "measured.json"),
                     "parameters": {
                         "optimiser": optimiser,
@@ -81,9 +84,9 @@ def _make(folder: Path, n: int, p: int, vertices: list[int]) -> None:
 
 
 def _train(child: dict) -> None:
-    from regress.models.linear import Model
     from regress.responses import Responses
 
+    Model = importlib.import_module(f"regress.models.{child['model']}").Model
     folder = Path(child["folder"])
     X = np.load(folder / "X.npy")
     sources = [np.load(folder / f"Y{number}.npy", mmap_mode="r") for number in range(2)]

@@ -23,7 +23,15 @@ MODELS = plugin_names(models)
 
 # A few large steps are enough for a hundred pictures. A vertex that stops on its own is what the
 # same vertex is among others.
-QUICK = {"linear": {"epochs": 40, "lr": 0.05, "batch": 64, "scope": "vertex"}}
+QUICK = {
+    "linear": {"epochs": 40, "lr": 0.05, "batch": 64, "scope": "vertex"},
+    "mlp": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "width": 16},
+    "conv1d": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "channels": 4},
+}
+# A product of many pictures and one of a single picture round differently in float32: the last of
+# seven digits, and the check asks for 1e-7.
+ROUNDING = {"check_methods_subset_invariance": "predictions are computed in float32"}
+EXCLUDED = {"mlp": ROUNDING, "conv1d": ROUNDING}
 
 
 def _model(name: str, **parameters: Any) -> Any:
@@ -41,7 +49,7 @@ def _data(n: int, p: int, t: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray
 
 @pytest.mark.parametrize("name", MODELS)
 def test_scikit_learn_checks(name: str) -> None:
-    results = check_estimator(_model(name), on_fail=None)
+    results = check_estimator(_model(name), on_fail=None, expected_failed_checks=EXCLUDED.get(name))
     failed = [f"{r['check_name']}: {r['exception']}" for r in results if r["status"] == "failed"]
     assert failed == []
 
@@ -76,7 +84,7 @@ def test_model_contract(name: str, shape: tuple[int, int]) -> None:
     all_pictures = {"validation": 0} if "validation" in model.get_params() else {}
     whole = _model(name, **all_pictures).fit(X[train], Y[train])
     again = clone(whole).fit(X[train], Y[train]).refit(X[train], Y[train])
-    np.testing.assert_allclose(again.coef_, whole.coef_, rtol=1e-5)
+    np.testing.assert_allclose(again.predict(X), whole.predict(X), rtol=1e-5, atol=1e-5)
     chosen = {n: getattr(model, n).copy() for n in model.chosen_names()}
     model.refit(X, Y)
     for attribute, values in chosen.items():
@@ -90,7 +98,8 @@ def test_constant_vertices_and_columns(name: str) -> None:
     Y[:, 2] = 1.25
     model = _model(name).fit(X[:60], Y[:60])
     assert np.isfinite(model.predict(X)).all()
-    assert (model.coef_[:, 2] == 0).all()
+    if hasattr(model, "coef_"):
+        assert (model.coef_[:, 2] == 0).all()
     np.testing.assert_array_equal(model.predict(X)[:, 2], 1.25)
     if hasattr(model, "cv_scores_"):
         assert model.cv_scores_[2] == 0

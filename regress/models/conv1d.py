@@ -1,0 +1,250 @@
+"""Convolutions over features as a sequence for each group of vertices, then linear readouts."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regress.trained import Network, TrainedModel
+from regress.trained.readout import alike, check_memory, check_whole, read_out
+
+ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
+
+
+class Model(TrainedModel):
+    """Convolutions over the embedding, or over the places of a grid; each vertex reads the last.
+
+    Over the embedding the sequence is the columns in their order, which means nothing: a network's
+    embedding has no neighbours. Over tokens the sequence is the places of a picture, row by row,
+    and a filter that is good at one place is good at another.
+
+    Parameters
+    ----------
+    channels : int
+        Filters of each layer.
+    kernel : int
+        How many columns, or places, a filter sees.
+    stride : int
+        The steps of the filters: each layer's sequence is so much shorter.
+    layers : int
+        Convolutions, each with an activation.
+    activation : str
+        "relu" or "gelu".
+    over : str
+        What the sequence is: "embedding", all columns, one channel; or "tokens", the places of a
+        grid, with the embedding's components as channels.
+    places : int, optional
+        How many places there are, for tokens: columns are then (n_components, n_places), places
+        varying fastest, as spaces with a grid have them. `python -m regress` sets it.
+    dropout : float
+        The share of features that is left out at each step.
+    lr : float
+        The learning rate.
+    weight_decay : float
+        Of the weights, as of every trained model.
+    **training
+        The other parameters of every trained model, as `TrainedModel` has them.
+
+    References
+    ----------
+    CLIP-Conv1d of "Exploration and comparison of deep learning architectures to predict brain
+    response to realistic pictures" (Riccardo Chimisso et al., 2023, arXiv:2309.09983).
+    """
+
+    def __init__(
+        self,
+        channels: int = 8,
+        kernel: int = 5,
+        stride: int = 2,
+        layers: int = 2,
+        activation: str = "relu",
+        over: str = "embedding",
+        places: int | None = None,
+        dropout: float = 0.3,
+        lr: float = 3e-4,
+        weight_decay: float = 0.01,
+        **training: Any,
+    ) -> None:
+        super().__init__(dropout=dropout, lr=lr, weight_decay=weight_decay, **training)
+        self.channels = channels
+        self.kernel = kernel
+        self.stride = stride
+        self.layers = layers
+        self.activation = activation
+        self.over = over
+        self.places = places
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range; the message names it.
+        """
+        super().check_parameters()
+        own = ("channels", "kernel", "stride", "layers")
+        check_whole(self.get_params(deep=False), dict.fromkeys(own, 1))
+        for name, known in (("activation", tuple(ACTIVATIONS)), ("over", ("embedding", "tokens"))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name}: found {getattr(self, name)!r}, expected {' or '.join(known)}"
+                )
+
+    def make_network(self, n_features: int, member: Tensor) -> Network:
+        """Make filters and readouts.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Network
+            Which predicts the mean response.
+        """
+        shape = self._shape(n_features)
+        lengths = [shape[1]]
+        for _ in range(self.layers):
+            lengths.append((lengths[-1] + 2 * (self.kernel // 2) - self.kernel) // self.stride + 1)
+        seen = shape[0] + (self.layers - 1) * self.channels
+        weights = self.channels * (seen * self.kernel + self.layers)
+        check_memory(
+            int(member.max()) + 1, weights, 2 * self.batch * self.channels * sum(lengths[1:])
+        )
+        return Convolutions(
+            shape,
+            member,
+            (self.layers, self.channels, self.kernel, self.stride),
+            lengths[-1],
+            self.activation,
+            self.dropout,
+        )
+
+    def _shape(self, n_features: int) -> tuple[int, int]:
+        """Give channels and length of the sequence that the columns make."""
+        if self.over == "embedding":
+            return 1, n_features
+        if self.places is None:
+            raise ValueError(
+                "places: found None, expected how many places each picture has, since over='tokens'"
+            )
+        check_whole({"places": self.places}, {"places": 1})
+        if n_features % self.places:
+            raise ValueError(
+                f"places: found {self.places}, expected a divisor of the {n_features} columns, "
+                "which are components x places"
+            )
+        return n_features // self.places, self.places
+
+
+class Convolutions(Network):
+    """Convolutions for each group, and a readout for each vertex.
+
+    All groups are computed together: the first layer sees the features, which groups share; further
+    ones are grouped convolutions.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Channels and length of the sequence that the columns make.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex.
+    filters : (int, int, int, int)
+        Layers, channels of each, kernel, stride.
+    length : int
+        Of the sequence that is read.
+    activation : str
+        A key of `ACTIVATIONS`.
+    dropout : float
+        The share of features that is left out at each step: the same for all groups.
+
+    Attributes
+    ----------
+    first : Tensor (n_groups, channels, shape[0], kernel)
+        The filters of the first layer.
+    further : Tensor (n_groups, layers - 1, channels, channels, kernel)
+        Those of the others.
+    first_bias, further_bias : Tensor (n_groups, channels), (n_groups, layers - 1, channels)
+        Added by the layers.
+    readout : Tensor (channels * length, n_vertices)
+        0 to begin with, so that the mean response is predicted.
+    bias : Tensor (n_vertices,)
+        What takes away from predictions that rectified filters are not 0 on average.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **Network.axes,
+        "readout": ("vertex", 1),
+        "bias": ("vertex", 0),
+        "first": ("group", 0),
+        "first_bias": ("group", 0),
+        "further": ("group", 0),
+        "further_bias": ("group", 0),
+    }
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        member: Tensor,
+        filters: tuple[int, int, int, int],
+        length: int,
+        activation: str,
+        dropout: float,
+    ) -> None:
+        super().__init__(member)
+        n_groups, (layers, channels, kernel, self.stride) = self.n_groups, filters
+        self.shape, self.activation = shape, ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(dropout)
+        # Rectified, the sequence keeps its variance: He, Zhang, Ren, Sun (2015). Delving deep into
+        # rectifiers. ICCV, equation 10.
+        first = torch.randn(channels, shape[0], kernel) * (2 / (shape[0] * kernel)) ** 0.5
+        self.first = alike(first, n_groups)
+        self.first_bias = alike(torch.zeros(channels), n_groups)
+        self.further_layers = layers - 1
+        if layers > 1:
+            drawn = torch.randn(layers - 1, channels, channels, kernel)
+            self.further = alike(drawn * (2 / (channels * kernel)) ** 0.5, n_groups)
+            self.further_bias = alike(torch.zeros(layers - 1, channels), n_groups)
+        self.readout = nn.Parameter(torch.zeros(channels * length, len(member)))
+        self.bias = nn.Parameter(torch.zeros(len(member)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict responses.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        sequence = self.dropout(features).reshape(-1, *self.shape)
+        # The groups' channels side by side: (n_images, n_groups * channels, length).
+        sequence = self._layer(sequence, self.first, self.first_bias, groups=1)
+        n_groups = len(self.first)
+        if self.further_layers:
+            pairs = zip(self.further.unbind(1), self.further_bias.unbind(1), strict=True)
+            for weight, bias in pairs:
+                sequence = self._layer(sequence, weight, bias, groups=n_groups)
+        hidden = sequence.reshape(len(sequence), n_groups, -1).transpose(0, 1)
+        return read_out(hidden, self.readout, self.bias + self.offset, self.member)
+
+    def _layer(self, sequence: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
+        kernel = weight.shape[-1]
+        given = functional.conv1d(
+            sequence,
+            weight.flatten(0, 1),
+            bias.flatten(),
+            self.stride,
+            padding=kernel // 2,
+            groups=groups,
+        )
+        return self.activation(given)

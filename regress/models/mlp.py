@@ -1,0 +1,143 @@
+"""A trunk of residual blocks for each group of vertices, which its vertices read linearly."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regress.trained import Network, TrainedModel
+from regress.trained.readout import check_memory, check_whole, read_out
+from regress.trained.tower import Tower
+
+
+class Model(TrainedModel):
+    """Residual blocks on any feature spaces, with dropout; the vertices of a group share them.
+
+    Parameters
+    ----------
+    width : int
+        Units that a group's vertices read.
+    blocks : int
+        Residual blocks; with 0 the model is linear, and of rank `width` in each group.
+    dropout : float
+        The share of features, and of each block's inner units, that is left out at each step.
+    lr : float
+        The learning rate.
+    weight_decay : float
+        Of the weights, as of every trained model.
+    **training
+        The other parameters of every trained model, as `TrainedModel` has them.
+
+    References
+    ----------
+    The models with residual blocks and dropout of "Exploration and comparison of deep learning
+    architectures to predict brain response to realistic pictures" (Riccardo Chimisso et al., 2023,
+    arXiv:2309.09983). The blocks are those of He, Zhang, Ren, Sun (2016). Identity mappings in deep
+    residual networks. ECCV, equation 4: normalised inside, and added to what is left as it was.
+    """
+
+    def __init__(
+        self,
+        width: int = 128,
+        blocks: int = 1,
+        dropout: float = 0.3,
+        lr: float = 3e-4,
+        weight_decay: float = 0.01,
+        **training: Any,
+    ) -> None:
+        super().__init__(dropout=dropout, lr=lr, weight_decay=weight_decay, **training)
+        self.width = width
+        self.blocks = blocks
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be; a ValueError names the one."""
+        super().check_parameters()
+        check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0})
+
+    def make_network(self, n_features: int, member: Tensor) -> Network:
+        """Make trunks and readouts.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Network
+            Which predicts the mean response.
+        """
+        width, n_groups = self.width, int(member.max()) + 1
+        weights = width * (n_features + 1 + self.blocks * 2 * (width + 1))
+        check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
+        return Residual(n_features, member, width, self.blocks, self.dropout)
+
+
+class Residual(Network):
+    """Stem, residual blocks and norm for each group, and a readout for each vertex.
+
+    All groups are computed together: the stem is one product with the features, which groups share,
+    and each layer of the blocks is one batched product. The norms have no gain or shift of their
+    own: the layers that follow have them.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the features.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex.
+    width : int
+        Units of the stem, and of each layer.
+    blocks : int
+        Residual blocks; without any there is no norm either.
+    dropout : float
+        The share of features, and of inner units, that is left out at each step: the same for all
+        groups, so that a group is trained as it would be alone.
+
+    Attributes
+    ----------
+    tower : Tower
+        Stem and blocks.
+    readout : Tensor (width, n_vertices)
+        0 to begin with, so that the mean response is predicted.
+    bias : Tensor (n_vertices,)
+        What takes away from predictions that the units are not 0 on average.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **Network.axes,
+        **{f"tower.{name}": axis for name, axis in Tower.axes.items()},
+        "readout": ("vertex", 1),
+        "bias": ("vertex", 0),
+    }
+
+    def __init__(
+        self, n_features: int, member: Tensor, width: int, blocks: int, dropout: float
+    ) -> None:
+        super().__init__(member)
+        self.dropout = nn.Dropout(dropout)
+        self.tower = Tower(self.n_groups, n_features, width, blocks, dropout)
+        self.readout = nn.Parameter(torch.zeros(width, len(member)))
+        self.bias = nn.Parameter(torch.zeros(len(member)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict responses.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        n_images = len(features)
+        units = self.tower(self.dropout(features), self.tower.masks(n_images), slice(None))
+        if self.tower.blocks:
+            units = functional.layer_norm(units, units.shape[-1:])
+        return read_out(units, self.readout, self.bias + self.offset, self.member)

@@ -1,0 +1,80 @@
+"""Which feature spaces keep the places of a picture, for models that take them as a sequence."""
+
+import re
+from collections.abc import Sequence
+
+from cache import Entry, FeatureStore
+from regress.errors import RegressError
+
+EXAMPLE = "alexnet@conv5#grid4~0"
+
+
+def places_in(entry: Entry) -> set[int]:
+    """Count the places that the layers of a space keep.
+
+    A grid that is not projected holds each component at each place, places varying fastest; so do
+    several layers of one grid side by side.
+
+    Parameters
+    ----------
+    entry : Entry
+        The space.
+
+    Returns
+    -------
+    set of int
+        The count of each layer, 0 for one that keeps none: vectors, class tokens, means over all
+        places, projections, and columns that were imported. What "flatten" kept is not said in the
+        cache.
+    """
+    layers = entry.meta["key"].get("layers") or [{}]
+    grids = [re.fullmatch(r"grid(\d+)", str(layer.get("pooling"))) for layer in layers]
+    return {
+        int(grid[1]) ** 2 if grid and int(grid[1]) > 1 and not layer.get("projection") else 0
+        for layer, grid in zip(layers, grids, strict=True)
+    }
+
+
+def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
+    """Count the places of spaces that lie side by side.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Where they lie.
+    entries : sequence of Entry
+        The spaces.
+
+    Returns
+    -------
+    int
+        How many, in each of them.
+
+    Raises
+    ------
+    RegressError
+        If a space keeps none, with those in the store that do; or if they differ.
+    """
+    for entry in entries:
+        if 0 in places_in(entry):
+            raise RegressError(
+                f"--params.over tokens: {entry.name} does not keep the places of a picture, which "
+                f"a grid does that is not projected; in {store.folder}: {_listed(store)}. Another "
+                f'is made by: make features SPACES="{EXAMPLE}"'
+            )
+    counts = {count for entry in entries for count in places_in(entry)}
+    if len(counts) > 1:
+        found = "; ".join(
+            f"{entry.name} {' and '.join(map(str, sorted(places_in(entry))))}" for entry in entries
+        )
+        raise RegressError(
+            f"--params.over tokens: found different numbers of places, {found}; expected one grid "
+            f"for all, for example {EXAMPLE}"
+        )
+    return counts.pop()
+
+
+def _listed(store: FeatureStore) -> str:
+    those = [(entry.name, places_in(entry)) for entry in store.readable()]
+    named = sorted({f"{name} ({max(counts)} places)" for name, counts in those if 0 not in counts})
+    return ", ".join(named) or "no space does"
