@@ -17,6 +17,7 @@ PARAMS  ?=
 START   ?=
 IMAGES  ?=
 ROI_CLASSES ?=
+ROI     ?= V1v
 SUBMISSION ?= $(OUT)/submission.zip
 PYTHON  ?= python3
 
@@ -32,7 +33,7 @@ INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate compare calibrate report maps submission score check ls test test-long lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate compare calibrate report maps positions submission score check ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -43,7 +44,7 @@ help:  ## Show this list
 	@echo "  OUT=$(OUT)  the folder of everything that is made"
 	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
 	@echo "  SUBJECTS=\"$(SUBJECTS)\"  who share one training of fit, in place of SUBJECT: 01 02 ..., or all"
-	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d"
+	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional"
 	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
@@ -54,6 +55,7 @@ help:  ## Show this list
 	@echo "  START=$(START)  a fit that a training begins from, by its folder or the beginning of its name"
 	@echo "  IMAGES=$(IMAGES)  how many training pictures are fitted on; all if empty"
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
+	@echo "  ROI=$(ROI)  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
 	@echo "  SUBMISSION=$(SUBMISSION)  the zip that score reads"
 	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
 	@echo "  ENSEMBLE=$(ENSEMBLE)  the rule of its weights: average, per_roi, per_vertex or stacked"
@@ -91,6 +93,9 @@ report: $(VENV)/installed  ## Scores, maps, examples and provenance on one page:
 
 maps: $(VENV)/installed  ## Maps on fsaverage for papers, PNG and SVG: OUT/maps (after evaluate or report)
 	@$(PY) -m evaluate maps $(INPUTS) $(if $(FITS),--fits $(FITS))
+
+positions: $(VENV)/installed  ## How the model positional places the vertices of ROI, step by step: OUT/positions
+	@$(PY) -m regress.show_positions $(INPUTS) --roi "$(ROI)" $(PARAMS:%=--%)
 
 submission: $(VENV)/installed  ## Write and check OUT/submission.zip from the ensemble of all fits
 	@$(PY) -m evaluate submission $(INPUTS) $(CHOICE)

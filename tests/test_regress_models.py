@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from himalaya.backend import set_backend
+from positioned import OnALine
 from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -27,15 +28,17 @@ QUICK = {
     "linear": {"epochs": 40, "lr": 0.05, "batch": 64, "scope": "vertex"},
     "mlp": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "width": 16},
     "conv1d": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "channels": 4},
+    "positional": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "width": 8},
 }
 # A product of many pictures and one of a single picture round differently in float32: the last of
 # seven digits, and the check asks for 1e-7.
 ROUNDING = {"check_methods_subset_invariance": "predictions are computed in float32"}
-EXCLUDED = {"mlp": ROUNDING, "conv1d": ROUNDING}
+EXCLUDED = {"mlp": ROUNDING, "conv1d": ROUNDING, "positional": ROUNDING}
 
 
 def _model(name: str, **parameters: Any) -> Any:
-    return load_plugin(models, name, "model").Model(**QUICK.get(name, {}) | parameters)
+    model = OnALine if name == "positional" else load_plugin(models, name, "model").Model
+    return model(**QUICK.get(name, {}) | parameters)
 
 
 def _data(n: int, p: int, t: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

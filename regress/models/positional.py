@@ -1,0 +1,297 @@
+"""One network for all vertices of a group, which is told where each lies."""
+
+import logging
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regress.grid import centred, sinusoids, to_grid
+from regress.positions import SURFACES, describe, frames
+from regress.trained import Network, TrainedModel
+from regress.trained.readout import alike, check_memory, check_whole
+from regress.trained.tower import Tower
+
+log = logging.getLogger("regress")
+
+# What of the network says where vertices are.
+PLACED = ("place", "box", "expansion")
+
+
+class Model(TrainedModel):
+    """A network of picture and place, whose vertices share all weights.
+
+    Its prediction is the product of two vectors: one that a network makes of the picture's
+    features, and one that another makes of the vertex's place. Vertices have no weights of their
+    own, save their mean: what tells them apart is the place alone.
+
+    Parameters
+    ----------
+    positions : array (n_vertices, 2 or 3)
+        Where each vertex lies, mm. `python -m regress` takes it from fsaverage.
+    surface : str
+        Where it takes it from: sphere, inflated, pial, white, or flat, which has two axes.
+    expansion : float or str
+        Cells of the grid per mm: vertices that share a cell get the same weights. "auto": as few as
+        keep all vertices of a group apart, up to 16.
+    frequencies : int
+        Sines and cosines along each axis.
+    width : int
+        Of the two vectors, and of all layers.
+    blocks : int
+        Residual blocks in each of the two networks. With 0 the one of the picture is linear, and
+        that of the place has one hidden layer.
+    dropout : float
+        The share of features, and of the blocks' inner units, that is left out at each step.
+    lr : float
+        The learning rate.
+    **training
+        The other parameters of every trained model, as `TrainedModel` has them.
+
+    References
+    ----------
+    "Exploration and comparison of deep learning architectures to predict brain response to
+    realistic pictures" (Riccardo Chimisso et al., 2023, arXiv:2309.09983): by its abstract, models
+    of a single vertex from its 3-D position, and of several ROIs or a hemisphere, were tested, and
+    a linear layer for each ROI was better. A network that takes picture and position side by side
+    passes each pair through all its layers, and 9841 pictures x 39,548 vertices are 4e8 pairs.
+    Here they meet in a product, after all other layers: one pass for each picture, one for each
+    vertex, and a product that costs less than a linear layer on the features.
+    """
+
+    _placed: tuple[Tensor, ...] | None = None
+
+    def __init__(
+        self,
+        positions: Any = None,
+        surface: str = "sphere",
+        expansion: float | str = "auto",
+        frequencies: int = 16,
+        width: int = 64,
+        blocks: int = 0,
+        dropout: float = 0.6,
+        lr: float = 5e-4,
+        **training: Any,
+    ) -> None:
+        super().__init__(dropout=dropout, lr=lr, **training)
+        self.positions = positions
+        self.surface = surface
+        self.expansion = expansion
+        self.frequencies = frequencies
+        self.width = width
+        self.blocks = blocks
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be, before anything is computed.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range; the message names it.
+        """
+        super().check_parameters()
+        check_whole(self.get_params(deep=False), {"frequencies": 1, "width": 1, "blocks": 0})
+        if self.surface not in SURFACES:
+            raise ValueError(
+                f"surface: found {self.surface!r}, expected one of {', '.join(SURFACES)}"
+            )
+        number = isinstance(self.expansion, int | float) and 0 < self.expansion < np.inf
+        if not number and self.expansion != "auto":
+            raise ValueError(
+                f"expansion: found {self.expansion!r}, expected auto or a number above 0"
+            )
+
+    def fit(self, X: ArrayLike, y: Any) -> Self:
+        """Train until the loss on validation pictures is best, each group on its own.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+        y : array (n_images, n_vertices) or (n_images,), or Responses
+            Responses.
+
+        Returns
+        -------
+        self
+            Fitted.
+        """
+        self._placed = None
+        return super().fit(X, y)
+
+    def restore(self, state: dict[str, NDArray]) -> Self:
+        """Make a fitted model of what `state` gave.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            The arrays.
+
+        Returns
+        -------
+        self
+            Predicts the same numbers.
+        """
+        self._placed = tuple(torch.from_numpy(np.array(state[name])) for name in PLACED)
+        return super().restore(state)
+
+    def make_network(self, n_features: int, member: Tensor) -> Network:
+        """Make the network.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Network
+            Which predicts the mean response.
+        """
+        if self._placed is None:
+            self._placed = self._place(member)
+        width, n_groups = self.width, int(member.max()) + 1
+        n_inputs = n_features + 2 * self.frequencies * self._placed[0].shape[1]
+        weights = width * (n_inputs + width + 3 + 4 * self.blocks * (width + 1))
+        check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
+        sizes = self.frequencies, width, self.blocks, self.dropout
+        return Positional(n_features, member, self._placed, *sizes)
+
+    def _given(self, n_vertices: int) -> Any:
+        return self.positions
+
+    def _place(self, member: Tensor) -> tuple[Tensor, ...]:
+        expected = f"expected an array ({len(member)}, 2 or 3), the place of each vertex in mm"
+        given = self._given(len(member))
+        if given is None:
+            raise ValueError(f"positions: found None, {expected}; python -m regress gives it")
+        places = np.asarray(given, np.float32)
+        if places.ndim != 2 or len(places) != len(member) or places.shape[1] not in (2, 3):
+            raise ValueError(f"positions: found shape {places.shape}, {expected}")
+        if not np.isfinite(places).all():
+            raise ValueError("positions: found NaN or infinite values, expected numbers")
+        found = frames(torch.from_numpy(places), member, self.expansion)
+        log.info("%s", describe(found, len(places)))
+        return torch.from_numpy(places.copy()), found.boxes, found.expansions
+
+
+class Positional(Network):
+    """Predicts the product of what one network makes of a picture and another of a place.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the features.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex.
+    placed : (Tensor, Tensor, Tensor)
+        `place`, `box` and `expansion`.
+    frequencies, width, blocks : int
+        The sizes.
+    dropout : float
+        The share of features, and of the blocks' units, that is left out at each step.
+
+    Attributes
+    ----------
+    place : Tensor (n_vertices, n_axes)
+        Coordinates, mm.
+    box : Tensor (n_groups, 2, n_axes)
+        The box of each group, mm: vertices that a network meets later are placed in the same.
+    expansion : Tensor (n_groups,)
+        Cells a mm.
+    moves : Tensor (n_vertices,)
+        1; 0 for a vertex that stays at its mean.
+    head : Tensor (n_groups, width, width)
+        Of the place's network, its last layer; `head_bias` (n_groups, width). 0 to begin with.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **Network.axes,
+        **{f"picture.{name}": axis for name, axis in Tower.axes.items()},
+        **{f"where.{name}": axis for name, axis in Tower.axes.items()},
+        "head": ("group", 0),
+        "head_bias": ("group", 0),
+        "place": ("vertex", 0),
+        "moves": ("vertex", 0),
+        "box": ("group", 0),
+        "expansion": ("group", 0),
+    }
+
+    place: Tensor
+    moves: Tensor
+    box: Tensor
+    expansion: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        member: Tensor,
+        placed: tuple[Tensor, ...],
+        frequencies: int,
+        width: int,
+        blocks: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(member)
+        for name, values in zip(PLACED, placed, strict=True):
+            self.register_buffer(name, values.clone())
+        self.register_buffer("moves", torch.ones(len(member)))
+        self.frequencies = frequencies
+        self.dropout = nn.Dropout(dropout)
+        n_inputs = 2 * frequencies * self.place.shape[1]
+        self.picture = Tower(self.n_groups, n_features, width, blocks, dropout)
+        self.where = Tower(self.n_groups, n_inputs, width, blocks, dropout)
+        self.head = alike(torch.zeros(width, width), self.n_groups)
+        self.head_bias = alike(torch.zeros(width), self.n_groups)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict responses.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        masks = self.picture.masks(len(features))
+        pictures = self.picture(self.dropout(features), masks, slice(None))
+        masks = self.where.masks(1)
+        groups, counts = torch.unique_consecutive(self.member, return_counts=True)
+        parts, stop = [], 0
+        for group, count in zip(groups.tolist(), counts.tolist(), strict=True):
+            start, stop = stop, stop + count
+            weights = self.weights_of(group, slice(start, stop), masks)
+            parts.append(torch.addmm(self.offset[start:stop], pictures[group], weights.T))
+        return torch.cat(parts, dim=1)
+
+    def weights_of(self, group: int, vertices: slice, masks: list[Tensor]) -> Tensor:
+        """Give what vertices make of the picture's vector.
+
+        Parameters
+        ----------
+        group : int
+            Of all of them.
+        vertices : slice
+            Which.
+        masks : list of Tensor (1, width)
+            The units that are left out.
+
+        Returns
+        -------
+        Tensor (n_some_vertices, width)
+            The weights, that the place's network made.
+        """
+        box, expansion = self.box[group], self.expansion[group]
+        cells = centred(to_grid(self.place[vertices], box, expansion), box, expansion)
+        hidden = self.where(sinusoids(cells, self.frequencies), masks, slice(group, group + 1))[0]
+        weights = functional.gelu(hidden) @ self.head[group] + self.head_bias[group]
+        return weights * self.moves[vertices, None]
