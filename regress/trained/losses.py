@@ -36,8 +36,7 @@ def mse(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
         Of the sum of the values.
     """
     rest = predicted - measured
-    values = torch.linalg.vector_norm(rest, dim=0).square_().div_(len(rest))
-    return values, rest.mul_(2 / len(rest))
+    return _dots(rest, rest).div_(len(rest)), rest.mul_(2 / len(rest))
 
 
 def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +60,7 @@ def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """
     rest = predicted - measured
     inside = rest.clamp(-1, 1)
-    values = rest.sub_(inside, alpha=0.5).mul_(inside).mean(0)
+    values = _dots(rest.sub_(inside, alpha=0.5), inside).div_(len(inside))
     return values, inside.div_(len(inside))
 
 
@@ -83,23 +82,31 @@ def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """
     p, p_norm = _about_mean(predicted)
     m, m_norm = _about_mean(measured)
-    m /= m_norm.clamp_min(torch.finfo(m.dtype).tiny)
-    p /= p_norm.clamp_min(torch.finfo(p.dtype).tiny)
-    r = torch.linalg.vecdot(p, m, dim=0)
+    p_inverse, m_inverse = (torch.where(norm > 0, 1 / norm, 0) for norm in (p_norm, m_norm))
+    r = _dots(p, m).mul_(p_inverse).mul_(m_inverse)
     scale = 1 / torch.maximum(p_norm, LEAST_SPREAD * m_norm)
     varying = (m_norm > 0) & torch.isfinite(scale)
     scale = torch.where(varying, scale, 0)
-    return 1 - r, p.mul_(r).sub_(m).mul_(scale)
+    return 1 - r, p.mul_(scale * r * p_inverse).addcmul_(m, -scale * m_inverse)
 
 
 def _about_mean(array: Tensor) -> tuple[Tensor, Tensor]:
     """Subtract the mean of each column; give also the norm, 0 where only rounding is left."""
-    mean = array.mean(0)
+    mean = _sums(array).div_(len(array))
     about = array - mean
-    norm = torch.linalg.vector_norm(about, dim=0)
+    norm = _dots(about, about).sqrt_()
     rounding = 4 * torch.finfo(array.dtype).eps * len(array) ** 0.5 * mean.abs()
-    constant = norm <= rounding
-    return about.masked_fill_(constant, 0), norm.masked_fill(constant, 0)
+    return about, norm.masked_fill_(norm <= rounding, 0)
+
+
+def _sums(array: Tensor) -> Tensor:
+    """Add up each column: as a product, which takes half as long as torch's own sum."""
+    return torch.mm(array.new_ones(1, len(array)), array)[0]
+
+
+def _dots(first: Tensor, second: Tensor) -> Tensor:
+    """Multiply column by column; torch's own norms and dots of columns take twice as long."""
+    return _sums(first * second)
 
 
 LOSSES: dict[str, Function] = {"mse": mse, "huber": huber, "pearson": pearson}
