@@ -11,11 +11,12 @@ from cache.arguments import as_flags, compared, find_files, open_store
 from cache.explain import explain as explain_key
 from cache.exporting import export_rows
 from cache.features import FeatureStore
-from cache.importing import check_name, import_rows, open_source
+from cache.importing import check_name, import_rows
 from cache.pack import pack as pack_entries
 from cache.pack import unpack as unpack_file
 from cache.pictures import digest_pictures, resolve_names
 from cache.showing import describe, listing
+from cache.sources import open_source
 from cache.verify import KINDS, Verdict, artifacts, verify_artifact, verify_space
 
 OUT = Path("derivatives")

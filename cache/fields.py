@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 LONGEST = 100
+LISTED = 5
 
 
 def is_leaf(value: object) -> bool:
@@ -96,3 +97,19 @@ def in_words(value: object, whole: bool = False) -> str:
     if re.fullmatch("[0-9a-f]{16,}", text):
         return f"{text[:8]}…"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def some(names: Sequence[str]) -> str:
+    """List the first few names.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All of them.
+
+    Returns
+    -------
+    str
+        At most five, with "…" where there are more; "none" where there are none.
+    """
+    return ", ".join([*names[:LISTED], *(["…"] if len(names) > LISTED else [])]) or "none"

@@ -2,8 +2,7 @@
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,59 +12,14 @@ from numpy.typing import NDArray
 from base import provenance, say, sha256_files
 from cache.errors import CacheError
 from cache.features import Entry, FeatureStore
+from cache.fields import some
 from cache.locking import holding, lock_of
 from cache.source import Source, naming
-from cache.source_arrays import read_npy, read_npz
-from cache.source_tables import read_csv, read_parquet
 
-READERS: dict[str, Callable[[Path], Source]] = {
-    ".npy": read_npy,
-    ".npz": read_npz,
-    ".csv": read_csv,
-    ".parquet": read_parquet,
-}
 # What is kept as it is; other numbers become float32.
 KEPT = ("float16", "float32", "uint8")
-LISTED = 5
 # Names are written beside one another with spaces, "+" and ","; a network's have a ":" or "/".
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
-
-
-def open_source(path: Path) -> Source:
-    """Open a file of rows, by its suffix.
-
-    Parameters
-    ----------
-    path : Path
-        The file: npy, npz, CSV or Parquet.
-
-    Returns
-    -------
-    Source
-        The rows; what goes wrong while they are read is a `CacheError` that names the file.
-
-    Raises
-    ------
-    CacheError
-        If there is no such file, its suffix is unknown, or it has not a name for each row.
-    """
-    if path.suffix not in READERS:
-        raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(READERS)}")
-    if not path.is_file():
-        raise CacheError(f"{path}: there is no such file")
-    source = READERS[path.suffix](path)
-    if len(source.names) != source.shape[0]:
-        raise CacheError(
-            f"{path}: {source.shape[0]} rows and {len(source.names)} names of pictures, expected "
-            "one name for each row: mend one of them"
-        )
-    twice = sorted(name for name, count in Counter(source.names).items() if count > 1)
-    if twice:
-        raise CacheError(
-            f"{path}: {len(twice)} pictures have more than one row ({_some(twice)}); expected one "
-            "each: remove the others"
-        )
-    return source
 
 
 def check_name(name: str) -> None:
@@ -244,7 +198,7 @@ def _distinct(
     if differing:
         raise CacheError(
             f"{source.path}: {len(differing)} rows are of pictures that have a row with other "
-            f"numbers before ({_some(differing)}); expected one row for each picture: remove one"
+            f"numbers before ({some(differing)}); expected one row for each picture: remove one"
         )
     if len(rows) < len(digests):
         say(
@@ -260,7 +214,3 @@ def _digest(rows: Mapping[str, bytes]) -> str:
     for digest, mark in sorted(rows.items()):
         total.update(digest.encode() + mark)
     return total.hexdigest()[:32]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from base import sha256_files
 from cache.errors import CacheError
+from cache.fields import LISTED, some
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 DIGEST = re.compile("[0-9a-fA-F]{64}")
-LISTED = 5
 
 
 def find_pictures(data: Path) -> list[Path]:
@@ -109,7 +109,7 @@ def resolve_names(names: Sequence[str], data: Path | None, source: Path) -> list
     if paths and data is None:
         raise CacheError(
             f"{source}: {len(paths)} of {len(names)} picture names are not a sha256 "
-            f"({_some(paths)}): give --data, the folder with these pictures"
+            f"({some(paths)}): give --data, the folder with these pictures"
         )
     if paths and data is not None:
         known.update(_resolve_paths(paths, data, source))
@@ -127,7 +127,7 @@ def _resolve_paths(paths: Sequence[str], data: Path, source: Path) -> dict[str, 
     unknown = [path for path, files in fitting.items() if not files]
     if unknown:
         raise CacheError(
-            f"{source}: {len(unknown)} names are of no picture in {data} ({_some(unknown)}); "
+            f"{source}: {len(unknown)} names are of no picture in {data} ({some(unknown)}); "
             "expected sha256 digests, or paths such as subj01/train-0001_nsd-00013.png"
         )
     # Only the pictures that are named: a whole dataset takes minutes to read.
@@ -138,7 +138,7 @@ def _resolve_paths(paths: Sequence[str], data: Path, source: Path) -> dict[str, 
     if ambiguous:
         there = ", ".join(str(file.relative_to(data)) for file in fitting[ambiguous[0]][:LISTED])
         raise CacheError(
-            f"{source}: {len(ambiguous)} names fit several pictures ({_some(ambiguous)}; the first "
+            f"{source}: {len(ambiguous)} names fit several pictures ({some(ambiguous)}; the first "
             f"is {there}): add folders to the name, such as subj01/train-0001_nsd-00013.png"
         )
     return {path: digest for path, several in found.items() for digest in several}
@@ -148,7 +148,3 @@ def _fits(path: str, file: Path, data: Path) -> bool:
     """Say whether the folders of a name stand in this order among those of a file."""
     folders = iter(file.relative_to(data).parent.parts)
     return all(step in folders for step in PurePosixPath(path).parent.parts)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")

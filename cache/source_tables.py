@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.errors import CacheError
+from cache.fields import some
 from cache.source import BLOCK_BYTES, PICTURE, Source, naming, two_dimensional
 
 CSV = "CSV in UTF-8 with a header, commas and decimal points"
@@ -95,9 +96,8 @@ def _header(path: Path) -> list[str]:
 def _feature_columns(path: Path, header: Sequence[str]) -> list[str]:
     if PICTURE not in header:
         raise CacheError(
-            f"{path}: has no column {PICTURE!r} (its columns: {', '.join(header[:5]) or 'none'}"
-            f"{', …' if len(header) > 5 else ''}); expected one, with the name of each row's "
-            "picture: rename yours"
+            f"{path}: has no column {PICTURE!r} (its columns: {some(header)}); expected one, with "
+            "the name of each row's picture: rename yours"
         )
     if len(set(header)) < len(header):
         twice = sorted({name for name in header if header.count(name) > 1})

@@ -17,7 +17,7 @@ from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_sche
 from cache.key import canonical, digest
 
 BLOCK_BYTES = 32 << 20
-# Of rows in any order, so much is read at once, and taken from while it is in the processor's cache.
+# Of rows in any order, so much is read at once: it stays in the processor's cache.
 GATHER_BYTES = 2 << 20
 Part = tuple[NDArray[np.bytes_], Iterator[NDArray[Any]]]
 

@@ -1,7 +1,8 @@
-"""Several devices: a process for each, over pieces of the work."""
+"""Which devices there are; several of them: a process for each, over pieces of the work."""
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,47 @@ from extract.weights import Request
 
 # Pictures in a piece, at most.
 PIECE = 256
+
+
+def choose_devices(names: str) -> list[torch.device]:
+    """Turn the user's words for devices into them.
+
+    Parameters
+    ----------
+    names : str
+        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps"; several with commas
+        between.
+
+    Returns
+    -------
+    list of torch.device
+        The devices.
+
+    Raises
+    ------
+    ExtractError
+        If there is no such device here.
+    """
+    return [_device(name, names) for name in names.split(",")]
+
+
+def _device(name: str, names: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        # torch knows many more names, whose errors would speak of packages to install.
+        if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):
+            raise RuntimeError(f"{name!r} is no device")
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        raise ExtractError(
+            f"--device {names}: cannot be used here ({str(error).splitlines()[0]}); choose auto, "
+            "cpu, cuda, cuda:N or mps, or several of them with commas between"
+        ) from error
+    return device
 
 
 @dataclass(frozen=True)

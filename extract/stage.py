@@ -14,9 +14,8 @@ from cache import FeatureStore
 from cache.explain import explain
 from cache.features import Entry
 from challenge import Subject, find_subjects
-from extract.backbone import choose_devices
 from extract.captions import Captions, read_captions
-from extract.devices import Recipe, compute_on
+from extract.devices import Recipe, choose_devices, compute_on
 from extract.errors import ExtractError
 from extract.naming import name_once, names_by_digest, refuse_imported
 from extract.pipeline import extract_spaces

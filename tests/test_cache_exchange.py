@@ -11,7 +11,8 @@ from test_cache_verbs import caller
 
 from cache import CacheError, FeatureStore
 from cache.exporting import export_rows
-from cache.importing import import_rows, open_source
+from cache.importing import import_rows
+from cache.sources import open_source
 
 SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 NAMES = tuple(name(number) for number in range(6))

@@ -11,8 +11,9 @@ from test_cache_features import name, rows
 from test_cache_verbs import caller
 
 from cache import CacheError, FeatureStore
-from cache.importing import import_rows, open_source
+from cache.importing import import_rows
 from cache.source import Source
+from cache.sources import open_source
 
 GOOD = np.arange(12, dtype="f4").reshape(6, 2)
 

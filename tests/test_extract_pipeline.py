@@ -13,8 +13,10 @@ from PIL import Image
 from torch.nn.modules.module import register_module_forward_hook
 
 from base import sha256_files
+from base.command import run
 from cache import FeatureStore
 from challenge import DataError, find_subjects, load_rgb
+from extract.__main__ import extract as command
 from extract.errors import ExtractError
 from extract.pipeline import extract_spaces
 from extract.run import Prepared, compute, prepare
@@ -199,7 +201,9 @@ def test_two_devices_share_the_work(
     simulated: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ran = {"one": 0, "two": 0}
-    weights = [f"{name}=random:0" for name in (VIT, RESNET)]
+    # One of them in two spellings: every process must find the same name for it.
+    asked = [RESNET, VIT, f"{VIT}/r160_in1k"]
+    weights = [f"{name}=random:0" for name in asked]
     for name, device in (("one", "cpu"), ("two", "cpu,cpu")):
 
         def count(_module: object, _inputs: object, output: object, name: str = name) -> None:
@@ -208,7 +212,7 @@ def test_two_devices_share_the_work(
 
         hook = register_module_forward_hook(count)
         options = Options(device=device, precision="bfloat16", workers=0)
-        compute_features(simulated, tmp_path / name, "all", [VIT, RESNET], weights, options)
+        compute_features(simulated, tmp_path / name, "all", asked, weights, options)
         hook.remove()
         said = capfd.readouterr().out
         assert f"on {device.replace(',', ', ')}\n" in said
@@ -216,19 +220,22 @@ def test_two_devices_share_the_work(
     assert ran["one"] > 0 == ran["two"]
     stores = [FeatureStore(tmp_path / name / "features") for name in ("two", "one")]
     digests = find_subjects(simulated, "02")[0].picture_digests("train")
+    assert [entry.name for entry in stores[0].entries()] == [RESNET, VIT]
     for name in (VIT, RESNET):
         two, one = (store.read(store.find(name), digests) for store in stores)
         np.testing.assert_allclose(two, one, rtol=0.05, atol=0.05)
     assert not list(tmp_path.rglob("*.shards"))
 
 
-def test_a_bad_picture_on_two_devices(broken: Callable[[], Path], tmp_path: Path) -> None:
+def test_a_bad_picture_on_two_devices(
+    broken: Callable[[], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     data = broken()
     path = find_subjects(data, "01")[0].pictures("train")[38]
     path.write_bytes(path.read_bytes()[:1000])
-    command = [sys.executable, "-m", "extract", "--data", str(data), "--out", str(tmp_path / "o")]
-    command += ["--spaces", VIT, "--weights", f"{VIT}=random:0", "--device", "cpu,cpu"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert f"error: {path}: not decoded" in done.stderr
-    assert "Traceback" not in done.stderr
+    arguments = ["--data", str(data), "--out", str(tmp_path / "o"), "--subject", "1"]
+    arguments += ["--spaces", VIT, "--weights", f"{VIT}=random:0", "--device", "cpu,cpu"]
+    assert run(command, "extract", [], arguments) == 2
+    errors = capfd.readouterr().err
+    assert f"error: {path}: not decoded" in errors
+    assert "Traceback" not in errors

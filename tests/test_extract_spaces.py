@@ -6,7 +6,8 @@ import torch
 from sklearn.random_projection import SparseRandomProjection
 
 from cache import digest
-from extract.backbone import Activation, choose_devices, lay_out_tokens, shaped
+from extract.backbone import Activation, lay_out_tokens, shaped
+from extract.devices import choose_devices
 from extract.errors import ExtractError
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.run import prepare
