@@ -163,6 +163,8 @@ class _Span:
                     path.unlink()
                 self.first += starts[-1]
                 bar.update(starts[-1])
+        if len(self.members) > 1 and getattr(model, "inside_", None) is None:
+            say(f"{self.label}: nothing in it is shared by subjects, each is trained as alone")
         _warn_of_edges(self.job, self.label, models)
 
     def _width(self) -> int:
@@ -229,6 +231,9 @@ class _Span:
             own["validation"] = np.concatenate([stopping(one, share, seed) for one in inside])
         told = [member.told(columns) for member, columns in zip(self.members, batch, strict=True)]
         own |= {name: np.concatenate([one[name] for one in told]) for name in told[0]}
+        if parameters.get("discriminators"):
+            members = zip(self.members, batch, strict=True)
+            own["sheet"] = [member.sheet(columns) for member, columns in members]
         if self.start is not None:
             return own | {"start": self.start.of(self.members, batch)}
         return own | {"freeze": False}

@@ -259,7 +259,9 @@ def test_begin_with_others_and_with_oneself(
     assert {row["subject"] for row in rows} >= {"01", "02"}
 
 
-def test_bad_input(simulated: Path, joint: Path, out: Path) -> None:
+def test_bad_input(
+    simulated: Path, joint: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def refused(said: str, **more: Any) -> None:
         with pytest.raises(RoiridgeError, match=said):
             _fit(simulated, out, **more)
@@ -286,8 +288,10 @@ def test_bad_input(simulated: Path, joint: Path, out: Path) -> None:
             params=QUICK | {"width": 5})  # fmt: skip
     refused(r"held out for subj01; expected the same held-out pictures: --seed 0 --heldout 0.1",
             start=start, subject="01", seed=1)  # fmt: skip
-    alone = _fit(simulated, out, subject="01", **linear)
-    refused("linear holds weights of single vertices only", start=alone, subject="02", **linear)
+    capsys.readouterr()
+    both = _fit(simulated, out, subjects=BOTH, **linear)
+    assert "subj01+02 lh linear: nothing in it is shared by subjects" in capsys.readouterr().out
+    refused("linear holds weights of single vertices only", start=both, subject="02", **linear)
     begun = _fit(simulated, out, subject="01", start=start)
     refused("began from another fit itself", start=begun, subject="01")
 
