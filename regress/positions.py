@@ -11,6 +11,7 @@ from torch import Tensor
 
 from challenge import HEMISPHERES, Subject
 from challenge.fsaverage import coordinates, fsaverage_vertices
+from challenge.layout import vertices_file
 from regress.errors import RegressError
 from regress.grid import bounding_box, least_expansion, n_sharing, to_grid
 
@@ -76,7 +77,8 @@ def positions_of(
     Raises
     ------
     RegressError
-        If some have no coordinates; the message says how many, and how to get them.
+        If the subject has no mask of its vertices on fsaverage, or some have no coordinates; the
+        message says how many, and how to get them.
     """
     known = side_by_side(surface)
     found = np.empty((len(columns), SURFACES[surface]), np.float32)
@@ -84,6 +86,7 @@ def positions_of(
     for hemisphere in HEMISPHERES:
         here = np.flatnonzero(hemispheres == hemisphere)
         if len(here):
+            _check_mask(subject, hemisphere)
             vertices = fsaverage_vertices(subject, hemisphere)[columns[here]]
             has = vertices < len(known[hemisphere])
             found[here[has]] = known[hemisphere][vertices[has]]
@@ -96,6 +99,15 @@ def positions_of(
             "and copy its folder ~/nilearn_data/fsaverage to the same place here"
         )
     return found
+
+
+def _check_mask(subject: Subject, hemisphere: str) -> None:
+    file = vertices_file(subject.folder, hemisphere)
+    if not file.is_file():
+        raise RegressError(
+            f"{file}: missing, and only it says where on fsaverage the vertices lie: unpack the "
+            "subject's zip again; without it take a model that needs no positions, such as mlp"
+        )
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,8 @@ def _points(axes: Any, at: Tensor, **how: Any) -> None:
 
 def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64]) -> None:
     known = torch.from_numpy(brain[np.isfinite(brain).all(1)][:20_000])
-    _points(axes, known, s=1, color=BRAIN, alpha=0.3)
+    # As pixels also in an SVG, which would have twenty thousand circles.
+    _points(axes, known, s=1, color=BRAIN, alpha=0.3, rasterized=True)
     _points(axes, places, s=4, color=ALONE)
     corners = box.numpy()
     if places.shape[1] == 3:
@@ -218,7 +219,12 @@ def _cells(axes: Any, at: Tensor, title: str, cells: Tensor | None = None) -> No
 def _heat(axes: Axes, waves: Tensor, centred: Tensor) -> None:
     order, n_axes = torch.argsort(centred[:, 0]), centred.shape[1]
     axes.imshow(
-        waves[order].T, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest"
+        waves[order].T.numpy(),
+        aspect="auto",
+        cmap="RdBu_r",
+        vmin=-1,
+        vmax=1,
+        interpolation="nearest",
     )
     half = waves.shape[1] // n_axes // 2
     middles = [(number + 0.5) * half - 0.5 for number in range(2 * n_axes)]
@@ -239,7 +245,7 @@ def _waves(panels: Sequence[Any], waves: Tensor, centred: Tensor) -> None:
     # One short and one long wave along each of the two axes.
     chosen = [(axis, number) for number in (0, frequencies // 2) for axis in (across, up)]
     for panel, (axis, number) in zip(panels, chosen, strict=True):
-        colours = waves[:, axis * each + number]
+        colours = waves[:, axis * each + number].numpy()
         _points(panel, centred[:, [across, up]], c=colours, cmap="RdBu_r", vmin=-1, vmax=1)
         panel.set_aspect("equal")
         panel.set_xlabel("xyz"[across])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import torch
 from nilearn.datasets import fetch_surf_fsaverage, load_fsaverage
 from nilearn.surface import load_surf_mesh
+from PIL import Image
 from sklearn.base import clone
 
 from base import RoiridgeError
@@ -31,8 +33,10 @@ from regress.grid import (
 )
 from regress.models.positional import Model
 from regress.positions import GAP, SURFACES, describe, frames, positions_of, side_by_side
+from regress.show_positions import show
 
 ROOT = Path(__file__).parent.parent
+SVG = "{http://www.w3.org/2000/svg}"
 SIDES = {"lh": "left", "rh": "right"}
 
 
@@ -145,6 +149,15 @@ def test_vertices_without_a_place(broken: Any) -> None:
     assert np.isfinite(found).all()
 
 
+def test_a_dataset_without_masks_of_fsaverage(broken: Any) -> None:
+    folder = broken()
+    file = folder / "subj01" / "roi_masks" / "rh.all-vertices_fsaverage_space.npy"
+    file.unlink()
+    subject = find_subjects(folder, "01")[0]
+    with pytest.raises(RoiridgeError, match=r"rh\.all-vertices_.*npy: missing, .* such as mlp"):
+        positions_of(subject, "sphere", np.array(["lh", "rh"]), np.array([0, 0]))
+
+
 # From places to sinusoids
 
 
@@ -196,6 +209,47 @@ def test_each_group_has_its_own_box_and_sharing_is_told() -> None:
     )
     apart = frames(places[:3], torch.tensor([0, 1, 0]), 3)
     assert describe(apart, 3) == "positions: 3 cells a mm, each vertex has a cell of its own"
+
+
+@pytest.mark.parametrize(("hemisphere", "surface"), [("lh", "sphere"), ("both", "flat")])
+def test_the_figure_shows_the_steps(
+    simulated: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    hemisphere: str,
+    surface: str,
+) -> None:
+    own: dict[str, Any] = {"hemisphere": hemisphere, "surface": surface, "expansion": 0.1}
+    show(simulated, tmp_path, roi="early", **own)
+    said = capsys.readouterr().out
+    name = f"subj01.{hemisphere}.early.{surface}"
+    picture = Image.open(tmp_path / "positions" / f"{name}.png")
+    assert picture.size == (2600, 1600)
+    drawn = ET.parse(tmp_path / "positions" / f"{name}.svg").getroot()
+    texts = " ".join("".join(text.itertext()) for text in drawn.iter(f"{SVG}text"))
+    assert "SIMULATED" in texts
+    # The same count in the picture and in what is printed.
+    sharing = int(re.findall(r"(\d+) of \d+ vertices", said)[0])
+    assert sharing > 0
+    assert texts.count(f"{sharing} of") == 2
+    assert (tmp_path / "positions" / f"{name}.svg").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"roi": "V9"}, "--roi V9: subject 01 has V1v, V1d"),
+        ({"hemisphere": "left"}, "--hemisphere left: expected lh, rh or both"),
+        ({"surface": "orig"}, "surface: found 'orig', expected one of sphere"),
+        ({"frequencies": 0}, "frequencies: found 0, expected a whole number from 1 on"),
+    ],
+)
+def test_a_figure_of_nothing(
+    simulated: Path, tmp_path: Path, wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RoiridgeError, match=said):
+        show(simulated, tmp_path, **wrong)
+    assert not list(tmp_path.iterdir())
 
 
 # The network
