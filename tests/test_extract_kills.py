@@ -88,7 +88,17 @@ def _rows(out: Path, digests: list[str]) -> dict[str, dict[bytes, np.ndarray]]:
 
 
 @pytest.mark.timeout(300 + 90 * KILLS)
-@pytest.mark.parametrize("more", [(), ("--device", "cpu,cpu", "--workers", "0")])
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        pytest.param(
+            ("--device", "cpu,cpu", "--workers", "0"),
+            # Three processes that import torch, three times: half a minute.
+            marks=pytest.mark.skipif(KILLS == 1, reason="long: make test-long"),
+        ),
+    ],
+)
 def test_kills_lose_nothing(many: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     (subject,) = find_subjects(many)
     digests = [*subject.picture_digests("train"), *subject.picture_digests("test")]

@@ -1,8 +1,8 @@
 """Several spaces at once: one decode, one run of each network, the same rows as one by one."""
 
+import os
 import re
-import subprocess
-import sys
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from base.command import run
 from cache import FeatureStore
 from challenge import DataError, find_subjects, load_rgb
 from extract.__main__ import extract as command
+from extract.devices import Recipe, compute_on
 from extract.errors import ExtractError
-from extract.pipeline import extract_spaces
+from extract.pipeline import Done, extract_spaces
 from extract.run import Prepared, compute, prepare
 from extract.spaces import resolve
 from extract.stage import Options, compute_features
@@ -187,13 +188,14 @@ def test_reduced_precision_tells_its_cosine_once(
         assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) >= float(cosine) - 1e-6 > 0.99
 
 
-def test_two_ways_to_write_a_layer_are_one_space(simulated: Path, tmp_path: Path) -> None:
+def test_two_ways_to_write_a_layer_are_one_space(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = [f"{VIT}@-1", f"{VIT}@1.0", f"{VIT}@blocks.5"]
-    command = [sys.executable, "-m", "extract", "--data", str(simulated), "--out", str(tmp_path)]
-    command += ["--spaces", *names, "--weights", *(f"{name}=random:0" for name in names)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert f"{VIT}@-1 is kept as {VIT}@blocks.5: use that name from here on" in done.stdout
+    weights = [f"{name}=random:0" for name in names]
+    compute_features(simulated, tmp_path, "all", names, weights, Options(device="cpu", workers=0))
+    said = capsys.readouterr().out
+    assert f"{VIT}@-1 is kept as {VIT}@blocks.5: use that name from here on" in said
     assert [e.name for e in FeatureStore(tmp_path / "features").entries()] == [names[2]]
 
 
@@ -239,3 +241,18 @@ def test_a_bad_picture_on_two_devices(
     errors = capfd.readouterr().err
     assert f"error: {path}: not decoded" in errors
     assert "Traceback" not in errors
+
+
+class Dying(Recipe):
+    """Ends its process, as the system does when memory runs out."""
+
+    def prepare(self, device: torch.device) -> list[Prepared]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_a_process_that_is_killed_is_said(tmp_path: Path) -> None:
+    recipe = Dying([], [], "float32", "float32", FeatureStore(tmp_path), 0, {})
+    message = r"^--device cpu,cpu: a process was ended from outside.*run it again"
+    with pytest.raises(ExtractError, match=message):
+        list(compute_on([CPU, CPU], recipe, [((0,), [("0" * 64, tmp_path)])], Done([])))
