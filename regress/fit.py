@@ -1,6 +1,6 @@
 """All models of a subject, or of several that share: what is missing, fitted together, saved."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from base import progress, say
 from challenge import Roi
+from regress.edges import warn_of_edges
 from regress.encoder import Encoder
 from regress.forms import shared_forms
 from regress.job import Job
@@ -165,7 +166,7 @@ class _Span:
                 bar.update(starts[-1])
         if len(self.members) > 1 and getattr(model, "inside_", None) is None:
             say(f"{self.label}: nothing in it is shared by subjects, each is trained as alone")
-        _warn_of_edges(self.job, self.label, models)
+        warn_of_edges(self.job, self.label, models)
 
     def _width(self) -> int:
         """Say how many columns fit into memory."""
@@ -242,33 +243,3 @@ class _Span:
 def _starts(batch: Sequence[Rows]) -> list[int]:
     """Say where each subject's columns begin in a batch's model, and where the last end."""
     return np.cumsum([0, *map(len, batch)]).tolist()
-
-
-def _warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:
-    """Say when many predictable vertices want a penalty beyond the grid."""
-    grid = job.estimator.get_params().get("alphas")
-    if grid is None:
-        return
-    chosen = _joined(models)
-    alphas, scores = chosen.get("best_alphas_"), chosen.get("cv_scores_")
-    if alphas is None and "deltas_" in chosen:
-        alphas = 1 / np.exp(chosen["deltas_"].astype(np.float64)).sum(0)
-    if alphas is None or scores is None or not (scores > 0).any():
-        return
-    found = alphas[..., scores > 0]
-    for edge, side in ((np.min(grid), "lowest"), (np.max(grid), "highest")):
-        share = float(np.isclose(found, edge, rtol=1e-3).mean())
-        if share > 0.1:
-            say(
-                f"warning: {label}: {share:.0%} of the predictable vertices chose the {side} alpha "
-                f"({edge:g}): widen the grid, for example --params.alphas '[…]'"
-            )
-
-
-def _joined(models: Sequence[Encoder]) -> Mapping[str, NDArray]:
-    names = ("best_alphas_", "deltas_", "cv_scores_")
-    return {
-        name: np.concatenate([getattr(model, name) for model in models], axis=-1)
-        for name in names
-        if hasattr(models[0], name)
-    }
