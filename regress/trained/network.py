@@ -15,6 +15,10 @@ class Network(nn.Module):
     vertices, or groups: with that, what belongs to a group can be kept, left behind or saved, and
     groups trained together are those trained one by one.
 
+    With several subjects, `forward` is called for each with its share: its vertices, and the groups
+    that it has, numbered anew. So it derives all that counts vertices or groups from `member` and
+    the weights, each time that it is called, and changes neither in place.
+
     Parameters
     ----------
     member : Tensor of int (n_vertices,)
