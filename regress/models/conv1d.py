@@ -41,8 +41,6 @@ class Model(TrainedModel):
         The share of features that is left out at each step.
     lr : float
         The learning rate.
-    weight_decay : float
-        Of the weights, as of every trained model.
     **training
         The other parameters of every trained model, as `TrainedModel` has them.
 
@@ -63,10 +61,9 @@ class Model(TrainedModel):
         places: int | None = None,
         dropout: float = 0.3,
         lr: float = 3e-4,
-        weight_decay: float = 0.01,
         **training: Any,
     ) -> None:
-        super().__init__(dropout=dropout, lr=lr, weight_decay=weight_decay, **training)
+        super().__init__(dropout=dropout, lr=lr, **training)
         self.channels = channels
         self.kernel = kernel
         self.stride = stride

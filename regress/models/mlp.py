@@ -24,8 +24,6 @@ class Model(TrainedModel):
         The share of features, and of each block's inner units, that is left out at each step.
     lr : float
         The learning rate.
-    weight_decay : float
-        Of the weights, as of every trained model.
     **training
         The other parameters of every trained model, as `TrainedModel` has them.
 
@@ -39,14 +37,13 @@ class Model(TrainedModel):
 
     def __init__(
         self,
-        width: int = 128,
+        width: int = 64,
         blocks: int = 1,
         dropout: float = 0.3,
-        lr: float = 3e-4,
-        weight_decay: float = 0.01,
+        lr: float = 1e-3,
         **training: Any,
     ) -> None:
-        super().__init__(dropout=dropout, lr=lr, weight_decay=weight_decay, **training)
+        super().__init__(dropout=dropout, lr=lr, **training)
         self.width = width
         self.blocks = blocks
 
