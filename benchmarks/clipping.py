@@ -9,6 +9,7 @@ score and of the unclipped one, for the challenge's three numbers of test pictur
 import numpy as np
 
 from evaluate.metrics import noise_normalised, unclipped
+from evaluate.pair import Pair
 
 PICTURES = (159, 293, 395)
 CEILINGS = (0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -33,7 +34,7 @@ def _score(model: str, n_images: int, ceiling: float, rng: np.random.Generator) 
     predicted = signal if model == "perfect" else other
     limits = np.full(VERTICES, ceiling)
     official, free = (
-        metric.compute(measured, predicted, limits).mean()
+        metric.compute(Pair(measured, predicted, limits)).mean()
         for metric in (noise_normalised, unclipped)
     )
     return f"{official:.1f} / {free:.1f}"

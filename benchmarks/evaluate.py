@@ -66,7 +66,7 @@ def loop(made: Arrays, resamples: int) -> None:
 def permutation(made: Arrays, permutations: int) -> None:
     """Test every vertex."""
     y, p, _ceiling, _rois, names = made
-    significance([permute(y, p, orders(names, permutations))])
+    significance(permute(y, [p], orders(names, permutations)))
 
 
 WORK: dict[str, tuple[Callable[[Arrays, int], None], int, int]] = {

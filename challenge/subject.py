@@ -115,7 +115,7 @@ class Subject:
         return dict(zip((file.name for file in files), sha256_files(files), strict=True))
 
     def n_vertices(self, hemisphere: str) -> int:
-        """Count the vertices that were measured.
+        """Count the vertices that were measured, by the mask, or the responses where there is none.
 
         Parameters
         ----------
@@ -127,6 +127,9 @@ class Subject:
         int
             The number of columns of the responses.
         """
+        if not vertices_file(self.folder, hemisphere).is_file():
+            # Only maps need to know where on fsaverage the columns are.
+            return int(open_array(responses_file(self.folder, hemisphere, "train")).shape[-1])
         return int(read_mask(self.folder, hemisphere).sum())
 
     def responses(self, hemisphere: str, split: str = "train") -> np.memmap:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import Subject
+from challenge.layout import SPLITS
 from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel
 
@@ -54,13 +55,15 @@ def check_belonging(
             raise EvaluateError(
                 _stale(model, f"the training responses of {subject.folder} changed")
             )
+    # The training pictures name the held-out rows: another picture there is another prediction.
+    pictures = {split: np.array(subject.picture_digests(split), "S64") for split in SPLITS}
     rois = {(r.roi_class, r.name): r.vertices for r in subject.regions(hemisphere)}
     first = models[0].read(*ARRAYS)
     rows = first["heldout_rows"]
     vertices = []
     for model in models:
         arrays = model.read(*ARRAYS)
-        _check_pictures(model, arrays, subject)
+        _check_pictures(model, arrays, pictures)
         _check_vertices(model, arrays["vertices"], rois, subject)
         _check_heldout(models[0], model, rows, arrays["heldout_rows"])
         vertices.append(arrays["vertices"])
@@ -74,10 +77,11 @@ def _stale(model: RoiModel, since: str) -> str:
     )
 
 
-def _check_pictures(model: RoiModel, arrays: dict[str, NDArray[Any]], subject: Subject) -> None:
-    # The training pictures name the held-out rows: another picture there is another prediction.
+def _check_pictures(
+    model: RoiModel, arrays: dict[str, NDArray[Any]], pictures: dict[str, NDArray[np.bytes_]]
+) -> None:
     for split, name in (("test", "test_pictures"), ("train", "training_pictures")):
-        now = np.array(subject.picture_digests(split), dtype="S64")
+        now = pictures[split]
         if not np.array_equal(arrays[name], now):
             told = f"{len(now)} now, others or in another order than its {len(arrays[name])}"
             raise EvaluateError(_stale(model, f"the {name.replace('_', ' ')} changed ({told})"))

@@ -162,7 +162,7 @@ def _shuffled(
     for number in range(many):
         responses = of.responses(n, rng)
         drawn = orders(_names(n), 399, int(rng.integers(2**31)))
-        [found] = significance([permute(responses, of.predictions(responses, rng), drawn)])
+        [found] = significance(permute(responses, [of.predictions(responses, rng)], drawn))
         alone[number] = (found.p <= 0.05).mean()
         family[number] = (found.p_max <= 0.05).any()
     yield ERROR, 5, {"permutation, each vertex": alone, "max-statistic, any vertex": family}
@@ -176,7 +176,7 @@ def _discovered(
     for number in range(many):
         responses = of.responses(n, rng)
         drawn = orders(_names(n), 1999, int(rng.integers(2**31)))
-        [found] = significance([permute(responses, of.predictions(responses, rng), drawn)])
+        [found] = significance(permute(responses, [of.predictions(responses, rng)], drawn))
         taken = found.q <= 0.05
         share[number] = (taken & (of.rho == 0)).sum() / max(taken.sum(), 1)
     # Benjamini and Hochberg's rule gives this share, or less, of what it is asked for.

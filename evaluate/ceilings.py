@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from challenge.reliability import count_repeats, nsd_ncsnr, split_half
 from challenge.rois import read_mask
 from evaluate.errors import EvaluateError
 from evaluate.inputs import CEILINGS
+from evaluate.kept import write_json
 
 ESTIMATORS = ("nsd", "split_half")
 
@@ -166,9 +166,7 @@ def _write(
         with replacing(file) as temporary:
             temporary.write_bytes(content.getvalue())
     into = next(iter(files.values())).parent
-    with replacing(into / "noise_ceiling.json") as temporary:
-        described = {"split": split, **about, "provenance": provenance()}
-        temporary.write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
+    write_json(into / "noise_ceiling.json", {"split": split, **about, "provenance": provenance()})
     return into
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from base import progress, provenance, replacing, say
-from evaluate.ensemble import DEFAULT, check_rule
+from evaluate.ensemble import DEFAULT
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
 from evaluate.inputs import Inputs, gather, report_missing
+from evaluate.kept import write_json
 from evaluate.resampling import FEWEST_PICTURES, difference
 from evaluate.rows import CLASS_ORDER, ENSEMBLE, ROI_ORDER, Key, union
 from evaluate.score import Tally
@@ -73,8 +73,7 @@ def compare(
             f"compare {' '.join(runs)}: found {len(runs)} run{'s' * (not runs)}, expected at least "
             f'two (make compare FITS="A B"): name them by their beginnings, or ensemble, of {there}'
         )
-    check_rule(ensemble)
-    how = Resampling(resamples, 0, seed).checked()
+    settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).checked()
     if not resamples:
         raise EvaluateError("--resamples 0: a comparison is made of resamples, give 2000")
     chosen = [name if name == ENSEMBLE else _one(out, name) for name in runs]
@@ -86,7 +85,7 @@ def compare(
     if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
         raise EvaluateError(f"{absent[0]}: has no fits of subject {subject}: make fit")
     named = [_label(name, of, inputs.runs) for name in chosen]
-    rows = list(_rows(inputs, named, Settings(None, ensemble, how)))
+    rows = list(_rows(inputs, named, settings))
     if not rows:
         raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")
     frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))
@@ -97,8 +96,7 @@ def compare(
             "ensemble": ensemble,
             "simulated": [s.name for s in inputs.subjects if s.simulated],
             "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
-    with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    write_json(path.with_suffix(".json"), kept)
     say("\n".join([*in_lines(frame, kept), f"-> {path}"]))
 
 

@@ -79,7 +79,7 @@ def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> dict[str, Any]
         `shared`, the names of the runs that all subjects have, and `lacking`, for each subject
         that lacks any, their names.
     """
-    of = {run.name: {str(model.meta["subject"]) for model in run.models} for run in runs}
+    of = {run.name: run.subjects for run in runs}
     lacking = {
         subject.name: [name for name, whose in of.items() if subject.name not in whose]
         for subject in subjects

@@ -216,12 +216,12 @@ def combine(
         (rows, weigh(n_vertices, vertices, [source[i] for i in indices], preferred))
         for rows, source in plan
     ]
-    predictions = np.zeros((hemisphere.n_images(split), n_vertices), np.float32)
+    # Vertex by vertex, as those of a ROI lie scattered: whole rows are added faster than columns.
+    predictions = np.zeros((n_vertices, hemisphere.n_images(split)), np.float32)
     for place, index in enumerate(indices):
         predicted = hemisphere.predictions(index, split)
-        scale = np.empty_like(predicted)
         for rows, (weights, _, _) in weighed:
-            scale[rows] = weights[place]
-        predictions[:, vertices[place]] += predicted * scale
+            predicted[rows] *= weights[place].astype(np.float32)
+        predictions[vertices[place]] += predicted.T
     _, covered, n_filled = weighed[0][1]
-    return Combined(predictions, covered, n_filled)
+    return Combined(predictions.T, covered, n_filled)

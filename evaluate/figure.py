@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from evaluate.rows import ENSEMBLE
-from evaluate.table import measure, overall
+from evaluate.table import Model, measure, models_of, overall
 
 # Okabe and Ito's colours, told apart with any colour vision; black is the ensemble's.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
@@ -38,14 +38,13 @@ def draw(frame: pd.DataFrame, sidecar: Mapping[str, Any], path: Path) -> None:
     """
     shown = measure(frame)
     whole = overall(frame)
-    models = list(dict.fromkeys(zip(whole["model"], whole["spaces"], strict=True)))
+    models = models_of(whole, sidecar)
     figure = Figure(figsize=(12, 7.2), dpi=130, layout="constrained")
     figure.get_layout_engine().set(hspace=0.06)  # type: ignore[union-attr,call-arg]
     FigureCanvasAgg(figure)
-    names = [_label(model, spaces, sidecar) for model, spaces in models]
     panels = figure.subplots(len(PANELS), 1, sharey=True)
     for axes, classes in zip(panels, PANELS, strict=True):
-        _panel(axes, whole[whole["roi"] != "all"], classes, models, names, shown)
+        _panel(axes, whole[whole["roi"] != "all"], classes, models, shown)
         label = "noise-normalised score (%)" if shown == "score" else "Pearson's r"
         axes.set_ylabel(label)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -72,8 +71,7 @@ def _panel(
     axes: Axes,
     rois: pd.DataFrame,
     classes: Sequence[str],
-    models: Sequence[tuple[str, str]],
-    labels: Sequence[str],
+    models: Sequence[Model],
     shown: str,
 ) -> None:
     ticks, names, at = [], [], 0.0
@@ -92,13 +90,13 @@ def _panel(
             axes.axvline(at - 0.5 - GAP / 2, color="0.85", linewidth=0.8)
         at = spread[-1] + 1 + GAP
     width = 0.84 / len(models)
-    for i, (model, spaces) in enumerate(models):
-        of = rois[(rois["model"] == model) & (rois["spaces"] == spaces)]
+    for i, model in enumerate(models):
+        of = rois[(rois["model"] == model.label) & (rois["spaces"] == model.spaces)]
         values = dict(zip(zip(of["roi_class"], of["roi"], strict=True), of[shown], strict=True))
         x = np.array([place for key, place in places.items() if key in values])
         heights = [values[key] for key in places if key in values]
         shift = (i - (len(models) - 1) / 2) * width
-        axes.bar(x + shift, heights, width * 0.94, label=labels[i], **_look(model, i))
+        axes.bar(x + shift, heights, width * 0.94, label=model.title, **_look(model.label, i))
         low, high = (dict(zip(values, of[f"{shown}_{end}"], strict=True)) for end in ENDS)
         axes.vlines(x + shift, [low[key] for key in places if key in values],
                     [high[key] for key in places if key in values],
@@ -110,14 +108,6 @@ def _panel(
     axes.yaxis.grid(True, color="0.9", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _label(model: str, spaces: str, sidecar: Mapping[str, Any]) -> str:
-    if model == ENSEMBLE:
-        return model
-    untrained = sidecar["untrained"].get(f"{model} {spaces}", ())
-    named = [f"UNTRAINED {s}" if s in untrained else s for s in spaces.split("+")]
-    return f"{model} ({' + '.join(named)})"
 
 
 def _look(model: str, index: int) -> dict[str, Any]:

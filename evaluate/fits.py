@@ -131,6 +131,11 @@ class Run:
         """The spaces, as the column `spaces` of scores.csv has them."""
         return "+".join(self.spaces)
 
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects that it has fits of, such as "01", sorted."""
+        return sorted({str(model.meta["subject"]) for model in self.models})
+
 
 def find_runs(
     out: Path, names: Sequence[str] | None = None, subjects: Sequence[str] | None = None

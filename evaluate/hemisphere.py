@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base import sha256_files
-from challenge import Subject
+from challenge import HEMISPHERES, Subject
 from evaluate.belonging import check_belonging
 from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel, Run
@@ -145,7 +146,11 @@ class Hemisphere:
         int
             How many.
         """
-        return len(self.subject.pictures("test") if split == "test" else self.heldout_rows)
+        return self._n_test if split == "test" else len(self.heldout_rows)
+
+    @cached_property
+    def _n_test(self) -> int:
+        return len(self.subject.pictures("test"))
 
     def indices(self, run: Run) -> list[int]:
         """Find the models of one run.
@@ -163,24 +168,27 @@ class Hemisphere:
         return [i for i, model in enumerate(self.models) if model.run == run.name]
 
 
-def response_digest(subject: Subject, hemisphere: str, split: str = "train") -> str:
-    """Digest the file of a hemisphere's responses.
+def response_digests(
+    subjects: Sequence[Subject], split: str = "train"
+) -> dict[tuple[str, str], str]:
+    """Digest the files of responses, which are of gigabytes, several at a time.
 
     Parameters
     ----------
-    subject : Subject
+    subjects : sequence of Subject
         Whose.
-    hemisphere : str
-        "lh" or "rh".
     split : str
         "train" or "test".
 
     Returns
     -------
-    str
-        The sha256, in hexadecimal.
+    dict of (str, str) to str
+        For each subject's name and hemisphere, the sha256, in hexadecimal.
     """
-    return sha256_files([Path(str(subject.responses(hemisphere, split).filename))])[0]
+    sides = [(subject, h) for subject in subjects for h in HEMISPHERES]
+    files = [Path(str(subject.responses(h, split).filename)) for subject, h in sides]
+    found = sha256_files(files)
+    return {(subject.name, h): one for (subject, h), one in zip(sides, found, strict=True)}
 
 
 def load_hemisphere(
@@ -197,7 +205,7 @@ def load_hemisphere(
     runs : sequence of Run
         The fits of all subjects.
     responses : str
-        The digest of this hemisphere's training responses, from `response_digest`.
+        The digest of this hemisphere's training responses, from `response_digests`.
 
     Returns
     -------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
-from evaluate.hemisphere import response_digest
+from evaluate.hemisphere import response_digests
 
 SPLITS = ("auto", "test", "heldout")
 CEILINGS = "ceilings"
@@ -55,7 +56,7 @@ class Inputs:
     absent: dict[str, list[str]]
     key: dict[str, Any]
 
-    @property
+    @cached_property
     def n_pictures(self) -> dict[str, int]:
         """For each subject, the number of pictures that are scored."""
         if self.split == "test":
@@ -109,11 +110,13 @@ def gather(
         raise EvaluateError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
     subjects = [replace(s, ceilings=out / CEILINGS) for s in find_subjects(data, str(subject))]
     runs = find_runs(out, fits, [found.name for found in subjects])
-    fitted = {str(model.meta["subject"]) for run in runs for model in run.models}
+    fitted = {name for run in runs for name in run.subjects}
     chosen = tuple(found for found in subjects if found.name in fitted)
     closed = _absent(chosen, lambda s, h: responses_file(s.folder, h, "test"))
     what = _settle(split, closed, chosen)
-    responses = {(s.name, h): response_digest(s, h) for s in chosen for h in HEMISPHERES}
+    responses = response_digests(chosen)
+    # To be scored on test pictures, every subject has responses to them.
+    tests = response_digests(chosen, "test") if what == "test" else {}
     return Inputs(
         subjects=chosen,
         without=tuple(found for found in subjects if found.name not in fitted),
@@ -127,7 +130,7 @@ def gather(
         },
         key={
             "fits": {str(m.path.relative_to(out)): digest(m.meta) for r in runs for m in r.models},
-            "data": {s.name: _digests(s, what, responses) for s in chosen},
+            "data": {s.name: _digests(s, what, responses, tests) for s in chosen},
             "scored": what,
         },
     )
@@ -222,7 +225,10 @@ def _absent(subjects: Sequence[Subject], named: Callable[[Subject, str], Path]) 
 
 
 def _digests(
-    subject: Subject, split: str, responses: dict[tuple[str, str], str]
+    subject: Subject,
+    split: str,
+    responses: dict[tuple[str, str], str],
+    tests: dict[tuple[str, str], str],
 ) -> dict[str, str | None]:
     found: dict[str, str | None] = {
         f"{of}_pictures": digest({"pictures": subject.picture_digests(of)})
@@ -231,8 +237,8 @@ def _digests(
     found["masks"] = digest(subject.mask_digests())
     for name in HEMISPHERES:
         found[f"{name}_responses"] = responses[subject.name, name]
-        if split == "test" and subject.has_test_responses:
-            found[f"{name}_test_responses"] = response_digest(subject, name, "test")
+        if (subject.name, name) in tests:
+            found[f"{name}_test_responses"] = tests[subject.name, name]
         ceiling = subject.noise_ceiling(name, ceilings_of(split))
         found[f"{name}_noise_ceiling"] = (
             None if ceiling is None else hashlib.sha256(ceiling.tobytes()).hexdigest()

@@ -75,7 +75,7 @@ def fits_digest(models: Sequence[RoiModel]) -> str:
 
 
 def _rows(out: Path, run: Run) -> Iterator[dict[str, Any]]:
-    for subject in sorted({str(model.meta["subject"]) for model in run.models}):
+    for subject in run.subjects:
         models = [model for model in run.models if model.meta["subject"] == subject]
         last = max(models, key=lambda model: str(_made(model).get("created", "")))
         settings = last.meta.get("settings", {})

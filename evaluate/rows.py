@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from challenge import ROI_CLASSES
-from evaluate.ensemble import DEFAULT, combine, judge
+from evaluate.ensemble import DEFAULT, Combined, combine, judge
 from evaluate.fits import RoiModel, Run
 from evaluate.hemisphere import Hemisphere
 from evaluate.score import Tally, pool
@@ -87,29 +91,44 @@ def score_hemisphere(
     scorer = Scorer(hemisphere, split, how or Resampling())
     strengths = judge(hemisphere, seed, ensemble)
     tallies: dict[tuple[str, str, str, str], Tally] = {}
-    maps = {}
+    maps, predictions = {}, {}
     for run in runs:
         if indices := hemisphere.indices(run):
-            own = {
-                _roi(hemisphere.models[i]): scorer.tally(
-                    hemisphere.predictions(i, split), hemisphere.vertices[i]
-                )
-                for i in indices
-            }
             combined = combine(hemisphere, split, strengths, indices, roi_classes)
-            values = scorer.values(combined.predictions)
-            [whole] = scorer.tallies(combined.predictions, values, [combined.covered])
-            maps[run.name] = scorer.map(combined.predictions, values, combined.covered)
+            predicted, vertices, parts = _side_by_side(hemisphere, split, indices, combined)
+            values, [*each, whole] = scorer.score(predicted, vertices, parts)
+            maps[run.name] = scorer.map(values, parts[-1], combined.covered)
+            predictions[run.name] = combined
+            own = dict(zip((_roi(hemisphere.models[i]) for i in indices), each, strict=True))
             tallies |= _named(run.label, run.joined, own, whole)
-    everything = range(len(hemisphere.models))
-    combined = combine(hemisphere, split, strengths, everything, roi_classes)
-    values = scorer.values(combined.predictions)
+    combined = combine(hemisphere, split, strengths, range(len(hemisphere.models)), roi_classes)
     rois = dict(zip(map(_roi, hemisphere.models), hemisphere.vertices, strict=True))
-    parts = [*rois.values(), combined.covered]
-    *each, whole = scorer.tallies(combined.predictions, values, parts)
-    maps[ENSEMBLE] = scorer.map(combined.predictions, values, combined.covered)
+    covered = np.flatnonzero(combined.covered)
+    every = np.arange(hemisphere.n_vertices)
+    values, [*each, whole] = scorer.score(combined.predictions, every, [*rois.values(), covered])
+    maps[ENSEMBLE] = scorer.map(values, covered, combined.covered)
+    predictions[ENSEMBLE] = combined
     tallies |= _named(ENSEMBLE, union(runs), dict(zip(rois, each, strict=True)), whole)
-    return HemisphereScores(tallies, combined.n_filled, maps)
+    return HemisphereScores(tallies, combined.n_filled, scorer.permute(maps, predictions))
+
+
+def _side_by_side(
+    hemisphere: Hemisphere, split: str, indices: Sequence[int], combined: Combined
+) -> tuple[NDArray[np.float32], NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Give a run's predictions, their vertices, and the columns of each model and of the whole."""
+    # Where one model alone covers a vertex, the combination is that model, which is scored once;
+    # where several do, what they say together stands behind them.
+    of = [hemisphere.vertices[i] for i in indices]
+    count = np.bincount(np.concatenate(of), minlength=hemisphere.n_vertices)
+    shared = np.flatnonzero(count > 1)
+    own = [hemisphere.predictions(i, split) for i in indices]
+    vertices = np.concatenate([*of, shared])
+    column = np.zeros(hemisphere.n_vertices, np.int64)
+    column[vertices] = np.arange(len(vertices))  # the last one of a vertex stays
+    ends = np.cumsum([0, *map(len, of)])
+    parts = [np.arange(*span) for span in pairwise(ends)]
+    predicted = np.hstack([*own, combined.predictions[:, shared]])
+    return predicted, vertices, [*parts, column[combined.covered]]
 
 
 def _roi(model: RoiModel) -> tuple[str, str]:

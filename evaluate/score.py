@@ -14,6 +14,7 @@ from base import load_plugin, plugin_names
 from evaluate import metrics
 from evaluate.correlation import constant
 from evaluate.errors import EvaluateError
+from evaluate.pair import Pair
 from evaluate.resampling import Draws
 
 OFFICIAL = "noise_normalised"
@@ -102,6 +103,8 @@ class VertexScores:
     ----------
     values : mapping of str to array (n_vertices,), float64
         For each metric, NaN where it has no value.
+    r : array (n_vertices,), float64
+        Pearson's r, where the noise ceiling is 0 too.
     excluded : array (n_vertices,), bool
         Where the noise ceiling is 0.
     constant : array (n_vertices,), bool
@@ -109,6 +112,7 @@ class VertexScores:
     """
 
     values: Mapping[str, NDArray[np.float64]]
+    r: NDArray[np.float64]
     excluded: NDArray[np.bool_]
     constant: NDArray[np.bool_]
 
@@ -160,17 +164,15 @@ def score_vertices(
     EvaluateError
         If a metric has no finite value at a vertex where it should have one.
     """
-    n_vertices = measured.shape[1]
-    excluded = np.zeros(n_vertices, bool) if ceiling is None else np.asarray(ceiling) == 0
+    pair = Pair(measured, predicted, ceiling)
     values = {
-        name: load_plugin(metrics, name, "metric").compute(measured, predicted, ceiling)
-        for name in plugin_names(metrics)
+        name: load_plugin(metrics, name, "metric").compute(pair) for name in plugin_names(metrics)
     }
     for name, value in values.items():
         # Without ceilings, a metric that needs them is NaN everywhere, and only then.
         if ceiling is not None or not np.isnan(value).all():
-            _check_defined(name, value, ~excluded)
-    return VertexScores(values, excluded, constant(predicted))
+            _check_defined(name, value, ~pair.excluded)
+    return VertexScores(values, pair.r, pair.excluded, constant(predicted))
 
 
 def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np.bool_]) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.correlation import correlation
+from evaluate.ensemble import Combined
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import Hemisphere
 from evaluate.resampling import (
     FEWEST_PICTURES,
     Permuted,
+    Resampler,
     orders,
     permute,
     picture_weights,
-    resample,
     significance,
 )
 from evaluate.score import Tally, VertexScores, score_vertices
@@ -78,7 +78,7 @@ class VertexMap:
     """
 
     arrays: dict[str, NDArray[Any]]
-    permuted: Permuted | None
+    permuted: Permuted | None = None
 
 
 class Scorer:
@@ -95,117 +95,117 @@ class Scorer:
     """
 
     def __init__(self, hemisphere: Hemisphere, split: str, how: Resampling) -> None:
-        self._measured = hemisphere.measured(split)
+        self._measured = np.asarray(hemisphere.measured(split))
         self._ceiling = hemisphere.ceiling(split)
         pictures = hemisphere.pictures(split)
         enough = len(np.unique(pictures)) >= FEWEST_PICTURES
-        self._weights = (
-            picture_weights(pictures, how.resamples, how.seed) if how.resamples and enough else None
-        )
+        self._resampler = None
+        if how.resamples and enough:
+            weights = picture_weights(pictures, how.resamples, how.seed)
+            self._resampler = Resampler(self._measured, self._ceiling, weights)
         self._orders = (
             orders(pictures, how.permutations, how.seed) if how.permutations and enough else None
         )
 
-    def tally(self, predicted: NDArray[Any], vertices: NDArray[np.int64]) -> Tally:
-        """Score a prediction of some vertices.
+    def score(
+        self,
+        predicted: NDArray[Any],
+        vertices: NDArray[np.int64],
+        parts: Sequence[NDArray[np.int64]],
+    ) -> tuple[VertexScores, list[Tally]]:
+        """Score predictions of vertices, and sum over parts of them.
 
         Parameters
         ----------
-        predicted : array (n_images, n_roi_vertices)
-            The prediction.
-        vertices : array (n_roi_vertices,), int64
-            Which vertices.
+        predicted : array (n_images, n_columns)
+            Predictions; a vertex may be predicted in several columns.
+        vertices : array (n_columns,), int64
+            Of which vertex each column is.
+        parts : sequence of array of int64
+            The columns of each part.
 
         Returns
         -------
-        Tally
-            Sums, with draws.
-        """
-        measured = self._measured[:, vertices]
-        ceiling = None if self._ceiling is None else self._ceiling[vertices]
-        tally = score_vertices(measured, predicted, ceiling).tally()
-        if self._weights is None:
-            return tally
-        return replace(tally, draws=resample(measured, predicted, ceiling, self._weights)[0])
-
-    def tallies(
-        self, predicted: NDArray[Any], values: VertexScores, parts: Sequence[NDArray[Any]]
-    ) -> list[Tally]:
-        """Sum the scores of a whole prediction over parts of the vertices.
-
-        Parameters
-        ----------
-        predicted : array (n_images, n_vertices)
-            The prediction.
         values : VertexScores
-            Its scores, from `values`.
-        parts : sequence of array of int or of bool
-            Their vertices.
-
-        Returns
-        -------
-        list of Tally
+            Every metric of every column.
+        tallies : list of Tally
             Sums of each part, with draws.
         """
+        ceiling = None if self._ceiling is None else self._ceiling[vertices]
+        values = score_vertices(self._measured[:, vertices], predicted, ceiling)
         found = [values.tally(part) for part in parts]
-        if self._weights is None:
-            return found
-        draws = resample(self._measured, predicted, self._ceiling, self._weights, parts)
-        return [replace(tally, draws=drawn) for tally, drawn in zip(found, draws, strict=True)]
-
-    def values(self, predicted: NDArray[Any]) -> VertexScores:
-        """Score every vertex.
-
-        Parameters
-        ----------
-        predicted : array (n_images, n_vertices)
-            The prediction.
-
-        Returns
-        -------
-        VertexScores
-            Every metric.
-        """
-        return score_vertices(self._measured, predicted, self._ceiling)
+        if self._resampler is not None:
+            draws = self._resampler.draws(predicted, values.r, parts, vertices)
+            found = [replace(one, draws=drawn) for one, drawn in zip(found, draws, strict=True)]
+        return values, found
 
     def map(
-        self, predicted: NDArray[Any], values: VertexScores, covered: NDArray[np.bool_]
+        self, values: VertexScores, columns: NDArray[np.int64], covered: NDArray[np.bool_]
     ) -> VertexMap:
-        """Gather what is known of every vertex, and permute the pictures.
+        """Gather what is known of every vertex.
 
         Parameters
         ----------
-        predicted : array (n_images, n_vertices)
-            The prediction.
         values : VertexScores
-            Its scores.
+            From `score`.
+        columns : array (n_covered,), int64
+            Which of its columns is the prediction of each covered vertex.
         covered : array (n_vertices,), bool
             Where there is a prediction.
 
         Returns
         -------
         VertexMap
-            The arrays, and what the permutations gave.
+            The arrays.
         """
-        r = correlation(self._measured, predicted)
-        score = values.values["noise_normalised"]
-        nothing = np.full(len(r), np.nan)
-        permuted = None
-        if self._orders is not None:
-            # Reading a memory map column by column is slow; covered is mostly everything.
-            seen = slice(None) if covered.all() else np.flatnonzero(covered)
-            permuted = permute(self._measured[:, seen], predicted[:, seen], self._orders)
+        r, score = np.full((2, len(covered)), np.nan)
+        r[covered] = values.r[columns]
+        score[covered] = values.values["noise_normalised"][columns]
+        constant = np.zeros(len(covered), bool)
+        constant[covered] = values.constant[columns]
+        ceiling = np.full(len(covered), np.nan) if self._ceiling is None else self._ceiling
         return VertexMap(
-            arrays={
+            {
                 "covered": covered,
-                "excluded": values.excluded,
-                "constant": values.constant & covered,
-                "ceiling": nothing if self._ceiling is None else self._ceiling,
-                "r": np.where(covered, r, np.nan),
-                "score": np.where(covered, score, np.nan),
-            },
-            permuted=permuted,
+                "excluded": ceiling == 0,
+                "constant": constant,
+                "ceiling": ceiling,
+                "r": r,
+                "score": score,
+            }
         )
+
+    def permute(
+        self, maps: Mapping[str, VertexMap], predictions: Mapping[str, Combined]
+    ) -> dict[str, VertexMap]:
+        """Shuffle the pictures, for all predictions that cover the same vertices at once.
+
+        Parameters
+        ----------
+        maps : mapping of str to VertexMap
+            What is known, by name.
+        predictions : mapping of str to Combined
+            The predictions, by the same names.
+
+        Returns
+        -------
+        dict of str to VertexMap
+            The same with what the permutations gave, if there were any.
+        """
+        if self._orders is None:
+            return dict(maps)
+        alike: dict[bytes, list[str]] = {}
+        for name, one in predictions.items():
+            alike.setdefault(one.covered.tobytes(), []).append(name)
+        found: dict[str, Permuted] = {}
+        for names in alike.values():
+            covered = predictions[names[0]].covered
+            # Copying columns is slow; covered is mostly everything.
+            seen = slice(None) if covered.all() else np.flatnonzero(covered)
+            every = [predictions[name].predictions[:, seen] for name in names]
+            permuted = permute(self._measured[:, seen], every, self._orders)
+            found.update(zip(names, permuted, strict=True))
+        return {name: replace(one, permuted=found[name]) for name, one in maps.items()}
 
 
 def with_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from base import plugin_names, provenance, replacing, say, sha256_files
 from cache import digest
 from evaluate import metrics
 from evaluate.completeness import coverage, unfinished
-from evaluate.ensemble import DEFAULT, check_rule
+from evaluate.ensemble import DEFAULT
 from evaluate.figure import draw
 from evaluate.fits import Run
 from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
+from evaluate.kept import read_kept, write_json
 from evaluate.legend import legend
 from evaluate.results import write_results
 from evaluate.rows import rows
@@ -67,26 +69,51 @@ def scores(
     Raises
     ------
     EvaluateError
-        If there are too few resamples for an interval, or a number is negative.
+        If there are too few resamples for an interval, a number is negative, or there is no such
+        rule.
     """
-    check_rule(ensemble)
-    how = Resampling(resamples, permutations, seed).checked()
-    asked = Settings(roi_classes, ensemble, how)
-    settings = asked.described() | {"split": split}
-    inputs = gather(data, out, subject, fits, roi_classes, split)
+    how = Resampling(resamples, permutations, seed)
+    asked = Settings(roi_classes, ensemble, how).checked()
+    score_inputs(gather(data, out, subject, fits, roi_classes, split), out, asked, split)
+
+
+def score_inputs(
+    inputs: Inputs, out: Path, asked: Settings, split: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score, keep and show, or read what was kept where nothing has changed.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    out : Path
+        The output folder.
+    asked : Settings
+        What is asked for.
+    split : str
+        As it was asked for, "auto" or another.
+
+    Returns
+    -------
+    frame : DataFrame
+        Rows of scores.csv.
+    kept : dict
+        What scores.json says of them.
+    """
     report_missing(inputs)
+    settings = asked.described() | {"split": split}
     made_by = {"kind": "scores", "schema": 4, "metrics": plugin_names(metrics)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     whole = png.is_file() and vertices_kept(inputs, out, asked)
-    kept = _kept(csv, sidecar, key) if whole else None
+    kept = read_kept(csv, sidecar, key) if whole else None
     if kept is None:
         scored = score_all(inputs, out, asked)
         with replacing(csv) as temporary:
             write_rows(rows(scored.tallies, scored.intervals, inputs.split), temporary)
         kept = _describe(inputs, scored) | {
             "key": key,
-            "csv_sha256": sha256_files([csv])[0],
+            "sha256": sha256_files([csv])[0],
             "settings": settings,
             "inputs": inputs.key,
             "provenance": provenance(),
@@ -94,31 +121,20 @@ def scores(
         with replacing(png) as temporary:
             draw(read_rows(csv), kept, temporary)
         # The sidecar comes last: where it names a key, the files beside it are of that key.
-        with replacing(sidecar) as temporary:
-            temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        write_json(sidecar, kept)
         write_results(out)
     else:
         say(f"{csv}: nothing has changed since it was made, nothing recomputed")
     frame = read_rows(csv)
     say("\n".join(["", render(frame, kept), "", *legend(frame, kept), f"-> {csv}", f"-> {png}"]))
-
-
-def _kept(csv: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
-    if not csv.is_file() or not sidecar.is_file():
-        return None
-    try:
-        found: dict[str, Any] = json.loads(sidecar.read_text())
-        same = found["key"] == key and found["csv_sha256"] == sha256_files([csv])[0]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if same else None
+    return frame, kept
 
 
 def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
     return {
         "split": inputs.split,
         "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
-        "subjects": {run_name(run): sorted(_subjects(run)) for run in inputs.runs},
+        "subjects": {run_name(run): run.subjects for run in inputs.runs},
         "coverage": coverage(inputs.subjects, inputs.runs),
         "unfinished": unfinished(inputs.subjects, inputs.runs),
         "twins": {run.label: run.differs or run.name for run in inputs.runs if "#" in run.label},
@@ -159,7 +175,3 @@ def run_name(run: Run) -> str:
         Its label and spaces.
     """
     return f"{run.label} {run.joined}"
-
-
-def _subjects(run: Run) -> set[str]:
-    return {str(model.meta["subject"]) for model in run.models}

@@ -11,6 +11,7 @@ from typing import Any
 from base import progress, provenance
 from cache import CacheError, digest, read_meta
 from challenge import HEMISPHERES, Subject
+from evaluate.ensemble import check_rule
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs
 from evaluate.resampling import intervals
@@ -57,6 +58,18 @@ class Settings:
     roi_classes: Sequence[str] | None
     ensemble: str
     how: Resampling
+
+    def checked(self) -> Settings:
+        """Refuse what cannot be computed, before anything is.
+
+        Returns
+        -------
+        Settings
+            Itself.
+        """
+        check_rule(self.ensemble)
+        self.how.checked()
+        return self
 
     def described(self) -> dict[str, Any]:
         """Give them as JSON.
@@ -132,7 +145,7 @@ def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:
         True if `score_all` would write the same.
     """
     for subject in inputs.subjects:
-        runs = [r.name for r in inputs.runs if subject.name in _subjects(r.models)]
+        runs = [r.name for r in inputs.runs if subject.name in r.subjects]
         for run in (*runs, ENSEMBLE):
             try:
                 kept = read_meta(vertices_file(out, run, subject.name)).get("key")
@@ -209,11 +222,11 @@ def _settle(scored: Scored, subject: str) -> None:
 def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
     """Describe a file of vertices; its key changes with all that changes its numbers."""
     runs = [one for one in inputs.runs if run in {one.name, ENSEMBLE}]
-    models = [m for one in runs for m in one.models if m.meta["subject"] == subject.name]
+    of = {one.name: [m for m in one.models if m.meta["subject"] == subject.name] for one in runs}
     made_of = {
         "kind": "vertices",
         "schema": 1,
-        "fits": {m.run: fits_digest([n for n in models if n.run == m.run]) for m in models},
+        "fits": {name: fits_digest(models) for name, models in of.items() if models},
         "data": inputs.key["data"][subject.name],
         "scored": inputs.key["scored"],
         "settings": settings.described(),
@@ -225,14 +238,10 @@ def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dic
         "subject": subject.name,
         "split": inputs.split,
         "n_pictures": inputs.n_pictures[subject.name],
-        "fits": fits_digest(models),
+        "fits": fits_digest([model for models in of.values() for model in models]),
         "simulated": subject.simulated,
         "untrained": sorted({space for one in runs for space in one.untrained}),
         "permutations": settings.how.permutations,
         "seed": settings.how.seed,
         "key": digest(made_of),
     }
-
-
-def _subjects(models: Sequence[Any]) -> set[str]:
-    return {str(model.meta["subject"]) for model in models}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from evaluate.ensemble import DEFAULT, check_rule, combine, judge
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather
+from evaluate.kept import read_kept, write_json
 
 OTHERWISE = (
     "(or leave the run out by naming the others with --fits, make submission FITS=…; to take it as "
@@ -72,7 +72,7 @@ def submission(
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
     key = digest({"kind": "submission", "schema": 2, "settings": settings, **inputs.key})
     path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
-    if (kept := _kept(path, sidecar, key)) is not None:
+    if (kept := read_kept(path, sidecar, key)) is not None:
         say(f"{path}: nothing has changed since it was made, nothing recomputed")
         _report(path, inputs, kept)
         return
@@ -88,8 +88,7 @@ def submission(
         "unfinished": lacks,
         "provenance": provenance(),
     }
-    with replacing(sidecar) as temporary:
-        temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    write_json(sidecar, about)
     _report(path, inputs, about)
 
 
@@ -123,17 +122,6 @@ def _fitted(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
         for run in inputs.runs
         for model in run.models
     )
-
-
-def _kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
-    if not path.is_file() or not sidecar.is_file():
-        return None
-    try:
-        found: dict[str, Any] = json.loads(sidecar.read_text())
-        same = found["key"] == key and found["sha256"] == sha256_files([path])[0]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if same else None
 
 
 def _write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,6 +30,52 @@ COLUMNS = (
 WIDTH = 100
 LABEL, NARROWEST, WIDEST = 16, 13, 20
 COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant")
+
+
+class Model(NamedTuple):
+    """A column of the table.
+
+    Attributes
+    ----------
+    label : str
+        As in scores.csv.
+    spaces : str
+        As in scores.csv.
+    untrained : tuple of str
+        Those of its spaces that came from random weights.
+    """
+
+    label: str
+    spaces: str
+    untrained: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What the page calls it."""
+        if self.label == ENSEMBLE:
+            return ENSEMBLE
+        named = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
+        return f"{self.label} ({' + '.join(named)})"
+
+
+def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
+    """List the models, the ensemble last.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+
+    Returns
+    -------
+    list of Model
+        In the order of scores.csv.
+    """
+    pairs = dict.fromkeys(zip(frame["model"], frame["spaces"], strict=True))
+    untrained = sidecar["untrained"]
+    return [Model(m, s, tuple(untrained.get(f"{m} {s}", ()))) for m, s in pairs]
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

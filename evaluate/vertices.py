@@ -79,6 +79,21 @@ class Vertices:
     meta: dict[str, Any]
     hemispheres: dict[str, dict[str, NDArray[Any]]]
 
+    def field(self, name: str) -> dict[str, NDArray[Any]]:
+        """Pick one of the arrays.
+
+        Parameters
+        ----------
+        name : str
+            Which, such as "r".
+
+        Returns
+        -------
+        dict of str to array (n_vertices,)
+            By hemisphere.
+        """
+        return {hemisphere: arrays[name] for hemisphere, arrays in self.hemispheres.items()}
+
 
 def vertices_file(out: Path, run: str, subject: str) -> Path:
     """Name the file of a run and subject.

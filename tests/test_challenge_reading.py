@@ -163,7 +163,6 @@ def test_wrong_split_and_hemisphere_list_the_right_ones(subject):
 @pytest.mark.parametrize(
     "name",
     [
-        "lh.all-vertices_fsaverage_space.npy",
         "lh.floc-faces_challenge_space.npy",
         "mapping_streams.npy",
     ],
@@ -171,6 +170,15 @@ def test_wrong_split_and_hemisphere_list_the_right_ones(subject):
 def test_a_missing_mask_is_named(damaged, name):
     (damaged.folder / "roi_masks" / name).unlink()
     with pytest.raises(DataError, match=rf"{name}: missing"):
+        damaged.rois("lh")
+
+
+def test_without_the_mask_of_all_vertices_the_responses_say_how_many_there_are(damaged):
+    (damaged.folder / "roi_masks/lh.all-vertices_fsaverage_space.npy").unlink()
+    assert damaged.n_vertices("lh") == damaged.responses("lh").shape[1] == 60
+    assert len(damaged.noise_ceiling("lh")) == 60
+    responses_of(damaged).unlink()
+    with pytest.raises(DataError, match=r"lh_training_fmri.npy: missing"):
         damaged.rois("lh")
 
 

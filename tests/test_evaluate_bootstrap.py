@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from evaluate import correlation
 from evaluate.calibrate import in_lines, jobs, measure
 from evaluate.resampling import (
     Draws,
+    Resampler,
     Weights,
     difference,
     intervals,
@@ -48,7 +50,7 @@ def test_a_resample_is_what_repeated_pictures_give() -> None:
     p[:, 5] *= -1
     counts = np.random.default_rng(1).multinomial(N, np.full(N, 1 / N), size=4)
     rows = (counts / N).astype(np.float32)
-    [draws] = resample(y, p, ceiling, Weights(rows, 4, names(0)))
+    [draws] = resample(y, p, ceiling, Weights(rows, names(N), np.arange(N)))
     for number in range(4):
         expected = repeated(counts[number], y, p, ceiling)
         assert draws.drawn[number, :3] == pytest.approx(expected, rel=1e-4)
@@ -100,6 +102,28 @@ def test_parts_add_up_over_blocks_and_subjects() -> None:
     assert len(pooled.left_out) == 70
     assert pooled.n_pictures == N
     np.testing.assert_allclose(pooled.left_out[30:40], whole.left_out[30:] + other.left_out[:10])
+
+
+def test_several_predictions_of_a_vertex_are_drawn_as_one_alone_is() -> None:
+    y, p, ceiling = arrays(v=150)
+    pictures = np.concatenate([names(N - 1), names(1)])
+    weights = picture_weights(pictures, 200)
+    rng = np.random.default_rng(2)
+    vertices = np.concatenate([np.arange(150)[::-1], [4, 3, 7]])
+    predicted = np.hstack([p[:, ::-1], p[:, [4, 3, 7]] + rng.standard_normal((N, 3))])
+    resampler = Resampler(y, ceiling, weights)
+    r = correlation(y[:, vertices], predicted)
+    found = resampler.draws(predicted, r, [np.arange(150), np.arange(150, 153)], vertices)
+    some = [4, 3, 7]
+    expected = [
+        resample(y, p, ceiling, weights)[0],
+        resample(y[:, some], predicted[:, 150:], ceiling[some], weights)[0],
+    ]
+    for one, alone in zip(found, expected, strict=True):
+        assert one.n_vertices == alone.n_vertices
+        np.testing.assert_allclose(one.observed, alone.observed, rtol=1e-12)
+        np.testing.assert_allclose(one.drawn, alone.drawn, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(one.left_out, alone.left_out, atol=1e-3)
 
 
 def test_a_picture_that_two_subjects_saw_counts_once() -> None:

@@ -11,7 +11,7 @@ from base import RoiridgeError, sha256_files
 from cache import read_artifact, write_artifact
 from challenge import HEMISPHERES, Subject, find_subjects
 from evaluate.fits import find_runs
-from evaluate.hemisphere import Hemisphere, load_hemisphere, response_digest
+from evaluate.hemisphere import Hemisphere, load_hemisphere, response_digests
 from evaluate.inputs import gather
 
 DIGEST = "0123456789abcdef"
@@ -90,7 +90,7 @@ def fit_of(
 def load(data: Path, out: Path, hemisphere: str = "lh") -> Hemisphere:
     """Load subject 01's fits."""
     subject = find_subjects(data, "01")[0]
-    digest = response_digest(subject, hemisphere)
+    digest = response_digests([subject])[subject.name, hemisphere]
     loaded = load_hemisphere(subject, hemisphere, find_runs(out, subjects=["01"]), digest)
     assert loaded is not None
     return loaded

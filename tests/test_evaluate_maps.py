@@ -21,6 +21,7 @@ from evaluate.maps.camera import Picture, photograph
 from evaluate.maps.command import maps
 from evaluate.maps.outlines import name_places, outlines
 from evaluate.maps.paint import best_space, colours, maps_of, paint
+from evaluate.maps.spaces import say_sources
 from evaluate.maps.surface import Mesh, fsaverage_vertices, load_mesh, place
 from evaluate.maps.values import Known, average
 from evaluate.vertices import ARRAYS, vertices_file, write_vertices
@@ -57,7 +58,7 @@ def known_of(mesh: Mesh, subject: Subject, **more: object) -> Known:
     return Known("01", sides, share, share, **({"labels": labels} | more))  # type: ignore[arg-type]
 
 
-def write_known(out: Path, subject: Subject, run: str = "ensemble") -> None:
+def write_known(out: Path, subject: Subject, run: str = "ensemble", split: str = "heldout") -> None:
     """Write a vertex file in which r is the place of the column, and so on."""
     hemispheres = {}
     for h in HEMISPHERES:
@@ -65,7 +66,8 @@ def write_known(out: Path, subject: Subject, run: str = "ensemble") -> None:
         of = {name: np.linspace(0.01, 1, n, dtype=np.float32) for name in ARRAYS}
         of |= {name: np.zeros(n, bool) for name in ("excluded", "constant")}
         hemispheres[h] = of | {"covered": np.ones(n, bool), "score": 100 * of["r"]}
-    write_vertices(vertices_file(out, run, subject.name), hemispheres, {"run": run})
+    write_vertices(vertices_file(out, run, subject.name), hemispheres,
+                   {"run": run, "split": split})  # fmt: skip
 
 
 def test_each_division_of_the_mesh_appends_midpoints() -> None:
@@ -270,10 +272,30 @@ def test_the_command_writes_png_and_svg(simulated: Path, tmp_path: Path) -> None
     text = "".join(ET.parse(folder / "02-score.svg").getroot().itertext())
     for words in ("Noise-normalised score", "SIMULATED", "subject 02", "ceiling", "left"):
         assert words in text
-    assert "the ensemble of all fits, test pictures" in text
+    # What was scored counts, not what could be: there are test responses too.
+    assert "the ensemble of all fits, held-out pictures" in text
     compared = "".join(ET.parse(folder / "02-best-space.svg").getroot().itertext())
-    assert "ridge on each space alone" in compared
+    assert "ridge on each space alone, held-out pictures" in compared
     assert "ensemble" not in compared
+
+
+def test_subjects_that_were_scored_on_different_pictures_have_no_mean(
+    simulated: Path, tmp_path: Path
+) -> None:
+    write_fits(tmp_path, simulated)
+    for one, split in zip(find_subjects(simulated), ("test", "heldout"), strict=True):
+        write_known(tmp_path, one, split=split)
+        write_known(tmp_path, one, "ridge-0123456789abcdef", split)
+    with pytest.raises(
+        RoiridgeError, match=r"different pictures \(test of subject 01, held-out of subject 02\)"
+    ):
+        maps(simulated, tmp_path)
+
+
+def test_what_spaces_are_compared_by_is_said_for_each_subject() -> None:
+    assert say_sources({"01": "ablation", "02": "ablation"}) == "ablation"
+    told = say_sources({"01": "ablation", "02": "ridge", "03": "ridge"})
+    assert told == "ablation (subject 01); ridge (subjects 02, 03)"
 
 
 def test_without_vertices_the_command_to_run_is_said(simulated: Path, tmp_path: Path) -> None:

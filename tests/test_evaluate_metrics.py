@@ -7,6 +7,7 @@ from scipy import stats
 from base import RoiridgeError, load_plugin, plugin_names
 from evaluate import correlation, metrics
 from evaluate.correlation import BLOCK
+from evaluate.pair import Pair
 from evaluate.score import score_vertices
 
 METRICS = plugin_names(metrics)
@@ -21,7 +22,7 @@ def data(n_images: int = 200, n_vertices: int = 50) -> tuple[np.ndarray, np.ndar
 
 
 def compute(name: str, *arrays: np.ndarray | None) -> np.ndarray:
-    return load_plugin(metrics, name, "metric").compute(*arrays)
+    return load_plugin(metrics, name, "metric").compute(Pair(*arrays))
 
 
 def test_there_are_the_three_of_the_table() -> None:

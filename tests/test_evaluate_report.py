@@ -17,6 +17,7 @@ from test_evaluate_fits import write_fits
 from base import RoiridgeError
 from cache import read_artifact, write_artifact
 from challenge import find_subjects
+from evaluate.maps.command import maps
 from evaluate.report.charts import against_ceiling
 from evaluate.report.command import report
 from evaluate.report.spaces import winners
@@ -163,6 +164,12 @@ def test_a_second_run_recomputes_nothing_until_something_changes(
     report(simulated, out)
     assert f"{page}: nothing has changed" not in capsys.readouterr().out
     assert "Unique to b" in page.read_text("utf-8")
+    # So is a subject without fits, which has no part in the scores.
+    data = tmp_path / "data"
+    shutil.copytree(simulated, data)
+    shutil.copytree(data / "subj01", data / "subj03")
+    report(data, out)
+    assert "subject 03" in read_page(out).text
 
 
 def test_one_subject_without_test_responses_or_ceilings(
@@ -189,10 +196,31 @@ def test_trouble_is_said_in_words(broken: Callable[[], Path], tmp_path: Path) ->
     write_fits(tmp_path, data, subject="01")
     with pytest.raises(RoiridgeError, match="unknown ROI class 'V1' to outline"):
         report(data, tmp_path, subject="01", outlines="V1")
-    (data / "subj01/roi_masks/lh.all-vertices_fsaverage_space.npy").unlink()
-    with pytest.raises(RoiridgeError, match=r"lh\.all-vertices_fsaverage_space\.npy: missing"):
-        report(data, tmp_path, subject="01")
     assert not (tmp_path / "report-01").exists()
+
+
+def test_without_masks_of_fsaverage_the_maps_are_left_out_and_nothing_else(
+    broken: Callable[[], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = broken()
+    write_fits(tmp_path, data)
+    write_fits(tmp_path, data, spaces=("clip",), digest="c" * 16, seed=1)
+    (data / "subj02/roi_masks/rh.all-vertices_fsaverage_space.npy").unlink()
+    report(data, tmp_path)
+    page = read_page(tmp_path)
+    assert "No maps of subject 02: without masks such as subj02/roi_masks/rh.all-vert" in page.text
+    assert "subject 01: 125 of 125 vertices are on fsaverage5" in page.text
+    assert {one["subject"] for one in data_of(tmp_path, "brain")["maps"]} == {"01"}
+    (data / "subj01/roi_masks/lh.all-vertices_fsaverage_space.npy").unlink()
+    report(data, tmp_path)
+    page = read_page(tmp_path)
+    assert "No maps of subjects 01, 02: without masks" in page.text
+    assert "A brain that turns" not in page.text
+    for words in ("Which space wins where", "ridge on each space alone", "Bars per ROI", "Highest"):
+        assert words in page.text
+    capsys.readouterr()
+    with pytest.raises(RoiridgeError, match=r"no maps of subjects 01, 02: .*: copy the masks"):
+        maps(data, tmp_path)
 
 
 def test_what_has_no_value_is_a_dash() -> None:

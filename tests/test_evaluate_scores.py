@@ -12,11 +12,17 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from scipy import stats
-from test_evaluate_fits import DIGEST, regions, rewrite, write_fits
+from test_evaluate_fits import DIGEST, load, regions, rewrite, write_fits
 
 from base import RoiridgeError
 from cache import read_artifact
 from challenge import find_subjects, simulate
+from evaluate.ensemble import combine, judge
+from evaluate.fits import find_runs
+from evaluate.resampling import orders, permute, picture_weights, resample
+from evaluate.rows import score_hemisphere
+from evaluate.score import score_vertices
+from evaluate.scorer import Resampling
 from evaluate.scores import scores
 from evaluate.vertices import read_vertices
 
@@ -105,6 +111,30 @@ def test_a_roi_is_scored_as_by_hand(scored: tuple[Path, str], simulated: Path) -
             each.append(min(100, 100 * max(r, 0) ** 2 / ceiling[vertex]))
     row = pick(read(scored[0]), model="ridge", subject="01", hemisphere="lh", roi="ventral")
     assert row["score"] == pytest.approx(np.mean(each), rel=1e-10)
+
+
+def test_a_run_as_a_whole_is_its_combined_prediction(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="01")
+    of = load(simulated, tmp_path)
+    [run_] = find_runs(tmp_path)
+    found = score_hemisphere(of, [run_], "test", how=Resampling(200, 99))
+    y, ceiling, pictures = of.measured("test"), of.ceiling("test"), of.pictures("test")
+    combined = combine(of, "test", judge(of), of.indices(run_)).predictions
+    count = np.bincount(np.concatenate(of.vertices))
+    assert {1, 2} <= set(count)
+    expected = score_vertices(y, combined, ceiling)
+    [draws] = resample(y, combined, ceiling, picture_weights(pictures, 200))
+    [permuted] = permute(y, [combined], orders(pictures, 99))
+    for model in ("ridge", "ensemble"):
+        tally = found.tallies[model, "alexnet", "all", "all"]
+        assert tally.sums == pytest.approx(expected.tally().sums, rel=1e-12)
+        assert tally.draws is not None
+        np.testing.assert_allclose(tally.draws.drawn, draws.drawn, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(tally.draws.left_out, draws.left_out, atol=1e-3)
+        of_map = found.maps[run_.name if model == "ridge" else model]
+        np.testing.assert_allclose(of_map.arrays["r"], expected.r, rtol=1e-12)
+        assert of_map.permuted is not None
+        np.testing.assert_array_equal(of_map.permuted.as_great, permuted.as_great)
 
 
 def test_the_terminal_says_what_must_be_known(scored: tuple[Path, str]) -> None:

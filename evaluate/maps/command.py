@@ -11,18 +11,17 @@ from base import progress, replacing, say
 from challenge import HEMISPHERES, Subject
 from challenge.rois import read_mask
 from evaluate.errors import EvaluateError
-from evaluate.fits import Run
 from evaluate.inputs import Inputs, gather, report_missing
 from evaluate.maps.camera import photograph
 from evaluate.maps.paint import maps_of
 from evaluate.maps.sheet import draw_sheet
+from evaluate.maps.spaces import PICTURES
 from evaluate.maps.surface import Mesh, load_mesh
-from evaluate.maps.values import Known, average, check_outlined, gather_known
+from evaluate.maps.values import Known, average, check_outlined, gather_known, split_placed
 from evaluate.rows import ENSEMBLE
 from evaluate.vertices import vertices_file
 
 WIDTH = 840
-PICTURES = {"test": "test", "heldout": "held-out"}
 
 
 def maps(
@@ -53,19 +52,30 @@ def maps(
         does not have it yet; or "auto": fsaverage where it is there, never the network.
     outlines : str
         The ROI class that is outlined, such as prf-visualrois.
+
+    Raises
+    ------
+    EvaluateError
+        If no subject has the masks that say where its vertices lie.
     """
     check_outlined(outlines)
     inputs = gather(data, out, subject, fits)
     report_missing(inputs)
     surface = load_mesh(mesh)
     runs = [(run.name, f"{run.label} ({run.joined})") for run in inputs.runs] if fits else None
-    simulated = [one.name for one in inputs.subjects if one.simulated]
+    placed, told = split_placed(inputs.subjects)
+    if not placed:
+        raise EvaluateError(f"{told}: copy the masks to draw maps")
+    if told:
+        say(told)
+    simulated = [one.name for one in placed if one.simulated]
     written: list[Path] = []
     for run, label in runs or [(ENSEMBLE, "the ensemble of all fits")]:
         known = know(out, inputs, run, surface, outlines)
-        about = f"{label}, {PICTURES[inputs.split]} pictures"
-        written += _draw(out, known, surface, outlines, run, about, bool(simulated))
-    say("\n".join(count_shown(inputs.subjects, surface)))
+        if known:
+            about = f"{label}, {PICTURES[known[0].split]} pictures"
+            written += _draw(out, known, surface, outlines, run, about, bool(simulated))
+    say("\n".join(count_shown(placed, surface)))
     if simulated:
         say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
     say(f"-> {out / 'maps'}: {len(written)} files")
@@ -74,7 +84,7 @@ def maps(
 def know(
     out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
 ) -> list[Known]:
-    """Gather what is to be shown of every subject that a run is of, and their mean.
+    """Gather what is to be shown of every subject that a run is of and has a place, and their mean.
 
     Parameters
     ----------
@@ -94,19 +104,20 @@ def know(
     Returns
     -------
     list of Known
-        Of several subjects, the mean first.
+        Of several subjects, the mean first; none where no subject has a place on the mesh.
 
     Raises
     ------
     EvaluateError
-        If nothing is known of the run's vertices.
+        If nothing is known of the run's vertices, or not on the same pictures of all subjects.
     """
-    subjects = [one for one in inputs.subjects if _is_of(inputs.runs, run, one)]
+    of = {name for one in inputs.runs if run in {ENSEMBLE, one.name} for name in one.subjects}
+    subjects = [one for one in split_placed(inputs.subjects)[0] if one.name in of]
     absent = [one for one in subjects if not vertices_file(out, run, one.name).is_file()]
-    if absent or not subjects:
+    if absent:
         raise EvaluateError(
-            f"{vertices_file(out, run, absent[0].name if absent else '01')}: no such file: run "
-            "make evaluate first, with the same SUBJECT and FITS"
+            f"{vertices_file(out, run, absent[0].name)}: no such file: run make evaluate first, "
+            "with the same SUBJECT and FITS"
         )
     known = [
         gather_known(
@@ -114,16 +125,10 @@ def know(
         )
         for one in subjects
     ]
+    if len({one.split for one in known}) > 1:
+        told = ", ".join(f"{PICTURES[one.split]} of subject {one.subject}" for one in known)
+        raise EvaluateError(f"{run}: scored on different pictures ({told}): run make evaluate")
     return [average(known), *known] if len(known) > 1 else known
-
-
-def _is_of(runs: Sequence[Run], run: str, subject: Subject) -> bool:
-    return any(
-        model.meta["subject"] == subject.name
-        for one in runs
-        if run in {ENSEMBLE, one.name}
-        for model in one.models
-    )
 
 
 def measured(known: Sequence[Known]) -> dict[str, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
+from challenge.layout import vertices_file
 from challenge.rois import read_labels
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run
-from evaluate.maps.ablated import read_ablation
+from evaluate.maps.spaces import say_sources, spaces_of
 from evaluate.maps.surface import fsaverage_vertices, place
-from evaluate.vertices import Vertices, read_vertices
+from evaluate.vertices import read_vertices
 
 # By hemisphere, a value for each vertex of the mesh, NaN where there is none.
 Sides = dict[str, NDArray[np.float64]]
-# For each feature space and hemisphere, a value for each column of the responses.
-BySpace = dict[str, dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Known:
         The labels of the outlined ROI class; 0 outside.
     source : str
         What `alone` and `unique` are of: which model, on which pictures.
+    split : str
+        What score and r are of: "test" or "heldout".
     counts : tuple of int
         How many measured vertices the mesh has, and how many were measured.
     """
@@ -57,6 +57,7 @@ class Known:
     unique: dict[str, Sides] = field(default_factory=dict)
     labels: Sides = field(default_factory=dict)
     source: str = ""
+    split: str = "test"
     counts: tuple[int, int] = (0, 0)
 
 
@@ -76,6 +77,37 @@ def check_outlined(roi_class: str) -> None:
     if roi_class not in ROI_CLASSES:
         known = ", ".join(ROI_CLASSES)
         raise EvaluateError(f"unknown ROI class {roi_class!r} to outline: choose from {known}")
+
+
+def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
+    """Tell the subjects whose vertices have a place on fsaverage from the others.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        All.
+
+    Returns
+    -------
+    placed : list of Subject
+        Those that have the masks of all vertices.
+    told : str
+        What the others lack; empty where there are none.
+    """
+    lacking = {
+        one.name: file
+        for one in subjects
+        for h in reversed(HEMISPHERES)
+        if not (file := vertices_file(one.folder, h)).is_file()
+    }
+    placed = [one for one in subjects if one.name not in lacking]
+    if not lacking:
+        return placed, ""
+    file = next(iter(lacking.values()))
+    return placed, (
+        f"no maps of subject{'s' * (len(lacking) > 1)} {', '.join(lacking)}: without masks such as "
+        f"{file.relative_to(file.parents[2])} it is not known where on fsaverage a vertex lies"
+    )
 
 
 def gather_known(
@@ -113,7 +145,6 @@ def gather_known(
     -------
     Known
         On the mesh.
-
     """
     check_outlined(outlined)
     where = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
@@ -131,94 +162,19 @@ def gather_known(
     }
     return Known(
         subject=subject.name,
-        score=on_mesh(_field(found, "score")),
-        r=on_mesh(_field(found, "r")),
-        ceiling=on_mesh(_field(found, "ceiling")),
+        score=on_mesh(found.field("score")),
+        r=on_mesh(found.field("r")),
+        ceiling=on_mesh(found.field("ceiling")),
         alone={space: on_mesh(sides) for space, sides in alone.items()},
         unique={space: on_mesh(sides) for space, sides in unique.items()},
         source=source,
+        split=found.meta["split"],
         labels={h: np.nan_to_num(values) for h, values in on_mesh(labels).items()},
         counts=(
             sum(int((vertices < n_mesh).sum()) for vertices in where.values()),
             sum(len(vertices) for vertices in where.values()),
         ),
     )
-
-
-def _field(found: Vertices, name: str) -> dict[str, NDArray[Any]]:
-    return {h: arrays[name] for h, arrays in found.hemispheres.items()}
-
-
-def spaces_of(
-    out: Path,
-    subject: Subject,
-    runs: Sequence[Run],
-    responses: Mapping[tuple[str, str], str],
-) -> tuple[BySpace, BySpace, str]:
-    """Find what each space does alone, and what only it does.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-    subject : Subject
-        Whose.
-    runs : sequence of Run
-        All runs; those on one space alone are compared where there is no ablation.
-    responses : mapping of (str, str) to str
-        The sha256 of the training responses, by subject and hemisphere.
-
-    Returns
-    -------
-    alone : dict of str to dict of str to array (n_vertices,)
-        For each space and hemisphere, r of a model on it alone.
-    unique : dict of str to dict of str to array (n_vertices,)
-        Likewise, the part of R^2 that no other space explains; empty without an ablation.
-    source : str
-        Which model that is, and on which pictures.
-    """
-    alone: BySpace = defaultdict(dict)
-    unique: BySpace = defaultdict(dict)
-    for h in HEMISPHERES:
-        ablated = read_ablation(out, subject.name, h, responses[subject.name, h])
-        for space, values in ablated.alone.items() if ablated else ():
-            alone[space][h] = values
-        for space, values in ablated.unique.items() if ablated else ():
-            unique[space][h] = values
-    if len(alone) > 1:
-        return alone, unique, "ablation with ridge, held-out pictures"
-    singles = single_space_runs(runs, subject.name)
-    found = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
-    alone = {space: _field(vertices, "r") for space, vertices in found.items()}
-    on = {"test": "test", "heldout": "held-out"}
-    split = next((on[one.meta["split"]] for one in found.values() if "split" in one.meta), "")
-    model = singles[0].label.partition("#")[0] if singles else ""
-    return alone, unique, f"{model} on each space alone, {split} pictures"
-
-
-def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
-    """Choose runs that differ by their space alone, to compare spaces by.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        All runs.
-    subject : str
-        They must be of this subject.
-
-    Returns
-    -------
-    list of Run
-        One for each space, of the model that was fitted on most spaces alone; of several runs of
-        that model on a space, the first.
-    """
-    by_model: dict[str, dict[str, Run]] = defaultdict(dict)
-    for run in runs:
-        if len(run.spaces) == 1 and any(m.meta["subject"] == subject for m in run.models):
-            by_model[run.label.partition("#")[0]].setdefault(run.joined, run)
-    if not by_model:
-        return []
-    return list(max(by_model.values(), key=len).values())
 
 
 def average(known: Sequence[Known]) -> Known:
@@ -243,7 +199,8 @@ def average(known: Sequence[Known]) -> Known:
         ceiling=_mean([one.ceiling for one in known]),
         alone={s: _mean([one.alone[s] for one in known if s in one.alone]) for s in spaces},
         unique={s: _mean([one.unique[s] for one in known if s in one.unique]) for s in parts},
-        source=known[0].source,
+        source=say_sources({one.subject: one.source for one in known}),
+        split=known[0].split,
         labels={h: _most([one.labels[h] for one in known]) for h in HEMISPHERES},
         counts=(max(one.counts[0] for one in known), max(one.counts[1] for one in known)),
     )

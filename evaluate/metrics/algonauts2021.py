@@ -1,16 +1,12 @@
 """The noise-normalised correlation of the Algonauts 2021 challenge, per vertex."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.metrics import pearson_r
+from evaluate.pair import Pair
 
 
-def compute(
-    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
-) -> NDArray[np.float64]:
+def compute(pair: Pair) -> NDArray[np.float64]:
     """Divide r by the square root of the responses' reliability.
 
     2021's reliability is the correlation of halves of the repeats, taken to their full number by
@@ -21,12 +17,8 @@ def compute(
 
     Parameters
     ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings NC as fractions 0..1 of the variance, not percent.
+    pair : Pair
+        Responses, predictions (n_images, n_vertices) and, where there are any, noise ceilings.
 
     Returns
     -------
@@ -40,7 +32,4 @@ def compute(
     a World in Motion", arXiv:2104.13714, and the challenge's page at
     competitions.codalab.org/competitions/30930.
     """
-    r = pearson_r.compute(measured, predicted, ceiling)
-    if ceiling is None:
-        return np.full_like(r, np.nan)
-    return r / np.sqrt(np.where(np.isnan(r), 1.0, np.asarray(ceiling, np.float64)))
+    return pair.r / np.sqrt(pair.divisor)

@@ -1,16 +1,13 @@
 """The square of Pearson's r. It is not the coefficient of determination 1 - SS_res / SS_tot."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.metrics import pearson_r
+from evaluate.pair import Pair
 
 
-def compute(
-    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
-) -> NDArray[np.float64]:
+def compute(pair: Pair) -> NDArray[np.float64]:
     """Square the correlation, vertex by vertex.
 
     The square has no sign: r = -0.5 and r = 0.5 both give 0.25, so that a mean of it over
@@ -19,16 +16,12 @@ def compute(
 
     Parameters
     ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions; used only to exclude the same vertices as the official score.
+    pair : Pair
+        Responses, predictions (n_images, n_vertices) and, where there are any, noise ceilings.
 
     Returns
     -------
     array (n_vertices,), float64
         r^2 in 0..1, 0 for a constant prediction; NaN where the ceiling is 0.
     """
-    return pearson_r.compute(measured, predicted, ceiling) ** 2
+    return pearson_r.compute(pair) ** 2

@@ -1,16 +1,12 @@
 """The official score without its cut at 100, per vertex. It is not the challenge's score."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.metrics import pearson_r
+from evaluate.pair import Pair
 
 
-def compute(
-    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
-) -> NDArray[np.float64]:
+def compute(pair: Pair) -> NDArray[np.float64]:
     """Give 100 * max(r, 0)^2 / NC, which may be above 100.
 
     By chance r^2 is above the ceiling at some vertices and below at others. The official score
@@ -21,19 +17,12 @@ def compute(
 
     Parameters
     ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings NC as fractions 0..1 of the variance, not percent.
+    pair : Pair
+        Responses, predictions (n_images, n_vertices) and, where there are any, noise ceilings.
 
     Returns
     -------
     array (n_vertices,), float64
         Percent, 0 and above; NaN where the ceiling is 0, and everywhere without ceilings.
     """
-    r = pearson_r.compute(measured, predicted, ceiling)
-    if ceiling is None:
-        return np.full_like(r, np.nan)
-    return 100 * np.maximum(r, 0) ** 2 / np.where(np.isnan(r), 1.0, np.asarray(ceiling, np.float64))
+    return 100 * np.maximum(pair.r, 0) ** 2 / pair.divisor

@@ -37,7 +37,7 @@ def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "name": run.name,
                 "label": run.label,
                 "spaces": [{"name": s, "untrained": s in run.untrained} for s in run.spaces],
-                "subjects": sorted({str(m.meta["subject"]) for m in run.models}),
+                "subjects": run.subjects,
                 "n_models": len(run.models),
                 "settings": ", ".join(f"{k} = {_short(v)}" for k, v in sorted(settings.items())),
                 "command": meta.get("provenance", {}).get("command", "not recorded"),

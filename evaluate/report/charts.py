@@ -1,34 +1,23 @@
-"""Charts as SVG that stands in the page: its ink is the page's own, light or dark."""
+"""Charts of the page: bars per ROI, r² against ceiling, one vertex' responses."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from challenge import ROI_CLASSES
 from evaluate.figure import COLOURS, HATCHES
-from evaluate.report.tables import Model
+from evaluate.report.svg import INK, STYLE, figure_of, to_svg
 from evaluate.rows import ENSEMBLE
-from evaluate.table import overall
+from evaluate.table import Model, overall
 
-# Stands for the page's own colour of text until the SVG is written.
-INK = "#010203"
 FAINT = 0.25
-STYLE: Any = {
-    "svg.fonttype": "none", "font.size": 9, "text.color": INK, "axes.labelcolor": INK,
-    "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
-    "axes.spines.right": False, "hatch.linewidth": 0.6,
-}  # fmt: skip
 
 
 def colour(models: Sequence[Model], index: int) -> str:
@@ -63,76 +52,6 @@ def on_page(ink: str) -> str:
         As CSS takes it.
     """
     return "currentColor" if ink == INK else ink
-
-
-def to_svg(figure: Figure, label: str, salt: str) -> str:
-    """Write a figure as an SVG element.
-
-    Parameters
-    ----------
-    figure : Figure
-        The figure.
-    label : str
-        What a screen reader says of it.
-    salt : str
-        Keeps its references apart from those of other figures of the page.
-
-    Returns
-    -------
-    str
-        `<svg …>`, of the width of what it stands in.
-    """
-    written = StringIO()
-    with mpl.rc_context(STYLE | {"svg.hashsalt": salt}):
-        figure.savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Only names that are referred to stay, as this figure's own: a page has several figures.
-    own = re.sub(r"[^\w]", "-", salt)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{own}-{m[1]}"' if m[1] in used else "", text)
-    text = re.sub(r'(url\(#|href="#)', rf"\1{own}-", text)
-    width = re.search(r'width="([\d.]+)pt"', text)
-    text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
-    wide = float(width[1]) * 4 / 3 if width else 600
-    safe = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return text.replace(
-        "<svg", f'<svg role="img" aria-label="{safe}" style="max-width:{wide:.0f}px"', 1
-    )
-
-
-def figure_of(
-    width: float, height: float, sides: tuple[float, float, float, float] | None = None
-) -> tuple[Figure, Axes]:
-    """Begin a chart.
-
-    Parameters
-    ----------
-    width : float
-        Inches.
-    height : float
-        Inches.
-    sides : tuple of float, optional
-        Left, bottom, right and top of the axes, shares of the figure; found from what stands there
-        by default, which takes ten times as long.
-
-    Returns
-    -------
-    figure : Figure
-        Transparent.
-    axes : Axes
-        Its only axes.
-    """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout=None if sides else "constrained")
-        if sides:
-            figure.subplots_adjust(*sides)
-        figure.patch.set_alpha(0)
-        axes = figure.subplots()
-    axes.patch.set_alpha(0)
-    return figure, axes
 
 
 def bars(frame: pd.DataFrame, models: Sequence[Model], metric: str) -> list[dict[str, str]]:

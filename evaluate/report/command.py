@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,14 @@ from base import provenance, replacing, say, sha256_files
 from cache import digest
 from evaluate.ensemble import DEFAULT
 from evaluate.inputs import Inputs, gather
+from evaluate.kept import read_kept, write_json
 from evaluate.maps.ablated import ablation_files
 from evaluate.maps.values import check_outlined
 from evaluate.report.content import gather_content
 from evaluate.report.page import render_page
-from evaluate.scores import scores
-from evaluate.table import read_rows
+from evaluate.scorer import Resampling
+from evaluate.scores import score_inputs
+from evaluate.scoring import Settings
 
 SCHEMA = 1
 
@@ -61,20 +62,19 @@ def report(
         The ROI class that is outlined on the maps, such as prf-visualrois.
     """
     check_outlined(outlines)
-    scoring = {"data": data, "out": out, "subject": subject, "split": split,
+    options = {"data": data, "out": out, "subject": subject, "split": split,
                "roi_classes": roi_classes, "fits": fits, "seed": seed,
-               "ensemble": ensemble}  # fmt: skip
-    scores(**scoring)  # type: ignore[arg-type]
+               "ensemble": ensemble, "outlines": outlines}  # fmt: skip
+    asked = Settings(roi_classes, ensemble, Resampling(seed=seed)).checked()
     inputs = gather(data, out, subject, fits, roi_classes, split)
-    csv, described = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json"))
-    frame, about = read_rows(csv), json.loads(described.read_text())
+    frame, about = score_inputs(inputs, out, asked, split)
     key = _key(out, inputs, about, outlines)
     page = out / f"report{inputs.suffix}" / "index.html"
     sidecar = page.with_name("report.json")
-    if _is_kept(page, sidecar, key):
+    if read_kept(page, sidecar, key) is not None:
         say(f"{page}: nothing has changed since it was made, nothing recomputed")
     else:
-        _write(page, sidecar, key, inputs, frame, about, scoring | {"outlines": outlines})
+        _write(page, sidecar, key, inputs, frame, about, options)
     say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
 
 
@@ -84,21 +84,12 @@ def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> 
         {
             "kind": "report",
             "schema": SCHEMA,
-            "scores": [about["key"], about["csv_sha256"]],
+            "without": [one.name for one in inputs.without],
+            "scores": [about["key"], about["sha256"]],
             "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
             "outlines": outlines,
         }
     )
-
-
-def _is_kept(page: Path, sidecar: Path, key: str) -> bool:
-    if not page.is_file() or not sidecar.is_file():
-        return False
-    try:
-        found = json.loads(sidecar.read_text())
-        return bool(found["key"] == key and found["sha256"] == sha256_files([page])[0])
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def _write(
@@ -114,5 +105,4 @@ def _write(
     with replacing(page) as temporary:
         temporary.write_text(render_page(content), encoding="utf-8")
     told = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
-    with replacing(sidecar) as temporary:
-        temporary.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    write_json(sidecar, told)

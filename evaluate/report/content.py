@@ -15,16 +15,17 @@ from evaluate.inputs import Inputs
 from evaluate.legend import legend
 from evaluate.maps.command import count_shown, know
 from evaluate.maps.paint import Map, maps_of
+from evaluate.maps.spaces import say_sources, spaces_of
 from evaluate.maps.surface import Mesh, load_mesh
-from evaluate.maps.values import Known, spaces_of
+from evaluate.maps.values import Known, split_placed
 from evaluate.report import account
 from evaluate.report.brain import regions_map, stills, turning
 from evaluate.report.charts import against_ceiling, bars, colour, on_page
 from evaluate.report.examples import examples
 from evaluate.report.spaces import winners
-from evaluate.report.tables import Model, models_of, table_data
+from evaluate.report.tables import table_data
 from evaluate.rows import ENSEMBLE
-from evaluate.table import measure, overall
+from evaluate.table import Model, measure, models_of, overall
 from evaluate.vertices import Vertices, read_vertices
 
 
@@ -58,9 +59,11 @@ def gather_content(
     models, shown = models_of(frame, about), measure(frame)
     mesh = load_mesh("fsaverage5")
     outlined = str(options["outlines"])
+    placed, unplaced = split_placed(inputs.subjects)
     known = know(out, inputs, ENSEMBLE, mesh, outlined)
     best = best_run(inputs.runs, frame, shown)
-    subjects = [s for s in inputs.subjects if any(_is_of(m, s.name) for m in best.models)]
+    subjects = [s for s in inputs.subjects if s.name in best.subjects]
+    spaces = {s.name: spaces_of(out, s, inputs.runs, inputs.responses) for s in inputs.subjects}
     return {
         "banners": account.banners(inputs, about),
         "cards": _cards(frame, models, shown, about),
@@ -73,9 +76,12 @@ def gather_content(
             {"title": model.title, "colour": on_page(colour(models, i))}
             for i, model in enumerate(models)
         ],
-        "stills": stills(known, mesh, outlined),
-        "turning": turning(list(_turning_maps(out, inputs, known, mesh, outlined)), mesh),
-        "shown": count_shown(inputs.subjects, mesh),
+        "unplaced": unplaced,
+        "stills": stills(known, mesh, outlined) if known else [],
+        "turning": turning(list(_turning_maps(out, inputs, known, mesh, outlined)), mesh)
+        if known
+        else None,
+        "shown": count_shown(placed, mesh),
         "outlined": outlined,
         "example_run": f"{best.label} ({best.joined})",
         "examples": examples(
@@ -85,11 +91,8 @@ def gather_content(
             inputs.split,
         ),
         "ceiling_svg": _density([read_vertices(out, ENSEMBLE, s.name) for s in inputs.subjects]),
-        "winners": winners(
-            inputs.subjects,
-            {s.name: spaces_of(out, s, inputs.runs, inputs.responses)[0] for s in inputs.subjects},
-        ),
-        "compared": known[0].source,
+        "winners": winners(inputs.subjects, {name: one[0] for name, one in spaces.items()}),
+        "compared": say_sources({name: one[2] for name, one in spaces.items()}),
         "excluded": account.excluded(inputs, about),
         "again": account.again(options),
         "scored_by": about["provenance"],
@@ -98,10 +101,6 @@ def gather_content(
         "split": {"test": "test", "heldout": "held-out training"}[inputs.split],
         "n_pictures": about["n_pictures"],
     }
-
-
-def _is_of(model: Any, subject: str) -> bool:
-    return bool(model.meta["subject"] == subject)
 
 
 def best_run(runs: Sequence[Run], frame: pd.DataFrame, shown: str) -> Run:

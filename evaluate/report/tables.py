@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from challenge import ROI_CLASSES
-from evaluate.rows import CLASS_ORDER, ENSEMBLE
+from evaluate.rows import CLASS_ORDER
+from evaluate.table import models_of
 
 # Column of scores.csv, how it is called on the page, digits after the point.
 METRICS = (
@@ -18,52 +19,6 @@ METRICS = (
     ("pearson_r", "Pearson's r", 3),
     ("r2", "r²", 3),
 )
-
-
-class Model(NamedTuple):
-    """A column of the table.
-
-    Attributes
-    ----------
-    label : str
-        As in scores.csv.
-    spaces : str
-        As in scores.csv.
-    untrained : tuple of str
-        Those of its spaces that came from random weights.
-    """
-
-    label: str
-    spaces: str
-    untrained: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """What the page calls it."""
-        if self.label == ENSEMBLE:
-            return ENSEMBLE
-        named = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
-        return f"{self.label} ({' + '.join(named)})"
-
-
-def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
-    """List the models, the ensemble last.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says of them.
-
-    Returns
-    -------
-    list of Model
-        In the order of scores.csv.
-    """
-    pairs = dict.fromkeys(zip(frame["model"], frame["spaces"], strict=True))
-    untrained = sidecar["untrained"]
-    return [Model(m, s, tuple(untrained.get(f"{m} {s}", ()))) for m, s in pairs]
 
 
 def metrics_of(frame: pd.DataFrame) -> list[tuple[str, str, int]]:

@@ -31,9 +31,10 @@ References
 """
 
 from evaluate.resampling.difference import Difference, difference
-from evaluate.resampling.draws import Draws, resample
+from evaluate.resampling.draws import Draws
 from evaluate.resampling.intervals import FEWEST_CALIBRATED, FEWEST_PICTURES, intervals
 from evaluate.resampling.permutation import Permuted, Significance, orders, permute, significance
+from evaluate.resampling.resampler import Resampler, resample
 from evaluate.resampling.weights import Weights, picture_weights
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Difference",
     "Draws",
     "Permuted",
+    "Resampler",
     "Significance",
     "Weights",
     "difference",

@@ -1,6 +1,8 @@
 // The brain that turns: one mesh, drawn with WebGL, coloured by the map that is chosen.
 (() => {
-  const data = JSON.parse(document.getElementById("data-brain").textContent);
+  const packed = document.getElementById("data-brain");
+  if (!packed) return; // there are no maps
+  const data = JSON.parse(packed.textContent);
   const canvas = document.getElementById("brain");
   const gl = canvas.getContext("webgl", { antialias: true, alpha: true, preserveDrawingBuffer: true });
 
