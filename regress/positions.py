@@ -1,5 +1,6 @@
 """Where vertices lie on fsaverage, and in which boxes and grids their groups place them."""
 
+import logging
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,6 +15,8 @@ from challenge.fsaverage import coordinates, fsaverage_vertices
 from challenge.layout import vertices_file
 from regress.errors import RegressError
 from regress.grid import bounding_box, least_expansion, n_sharing, to_grid
+
+log = logging.getLogger("regress")
 
 # Axes of each surface.
 SURFACES = {"sphere": 3, "inflated": 3, "pial": 3, "white": 3, "flat": 2}
@@ -91,6 +94,7 @@ def positions_of(
             has = vertices < len(known[hemisphere])
             found[here[has]] = known[hemisphere][vertices[has]]
             lacking += int((~has).sum())
+            _say_what_coincides(subject, hemisphere, surface, vertices, found[here])
     if lacking:
         raise RegressError(
             f"subject {subject.name}: {lacking} of {len(columns)} vertices have no place on the "
@@ -99,6 +103,24 @@ def positions_of(
             "and copy its folder ~/nilearn_data/fsaverage to the same place here"
         )
     return found
+
+
+def _say_what_coincides(
+    subject: Subject,
+    hemisphere: str,
+    surface: str,
+    vertices: NDArray[np.int64],
+    places: NDArray[np.float32],
+) -> None:
+    # A vertex may be asked for more than once: ROIs overlap.
+    first = np.unique(vertices, return_index=True)[1]
+    together = len(first) - len(np.unique(places[first], axis=0))
+    if together:
+        log.info(
+            "subject %s %s: %d of %d vertices lie in cuts of the %s surface; each has the place, "
+            "and the weights, of the nearest vertex on it",
+            *(subject.name, hemisphere, together, len(first), surface),
+        )
 
 
 def _check_mask(subject: Subject, hemisphere: str) -> None:
@@ -120,12 +142,13 @@ class Frames:
         The corners of each group's box, mm.
     expansions : Tensor (n_groups,)
         Cells a mm.
-    sharing : Tensor of int (n_groups,)
-        How many vertices of a group share their cell with another.
+    places, sharing : Tensor of int (n_groups,)
+        How many different places there are, and how many of them share their cell with another.
     """
 
     boxes: Tensor
     expansions: Tensor
+    places: Tensor
     sharing: Tensor
 
 
@@ -135,7 +158,7 @@ def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
     Parameters
     ----------
     places : Tensor (n_vertices, n_axes)
-        Coordinates, mm.
+        Coordinates, mm. Vertices of several subjects may be at the same place.
     member : Tensor of int (n_vertices,)
         The group of each vertex; numbers from 0, none left out.
     expansion : float or str
@@ -146,25 +169,26 @@ def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
     Frames
         Of all groups.
     """
-    boxes, expansions, sharing = [], [], []
+    boxes, expansions, n_places, sharing = [], [], [], []
     order = torch.argsort(member, stable=True)
     for inside in torch.split(places[order], torch.bincount(member).tolist()):
-        box = bounding_box(inside)
-        factor = float(least_expansion(inside) if expansion == "auto" else expansion)
+        distinct = torch.unique(inside, dim=0)
+        box = bounding_box(distinct)
+        factor = float(least_expansion(distinct) if expansion == "auto" else expansion)
         boxes.append(box)
         expansions.append(factor)
-        sharing.append(n_sharing(to_grid(inside, box, factor)))
-    return Frames(torch.stack(boxes), torch.tensor(expansions), torch.tensor(sharing))
+        n_places.append(len(distinct))
+        sharing.append(n_sharing(to_grid(distinct, box, factor)))
+    numbers = torch.tensor(expansions), torch.tensor(n_places), torch.tensor(sharing)
+    return Frames(torch.stack(boxes), *numbers)
 
 
-def describe(found: Frames, n_vertices: int) -> str:
-    """Say how far vertices are told apart.
+def describe(found: Frames) -> str:
+    """Say how far places are told apart.
 
     Parameters
     ----------
     found : Frames
-        Of all groups.
-    n_vertices : int
         Of all groups.
 
     Returns
@@ -177,8 +201,8 @@ def describe(found: Frames, n_vertices: int) -> str:
     cells = f"{low:g}{f' to {high:g}' if low != high else ''} cell{'s' * several} a mm"
     sharing, groups = int(found.sharing.sum()), int((found.sharing > 0).sum())
     if not sharing:
-        return f"positions: {cells}, each vertex has a cell of its own"
+        return f"positions: {cells}, each place has a cell of its own"
     return (
-        f"positions: {cells}, {sharing} of {n_vertices} vertices, in {groups} of "
+        f"positions: {cells}, {sharing} of {int(found.places.sum())} places, in {groups} of "
         f"{len(found.sharing)} groups, share a cell with another and get the same weights"
     )

@@ -86,7 +86,7 @@ def show(
         f"subject {one.name}{simulated}: {roi}, {WORDS[hemisphere]}, {len(places)} vertices on "
         f"fsaverage's {surface} surface",
     )
-    say(describe(found, len(places)))
+    say(describe(found))
     for suffix in (".png", ".svg"):
         path = out / "positions" / f"{name}{suffix}"
         # Without date and version, equal figures have equal bytes.
@@ -169,7 +169,7 @@ def _points(axes: Any, at: Tensor, **how: Any) -> None:
 
 
 def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64]) -> None:
-    known = torch.from_numpy(brain[np.isfinite(brain).all(1)][:20_000])
+    known = torch.from_numpy(brain[:: max(1, len(brain) // 20_000)])
     # As pixels also in an SVG, which would have twenty thousand circles.
     _points(axes, known, s=1, color=BRAIN, alpha=0.3, rasterized=True)
     _points(axes, places, s=4, color=ALONE)

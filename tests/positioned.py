@@ -1,8 +1,10 @@
-"""`positional` for tests that know of no places: vertices stand side by side on a line."""
+"""`positional` for tests that know of no places, and for tests that are killed."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regress.models.positional import Model
 
@@ -11,8 +13,20 @@ class OnALine(Model):
     """Vertices without positions are a centimetre apart."""
 
     def _given(self, n_vertices: int) -> Any:
-        return (
-            10 * np.arange(n_vertices)[:, None] * [1, 0]
-            if self.positions is None
-            else self.positions
-        )
+        if self.positions is None:
+            return 10 * np.arange(n_vertices)[:, None] * [1, 0]
+        return self.positions
+
+
+def fit_and_refit(folder: Path | str | None) -> dict[str, NDArray]:
+    """Train three groups, one of them on noise; with a folder, checkpoints are kept there."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 15)).astype(np.float32)
+    places = rng.uniform(0, 20, (36, 3))
+    Y = X @ np.sin(rng.standard_normal((15, 3)) @ places.T / 4) + 3 * rng.standard_normal((200, 36))
+    Y[:, 12:24] = rng.standard_normal((200, 12))
+    own: dict[str, Any] = {"lr": 0.01, "epochs": 12, "patience": 3, "batch": 64, "dropout": 0.2}
+    own |= {"scope": np.repeat(["a", "noise", "b"], 12), "width": 16, "blocks": 1}
+    checkpoint = None if folder is None else Path(folder) / "kept.h5"
+    model = Model(positions=places, checkpoint=checkpoint, **own)
+    return model.fit(X, Y).refit(X, Y).state()

@@ -17,6 +17,7 @@ import torch
 from nilearn.datasets import fetch_surf_fsaverage, load_fsaverage
 from nilearn.surface import load_surf_mesh
 from PIL import Image
+from positioned import fit_and_refit
 from sklearn.base import clone
 
 from base import RoiridgeError
@@ -198,17 +199,22 @@ def test_the_least_expansion_keeps_vertices_apart() -> None:
 
 
 def test_each_group_has_its_own_box_and_sharing_is_told() -> None:
-    places = torch.tensor([[0.0, 0], [9, 9], [0.3, 0], [9, 9], [5, 5]])
+    places = torch.tensor([[0.0, 0], [9, 9], [0.3, 0], [9.001, 9], [5, 5]])
     found = frames(places, torch.tensor([0, 1, 0, 1, 0]), "auto")
-    np.testing.assert_allclose(found.boxes, [[[0, 0], [5, 5]], [[9, 9], [9, 9]]])
+    np.testing.assert_allclose(found.boxes, [[[0, 0], [5, 5]], [[9, 9], [9.001, 9]]])
     np.testing.assert_array_equal(found.expansions, [2, 1])
     np.testing.assert_array_equal(found.sharing, [0, 2])
-    assert describe(found, 5) == (
-        "positions: 1 to 2 cells a mm, 2 of 5 vertices, in 1 of 2 groups, share a cell with "
+    assert describe(found) == (
+        "positions: 1 to 2 cells a mm, 2 of 5 places, in 1 of 2 groups, share a cell with "
         "another and get the same weights"
     )
     apart = frames(places[:3], torch.tensor([0, 1, 0]), 3)
-    assert describe(apart, 3) == "positions: 3 cells a mm, each vertex has a cell of its own"
+    assert describe(apart) == "positions: 3 cells a mm, each place has a cell of its own"
+    # Of several subjects, vertices at the same place are no accident.
+    twice = torch.cat([places, places])
+    again = frames(twice, torch.tensor([0, 1, 0, 1, 0]).repeat(2), "auto")
+    np.testing.assert_array_equal(again.expansions, [2, 1])
+    np.testing.assert_array_equal(again.sharing, [0, 2])
 
 
 @pytest.mark.parametrize(("hemisphere", "surface"), [("lh", "sphere"), ("both", "flat")])
@@ -229,7 +235,7 @@ def test_the_figure_shows_the_steps(
     texts = " ".join("".join(text.itertext()) for text in drawn.iter(f"{SVG}text"))
     assert "SIMULATED" in texts
     # The same count in the picture and in what is printed.
-    sharing = int(re.findall(r"(\d+) of \d+ vertices", said)[0])
+    sharing = int(re.findall(r"(\d+) of \d+ places", said)[0])
     assert sharing > 0
     assert texts.count(f"{sharing} of") == 2
     assert (tmp_path / "positions" / f"{name}.svg").stat().st_size < 1_000_000
@@ -402,48 +408,34 @@ def test_shuffled_pictures_score_at_chance(loss: str) -> None:
 
 SCRIPT = """
 import sys
-import numpy as np
 import torch
 import regress.trained.training as training
-from regress.models.positional import Model
+
+sys.path.insert(0, "tests")
+from positioned import fit_and_refit
 
 torch.set_num_threads(1)
-folder = sys.argv[1]
 training.EVERY, training.SHARE = 0, 0
-rng = np.random.default_rng(0)
-X = rng.standard_normal((200, 15)).astype(np.float32)
-places = rng.uniform(0, 20, (36, 3))
-Y = (X @ np.sin(rng.standard_normal((15, 3)) @ places.T / 4) + 3 * rng.standard_normal((200, 36)))
-Y[:, 12:24] = rng.standard_normal((200, 12))
-own = {"lr": 0.01, "epochs": 12, "patience": 3, "batch": 64, "dropout": 0.2, "blocks": 1}
-scope = np.repeat(["a", "noise", "b"], 12)
-model = Model(positions=places, scope=scope, checkpoint=f"{folder}/kept.h5", width=16, **own)
-model.fit(X, Y).refit(X, Y)
-np.savez(f"{folder}/done.npz", **model.state())
+fit_and_refit(sys.argv[1])
 """
 
 
-def _start(folder: Path) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", SCRIPT, str(folder)]
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
 def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path) -> None:
-    whole, killed = _start(tmp_path / "whole"), tmp_path / "killed"
-    path, process = killed / "kept-fit.h5", _start(killed)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    path = tmp_path / "kept-fit.h5"
     while process.poll() is None and not path.exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert path.exists()
-    assert not (killed / "kept-refit.h5").exists(), "too far before it could be killed"
-    last = _start(killed)
-    assert (whole.wait(), last.wait()) == (0, 0)
-    expected, found = (np.load(tmp_path / name / "done.npz") for name in ("whole", "killed"))
+    assert not (tmp_path / "kept-refit.h5").exists(), "too far before it could be killed"
+    found, expected = fit_and_refit(tmp_path), fit_and_refit(None)
+    # The noise was best before its first epoch.
+    assert sorted(set(expected["epochs_"].tolist()))[0] == 0
     assert len(set(expected["epochs_"].tolist())) > 1
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name])
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ class Model(TrainedModel):
         if not np.isfinite(places).all():
             raise ValueError("positions: found NaN or infinite values, expected numbers")
         found = frames(torch.from_numpy(places), member, self.expansion)
-        log.info("%s", describe(found, len(places)))
+        log.info("%s", describe(found))
         return torch.from_numpy(places.copy()), found.boxes, found.expansions
 
 
