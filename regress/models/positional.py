@@ -45,7 +45,8 @@ class Model(TrainedModel):
         Residual blocks in each of the two networks. With 0 the one of the picture is linear, and
         that of the place has one hidden layer.
     dropout : float
-        The share of features, and of the blocks' inner units, that is left out at each step.
+        The share of features, and of the blocks' inner units, that is left out at each step. Of a
+        few hundred simulated pictures more than half was best, of 2000 a third.
     lr : float
         The learning rate.
     **training
