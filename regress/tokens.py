@@ -59,8 +59,7 @@ def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
         if 0 in places_in(entry):
             raise RegressError(
                 f"--params.over tokens: {entry.name} does not keep the places of a picture, which "
-                f"a grid does that is not projected; in {store.folder}: {_listed(store)}. Another "
-                f'is made by: make features SPACES="{EXAMPLE}"'
+                f"a grid does that is not projected; {_others(store)}"
             )
     counts = {count for entry in entries for count in places_in(entry)}
     if len(counts) > 1:
@@ -74,7 +73,9 @@ def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
     return counts.pop()
 
 
-def _listed(store: FeatureStore) -> str:
+def _others(store: FeatureStore) -> str:
     those = [(entry.name, places_in(entry)) for entry in store.readable()]
     named = sorted({f"{name} ({max(counts)} places)" for name, counts in those if 0 not in counts})
-    return ", ".join(named) or "no space does"
+    if named:
+        return f"those in {store.folder} are: {', '.join(named)}"
+    return f'none in {store.folder} does: make features SPACES="{EXAMPLE}"'

@@ -1,5 +1,6 @@
 """Trained models with a trunk for each group: what each learns, groupings, tokens."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -280,7 +281,7 @@ def test_tokens_from_the_command(simulated: Path, spaces: Path, tmp_path: Path) 
     ("names", "said"),
     [
         (["grid", "vector"], r"vector does not keep .*: finer \(9 places\), grid \(4 pl"),
-        (["narrow"], r"narrow does not keep .* grid \(4 places\), twice \(4 places\)\. Another is"),
+        (["narrow"], r"narrow does not keep .* those in .* grid \(4 places\), twice \(4 places\)$"),
         (["grid", "finer"], r"different numbers of places, grid 4; finer 9; expected one grid"),
     ],
 )
@@ -291,6 +292,16 @@ def test_spaces_without_places(
     with pytest.raises(RoiridgeError, match=said):
         regress(simulated, tmp_path, "01", "conv1d", names, "cpu", params={"over": "tokens"})
     assert not (tmp_path / "fits").exists()
+
+
+def test_no_space_has_places(simulated: Path, spaces: Path, tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    (kept,) = (spaces / "features").glob("vector-*.h5")
+    shutil.copy(kept, tmp_path / "features")
+    with pytest.raises(
+        RoiridgeError, match=r'none in .* does: make features SPACES="alexnet@conv5'
+    ):
+        regress(simulated, tmp_path, "01", "conv1d", ["vector"], "cpu", params={"over": "tokens"})
 
 
 @pytest.mark.parametrize(
