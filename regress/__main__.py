@@ -9,8 +9,8 @@ from regress.command import fit
 
 
 @wraps(fit)
-def regress(*arguments: Any, **named: Any) -> None:
-    """Fit; the folder that `fit` gives is no exit status."""
+def regress(*arguments: Any, **named: Any) -> None:  # noqa: D103, wraps gives what fit says
+    # The folder that fit returns is no exit status.
     fit(*arguments, **named)
 
 
