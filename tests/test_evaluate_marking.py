@@ -23,6 +23,7 @@ from evaluate.definitions import DEFINITIONS
 from evaluate.marking import score
 from evaluate.marks import WHOLE, Marks
 from evaluate.metrics import algonauts2021
+from evaluate.pair import Pair
 from evaluate.scores import scores
 from evaluate.submission import submission
 
@@ -177,7 +178,8 @@ def test_the_metric_and_the_definition_of_2021_agree() -> None:
     ceiling[3] = 0
     r = np.array([stats.pearsonr(y[:, v], p[:, v]).statistic for v in range(20)])
     found = DEFINITIONS["algonauts2021"]([(r, ceiling)])
-    assert found == pytest.approx(np.nanmean(algonauts2021.compute(y, p, ceiling)), rel=1e-12)
+    each = algonauts2021.compute(Pair(y, p, ceiling))
+    assert found == pytest.approx(np.nanmean(each), rel=1e-12)
     assert DEFINITIONS["brainscore_allen2022"]([(r, np.full(20, 0.3))]) is None
 
 
