@@ -109,7 +109,7 @@ def study(
     }
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    say("\n".join([*in_lines(frame, kept), f"-> {path}"]))
+    say("\n".join([*in_lines(frame, kept), f"-> {path}, with the command that makes each row"]))
 
 
 def _listed(out: Path, name: str) -> dict[str, Any]:
