@@ -144,10 +144,46 @@ def divide(vertices: Coordinates, faces: Faces) -> tuple[Coordinates, Faces]:
     return np.concatenate([vertices, middles]), divided
 
 
+def neighbours(vertices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find which of some vertices are neighbours on the mesh.
+
+    Parameters
+    ----------
+    vertices : array of int (n,)
+        Of fsaverage, in one hemisphere; each once.
+
+    Returns
+    -------
+    array of int (n_edges, 2)
+        Pairs of places in `vertices`, each pair once: the edges of the finest division of the
+        sphere on which most of them have a neighbour. Of measured vertices that is fsaverage's own
+        mesh; of data that are cut to fsaverage5, fsaverage5's.
+    """
+    at = np.full(N_FSAVERAGE, -1)
+    at[vertices] = np.arange(len(vertices))
+    found = np.empty((0, 2), np.int64)
+    # Both hemispheres have the same faces.
+    for _, faces in reversed(_divisions("lh")):
+        corners = at[faces]
+        pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+        pairs = np.unique(np.sort(pairs[(pairs >= 0).all(1)]), axis=0)
+        if 2 * len(np.unique(pairs)) > len(vertices):
+            return pairs
+        found = max(found, pairs, key=len)
+    return found
+
+
+@cache
+def _divisions(hemisphere: str) -> list[tuple[Coordinates, Faces]]:
+    """Give fsaverage5's sphere, and each division of it up to fsaverage's."""
+    divisions = [_read("fsaverage5", f"sphere_{SIDES[hemisphere]}")]
+    while len(divisions[-1][0]) < N_FSAVERAGE:
+        divisions.append(divide(*divisions[-1]))
+    return divisions
+
+
 def _sphere(hemisphere: str) -> Coordinates:
-    vertices, faces = _read("fsaverage5", f"sphere_{SIDES[hemisphere]}")
-    while len(vertices) < N_FSAVERAGE:
-        vertices, faces = divide(vertices, faces)
+    vertices, _ = _divisions(hemisphere)[-1]
     return vertices * (RADIUS / np.linalg.norm(vertices, axis=1, keepdims=True))
 
 

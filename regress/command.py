@@ -185,7 +185,7 @@ def _test_pictures(data: Path) -> set[str]:
 
 
 # What the command sets itself cannot be set twice.
-OWN = {"cv", "bands", "checkpoint", "progress_bar", "log", "places", "positions", "start"}
+OWN = {"cv", "bands", "checkpoint", "progress_bar", "log", "places", "positions", "sheet", "start"}
 
 
 def _grouping(group_by: str, estimator: Encoder, model: str) -> str:

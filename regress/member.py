@@ -1,12 +1,13 @@
 """One subject's side of a fit: columns, pictures, and files that are saved when they are whole."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from challenge import Roi
+from challenge.fsaverage import fsaverage_vertices
 from regress.encoder import Encoder
 from regress.job import Job
 from regress.layout import lay_out, place
@@ -14,6 +15,9 @@ from regress.present import Present
 from regress.responses import Responses
 from regress.saved import save_fit
 from regress.split import Division
+
+if TYPE_CHECKING:
+    from regress.adversarial import Sheet
 
 Rows = NDArray[np.int64]
 
@@ -113,6 +117,25 @@ class Member:
             at = self.layout.hemispheres[columns], self.layout.vertices[columns]
             told["positions"] = positions_of(self.job.subject, parameters["surface"], *at)
         return told
+
+    def sheet(self, columns: Rows) -> "Sheet":
+        """Say where vertices lie, for models that have critics.
+
+        Parameters
+        ----------
+        columns : array of int
+            Which columns.
+
+        Returns
+        -------
+        Sheet
+            Hemispheres, ROIs and neighbours.
+        """
+        from regress.adversarial import Sheet
+
+        subject = self.job.subject
+        on_fsaverage = {h: fsaverage_vertices(subject, h) for h in self.present.span}
+        return Sheet.of(self.layout, columns, on_fsaverage)
 
     def take(self, model: Encoder, columns: Rows, start: int) -> None:
         """Take a fitted batch, and save the ROIs that it completes.

@@ -225,7 +225,7 @@ def test_a_loss_that_becomes_nan_is_told_and_nothing_is_lost(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"loss": "mae"}, "loss 'mae': 'mae' is none; expected one of mse, huber, pearson"),
+        ({"loss": "mae"}, "loss 'mae': 'mae' is none; expected one of mse, l1, huber, pearson"),
         ({"loss": "mse+-1*pearson"}, "found the weight '-1', expected a number above 0"),
         ({"optimiser": "lamb"}, "optimiser: found 'lamb', expected one of adamw, adam, sgd, nadam"),
         ({"schedule": "step"}, "schedule: found 'step', expected one of cosine, constant"),

@@ -37,6 +37,8 @@ Y[:, 4:8] = rng.standard_normal((200, 4))
 y = Joint([Responses([Y[:110, :7]]), Responses([Y[110:, 7:]])]) if whom == "two" else Y
 own = {"lr": 0.01, "epochs": 40, "patience": 8, "batch": 32, "dropout": 0.2}
 own |= {"scope": np.repeat(["a", "noise", "b"], 4), "checkpoint": f"{folder}/kept.h5"}
+if name == "shallow":
+    own |= {"discriminators": "single+patch", "noise": 2, "spectral": True}
 model = load_plugin(models, name, "model").Model(**own)
 model.fit(X, y).refit(X, y)
 np.savez(f"{folder}/done.npz", **model.state())
@@ -49,7 +51,9 @@ def _start(folder: Path, name: str, whom: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-@pytest.mark.parametrize(("name", "whom"), [("linear", "one"), ("mlp", "two"), ("conv1d", "one")])
+@pytest.mark.parametrize(
+    ("name", "whom"), [("linear", "one"), ("shallow", "two"), ("conv1d", "one")]
+)
 def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, name: str, whom: str) -> None:
     whole = _start(tmp_path / "whole", name, whom)
     killed = tmp_path / "killed"

@@ -131,7 +131,9 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         kept = Kept(network, self.patience, limits)
         pictures = Pictures(self._standardised(X), responses)
         rows = pictures.rows(~held), pictures.rows(held)
-        train(network, pictures, rows, kept, self._recipe(), files, names)
+        with self._seeded():
+            critics = self.make_critics(len(self.centre_), [w for w in pictures.widths if w])
+        train(network, pictures, rows, kept, self._recipe(), files, names, critics)
         self._adopt(kept, member, still, means)
         if epochs is None:
             self._seconds = float(np.mean([row[1] for row in kept.rows] or [0]))

@@ -1,6 +1,7 @@
 """What a trained model is once it is trained: predictions, and arrays that are kept of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
 
 from regress.trained.network import Network, axis_of, part_of
 from regress.trained.parameters import Parameters
@@ -57,6 +59,23 @@ class Fitted(Parameters):
             If the subclass has none.
         """
         raise TypeError(f"{type(self).__name__} does not say what its network is")
+
+    def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
+        """Make what judges the predictions of all vertices together, besides the loss of each.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        widths : sequence of int
+            The vertices of each subject; those without any have none.
+
+        Returns
+        -------
+        ModuleList or None
+            For each of these subjects an `Adversary`; None, as here, where only the loss counts.
+        """
+        return None
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the responses to pictures.
@@ -194,7 +213,12 @@ class Fitted(Parameters):
         return np.asarray((X - self.centre_) / self.scale_, np.float32)
 
     def _made(self, member: torch.Tensor) -> Network:
+        with self._seeded():
+            return self.make_network(len(self.centre_), member)
+
+    @contextmanager
+    def _seeded(self) -> Iterator[None]:
         # The caller's random numbers are left alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state)
-            return self.make_network(len(self.centre_), member)
+            yield

@@ -40,9 +40,10 @@ class Kept:
         Groups that are trained no more.
     spoiled : array of int (n_groups,)
         The step at which a group's loss became NaN or infinite; 0 where it never did.
-    rows : list of (int, float, float, array, array)
-        Of each epoch: its number, its seconds, the learning rate at its end, the loss of each group
-        on training and on validation pictures, NaN where there is none.
+    rows : list of (int, float, float, float, array, array)
+        Of each epoch: its number, its seconds, the learning rate at its end, the share of verdicts
+        that critics had right, the loss of each group on training and on validation pictures; NaN
+        where there is none.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Kept:
         self.stopped = np.zeros(n_groups, bool) if limits is None else limits == 0
         self.spoiled = np.zeros(n_groups, np.int64)
         self.epoch = 0
-        self.rows: list[tuple[int, float, float, Numbers, Numbers]] = []
+        self.rows: list[tuple[int, float, float, float, Numbers, Numbers]] = []
 
     @property
     def n_groups(self) -> int:
@@ -99,7 +100,11 @@ class Kept:
         self.spoiled[new], self.stopped[new] = step, True
 
     def end_epoch(
-        self, network: Network, at: tuple[float, float], train: Tensor, held: Tensor | None
+        self,
+        network: Network,
+        at: tuple[float, float, float],
+        train: Tensor,
+        held: Tensor | None,
     ) -> None:
         """Keep what is better now, and stop groups that are done.
 
@@ -107,15 +112,15 @@ class Kept:
         ----------
         network : Network
             After the epoch.
-        at : (float, float)
-            The seconds that the epoch took, and the learning rate at its end.
+        at : (float, float, float)
+            The seconds that the epoch took, the learning rate at its end, and the share of verdicts
+            that critics had right, NaN where there are none.
         train : Tensor (n_left,)
             The loss of each vertex on the training pictures.
         held : Tensor (n_left,) or None
             On the validation pictures, where there are any.
         """
         self.epoch += 1
-        seconds, rate = at
         scores = self.means(train) if held is None else self.means(held)
         if self.limits is not None or held is None:
             better = ~self.stopped & np.isfinite(scores)
@@ -129,7 +134,7 @@ class Kept:
         elif held is not None:
             self.stopped |= self.epoch - self.epochs >= self.patience
         losses = self.means(train), np.full(self.n_groups, np.nan) if held is None else scores
-        self.rows.append((self.epoch, seconds, rate, *losses))
+        self.rows.append((self.epoch, *at, *losses))
 
     def _keep(self, network: Network, groups: Bools) -> None:
         chosen = torch.from_numpy(groups)

@@ -64,6 +64,25 @@ def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     return values, inside.div_(len(inside))
 
 
+def l1(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the mean absolute error.
+
+    Parameters
+    ----------
+    predicted, measured : Tensor (n_images, n_vertices)
+        Responses.
+
+    Returns
+    -------
+    values : Tensor (n_vertices,)
+        The mean over pictures.
+    gradient : Tensor (n_images, n_vertices)
+        Of the sum of the values.
+    """
+    rest = predicted - measured
+    return rest.abs().mean(0), rest.sign_().div_(len(rest))
+
+
 def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """Give 1 - r, with Pearson's r over the pictures of the batch.
 
@@ -109,7 +128,33 @@ def _dots(first: Tensor, second: Tensor) -> Tensor:
     return _sums(first * second)
 
 
-LOSSES: dict[str, Function] = {"mse": mse, "huber": huber, "pearson": pearson}
+def pattern(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    """Give 1 - r, with Pearson's r over the vertices that are trained together, for each picture.
+
+    Parameters
+    ----------
+    predicted, measured : Tensor (n_images, n_vertices)
+        Responses.
+
+    Returns
+    -------
+    values : Tensor (n_vertices,)
+        The mean over pictures, the same for all vertices.
+    gradient : Tensor (n_images, n_vertices)
+        Of the sum of the values.
+    """
+    each, slope = pearson(predicted.T, measured.T)
+    n_vertices = predicted.shape[1]
+    return each.mean().repeat(n_vertices), slope.T.mul_(n_vertices / len(each))
+
+
+LOSSES: dict[str, Function] = {
+    "mse": mse,
+    "l1": l1,
+    "huber": huber,
+    "pearson": pearson,
+    "pattern": pattern,
+}
 
 
 class Loss:
@@ -141,7 +186,7 @@ class Loss:
     @property
     def moves_mean(self) -> bool:
         """Whether the best constant prediction is another than the mean response."""
-        return any(function is huber for _, function in self.terms)
+        return any(function in (huber, l1, pattern) for _, function in self.terms)
 
     def values(self, predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
         """Give the loss of each vertex, and the gradient.

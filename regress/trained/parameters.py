@@ -19,7 +19,8 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     loss : str
-        mse, huber, pearson (1 - r over the pictures of a batch), or a sum: "mse+0.5*pearson".
+        mse, l1, huber, pearson (1 - r over the pictures of a batch, for each vertex), pattern
+        (1 - r over the vertices, for each picture), or a sum: "mse+0.5*pearson".
     optimiser : str
         adamw, adam, sgd or nadam.
     lr : float

@@ -1,12 +1,12 @@
 """One training as Lightning sees it: steps, validation, and groups that stop on their own."""
 
 import time
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from regress.trained.data import Batch, Pictures
@@ -19,6 +19,20 @@ from regress.trained.recipe import Recipe
 # The network is made narrower when a quarter of its vertices has stopped: each time costs a copy
 # of the weights, and each time the rest trains so much faster.
 WORTH = 0.75
+
+
+class Judge(Protocol):
+    """What a task asks of critics, which learn beside the network."""
+
+    @property
+    def accuracy(self) -> float:
+        """The share of verdicts that were right since `begin`."""
+
+    def begin(self) -> None:
+        """Count the right verdicts anew."""
+
+    def __call__(self, features: Tensor, predicted: Tensor, measured: Tensor) -> Tensor:
+        """Give what is added to the loss."""
 
 
 class Task(pl.LightningModule):
@@ -36,13 +50,22 @@ class Task(pl.LightningModule):
         How.
     n_steps : int
         Steps of the whole training, for the schedule.
+    critics : ModuleList, optional
+        Of each subject that has vertices, a `Judge`. They are trained with the network.
     """
 
     def __init__(
-        self, network: Network, pictures: Pictures, kept: Kept, recipe: Recipe, n_steps: int
+        self,
+        network: Network,
+        pictures: Pictures,
+        kept: Kept,
+        recipe: Recipe,
+        n_steps: int,
+        critics: nn.ModuleList | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.kept, self.recipe = network, kept, recipe
+        self.network, self.kept, self.recipe, self.critics = network, kept, recipe, critics
+        self._judges = cast("list[Judge]", list(critics or ()))
         self._pictures, self._divided = pictures, Divided(network, pictures.widths)
         self._loss, self._n_steps = Loss(recipe.loss), n_steps
         self._sum: Tensor | None = None
@@ -60,7 +83,7 @@ class Task(pl.LightningModule):
         recipe = self.recipe
         optimiser = make_optimiser(
             recipe.optimiser,
-            self.network.named_parameters(),
+            self.named_parameters(),
             recipe.lr,
             recipe.weight_decay,
             recipe.momentum,
@@ -94,6 +117,12 @@ class Task(pl.LightningModule):
         ]
         total = torch.stack([own for own, _ in found]).sum()
         values = torch.cat([own for _, own in found])
+        if self._judges:
+            for judge, p, (features, measured) in zip(self._judges, predicted, batch, strict=True):
+                total = total + judge(features, p, measured)
+            if not torch.isfinite(total):
+                # What critics make of one group's responses reaches all.
+                values = values + torch.nan
         if not torch.isfinite(total):
             self.kept.spoil(values, self.global_step + 1)
         self._sum = values if self._sum is None else self._sum.add_(values)
@@ -105,6 +134,8 @@ class Task(pl.LightningModule):
         seeds = np.random.SeedSequence([self.recipe.seed, self.kept.epoch, 1])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         self._sum = None
+        for judge in self._judges:
+            judge.begin()
         self._start = time.perf_counter()
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -136,7 +167,12 @@ class Task(pl.LightningModule):
         assert self._sum is not None
         optimiser = self.trainer.optimizers[0]
         train = self._sum / self.trainer.num_training_batches
-        at = time.perf_counter() - self._start, float(optimiser.param_groups[0]["lr"])
+        right = [judge.accuracy for judge in self._judges]
+        at = (
+            time.perf_counter() - self._start,
+            float(optimiser.param_groups[0]["lr"]),
+            float(np.mean(right)) if right else np.nan,
+        )
         self.kept.end_epoch(self.network, at, train, self._held)
         needed = self.kept.needed()
         if not needed.any():
@@ -144,7 +180,9 @@ class Task(pl.LightningModule):
             return
         left = float(needed.double().mean())
         # A group whose weights are NaN would make the sum NaN at each step.
-        if left <= WORTH or (left < 1 and self.kept.spoiled.any()):
+        # Critics judge all vertices, and were made for all.
+        narrower = left <= WORTH or (left < 1 and self.kept.spoiled.any())
+        if narrower and not self._judges:
             narrow(self.network, needed.nonzero()[:, 0].to(self.device), optimiser)
             self.kept.vertices = self.kept.vertices[needed]
             self._follow()

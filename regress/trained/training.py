@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from himalaya.backend import get_backend
 from numpy.typing import NDArray
+from torch import nn
 
 from base import progress
 from regress.errors import RegressError
@@ -41,6 +42,7 @@ def train(
     recipe: Recipe,
     files: Files,
     names: NDArray,
+    critics: nn.ModuleList | None = None,
 ) -> None:
     """Train until every group has stopped, or the epochs are over.
 
@@ -61,6 +63,8 @@ def train(
         Checkpoint and log.
     names : array (n_groups,)
         What the groups are called in the log.
+    critics : ModuleList, optional
+        For each subject that has vertices, a `Judge`.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def train(
         log.info("the training goes on after epoch %d", kept.epoch)
         del stored
     if kept.epoch < n_epochs and not kept.stopped.all():
-        task = Task(network, pictures, kept, recipe, recipe.epochs * len(batches))
+        task = Task(network, pictures, kept, recipe, recipe.epochs * len(batches), critics)
         watcher = _Watcher(kept, files, names, len(batches) * n_epochs)
         with _quiet(), reuse_memory(), torch.random.fork_rng(devices=[]), watcher:
             trainer = pl.Trainer(

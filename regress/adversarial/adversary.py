@@ -1,0 +1,152 @@
+"""What critics add to a generator's loss, and what they learn from it, in one step of both."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regress.errors import RegressError
+
+Pair = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]
+
+
+def _hinge_critic(real: Tensor, made: Tensor) -> Tensor:
+    return functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
+
+
+def _hinge_generator(made: Tensor) -> Tensor:
+    return -made.mean()
+
+
+def _squares_critic(real: Tensor, made: Tensor) -> Tensor:
+    return ((real - 1) ** 2).mean() + ((made + 1) ** 2).mean()
+
+
+def _squares_generator(made: Tensor) -> Tensor:
+    return (made**2).mean()
+
+
+# What the critic minimises of its verdicts on measured and made responses, and the generator of
+# those on what it made.
+GAMES: dict[str, Pair] = {
+    "hinge": (_hinge_critic, _hinge_generator),
+    "least_squares": (_squares_critic, _squares_generator),
+}
+
+
+def check_game(name: str) -> None:
+    """Refuse a game that there is not.
+
+    Parameters
+    ----------
+    name : str
+        A key of `GAMES`.
+
+    Raises
+    ------
+    RegressError
+        If it is none.
+    """
+    if name not in GAMES:
+        raise RegressError(f"game: found {name!r}, expected {' or '.join(GAMES)}")
+
+
+class Adversary(nn.Module):
+    """Critics that learn beside a generator.
+
+    Generator and critics take each step together, from the same pictures, each along its own loss:
+    one pass backward and one optimiser serve both, so that a training is resumed, logged and
+    stopped as any other.
+
+    Parameters
+    ----------
+    critics : ModuleDict
+        By name.
+    game : str
+        A key of `GAMES`.
+    weight : float
+        Of the verdicts in the generator's loss, where the loss of a vertex weighs 1.
+    penalty : float
+        Of the critic's slope at measured responses, R1; 0 for none.
+
+    Attributes
+    ----------
+    right, judged : Tensor ()
+        How many verdicts were right, and how many were given, since `begin`.
+
+    References
+    ----------
+    Lim, Ye (2017). Geometric GAN: the hinge loss. arXiv:1705.02894.
+    Mao et al. (2017). Least squares generative adversarial networks. ICCV; a = -1, b = 1, c = 0.
+    Mescheder, Geiger, Nowozin (2018). Which training methods for GANs do actually converge? ICML,
+    equation 9: R1.
+    """
+
+    def __init__(self, critics: nn.ModuleDict, game: str, weight: float, penalty: float) -> None:
+        super().__init__()
+        check_game(game)
+        self.critics, self._weight, self._penalty = critics, weight, penalty
+        self._critic_loss, self._generator_loss = GAMES[game]
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the right verdicts anew."""
+        self.right = torch.zeros(())
+        self.judged = torch.zeros(())
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right verdicts since `begin`."""
+        return float(self.right / self.judged.clamp_min(1))
+
+    def forward(self, embedding: Tensor, predicted: Tensor, measured: Tensor) -> Tensor:
+        """Give what is added to the loss of a step.
+
+        Parameters
+        ----------
+        embedding : Tensor (n_images, n_features)
+            Of the pictures.
+        predicted, measured : Tensor (n_images, n_vertices)
+            Responses.
+
+        Returns
+        -------
+        Tensor ()
+            Its gradient by the predictions is the generator's; by the critics' weights, theirs.
+        """
+        total = predicted.new_zeros(())
+        for critic in self.critics.values():
+            with _fixed(critic):
+                verdicts = critic(predicted, embedding)
+            total = total + self._weight * predicted.shape[1] * self._generator_loss(verdicts)
+            total = total + self._learn(critic, embedding, predicted.detach(), measured)
+        return total
+
+    def _learn(
+        self, critic: nn.Module, embedding: Tensor, made: Tensor, measured: Tensor
+    ) -> Tensor:
+        measured = measured.requires_grad_(self._penalty > 0)
+        of_real, of_made = critic(measured, embedding), critic(made, embedding)
+        with torch.no_grad():
+            self.right = self.right + (of_real > 0).sum() + (of_made < 0).sum()
+            self.judged = self.judged + of_real.numel() + of_made.numel()
+        loss = self._critic_loss(of_real, of_made)
+        if self._penalty:
+            (slope,) = torch.autograd.grad(of_real.mean(1).sum(), measured, create_graph=True)
+            loss = loss + self._penalty / 2 * (slope**2).sum(1).mean()
+        return loss
+
+
+@contextmanager
+def _fixed(critic: nn.Module) -> Iterator[None]:
+    """Let a critic judge without learning from it."""
+    weights = list(critic.parameters())
+    try:
+        for weight in weights:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
