@@ -113,6 +113,7 @@ def fit(
         tuple(one.name for one in chosen) if together else (),
         images,
         begun.digest if begun else "",
+        {n: v for n, v in estimator.get_params().items() if n not in OWN | set(params)},
     )
     if begun:
         begun.check_settings(settings, estimator, {e.name: e.digest for e in entries})

@@ -1,6 +1,6 @@
 """What is to be fitted: settings, features and folder of the models of one subject."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ class Settings:
         How many training pictures are fitted on; all by default.
     start : str
         A digest of the fit that the training begins from; empty where it begins from none.
+    defaults : dict
+        The estimator's other parameters, as this version has them: a version that has others makes
+        another fit.
     """
 
     model: str
@@ -45,6 +48,7 @@ class Settings:
     subjects: tuple[str, ...] = ()
     images: int | None = None
     start: str = ""
+    defaults: dict[str, Any] = field(default_factory=dict)
 
     def digest(self, design: Design) -> str:
         """Digest the settings with the features they are used on.
@@ -59,8 +63,10 @@ class Settings:
         str
             Sixteen hexadecimal digits.
         """
+        fields = self.as_dict() | {"parameters": self.defaults | self.parameters}
+        del fields["defaults"]
         # The order of the spaces is that of the columns.
-        return digest({"schema": 1, **self.as_dict(), "spaces": list(design.keys.values())})
+        return digest({"schema": 2, **fields, "spaces": list(design.keys.values())})
 
     def as_dict(self) -> dict[str, Any]:
         """Give the settings as JSON can hold them.

@@ -50,7 +50,8 @@ def load_fit(path: Path) -> tuple[Encoder, dict[str, Any]]:
     arrays, meta = read_artifact(path)
     if meta.get("kind") != "fit":
         raise RegressError(f"{path}: holds {meta.get('kind')!r}, expected a fit")
-    made = load_plugin(models, meta["model"], "model").Model(**meta["settings"]["parameters"])
+    parameters = meta["settings"]["defaults"] | meta["settings"]["parameters"]
+    made = load_plugin(models, meta["model"], "model").Model(**parameters)
     model: Encoder = made.restore({n: v for n, v in arrays.items() if n not in BESIDE})
     return model, meta
 
