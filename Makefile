@@ -22,6 +22,7 @@ STUDY   ?= encoders
 STAND_IN ?=
 SUBMISSION ?= $(OUT)/submission.zip
 PYTHON  ?= python3
+JOBS    ?= 2
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -148,8 +149,8 @@ demo-stage:
 clean-demo:  ## Remove what `make demo` made
 	rm -rf $(DEMO)
 
-test: $(VENV)/installed  ## Run every test
-	@$(PY) -m pytest
+test: $(VENV)/installed  ## Run every test, on JOBS processors
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments (about an hour)
 	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py

@@ -170,6 +170,9 @@ class _Span:
 
     def _width(self) -> int:
         """Say how many columns fit into memory."""
+        if self.job.estimator.get_params().get("discriminators"):
+            # Critics judge all vertices together.
+            return sum(len(member.layout.vertices) for member in self.members)
         n_images, n_features = self.job.design.train.shape
         column = COPIES * n_features if self.job.estimator.streams else n_images
         return max(1, MEMORY // (4 * column))

@@ -9,6 +9,7 @@ from pathlib import Path
 from base import say, sha256_files
 from cache import CacheError, digest, read_meta
 from challenge import Roi
+from challenge.fsaverage import fsaverage_vertices
 from regress.job import Job
 from regress.layout import GROUPINGS
 from regress.split import Division, digest_pictures
@@ -29,6 +30,9 @@ class Present:
         self.job, self.span = job, span
         self.rois = [roi for h in span for roi in job.subject.regions(h)]
         self._name = GROUPINGS[job.grouping or "roi"]
+        parameters = job.estimator.get_params()
+        self._judged = bool(parameters.get("discriminators"))
+        self._placed = self._judged or "positions" in parameters
         self._beside: Sequence[Present] = ()
         self._left_out = ""
 
@@ -56,8 +60,18 @@ class Present:
     def _groups(self) -> Mapping[str, list[Roi]]:
         groups: dict[str, list[Roi]] = defaultdict(list)
         for roi in self.rois:
-            groups[self._name(roi)].append(roi)
+            groups[self._whole(roi)].append(roi)
         return groups
+
+    def _whole(self, roi: Roi) -> str:
+        """Name what an ROI is fitted with: its group, or all, where critics judge all together."""
+        return "+".join(self.span) if self._judged else self._name(roi)
+
+    @cached_property
+    def _places(self) -> str:
+        """Digest where on fsaverage the vertices lie."""
+        subject = self.job.subject
+        return digest({h: fsaverage_vertices(subject, h).tolist() for h in self.span})
 
     def group(self, roi: Roi) -> str:
         """Name the group of an ROI.
@@ -102,7 +116,9 @@ class Present:
             "pictures": self.job.design.pictures_digest,
             "vertices": digest({"vertices": roi.vertices.tolist()}),
         }
-        name = self._name(roi)
+        if self._placed:
+            inputs["places"] = self._places
+        name = self._whole(roi)
         if len(self._groups[name]) > 1:
             inputs["group"] = self._of_groups[name]
         if self._beside:
@@ -136,14 +152,14 @@ class Present:
         }
 
     def absent(self) -> set[str]:
-        """Name the groups of which a model is not there.
+        """Name the groups, or all that critics judge together, of which a model is not there.
 
         Returns
         -------
         set of str
             All that is to be fitted.
         """
-        return {self._name(roi) for roi in self.rois if not self._is_there(roi)}
+        return {self._whole(roi) for roi in self.rois if not self._is_there(roi)}
 
     def missing(self) -> list[Roi]:
         """List the ROIs to fit: those that are not there, and those that choose with them.
@@ -154,7 +170,7 @@ class Present:
             In the order of the subject's.
         """
         absent = set().union(*(one.absent() for one in self._beside or (self,)))
-        return [roi for roi in self.rois if self._name(roi) in absent]
+        return [roi for roi in self.rois if self._whole(roi) in absent]
 
     def _is_there(self, roi: Roi) -> bool:
         path = self.job.path(roi)

@@ -198,3 +198,38 @@ def test_pictures_that_stop_a_training_leave_with_all_their_rows(
     for name, stops in zip(inside, stopping, strict=True):
         where[name].add(bool(stops))
     assert all(len(sides) == 1 for sides in where.values())
+
+
+def test_what_critics_judge_together_is_fitted_together(simulated: Path, out: Path) -> None:
+    critics = ["--params.discriminators", "per_roi+patch", "--params.epochs", "2"]
+    command = ["--model", "shallow", *critics]
+    assert _regress(simulated, out, *command).startswith("0\n")
+    (folder,) = (out / "fits").glob("shallow-*/subj01")
+    kept = {path.name: read_artifact(path)[0] for path in folder.glob("lh.*.h5")}
+    _, meta = read_artifact(folder / "lh.V1v.h5")
+    assert {"places", "group"} <= set(meta["inputs"])
+    (folder / "lh.V1v.h5").unlink()
+    told = _regress(simulated, out, *command)
+    # One is missing, but the others had a part in it.
+    assert f"lh: 0 models there already, {len(kept)} to fit" in told
+    assert "rh: 0 models" not in told
+    for name, before in kept.items():
+        after, _ = read_artifact(folder / name)
+        np.testing.assert_allclose(
+            after["test_predictions"], before["test_predictions"], rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_vertex_that_moves_makes_another_fit(broken: Callable[[], Path], out: Path) -> None:
+    data = broken()
+    command = ["--model", "positional", "--params.epochs", "2"]
+    assert _regress(data, out, *command).startswith("0\n")
+    assert "lh: 0 models" not in _regress(data, out, *command)
+    path = data / "subj01" / "roi_masks" / "lh.all-vertices_fsaverage_space.npy"
+    mask = np.load(path)
+    last, free = np.flatnonzero(mask)[-1], np.flatnonzero(mask == 0)[-1]
+    mask[[last, free]] = mask[[free, last]]
+    np.save(path, mask)
+    told = _regress(data, out, *command)
+    assert "lh: 0 models there already" in told
+    assert "rh: 0 models" not in told
