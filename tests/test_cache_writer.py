@@ -134,10 +134,13 @@ def test_ctrl_c_keeps_what_was_computed(tmp_path, filling):
 
 
 def test_two_writers_at_once(tmp_path, filling):
-    first = filling(tmp_path, "--pause", 0.005)
+    first = filling(tmp_path, "--pause", 0.0005)
     assert first.stdout.readline() == "there 0\n"
+    # It must not be done before the second comes, however slow the machine is.
+    first.send_signal(signal.SIGSTOP)
     second = filling(tmp_path, "--count", COUNT)
     assert "another process is writing it; waiting" in second.stdout.readline()
+    first.send_signal(signal.SIGCONT)
     assert finish(first)[:2] == (0, "done\n")
     assert finish(second)[:2] == (0, f"there {COUNT}\ndone\n")
     check(tmp_path)
