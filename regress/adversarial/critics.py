@@ -7,25 +7,21 @@ References
 ----------
 Miyato, Koyama (2018). cGANs with projection discriminator. ICLR, equation 3.
 Miyato, Kataoka, Koyama, Yoshida (2018). Spectral normalization for GANs. ICLR.
-Isola, Zhu, Zhou, Efros (2017). Image-to-image translation with conditional adversarial networks.
-CVPR, section 2.2.2: the patch discriminator, of which `patch` is the kin on a mesh.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.parametrizations import spectral_norm
 
+from regress.adversarial.attentive import Attentive, Make
+from regress.adversarial.patch import Patch
 from regress.adversarial.sheet import Sheet
 from regress.errors import RegressError
-
-Make = Callable[[nn.Module], nn.Module]
 
 
 class Whole(nn.Module):
@@ -106,125 +102,6 @@ class Several(nn.Module):
             The verdicts of all.
         """
         return torch.cat([critic(responses, embedding) for critic in self.critics], 1)
-
-
-class Attentive(nn.Module):
-    """A transformer whose tokens are ROIs, and the picture: one verdict a picture.
-
-    Parameters
-    ----------
-    rois : sequence of array of int
-        The vertices of each token.
-    n_features, width, n_heads, depth : int
-        The sizes.
-    norm : callable
-        What each layer outside the transformer is wrapped in.
-    """
-
-    def __init__(
-        self,
-        rois: Sequence[NDArray[np.int64]],
-        n_features: int,
-        width: int,
-        norm: Make,
-        n_heads: int = 4,
-        depth: int = 2,
-    ) -> None:
-        super().__init__()
-        self._rois = [torch.from_numpy(np.asarray(roi)) for roi in rois]
-        self.tokens = nn.ModuleList([norm(nn.Linear(len(roi), width)) for roi in rois])
-        self.picture = norm(nn.Linear(n_features, width))
-        self.places = nn.Parameter(torch.randn(len(rois) + 1, width) / width**0.5)
-        layer = nn.TransformerEncoderLayer(
-            width, n_heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
-        )
-        self.blocks = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
-        self.verdict = norm(nn.Linear(width, 1))
-
-    def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge.
-
-        Parameters
-        ----------
-        responses : Tensor (n_images, n_vertices)
-            Measured or made.
-        embedding : Tensor (n_images, n_features)
-            Of the pictures.
-
-        Returns
-        -------
-        Tensor (n_images, 1)
-            Verdicts.
-        """
-        parts = zip(self.tokens, self._rois, strict=True)
-        tokens = [self.picture(embedding), *(layer(responses[:, roi]) for layer, roi in parts)]
-        # The fast kernels have no second derivative, which the critic's slope asks for.
-        with sdpa_kernel(SDPBackend.MATH):
-            seen = self.blocks(torch.stack(tokens, 1) + self.places)
-        verdicts: Tensor = self.verdict(seen[:, 0])
-        return verdicts
-
-
-class Patch(nn.Module):
-    """Judges the neighbourhood of each vertex on the mesh: a verdict a vertex.
-
-    Each layer mixes a vertex with the mean of its neighbours, by weights that are the same all over
-    the cortex, as a convolution's are over a picture; what order the vertices are stored in does
-    not matter. A verdict depends on the responses of vertices at most `depth` edges away. The
-    picture lies beside the responses as a map of its own: a linear layer brings it onto the cortex.
-
-    Parameters
-    ----------
-    sheet : Sheet
-        Who is whose neighbour.
-    n_features, width : int
-        The sizes.
-    norm : callable
-        What each layer but the picture's is wrapped in, which would be held the closer to 0 the
-        more vertices there are.
-    depth : int
-        Layers.
-    """
-
-    def __init__(
-        self, sheet: Sheet, n_features: int, width: int, norm: Make, depth: int = 2
-    ) -> None:
-        super().__init__()
-        n = len(sheet.hemispheres)
-        pairs = torch.from_numpy(np.concatenate([sheet.edges, sheet.edges[:, ::-1]]).T.copy())
-        share = 1.0 / torch.bincount(pairs[0], minlength=n).clamp_min(1)[pairs[0]]
-        mean = torch.sparse_coo_tensor(pairs, share, (n, n), check_invariants=True).coalesce()
-        self.register_buffer("mean", mean, persistent=False)
-        widths = [2, *[width] * depth]
-        self.own = nn.ModuleList([norm(nn.Linear(a, b)) for a, b in pairwise(widths)])
-        self.others = nn.ModuleList(
-            [norm(nn.Linear(a, b, bias=False)) for a, b in pairwise(widths)]
-        )
-        self.verdict = norm(nn.Linear(width, 1))
-        self.picture = nn.Linear(n_features, n, bias=False)
-
-    def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge.
-
-        Parameters
-        ----------
-        responses : Tensor (n_images, n_vertices)
-            Measured or made.
-        embedding : Tensor (n_images, n_features)
-            Of the pictures.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Verdicts.
-        """
-        # Vertices first: their neighbours' mean is then one product with a sparse matrix.
-        hidden = torch.stack([responses.T, self.picture(embedding).T], 2)
-        for own, others in zip(self.own, self.others, strict=True):
-            around = torch.sparse.mm(self.mean, hidden.flatten(1)).view_as(hidden)
-            hidden = functional.leaky_relu(own(hidden) + others(around), 0.2)
-        verdicts: Tensor = self.verdict(hidden)[:, :, 0]
-        return verdicts.T
 
 
 def _single(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:

@@ -1,0 +1,76 @@
+"""A critic that lets ROIs attend to one another and to the picture.
+
+References
+----------
+Vaswani et al. (2017). Attention is all you need. NeurIPS. Dosovitskiy et al. (2021). An image is
+worth 16x16 words. ICLR: the verdict is read from one token, here the picture's.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Make = Callable[[nn.Module], nn.Module]
+
+
+class Attentive(nn.Module):
+    """A transformer whose tokens are ROIs, and the picture: one verdict a picture.
+
+    Parameters
+    ----------
+    rois : sequence of array of int
+        The vertices of each token.
+    n_features, width : int
+        The sizes.
+    norm : callable
+        What each layer outside the transformer is wrapped in.
+    n_heads, depth : int
+        Of the transformer.
+    """
+
+    def __init__(
+        self,
+        rois: Sequence[NDArray[np.int64]],
+        n_features: int,
+        width: int,
+        norm: Make,
+        n_heads: int = 4,
+        depth: int = 2,
+    ) -> None:
+        super().__init__()
+        self._rois = [torch.from_numpy(np.asarray(roi)) for roi in rois]
+        self.tokens = nn.ModuleList([norm(nn.Linear(len(roi), width)) for roi in rois])
+        self.picture = norm(nn.Linear(n_features, width))
+        self.places = nn.Parameter(torch.randn(len(rois) + 1, width) / width**0.5)
+        layer = nn.TransformerEncoderLayer(
+            width, n_heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+        self.verdict = norm(nn.Linear(width, 1))
+
+    def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
+        """Judge.
+
+        Parameters
+        ----------
+        responses : Tensor (n_images, n_vertices)
+            Measured or made.
+        embedding : Tensor (n_images, n_features)
+            Of the pictures.
+
+        Returns
+        -------
+        Tensor (n_images, 1)
+            Verdicts.
+        """
+        parts = zip(self.tokens, self._rois, strict=True)
+        tokens = [self.picture(embedding), *(layer(responses[:, roi]) for layer, roi in parts)]
+        # The fast kernels have no second derivative, which the critic's slope asks for.
+        with sdpa_kernel(SDPBackend.MATH):
+            seen = self.blocks(torch.stack(tokens, 1) + self.places)
+        verdicts: Tensor = self.verdict(seen[:, 0])
+        return verdicts
