@@ -66,6 +66,7 @@ help:  ## Show this list
 	@echo "  STAND_IN=\"$(STAND_IN)\"  spaces in place of the study's: clip=efficientnet_lite0 ..."
 	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
 	@echo "  ENSEMBLE=$(ENSEMBLE)  the rule of its weights: average, per_roi, per_vertex or stacked"
+	@echo "  JOBS=$(JOBS)  processors that test takes"
 	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
 
 install: $(VENV)/installed  ## Make .venv and install everything, at the versions that were tested
