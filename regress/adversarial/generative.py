@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -21,21 +21,29 @@ from regress.trained.readout import check_whole
 class Generator(Network):
     """A network that is given noise beside the features, or is not.
 
-    What it predicts is the mean of what it makes of several draws; in training, it makes of one.
-
-    Parameters
-    ----------
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    noise : int
-        Standard normal numbers beside the features; 0 for none.
-    samples : int
-        Draws that are averaged in predictions.
+    What it predicts is the mean of what it makes of several draws; in training, it makes of one. A
+    network becomes a generator by having this class before its own among its bases, and `make`.
     """
 
-    def __init__(self, member: Tensor, noise: int, samples: int) -> None:
-        super().__init__(member)
+    _noise, _samples = 0, 1
+
+    def given(self, noise: int, samples: int) -> Self:
+        """Say what noise it is given.
+
+        Parameters
+        ----------
+        noise : int
+            Standard normal numbers beside the features; 0 for none.
+        samples : int
+            Draws that are averaged in predictions.
+
+        Returns
+        -------
+        self
+            The same network.
+        """
         self._noise, self._samples = noise, samples
+        return self
 
     def make(self, inputs: Tensor) -> Tensor:
         """Make responses.

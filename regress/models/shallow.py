@@ -1,14 +1,12 @@
 """A small generator on an embedding, which may be trained against critics."""
 
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from regress.adversarial import Generative, Generator
-from regress.trained.readout import check_memory, check_whole, read_out
-from regress.trained.tower import Tower
+from regress.models.mlp import Residual
+from regress.trained.readout import check_memory, check_whole
 
 
 class Model(Generative):
@@ -59,48 +57,15 @@ class Model(Generative):
             Which makes the mean response.
         """
         width, n_groups = self.width, int(member.max()) + 1
-        weights = width * (n_features + self.noise + 1 + self.blocks * 2 * (width + 1))
+        n_inputs = n_features + self.noise
+        weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        sizes = n_features + self.noise, width, self.blocks
-        return Shallow(member, sizes, self.dropout, self.noise, self.samples)
+        network = Shallow(n_inputs, member, width, self.blocks, self.dropout)
+        return network.given(self.noise, self.samples)
 
 
-class Shallow(Generator):
-    """Stem and residual blocks for each group, and a readout for each vertex.
-
-    Parameters
-    ----------
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    sizes : (int, int, int)
-        Inputs, width and blocks.
-    dropout : float
-        The share of features, and of inner units, that is left out at each step.
-    noise, samples : int
-        As `Generator` has them.
-    """
-
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **Generator.axes,
-        **{f"tower.{name}": axis for name, axis in Tower.axes.items()},
-        "readout": ("vertex", 1),
-        "bias": ("vertex", 0),
-    }
-
-    def __init__(
-        self,
-        member: Tensor,
-        sizes: tuple[int, int, int],
-        dropout: float,
-        noise: int,
-        samples: int,
-    ) -> None:
-        super().__init__(member, noise, samples)
-        n_inputs, width, blocks = sizes
-        self.dropout = nn.Dropout(dropout)
-        self.tower = Tower(self.n_groups, n_inputs, width, blocks, dropout)
-        self.readout = nn.Parameter(torch.zeros(width, len(member)))
-        self.bias = nn.Parameter(torch.zeros(len(member)))
+class Shallow(Generator, Residual):
+    """The network of `mlp`, given noise beside the features."""
 
     def make(self, inputs: Tensor) -> Tensor:
         """Make responses.
@@ -115,6 +80,4 @@ class Shallow(Generator):
         Tensor (n_images, n_vertices)
             Responses.
         """
-        units = self.tower(self.dropout(inputs), self.tower.masks(len(inputs)), slice(None))
-        units = functional.layer_norm(units, units.shape[-1:])
-        return read_out(units, self.readout, self.bias + self.offset, self.member)
+        return Residual.forward(self, inputs)
