@@ -30,12 +30,10 @@ def differences(metas: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _settings(meta: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in meta.get("settings", {}).items():
-        if name == "parameters":
-            # Only those that were given: what is absent was left at its default.
-            yield from value.items()
-        else:
-            yield name, value
+    settings = dict(meta.get("settings", {}))
+    # Given or left at the default makes no difference, and what is absent is not told.
+    yield from (settings.pop("defaults", {}) | settings.pop("parameters", {})).items()
+    yield from settings.items()
     for space, key in meta.get("keys", {}).items():
         yield f"features of {space}", key
 
@@ -50,4 +48,6 @@ def _short(value: Any) -> str:
         return f"[{shown[0]} … {shown[-1]}, {len(shown)} values]"
     if isinstance(value, float):
         return f"{value:g}"
+    if value == "":
+        return "none"
     return str(value) if len(str(value)) <= 24 else f"{str(value)[:12]}…"

@@ -278,7 +278,9 @@ def test_a_fit_of_a_roi_that_is_empty_now(
 def test_twins_tell_what_differs(simulated: Path, tmp_path: Path) -> None:
     def settings(parameters: dict[str, Any], key: str) -> Callable[..., None]:
         def change(_: dict[str, Any], meta: dict[str, Any]) -> None:
-            meta["settings"] = {"parameters": parameters, "folds": 5, "seed": 0}
+            usual = {"alphas": [1, 2], "scope": "vertex"}
+            left = {name: value for name, value in usual.items() if name not in parameters}
+            meta["settings"] = {"parameters": parameters, "defaults": left, "folds": 5, "seed": 0}
             meta["keys"] = {"alexnet": key, "clip": "same"}
 
         return change
@@ -294,7 +296,7 @@ def test_twins_tell_what_differs(simulated: Path, tmp_path: Path) -> None:
     assert {run.label: run.differs for run in find_runs(tmp_path)} == {
         "ridge#aaaaaa": "alphas=[1, 10], features of alexnet=000000000000…",
         "ridge#bbbbbb": "alphas=[1e-05 … 1e+08, 14 values], features of alexnet=111111111111…",
-        "ridge#cccccc": "alphas=default, features of alexnet=111111111111…",
+        "ridge#cccccc": "alphas=[1, 2], features of alexnet=111111111111…",
         "ridge": "",
     }
     assert [run.differs for run in find_runs(tmp_path, ["ridge-a"])] == [""]

@@ -31,6 +31,8 @@ def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for run in runs:
         meta = run.models[0].meta
         settings = dict(meta.get("settings", {}))
+        # What was left at its default is in the fits' files.
+        settings.pop("defaults", None)
         settings |= settings.pop("parameters", None) or {}
         found.append(
             {
