@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from base import progress, replacing, say
 from evaluate.errors import EvaluateError
 from evaluate.resampling import (
-    difference,
     intervals,
     orders,
     permute,
     picture_weights,
     resample,
     significance,
+    swap,
+    swap_signs,
 )
 from evaluate.resampling.simulated import roi
 
@@ -141,17 +142,17 @@ def _covered(
 def _paired(
     n: int, of: Any, many: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Compare two models that are equally good."""
-    p = np.empty(many)
+    """Compare two models that are equally good: of errors alike, or shared by other vertices."""
+    alike, unlike = np.empty(many), np.empty(many)
     for number in range(many):
         responses = of.responses(n, rng)
-        weights = picture_weights(_names(n), RESAMPLES, int(rng.integers(2**31)))
-        first, second = (
-            resample(responses, of.predictions(responses, rng), of.ceiling, weights)[0]
-            for _ in range(2)
-        )
-        p[number] = difference(first, second).p or 0.0
-    yield ERROR, 5, {"paired difference": (p <= 0.05).astype(float)}
+        signs = swap_signs(_names(n), RESAMPLES - 1, int(rng.integers(2**31)))
+        first, second = (of.predictions(responses, rng) for _ in range(2))
+        third = of.predictions(responses, rng, shared=0)
+        for p, other in ((alike, second), (unlike, third)):
+            p[number] = swap(responses, (first, other), of.ceiling, signs)[0].p()
+    yield ERROR, 5, {"paired difference": (alike <= 0.05).astype(float),
+                     "paired, unlike errors": (unlike <= 0.05).astype(float)}  # fmt: skip
 
 
 def _shuffled(

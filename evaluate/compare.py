@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
 from evaluate.inputs import Inputs, gather, report_missing
 from evaluate.kept import write_json
+from evaluate.predicted import ENSEMBLE
 from evaluate.resampling import FEWEST_PICTURES, difference
-from evaluate.rows import CLASS_ORDER, ENSEMBLE, ROI_ORDER, Key, union
+from evaluate.rows import CLASS_ORDER, ROI_ORDER, Key, union
 from evaluate.score import Tally
 from evaluate.scorer import Resampling
 from evaluate.scoring import Settings, add, hemispheres
@@ -56,7 +58,7 @@ def compare(
     split : str
         "test" responses, "heldout" training pictures, or "auto": test where there are responses.
     resamples : int
-        Draws of the pictures.
+        Draws of the pictures for the interval, and swaps of the two predictions for p.
     seed : int
         Of these, and of the ensemble's halves.
     ensemble : str
@@ -79,6 +81,7 @@ def compare(
     chosen = [name if name == ENSEMBLE else _one(out, name) for name in runs]
     if len(set(chosen)) < len(chosen):
         raise EvaluateError(f"compare {' '.join(runs)}: two of these are the same run")
+    settings = replace(settings, against=chosen[0])
     inputs = gather(data, out, subject, None if ENSEMBLE in chosen else chosen, None, split)
     report_missing(inputs)
     of = {run.name: run for run in inputs.runs}
@@ -157,7 +160,7 @@ def _difference(one: Tally, two: Tally) -> dict[str, Any]:
     if None not in means:
         row["difference"] = means[1] - means[0]
     if one.draws is not None and two.draws is not None:
-        found = difference(one.draws, two.draws, drawn)
+        found = difference(one.draws, two.draws, drawn, two.swaps)
         ends = {"low": found.low, "high": found.high}
         row |= {name: None if end is None else scale * end for name, end in ends.items()}
         row["p"] = found.p

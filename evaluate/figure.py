@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evaluate.rows import ENSEMBLE
+from evaluate.predicted import ENSEMBLE
 from evaluate.table import Model, measure, models_of, overall
 
 # Okabe and Ito's colours, told apart with any colour vision; black is the ensemble's.

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from challenge import ROI_CLASSES
-from evaluate.ensemble import DEFAULT, Combined, combine, judge
-from evaluate.fits import RoiModel, Run
+from evaluate.ensemble import DEFAULT, judge
+from evaluate.fits import Run
 from evaluate.hemisphere import Hemisphere
+from evaluate.predicted import ENSEMBLE, Predicted, predicted_by
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling, Scorer, VertexMap
 
-ENSEMBLE = "ensemble"
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
 ROI_ORDER = [roi for rois in ROI_CLASSES.values() for roi in rois]
+
+# Model, spaces, ROI class and ROI.
+Leaf = tuple[str, str, str, str]
 
 
 class Key(NamedTuple):
@@ -47,7 +46,7 @@ class HemisphereScores:
         Every vertex, as each run (by the name of its folder) and the ensemble predict it.
     """
 
-    tallies: dict[tuple[str, str, str, str], Tally]
+    tallies: dict[Leaf, Tally]
     n_filled: int
     maps: dict[str, VertexMap]
 
@@ -60,6 +59,7 @@ def score_hemisphere(
     seed: int = 0,
     ensemble: str = DEFAULT,
     how: Resampling | None = None,
+    against: Predicted | None = None,
 ) -> HemisphereScores:
     """Score every fit of a hemisphere and the ensemble of all.
 
@@ -82,6 +82,8 @@ def score_hemisphere(
         The rule of its weights, a file of `evaluate/ensembles`.
     how : Resampling, optional
         How often pictures are drawn and shuffled.
+    against : Predicted, optional
+        What the others are compared with, from `predicted_by`.
 
     Returns
     -------
@@ -90,49 +92,21 @@ def score_hemisphere(
     """
     scorer = Scorer(hemisphere, split, how or Resampling())
     strengths = judge(hemisphere, seed, ensemble)
-    tallies: dict[tuple[str, str, str, str], Tally] = {}
-    maps, predictions = {}, {}
-    for run in runs:
-        if indices := hemisphere.indices(run):
-            combined = combine(hemisphere, split, strengths, indices, roi_classes)
-            predicted, vertices, parts = _side_by_side(hemisphere, split, indices, combined)
-            values, [*each, whole] = scorer.score(predicted, vertices, parts)
-            maps[run.name] = scorer.map(values, parts[-1], combined.covered)
-            predictions[run.name] = combined
-            own = dict(zip((_roi(hemisphere.models[i]) for i in indices), each, strict=True))
-            tallies |= _named(run.label, run.joined, own, whole)
-    combined = combine(hemisphere, split, strengths, range(len(hemisphere.models)), roi_classes)
-    rois = dict(zip(map(_roi, hemisphere.models), hemisphere.vertices, strict=True))
-    covered = np.flatnonzero(combined.covered)
-    every = np.arange(hemisphere.n_vertices)
-    values, [*each, whole] = scorer.score(combined.predictions, every, [*rois.values(), covered])
-    maps[ENSEMBLE] = scorer.map(values, covered, combined.covered)
-    predictions[ENSEMBLE] = combined
-    tallies |= _named(ENSEMBLE, union(runs), dict(zip(rois, each, strict=True)), whole)
-    return HemisphereScores(tallies, combined.n_filled, scorer.permute(maps, predictions))
-
-
-def _side_by_side(
-    hemisphere: Hemisphere, split: str, indices: Sequence[int], combined: Combined
-) -> tuple[NDArray[np.float32], NDArray[np.int64], list[NDArray[np.int64]]]:
-    """Give a run's predictions, their vertices, and the columns of each model and of the whole."""
-    # Where one model alone covers a vertex, the combination is that model, which is scored once;
-    # where several do, what they say together stands behind them.
-    of = [hemisphere.vertices[i] for i in indices]
-    count = np.bincount(np.concatenate(of), minlength=hemisphere.n_vertices)
-    shared = np.flatnonzero(count > 1)
-    own = [hemisphere.predictions(i, split) for i in indices]
-    vertices = np.concatenate([*of, shared])
-    column = np.zeros(hemisphere.n_vertices, np.int64)
-    column[vertices] = np.arange(len(vertices))  # the last one of a vertex stays
-    ends = np.cumsum([0, *map(len, of)])
-    parts = [np.arange(*span) for span in pairwise(ends)]
-    predicted = np.hstack([*own, combined.predictions[:, shared]])
-    return predicted, vertices, [*parts, column[combined.covered]]
-
-
-def _roi(model: RoiModel) -> tuple[str, str]:
-    return model.roi_class, model.roi
+    tallies: dict[Leaf, Tally] = {}
+    maps, combined = {}, {}
+    for run in (*runs, None):
+        found = predicted_by(hemisphere, run, split, strengths, roi_classes)
+        if found is None:
+            continue
+        values, [*each, whole] = scorer.score(found.columns, found.vertices, found.parts)
+        if against is not None and against.name != found.name:
+            *each, whole = scorer.compared([*each, whole], against, found)
+        maps[found.name] = scorer.map(values, found.whole, found.combined.covered)
+        combined[found.name] = found.combined
+        named = (ENSEMBLE, union(runs)) if run is None else (run.label, run.joined)
+        tallies |= _named(*named, dict(zip(found.rois, each, strict=True)), whole)
+    n_filled = combined[ENSEMBLE].n_filled
+    return HemisphereScores(tallies, n_filled, scorer.permute(maps, combined))
 
 
 def union(runs: Iterable[Run]) -> str:
@@ -153,7 +127,7 @@ def union(runs: Iterable[Run]) -> str:
 
 def _named(
     model: str, spaces: str, rois: Mapping[tuple[str, str], Tally], whole: Tally
-) -> dict[tuple[str, str, str, str], Tally]:
+) -> dict[Leaf, Tally]:
     named = {(model, spaces, *roi): tally for roi, tally in rois.items()}
     for roi_class in {roi_class for roi_class, _ in rois}:
         # Labels within a class do not overlap, so its ROIs add up to it.

@@ -15,7 +15,7 @@ from evaluate import metrics
 from evaluate.correlation import constant
 from evaluate.errors import EvaluateError
 from evaluate.pair import Pair
-from evaluate.resampling import Draws
+from evaluate.resampling import Draws, Swaps
 
 OFFICIAL = "noise_normalised"
 
@@ -38,6 +38,8 @@ class Tally:
         For each metric, the sum over the counted vertices; NaN where the metric has no value.
     draws : Draws, optional
         The same sums in resamples of the pictures; None where they were not resampled.
+    swaps : Swaps, optional
+        What they are more than of another prediction; None where it is not compared with one.
     """
 
     n_vertices: int
@@ -46,6 +48,7 @@ class Tally:
     n_constant: int
     sums: Mapping[str, float]
     draws: Draws | None = None
+    swaps: Swaps | None = None
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -55,6 +58,7 @@ class Tally:
             self.n_constant + other.n_constant,
             {name: total + other.sums[name] for name, total in self.sums.items()},
             None if self.draws is None or other.draws is None else self.draws + other.draws,
+            None if self.swaps is None or other.swaps is None else self.swaps + other.swaps,
         )
 
     def mean(self, metric: str) -> float | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evaluate.ensemble import Combined
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import Hemisphere
+from evaluate.predicted import Predicted
 from evaluate.resampling import (
     FEWEST_PICTURES,
     Permuted,
@@ -20,6 +21,8 @@ from evaluate.resampling import (
     permute,
     picture_weights,
     significance,
+    swap,
+    swap_signs,
 )
 from evaluate.score import Tally, VertexScores, score_vertices
 
@@ -95,6 +98,7 @@ class Scorer:
     """
 
     def __init__(self, hemisphere: Hemisphere, split: str, how: Resampling) -> None:
+        self._how = how
         self._measured = np.asarray(hemisphere.measured(split))
         self._ceiling = hemisphere.ceiling(split)
         pictures = hemisphere.pictures(split)
@@ -138,6 +142,42 @@ class Scorer:
             draws = self._resampler.draws(predicted, values.r, parts, vertices)
             found = [replace(one, draws=drawn) for one, drawn in zip(found, draws, strict=True)]
         return values, found
+
+    def compared(
+        self, tallies: Sequence[Tally], first: Predicted, second: Predicted
+    ) -> list[Tally]:
+        """Add to sums of a prediction what they are more than another's.
+
+        Parameters
+        ----------
+        tallies : sequence of Tally
+            Of each part of the second, from `score`.
+        first, second : Predicted
+            What is compared.
+
+        Returns
+        -------
+        list of Tally
+            With `swaps`, as many as there are resamples, where the first is of the same pictures
+            and has the part.
+        """
+        if self._resampler is None or not np.array_equal(first.pictures, second.pictures):
+            return list(tallies)
+        pairs = second.beside(first)
+        there = [part for part in pairs.parts if part is not None]
+        of = iter(
+            swap(
+                self._measured[:, pairs.vertices],
+                (first.columns[:, pairs.first], second.columns[:, pairs.second]),
+                None if self._ceiling is None else self._ceiling[pairs.vertices],
+                swap_signs(second.pictures, self._how.resamples, self._how.seed),
+                there,
+            )
+        )
+        return [
+            one if part is None else replace(one, swaps=next(of))
+            for one, part in zip(tallies, pairs.parts, strict=True)
+        ]
 
     def map(
         self, values: VertexScores, columns: NDArray[np.int64], covered: NDArray[np.bool_]

@@ -11,12 +11,13 @@ from typing import Any
 from base import progress, provenance
 from cache import CacheError, digest, read_meta
 from challenge import HEMISPHERES, Subject
-from evaluate.ensemble import check_rule
+from evaluate.ensemble import check_rule, judge
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs
+from evaluate.predicted import ENSEMBLE, predicted_by
 from evaluate.resampling import intervals
 from evaluate.results import fits_digest
-from evaluate.rows import ENSEMBLE, HemisphereScores, Key, rows, score_hemisphere, union
+from evaluate.rows import HemisphereScores, Key, rows, score_hemisphere, union
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling, VertexMap, with_p_values
 from evaluate.vertices import vertices_file, write_vertices
@@ -53,11 +54,14 @@ class Settings:
         The rule of the ensemble's weights.
     how : Resampling
         How often pictures are drawn and shuffled; its seed draws the ensemble's halves too.
+    against : str, optional
+        The run's folder, or "ensemble", that the others are compared with.
     """
 
     roi_classes: Sequence[str] | None
     ensemble: str
     how: Resampling
+    against: str | None = None
 
     def checked(self) -> Settings:
         """Refuse what cannot be computed, before anything is.
@@ -181,9 +185,16 @@ def hemispheres(
         digest_there = inputs.responses[subject.name, name]
         hemisphere = load_hemisphere(subject, name, inputs.runs, digest_there)
         if hemisphere is not None:
+            against = None
+            if settings.against is not None:
+                run = next((one for one in inputs.runs if one.name == settings.against), None)
+                strengths = judge(hemisphere, settings.how.seed, settings.ensemble)
+                against = predicted_by(
+                    hemisphere, run, inputs.split, strengths, settings.roi_classes
+                )
             yield name, score_hemisphere(hemisphere, inputs.runs, inputs.split,
                                          settings.roi_classes, settings.how.seed,
-                                         settings.ensemble, settings.how)  # fmt: skip
+                                         settings.ensemble, settings.how, against)  # fmt: skip
 
 
 def add(

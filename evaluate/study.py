@@ -14,12 +14,14 @@ from base import progress, provenance, replacing, say
 from cache import read_meta
 from challenge import HEMISPHERES
 from evaluate.completeness import unfinished
+from evaluate.ensemble import judge
 from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel, Run
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather, report_missing
+from evaluate.predicted import ENSEMBLE, Predicted, predicted_by
 from evaluate.resampling import difference, intervals
-from evaluate.rows import CLASS_ORDER, ENSEMBLE, score_hemisphere
+from evaluate.rows import CLASS_ORDER, score_hemisphere
 from evaluate.score import Tally
 from evaluate.scorer import Resampling
 from evaluate.study_table import in_lines
@@ -83,7 +85,7 @@ def study(
         raise EvaluateError(f"study {name}: no row is fitted: {listed['rows'][0]['why']}")
     inputs = gather(data, out, subject, fits, None, split)
     report_missing(inputs)
-    tallies = _tallies(inputs, how)
+    tallies = _tallies(inputs, how, listed["rows"][0]["fit"])
     names = [one.name for one in inputs.subjects]
     frame = pd.DataFrame(
         [
@@ -128,16 +130,24 @@ def _listed(out: Path, name: str) -> dict[str, Any]:
     return meta
 
 
-def _tallies(inputs: Inputs, how: Resampling) -> Tallies:
+def _tallies(inputs: Inputs, how: Resampling, against: str) -> Tallies:
     """Score each run on its own, with the same draws of pictures for all."""
     found: dict[tuple[str, str, str], Tally] = {}
-    work = [(s, side, run) for s in inputs.subjects for side in HEMISPHERES for run in inputs.runs]
+    # What the others are compared with goes first, and stays in memory.
+    runs = sorted(inputs.runs, key=lambda run: run.name != against)
+    first: Predicted | None = None
+    work = [(s, side, run) for s in inputs.subjects for side in HEMISPHERES for run in runs]
     for subject, side, run in progress(work, desc="scoring", unit="hemisphere"):
         responses = inputs.responses[subject.name, side]
         hemisphere = load_hemisphere(subject, side, [run], responses)
+        if run is runs[0]:
+            first = None
         if hemisphere is None:
             continue
-        scored = score_hemisphere(hemisphere, [run], inputs.split, how=how)
+        if run.name == against:
+            strengths = judge(hemisphere, how.seed)
+            first = predicted_by(hemisphere, run, inputs.split, strengths)
+        scored = score_hemisphere(hemisphere, [run], inputs.split, how=how, against=first)
         for (model, _, roi_class, roi), tally in scored.tallies.items():
             if model != ENSEMBLE and roi == "all":
                 for whose in (subject.name, "all"):
@@ -189,7 +199,7 @@ def _less(first: Tally, second: Tally, measure: str) -> dict[str, Any]:
         return {}
     if first.draws is None or second.draws is None:
         return {"difference": means[1] - means[0]}  # type: ignore[operator]
-    found = difference(first.draws, second.draws, drawn)
+    found = difference(first.draws, second.draws, drawn, second.swaps)
     values = {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
     scaled = {name: None if one is None else scale * one for name, one in values.items()}
     return {**scaled, "p": found.p}

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from evaluate.predicted import ENSEMBLE
 from evaluate.resampling.intervals import NAMES as INTERVALS
-from evaluate.rows import CLASS_ORDER, ENSEMBLE
+from evaluate.rows import CLASS_ORDER
 
 COLUMNS = (
     "model",

@@ -14,6 +14,8 @@ from evaluate.resampling import (
     intervals,
     picture_weights,
     resample,
+    swap,
+    swap_signs,
 )
 from evaluate.resampling.draws import DRAWN, OBSERVED
 from evaluate.resampling.intervals import quantile_of
@@ -251,13 +253,18 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     second = first + 0.8 * rng.standard_normal((N, 200))
     weights, ceiling = picture_weights(names(N), 500), np.full(200, 0.9)
     one, two = (resample(y, p, ceiling, weights)[0] for p in (first, second))
-    found = difference(one, two)
-    assert found.p < 0.001
+    signs = swap_signs(names(N), 999)
+    [swaps] = swap(y, (first, second), ceiling, signs)
+    found = difference(one, two, swaps=swaps)
+    assert found.p == 1 / 1000
+    assert difference(one, two).p is None
     assert found.low < found.value < found.high < 0
     alone = intervals(one)
     assert 100 * (found.high - found.low) < (alone["score_high"] - alone["score_low"]) / 2
-    assert difference(one, one) == (0, 0, 0, 1)
-    r = difference(one, two, "r")
+    [same] = swap(y, (first, 3 * first + 1), ceiling, signs)
+    assert difference(one, one, swaps=same) == (0, 0, 0, 1)
+    r = difference(one, two, "r", swaps)
+    assert r.p == 1 / 1000
     assert r.value == pytest.approx((two.observed - one.observed)[0] / 200)
     assert r.high < 0
     back = difference(two, one)
@@ -265,6 +272,39 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     [bare] = resample(y, first, None, weights)
     assert difference(bare, bare).value is None
     assert one.drawn.shape == (500, len(DRAWN))
+
+
+def test_swaps_are_of_whole_pictures_and_scores_of_what_was_swapped() -> None:
+    rng = np.random.default_rng(0)
+    pictures = np.array([b"%d" % (i // 2) for i in range(40)])
+    y = rng.standard_normal((40, 300))
+    first, second = y + rng.standard_normal(y.shape), 3 * y + 2 * rng.standard_normal(y.shape) + 5
+    ceiling = rng.uniform(0, 1, 300)
+    ceiling[:5], first[:, 7] = 0, 4
+    constant = np.arange(300) == 7
+    signs = swap_signs(pictures, 50)
+    assert (signs[0] == 1).all()
+    assert (signs[:, ::2] == signs[:, 1::2]).all()
+    # A picture is swapped in the same draws whatever other pictures there are.
+    assert (swap_signs(pictures[10:20], 50) == signs[:, 10:20]).all()
+    parts = [np.arange(300), np.arange(5), np.array([7, 40])]
+    whole, nothing, two = swap(y, (first, second), ceiling, signs, parts)
+    assert nothing.p() is None
+    assert (whole.n_vertices, two.n_vertices) == (295, 2)
+    scaled = [stats.zscore(np.where(constant, second, first)), stats.zscore(second)]
+    scaled[0][:, constant] = 0
+    for line in (0, 3, 50):
+        kept = signs[line][:, None] > 0
+        r = [correlation(y, np.where(kept, *of)) for of in (scaled, scaled[::-1])]
+        for of, which in ((whole, slice(5, None)), (two, [7, 40])):
+            assert of.r[line] == pytest.approx((r[1] - r[0])[which].sum(), abs=1e-4)
+            score = [np.minimum(np.maximum(one, 0)[which] ** 2 / ceiling[which], 1) for one in r]
+            assert of.score[line] == pytest.approx((score[1] - score[0]).sum(), abs=1e-4)
+    [bare] = swap(y, (first, second), None, signs)
+    assert bare.p() is None
+    assert bare.p("r") < 0.05
+    half = swap(y, (first, second), ceiling, signs, [np.arange(100), np.arange(100, 300)])
+    assert (half[0] + half[1]).score == pytest.approx(whole.score, abs=1e-4)
 
 
 def test_few_or_uneven_pictures_widen_the_quantile() -> None:

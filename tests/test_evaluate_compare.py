@@ -61,6 +61,24 @@ def test_the_table_and_csv_of_a_comparison(out: Path, simulated: Path) -> None:
     assert json.loads((out / "compare.json").read_text())["runs"] == [RIDGE, BANDED, "ensemble"]
 
 
+def test_p_does_not_depend_on_which_comes_first(
+    out: Path, simulated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["subject", "hemisphere", "roi_class", "roi"]
+    for one, other in (("ridge", "banded"), ("ridge", "ensemble")):
+        found = []
+        for pair in ([one, other], [other, one]):
+            compare(pair, simulated, out, resamples=400)
+            frame = pd.read_csv(out / "compare.csv", dtype={"subject": str}).set_index(names)
+            found.append(frame.sort_index())
+        assert (found[0]["difference"] + found[1]["difference"]).abs().max() < 1e-9
+        assert found[0]["p"].equals(found[1]["p"])
+        assert (found[0]["p"].notna() == found[0]["difference"].notna()).all()
+        assert found[0]["p"].min() >= 1 / 401
+        assert found[0]["p"].max() > 0.2
+    capsys.readouterr()
+
+
 def test_what_cannot_be_compared_is_said(
     out: Path, simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from evaluate.maps.sheet import draw_sheet
 from evaluate.maps.spaces import PICTURES
 from evaluate.maps.surface import Mesh, load_mesh
 from evaluate.maps.values import Known, average, check_outlined, gather_known, split_placed
-from evaluate.rows import ENSEMBLE
+from evaluate.predicted import ENSEMBLE
 from evaluate.vertices import vertices_file
 
 WIDTH = 840

@@ -11,7 +11,7 @@ from challenge import HEMISPHERES, Subject
 from evaluate.completeness import say_coverage, say_unfinished
 from evaluate.fits import Run
 from evaluate.inputs import Inputs
-from evaluate.rows import ENSEMBLE
+from evaluate.predicted import ENSEMBLE
 
 
 def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:

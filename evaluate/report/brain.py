@@ -20,8 +20,8 @@ from evaluate.maps.outlines import name_places
 from evaluate.maps.paint import Map, colours, maps_of, paint
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import Known
+from evaluate.predicted import ENSEMBLE
 from evaluate.report.examples import encode
-from evaluate.rows import ENSEMBLE
 
 WIDTH = 560
 LETTER = 15

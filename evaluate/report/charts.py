@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from challenge import ROI_CLASSES
 from evaluate.figure import COLOURS, HATCHES
+from evaluate.predicted import ENSEMBLE
 from evaluate.report.svg import INK, STYLE, figure_of, to_svg
-from evaluate.rows import ENSEMBLE
 from evaluate.table import Model, overall
 
 FAINT = 0.25

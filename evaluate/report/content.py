@@ -18,13 +18,13 @@ from evaluate.maps.paint import Map, maps_of
 from evaluate.maps.spaces import say_sources, spaces_of
 from evaluate.maps.surface import Mesh, load_mesh
 from evaluate.maps.values import Known, split_placed
+from evaluate.predicted import ENSEMBLE
 from evaluate.report import account
 from evaluate.report.brain import regions_map, stills, turning
 from evaluate.report.charts import against_ceiling, bars, colour, on_page
 from evaluate.report.examples import examples
 from evaluate.report.spaces import winners
 from evaluate.report.tables import table_data
-from evaluate.rows import ENSEMBLE
 from evaluate.table import Model, measure, models_of, overall
 from evaluate.vertices import Vertices, read_vertices
 

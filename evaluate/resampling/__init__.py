@@ -35,6 +35,7 @@ from evaluate.resampling.draws import Draws
 from evaluate.resampling.intervals import FEWEST_CALIBRATED, FEWEST_PICTURES, intervals
 from evaluate.resampling.permutation import Permuted, Significance, orders, permute, significance
 from evaluate.resampling.resampler import Resampler, resample
+from evaluate.resampling.swapping import Swaps, swap, swap_signs
 from evaluate.resampling.weights import Weights, picture_weights
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Permuted",
     "Resampler",
     "Significance",
+    "Swaps",
     "Weights",
     "difference",
     "intervals",
@@ -53,4 +55,6 @@ __all__ = [
     "picture_weights",
     "resample",
     "significance",
+    "swap",
+    "swap_signs",
 ]

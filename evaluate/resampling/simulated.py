@@ -85,7 +85,9 @@ class Roi:
         """
         return _correlated(n_pictures, len(self.rho), SHARED_RESPONSE, rng)
 
-    def predictions(self, responses: NDArray[Any], rng: np.random.Generator) -> NDArray[np.float64]:
+    def predictions(
+        self, responses: NDArray[Any], rng: np.random.Generator, shared: float = SHARED_ERROR
+    ) -> NDArray[np.float64]:
         """Draw predictions of responses, as good as `rho` says.
 
         Parameters
@@ -94,13 +96,15 @@ class Roi:
             From `responses`.
         rng : Generator
             Draws their errors.
+        shared : float
+            How much of these neighbouring vertices share.
 
         Returns
         -------
         array (n_pictures, n_vertices), float64
             The predictions; the errors of any two vertices correlate.
         """
-        error = _correlated(len(responses), len(self.rho), SHARED_ERROR, rng)
+        error = _correlated(len(responses), len(self.rho), shared, rng)
         return self.rho * responses + np.sqrt(1 - self.rho**2) * error
 
 
