@@ -108,6 +108,11 @@ class Batches(Sampler[list[Rows]]):
     def __iter__(self) -> Iterator[list[Rows]]:
         yield from (list(own) for own in zip(*map(self._dealt, self._rows), strict=True))
 
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """The pictures of a subject in the smallest batch, and how many the subject has."""
+        return min((len(self._dealt(own)[-1]), len(own)) for own in self._rows)
+
     def _own_count(self, rows: Rows) -> int:
         return -(-len(rows) // self._size)
 

@@ -1,8 +1,15 @@
 """Losses: a value for each vertex, over the pictures of a batch, with its gradient.
 
+What each averages or correlates over:
+
+    mse, l1, huber   errors, of each vertex over the pictures of the batch
+    pearson          1 - r, of each vertex over the pictures of the batch
+    pattern          1 - r, of each picture over the vertices of a group; then over the pictures
+
 The gradients are written out, so that a step touches each array of predictions a few times only;
 automatic differentiation would keep and pass over twice as many. What is minimised is the sum over
-vertices: a vertex has the same gradient whichever others are trained with it.
+vertices: a vertex has the same gradient whichever others are trained with it; with `pattern`,
+whichever other groups.
 """
 
 from collections.abc import Callable
@@ -18,6 +25,13 @@ Function = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 # Predictions of less than this share of the responses' spread have the gradient of r that they
 # would have at this spread: that of constant ones, with which a training begins, is infinite.
 LEAST_SPREAD = 0.1
+# The same for predictions that spread less than this, in units of a session's standard deviation:
+# of a vertex that hardly varies, r would else have a gradient that drowns all others.
+EPSILON = 0.05
+# r over two pictures is 1 or -1 whatever is predicted, and has no gradient; over a few it is noise.
+LEAST_PICTURES = 8
+# The same of r over vertices: a group of fewer has no pattern.
+LEAST_VERTICES = 3
 
 
 def mse(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,15 +111,15 @@ def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
         1 where either is constant.
     gradient : Tensor (n_images, n_vertices)
         Of the sum of the values; where predictions spread less than a tenth as far as the
-        responses, as it would be if they spread so far.
+        responses, or than `EPSILON`, as it would be if they spread so far. 0 where the responses
+        are constant.
     """
     p, p_norm = _about_mean(predicted)
     m, m_norm = _about_mean(measured)
     p_inverse, m_inverse = (torch.where(norm > 0, 1 / norm, 0) for norm in (p_norm, m_norm))
     r = _dots(p, m).mul_(p_inverse).mul_(m_inverse)
-    scale = 1 / torch.maximum(p_norm, LEAST_SPREAD * m_norm)
-    varying = (m_norm > 0) & torch.isfinite(scale)
-    scale = torch.where(varying, scale, 0)
+    least = (LEAST_SPREAD * m_norm).clamp_min_(EPSILON * len(predicted) ** 0.5)
+    scale = torch.where(m_norm > 0, 1 / torch.maximum(p_norm, least), 0)
     return 1 - r, p.mul_(scale * r * p_inverse).addcmul_(m, -scale * m_inverse)
 
 
@@ -129,20 +143,23 @@ def _dots(first: Tensor, second: Tensor) -> Tensor:
 
 
 def pattern(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give 1 - r, with Pearson's r over the vertices that are trained together, for each picture.
+    """Give 1 - r, with Pearson's r over the vertices of a group, for each picture.
 
     Parameters
     ----------
     predicted, measured : Tensor (n_images, n_vertices)
-        Responses.
+        Responses of one group.
 
     Returns
     -------
     values : Tensor (n_vertices,)
-        The mean over pictures, the same for all vertices.
+        The mean over pictures, the same for all vertices; 1 where there are fewer than
+        `LEAST_VERTICES`.
     gradient : Tensor (n_images, n_vertices)
         Of the sum of the values.
     """
+    if predicted.shape[1] < LEAST_VERTICES:
+        return torch.ones_like(predicted[0]), torch.zeros_like(predicted)
     each, slope = pearson(predicted.T, measured.T)
     n_vertices = predicted.shape[1]
     return each.mean().repeat(n_vertices), slope.T.mul_(n_vertices / len(each))
@@ -155,6 +172,20 @@ LOSSES: dict[str, Function] = {
     "pearson": pearson,
     "pattern": pattern,
 }
+
+
+def _term(
+    function: Function, predicted: Tensor, measured: Tensor, member: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Let a loss that compares vertices see those of one group at a time."""
+    if function is not pattern or member is None or not len(member):
+        return function(predicted, measured)
+    values, gradient = torch.empty_like(predicted[0]), torch.empty_like(predicted)
+    order = torch.argsort(member, stable=True)
+    for columns in torch.split(order, torch.bincount(member).tolist()):
+        own, slope = function(predicted[:, columns], measured[:, columns])
+        values[columns], gradient[:, columns] = own, slope
+    return values, gradient
 
 
 class Loss:
@@ -188,13 +219,22 @@ class Loss:
         """Whether the best constant prediction is another than the mean response."""
         return any(function in (huber, l1, pattern) for _, function in self.terms)
 
-    def values(self, predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def least(self) -> int:
+        """How many pictures each batch must have, so that the loss says something."""
+        return LEAST_PICTURES if any(function is pearson for _, function in self.terms) else 1
+
+    def values(
+        self, predicted: Tensor, measured: Tensor, member: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Give the loss of each vertex, and the gradient.
 
         Parameters
         ----------
         predicted, measured : Tensor (n_images, n_vertices)
             Responses.
+        member : Tensor of int (n_vertices,), optional
+            The group of each vertex; all are one by default.
 
         Returns
         -------
@@ -204,22 +244,26 @@ class Loss:
             Of the sum of the values by the predictions.
         """
         (weight, function), *others = self.terms
-        values, gradient = function(predicted, measured)
+        values, gradient = _term(function, predicted, measured, member)
         if weight != 1:
             values, gradient = values.mul_(weight), gradient.mul_(weight)
         for weight, function in others:
-            more, slope = function(predicted, measured)
+            more, slope = _term(function, predicted, measured, member)
             values.add_(more, alpha=weight)
             gradient.add_(slope, alpha=weight)
         return values, gradient
 
-    def __call__(self, predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, predicted: Tensor, measured: Tensor, member: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Give the sum over vertices, which can be differentiated, and the loss of each vertex.
 
         Parameters
         ----------
         predicted, measured : Tensor (n_images, n_vertices)
             Responses.
+        member : Tensor of int (n_vertices,), optional
+            The group of each vertex; all are one by default.
 
         Returns
         -------
@@ -230,14 +274,16 @@ class Loss:
         """
         total: Tensor
         values: Tensor
-        total, values = _Sum.apply(predicted, measured, self)
+        total, values = _Sum.apply(predicted, measured, self, member)
         return total, values
 
 
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, predicted: Tensor, measured: Tensor, loss: Loss) -> Any:
-        values, gradient = loss.values(predicted.float(), measured)
+    def forward(
+        ctx: Any, predicted: Tensor, measured: Tensor, loss: Loss, member: Tensor | None
+    ) -> Any:
+        values, gradient = loss.values(predicted.float(), measured, member)
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(values)
         ctx.dtype = predicted.dtype
@@ -249,7 +295,7 @@ class _Sum(torch.autograd.Function):
         # Only a scaled loss, of mixed precision, has another slope than 1.
         slope = by[0] if by[0] != 1 else None
         gradient = gradient if slope is None else gradient * slope
-        return gradient.to(ctx.dtype), None, None
+        return gradient.to(ctx.dtype), None, None, None
 
 
 def _positive(text: str, weight: str) -> float:

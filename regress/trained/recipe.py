@@ -83,7 +83,7 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
         If one is out of range; the message names it, what was found and what is expected.
     """
     try:
-        Loss(parameters["loss"])
+        least = Loss(parameters["loss"]).least
         named(OPTIMISERS, "optimiser", parameters["optimiser"])
         named(SCHEDULES, "schedule", parameters["schedule"])
         named(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
@@ -93,6 +93,11 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
         value = parameters[name]
         if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
+    if parameters["batch"] < least:
+        raise ValueError(
+            f"batch: found {parameters['batch']}, expected at least {least}: so many pictures must "
+            f"a batch have, over which loss {parameters['loss']!r} correlates"
+        )
     if not _is_number(parameters["lr"]) or not parameters["lr"] > 0:
         raise ValueError(f"lr: found {parameters['lr']!r}, expected a number above 0")
     if not _is_number(parameters["weight_decay"]) or parameters["weight_decay"] < 0:

@@ -20,6 +20,7 @@ from regress.trained.checkpoints import Artifacts
 from regress.trained.data import Batches, Pictures, loader
 from regress.trained.kept import Kept
 from regress.trained.log import write_log
+from regress.trained.losses import Loss
 from regress.trained.memory import reuse_memory
 from regress.trained.network import Network
 from regress.trained.recipe import Files, Recipe
@@ -69,10 +70,12 @@ def train(
     Raises
     ------
     RegressError
-        If the loss became NaN before anything was learned.
+        If the loss became NaN before anything was learned, or correlates over pictures and a batch
+        has too few.
     """
     inside, held = rows
     batches = Batches(inside, recipe.batch, recipe.seed, lambda: kept.epoch)
+    _check_batches(batches, recipe)
     n_epochs = recipe.epochs if kept.limits is None else int(kept.limits.max(initial=0))
     artifacts = Artifacts(files.belongs)
     stored = None if files.checkpoint is None else artifacts.stored(files.checkpoint)
@@ -99,6 +102,16 @@ def train(
             )
             _fit(trainer, task, loader(pictures, batches), held, kept, files)
     _say_what_was_spoiled(kept, recipe, len(batches))
+
+
+def _check_batches(batches: Batches, recipe: Recipe) -> None:
+    (fewest, there), least = batches.smallest, Loss(recipe.loss).least
+    if fewest < least:
+        raise RegressError(
+            f"loss {recipe.loss!r} correlates over the pictures of a batch: the smallest batch has "
+            f"{fewest} of a subject's {there} training pictures, expected at least {least}: give a "
+            f"larger batch (now {recipe.batch}), more pictures, or a loss without pearson"
+        )
 
 
 def _fit(
