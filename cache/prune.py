@@ -176,6 +176,8 @@ def _used(out: Path) -> set[str] | None:
             meta = read_meta(path)
         except CacheError as error:
             raise CacheError(f"{error}. Nothing was removed: what it uses is not known") from error
+        if meta.get("kind") == "shared":
+            continue  # weights that the files of fits refer to, and go with them
         if meta.get("kind") != "fit" or not isinstance(meta.get("keys"), dict):
             raise CacheError(
                 f"{path}: is not a fit, or does not say what features it was made from; expected "

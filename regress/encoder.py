@@ -19,6 +19,10 @@ class Encoder(Protocol):
 
     streams: ClassVar[bool]
 
+    @property
+    def together(self) -> bool:
+        """Whether all vertices are fitted as one, whatever their groups, and one only with all."""
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Give the parameters.
 
@@ -108,6 +112,15 @@ class Encoder(Protocol):
         -------
         dict of str to array
             Enough for `restore`.
+        """
+
+    def shared_names(self) -> list[str]:
+        """Name the arrays of `state` that belong to all vertices, and are saved once.
+
+        Returns
+        -------
+        list of str
+            None where a state holds nothing but what each vertex or group has of its own.
         """
 
     def join(

@@ -77,12 +77,14 @@ def fit_subjects(
             for present, division in zip(presents, divisions, strict=True):
                 present.join(presents, division)
                 present.remove_others()
+            presents[0].remove_unused(presents)
             missing = [present.missing() for present in presents]
             n_missing, n_rois = sum(map(len, missing)), sum(len(p.rois) for p in presents)
             label = f"{jobs[0].whom} {'+'.join(span)}"
             say(f"{label}: {n_rois - n_missing} models there already, {n_missing} to fit")
             if n_missing:
                 _fit_span(jobs, presents, missing, divisions, start)
+                presents[0].remove_unused(presents)
             fitted += n_missing
     return fitted
 
@@ -102,6 +104,8 @@ def _fit_span(
         present.group(roi) for present, rois in zip(presents, missing, strict=True) for roi in rois
     }
     begun = groups & start.groups if start is not None else set()
+    if begun and jobs[0].estimator.together:
+        begun = groups
     first = 0
     for those, given in ((begun, start), (groups - begun, None)):
         rois = [
@@ -110,8 +114,9 @@ def _fit_span(
         ]
         if not those:
             continue
-        if start is not None and given is None:
-            say(f"--start has no group {', '.join(sorted(those))}: trained from the beginning")
+        lacking = those - start.groups if start is not None else ()
+        if lacking:
+            say(f"--start has no group {', '.join(sorted(lacking))}: trained from the beginning")
         members = [Member(*of) for of in zip(jobs, presents, rois, divisions, strict=True)]
         span = _Span(members, given, first)
         span.fit()
@@ -170,8 +175,7 @@ class _Span:
 
     def _width(self) -> int:
         """Say how many columns fit into memory."""
-        if self.job.estimator.get_params().get("discriminators"):
-            # Critics judge all vertices together.
+        if self.job.estimator.together:
             return sum(len(member.layout.vertices) for member in self.members)
         n_images, n_features = self.job.design.train.shape
         column = COPIES * n_features if self.job.estimator.streams else n_images

@@ -34,6 +34,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
 
     standardise = True
     streams: ClassVar[bool] = False
+    together: ClassVar[bool] = False
 
     def check_parameters(self) -> None:
         """Refuse parameters that cannot be, before anything is computed.
@@ -158,6 +159,16 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         names = ["coef_", "intercept_", *self.chosen_names()]
         which: Any = slice(None) if vertices is None else vertices
         return {name: np.ascontiguousarray(getattr(self, name)[..., which]) for name in names}
+
+    def shared_names(self) -> list[str]:
+        """Name the arrays that belong to all vertices; a linear model has none.
+
+        Returns
+        -------
+        list of str
+            Empty.
+        """
+        return []
 
     def join(
         self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]

@@ -187,14 +187,16 @@ class Member:
 
     def _cost(self, columns: Rows) -> dict[str, Any]:
         """Say what some columns took to fit; each batch is one training, known by a name."""
-        name = f"{self.job.whom}.{'+'.join(self.present.span)}"
-        parameters, epochs, seconds = 0, [], {}
+        name = self.present.training
+        parameters, shared, epochs, seconds = 0, 0, [], {}
         for number, model, where in self._fitted:
             here = where[columns]
             if (here >= 0).any():
                 cost = model.cost(here[here >= 0])
                 parameters += cost["parameters"]
+                shared += cost.get("shared_parameters", 0)
                 epochs.append(cost["epochs"])
                 seconds[f"{name}.{number}"] = cost["seconds_per_epoch"]
         most = None if None in epochs else max(epochs)
-        return {"parameters": parameters, "epochs": most, "seconds_per_epoch": seconds}
+        common = {"shared_parameters": shared} if shared else {}
+        return {"parameters": parameters, **common, "epochs": most, "seconds_per_epoch": seconds}

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from base import say, sha256_files
 from cache import CacheError, digest, read_meta
@@ -12,6 +13,7 @@ from challenge import Roi
 from challenge.fsaverage import fsaverage_vertices
 from regress.job import Job
 from regress.layout import GROUPINGS
+from regress.shared import is_there, remove_unused
 from regress.split import Division, digest_pictures
 
 
@@ -31,10 +33,11 @@ class Present:
         self.rois = [roi for h in span for roi in job.subject.regions(h)]
         self._name = GROUPINGS[job.grouping or "roi"]
         parameters = job.estimator.get_params()
-        self._judged = bool(parameters.get("discriminators"))
-        self._placed = self._judged or "positions" in parameters
+        self._together = job.estimator.together
+        self._placed = bool(parameters.get("discriminators")) or "positions" in parameters
         self._beside: Sequence[Present] = ()
         self._left_out = ""
+        self._shared: dict[str, bool] = {}
 
     def join(self, everyone: Sequence["Present"], division: Division) -> None:
         """Let the models depend on the data of all subjects that are trained with this one.
@@ -50,6 +53,11 @@ class Present:
             self._beside = everyone
             self._left_out = digest_pictures(division.unseen)
 
+    @property
+    def training(self) -> str:
+        """Who is trained in one go, as in names of files: "subj01.lh", or "subj01+02.lh+rh"."""
+        return f"{self.job.whom}.{'+'.join(self.span)}"
+
     @cached_property
     def _digests(self) -> dict[str, str]:
         """Digest the responses; a change of them means a new fit."""
@@ -64,8 +72,8 @@ class Present:
         return groups
 
     def _whole(self, roi: Roi) -> str:
-        """Name what an ROI is fitted with: its group, or all, where critics judge all together."""
-        return "+".join(self.span) if self._judged else self._name(roi)
+        """Name what an ROI is fitted with: its group, or all, where all are fitted as one."""
+        return "+".join(self.span) if self._together else self._name(roi)
 
     @cached_property
     def _places(self) -> str:
@@ -152,14 +160,22 @@ class Present:
         }
 
     def absent(self) -> set[str]:
-        """Name the groups, or all that critics judge together, of which a model is not there.
+        """Name the groups, or all that are fitted as one, of which a model is not there.
 
         Returns
         -------
         set of str
             All that is to be fitted.
         """
-        return {self._whole(roi) for roi in self.rois if not self._is_there(roi)}
+        metas: dict[str, list[dict[str, Any] | None]] = defaultdict(list)
+        for roi in self.rois:
+            metas[self._whole(roi)].append(self._meta(roi))
+        # A process that was killed while it replaced files may have left those of two trainings.
+        return {
+            name
+            for name, own in metas.items()
+            if None in own or len({one.get("shared") for one in own if one}) > 1
+        }
 
     def missing(self) -> list[Roi]:
         """List the ROIs to fit: those that are not there, and those that choose with them.
@@ -172,16 +188,37 @@ class Present:
         absent = set().union(*(one.absent() for one in self._beside or (self,)))
         return [roi for roi in self.rois if self._whole(roi) in absent]
 
-    def _is_there(self, roi: Roi) -> bool:
+    def _meta(self, roi: Roi) -> dict[str, Any] | None:
+        """Read what is said of an ROI's model; None where it is not there, or of other data."""
         path = self.job.path(roi)
         if not path.exists():
-            return False
+            return None
         try:
             meta = read_meta(path)
         except CacheError as error:
             say(f"{error}; it is fitted again")
-            return False
-        return all(meta["inputs"].get(name) == value for name, value in self.inputs(roi).items())
+            return None
+        if "shared" in meta and not self._has(meta["shared"]):
+            return None
+        same = all(meta["inputs"].get(name) == value for name, value in self.inputs(roi).items())
+        return meta if same else None
+
+    def _has(self, shared: str) -> bool:
+        # Asked once, and said once, though all ROIs refer to it.
+        if shared not in self._shared:
+            self._shared[shared] = is_there(self.job.folder, shared)
+        return self._shared[shared]
+
+    def remove_unused(self, everyone: Sequence["Present"]) -> None:
+        """Remove weights that trainings of the same had shared, and no ROI refers to any more.
+
+        Parameters
+        ----------
+        everyone : sequence of Present
+            Of all subjects that are trained together.
+        """
+        fits = [one.job.path(roi) for one in everyone for roi in one.rois]
+        remove_unused(self.job.folder, self.training, [path for path in fits if path.exists()])
 
     def remove_others(self) -> None:
         """Remove models of ROIs that the masks no longer have, and what killed writers left."""

@@ -15,6 +15,7 @@ from regress.encoder import Encoder
 from regress.errors import RegressError
 from regress.job import Job
 from regress.present import Present
+from regress.shared import load_shared, save_shared
 
 # Arrays of a fit's file that are its predictions and rows; the others are the model itself.
 BESIDE = (
@@ -45,11 +46,13 @@ def load_fit(path: Path) -> tuple[Encoder, dict[str, Any]]:
     Raises
     ------
     RegressError
-        If the file is not a fit.
+        If the file is not a fit, or weights that it shares with other ROIs are missing.
     """
     arrays, meta = read_artifact(path)
     if meta.get("kind") != "fit":
         raise RegressError(f"{path}: holds {meta.get('kind')!r}, expected a fit")
+    if "shared" in meta:
+        arrays |= load_shared(path, meta["shared"])
     parameters = meta["settings"]["defaults"] | meta["settings"]["parameters"]
     made = load_plugin(models, meta["model"], "model").Model(**parameters)
     model: Encoder = made.restore({n: v for n, v in arrays.items() if n not in BESIDE})
@@ -76,7 +79,8 @@ def save_fit(
     state : mapping of str to array
         The model of its vertices.
     training : mapping
-        What they took to fit: `parameters`, of all vertices that share any with these; `epochs`;
+        What they took to fit: `parameters`, of all vertices that share any with these, apart from
+        `shared_parameters`, which belong to all vertices of the training; `epochs`;
         `seconds_per_epoch` of each training that they were in, by its name, so that what was
         trained together is not counted twice.
     heldout : array of float32 (n_held_images, n_vertices)
@@ -90,8 +94,13 @@ def save_fit(
     # From the arrays that are saved, so that `predict` of the loaded model gives these bits.
     made = type(job.estimator)(**job.settings.parameters)
     test = made.restore(dict(state)).predict(design.test)
+    # Written first: who reads a file of an ROI finds what it refers to.
+    common = made.shared_names()
+    shared = {}
+    if common:
+        shared = {"shared": save_shared(job.folder, present.training, state, common)}
     arrays = {
-        **state,
+        **{name: values for name, values in state.items() if name not in common},
         "vertices": roi.vertices,
         "heldout_rows": np.flatnonzero(held),
         "heldout_predictions": np.ascontiguousarray(heldout),
@@ -116,6 +125,7 @@ def save_fit(
         "roi": roi.name,
         "group": present.group(roi),
         "training": training,
+        **shared,
         "responses": inputs["responses"],
         "inputs": inputs,
         "provenance": provenance(),

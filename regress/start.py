@@ -14,7 +14,7 @@ from regress.errors import RegressError
 from regress.job import Job, Settings
 from regress.layout import place
 from regress.member import Member
-from regress.saved import load_fit
+from regress.saved import BESIDE, load_fit
 from regress.split import Division, digest_pictures
 from regress.trained import TrainedModel
 from regress.trained.network import axis_of
@@ -182,25 +182,32 @@ class Start:
         """
         told = [member.told(columns) for member, columns in zip(members, batch, strict=True)]
         groups = np.unique(np.concatenate([one["scope"] for one in told]))
-        pieces = [self._loaded(self._of_group[str(group)]) for group in groups]
+        known = np.array([str(group) in self._of_group for group in groups])
+        files = [self._of_group[str(group)] for group in groups[known]]
+        model, whole = self._loaded(files[0])
+        pieces = [whole, *(self._own(path) for path in files[1:])]
         weights: Arrays = {}
-        for name in pieces[0][1]:
-            kind, axis = _axis(pieces[0][0], name)
+        for name, values in whole.items():
+            kind, axis = _axis(model, name)
             if kind == "group":
-                weights[name] = np.concatenate([state[name] for _, state in pieces], axis)
-            elif kind == "all":
-                weights[name] = pieces[0][1][name]
+                there = np.concatenate([piece[name] for piece in pieces], axis)
+                weights[name] = _spread(there, known, axis)
+            elif kind in ("all", "shared"):
+                weights[name] = values
         n_vertices = sum(map(len, batch))
         weights["known"] = np.zeros(n_vertices, bool)
+        weights["known_groups"] = known
         first = 0
         for member, columns in zip(members, batch, strict=True):
             where = np.full(len(member.layout.vertices), -1)
             where[columns] = first + np.arange(len(columns))
             first += len(columns)
-            self._add_vertices(weights, member, where)
+            self._add_vertices(weights, model, member, where)
         return weights
 
-    def _add_vertices(self, weights: Arrays, member: Member, where: Rows) -> None:
+    def _add_vertices(
+        self, weights: Arrays, model: TrainedModel, member: Member, where: Rows
+    ) -> None:
         """Put the weights of a subject's vertices where they stand, if it is in the fit."""
         n_vertices = len(weights["known"])
         for roi in member.rois:
@@ -208,17 +215,22 @@ class Start:
             at = where[member.layout.columns[place(roi)]]
             if path not in self._metas or (at < 0).any():
                 continue
-            vertices = read_artifact(path, ["vertices"])[0]["vertices"]
-            if not np.array_equal(vertices, roi.vertices):
+            state = self._own(path)
+            if not np.array_equal(state["vertices"], roi.vertices):
                 continue
-            model, state = self._loaded(path)
             for name, values in state.items():
+                if name in BESIDE:
+                    continue
                 kind, axis = _axis(model, name)
                 if kind == "vertex":
                     shape = [*values.shape[:axis], n_vertices, *values.shape[axis + 1 :]]
                     whole = weights.setdefault(name, np.zeros(shape, values.dtype))
                     np.moveaxis(whole, axis, 0)[at] = np.moveaxis(values, axis, 0)
             weights["known"][at] = True
+
+    def _own(self, path: Path) -> Arrays:
+        """Read what an ROI's file holds itself, without what it shares."""
+        return read_artifact(path)[0]
 
     def _loaded(self, path: Path) -> tuple[TrainedModel, Arrays]:
         model, _ = load_fit(path)
@@ -253,3 +265,12 @@ def _axis(model: TrainedModel, name: str) -> tuple[str, int]:
     if plain in ("epochs_", "member"):
         return "none", 0
     return axis_of(model.network_, plain)
+
+
+def _spread(values: NDArray, known: NDArray[np.bool_], axis: int) -> NDArray:
+    """Put the groups that a start has where they stand among all."""
+    if known.all():
+        return values
+    whole = np.zeros((*values.shape[:axis], len(known), *values.shape[axis + 1 :]), values.dtype)
+    np.moveaxis(whole, axis, 0)[known] = np.moveaxis(values, axis, 0)
+    return whole

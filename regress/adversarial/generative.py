@@ -165,6 +165,11 @@ class Generative(TrainedModel):
         self.samples = samples
         self.sheet = sheet
 
+    @property
+    def together(self) -> bool:
+        """Whether all vertices are trained as one: critics judge all together."""
+        return bool(critic_names(self.discriminators))
+
     def network_parameters(self) -> dict[str, Any]:
         """Give the parameters that say what the network is; who judges it does not.
 

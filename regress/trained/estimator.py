@@ -126,6 +126,11 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         means, varying = responses.pictures(~held).means()
         files = self._files(X, responses, held, epochs, (names, member))
         network, known = self._beginning(member, means, start)
+        if network.shared and not self.together:
+            raise TypeError(
+                f"{type(self).__name__}: {type(network).__name__} has weights of all vertices, and "
+                "`together` is False: their vertices would be fitted apart; expected True"
+            )
         still = ~varying if epochs is None else ~varying | ((epochs == 0) & ~known)
         limits = None if epochs is None else most_epochs(epochs, member, len(names))
         kept = Kept(network, self.patience, limits)

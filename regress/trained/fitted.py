@@ -133,6 +133,26 @@ class Fitted(Parameters):
             state |= {INSIDE + n: v for n, v in self._part(which, self.inside_).items()}
         return state | {"epochs_": self.epochs_[which]}
 
+    @property
+    def together(self) -> bool:
+        """Whether all vertices are trained as one: where their network has weights of all."""
+        return False
+
+    def shared_names(self) -> list[str]:
+        """Name the arrays of `state` that belong to all vertices, and are saved once.
+
+        Returns
+        -------
+        list of str
+            The weights of all, with the scale of features; none where the network has none.
+        """
+        network = self.network_
+        if not network.shared:
+            return []
+        own = [n for n in network.state_dict() if axis_of(network, n)[0] == "shared"]
+        common = [*own, "centre_", "scale_"]
+        return common + ([INSIDE + name for name in common] if self.inside_ is not None else [])
+
     def join(
         self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
     ) -> dict[str, NDArray]:
@@ -161,18 +181,23 @@ class Fitted(Parameters):
         Returns
         -------
         dict
-            `parameters` of their groups; the `epochs` of their weights; `seconds_per_epoch` of all
+            `parameters` of their groups; `shared_parameters`, which belong to all vertices given to
+            `fit`, where there are any; the `epochs` of their weights; `seconds_per_epoch` of all
             vertices given to `fit`, validation included.
         """
         member = self.network_.member.numpy()
         groups = np.unique(member[vertices])
         counts = {"group": len(groups), "vertex": int(np.isin(member, groups).sum())}
-        parameters = 0
+        parameters, shared = 0, 0
         for name, weights in self.network_.named_parameters():
             kind, axis = axis_of(self.network_, name)
-            parameters += counts[kind] * (weights.numel() // weights.shape[axis])
+            if kind == "shared":
+                shared += weights.numel()
+            else:
+                parameters += counts[kind] * (weights.numel() // weights.shape[axis])
         return {
             "parameters": parameters,
+            **({"shared_parameters": shared} if shared else {}),
             "epochs": int(self.epochs_[vertices].max()),
             "seconds_per_epoch": self._seconds,
         }

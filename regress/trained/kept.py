@@ -17,7 +17,8 @@ class Kept:
     """The best weights of each group, and which groups are still trained.
 
     A group that stops keeps what it had, while others go on; its vertices leave the network when
-    enough have stopped.
+    enough have stopped. Where a network has weights that belong to all vertices, these cannot be
+    each group's best: all groups then stop together, by the mean loss of all vertices.
 
     Parameters
     ----------
@@ -50,9 +51,12 @@ class Kept:
         self, network: Network, patience: int, limits: NDArray[np.int64] | None = None
     ) -> None:
         n_groups = network.n_groups
+        self.together = bool(network.shared)
         self.member = network.member.clone()
         self.weights = {name: values.clone() for name, values in network.state_dict().items()}
         self.vertices = torch.arange(len(self.member))
+        if self.together and limits is not None:
+            limits = np.full_like(limits, limits.max())
         self.patience, self.limits = patience, limits
         self.best = np.full(n_groups, np.inf)
         self.epochs = np.zeros(n_groups, np.int64)
@@ -84,6 +88,23 @@ class Kept:
         count = np.bincount(member, minlength=self.n_groups)
         return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
+    def scores(self, values: Tensor) -> Numbers:
+        """Give the loss that each group stops by.
+
+        Parameters
+        ----------
+        values : Tensor (n_left,)
+            Of the vertices that the network has.
+
+        Returns
+        -------
+        array of float64 (n_groups,)
+            The mean over its vertices; over all vertices, where groups stop together.
+        """
+        if not self.together:
+            return self.means(values)
+        return np.full(self.n_groups, float(values.double().mean()))
+
     def spoil(self, values: Tensor, step: int) -> None:
         """Stop the groups whose loss is NaN or infinite; they keep what they had.
 
@@ -96,6 +117,8 @@ class Kept:
         """
         bad = ~torch.isfinite(values).cpu()
         groups = np.unique(self.member[self.vertices[bad]].numpy())
+        if self.together and len(groups):
+            groups = np.arange(self.n_groups)
         new = groups[~self.stopped[groups]]
         self.spoiled[new], self.stopped[new] = step, True
 
@@ -121,7 +144,7 @@ class Kept:
             On the validation pictures, where there are any.
         """
         self.epoch += 1
-        scores = self.means(train) if held is None else self.means(held)
+        scores = self.scores(train if held is None else held)
         if self.limits is not None or held is None:
             better = ~self.stopped & np.isfinite(scores)
         else:
@@ -133,7 +156,8 @@ class Kept:
             self.stopped |= self.epoch >= self.limits
         elif held is not None:
             self.stopped |= self.epoch - self.epochs >= self.patience
-        losses = self.means(train), np.full(self.n_groups, np.nan) if held is None else scores
+        none = np.full(self.n_groups, np.nan)
+        losses = self.means(train), none if held is None else self.means(held)
         self.rows.append((self.epoch, *at, *losses))
 
     def _keep(self, network: Network, groups: Bools) -> None:
@@ -151,7 +175,10 @@ class Kept:
                 continue
             kind, axis = axis_of(network, name)
             whole, kept = values.detach().cpu(), self.weights[name]
-            if len(here[kind]) == kept.shape[axis]:
+            if kind == "shared":
+                if groups.any():
+                    kept.copy_(whole)
+            elif len(here[kind]) == kept.shape[axis]:
                 kept.copy_(whole)
             else:
                 kept.index_copy_(axis, there[kind], whole.index_select(axis, here[kind]))

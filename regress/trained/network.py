@@ -13,7 +13,8 @@ class Network(nn.Module):
 
     A network serves many groups of vertices at once. Each of its weights has an axis that counts
     vertices, or groups: with that, what belongs to a group can be kept, left behind or saved, and
-    groups trained together are those trained one by one.
+    groups trained together are those trained one by one. What is left belongs to all vertices, such
+    as a trunk that every group reads: it is `shared`, and then all groups stop together.
 
     With several subjects, `forward` is called for each with its share: its vertices, and the groups
     that it has, numbered anew. So it derives all that counts vertices or groups from `member` and
@@ -29,6 +30,9 @@ class Network(nn.Module):
     axes : dict of str to (str, int)
         For each weight and buffer, by its name: what the axis counts ("vertex" or "group"), and
         which axis it is. A subclass adds its own.
+    shared : tuple of str
+        What the names of weights and buffers that belong to all vertices begin with, such as
+        "trunk."; none by default.
     offset : Tensor (n_vertices,)
         Added to the predictions: the mean response. It is trained only with a loss whose best
         constant is another, `huber`: along the rounding errors of a gradient of 0, Adam and its kin
@@ -36,6 +40,7 @@ class Network(nn.Module):
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {"offset": ("vertex", 0), "member": ("vertex", 0)}
+    shared: ClassVar[tuple[str, ...]] = ()
 
     member: Tensor
 
@@ -63,9 +68,21 @@ def axis_of(network: Network, name: str) -> tuple[str, int]:
     Returns
     -------
     (str, int)
-        "vertex" or "group", and the axis.
+        "vertex" or "group", and the axis; "shared" where it belongs to all, and 0.
+
+    Raises
+    ------
+    TypeError
+        If the network does not say.
     """
-    return type(network).axes[name]
+    if name.startswith(network.shared):
+        return "shared", 0
+    if name not in network.axes:
+        raise TypeError(
+            f"{type(network).__name__}: {name} stands neither in `axes`, which say what counts "
+            "vertices or groups, nor does it begin as one in `shared` does; expected one of these"
+        )
+    return network.axes[name]
 
 
 def part_of(
@@ -85,7 +102,8 @@ def part_of(
     Returns
     -------
     dict of str to Tensor
-        A state of a network of these vertices, whose groups are numbered anew.
+        A state of a network of these vertices, whose groups are numbered anew. What belongs to all
+        is no copy.
     """
     groups, member = torch.unique(network.member[vertices], return_inverse=True)
     which = {"vertex": vertices, "group": groups}
@@ -93,7 +111,7 @@ def part_of(
     part = {}
     for name, values in state.items():
         kind, axis = axis_of(network, name)
-        part[name] = values.index_select(axis, which[kind])
+        part[name] = values.index_select(axis, which[kind]) if kind in which else values
     return part | ({"member": member} if "member" in state else {})
 
 
@@ -129,7 +147,7 @@ def replace(network: Network, state: dict[str, Tensor]) -> None:
     """
     for name, weight in network.named_parameters():
         weight.data, weight.grad = state[name], None
-    for name, _ in network.named_buffers():
+    for name in dict(network.named_buffers()).keys() & state.keys():
         owner, _, own = name.rpartition(".")
         setattr(network.get_submodule(owner), own, state[name])
 
@@ -138,8 +156,8 @@ class Divided:
     """A network whose vertices are computed part by part, each from pictures of its own.
 
     A subject's vertices see its pictures only. The network is called for each part with what
-    belongs to it: slices of the weights of vertices, and the groups that it has. It knows nothing
-    of this.
+    belongs to it: slices of the weights of vertices, the groups that it has, and what belongs to
+    all. It knows nothing of this.
 
     Parameters
     ----------
@@ -183,6 +201,8 @@ class Divided:
             if name == "member":
                 continue
             kind, axis = axis_of(self._network, name)
+            if kind == "shared":
+                continue
             # One split for all parts: its gradient is written once, not once for each part.
             slices = torch.split(values, self._widths, axis) if kind == "vertex" else None
             for number, (groups, _) in enumerate(self._parts):

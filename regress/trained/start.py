@@ -39,7 +39,7 @@ def like(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
 
 
 def shares(network: Network) -> bool:
-    """Say whether a network holds anything that the vertices of a group share.
+    """Say whether a network holds anything that vertices share, those of a group or all.
 
     Parameters
     ----------
@@ -51,18 +51,19 @@ def shares(network: Network) -> bool:
     bool
         False where each weight is of one vertex.
     """
-    return any(axis_of(network, name)[0] == "group" for name, _ in network.named_parameters())
+    return any(axis_of(network, name)[0] != "vertex" for name, _ in network.named_parameters())
 
 
 def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.bool_]:
-    """Put weights into a network: those of its groups, and those of vertices that are known.
+    """Put weights into a network: those of all and of its groups, and of vertices that are known.
 
     Parameters
     ----------
     network : Network
         Changed in place.
     weights : mapping of str to array
-        As `like` gives them.
+        As `like` gives them; with `known`, for each vertex whether its weights are among them, none
+        by default, and `known_groups`, for each group, all by default.
 
     Returns
     -------
@@ -74,17 +75,14 @@ def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.b
     ValueError
         If they are of another network.
     """
-    n_vertices = len(network.member)
-    known = np.asarray(weights.get("known", np.zeros(n_vertices, bool)))
-    if known.shape != (n_vertices,) or known.dtype != bool:
-        raise ValueError(
-            f"start: known has shape {known.shape} and is {known.dtype}, expected bool, "
-            f"({n_vertices},), one a vertex"
-        )
-    at = torch.from_numpy(np.flatnonzero(known))
+    known = _known(weights.get("known"), len(network.member), "vertex")
+    groups = _known(weights.get("known_groups"), network.n_groups, "group")
+    at = {"vertex": torch.from_numpy(np.flatnonzero(known))}
+    if "known_groups" in weights:
+        at["group"] = torch.from_numpy(np.flatnonzero(groups))
     for name, values in network.state_dict().items():
         kind, axis = axis_of(network, name)
-        if name == "member" or (kind == "vertex" and not len(at)):
+        if name == "member" or (kind in at and not len(at[kind])):
             continue
         given = weights.get(name)
         if given is None or np.shape(given) != tuple(values.shape):
@@ -94,15 +92,25 @@ def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.b
                 "the same kind, parameters, features and groups"
             )
         plain = torch.from_numpy(np.array(given)).to(values.dtype)
-        if kind == "group":
-            values.copy_(plain)
+        if kind in at:
+            values.index_copy_(axis, at[kind], plain.index_select(axis, at[kind]))
         else:
-            values.index_copy_(axis, at, plain.index_select(axis, at))
+            values.copy_(plain)
+    return known
+
+
+def _known(given: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]:
+    known = np.zeros(n, bool) if given is None else np.asarray(given)
+    if known.shape != (n,) or known.dtype != bool:
+        raise ValueError(
+            f"start: known has shape {known.shape} and is {known.dtype}, expected bool, ({n},), "
+            f"one a {kind}"
+        )
     return known
 
 
 def freeze_groups(network: Network) -> None:
-    """Leave what belongs to groups as it is; what belongs to vertices is trained.
+    """Leave what belongs to groups, or to all, as it is; what belongs to vertices is trained.
 
     Parameters
     ----------
@@ -121,7 +129,7 @@ def freeze_groups(network: Network) -> None:
             "expected freeze=False"
         )
     for name, weight in network.named_parameters():
-        if kinds[name] == "group":
+        if kinds[name] != "vertex":
             weight.requires_grad_(False)
 
 
@@ -141,7 +149,17 @@ def join_states(
     -------
     dict of str to array
         The state of all.
+
+    Raises
+    ------
+    ValueError
+        If the network has weights that belong to all vertices: each training has its own.
     """
+    if network.shared:
+        raise ValueError(
+            f"{type(network).__name__} has weights that belong to all vertices, and {len(parts)} "
+            "trainings have each their own; expected all vertices fitted at once"
+        )
     n_vertices = sum(len(places) for places, _ in parts)
     joined = dict(parts[0][1])
     for name in joined:

@@ -160,7 +160,7 @@ class Task(pl.LightningModule):
         elif self.kept.epoch == 0:
             # Lightning's check before the first step: what the mean response scores. It also checks
             # when a training is taken up, and what was best then must stay.
-            self.kept.best = self.kept.means(values)
+            self.kept.best = self.kept.scores(values)
 
     def on_train_epoch_end(self) -> None:
         """Keep what is better, stop groups, and leave them behind when they are many."""
