@@ -1,5 +1,6 @@
 """Writing a feature space: shards published by rename, merged at the end, resumed after a kill."""
 
+import errno
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ from cache.table import Part, all_rows, read_table_meta, row_names, write_table
 SHARD_ROWS = 256
 SHARD_BYTES = 64 << 20
 SHARD_SECONDS = 60.0
+# What the system says where nothing may be written.
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class ShardWriter:
@@ -132,12 +135,39 @@ class FeatureWriter(ShardWriter):
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
         super().__init__(path, meta)
         self._lock: int | None = None
+        self._refused: OSError | None = None
 
     def __enter__(self) -> Self:
-        self._lock = acquire(lock_of(self.path))
+        try:
+            self._lock = acquire(lock_of(self.path))
+        except OSError as error:
+            if error.errno not in READ_ONLY or not self.path.exists():
+                raise
+            # A cache that others may only read serves where it has every row.
+            self._refused = error
+            return self
         self.shards.mkdir(exist_ok=True)
         self._remove_leftovers()
         return self
+
+    def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
+        """Add rows of pictures that have none yet.
+
+        Parameters
+        ----------
+        digests : sequence of str
+            The sha256 of each picture's file.
+        rows : array (n, n_columns)
+            Their features, finite.
+
+        Raises
+        ------
+        OSError
+            If the cache can only be read.
+        """
+        if self._refused is not None:
+            raise self._refused
+        super().add(digests, rows)
 
     def stored(self) -> set[str]:
         """Say which pictures have a row already, in the file or in a shard.
@@ -160,7 +190,8 @@ class FeatureWriter(ShardWriter):
             for _ in all_rows(self.path):
                 pass
             found.update(_decode(row_names(self.path)))
-        for shard in self._shard_files():
+        # Shards that nobody can merge are of no use.
+        for shard in self._shard_files() if self._refused is None else ():
             try:
                 read_table_meta(shard, self.meta["key"])
                 for _ in all_rows(shard):
@@ -179,7 +210,7 @@ class FeatureWriter(ShardWriter):
     ) -> None:
         try:
             super().__exit__(kind, error, trace)
-            if kind is None:
+            if kind is None and self._refused is None:
                 self._merge()
         finally:
             if self._lock is not None:

@@ -222,17 +222,32 @@ def test_ctrl_c_then_two_at_once(simulated, tmp_path, extract):
     np.testing.assert_allclose(rows[0], rows[1], rtol=1e-4, atol=1e-4)
 
 
-def test_a_folder_that_cannot_be_written(simulated, tmp_path, extract):
+def _mount(*arguments: str) -> bool:
+    return bool(shutil.which("mount")) and not subprocess.run(
+        ["mount", *arguments], capture_output=True, check=False
+    ).returncode
+
+
+def test_a_folder_that_can_only_be_read_serves_where_it_has_every_row(
+    simulated, tmp_path, extract
+):
     folder = tmp_path / "o"
     folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)], capture_output=True, check=False
-    ) if shutil.which("mount") else None  # fmt: skip
-    if done is None or done.returncode:
+    if not _mount("-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)):
         pytest.skip("a read-only disk cannot be mounted here")
+    asked = ("--data", simulated, "--out", folder)
     try:
-        status, _, errors = extract("--data", simulated, "--out", folder, *UNTRAINED)
+        status, _, errors = extract(*asked, *UNTRAINED)
+        assert status == 2
+        assert errors.startswith(f"error: {folder}/features: Read-only file system")
+        assert _mount("-o", "remount,rw", str(folder))
+        assert extract(*asked, "--subject", "01", *UNTRAINED)[0] == 0
+        assert _mount("-o", "remount,ro", str(folder))
+        status, said, errors = extract(*asked, "--subject", "01", *UNTRAINED)
+        assert (status, errors.count("Read-only")) == (0, 0)
+        assert "0 pictures computed" in said
+        status, _, errors = extract(*asked, *UNTRAINED)
+        assert status == 2
+        assert "Read-only file system" in errors
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-    assert status == 2
-    assert errors.startswith(f"error: {folder}/features: Read-only file system")
