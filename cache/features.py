@@ -237,7 +237,9 @@ class FeatureStore:
     def _file_name(name: str) -> str:
         return re.sub(r"[^A-Za-z0-9_.+\-]", "_", name)
 
-    def read(self, entry: Entry, digests: Sequence[str]) -> NDArray[np.float32]:
+    def read(
+        self, entry: Entry, digests: Sequence[str], as_stored: bool = False
+    ) -> NDArray[np.float32]:
         """Read the rows of pictures.
 
         Parameters
@@ -246,10 +248,13 @@ class FeatureStore:
             The space.
         digests : sequence of str
             The sha256 of each picture's file; repeats are allowed.
+        as_stored : bool
+            Whether to give numbers of the dtype that they are stored as, such as uint8 for pixels.
 
         Returns
         -------
         array of float32 (n_images, n_columns)
             In the order asked for.
         """
-        return take_rows(entry.path, digests).astype(np.float32, copy=False)
+        rows = take_rows(entry.path, digests)
+        return rows if as_stored else rows.astype(np.float32, copy=False)

@@ -30,8 +30,9 @@ class Design:
         A digest of each band: its space's, with the band's place in it.
     bands : array of int (n_features,)
         The number of the band that each column belongs to.
-    train, test : array of float32 (n_images, n_features)
-        Rows in the order of the subject's pictures.
+    train, test : array of float32 or uint8 (n_images, n_features)
+        Rows in the order of the subject's pictures; bytes where all spaces are stored as bytes, as
+        pixels are, of which float32 would take four times the memory.
     training_pictures, test_pictures : tuple of str
         The sha256 of each row's picture.
     """
@@ -42,8 +43,8 @@ class Design:
     band_names: tuple[str, ...]
     band_keys: tuple[str, ...]
     bands: NDArray[np.int64]
-    train: NDArray[np.float32]
-    test: NDArray[np.float32]
+    train: NDArray[np.float32 | np.uint8]
+    test: NDArray[np.float32 | np.uint8]
     training_pictures: tuple[str, ...]
     test_pictures: tuple[str, ...]
 
@@ -141,13 +142,15 @@ def load_design(
     train_names = tuple(subject.picture_digests("train"))
     test_names = tuple(subject.picture_digests("test"))
     widths = [int(entry.meta["columns"]) for entry in entries]
-    train = np.empty((len(train_names), sum(widths)), np.float32)
-    test = np.empty((len(test_names), sum(widths)), np.float32)
+    stored = {entry.meta["dtype"] for entry in entries}
+    dtype = np.uint8 if stored == {"uint8"} else np.float32
+    train = np.empty((len(train_names), sum(widths)), dtype)
+    test = np.empty((len(test_names), sum(widths)), dtype)
     start = 0
     for entry, width in zip(entries, widths, strict=True):
         columns = slice(start, start + width)
-        train[:, columns] = store.read(entry, train_names)
-        test[:, columns] = store.read(entry, test_names)
+        train[:, columns] = store.read(entry, train_names, as_stored=True)
+        test[:, columns] = store.read(entry, test_names, as_stored=True)
         start += width
     bands = find_bands(entries, layers)
     return Design(

@@ -26,13 +26,16 @@ class Pictures(Dataset[Batch]):
 
     Parameters
     ----------
-    features : array of float32 (n_images, n_features)
-        Standardised; of several subjects, one below the other.
+    features : array of float32 or uint8 (n_images, n_features)
+        As they come, since standardised bytes take four times the memory; of several subjects, one
+        below the other.
     responses : Responses or Joint (n_images, n_vertices)
         Of all vertices; narrowed with `narrow` while they are trained.
     """
 
-    def __init__(self, features: NDArray[np.float32], responses: Responses | Joint) -> None:
+    def __init__(
+        self, features: NDArray[np.float32 | np.uint8], responses: Responses | Joint
+    ) -> None:
         self.features = torch.from_numpy(features)
         self._all = self._left = responses
         self._starts = np.cumsum([0, *(len(part) for part in responses.parts)])

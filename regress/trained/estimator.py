@@ -92,9 +92,30 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
             self.inside_ = weights | {"centre_": self.centre_, "scale_": self.scale_}
         return self._train(features, responses, np.zeros(len(features), bool), self.epochs_)
 
-    def _validated(self, X: ArrayLike, y: Any) -> tuple[NDArray[np.float32], Responses | Joint]:
+    def scale_of(
+        self, X: NDArray[np.float32 | np.uint8], start: dict[str, NDArray] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Say how features are standardised: here, by the pictures that are trained on.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Of the pictures that are trained on.
+        start : dict of str to array, optional
+            A model that the training begins from.
+
+        Returns
+        -------
+        centre, scale : array of float32 (n_features,)
+            What is subtracted, and what is divided by then.
+        """
+        return standard(X, start)
+
+    def _validated(
+        self, X: ArrayLike, y: Any
+    ) -> tuple[NDArray[np.float32 | np.uint8], Responses | Joint]:
         if isinstance(y, Responses | Joint):
-            features = validate_data(self, X, dtype=np.float32)
+            features = validate_data(self, X, dtype=[np.float32, np.uint8])
             if len(features) != len(y):
                 raise ValueError(f"X has {len(features)} rows and y {len(y)}; expected as many")
             self._vector = False
@@ -105,7 +126,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
             y,
             multi_output=True,
             y_numeric=True,
-            dtype=np.float32,
+            dtype=[np.float32, np.uint8],
             ensure_min_samples=2,
         )
         self._vector = responses.ndim == 1
@@ -114,7 +135,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
 
     def _train(
         self,
-        X: NDArray[np.float32],
+        X: NDArray[np.float32 | np.uint8],
         responses: Responses | Joint,
         held: NDArray[np.bool_],
         epochs: NDArray[np.int64] | None,
@@ -122,7 +143,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         names, member = groups_of(self.scope, responses.shape[1])
         check_parts(responses, held)
         start = None if self.start is None else like(self.start, inside=epochs is None)
-        self.centre_, self.scale_ = standard(X[~held], start)
+        self.centre_, self.scale_ = self.scale_of(X[~held] if held.any() else X, start)
         means, varying = responses.pictures(~held).means()
         files = self._files(X, responses, held, epochs, (names, member))
         network, known = self._beginning(member, means, start)
@@ -134,11 +155,12 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         still = ~varying if epochs is None else ~varying | ((epochs == 0) & ~known)
         limits = None if epochs is None else most_epochs(epochs, member, len(names))
         kept = Kept(network, self.patience, limits)
-        pictures = Pictures(self._standardised(X), responses)
+        pictures = Pictures(X, responses)
         rows = pictures.rows(~held), pictures.rows(held)
         with self._seeded():
             critics = self.make_critics(len(self.centre_), [w for w in pictures.widths if w])
-        train(network, pictures, rows, kept, self._recipe(), files, names, critics)
+        scale = self.centre_, self.scale_
+        train(network, pictures, rows, kept, self._recipe(), files, names, scale, critics)
         self._adopt(kept, member, still, means)
         if epochs is None:
             self._seconds = float(np.mean([row[1] for row in kept.rows] or [0]))
@@ -180,7 +202,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
 
     def _files(
         self,
-        X: NDArray[np.float32],
+        X: NDArray[np.float32 | np.uint8],
         responses: Responses | Joint,
         held: NDArray[np.bool_],
         epochs: NDArray[np.int64] | None,

@@ -88,18 +88,19 @@ class Fitted(Parameters):
         Returns
         -------
         array (n_images, n_vertices) or (n_images,)
-            Responses, computed in float32, of the features' dtype.
+            Responses, computed in float32, of the features' dtype; of bytes, float32.
         """
         check_is_fitted(self)
-        features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
-        scaled = self._standardised(features)
+        types = [np.float32, np.float64, np.uint8]
+        features = validate_data(self, X, dtype=types, reset=False)
         self.network_.eval()
         with torch.inference_mode():
             parts = [
-                self.network_(torch.from_numpy(scaled[start : start + BLOCK]))
-                for start in range(0, len(scaled), BLOCK)
+                self.network_(torch.from_numpy(self._standardised(features[at : at + self.block])))
+                for at in range(0, len(features), self.block)
             ]
-        predicted: NDArray = torch.cat(parts).numpy().astype(features.dtype, copy=False)
+        dtype = np.float32 if features.dtype == np.uint8 else features.dtype
+        predicted: NDArray = torch.cat(parts).numpy().astype(dtype, copy=False)
         return predicted[:, 0] if self._vector else predicted
 
     def chosen_names(self) -> list[str]:
@@ -132,6 +133,11 @@ class Fitted(Parameters):
         if self.inside_ is not None:
             state |= {INSIDE + n: v for n, v in self._part(which, self.inside_).items()}
         return state | {"epochs_": self.epochs_[which]}
+
+    @property
+    def block(self) -> int:
+        """How many pictures are predicted at once; it changes no number but by rounding."""
+        return BLOCK
 
     @property
     def together(self) -> bool:

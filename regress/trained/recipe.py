@@ -31,6 +31,8 @@ class Recipe:
         Lightning's name for the arithmetic.
     seed : int
         Of weights, batches and dropout.
+    block : int
+        Pictures that are predicted at once, for validation.
     """
 
     loss: str
@@ -45,6 +47,7 @@ class Recipe:
     batch: int
     precision: Precision
     seed: int
+    block: int
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """One training as Lightning sees it: steps, validation, and groups that stop on their own."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -50,9 +52,14 @@ class Task(pl.LightningModule):
         How.
     n_steps : int
         Steps of the whole training, for the schedule.
+    scale : (array of float32 (n_features,), array of float32 (n_features,))
+        Centre and scale of the features.
     critics : ModuleList, optional
         Of each subject that has vertices, a `Judge`. They are trained with the network.
     """
+
+    centre: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -61,10 +68,13 @@ class Task(pl.LightningModule):
         kept: Kept,
         recipe: Recipe,
         n_steps: int,
+        scale: tuple[NDArray[np.float32], NDArray[np.float32]],
         critics: nn.ModuleList | None = None,
     ) -> None:
         super().__init__()
         self.network, self.kept, self.recipe, self.critics = network, kept, recipe, critics
+        for name, values in zip(("centre", "scale"), scale, strict=True):
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
         self._judges = cast("list[Judge]", list(critics or ()))
         self._pictures, self._divided = pictures, Divided(network, pictures.widths)
         self._loss, self._n_steps = Loss(recipe.loss), n_steps
@@ -93,6 +103,23 @@ class Task(pl.LightningModule):
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def on_after_batch_transfer(self, batch: Batch, number: int) -> Batch:
+        """Standardise features, where they are computed with.
+
+        Parameters
+        ----------
+        batch : list of (Tensor, Tensor)
+            Features as they come and responses of each subject.
+        number : int
+            Of the loader.
+
+        Returns
+        -------
+        list of (Tensor, Tensor)
+            The same, standardised, float32.
+        """
+        return [((rows.float() - self.centre) / self.scale, responses) for rows, responses in batch]
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
         """Compute the loss of a batch.
@@ -139,7 +166,7 @@ class Task(pl.LightningModule):
         self._start = time.perf_counter()
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Compute the loss of the validation pictures, all at once.
+        """Compute the loss of the validation pictures, which are predicted block by block.
 
         Parameters
         ----------
@@ -148,7 +175,7 @@ class Task(pl.LightningModule):
         _ : int
             The number of the batch.
         """
-        predicted = self._divided([features for features, _ in batch])
+        predicted = self._predicted([features for features, _ in batch])
         values = torch.cat(
             [
                 self._loss.values(p.float(), responses)[0]
@@ -161,6 +188,12 @@ class Task(pl.LightningModule):
             # Lightning's check before the first step: what the mean response scores. It also checks
             # when a training is taken up, and what was best then must stay.
             self.kept.best = self.kept.scores(values)
+
+    def _predicted(self, features: Sequence[Tensor]) -> list[Tensor]:
+        count = max(-(-len(own) // self.recipe.block) for own in features)
+        blocks = zip(*(torch.tensor_split(own, count) for own in features), strict=True)
+        parts = [self._divided(block) for block in blocks]
+        return [torch.cat(own) for own in zip(*parts, strict=True)]
 
     def on_train_epoch_end(self) -> None:
         """Keep what is better, stop groups, and leave them behind when they are many."""

@@ -43,6 +43,7 @@ def train(
     recipe: Recipe,
     files: Files,
     names: NDArray,
+    scale: tuple[NDArray[np.float32], NDArray[np.float32]],
     critics: nn.ModuleList | None = None,
 ) -> None:
     """Train until every group has stopped, or the epochs are over.
@@ -64,6 +65,8 @@ def train(
         Checkpoint and log.
     names : array (n_groups,)
         What the groups are called in the log.
+    scale : (array of float32 (n_features,), array of float32 (n_features,))
+        What is subtracted from features, and what they are divided by, in each batch.
     critics : ModuleList, optional
         For each subject that has vertices, a `Judge`.
 
@@ -84,7 +87,8 @@ def train(
         log.info("the training goes on after epoch %d", kept.epoch)
         del stored
     if kept.epoch < n_epochs and not kept.stopped.all():
-        task = Task(network, pictures, kept, recipe, recipe.epochs * len(batches), critics)
+        n_steps = recipe.epochs * len(batches)
+        task = Task(network, pictures, kept, recipe, n_steps, scale, critics)
         watcher = _Watcher(kept, files, names, len(batches) * n_epochs)
         with _quiet(), reuse_memory(), torch.random.fork_rng(devices=[]), watcher:
             trainer = pl.Trainer(
