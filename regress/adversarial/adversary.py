@@ -70,6 +70,8 @@ class Adversary(nn.Module):
         Of the verdicts in the generator's loss, where the loss of a vertex weighs 1.
     penalty : float
         Of the critic's slope at measured responses, R1; 0 for none.
+    sight : Module, optional
+        From the features to what critics see of a picture; all of them by default.
 
     Attributes
     ----------
@@ -84,8 +86,16 @@ class Adversary(nn.Module):
     equation 9: R1.
     """
 
-    def __init__(self, critics: nn.ModuleDict, game: str, weight: float, penalty: float) -> None:
+    def __init__(
+        self,
+        critics: nn.ModuleDict,
+        game: str,
+        weight: float,
+        penalty: float,
+        sight: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self._sight = sight or nn.Identity()
         check_game(game)
         self.critics, self._weight, self._penalty = critics, weight, penalty
         self._critic_loss, self._generator_loss = GAMES[game]
@@ -101,12 +111,12 @@ class Adversary(nn.Module):
         """The share of right verdicts since `begin`."""
         return float(self.right / self.judged.clamp_min(1))
 
-    def forward(self, embedding: Tensor, predicted: Tensor, measured: Tensor) -> Tensor:
+    def forward(self, features: Tensor, predicted: Tensor, measured: Tensor) -> Tensor:
         """Give what is added to the loss of a step.
 
         Parameters
         ----------
-        embedding : Tensor (n_images, n_features)
+        features : Tensor (n_images, n_features)
             Of the pictures.
         predicted, measured : Tensor (n_images, n_vertices)
             Responses.
@@ -116,6 +126,7 @@ class Adversary(nn.Module):
         Tensor ()
             Its gradient by the predictions is the generator's; by the critics' weights, theirs.
         """
+        embedding = self._sight(features)
         total = predicted.new_zeros(())
         for critic in self.critics.values():
             with _fixed(critic):

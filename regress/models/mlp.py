@@ -133,8 +133,36 @@ class Residual(Network):
         Tensor (n_images, n_vertices)
             Responses.
         """
+        return self.read(self.units(features))
+
+    def units(self, features: Tensor) -> Tensor:
+        """Compute what vertices read.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_groups, n_images, width)
+            The units of each group.
+        """
         n_images = len(features)
-        units = self.tower(self.dropout(features), self.tower.masks(n_images), slice(None))
-        if self.tower.blocks:
-            units = functional.layer_norm(units, units.shape[-1:])
+        units: Tensor = self.tower(self.dropout(features), self.tower.masks(n_images), slice(None))
+        return functional.layer_norm(units, units.shape[-1:]) if self.tower.blocks else units
+
+    def read(self, units: Tensor) -> Tensor:
+        """Let each vertex read the units of its group.
+
+        Parameters
+        ----------
+        units : Tensor (n_groups, n_images, width)
+            The units of each group.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
         return read_out(units, self.readout, self.bias + self.offset, self.member)

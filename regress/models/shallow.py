@@ -1,6 +1,6 @@
 """A small generator on an embedding, which may be trained against critics."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -61,11 +61,17 @@ class Model(Generative):
         weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
         network = Shallow(n_inputs, member, width, self.blocks, self.dropout)
-        return network.given(self.noise, self.samples)
+        return self.finished(network, width)
 
 
 class Shallow(Generator, Residual):
-    """The network of `mlp`, given noise beside the features."""
+    """The network of `mlp`, given noise beside the features; a subject changes what is read."""
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **Residual.axes,
+        **Generator.axes,
+        "film": ("group", 0),
+    }
 
     def make(self, inputs: Tensor) -> Tensor:
         """Make responses.
@@ -80,4 +86,8 @@ class Shallow(Generator, Residual):
         Tensor (n_images, n_vertices)
             Responses.
         """
-        return Residual.forward(self, inputs)
+        units, modulation = self.units(inputs), self.modulation()
+        if modulation is not None:
+            gain, shift = modulation[:, None].chunk(2, -1)
+            units = units * (1 + gain) + shift
+        return self.read(units)

@@ -194,7 +194,8 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         at = torch.from_numpy(np.flatnonzero(still))
         for name, values in kept.weights.items():
             kind, axis = axis_of(self.network_, name)
-            if kind == "vertex" and name not in ("member", "offset"):
+            # A number says what a vertex is; it is no weight.
+            if kind == "vertex" and name != "offset" and values.is_floating_point():
                 values.index_fill_(axis, at, 0)
         kept.weights["offset"][at] = torch.from_numpy(means[still]).float()
         self.network_.load_state_dict(kept.weights)

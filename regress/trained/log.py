@@ -39,9 +39,10 @@ def write_log(path: Path, kept: Kept, names: NDArray) -> None:
     -----
     Columns: epoch, from 1; its seconds, validation included; learning_rate at its end; group, or
     "all" for the mean over vertices; vertices in it; training_loss, the mean over the steps of the
-    epoch, each before it was taken; validation_loss after the epoch, empty where no pictures were
-    held out; right_verdicts, the share that critics had right of measured and made responses, where
-    there are critics. A group that left the network has no further rows.
+    epoch, each before it was taken, of l1 in the first `l1_epochs`; validation_loss after the
+    epoch, empty where no pictures were held out; right_verdicts, the share that critics had right
+    of measured and made responses, where there are critics. A group that left the network has no
+    further rows.
     """
     sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups)
     with replacing(path) as temporary, temporary.open("w", newline="") as opened:

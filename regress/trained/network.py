@@ -40,7 +40,8 @@ class Network(nn.Module):
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {"offset": ("vertex", 0), "member": ("vertex", 0)}
-    shared: ClassVar[tuple[str, ...]] = ()
+    # Not of the class alone: a network may be given more, that others of its class lack.
+    shared: tuple[str, ...] = ()
 
     member: Tensor
 
@@ -173,6 +174,11 @@ class Divided:
         for member in torch.split(network.member, self._widths):
             groups, own = torch.unique(member, return_inverse=True)
             self._parts.append((None if len(groups) == network.n_groups else groups, own))
+
+    @property
+    def members(self) -> list[Tensor]:
+        """The group of each vertex of each part; numbers from 0 in each."""
+        return [own for _, own in self._parts]
 
     def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Predict responses.

@@ -20,7 +20,10 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
     ----------
     loss : str
         mse, l1, huber, pearson (1 - r over the pictures of a batch, for each vertex), pattern
-        (1 - r over the vertices, for each picture), or a sum: "mse+0.5*pearson".
+        (1 - r over the vertices of a group, for each picture), or a sum: "mse+0.5*pearson".
+    l1_epochs : int
+        So many epochs at the beginning train l1 in place of `loss`: r knows no scale, and so has
+        predictions that have one to begin with. Validation is by `loss` throughout.
     optimiser : str
         adamw, adam, sgd or nadam.
     lr : float
@@ -70,6 +73,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         loss: str = "mse",
+        l1_epochs: int = 0,
         optimiser: str = "adamw",
         lr: float = 3e-4,
         weight_decay: float = 0.01,
@@ -91,6 +95,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         progress_bar: bool = False,
     ) -> None:
         self.loss = loss
+        self.l1_epochs = l1_epochs
         self.optimiser = optimiser
         self.lr = lr
         self.weight_decay = weight_decay

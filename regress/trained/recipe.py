@@ -25,6 +25,8 @@ class Recipe:
         Keys of `OPTIMISERS` and `SCHEDULES`.
     lr, weight_decay, momentum, warmup : float
         As `make_optimiser` and `rate` take them.
+    l1_epochs : int
+        Epochs at the beginning that train l1 in place of the loss.
     epochs, patience, batch : int
         Epochs at most, epochs without a better loss before a group stops, pictures in a batch.
     precision : str
@@ -42,6 +44,7 @@ class Recipe:
     weight_decay: float
     momentum: float
     warmup: float
+    l1_epochs: int
     epochs: int
     patience: int
     batch: int
@@ -92,10 +95,10 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
         named(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
     except RegressError as error:
         raise ValueError(str(error)) from error
-    for name in ("epochs", "patience", "batch"):
+    for name, lowest in {"epochs": 1, "patience": 1, "batch": 1, "l1_epochs": 0}.items():
         value = parameters[name]
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
+        if not isinstance(value, numbers.Integral) or value < lowest:
+            raise ValueError(f"{name}: found {value!r}, expected a whole number from {lowest} on")
     if parameters["batch"] < least:
         raise ValueError(
             f"batch: found {parameters['batch']}, expected at least {least}: so many pictures must "

@@ -77,7 +77,7 @@ class Task(pl.LightningModule):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
         self._judges = cast("list[Judge]", list(critics or ()))
         self._pictures, self._divided = pictures, Divided(network, pictures.widths)
-        self._loss, self._n_steps = Loss(recipe.loss), n_steps
+        self._loss, self._first, self._n_steps = Loss(recipe.loss), Loss("l1"), n_steps
         self._sum: Tensor | None = None
         self._held: Tensor | None = None
         self._start = 0.0
@@ -139,9 +139,9 @@ class Task(pl.LightningModule):
         if number == 0:
             self._begin_epoch()
         predicted = self._divided([features for features, _ in batch])
-        found = [
-            self._loss(p, responses) for p, (_, responses) in zip(predicted, batch, strict=True)
-        ]
+        loss = self._first if self.kept.epoch < self.recipe.l1_epochs else self._loss
+        parts = zip(predicted, batch, self._divided.members, strict=True)
+        found = [loss(p, responses, member) for p, (_, responses), member in parts]
         total = torch.stack([own for own, _ in found]).sum()
         values = torch.cat([own for _, own in found])
         if self._judges:
@@ -176,11 +176,9 @@ class Task(pl.LightningModule):
             The number of the batch.
         """
         predicted = self._predicted([features for features, _ in batch])
+        parts = zip(predicted, batch, self._divided.members, strict=True)
         values = torch.cat(
-            [
-                self._loss.values(p.float(), responses)[0]
-                for p, (_, responses) in zip(predicted, batch, strict=True)
-            ]
+            [self._loss.values(p.float(), measured, own)[0] for p, (_, measured), own in parts]
         )
         if not self.trainer.sanity_checking:
             self._held = values

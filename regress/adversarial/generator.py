@@ -1,0 +1,208 @@
+"""Networks that generate responses: noise that stands for the unknown, and who is looking.
+
+References
+----------
+Perez, Strub, de Vries, Dumoulin, Courville (2018). FiLM: visual reasoning with a general
+conditioning layer. AAAI, equation 2: a gain and a shift for each unit, here of who is looking.
+"""
+
+from functools import partial
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from regress.trained import Network
+from regress.trained.network import axis_of
+
+
+class Generator(Network):
+    """A network that is given noise beside the features, or is not.
+
+    What it predicts is the mean of what it makes of several draws; in training, it makes of one. A
+    network becomes a generator by having this class before its own among its bases, and `make`.
+
+    With an embedding, each subject has a vector, from which gains and shifts of the network's units
+    are computed: `make` asks `modulation` for them.
+
+    Attributes
+    ----------
+    vectors : Tensor (n_subjects, size)
+        With an embedding, one a subject.
+    film : Tensor (size, 2 * n_units) or (n_groups, size, 2 * n_units)
+        With an embedding, from a vector to gains, less 1, and shifts; 0 to begin with, when all
+        subjects are alike.
+    subject : Tensor of int (n_vertices,)
+        With an embedding, the number of each vertex' subject.
+    home : Tensor of int (n_vertices,)
+        With readouts that are common to subjects: vertices of one number have the same.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **Network.axes,
+        "subject": ("vertex", 0),
+        "home": ("vertex", 0),
+    }
+
+    subject: Tensor
+    home: Tensor
+
+    _noise, _samples = 0, 1
+    _embedded = False
+
+    def given(self, noise: int, samples: int) -> Self:
+        """Say what noise it is given.
+
+        Parameters
+        ----------
+        noise : int
+            Standard normal numbers beside the features; 0 for none.
+        samples : int
+            Draws that are averaged in predictions.
+
+        Returns
+        -------
+        self
+            The same network.
+        """
+        self._noise, self._samples = noise, samples
+        return self
+
+    def embed(self, n_subjects: int, size: int, n_units: int, subject: Tensor) -> Self:
+        """Let the subject change the units.
+
+        Parameters
+        ----------
+        n_subjects : int
+            How many there are.
+        size : int
+            Numbers in a subject's vector.
+        n_units : int
+            Units that have a gain and a shift.
+        subject : Tensor of int (n_vertices,)
+            The number of each vertex' subject.
+
+        Returns
+        -------
+        self
+            The same network.
+        """
+        self._embedded = True
+        self.vectors = nn.Parameter(torch.randn(n_subjects, size) / size**0.5)
+        # Where each group has a trunk of its own, the class says so in its axes.
+        groups = (self.n_groups,) if "film" in self.axes else ()
+        self.film = nn.Parameter(torch.zeros(*groups, size, 2 * n_units))
+        self.register_buffer("subject", subject)
+        own = ("vectors",) if groups else ("vectors", "film")
+        self.shared = (*self.shared, *own)
+        return self
+
+    def modulation(self) -> Tensor | None:
+        """Give what the subject makes of the units.
+
+        Returns
+        -------
+        Tensor (2 * n_units,) or (n_groups, 2 * n_units), or None
+            Gains, less 1, and shifts; None without an embedding.
+        """
+        if not self._embedded:
+            return None
+        # All vertices here are of one subject.
+        return torch.matmul(self.vectors[self.subject[0]], self.film)
+
+    def tie(self, home: Tensor) -> Self:
+        """Let vertices have the same readout, whosoever they are.
+
+        They begin with the same weights, and each is given the sum of their gradients: so they stay
+        the same, bit by bit, under any optimiser that works on each weight alone. The mean response
+        stays each vertex' own.
+
+        Parameters
+        ----------
+        home : Tensor of int (n_vertices,)
+            Vertices of one number are tied.
+
+        Returns
+        -------
+        self
+            The same network.
+        """
+        self.register_buffer("home", home)
+        n_homes = int(home.max()) + 1
+        for name, weight in self.named_parameters():
+            kind, axis = axis_of(self, name)
+            if kind == "vertex" and name != "offset":
+                # Called before the gradient reaches any optimiser.
+                weight.register_hook(partial(self._summed, n_homes, axis))  # type: ignore[no-untyped-call]
+        return self
+
+    def _summed(self, n_homes: int, axis: int, gradient: Tensor) -> Tensor:
+        shape = [*gradient.shape[:axis], n_homes, *gradient.shape[axis + 1 :]]
+        total = gradient.new_zeros(shape).index_add_(axis, self.home, gradient)
+        return total.index_select(axis, self.home)
+
+    def make(self, inputs: Tensor) -> Tensor:
+        """Make responses of one subject's vertices.
+
+        Parameters
+        ----------
+        inputs : Tensor (n_images, n_features + noise)
+            Features, standardised, and noise.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+
+        Raises
+        ------
+        TypeError
+            If the subclass does not say how.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how it makes responses")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict responses; in training, make them of one draw.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        if not self._noise:
+            return self.make(features)
+        if self.training:
+            drawn = torch.randn(len(features), self._noise, device=features.device)
+            return self.make(torch.cat([features, drawn], 1))
+        # The same draws for every picture: its prediction does not depend on those beside it.
+        rng = np.random.default_rng(0)
+        total = features.new_zeros(())
+        for _ in range(self._samples):
+            total = total + self.draw(features, rng)
+        return total / self._samples
+
+    def draw(self, features: Tensor, rng: np.random.Generator) -> Tensor:
+        """Make responses of one draw of noise, the same for all pictures.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+        rng : Generator
+            Draws the noise.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        if not self._noise:
+            return self.make(features)
+        drawn = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(features.device)
+        return self.make(torch.cat([features, drawn.expand(len(features), -1)], 1))

@@ -1,0 +1,121 @@
+"""From a picture to maps of it: an encoder, a decoder, and what skips from one to the other.
+
+No layer looks at another picture of the batch: maps are normalised over the channels and places of
+one picture (Wu, He (2018). Group normalization. ECCV, with one group).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# Gains and shifts of a block's channels, one a channel.
+Film = Sequence[tuple[Tensor, Tensor]]
+
+
+class Block(nn.Module):
+    """Two convolutions, whose result is added to what is left as it was.
+
+    Parameters
+    ----------
+    n_inputs, n_channels : int
+        Maps that it gets, and gives.
+    """
+
+    def __init__(self, n_inputs: int, n_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(n_inputs, n_channels, 3, padding=1)
+        self.norm = nn.GroupNorm(1, n_channels)
+        self.second = nn.Conv2d(n_channels, n_channels, 3, padding=1)
+        same = n_inputs == n_channels
+        self.past = nn.Identity() if same else nn.Conv2d(n_inputs, n_channels, 1)
+
+    def forward(self, maps: Tensor, film: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Compute maps of maps.
+
+        Parameters
+        ----------
+        maps : Tensor (n_images, n_inputs, side, side)
+            The maps.
+        film : (Tensor, Tensor), each (n_channels,), or None
+            What the inner channels are multiplied by, less 1, and what is added.
+
+        Returns
+        -------
+        Tensor (n_images, n_channels, side, side)
+            The maps.
+        """
+        inner = self.norm(self.first(maps))
+        if film is not None:
+            gain, shift = film
+            inner = torch.addcmul(shift[:, None, None], inner, 1 + gain[:, None, None])
+        given: Tensor = self.past(maps) + self.second(functional.gelu(inner))
+        return given
+
+
+class Maps(nn.Module):
+    """An encoder-decoder with skip connections.
+
+    The encoder halves the maps and doubles their number at each level; the decoder goes back, and
+    is given at each level what the encoder had there.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Channels of the pictures.
+    width : int
+        Maps of the first level, and of the last.
+    depth : int
+        How often maps are halved.
+    stride : int
+        Of the first convolution: maps are so many times smaller than the picture.
+    noise : int
+        Random numbers that are added to the deepest maps, weighed; 0 for none.
+
+    References
+    ----------
+    Ronneberger, Fischer, Brox (2015). U-Net: convolutional networks for biomedical image
+    segmentation. MICCAI, figure 1. The blocks are those of He, Zhang, Ren, Sun (2016). Identity
+    mappings in deep residual networks. ECCV.
+    """
+
+    def __init__(self, n_inputs: int, width: int, depth: int, stride: int, noise: int) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.stem = nn.Conv2d(n_inputs, width, 2 * stride + 1, stride, padding=stride)
+        before = [width, *widths]
+        self.down = nn.ModuleList(Block(a, b) for a, b in zip(before, widths, strict=False))
+        above = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
+        self.up = nn.ModuleList(Block(low + high, high) for low, high in above)
+        self.noise = nn.Linear(noise, widths[-1], bias=False) if noise else None
+        self.blocks = [*widths, *(high for _, high in above)]
+
+    def forward(self, pictures: Tensor, noise: Tensor | None, film: Film | None) -> Tensor:
+        """Compute maps of pictures.
+
+        Parameters
+        ----------
+        pictures : Tensor (n_images, n_inputs, side, side)
+            The pictures.
+        noise : Tensor (n_images, noise) or None
+            The random numbers.
+        film : sequence of (Tensor, Tensor), or None
+            For each of `blocks`, gains and shifts of its channels.
+
+        Returns
+        -------
+        Tensor (n_images, width, side / stride, side / stride)
+            The maps.
+        """
+        films = iter(film if film is not None else [None] * len(self.blocks))
+        maps, skips = self.stem(pictures), []
+        for level, block in enumerate(self.down):
+            maps = block(functional.avg_pool2d(maps, 2) if level else maps, next(films))
+            skips.append(maps)
+        if self.noise is not None and noise is not None:
+            maps = maps + self.noise(noise)[:, :, None, None]
+        for block, skip in zip(self.up, skips[-2::-1], strict=True):
+            wide = functional.interpolate(maps, scale_factor=2.0, mode="nearest")
+            maps = block(torch.cat([wide, skip], 1), next(films))
+        return maps
