@@ -28,7 +28,7 @@ from cache import FeatureStore
 from extract.pipeline import extract_spaces
 from extract.run import Prepared, compute, prepare
 from extract.spaces import resolve
-from extract.weights import Request
+from networks.weights import Request
 
 NETWORKS = ("alexnet", "efficientnet_lite0", "clip")
 SIDE = 425

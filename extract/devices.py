@@ -21,7 +21,7 @@ from extract.naming import name_once
 from extract.pipeline import Done, Work, compute_rows, share_networks
 from extract.run import Prepared, prepare
 from extract.spaces import Spec
-from extract.weights import Request
+from networks.weights import Request
 
 # Pictures in a piece, at most.
 PIECE = 256

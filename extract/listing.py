@@ -14,7 +14,7 @@ from extract.backbone import Activation, Backbone, check_layers
 from extract.errors import ExtractError
 from extract.pooling import default_pooling, pool, projected_width
 from extract.spaces import SPACES, TEXT_FAMILIES, Spec, resolve
-from extract.weights import Request
+from networks.weights import Request
 
 # Networks of more layers show only their blocks and outermost modules, unless asked for all.
 MANY = 24

@@ -18,7 +18,7 @@ from extract.halving import in_halves
 from extract.listing import dry_run, largest_output
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
-from extract.weights import Request
+from networks.weights import Request
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Pictures of 224 pixels that a network takes at once; of larger ones fewer.

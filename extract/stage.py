@@ -21,7 +21,7 @@ from extract.naming import name_once, names_by_digest, refuse_imported
 from extract.pipeline import extract_spaces
 from extract.spaces import TEXT_FAMILIES, Spec, resolve
 from extract.text import extract_text, prepare_text
-from extract.weights import Request
+from networks.weights import Request
 
 
 @dataclass(frozen=True)

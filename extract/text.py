@@ -34,7 +34,7 @@ from extract.text_tower import (
     model_config,
     tokenizer_key,
 )
-from extract.weights import Request, weights_key
+from networks.weights import Request, weights_key
 
 POOLING = "mean of normalised, not normalised again"
 # Captions in a batch; pictures whose rows are handed over at once.

@@ -208,7 +208,7 @@ class _Span:
 
     def _data(
         self, batch: Sequence[Rows], rows: Sequence[NDArray[np.bool_]]
-    ) -> tuple[NDArray[np.float32], object]:
+    ) -> tuple[NDArray[np.float32 | np.uint8], object]:
         """Give features and responses of some pictures of each subject."""
         X = [member.job.design.train[of] for member, of in zip(self.members, rows, strict=True)]
         responses = [

@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("name", ["base", "cache", "challenge", "extract", "regress", "evaluate"])
+@pytest.mark.parametrize(
+    "name", ["base", "cache", "challenge", "networks", "extract", "regress", "evaluate"]
+)
 def test_packages_are_this_checkouts(name):
     found = Path(importlib.import_module(name).__file__).resolve()
     assert found == ROOT / name / "__init__.py"

@@ -18,11 +18,11 @@ from torch.nn.functional import adaptive_avg_pool2d, conv2d, max_pool2d
 from base import sha256_files
 from cache import FeatureStore
 from challenge import find_subjects
-from extract.errors import ExtractError
 from extract.pipeline import extract_spaces
 from extract.run import compute, prepare
 from extract.spaces import resolve
-from extract.weights import Request
+from networks import NetworkError
+from networks.weights import Request
 
 CPU = torch.device("cpu")
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
@@ -177,7 +177,7 @@ def test_convolutions_by_hand(pictures, through_cache, name, own, plan, taken, v
 def test_packaged_convolutions_are_of_one_tag_alone():
     # The other tag of VGG16 was trained elsewhere: the package must not stand in for it.
     name = "torchvision:vgg16/IMAGENET1K_FEATURES@conv1"
-    with pytest.raises(ExtractError, match=r"no weights for torchvision's vgg16"):
+    with pytest.raises(NetworkError, match=r"no weights for torchvision's vgg16"):
         prepare(resolve(name), Request(name, None), CPU)
 
 

@@ -18,7 +18,7 @@ from extract.listing import describe, dry_run, list_layers, sketch
 from extract.pooling import pool
 from extract.run import compute, prepare
 from extract.spaces import FAMILIES, SPACES, resolve
-from extract.weights import Request
+from networks.weights import Request
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")

@@ -23,7 +23,7 @@ from extract.pipeline import Done, extract_spaces
 from extract.run import Prepared, compute, prepare
 from extract.spaces import resolve
 from extract.stage import Options, compute_features
-from extract.weights import Request
+from networks.weights import Request
 from regress import load_design
 from regress.design import find_spaces
 

@@ -12,7 +12,7 @@ from challenge import find_subjects, load_rgb
 from extract.errors import ExtractError
 from extract.run import compute, prepare
 from extract.spaces import resolve
-from extract.weights import Request
+from networks.weights import Request
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,7 @@ from challenge import find_subjects
 from extract.pooling import choose_projection, pool
 from extract.run import prepare
 from extract.spaces import FAMILIES, resolve
-from extract.weights import Request
+from networks.weights import Request
 
 CPU = torch.device("cpu")
 POOLINGS = {

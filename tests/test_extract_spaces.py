@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.random_projection import SparseRandomProjection
 
+from base import RoiridgeError
 from cache import digest
 from extract.backbone import Activation, lay_out_tokens, shaped
 from extract.devices import choose_devices
@@ -12,7 +13,7 @@ from extract.errors import ExtractError
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.run import prepare
 from extract.spaces import FAMILIES, SPACES, TEXT_FAMILIES, resolve
-from extract.weights import Request
+from networks.weights import Request
 
 CPU = torch.device("cpu")
 PICTURES = [name for name in SPACES if resolve(name).family in FAMILIES]
@@ -190,7 +191,7 @@ def test_what_a_network_lacks_is_said_before_weights_are_looked_for(name, messag
     if message is None:
         assert prepare(resolve(name), Request(name, "random:0"), CPU).layers == ("pooled",)
         return
-    with pytest.raises(ExtractError, match=message):
+    with pytest.raises(RoiridgeError, match=message):
         prepare(resolve(name), Request(name, "/no/such/file"), CPU)
 
 

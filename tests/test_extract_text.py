@@ -11,6 +11,7 @@ from captioned import LONG, SAID, name_pictures, said_of, write_coco, write_plai
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
+from base import RoiridgeError
 from cache import FeatureStore
 from challenge import find_subjects
 from extract.captions import read_captions
@@ -18,7 +19,7 @@ from extract.errors import ExtractError
 from extract.spaces import resolve
 from extract.text import extract_text, prepare_text
 from extract.text_tower import TextTower
-from extract.weights import Request
+from networks.weights import Request
 
 CPU = torch.device("cpu")
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -260,5 +261,5 @@ def test_projected_and_in_lower_precision(subjects, captions, tmp_path, capsys):
     ],
 )
 def test_spaces_that_cannot_be(captions, model, rest, message):
-    with pytest.raises(ExtractError, match=message):
+    with pytest.raises(RoiridgeError, match=message):
         prepared(captions, model, rest, given="/no/file")

@@ -13,10 +13,11 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from extract.errors import ExtractError
+from base import RoiridgeError
 from extract.run import compute, prepare
 from extract.spaces import resolve
-from extract.weights import Found, Request, weights_key
+from networks import NetworkError
+from networks.weights import Found, Request, weights_key
 
 CPU = torch.device("cpu")
 VIT = "timm:test_vit"
@@ -52,7 +53,7 @@ def test_the_file_format_is_not_in_the_key(tmp_path, state):
     assert random["weights"].pop("untrained") == "random:3"
     assert all(key == random for key in keys.values()), keys
     # home folders as the shell writes them, where make does not expand them
-    with pytest.raises(ExtractError, match=r"no such file"):
+    with pytest.raises(NetworkError, match=r"no such file"):
         prepared("~/no such.pth")
 
 
@@ -87,7 +88,7 @@ def test_random_weights_are_of_their_seed_and_say_so():
     "given", ["random:", "random:x", "random:-1", "random:1.5", "random:²", "random:" + "9" * 30]
 )
 def test_a_seed_is_a_whole_number(given):
-    with pytest.raises(ExtractError, match=rf"--weights {VIT}={given}: expected random:SEED"):
+    with pytest.raises(NetworkError, match=rf"--weights {VIT}={given}: expected random:SEED"):
         prepared(given)
 
 
@@ -96,14 +97,14 @@ def test_missing_left_over_and_misshapen_tensors(tmp_path, state):
     less = {k: v for k, v in state.items() if k != "norm.weight"}
     save_file(less, path)
     with pytest.raises(
-        ExtractError, match=r"x\.safetensors are of another.*: missing norm\.weight$"
+        NetworkError, match=r"x\.safetensors are of another.*: missing norm\.weight$"
     ):
         prepared(path)
     save_file({**state, "zzz": torch.zeros(1)}, path)
-    with pytest.raises(ExtractError, match=r"left over zzz$"):
+    with pytest.raises(NetworkError, match=r"left over zzz$"):
         prepared(path)
     save_file({**state, "norm.weight": torch.zeros(7)}, path)
-    with pytest.raises(ExtractError, match=r"wrong shape norm\.weight is \(7,\), expected \(64,\)"):
+    with pytest.raises(NetworkError, match=r"wrong shape norm\.weight is \(7,\), expected \(64,\)"):
         prepared(path)
 
 
@@ -151,7 +152,7 @@ def test_faults_in_the_file_of_any_family(tmp_path, thin, fault):
     torch.save(content, path)
     if fault == "cut":
         path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ExtractError, match=message):
+    with pytest.raises(RoiridgeError, match=message):
         prepared(path, name)
     assert not marker.exists()
 
@@ -188,7 +189,7 @@ def test_code_in_a_weights_file_is_never_run(tmp_path, wrap, state):
     else:
         torch.save(Bomb(marker) if wrap == "torch" else {**state, "b": Bomb(marker)}, path)
     for name in (VIT, "open_clip:ViT-B-32/openai") if wrap == "torch" else (VIT,):
-        with pytest.raises(ExtractError, match=r"x\.pth: cannot be (read as|loaded into)"):
+        with pytest.raises(RoiridgeError, match=r"x\.pth: cannot be (read as|loaded into)"):
             prepared(path, name)
     assert not marker.exists()
     pickle.loads(pickle.dumps(Bomb(marker)))  # noqa: S301
@@ -217,19 +218,19 @@ def test_damaged_files_are_refused_in_words_or_have_another_key(tmp_path, suffix
         path.write_bytes(attempt)
         try:
             read = Found("x", path=path).load()
-        except ExtractError:
+        except NetworkError:
             refused += 1
         else:  # neither format has checksums: the key digests what was really read
             assert all(isinstance(v, torch.Tensor) for v in read.values())
     assert refused >= 15
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ExtractError, match=rf"x{suffix}: cannot be read as weights \(.+\); expec"):
+    with pytest.raises(NetworkError, match=rf"x{suffix}: cannot be read as weights \(.+\); expec"):
         prepared(path)
 
 
 def test_a_folder_or_nothing_is_no_file(tmp_path):
     for given in (tmp_path, tmp_path / "x.pth", "randm:0"):
-        with pytest.raises(ExtractError, match=r"no such file; expected a \.safetensors or PyT"):
+        with pytest.raises(NetworkError, match=r"no such file; expected a \.safetensors or PyT"):
             prepared(given)
 
 

@@ -25,9 +25,9 @@ from extract.backbone import (
     shaped,
 )
 from extract.errors import ExtractError
-from extract.hub import HubFile
 from extract.spaces import Spec
-from extract.weights import Request, drawing, weights_key
+from networks.hub import HubFile
+from networks.weights import Request, drawing, weights_key
 
 HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 

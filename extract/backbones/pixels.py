@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from extract.backbone import Activation, Backbone, check_layers
 from extract.errors import ExtractError
 from extract.spaces import Spec
-from extract.weights import Request
+from networks.weights import Request
 
 LARGEST = 1024
 

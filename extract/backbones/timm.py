@@ -9,18 +9,13 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import timm
-from timm.data import create_transform, resolve_model_data_config  # type: ignore[attr-defined]
+from timm.data import create_transform  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
-from extract import packaged
 from extract.backbone import Activation, Backbone, check_layers, settle, shaped
-from extract.errors import ExtractError
-from extract.hub import HubFile
 from extract.spaces import Spec
-from extract.weights import Found, Request, drawing, load_into, weights_key
-
-HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
+from networks.timm import full_name, load_weights, make
+from networks.weights import Request, weights_key
 
 
 def load(spec: Spec, request: Request) -> Backbone:
@@ -38,23 +33,12 @@ def load(spec: Spec, request: Request) -> Backbone:
     Backbone
         Ready to run.
     """
-    name = _full_name(spec)
-    with drawing(request.seed):
-        module = settle(timm.create_model(name, pretrained=False))
-    blocks = _blocks(module)
+    name = full_name(spec.model, spec.weights, spec.name)
+    module, preprocessing = make(name, request.seed)
+    blocks = _blocks(settle(module))
     layers = ["features", "pooled", *blocks]
     check_layers(spec, layers)
-    config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
-    origin = request.seed_origin
-    if request.seed is None:
-        packages = []
-        if spec.model == "tf_efficientnet_lite0":
-            packages.append(lambda: packaged.efficientnet_lite0(module))
-        hub_id = str(config.get("hf_hub_id") or f"timm/{name}")
-        found = request.find(f"timm's {name}", HubFile(hub_id, HUB_NAMES), packages)
-        origin = found.origin
-        load_into(module, _state(found, module), origin)
-    preprocessing = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
+    origin = load_weights(module, name, request)
     return Backbone(
         module=module,
         key={
@@ -72,39 +56,6 @@ def load(spec: Spec, request: Request) -> Backbone:
         forward=_forward(module, blocks),
         default_layers=("pooled",),
     )
-
-
-def _full_name(spec: Spec) -> str:
-    if not timm.is_model(spec.model):
-        near = timm.list_models(f"*{spec.model[:6]}*")[:8]
-        raise ExtractError(
-            f"{spec.name}: timm has no model {spec.model!r}"
-            + (f"; near it: {', '.join(near)}" if near else "")
-        )
-    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{spec.model}.*")]
-    if spec.weights is not None and spec.weights not in tags:
-        raise ExtractError(
-            f"{spec.name}: timm's {spec.model} has no weights {spec.weights!r}: choose from "
-            f"{', '.join(tags) or 'none'}"
-        )
-    if spec.weights is not None:
-        return f"{spec.model}.{spec.weights}"
-    # Without a tag timm takes its first; spelled out, the key says which.
-    default = timm.get_pretrained_cfg(spec.model)
-    return f"{spec.model}.{default.tag}" if default and default.tag else spec.model
-
-
-def _state(found: Found, module: nn.Module) -> dict[str, Tensor]:
-    """Read a published file; some need their names changed to timm's."""
-    state = found.load()
-    if set(state) == set(module.state_dict()):
-        return state
-    filters = inspect.getmodule(type(module))
-    convert = getattr(filters, "checkpoint_filter_fn", None)
-    try:
-        return convert(state, module) if convert else state
-    except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError):
-        return state  # of another network: what does not fit is said where they are loaded
 
 
 def _blocks(module: nn.Module) -> dict[str, int]:

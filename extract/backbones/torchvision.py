@@ -16,10 +16,10 @@ from torchvision.ops import Permute
 
 from extract.backbone import Activation, Backbone, check_layers, hooked, settle, shaped
 from extract.errors import ExtractError
-from extract.hub import HubFile
-from extract.packaged import LPIPS, convolutions
 from extract.spaces import Spec
-from extract.weights import Request, drawing, load_into, weights_key
+from networks.hub import HubFile
+from networks.packaged import LPIPS, convolutions
+from networks.weights import Request, drawing, load_into, weights_key
 
 # Where a network keeps its links one after the other.
 CHAINS = ("features", "encoder.layers", "trunk_output", "blocks", "layers")

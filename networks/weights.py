@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from extract.errors import ExtractError
-from extract.hub import HubFile, HubUnreachable, fetch
+from networks.errors import NetworkError
+from networks.hub import HubFile, HubUnreachable, fetch
 
 Tensors = Mapping[str, Tensor]
 # How many batches were trained on: it changes no feature.
@@ -33,11 +33,20 @@ class Request:
     name : str
         What the user calls the network: the feature space's name.
     given : str or None
-        What came with `--weights NAME=…`: a file, or "random:SEED".
+        What the user gave: a file, or "random:SEED".
+    option : str
+        What stands before it on the command line, for errors; "NAME" is put in for the name.
+    variable : str
+        The same for make.
     """
 
     name: str
     given: str | None
+    option: str = "--weights NAME="
+    variable: str = 'WEIGHTS="NAME=FILE"'
+
+    def _asked(self, value: str | None) -> str:
+        return f"{self.option.replace('NAME', self.name)}{value}"
 
     @property
     def seed(self) -> int | None:
@@ -46,8 +55,8 @@ class Request:
             return None
         text = self.given.removeprefix("random:")
         if not re.fullmatch("[0-9]{1,18}", text):
-            raise ExtractError(
-                f"--weights {self.name}={self.given}: expected random:SEED with a whole number of "
+            raise NetworkError(
+                f"{self._asked(self.given)}: expected random:SEED with a whole number of "
                 "at most 18 digits"
             )
         return int(text)
@@ -76,14 +85,14 @@ class Request:
 
         Raises
         ------
-        ExtractError
+        NetworkError
             If they are nowhere; the message says what was tried and how to fetch them.
         """
         if self.given is not None:
             path = Path(self.given).expanduser()
             if not path.is_file():
-                raise ExtractError(
-                    f"--weights {self.name}={self.given}: there is no such file; expected a "
+                raise NetworkError(
+                    f"{self._asked(self.given)}: there is no such file; expected a "
                     ".safetensors or PyTorch weights file, or random:SEED for untrained weights"
                 )
             return Found(f"file {path.name}", path=path)
@@ -98,10 +107,10 @@ class Request:
             if found is not None:
                 return Found(found[1], tensors=found[0])
         tried.append("no installed package carries them")
-        raise ExtractError(
+        raise NetworkError(
             f"no weights for {model}: tried {'; '.join(tried)}. On a machine with internet fetch "
-            f"{hub.where if hub else 'them'} and copy the file here; then pass --weights "
-            f'{self.name}=FILE (make: WEIGHTS="{self.name}=FILE")'
+            f"{hub.where if hub else 'them'} and copy the file here; then pass "
+            f"{self._asked('FILE')} (make: {self.variable.replace('NAME', self.name)})"
         )
 
 
@@ -133,7 +142,7 @@ class Found:
 
         Raises
         ------
-        ExtractError
+        NetworkError
             If the file is damaged, or is a pickle of more than tensors.
         """
         if self.tensors is not None:
@@ -146,14 +155,14 @@ class Found:
         # A damaged file raises any of many errors in there, and each means the same to the user.
         except Exception as error:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise ExtractError(
+            raise NetworkError(
                 f"{self.path}: cannot be read as weights ({reason}); expected a .safetensors file, "
                 "or a PyTorch file that holds tensors alone"
             ) from error
         while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
             state = state["state_dict"]
         if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-            raise ExtractError(f"{self.path}: expected a mapping of names to tensors")
+            raise NetworkError(f"{self.path}: expected a mapping of names to tensors")
         return state
 
 
@@ -190,7 +199,7 @@ def load_into(module: nn.Module, state: Tensors, what: str) -> None:
 
     Raises
     ------
-    ExtractError
+    NetworkError
         If a tensor is missing, left over or of another shape.
     """
     own = module.state_dict()
@@ -208,7 +217,7 @@ def load_into(module: nn.Module, state: Tensors, what: str) -> None:
         if names
     ]
     if faults:
-        raise ExtractError(
+        raise NetworkError(
             f"the weights from {what} are of another network than {type(module).__name__}: "
             + "; ".join(faults)
         )

@@ -1,0 +1,125 @@
+"""Any network of timm by name, with its weights."""
+
+import inspect
+from typing import Any
+
+import timm
+from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
+from torch import Tensor, nn
+
+from networks import packaged
+from networks.errors import NetworkError
+from networks.hub import HubFile
+from networks.weights import Found, Request, drawing, load_into
+
+HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
+
+
+def full_name(model: str, tag: str | None, asked: str) -> str:
+    """Spell out the name of a network, with the tag of its weights.
+
+    Parameters
+    ----------
+    model : str
+        timm's name.
+    tag : str or None
+        Of the weights; timm's first by default.
+    asked : str
+        What the user wrote, for the error.
+
+    Returns
+    -------
+    str
+        For example "vit_base_patch16_224.augreg2_in21k_ft_in1k".
+
+    Raises
+    ------
+    NetworkError
+        If there is no such network, or it has no such weights; the message gives those near it.
+    """
+    if not timm.is_model(model):
+        near = timm.list_models(f"*{model[:6]}*")[:8]
+        raise NetworkError(
+            f"{asked}: timm has no model {model!r}"
+            + (f"; near it: {', '.join(near)}" if near else "")
+        )
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{model}.*")]
+    if tag is not None and tag not in tags:
+        raise NetworkError(
+            f"{asked}: timm's {model} has no weights {tag!r}: choose from "
+            f"{', '.join(tags) or 'none'}"
+        )
+    if tag is not None:
+        return f"{model}.{tag}"
+    # Without a tag timm takes its first; spelled out, the key says which.
+    default = timm.get_pretrained_cfg(model)
+    return f"{model}.{default.tag}" if default and default.tag else model
+
+
+def make(name: str, seed: int | None, **options: Any) -> tuple[nn.Module, dict[str, Any]]:
+    """Build a network of timm's, as it is before weights are loaded.
+
+    Parameters
+    ----------
+    name : str
+        As `full_name` gives it.
+    seed : int or None
+        Of its random weights; None where they do not matter.
+    **options : object
+        As timm takes them, such as `img_size`.
+
+    Returns
+    -------
+    module : nn.Module
+        The network.
+    preprocessing : dict
+        What timm does to pictures before it: `mean`, `std`, `input_size` and more.
+    """
+    with drawing(seed):
+        module = timm.create_model(name, pretrained=False, **options)
+    return module, resolve_model_data_config(module)  # type: ignore[no-untyped-call]
+
+
+def load_weights(module: nn.Module, name: str, request: Request, resample: bool = False) -> str:
+    """Load the weights of a network of timm's, from wherever they may be had.
+
+    Parameters
+    ----------
+    module : nn.Module
+        As `make` gives it; changed, unless random weights are asked for.
+    name : str
+        As `full_name` gives it.
+    request : Request
+        Where they may come from.
+    resample : bool
+        Whether weights of places, of pictures of another size, are resampled to this network's.
+
+    Returns
+    -------
+    str
+        Where they came from, in words.
+    """
+    if request.seed is not None:
+        return request.seed_origin
+    config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
+    packages = []
+    if name.partition(".")[0] == "tf_efficientnet_lite0":
+        packages.append(lambda: packaged.efficientnet_lite0(module))
+    hub_id = str(config.get("hf_hub_id") or f"timm/{name}")
+    found = request.find(f"timm's {name}", HubFile(hub_id, HUB_NAMES), packages)
+    load_into(module, _state(found, module, resample), found.origin)
+    return found.origin
+
+
+def _state(found: Found, module: nn.Module, resample: bool) -> dict[str, Tensor]:
+    """Read a published file; some need their names changed to timm's."""
+    state, own = found.load(), module.state_dict()
+    fits = set(state) == set(own)
+    if fits and not (resample and any(state[n].shape != own[n].shape for n in own)):
+        return state
+    filters = inspect.getmodule(type(module))
+    convert = getattr(filters, "checkpoint_filter_fn", None)
+    try:
+        return convert(state, module) if convert else state
+    except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError):
+        return state  # of another network: what does not fit is said where they are loaded
