@@ -3,27 +3,34 @@
 import json
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Callable
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy import stats
 from test_evaluate_fits import write_fits
 
 from base import RoiridgeError
 from cache import read_artifact, write_artifact
 from challenge import find_subjects
-from evaluate.maps.command import maps
+from evaluate.inputs import gather
+from evaluate.maps.command import know, maps
+from evaluate.maps.surface import load_mesh
 from evaluate.report.charts import against_ceiling
 from evaluate.report.command import report
 from evaluate.report.spaces import winners
 from evaluate.report.tables import table_data, text_of
 
 RUN = "ridge-0123456789abcdef"
+RUNS = (RUN, f"ridge-{'c' * 16}")
 
 
 class _Texts(HTMLParser):
@@ -103,6 +110,54 @@ def test_the_table_is_that_of_scores_csv(reported: tuple[Path, str]) -> None:
             expected = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
             found = [np.nan if value is None else value for value in cell[name]]
             np.testing.assert_allclose(found, expected, atol=10**-places)
+
+
+def test_every_model_has_a_map_of_its_correlation(
+    reported: tuple[Path, str], simulated: Path
+) -> None:
+    out, _ = reported
+    page = (out / "report" / "index.html").read_text("utf-8")
+    panels = re.findall(
+        r'<figure class="multiple" data-subject="(\w+)"><img src="data:image/png;base64,([\w+/=]+)"'
+        r' width="(\d+)".*?<strong>(.*?)</strong>, mean r (.*?)<',
+        page,
+    )
+    assert {panel[0] for panel in panels} == {"mean", "01", "02"}
+    assert len(panels) == 6
+    frame = pd.read_csv(out / "scores.csv", dtype={"subject": str})
+    whole = frame[(frame["roi_class"] == "all") & (frame["hemisphere"] == "all")]
+    high = float(re.findall(r"<span>r; line: mean ceiling [\d.]+</span><span>([\d.]+)<", page)[0])
+    mesh, known = load_mesh("fsaverage5"), {}
+    for subject, png, width, title, told in panels:
+        model, space = re.fullmatch(r"(\w+) \((\w+)\)", title).groups()  # type: ignore[union-attr]
+        row = whole[(whole["spaces"] == space) & (whole["model"] == model)]
+        row = row[row["subject"] == ("all" if subject == "mean" else subject)]
+        assert float(told.replace("−", "-")) == pytest.approx(row["pearson_r"].item(), abs=6e-4)
+        image = Image.open(BytesIO(b64decode(png)))
+        assert image.width == int(width)
+        if subject == "mean":
+            continue
+        # The colours that are shown, read back by the scale, are the values of the vertices.
+        shown = np.asarray(image.convert("RGBA").convert("RGB"), float).reshape(-1, 3)
+        coloured = shown[np.ptp(shown, axis=1) > 20]
+        scale = 255 * mpl.colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]
+        away = ((coloured[:, None] - scale) ** 2).sum(2)
+        assert np.sqrt(away.min(1)).max() < 12
+        read = np.linspace(0, high, 256)[away.argmin(1)]
+        if not known:
+            known = {
+                (one.subject, run): np.concatenate(list(one.r.values()))
+                for run in RUNS
+                for one in know(out, gather(simulated, out), run, mesh, "streams", spaces=False)
+            }
+        expected = known[subject, RUNS[space == "clip"]]
+        expected = np.clip(expected[np.isfinite(expected)], 0, high)
+        assert np.median(read) == pytest.approx(np.median(expected), abs=0.1)
+        assert read.max() <= expected.max() + 0.02
+    # The best is first.
+    for subject in ("mean", "01", "02"):
+        means = [float(p[4].replace("−", "-")) for p in panels if p[0] == subject]
+        assert means == sorted(means, reverse=True)
 
 
 def test_the_example_is_the_best_vertex_of_its_roi(

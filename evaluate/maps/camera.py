@@ -7,7 +7,7 @@ is mixed with its neighbour's, and what a pixel shows can be tested.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,10 @@ class Picture:
 
 
 def photograph(
-    mesh: Mesh, width: int = 560, focus: Mapping[str, NDArray[np.int64]] | None = None
+    mesh: Mesh,
+    width: int = 560,
+    focus: Mapping[str, NDArray[np.int64]] | None = None,
+    views: Sequence[str] = VIEWS,
 ) -> list[Picture]:
     """Look at both hemispheres from each side.
 
@@ -64,15 +67,17 @@ def photograph(
         Of each picture, in pixels; heights are as they come.
     focus : mapping of str to array of int64, optional
         For each hemisphere, vertices that the flat map is to show and be cut to. All by default.
+    views : sequence of str
+        From where, of `VIEWS`.
 
     Returns
     -------
     list of Picture
-        View by view in the order of `VIEWS`, the left hemisphere before the right.
+        View by view, the left hemisphere before the right.
     """
     return [
         _look(mesh, hemisphere, view, width, focus[hemisphere] if focus else None)
-        for view in VIEWS
+        for view in views
         for hemisphere in HEMISPHERES
     ]
 

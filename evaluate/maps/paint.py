@@ -199,7 +199,7 @@ def colours(shown: Map, hemisphere: str) -> NDArray[np.float64]:
     return np.concatenate([rgb, there[:, None]], axis=1)
 
 
-def paint(picture: Picture, shown: Map, known: Known) -> NDArray[np.uint8]:
+def paint(picture: Picture, shown: Map, known: Known, outlined: bool = True) -> NDArray[np.uint8]:
     """Paint one view.
 
     Parameters
@@ -210,6 +210,8 @@ def paint(picture: Picture, shown: Map, known: Known) -> NDArray[np.uint8]:
         The map.
     known : Known
         Whose ROIs are outlined, and whose ceilings of 0 are marked.
+    outlined : bool
+        Whether they are.
 
     Returns
     -------
@@ -223,7 +225,8 @@ def paint(picture: Picture, shown: Map, known: Known) -> NDArray[np.uint8]:
         rgb[np.isfinite(known.r[h][vertex])] = EXCLUDED
     there = coloured[..., 3] > 0
     rgb[there] = coloured[there, :3]
-    halo, line = outlines(picture, known.labels[h])
-    rgb[halo], rgb[line] = HALO, LINE
+    if outlined:
+        halo, line = outlines(picture, known.labels[h])
+        rgb[halo], rgb[line] = HALO, LINE
     opaque = (vertex >= 0).astype(rgb.dtype)
     return (np.dstack([rgb * opaque[..., None], opaque]) * 255).round().astype(np.uint8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from evaluate.legend import legend
 from evaluate.maps.command import count_shown, know
 from evaluate.maps.paint import Map, maps_of
 from evaluate.maps.spaces import say_sources, spaces_of
-from evaluate.maps.surface import Mesh, load_mesh
+from evaluate.maps.surface import load_mesh
 from evaluate.maps.values import Known, split_placed
 from evaluate.predicted import ENSEMBLE
 from evaluate.report import account
 from evaluate.report.brain import regions_map, stills, turning
 from evaluate.report.charts import against_ceiling, bars, colour, on_page
 from evaluate.report.examples import examples
+from evaluate.report.multiples import multiples
 from evaluate.report.spaces import winners
 from evaluate.report.tables import table_data
 from evaluate.table import Model, measure, models_of, overall
@@ -61,6 +62,10 @@ def gather_content(
     outlined = str(options["outlines"])
     placed, unplaced = split_placed(inputs.subjects)
     known = know(out, inputs, ENSEMBLE, mesh, outlined)
+    each = {
+        run.name: know(out, inputs, run.name, mesh, outlined, spaces=False)
+        for run in progress(inputs.runs, desc="reading vertices", unit="run")
+    }
     best = best_run(inputs.runs, frame, shown)
     subjects = [s for s in inputs.subjects if s.name in best.subjects]
     spaces = {s.name: spaces_of(out, s, inputs.runs, inputs.responses) for s in inputs.subjects}
@@ -78,7 +83,8 @@ def gather_content(
         ],
         "unplaced": unplaced,
         "stills": stills(known, mesh, outlined) if known else [],
-        "turning": turning(list(_turning_maps(out, inputs, known, mesh, outlined)), mesh)
+        "multiples": multiples(each, known, inputs.runs, frame, mesh) if known else None,
+        "turning": turning(list(_turning_maps(inputs.runs, each, known, outlined)), mesh)
         if known
         else None,
         "shown": count_shown(placed, mesh),
@@ -152,16 +158,15 @@ def _density(every: Sequence[Vertices]) -> str | None:
 
 
 def _turning_maps(
-    out: Path, inputs: Inputs, known: Sequence[Known], mesh: Mesh, outlined: str
-) -> Any:
+    runs: Sequence[Run], each: Mapping[str, Sequence[Known]], known: Sequence[Known], outlined: str
+) -> Iterator[tuple[str, str, Map]]:
     for one in known:
         for shown in maps_of(one, known):
             model = ENSEMBLE if shown.name in {"score", "r"} else shown.source
             yield one.subject, model, shown
         yield one.subject, "", regions_map(one, outlined)
-    for run in progress(inputs.runs, desc="reading vertices", unit="run"):
-        for one in know(out, inputs, run.name, mesh, outlined, spaces=False):
-            maps: list[Map] = maps_of(one, known)
-            for shown in maps:
+    for run in runs:
+        for one in each[run.name]:
+            for shown in maps_of(one, known):
                 if shown.name in {"score", "r"}:
                     yield one.subject, f"{run.label} ({run.joined})", shown
