@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from base import progress, provenance, replacing, say
@@ -20,22 +19,26 @@ from evaluate.fits import RoiModel, Run
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather, report_missing
 from evaluate.predicted import ENSEMBLE, Predicted, predicted_by
-from evaluate.resampling import difference, intervals
+from evaluate.resampling import intervals
 from evaluate.rows import CLASS_ORDER, score_hemisphere
-from evaluate.score import Tally
+from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling
+from evaluate.seeds import MEASURES, compare_seeds, spread
 from evaluate.study_table import in_lines
+from evaluate.trained import over_seeds, training
 
 # What regress tells of a row, as it stands in the CSV; lists are joined by "+".
-TOLD = ("model", "spaces", "asked", "group_by", "loss", "optimiser", "params", "trained_on",
-        "start", "images")  # fmt: skip
+TOLD = ("model", "spaces", "asked", "pretrained", "group_by", "loss", "discriminators",
+        "optimiser", "params", "trained_on", "start", "images")  # fmt: skip
 TRAINING = ("parameters", "seconds_per_epoch", "epochs", "epochs_low", "epochs_high")
 CLASSES = tuple(name + end for name in CLASS_ORDER for end in ("", "_low", "_high"))
-COLUMNS = ("row", *TOLD, *TRAINING, "subject", "split", "measure", "n_vertices", *CLASSES,
-           "against", "difference", "difference_low", "difference_high", "p", "simulated",
-           "untrained", "paper", "why", "fit", "command")  # fmt: skip
-# A measure's name in a tally, in draws, and what makes it as in scores.csv.
-MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
+R = ("pearson_r", "pearson_r_low", "pearson_r_high")
+# What the worst and the best seed give, of the measure and of r, over all vertices.
+SPREAD = ("seeds", "seeds_low", "seeds_high", "pearson_r_seeds_low", "pearson_r_seeds_high")
+COMPARED = ("against", "difference", "difference_low", "difference_high", "covers", "survives", "p")
+COLUMNS = ("row", *TOLD, *TRAINING, "subject", "split", "measure", "n_vertices", *CLASSES, *R,
+           *SPREAD, *COMPARED, "simulated", "untrained", "paper", "why", "fit",
+           "command")  # fmt: skip
 
 # By fit, subject ("all" for all) and ROI class.
 Tallies = Mapping[tuple[str, str, str], Tally]
@@ -50,10 +53,11 @@ def study(
     resamples: int = 1000,
     seed: int = 0,
 ) -> None:
-    """Score the rows of a study, beside each other and less the first, on the same draws.
+    """Score the rows of a study, beside each other and less one of them, on the same draws.
 
     Writes OUT/NAME.csv, a line for each row (and subject, where there are several), and what it was
-    made with beside it. Rows that could not be fitted are listed with the reason.
+    made with beside it. Of a row with several seeds it gives the mean over these. Rows that could
+    not be fitted are listed with the reason.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ def study(
     how = Resampling(resamples, 0, seed).checked()
     name = Path(study).stem
     listed = _listed(out, name)
-    fits = list(dict.fromkeys(row["fit"] for row in listed["rows"] if row["fit"]))
+    fits = list(dict.fromkeys(fit for row in listed["rows"] for fit in row["fits"]))
     if not fits:
         raise EvaluateError(f"study {name}: no row is fitted: {listed['rows'][0]['why']}")
     inputs = gather(data, out, subject, fits, None, split)
@@ -115,7 +119,7 @@ def study(
 
 
 def _listed(out: Path, name: str) -> dict[str, Any]:
-    """Read the list of rows that stage 2 kept."""
+    """Read the list of rows that stage 2 kept; lists of earlier revisions tell less."""
     path = out / "studies" / f"{name}.h5"
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in path.parent.glob("[!.]*.h5"))) or "none"
@@ -127,6 +131,9 @@ def _listed(out: Path, name: str) -> dict[str, Any]:
     if meta.get("kind") != "study":
         raise EvaluateError(f"{path}: holds {meta.get('kind')!r}, expected a study: remove it, and "
                             "fit the study again")  # fmt: skip
+    unknown = {"pretrained": "", "discriminators": None, "seeds": 1, "against": ""}
+    for row in meta["rows"]:
+        row.update(unknown | {"fits": [row["fit"]] if row["fit"] else []} | row)
     return meta
 
 
@@ -164,82 +171,55 @@ def _line(
     tallies: Tallies,
 ) -> dict[str, Any]:
     """Give a line of the CSV."""
-    against = listed["rows"][0]
     line: dict[str, Any] = {"row": row["name"], "subject": whose, "split": inputs.split}
     line |= {name: _plain(row[name]) for name in TOLD}
-    line |= {name: row[name] for name in ("fit", "why", "paper", "command")}
-    run = next((one for one in inputs.runs if one.name == row["fit"]), None)
-    whole = tallies.get((row["fit"], whose, "all"))
-    if run is None or whole is None:
+    line |= {name: row[name] for name in ("why", "paper", "command")}
+    line["fit"] = "+".join(row["fits"])
+    runs = [one for fit in row["fits"] for one in inputs.runs if one.name == fit]
+    each = _each(row, whose, "all", tallies)
+    if not each:
         if row["fit"]:
             line["why"] = f"trained on {line['trained_on']}, not on {whose}"
         return line
-    measure = "pearson_r" if whole.mean("noise_normalised") is None else "score"
-    line |= {"measure": measure, "n_vertices": whole.n_vertices}
-    line |= training(_models(run, whose))
-    line["untrained"] = "+".join(sorted(run.untrained))
-    line["simulated"] = any(model.meta.get("simulated") for model in run.models)
+    measure = "pearson_r" if each[0].mean("noise_normalised") is None else "score"
+    line |= {"measure": measure, "n_vertices": each[0].n_vertices, "seeds": len(each)}
+    line |= over_seeds([training(_models(run, whose)) for run in runs])
+    line["untrained"] = "+".join(sorted({space for run in runs for space in run.untrained}))
+    line["simulated"] = any(model.meta.get("simulated") for model in runs[0].models)
     for roi_class in CLASS_ORDER:
-        tally = tallies.get((row["fit"], whose, roi_class))
-        if tally is not None:
-            ends = intervals(tally.draws)
-            line[roi_class] = tally.mean(MEASURES[measure][0])
-            line |= {f"{roi_class}{end}": ends[f"{measure}{end}"] for end in ("_low", "_high")}
-    first = tallies.get((against["fit"], whose, "all"))
-    if first is not None and row["fit"] != against["fit"]:
-        line |= {"against": against["name"], **_less(first, whole, measure)}
+        if of := _each(row, whose, roi_class, tallies):
+            line |= _mean(of, measure, roi_class)
+    line |= _mean(each, "pearson_r", "pearson_r")
+    if len(each) > 1:
+        line |= spread(each, measure, "seeds") | spread(each, "pearson_r", "pearson_r_seeds")
+    first = _against(row, listed)
+    of_first = _each(first, whose, "all", tallies)
+    if of_first and row["fit"] != first["fit"]:
+        compared = compare_seeds(of_first, each, measure, solved=first["seeds"] == 0)
+        line |= {"against": first["name"], **compared}
     return line
 
 
-def _less(first: Tally, second: Tally, measure: str) -> dict[str, Any]:
-    """Compare a row with the first; nothing where they are not of the same vertices."""
-    metric, drawn, scale = MEASURES[measure]
-    means = first.mean(metric), second.mean(metric)
-    if first.n_vertices != second.n_vertices or None in means:
-        return {}
-    if first.draws is None or second.draws is None:
-        return {"difference": means[1] - means[0]}  # type: ignore[operator]
-    found = difference(first.draws, second.draws, drawn, second.swaps)
-    values = {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
-    scaled = {name: None if one is None else scale * one for name, one in values.items()}
-    return {**scaled, "p": found.p}
+def _each(row: Mapping[str, Any], whose: str, roi_class: str, tallies: Tallies) -> list[Tally]:
+    found = [tallies.get((fit, whose, roi_class)) for fit in row["fits"]]
+    return [tally for tally in found if tally is not None]
+
+
+def _against(row: Mapping[str, Any], listed: Mapping[str, Any]) -> Mapping[str, Any]:
+    named = {one["name"]: one for one in listed["rows"]}
+    return named[row["against"]] if row["against"] else listed["rows"][0]
+
+
+def _mean(each: Sequence[Tally], measure: str, name: str) -> dict[str, Any]:
+    """Give the mean over seeds, with its interval over pictures."""
+    whole = pool(each)
+    ends = intervals(whole.draws)
+    return {name: whole.mean(MEASURES[measure][0]),
+            **{f"{name}{end}": ends[f"{measure}{end}"] for end in ("_low", "_high")}}  # fmt: skip
 
 
 def _models(run: Run, whose: str) -> list[RoiModel]:
     return [model for model in run.models if whose in ("all", model.meta["subject"])]
-
-
-def training(models: Sequence[RoiModel]) -> dict[str, Any]:
-    """Sum up what the training of some ROI models took.
-
-    Parameters
-    ----------
-    models : sequence of RoiModel
-        Of one run.
-
-    Returns
-    -------
-    dict
-        `parameters`, of all groups; `seconds_per_epoch`, of one pass over all; `epochs`, the median
-        of the groups', with `epochs_low` and `epochs_high`. What is not known is left out: fits of
-        earlier revisions do not tell, and models that are solved have no epochs.
-    """
-    told = [(m.meta["training"], m.meta["group"]) for m in models if m.meta.get("training")]
-    if len(told) < len(models):
-        return {}
-    # Several ROIs may be of one group, and several groups, and subjects, of one training.
-    groups: dict[tuple[str, ...], tuple[int, int | None]] = {}
-    seconds: dict[str, float] = {}
-    for one, group in told:
-        groups[*one["seconds_per_epoch"], group] = one["parameters"], one["epochs"]
-        seconds |= one["seconds_per_epoch"]
-    epochs = [n for _, n in groups.values() if n is not None]
-    found: dict[str, Any] = {"parameters": sum(n for n, _ in groups.values())}
-    if epochs:
-        found["seconds_per_epoch"] = sum(seconds.values())
-        found["epochs"] = float(np.median(epochs))
-        found |= {"epochs_low": min(epochs), "epochs_high": max(epochs)}
-    return found
 
 
 def _plain(value: Any) -> Any:

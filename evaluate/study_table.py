@@ -1,4 +1,4 @@
-"""The table of a study: what each row is and took to train, then how well it predicts."""
+"""The tables of a study: what each row is and took to train, how well it predicts, what is luck."""
 
 from __future__ import annotations
 
@@ -16,14 +16,30 @@ from evaluate.rows import CLASS_ORDER
 # Widths of the cells; they are joined by a space.
 MADE = {"row": -21, "model": -12, "inputs": -18, "grouped by": -11, "loss": -11, "params": 7,
         "s/epoch": 7, "epochs": 6}  # fmt: skip
+# Where some rows are trained against critics.
+JUDGED = {"row": -20, "model": -9, "inputs": -15, "pretr.": -6, "loss": -10, "critics": -13,
+          "params": 6, "s/epoch": 7, "epochs": 6}  # fmt: skip
 SHORT = {"prf-visualrois": "prf", "floc-bodies": "bodies", "floc-faces": "faces",
          "floc-places": "places", "floc-words": "words", "residual": "resid."}  # fmt: skip
 PREDICTED = {"row": -21, **{SHORT.get(name, name): 7 for name in CLASS_ORDER}, "less the first": 14}
+SEEDED = {**PREDICTED, "all, by seed": 14}
+del SEEDED["less the first"]
+COMPARED = {"row": -21, "r": 8, "by seed": 10, "theirs": -7, "less": -21, "difference": 14,
+            "survives": 8}  # fmt: skip
 WIDTH = 100
+# What the figures of several seeds are.
+SEEDS = [
+    "by seed: the least and the greatest of the fits of a row, which differ in their seed alone;",
+    "all other figures are means over these",
+    "theirs: the correlation that the study gives, of the REAL data: not to be compared with these",
+    "difference: of the score of all vertices to the row named under less, seed by seed; its 95 %",
+    "interval is over pictures and seeds; survives: whether it lacks 0 (where nothing differs, one",
+    "in 20 does)",
+]
 
 
 def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Lay out a study: two tables, and what must be known to read them.
+    """Lay out a study: its tables, and what must be known to read them.
 
     Parameters
     ----------
@@ -40,17 +56,27 @@ def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     whose = "all" if (frame["subject"] == "all").any() else frame["subject"].iloc[0]
     rows = frame[frame["subject"] == whose].to_dict("records")
     shown = [row for row in rows if not pd.isna(row["n_vertices"])]
+    judged = any(not pd.isna(row["discriminators"]) for row in shown)
+    seeded = any(row["seeds"] > 1 for row in shown)
     return [
         "",
         *([sidecar["about"], ""] if sidecar["about"] else []),
-        *_table(MADE, map(_made, shown)),
+        *_table(JUDGED if judged else MADE, (_made(row, judged) for row in shown)),
         "",
-        *_table(PREDICTED, (cells for row in shown for cells in _predicted(row))),
+        *_table(
+            SEEDED if seeded else PREDICTED, (c for row in shown for c in _predicted(row, seeded))
+        ),
         "",
-        *_legend(shown, sidecar),
+        *([*_table(COMPARED, (c for row in shown for c in _compared(row))), ""] if seeded else []),
+        *_legend(shown, sidecar, seeded),
         *(line for row in rows if pd.isna(row["n_vertices"]) for line in _absent(row)),
         *textwrap.wrap(sidecar["paper"], WIDTH),
-        *(line for row in rows if row["paper"] for line in wrap(f"  {row['row']}: {row['paper']}")),
+        *(
+            line
+            for row in rows
+            if row["paper"] and not seeded
+            for line in wrap(f"  {row['row']}: {row['paper']}")
+        ),
     ]
 
 
@@ -84,12 +110,17 @@ def _line(widths: Mapping[str, int], cells: Sequence[str]) -> str:
     ).rstrip()
 
 
-def _made(row: Mapping[Any, Any]) -> list[str]:
-    loss = "" if pd.isna(row["loss"]) else row["loss"]
+def _made(row: Mapping[Any, Any], judged: bool) -> list[str]:
+    loss, critics = (_words(row[name]) for name in ("loss", "discriminators"))
     epochs = "" if pd.isna(row["epochs"]) else f"{row['epochs']:.0f}"
     seconds = "" if epochs == "" else f"{row['seconds_per_epoch']:.2g}"
-    return [row["row"], row["model"], row["spaces"], row["group_by"], loss,
-            _count(row["parameters"]), seconds, epochs]  # fmt: skip
+    of = [row["pretrained"], loss, critics] if judged else [row["group_by"], loss]
+    return [row["row"], row["model"], row["spaces"], *of, _count(row["parameters"]), seconds,
+            epochs]  # fmt: skip
+
+
+def _words(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
 
 
 def _count(number: Any) -> str:
@@ -101,18 +132,38 @@ def _count(number: Any) -> str:
     return f"{number:.0f}"
 
 
-def _predicted(row: Mapping[Any, Any]) -> Iterator[list[str]]:
+def _predicted(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
     """Give a line of means, and one of their intervals where there are any."""
     score = row["measure"] == "score"
     digits = 2 if score else 3
     means = ["" if pd.isna(row[n]) else f"{row[n]:.{digits}f}" for n in CLASS_ORDER]
-    less = "" if pd.isna(row["difference"]) else f"{row['difference']:+.{digits}f}"
-    yield [row["row"], *means, less]
+    last = _span(row, "seeds", f".{digits}f", "–") if seeded else _difference(row)[0]
+    yield [row["row"], *means, last]
     digits = 0 if score else 2
     spans = [_span(row, name, f".{digits}f", "–") for name in CLASS_ORDER]
     if any(spans):
-        less = _span(row, "difference", f"+.{digits + 1}f", ", ")
-        yield ["", *spans, f"[{less}]" if less else ""]
+        yield ["", *spans, "" if seeded else _difference(row)[1]]
+
+
+def _difference(row: Mapping[Any, Any]) -> tuple[str, str]:
+    """Write a difference, and its interval; empty where there is none."""
+    if pd.isna(row["difference"]):
+        return "", ""
+    score = row["measure"] == "score"
+    span = _span(row, "difference", "+.1f" if score else "+.3f", ", ")
+    return f"{row['difference']:+.{2 if score else 3}f}", f"[{span}]" if span else ""
+
+
+def _compared(row: Mapping[Any, Any]) -> Iterator[list[str]]:
+    """Give a line of what seeds and pictures leave of a row, and one of its intervals."""
+    told = dict(row) | {"measure": "pearson_r"}
+    spread = _span(told, "pearson_r_seeds", ".3f", "–")
+    value, span = _difference(row)
+    survives = "" if pd.isna(row["survives"]) else "yes" if row["survives"] else "no"
+    r = "" if pd.isna(row["pearson_r"]) else f"{row['pearson_r']:.3f}"
+    yield [row["row"], r, spread, _words(row["paper"]), _words(row["against"]), value, survives]
+    if (of_r := _span(told, "pearson_r", ".2f", "–")) or span:
+        yield ["", of_r, "", "", "", span, ""]
 
 
 def _span(row: Mapping[Any, Any], name: str, form: str, between: str) -> str:
@@ -128,13 +179,17 @@ def _absent(row: Mapping[Any, Any]) -> list[str]:
     return wrap(f"{'not scored' if row['fit'] else 'not run'}: {row['row']}: {row['why']}")
 
 
-def _legend(rows: Sequence[Mapping[Any, Any]], sidecar: Mapping[str, Any]) -> list[str]:
+def _legend(
+    rows: Sequence[Mapping[Any, Any]], sidecar: Mapping[str, Any], seeded: bool
+) -> list[str]:
     lines = [
         "params: weights of all groups; s/epoch: a pass over the pictures, of all groups;",
         "epochs: until the loss on validation pictures is best, the median over groups",
     ]
     against = next((row["against"] for row in rows if not pd.isna(row["against"])), None)
-    if against is not None:
+    if seeded:
+        lines += SEEDS
+    elif against is not None:
         lines.append(f"less the first: the row's `all` less that of {against}, on the same draws")
     measures = {row["measure"] for row in rows}
     if "score" in measures:

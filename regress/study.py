@@ -1,7 +1,5 @@
 """`python -m regress.study`: fit every row of a study, with the command of each."""
 
-import json
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,29 +11,8 @@ from cache import CacheError, FeatureStore, write_artifact
 from challenge import find_subjects
 from regress.command import fit, make_estimator
 from regress.errors import RegressError
+from regress.studies.commands import make_command
 from regress.studies.rows import Row, Study, read_study
-
-# What of a fit's arguments stands in `make fit`, and under which name.
-VARIABLES = {
-    "subject": "SUBJECT",
-    "subjects": "SUBJECTS",
-    "model": "MODEL",
-    "spaces": "SPACES",
-    "group_by": "GROUP_BY",
-    "params": "PARAMS",
-    "start": "START",
-    "images": "IMAGES",
-    "device": "DEVICE",
-    "data": "DATA",
-    "out": "OUT",
-}
-USUAL = {
-    "subject": "all",
-    "group_by": "roi",
-    "device": "auto",
-    "data": Path("data"),
-    "out": Path("derivatives"),
-}
 
 
 def study(
@@ -127,24 +104,43 @@ class _Plan:
             "start": row.start,
             "images": row.images,
             "paper": row.paper,
+            "against": row.against,
+            "discriminators": known.get("discriminators"),
+            "pretrained": "",
+            "seeds": row.seeds if "random_state" in known else 0,
+            "fits": [],
             "fit": "",
             "why": "not yet fitted: run the study again",
             "command": "",
         }
 
     def fitted(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """Fit a row; give its fit's folder and command, or why there is none."""
+        """Fit a row with each seed; give its fits and the first one's command, or why not."""
         why = self._amiss(row, told)
         if why:
             return {"why": why}
-        arguments = self._arguments(row, told)
-        command = make_command("fit", arguments)
+        folders: list[str] = []
+        command = make_command("fit", self._arguments(row, told, 0))
         say(f"  {command}")
-        try:
-            folder = fit(**arguments)
-        except RoiridgeError as error:
-            return {"why": str(error), "command": command}
-        return {"fit": folder.name, "why": "", "command": command}
+        for seed in range(row.seeds):
+            of = f"seed {seed + 1} of {row.seeds}" if row.seeds > 1 else ""
+            if of:
+                say(f"  {of}: random_state={seed}")
+            try:
+                folders.append(fit(**self._arguments(row, told, seed)).name)
+            except RoiridgeError as error:
+                return {"why": f"{of}: {error}" if of else str(error), "command": command}
+        done = {"fit": folders[0], "fits": folders, "pretrained": self._pretrained(row)}
+        return {**done, "why": "", "command": command}
+
+    def _pretrained(self, row: Row) -> str:
+        """Say whether a network that was trained on other data has a part in a row."""
+        networks = [
+            one
+            for one in map(self._store.find, self._spaces(row))
+            if one.meta["key"].get("weights")
+        ]
+        return "yes" if any(not one.untrained for one in networks) else "no"
 
     def _amiss(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> str:
         if row.subjects == "others" and len(self._subjects) > 1:
@@ -153,16 +149,20 @@ class _Plan:
             return f"several subjects are needed, there is only {self._everyone[0]}"
         if row.start and not told[row.start]["fit"]:
             return f"it begins with {row.start!r}, which was not run"
-        return "; ".join(filter(None, map(self._lacking, self._spaces(row))))
+        lacking = (self._lacking(space, row.untrained) for space in self._spaces(row))
+        return "; ".join(filter(None, lacking))
 
-    def _lacking(self, space: str) -> str:
+    def _lacking(self, space: str, untrained: bool) -> str:
+        weights = {"weights": [f"{space}=random:0"]} if untrained else {}
+        command = make_command("features", {"spaces": [space], **weights, **self._common})
         try:
-            self._store.find(space)
+            entry = self._store.find(space)
         except CacheError as error:
             if not str(error).startswith("no features named"):
                 return str(error)
-            command = make_command("features", {"spaces": [space], **self._common})
             return f"no features {space!r}: {command}"
+        if untrained and not entry.untrained:
+            return f"the features {space!r} are of trained weights, not random: {command}"
         return ""
 
     def _spaces(self, row: Row) -> list[str]:
@@ -176,55 +176,25 @@ class _Plan:
             return [name for name in self._everyone if name not in self._subjects]
         return list(row.subjects)
 
-    def _arguments(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def _arguments(
+        self, row: Row, told: Mapping[str, Mapping[str, Any]], seed: int
+    ) -> dict[str, Any]:
         whom = self._trained_on(row)
         arguments: dict[str, Any] = {"subjects": whom} if whom else {"subject": self._subject}
         arguments |= {
             "model": row.model,
             "spaces": self._spaces(row),
             "group_by": row.group_by,
-            "params": dict(row.params),
+            # The first seed is every model's default.
+            "params": dict(row.params) | ({"random_state": seed} if seed else {}),
             **self._common,
         }
         if row.start:
-            arguments["start"] = Path(told[row.start]["fit"])
+            begun = told[row.start]["fits"]
+            arguments["start"] = Path(begun[seed % len(begun)])
         if row.images:
             arguments["images"] = row.images
         return arguments
-
-
-def make_command(target: str, arguments: Mapping[str, Any]) -> str:
-    """Write the command that does what some arguments of `python -m regress` do.
-
-    Parameters
-    ----------
-    target : str
-        Of the Makefile.
-    arguments : mapping
-        By name.
-
-    Returns
-    -------
-    str
-        `make fit …`, without what is usual.
-    """
-    told = [
-        f"{variable}={shlex.quote(_text(arguments[name]))}"
-        for name, variable in VARIABLES.items()
-        if arguments.get(name) and arguments[name] != USUAL.get(name)
-    ]
-    return " ".join([f"make {target}", *told])
-
-
-def _text(value: Any) -> str:
-    """Write a value as the command line reads it back."""
-    if isinstance(value, dict):
-        return " ".join(f"{name}={_plain(one)}" for name, one in value.items())
-    return " ".join(value) if isinstance(value, list) else str(value)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def _stand_ins(stand_in: Sequence[str], found: Study) -> dict[str, str]:

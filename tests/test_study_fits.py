@@ -18,8 +18,9 @@ from cache import FeatureStore, read_artifact, read_meta
 from challenge import find_subjects
 from evaluate.fits import RoiModel
 from evaluate.scores import scores
-from evaluate.study import COLUMNS, study, training
+from evaluate.study import COLUMNS, study
 from evaluate.table import read_rows
+from evaluate.trained import training
 from regress.__main__ import regress
 from regress.study import study as fit_study
 
@@ -50,9 +51,17 @@ rows:
     images: 30
     params: {epochs: 2, width: 4, freeze: true}
   - {name: no features, model: ridge, spaces: [sam]}
+  - name: seeded
+    model: mlp
+    spaces: [clip]
+    params: {epochs: 3, width: 4, lr: 3e-3}
+    seeds: 2
+    against: linear
+    paper: "0.3"
+  - {name: random, model: ridge, spaces: [clip], untrained: true}
   - {name: spoiled, model: linear, spaces: [clip], params: {optimiser: sgd, lr: 1.0e+30}}
 """
-NOT_RUN = {"no features", "spoiled"}
+NOT_RUN = {"no features", "random", "spoiled"}
 
 
 def _run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -130,12 +139,16 @@ def test_each_row_has_its_fit_or_says_why_not(fitted: tuple[Path, str]) -> None:
     out, said = fitted
     rows = _rows(out)
     assert {name for name, row in rows.items() if not row["fit"]} == NOT_RUN
-    folders = [row["fit"] for row in rows.values() if row["fit"]]
+    folders = [fit for row in rows.values() for fit in row["fits"]]
     assert sorted(folders) == sorted(path.name for path in (out / "fits").iterdir())
     assert "make features SPACES=sam DEVICE=cpu DATA=" in said
     assert "before anything was learned" in rows["spoiled"]["why"]
-    assert "5 of 7 rows are fitted" in said
-    assert "not run: no features; spoiled" in said
+    assert "not run: the features 'known' are of trained weights, not random: make f" in said
+    assert "WEIGHTS=known=random:0" in said
+    assert "[7/9] seeded" in said
+    assert "seed 2 of 2: random_state=1" in said
+    assert "6 of 9 rows are fitted" in said
+    assert "not run: no features; random; spoiled" in said
     # The other subject's fit is of the other subject; all rows of `clip` are of its stand-in.
     assert [p.name for p in (out / "fits" / str(rows["others"]["fit"])).iterdir()] == ["subj02"]
     assert rows["by class"]["spaces"] == ["known", "noise"]
@@ -171,6 +184,25 @@ def test_a_second_run_fits_nothing(simulated: Path, fitted: tuple[Path, str]) ->
     fit_study(str(out / "mine.yaml"), simulated, out, "01", ["clip=known"], "cpu")
     assert _fits(out) == before
     assert _rows(out) == rows
+
+
+def test_seeds_differ_in_nothing_else(fitted: tuple[Path, str]) -> None:
+    out, _ = fitted
+    row = _rows(out)["seeded"]
+    assert row["seeds"] == 2
+    assert _rows(out)["ridge"]["seeds"] == 0
+    settings, predicted = [], []
+    for fit in row["fits"]:
+        arrays, meta = read_artifact(next((out / "fits" / fit).glob("*/lh.V1v.h5")))
+        predicted.append(arrays["test_predictions"])
+        of = meta["settings"]
+        seed = (of["defaults"] | of["parameters"]).pop("random_state")
+        for part in ("defaults", "parameters"):
+            of[part].pop("random_state", None)
+        settings.append((seed, of))
+    assert [seed for seed, _ in settings] == [0, 1]
+    assert settings[0][1] == settings[1][1]
+    assert not np.allclose(*predicted)
 
 
 def test_what_training_took_is_in_every_fit(fitted: tuple[Path, str]) -> None:
@@ -211,6 +243,15 @@ def test_the_table(simulated: Path, fitted: tuple[Path, str]) -> None:
             assert 0 <= low <= mean <= high <= 130, roi_class
         assert row["command"].startswith("make fit SUBJECT=01 MODEL=")
     other = frame.loc[["linear", "by class", "few"]]
+    seeded = frame.loc["seeded"]
+    assert seeded["against"] == "linear"
+    assert seeded["difference"] == pytest.approx(seeded["all"] - frame.loc["linear", "all"])
+    assert seeded["seeds_low"] <= seeded["all"] <= seeded["seeds_high"]
+    # The other has one seed: what another would give is not known.
+    assert seeded["covers"] == "pictures"
+    assert seeded["survives"] == (seeded["difference_low"] * seeded["difference_high"] > 0)
+    assert seeded["fit"].count("+") == 1
+    assert (other["covers"] == "pictures").all()
     np.testing.assert_allclose(other["difference"], other["all"] - frame.loc["ridge", "all"])
     assert (other["difference_low"] <= other["difference"]).all()
     assert (other["difference_high"] >= other["difference"]).all()
@@ -223,7 +264,7 @@ def test_the_table(simulated: Path, fitted: tuple[Path, str]) -> None:
         "not run: no features: no features",
         "not scored: others: trained on 02",
         "found elsewhere",
-        "by class: best",
+        "theirs: the correlation that the study gives",
     ):
         assert text in done.stdout
     table = done.stdout.split("params: ")[0]

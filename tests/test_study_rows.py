@@ -7,8 +7,8 @@ import yaml
 
 from base import RoiridgeError
 from extract.spaces import resolve
+from regress.studies.commands import make_command
 from regress.studies.rows import FOLDER, read_study
-from regress.study import make_command
 
 STUDIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 ROWS = [(study, row) for study in STUDIES for row in read_study(study).rows]

@@ -10,6 +10,7 @@ from jsonargparse import get_loader
 
 from base import RoiridgeError
 from regress.command import make_estimator
+from regress.encoder import Encoder
 from regress.errors import RegressError
 from regress.layout import check_grouping
 
@@ -43,6 +44,13 @@ class Row:
         Training pictures that are used; None for all.
     paper : str
         What was reported of such a model elsewhere, on other data than the user's.
+    seeds : int
+        How many fits of it, of random_state 0, 1, 2 …; of a model that draws nothing at random, 1.
+    against : str
+        The earlier row that it is compared with, from which it differs in one thing; empty for the
+        first of the study.
+    untrained : bool
+        Whether its features are to come from random weights.
     """
 
     name: str
@@ -54,11 +62,14 @@ class Row:
     start: str = ""
     images: int | None = None
     paper: str = ""
+    seeds: int = 1
+    against: str = ""
+    untrained: bool = False
 
 
 @dataclass(frozen=True)
 class Study:
-    """Rows that are compared, the first of them being what the others are compared with.
+    """Rows that are compared, with the first of them where they do not name another.
 
     Attributes
     ----------
@@ -115,10 +126,11 @@ def read_study(study: str) -> Study:
         row = _row(one, where)
         if row.name in rows:
             raise RegressError(f"{where}: an earlier row has this name; give each its own")
-        if row.start and row.start not in rows:
-            earlier = ", ".join(rows) or "none"
-            raise RegressError(f"{where}: start: found {row.start!r}, expected an earlier row, "
-                               f"of {earlier}")  # fmt: skip
+        for name, other in (("start", row.start), ("against", row.against)):
+            if other and other not in rows:
+                earlier = ", ".join(rows) or "none"
+                raise RegressError(f"{where}: {name}: found {other!r}, expected an earlier row, "
+                                   f"of {earlier}")  # fmt: skip
         rows[row.name] = row
     return Study(path.stem, tuple(rows.values()), held.get("about", ""), held.get("paper", ""))
 
@@ -139,12 +151,25 @@ def _row(found: Any, where: str) -> Row:
         raise RegressError(
             f"{where}: images: found {row.images!r}, expected a whole number above 0"
         )
+    if not isinstance(row.untrained, bool):
+        raise RegressError(f"{where}: untrained: found {row.untrained!r}, expected true or false")
     try:
         check_grouping(row.group_by)
-        make_estimator(row.model, dict(row.params))
+        _check_seeds(row, make_estimator(row.model, dict(row.params)))
     except RoiridgeError as error:
         raise RegressError(f"{where}: {error}") from error
     return row
+
+
+def _check_seeds(row: Row, estimator: Encoder) -> None:
+    if isinstance(row.seeds, bool) or not isinstance(row.seeds, int) or row.seeds < 1:
+        raise RegressError(f"seeds: found {row.seeds!r}, expected a whole number above 0")
+    if row.seeds > 1 and "random_state" not in estimator.get_params():
+        raise RegressError(f"seeds: found {row.seeds}, but {row.model} draws nothing at random; "
+                           "expected 1")  # fmt: skip
+    if row.seeds > 1 and "random_state" in row.params:
+        raise RegressError(f"seeds: found {row.seeds} beside params: random_state; expected one of "
+                           "them")  # fmt: skip
 
 
 def _fields(kind: type[Row] | type[Study], found: Any, where: str, without: tuple[str, ...] = ()
