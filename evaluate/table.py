@@ -43,7 +43,7 @@ class Model(NamedTuple):
     spaces : str
         As in scores.csv.
     untrained : tuple of str
-        Those of its spaces that came from random weights.
+        Those of its spaces, and networks inside it, that came from random weights.
     """
 
     label: str
@@ -56,7 +56,8 @@ class Model(NamedTuple):
         if self.label == ENSEMBLE:
             return ENSEMBLE
         named = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
-        return f"{self.label} ({' + '.join(named)})"
+        inside = [f"UNTRAINED {one}" for one in self.untrained if one not in self.spaces.split("+")]
+        return f"{self.label} ({', '.join([' + '.join(named), *inside])})"
 
 
 def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:

@@ -1,10 +1,15 @@
 """Any network of timm by name, with its weights."""
 
 import inspect
+from functools import cache
 from typing import Any
 
 import timm
+import torch
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
+from timm.models.beit import Beit
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from networks import packaged
@@ -12,6 +17,8 @@ from networks.errors import NetworkError
 from networks.hub import HubFile
 from networks.weights import Found, Request, drawing, load_into
 
+# Those whose output is tokens, one a patch.
+TRANSFORMERS = (VisionTransformer, Eva, Beit)
 HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -123,3 +130,66 @@ def _state(found: Found, module: nn.Module, resample: bool) -> dict[str, Tensor]
         return convert(state, module) if convert else state
     except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError):
         return state  # of another network: what does not fit is said where they are loaded
+
+
+@cache
+def patch_size(name: str) -> int:
+    """Say into what patches a vision transformer of timm's divides pictures.
+
+    Parameters
+    ----------
+    name : str
+        As `full_name` gives it.
+
+    Returns
+    -------
+    int
+        Their side, in pixels.
+
+    Raises
+    ------
+    NetworkError
+        If the network is no vision transformer.
+    """
+    with torch.device("meta"):
+        module = timm.create_model(name, pretrained=False)
+    if not isinstance(module, TRANSFORMERS):
+        raise NetworkError(
+            f"{name} is no vision transformer of tokens, but {type(module).__name__}; expected one "
+            "of timm's, such as vit_small_patch16_224 or vit_base_patch16_clip_224.openai"
+        )
+    return int(module.patch_embed.patch_size[0])
+
+
+def make_transformer(name: str, seed: int | None, side: int) -> tuple[nn.Module, dict[str, Any]]:
+    """Build a vision transformer of timm's for pictures of any size that its patches allow.
+
+    Parameters
+    ----------
+    name : str
+        As `full_name` gives it.
+    seed : int or None
+        Of its random weights.
+    side : int
+        Height and width of the pictures, in pixels.
+
+    Returns
+    -------
+    module : nn.Module
+        With `blocks`, and `patch_embed`.
+    preprocessing : dict
+        `mean` and `std` of the pictures that it was trained on, and more.
+
+    Raises
+    ------
+    NetworkError
+        If pictures of this size cannot be divided into its patches.
+    """
+    patch = patch_size(name)
+    if side % patch:
+        near = max(patch, round(side / patch) * patch)
+        raise NetworkError(
+            f"{name} divides pictures into patches of {patch} pixels, and {side} is no multiple of "
+            f"{patch}: give it pictures of another size, --spaces pixels:{near}"
+        )
+    return make(name, seed, img_size=side)

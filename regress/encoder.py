@@ -114,6 +114,19 @@ class Encoder(Protocol):
             Enough for `restore`.
         """
 
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Others' networks inside it that began with random weights, as every table must say."""
+
+    def sources(self) -> dict[str, str]:
+        """Digest files that it reads besides the data; a change of them means a new fit.
+
+        Returns
+        -------
+        dict of str to str
+            By the parameter's name; empty where it reads none.
+        """
+
     def shared_names(self) -> list[str]:
         """Name the arrays of `state` that belong to all vertices, and are saved once.
 

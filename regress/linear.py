@@ -35,6 +35,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
     standardise = True
     streams: ClassVar[bool] = False
     together: ClassVar[bool] = False
+    untrained: ClassVar[tuple[str, ...]] = ()
 
     def check_parameters(self) -> None:
         """Refuse parameters that cannot be, before anything is computed.
@@ -159,6 +160,16 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         names = ["coef_", "intercept_", *self.chosen_names()]
         which: Any = slice(None) if vertices is None else vertices
         return {name: np.ascontiguousarray(getattr(self, name)[..., which]) for name in names}
+
+    def sources(self) -> dict[str, str]:
+        """Digest files that it reads besides the data; a linear model reads none.
+
+        Returns
+        -------
+        dict of str to str
+            Empty.
+        """
+        return {}
 
     def shared_names(self) -> list[str]:
         """Name the arrays that belong to all vertices; a linear model has none.

@@ -199,4 +199,5 @@ class Member:
                 seconds[f"{name}.{number}"] = cost["seconds_per_epoch"]
         most = None if None in epochs else max(epochs)
         common = {"shared_parameters": shared} if shared else {}
+        common |= {"weights": cost["weights"]} if "weights" in cost else {}
         return {"parameters": parameters, **common, "epochs": most, "seconds_per_epoch": seconds}

@@ -59,6 +59,10 @@ class Present:
         return f"{self.job.whom}.{'+'.join(self.span)}"
 
     @cached_property
+    def _sources(self) -> dict[str, str]:
+        return self.job.estimator.sources()
+
+    @cached_property
     def _digests(self) -> dict[str, str]:
         """Digest the responses; a change of them means a new fit."""
         files = [Path(str(self.job.subject.responses(h).filename)) for h in self.span]
@@ -124,6 +128,7 @@ class Present:
             "pictures": self.job.design.pictures_digest,
             "vertices": digest({"vertices": roi.vertices.tolist()}),
         }
+        inputs |= self._sources
         if self._placed:
             inputs["places"] = self._places
         name = self._whole(roi)

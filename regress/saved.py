@@ -117,7 +117,7 @@ def save_fit(
         "seed": job.settings.seed,
         "spaces": list(design.spaces),
         "keys": design.keys,
-        "untrained": list(design.untrained),
+        "untrained": [*design.untrained, *job.estimator.untrained],
         "subject": job.subject.name,
         "simulated": job.subject.simulated,
         "hemisphere": roi.hemisphere,

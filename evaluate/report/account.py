@@ -38,7 +38,10 @@ def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
             {
                 "name": run.name,
                 "label": run.label,
-                "spaces": [{"name": s, "untrained": s in run.untrained} for s in run.spaces],
+                "spaces": [
+                    {"name": name, "untrained": name in run.untrained}
+                    for name in (*run.spaces, *sorted(run.untrained - {*run.spaces}))
+                ],
                 "subjects": run.subjects,
                 "n_models": len(run.models),
                 "settings": ", ".join(f"{k} = {_short(v)}" for k, v in sorted(settings.items())),

@@ -142,13 +142,28 @@ class Generator(Network):
         total = gradient.new_zeros(shape).index_add_(axis, self.home, gradient)
         return total.index_select(axis, self.home)
 
+    def see(self, features: Tensor) -> Tensor:
+        """Compute what all draws of noise have in common; here, nothing.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_images, n_seen)
+            What `make` is given before the noise.
+        """
+        return features
+
     def make(self, inputs: Tensor) -> Tensor:
         """Make responses of one subject's vertices.
 
         Parameters
         ----------
-        inputs : Tensor (n_images, n_features + noise)
-            Features, standardised, and noise.
+        inputs : Tensor (n_images, n_seen + noise)
+            Features as `see` gives them, standardised, and noise.
 
         Returns
         -------
@@ -175,16 +190,17 @@ class Generator(Network):
         Tensor (n_images, n_vertices)
             Responses.
         """
+        seen = self.see(features)
         if not self._noise:
-            return self.make(features)
+            return self.make(seen)
         if self.training:
             drawn = torch.randn(len(features), self._noise, device=features.device)
-            return self.make(torch.cat([features, drawn], 1))
+            return self.make(torch.cat([seen, drawn], 1))
         # The same draws for every picture: its prediction does not depend on those beside it.
         rng = np.random.default_rng(0)
         total = features.new_zeros(())
         for _ in range(self._samples):
-            total = total + self.draw(features, rng)
+            total = total + self._drawn(seen, rng)
         return total / self._samples
 
     def draw(self, features: Tensor, rng: np.random.Generator) -> Tensor:
@@ -202,7 +218,10 @@ class Generator(Network):
         Tensor (n_images, n_vertices)
             Responses.
         """
+        return self._drawn(self.see(features), rng)
+
+    def _drawn(self, seen: Tensor, rng: np.random.Generator) -> Tensor:
         if not self._noise:
-            return self.make(features)
-        drawn = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(features.device)
-        return self.make(torch.cat([features, drawn.expand(len(features), -1)], 1))
+            return self.make(seen)
+        drawn = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(seen.device)
+        return self.make(torch.cat([seen, drawn.expand(len(seen), -1)], 1))

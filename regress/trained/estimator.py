@@ -176,6 +176,8 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         network = self._made(torch.from_numpy(member))
         network.offset.data.copy_(torch.from_numpy(means))
         network.offset.requires_grad_(Loss(self.loss).moves_mean)
+        if start is None:
+            self.prepare(network)
         known = np.zeros(len(member), bool) if start is None else begin_from(network, start)
         if self.freeze:
             freeze_groups(network)
@@ -218,6 +220,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         if checkpoint is not None:
             own = {"checkpoint", "log", "progress_bar", "validation", "scope"}
             parameters = {n: v for n, v in self.get_params(deep=False).items() if n not in own}
-            depends = (type(self).__module__, parameters, X, held, epochs, groups)
+            made_of = parameters, self.sources()
+            depends = (type(self).__module__, made_of, X, held, epochs, groups)
             belongs = str(joblib.hash((depends, responses.digest())))
         return Files(checkpoint, belongs, log, phase if self.progress_bar else "")

@@ -144,6 +144,30 @@ class Fitted(Parameters):
         """Whether all vertices are trained as one: where their network has weights of all."""
         return False
 
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Others' networks inside it that began with random weights; here there are none."""
+        return ()
+
+    def sources(self) -> dict[str, str]:
+        """Digest files that it reads besides the data; here there are none.
+
+        Returns
+        -------
+        dict of str to str
+            By the parameter's name.
+        """
+        return {}
+
+    def prepare(self, network: Network) -> None:
+        """Put weights of others into a network that is about to be trained; here there are none.
+
+        Parameters
+        ----------
+        network : Network
+            As `make_network` gave it; changed in place.
+        """
+
     def shared_names(self) -> list[str]:
         """Name the arrays of `state` that belong to all vertices, and are saved once.
 

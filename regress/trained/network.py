@@ -1,6 +1,7 @@
 """Networks whose parts belong to vertices or to groups of them, so that parts can be told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -30,6 +31,8 @@ class Network(nn.Module):
     axes : dict of str to (str, int)
         For each weight and buffer, by its name: what the axis counts ("vertex" or "group"), and
         which axis it is. A subclass adds its own.
+    rates : dict of str to float
+        Shares of the learning rate, of weights whose names begin so; none by default.
     shared : tuple of str
         What the names of weights and buffers that belong to all vertices begin with, such as
         "trunk."; none by default.
@@ -42,6 +45,7 @@ class Network(nn.Module):
     axes: ClassVar[dict[str, tuple[str, int]]] = {"offset": ("vertex", 0), "member": ("vertex", 0)}
     # Not of the class alone: a network may be given more, that others of its class lack.
     shared: tuple[str, ...] = ()
+    rates: Mapping[str, float] = MappingProxyType({})
 
     member: Tensor
 

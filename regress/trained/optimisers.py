@@ -4,7 +4,7 @@ All work on each weight alone, so that models trained side by side are those tra
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -80,6 +80,7 @@ def make_optimiser(
     lr: float,
     weight_decay: float,
     momentum: float,
+    rates: Mapping[str, float] | None = None,
 ) -> Optimizer:
     """Make an optimiser.
 
@@ -97,24 +98,28 @@ def make_optimiser(
         `nadam` it shrinks the weights by lr * weight_decay at each step.
     momentum : float
         Of `sgd`.
+    rates : mapping of str to float, optional
+        Shares of the learning rate, of weights whose names begin so.
 
     Returns
     -------
     Optimizer
-        For these weights.
+        For these weights; those of the whole rate come first.
 
     References
     ----------
     Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR.
     """
-    decayed: list[Tensor] = []
-    free: list[Tensor] = []
+    divided: dict[tuple[float, float], list[Tensor]] = {(1.0, weight_decay): []}
     for weight, tensor in weights:
         if tensor.requires_grad:
             plain = any(word in weight for word in ("bias", "offset", "norm"))
-            (free if plain else decayed).append(tensor)
-    groups = [{"params": decayed, "weight_decay": weight_decay}]
-    groups += [{"params": free, "weight_decay": 0.0}] if free else []
+            share = next((s for n, s in (rates or {}).items() if weight.startswith(n)), 1.0)
+            divided.setdefault((share, 0.0 if plain else weight_decay), []).append(tensor)
+    groups = [
+        {"params": own, "weight_decay": decay, "lr": share * lr}
+        for (share, decay), own in divided.items()
+    ]
     made: Optimizer = named(OPTIMISERS, "optimiser", name)(groups, lr, momentum)
     return made
 

@@ -97,6 +97,7 @@ class Task(pl.LightningModule):
             recipe.lr,
             recipe.weight_decay,
             recipe.momentum,
+            {f"network.{name}": share for name, share in self.network.rates.items()},
         )
         schedule = LambdaLR(optimiser, rate(recipe.schedule, recipe.warmup, self._n_steps))
         return {

@@ -1,0 +1,397 @@
+"""A vision transformer of timm's, trained further: from a picture to the responses to it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from base import say, sha256_files
+from networks import NetworkError, Request
+from networks.timm import full_name, load_weights, make_transformer, patch_size
+from networks.tuning import check_tuning, put, tune
+from regress.adversarial import Generative, Generator
+from regress.errors import RegressError
+from regress.models.shallow import Shallow
+from regress.trained.network import Network
+from regress.trained.readout import check_memory, check_whole
+
+# Bytes of pictures become -1 to 1.
+MIDDLE = 127.5
+
+
+class Model(Generative):
+    """A transformer on pictures, which all vertices share; each group reads its tokens.
+
+    A group of vertices (an ROI, a hemisphere: `--group_by`) sees the class token and the tokens of
+    the patches, averaged to a grid of places, through residual blocks of its own. What is trained
+    of the transformer is said by `tune`. All groups stop together, since they share it.
+
+    Parameters
+    ----------
+    network : str
+        A vision transformer of timm's, with or without the tag of its weights:
+        vit_small_patch16_224, vit_base_patch16_clip_224.openai ...
+    weights : str
+        Where its weights come from: a file; random:SEED, and then it is called untrained; or
+        nothing, for timm's own, from the hub.
+    tune : str
+        What is trained of it: all; last:N, the last N blocks; lora:R, matrices of rank R that are
+        added to each layer of the blocks; or none.
+    trunk_lr : float
+        The transformer's learning rate, as a share of `lr`.
+    grid : int
+        Places a side that a group reads besides the class token, at most; 0 for none.
+    width : int
+        Units that a group's vertices read.
+    blocks : int
+        Residual blocks of a group.
+    dropout : float
+        The share of what a group reads, and of each block's inner units, that is left out at each
+        step.
+    batch : int
+        Pictures in a batch, at most.
+    **training
+        The parameters of every generative model, as `Generative` has them.
+
+    References
+    ----------
+    Dosovitskiy et al. (2021). An image is worth 16x16 words. ICLR. Hu et al. (2022). LoRA. ICLR.
+    """
+
+    together = True
+
+    def __init__(
+        self,
+        network: str = "vit_small_patch16_224",
+        weights: str = "",
+        tune: str = "all",
+        trunk_lr: float = 0.1,
+        grid: int = 4,
+        width: int = 64,
+        blocks: int = 1,
+        dropout: float = 0.3,
+        batch: int = 64,
+        **training: Any,
+    ) -> None:
+        super().__init__(dropout=dropout, batch=batch, **training)
+        self.network = network
+        self.weights = weights
+        self.tune = tune
+        self.trunk_lr = trunk_lr
+        self.grid = grid
+        self.width = width
+        self.blocks = blocks
+
+    @property
+    def block(self) -> int:
+        """How many pictures are predicted at once."""
+        return self.batch
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """The transformer's name, where its weights were random to begin with."""
+        return (self.network,) if self._request.seed is not None else ()
+
+    def sources(self) -> dict[str, str]:
+        """Digest the file of the weights.
+
+        Returns
+        -------
+        dict of str to str
+            Empty where they are timm's own, or random.
+        """
+        if not self.weights or self._request.seed is not None:
+            return {}
+        return {"weights": sha256_files([Path(self.weights).expanduser()])[0]}
+
+    @property
+    def _request(self) -> Request:
+        option, variable = "--params.weights ", 'PARAMS="weights=FILE"'
+        return Request(self.network, self.weights or None, option, variable)
+
+    @property
+    def _name(self) -> str:
+        model, _, tag = self.network.partition(".")
+        return full_name(model, tag or None, f"--params.network {self.network}")
+
+    def network_parameters(self) -> dict[str, Any]:
+        """Give the parameters that say what the network is; how fast it learns does not.
+
+        Returns
+        -------
+        dict
+            By name.
+        """
+        return {n: v for n, v in super().network_parameters().items() if n != "trunk_lr"}
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range; the message names it.
+        """
+        super().check_parameters()
+        check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0, "grid": 0})
+        if not isinstance(self.trunk_lr, int | float) or not 0 <= self.trunk_lr < math.inf:
+            raise ValueError(f"trunk_lr: found {self.trunk_lr!r}, expected a number from 0 on")
+        try:
+            check_tuning(self.tune)
+            patch_size(self._name)
+            if self.weights and self._request.seed is None:
+                self._request.find(self._name, None, [])
+        except NetworkError as error:
+            raise ValueError(str(error)) from error
+
+    def scale_of(
+        self, X: NDArray[np.float32 | np.uint8], start: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Bring pixels to -1 to 1; the transformer's own mean and deviation are inside it.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Of the pictures that are trained on.
+        start : dict of str to array, optional
+            A model that the training begins from.
+
+        Returns
+        -------
+        centre, scale : array of float32 (n_features,)
+            The same numbers for all pixels.
+
+        Raises
+        ------
+        RegressError
+            If the features are no pictures.
+        """
+        side_of(X.shape[1])
+        if X.dtype != np.uint8 and (X.min() < 0 or X.max() > 255):
+            raise RegressError(
+                f"vit: found features from {X.min():g} to {X.max():g}, expected the bytes of "
+                "pictures, 0 to 255: --spaces pixels:128"
+            )
+        whole = np.full(X.shape[1], MIDDLE, np.float32)
+        return whole, whole.copy()
+
+    def make_network(self, n_features: int, member: Tensor) -> Generator:
+        """Make transformer, trunks and readouts; the transformer's weights are put in later.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Generator
+            Which makes the mean response.
+        """
+        eye = Eye(self._name, side_of(n_features), self.grid)
+        tune(eye.module, self.tune)
+        n_inputs = eye.n_outputs + self.noise
+        width, n_groups = self.width, int(member.max()) + 1
+        weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
+        check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
+        network = Seeing(eye, n_inputs, member, width, self.blocks, self.dropout)
+        # What is added is no weight that was trained before.
+        if not self.tune.startswith("lora"):
+            network.rates = {"trunk.": self.trunk_lr}
+        return self.finished(network, width)
+
+    def prepare(self, network: Network) -> None:
+        """Put the transformer's weights into a network that is about to be trained.
+
+        Parameters
+        ----------
+        network : Network
+            As `make_network` gave it; changed in place.
+        """
+        assert isinstance(network, Seeing)
+        state, origin = self._trained(network.trunk.side)
+        put(network.trunk.module, state)
+        self.origin_ = origin
+
+    def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
+        """Say what some vertices took to train, and where the transformer's weights were from.
+
+        Parameters
+        ----------
+        vertices : array of int (n,)
+            Which columns of the responses.
+
+        Returns
+        -------
+        dict
+            As every trained model has it, and `weights`, in words.
+        """
+        known = {"weights": self.origin_} if hasattr(self, "origin_") else {}
+        return super().cost(vertices) | known
+
+    def _trained(self, side: int) -> tuple[dict[str, Tensor], str]:
+        """Give the transformer's weights before it is trained further, and where they are from."""
+        module, _ = make_transformer(self._name, self._request.seed, side)
+        origin = load_weights(module, self._name, self._request, resample=True)
+        if not hasattr(self, "origin_"):
+            say(f"{self._name}: weights from {origin}")
+        return headless(module).state_dict(), origin
+
+
+class Eye(nn.Module):
+    """A transformer, and what it is for others: pixels in, tokens of places out.
+
+    Parameters
+    ----------
+    name : str
+        timm's full name of it.
+    side : int
+        Height and width of pictures.
+    grid : int
+        Places a side, at most.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The transformer, without its head.
+    mean, std : Tensor (3, 1, 1)
+        Of the pictures that it was trained on, in 0..1.
+    n_outputs : int
+        Numbers that come out for each picture.
+    """
+
+    mean: Tensor
+    std: Tensor
+    module: Any
+    side: int
+    n_outputs: int
+
+    def __init__(self, name: str, side: int, grid: int) -> None:
+        super().__init__()
+        module, preprocessing = make_transformer(name, None, side)
+        self.module = headless(module)
+        self.side, self.places = side, side // patch_size(name)
+        self.grid = min(grid, self.places)
+        width: Any = module.embed_dim
+        self.n_outputs = int(width) * (1 + self.grid**2)
+        for what in ("mean", "std"):
+            self.register_buffer(what, torch.tensor(preprocessing[what])[:, None, None])
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Look at pictures.
+
+        Parameters
+        ----------
+        pixels : Tensor (n_images, 3 * side * side)
+            From -1 to 1.
+
+        Returns
+        -------
+        Tensor (n_images, n_outputs)
+            The class token, or the mean of all places where there is none, and those of the grid,
+            each of mean 0 and deviation 1.
+        """
+        pictures = (pixels.reshape(-1, 3, self.side, self.side) + 1) / 2
+        tokens = self.module.forward_features((pictures - self.mean) / self.std)
+        tokens = getattr(self.module, "fc_norm", nn.Identity())(tokens)
+        patches = tokens[:, self.module.num_prefix_tokens :]
+        has_class = getattr(self.module, "cls_token", None) is not None
+        seen = tokens[:, :1] if has_class else patches.mean(1, keepdim=True)
+        if self.grid:
+            maps = patches.transpose(1, 2).unflatten(2, (self.places, self.places))
+            cells = functional.adaptive_avg_pool2d(maps, self.grid).flatten(2).transpose(1, 2)
+            seen = torch.cat([seen, cells], 1)
+        return functional.layer_norm(seen, seen.shape[-1:]).flatten(1)
+
+
+class Seeing(Shallow):
+    """The network of `shallow`, on what a transformer that all vertices share makes of pictures.
+
+    Parameters
+    ----------
+    trunk : Eye
+        The transformer.
+    n_inputs : int
+        What it gives, and noise.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex.
+    width, blocks : int
+        Of each group's network.
+    dropout : float
+        As in `mlp`.
+    """
+
+    shared = ("trunk.",)
+
+    def __init__(
+        self, trunk: Eye, n_inputs: int, member: Tensor, width: int, blocks: int, dropout: float
+    ) -> None:
+        super().__init__(n_inputs, member, width, blocks, dropout)
+        self.trunk = trunk
+
+    def see(self, features: Tensor) -> Tensor:
+        """Look at pictures once, however many draws of noise there are.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, 3 * side * side)
+            Pixels from -1 to 1.
+
+        Returns
+        -------
+        Tensor (n_images, n_outputs)
+            What the transformer gives.
+        """
+        return self.trunk(features)
+
+
+def side_of(n_features: int) -> int:
+    """Tell the side of pictures from their number of columns.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the features.
+
+    Returns
+    -------
+    int
+        Height and width in pixels.
+
+    Raises
+    ------
+    RegressError
+        If they are no pictures of three colours and equal sides.
+    """
+    side = math.isqrt(n_features // 3)
+    if side < 1 or 3 * side * side != n_features:
+        raise RegressError(
+            f"vit: found {n_features} columns, expected a picture of 3 x side x side: "
+            "--spaces pixels:128, computed before with python -m extract --spaces pixels:128"
+        )
+    return side
+
+
+def headless(module: Any) -> Any:
+    """Take off what a transformer makes of its tokens.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A transformer of timm's; changed.
+
+    Returns
+    -------
+    nn.Module
+        The same, without classifier and attention pooling.
+    """
+    module.reset_classifier(0)
+    module.attn_pool = None
+    return module
