@@ -52,7 +52,7 @@ help:  ## Show this list
 	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow"
 	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
-	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda"
+	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda; cuda:0,cuda:1 share features, fit, ablate, compare-encoders"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
 	@echo "  CAPTIONS=\"$(CAPTIONS)\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
 	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"

@@ -7,12 +7,15 @@ from base.errors import RoiridgeError
 from base.files import replacing, sha256_files
 from base.memory import release
 from base.plugins import load_plugin, plugin_names
-from base.progress import progress, say
+from base.processes import end_with_parent, unheard
+from base.progress import log_lines, progress, say
 from base.provenance import provenance
 
 __all__ = [
     "RoiridgeError",
+    "end_with_parent",
     "load_plugin",
+    "log_lines",
     "plugin_names",
     "progress",
     "provenance",
@@ -20,4 +23,5 @@ __all__ = [
     "replacing",
     "say",
     "sha256_files",
+    "unheard",
 ]

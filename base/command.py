@@ -3,7 +3,6 @@
 import errno
 import io
 import json
-import logging
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -12,7 +11,7 @@ from inspect import signature
 from jsonargparse import DefaultHelpFormatter, auto_cli
 
 from base.errors import RoiridgeError
-from base.progress import LogLines, stop_printing
+from base.progress import log_lines, stop_printing
 
 Command = Callable[..., int | None]
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -52,10 +51,7 @@ def run(
         if isinstance(stream, io.TextIOWrapper):
             # A log in an old encoding shows a question mark for "…"; it must not end the work.
             stream.reconfigure(errors="replace")
-    own = logging.getLogger(module.partition(".")[0])
-    own.setLevel(logging.INFO)
-    own.handlers = [LogLines()]
-    own.propagate = False
+    log_lines(module.partition(".")[0])
     functions = commands if isinstance(commands, Mapping) else {"": commands}
     options = {
         f"--{name}": parameter

@@ -61,6 +61,20 @@ def say(message: str) -> None:
         stop_printing()
 
 
+def log_lines(name: str) -> None:
+    """Say what some code logs, as lines for the user.
+
+    Parameters
+    ----------
+    name : str
+        The logger's: that of a package of this project.
+    """
+    own = logging.getLogger(name)
+    own.setLevel(logging.INFO)
+    own.handlers = [LogLines()]
+    own.propagate = False
+
+
 class LogLines(logging.Handler):
     """What this project's code logs, as lines for the user, without tearing a progress bar."""
 

@@ -1,20 +1,19 @@
 """Which devices there are; several of them: a process for each, over pieces of the work."""
 
 import multiprocessing
-import os
 import re
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
 import torch
 
+from base import end_with_parent, unheard
 from cache import FeatureStore
 from extract.errors import ExtractError
 from extract.naming import name_once
@@ -149,7 +148,7 @@ def compute_on(
         names.put(str(device))
     own = (names, telling, stopping, recipe)
     with ProcessPoolExecutor(len(devices), context, _begin, own) as pool:
-        with _unheard(signal.SIGINT):
+        with unheard(signal.SIGINT):
             futures = [pool.submit(_compute, piece) for piece in _pieces(work, len(devices))]
         try:
             for future in as_completed(futures):
@@ -175,16 +174,6 @@ def _pieces(work: Sequence[Work], n_devices: int) -> Iterator[Work]:
             yield spaces, pictures[start : start + size]
 
 
-@contextmanager
-def _unheard(number: signal.Signals) -> Iterator[None]:
-    """Let processes that are started meanwhile be deaf to a signal: Ctrl-C is for this one."""
-    before = signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
-
-
 @dataclass(frozen=True)
 class _Process:
     """What a process keeps between pieces."""
@@ -199,7 +188,7 @@ _process: list[_Process] = []
 
 
 def _begin(names: Any, telling: Any, stopping: Any, recipe: Recipe) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     device = torch.device(names.get())
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -209,14 +198,6 @@ def _begin(names: Any, telling: Any, stopping: Any, recipe: Recipe) -> None:
     if not telling.acquire(block=False):
         done.compared.update(id(prepared.backbone) for prepared in ready)
     _process.append(_Process(recipe, ready, done, stopping))
-
-
-def _end_with_parent() -> None:
-    # Killed, the parent cannot tell its processes to end.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _compute(piece: Work) -> tuple[int, float]:

@@ -1,17 +1,21 @@
 """`python -m regress.ablate`: what each feature space contributes, for every subset of them."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from base import replacing, say
 from base.command import run
-from cache import FeatureStore
-from challenge import find_subjects
-from regress.ablation import subsets
+from cache import Entry, FeatureStore
+from challenge import Subject, find_subjects
+from regress.ablation import Subset, subsets
 from regress.design import find_spaces, load_design
-from regress.device import use_device
+from regress.device import backend_on, choose_devices
+from regress.devices import share
 from regress.partition import Plan, ablate_subject
 
 
@@ -42,7 +46,8 @@ def ablate(
     only : list of str
         Only these, as SPACE+SPACE; every subset otherwise.
     device : str
-        auto (a GPU if torch sees one), cpu, cuda, or torch (the GPU's code on the CPU).
+        auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
+        several with commas, cuda:0,cuda:1, share the subjects, a process each.
     heldout : float
         Share of the training pictures that the subsets are judged on.
     folds : int
@@ -50,17 +55,21 @@ def ablate(
     seed : int
         Of the held-out pictures and the folds.
     """
+    devices = choose_devices(device)
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, str(subject))
     entries = find_spaces(store, spaces)
     wanted = subsets([entry.name for entry in entries], only)
-    say(f"{len(wanted)} subsets of {len(entries)} spaces, himalaya's {use_device(device)} backend")
+    say(f"{len(wanted)} subsets of {len(entries)} spaces, {backend_on(devices)}")
     settings = {"heldout": heldout, "folds": folds, "seed": seed}
-    tables = []
-    for one in subjects:
-        design = load_design(one, store, entries, layers=False)
-        tables.append(ablate_subject(Plan(one, design, wanted, settings, out / "ablations")))
-    table = pd.concat(tables, ignore_index=True)
+    asked = _Asked(subjects, store, entries, wanted, settings, out / "ablations")
+    tables: dict[int, pd.DataFrame] = {}
+
+    def report(number: int, found: list[pd.DataFrame]) -> None:
+        (tables[number],) = found
+
+    share(devices, [[f"subj{one.name}"] for one in subjects], asked, report)
+    table = pd.concat([tables[number] for number in sorted(tables)], ignore_index=True)
     path = out / "ablation.csv"
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)
@@ -73,6 +82,27 @@ def ablate(
     if untrained:
         say(f"UNTRAINED features: {', '.join(untrained)}")
     say(f"-> {path}")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Ablations of subjects, which any process can do some of."""
+
+    subjects: Sequence[Subject]
+    store: FeatureStore
+    entries: Sequence[Entry]
+    wanted: Sequence[Subset]
+    settings: dict[str, Any]
+    folder: Path
+
+    def __call__(self, number: int, units: Iterator[int]) -> pd.DataFrame:
+        """Score the subsets for a subject: one unit, as its hemispheres share sums."""
+        for _ in units:
+            one = self.subjects[number]
+            design = load_design(one, self.store, self.entries, layers=False)
+            plan = Plan(one, design, self.wanted, self.settings, self.folder)
+            table = ablate_subject(plan)
+        return table
 
 
 def _summary(table: pd.DataFrame) -> list[str]:

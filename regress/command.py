@@ -7,12 +7,13 @@ from base import load_plugin, say
 from cache import FeatureStore
 from challenge import DataError, Subject, find_subjects
 from regress import models
-from regress.design import find_spaces, load_design
-from regress.device import use_device
+from regress.asked import Asked
+from regress.design import find_spaces
+from regress.device import backend_on, choose_devices
+from regress.devices import share
 from regress.encoder import Encoder
 from regress.errors import RegressError
-from regress.fit import fit_subjects
-from regress.job import Job, Settings
+from regress.job import Settings
 from regress.layout import check_grouping
 from regress.tokens import find_places
 
@@ -53,7 +54,8 @@ def fit(
         Feature spaces, computed before with `python -m extract`; banded and stacked ridge take
         each as a band.
     device : str
-        auto (a GPU if torch sees one), cpu, cuda, or torch (the GPU's code on the CPU).
+        auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
+        several with commas, cuda:0,cuda:1, share the subjects' hemispheres, a process each.
     heldout : float
         Share of the training pictures that the models are judged on.
     folds : int
@@ -90,6 +92,7 @@ def fit(
     """
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
+    devices = choose_devices(device)
     estimator = make_estimator(model, params)
     group_by = _grouping(check_grouping(group_by), estimator, model)
     chosen = _chosen(data, subject, subjects)
@@ -101,8 +104,7 @@ def fit(
     together = subjects and len(chosen) > 1
     begun = _begun(out, start) if start else None
     _check_trained(estimator, model, bool(together), begun)
-    backend = use_device(device)
-    say(f"{model} on {' + '.join(e.name for e in entries)}, himalaya's {backend} backend")
+    say(f"{model} on {' + '.join(e.name for e in entries)}, {backend_on(devices)}")
     settings = Settings(
         model,
         {name: params[name] for name in sorted(params)},
@@ -118,18 +120,18 @@ def fit(
     if begun:
         begun.check_settings(settings, estimator, {e.name: e.digest for e in entries})
     tests = _test_pictures(data) if together or begun else set()
-    for those in [chosen] if together else [[one] for one in chosen]:
-        jobs = []
-        for one in those:
-            design = load_design(one, store, entries)
-            if "bands" in estimator.get_params():
-                estimator.set_params(bands=design.bands)
-            folder = out / "fits" / f"{model}-{settings.digest(design)}"
-            jobs.append(Job(one, design, settings, estimator, folder))
-        fitted = fit_subjects(jobs, begun, tests)
-        whither = folder if together else folder / f"subj{one.name}"
-        say(f"{jobs[0].whom}: {fitted} models fitted -> {whither}")
-    return folder
+    groups = [chosen] if together else [[one] for one in chosen]
+    asked = Asked(groups, store, entries, settings, estimator, out, begun, tests)
+    folders = []
+
+    def report(_: int, fitted: list[tuple[str, int, Path]]) -> None:
+        whom, _, folder = fitted[0]
+        whither = folder if together else folder / whom
+        say(f"{whom}: {sum(count for _, count, _ in fitted)} models fitted -> {whither}")
+        folders.append(folder)
+
+    share(devices, asked.units(), asked, report)
+    return folders[0]
 
 
 def _chosen(data: Path, subject: str | int, subjects: list[str]) -> list[Subject]:

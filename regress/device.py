@@ -1,6 +1,8 @@
 """Where the numbers are computed: himalaya's backend, and arrays to and from it."""
 
 import os
+import re
+from collections.abc import Sequence
 
 import numpy as np
 from himalaya.backend import get_backend, set_backend
@@ -9,6 +11,98 @@ from numpy.typing import NDArray
 from regress.errors import RegressError
 
 Floats = NDArray[np.floating]
+BACKENDS = {"cpu": "numpy", "torch": "torch", "cuda": "torch_cuda"}
+
+
+def choose_devices(device: str) -> list[str]:
+    """Turn the user's words for devices into them.
+
+    Parameters
+    ----------
+    device : str
+        "auto" (a GPU if torch sees one), "cpu" (numpy), "cuda" (torch on the GPU), "cuda:1" or
+        "torch" (torch on the CPU: the GPU's code path without a GPU); several of one kind with
+        commas between.
+
+    Returns
+    -------
+    list of str
+        Of each its name: "cpu", "torch", "cuda" or "cuda:1".
+
+    Raises
+    ------
+    RegressError
+        If one is not there, or they are of several kinds, or himalaya was told to skip fitting.
+    """
+    refuse_skipped_fits()
+    if device == "auto":
+        import torch
+
+        return ["cuda" if torch.cuda.is_available() else "cpu"]
+    names = device.split(",")
+    fault = _fault(names)
+    if fault:
+        gpus = ", ".join(_gpus()) or "no GPU"
+        raise RegressError(f"--device {device}: {fault}; torch sees {gpus} here")
+    return names
+
+
+def _fault(names: Sequence[str]) -> str:
+    """Say what is wrong with devices, and what was expected; nothing if they can be used."""
+    for name in names:
+        if not re.fullmatch(r"cpu|torch|cuda(:\d+)?", name):
+            one = "auto, cpu, torch, cuda or cuda:N"
+            return f"found {name!r}; expected {one}; or several, with commas between, none auto"
+    if len({kind_of(name) for name in names}) > 1:
+        # Rounding differs: a model's numbers would depend on which device was free.
+        return "of several kinds; expected one, such as cuda:0,cuda:1 or cpu,cpu"
+    if len(names) > 1 and "cuda" in names:
+        return "cuda may be any of them; expected the number of each, such as cuda:0,cuda:1"
+    if kind_of(names[0]) == "cuda":
+        there = _gpus()
+        for name in names:
+            if name not in there and not (name == "cuda" and there):
+                return f"there is no {name}; expected one that is there, or auto or cpu"
+    return ""
+
+
+def kind_of(name: str) -> str:
+    """Give a device's kind, which decides himalaya's backend.
+
+    Parameters
+    ----------
+    name : str
+        One of `choose_devices`.
+
+    Returns
+    -------
+    str
+        "cpu", "torch" or "cuda".
+    """
+    return name.partition(":")[0]
+
+
+def backend_on(devices: Sequence[str]) -> str:
+    """Tell the user of the backend, and of the devices where there are several.
+
+    Parameters
+    ----------
+    devices : sequence of str
+        Of `choose_devices`.
+
+    Returns
+    -------
+    str
+        "himalaya's numpy backend", or "himalaya's torch_cuda backend on cuda:0, cuda:1".
+    """
+    where = f" on {', '.join(devices)}" if len(devices) > 1 or ":" in devices[0] else ""
+    return f"himalaya's {BACKENDS[kind_of(devices[0])]} backend{where}"
+
+
+def _gpus() -> list[str]:
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
 def use_device(device: str) -> str:
@@ -17,8 +111,7 @@ def use_device(device: str) -> str:
     Parameters
     ----------
     device : str
-        "auto" (a GPU if torch sees one), "cpu" (numpy), "cuda" (torch on the GPU) or "torch"
-        (torch on the CPU: the GPU's code path without a GPU).
+        "auto", "cpu", "cuda" or "torch", as for `choose_devices`.
 
     Returns
     -------
@@ -32,17 +125,14 @@ def use_device(device: str) -> str:
     """
     refuse_skipped_fits()
     if device == "auto":
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    names = {"cpu": "numpy", "torch": "torch", "cuda": "torch_cuda"}
-    if device not in names:
-        raise RegressError(f"--device {device}: expected auto, {', '.join(names)}")
+        (device,) = choose_devices(device)
+    if device not in BACKENDS:
+        raise RegressError(f"--device {device}: expected auto, {', '.join(BACKENDS)}")
     try:
-        set_backend(names[device])
+        set_backend(BACKENDS[device])
     except RuntimeError as error:
         raise RegressError(f"--device {device}: {error}; choose auto or cpu") from error
-    return names[device]
+    return BACKENDS[device]
 
 
 def refuse_skipped_fits() -> None:

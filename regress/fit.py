@@ -1,6 +1,6 @@
 """All models of a subject, or of several that share: what is missing, fitted together, saved."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,10 @@ def fit_subject(job: Job, start: "Start | None" = None) -> int:
 
 
 def fit_subjects(
-    jobs: Sequence[Job], start: "Start | None" = None, tests: Collection[str] = ()
+    jobs: Sequence[Job],
+    start: "Start | None" = None,
+    tests: Collection[str] = (),
+    those: Iterable[tuple[str, ...]] | None = None,
 ) -> int:
     """Fit every model that is not there yet, of subjects who share what belongs to groups.
 
@@ -61,6 +64,8 @@ def fit_subjects(
     tests : collection of str
         The sha256 of test pictures, of these subjects and others. Where several subjects are fitted
         together, none is fitted on one of them: what tests one would teach another.
+    those : iterable of tuple of str, optional
+        Only these of `spans`, as they come; all by default.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def fit_subjects(
         start.check_pictures(jobs, divisions, set(tests))
     fitted = 0
     with shared_forms():
-        for span in spans(jobs[0].grouping or "roi"):
+        for span in spans(jobs[0].grouping or "roi") if those is None else those:
             presents = [Present(job, span) for job in jobs]
             for present, division in zip(presents, divisions, strict=True):
                 present.join(presents, division)

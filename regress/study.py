@@ -10,6 +10,7 @@ from base.command import run
 from cache import CacheError, FeatureStore, write_artifact
 from challenge import find_subjects
 from regress.command import fit, make_estimator
+from regress.device import choose_devices
 from regress.errors import RegressError
 from regress.studies.commands import make_command
 from regress.studies.rows import Row, Study, read_study
@@ -41,8 +42,11 @@ def study(
     stand_in : list of str
         Feature spaces that stand in for those of the study, for example clip=efficientnet_lite0.
     device : str
-        auto (a GPU if torch sees one), cpu, cuda, or torch (the GPU's code on the CPU).
+        auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
+        several with commas, cuda:0,cuda:1, share the hemispheres of each row, a process each.
     """
+    # What is wrong with it would be wrong in every row.
+    choose_devices(device)
     found = read_study(study)
     roles = _stand_ins(stand_in, found)
     subjects = [one.name for one in find_subjects(data, str(subject))]

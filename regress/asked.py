@@ -1,0 +1,99 @@
+"""What one command asks to be fitted: of which subjects, on what, and how it divides."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cache import Entry, FeatureStore
+from challenge import Subject
+from regress.design import load_design
+from regress.encoder import Encoder
+from regress.fit import fit_subjects
+from regress.job import Job, Settings
+from regress.layout import spans
+
+if TYPE_CHECKING:
+    from regress.start import Start
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Fits of subjects, each alone or several together, which any process can do a part of.
+
+    Attributes
+    ----------
+    groups : sequence of sequence of Subject
+        Who are fitted together.
+    store : FeatureStore
+        Where the features lie.
+    entries : sequence of Entry
+        The feature spaces.
+    settings : Settings
+        The settings.
+    estimator : Encoder
+        Unfitted.
+    out : Path
+        The folder of everything that is made.
+    begun : Start, optional
+        What a training begins from.
+    tests : collection of str
+        Test pictures that none may be fitted on, as for `fit_subjects`.
+    """
+
+    groups: Sequence[Sequence[Subject]]
+    store: FeatureStore
+    entries: Sequence[Entry]
+    settings: Settings
+    estimator: Encoder
+    out: Path
+    begun: "Start | None"
+    tests: Collection[str]
+
+    def units(self) -> list[list[str]]:
+        """Name what is fitted in one go: of each group, one or both hemispheres.
+
+        Returns
+        -------
+        list of list of str
+            For example [["subj01 lh", "subj01 rh"]].
+        """
+        return [
+            [f"subj{'+'.join(one.name for one in group)} {'+'.join(span)}" for span in self._spans]
+            for group in self.groups
+        ]
+
+    def __call__(self, number: int, units: Iterator[int]) -> tuple[str, int, Path]:
+        """Fit what is missing of some units of a group.
+
+        Parameters
+        ----------
+        number : int
+            The group.
+        units : iterator of int
+            Which, as they come.
+
+        Returns
+        -------
+        whom : str
+            Who were fitted: "subj01".
+        n_fitted : int
+            How many models.
+        folder : Path
+            `fits/<model>-<digest>`.
+        """
+        jobs = [self._job(one) for one in self.groups[number]]
+        some = (self._spans[unit] for unit in units)
+        fitted = fit_subjects(jobs, self.begun, self.tests, some)
+        return jobs[0].whom, fitted, jobs[0].folder
+
+    @property
+    def _spans(self) -> list[tuple[str, ...]]:
+        return spans(self.settings.group_by)
+
+    def _job(self, one: Subject) -> Job:
+        design = load_design(one, self.store, self.entries)
+        if "bands" in self.estimator.get_params():
+            self.estimator.set_params(bands=design.bands)
+        folder = self.out / "fits" / f"{self.settings.model}-{self.settings.digest(design)}"
+        return Job(one, design, self.settings, self.estimator, folder)

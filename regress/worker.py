@@ -1,0 +1,102 @@
+"""What runs in a process of its own: units of work, and what it says, sent to who started it."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from io import TextIOBase
+from itertools import groupby
+from multiprocessing.connection import Connection
+from operator import itemgetter
+from typing import Any
+
+from base import RoiridgeError, end_with_parent, log_lines
+from regress.device import use_device
+
+# A group's number, and that of a unit of it.
+Unit = tuple[int, int]
+Work = Callable[[int, Iterator[int]], Any]
+
+
+def serve(pipe: Connection, kind: str, work: Work, command: list[str]) -> None:
+    """Ask for units and do them, until there are no more.
+
+    Parameters
+    ----------
+    pipe : Connection
+        To the process that started this one. It is sent tuples: ("ask",), answered with a unit or
+        None; ("line", to_errors, text); ("done", group, result); ("failed", exception).
+    kind : str
+        Of the device, as for `use_device`.
+    work : callable
+        Takes a group's number and units, and gives a result.
+    command : list of str
+        What the user called, for the provenance of what is made.
+    """
+    end_with_parent()
+    signal.signal(signal.SIGTERM, _interrupt)
+    # Not what spawned this process.
+    sys.orig_argv = command
+    send = _Sender(pipe)
+    sys.stdout, sys.stderr = _Lines(send, False), _Lines(send, True)
+    log_lines(__name__.partition(".")[0])
+    try:
+        use_device(kind)
+        for group, units in groupby(iter(send.ask, None), itemgetter(0)):
+            send("done", group, work(group, (number for _, number in units)))
+    except KeyboardInterrupt:
+        # As one ends that does not hear the signal.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+    except (RoiridgeError, OSError) as error:
+        send("failed", error)
+    except Exception:
+        send("failed", RuntimeError(f"in a process of its own:\n{traceback.format_exc()}"))
+
+
+def _interrupt(*_: object) -> None:
+    # Once: what is then cleaned up must not be interrupted too.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+class _Sender:
+    """Sends what several threads have to say, one after the other."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._lock = pipe, threading.RLock()
+
+    def __call__(self, *message: Any) -> None:
+        try:
+            with self._lock:
+                self._pipe.send(message)
+        except OSError as error:
+            # Who started this process has ended.
+            raise KeyboardInterrupt from error
+
+    def ask(self) -> Unit | None:
+        """Ask for a unit."""
+        self("ask")
+        try:
+            unit: Unit | None = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise KeyboardInterrupt from error
+        return unit
+
+
+class _Lines(TextIOBase):
+    """Standard output, or that of errors, which sends whole lines; no terminal, so without bars."""
+
+    def __init__(self, send: _Sender, to_errors: bool) -> None:
+        self._send, self._to_errors, self._rest = send, to_errors, ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._send("line", self._to_errors, line)
+        return len(text)
