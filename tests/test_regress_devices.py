@@ -169,7 +169,7 @@ def test_interrupted_and_killed_it_is_the_same_in_the_end(simulated: Path, outs:
             assert process.returncode == 2
             assert errors.count("error: ") == 1
             named = r"^error: --device cpu,cpu: the process on cpu \(\d\) was ended by SIGKILL, as "
-            named += r"the system does when memory runs out, at subj0\d [lr]h; what .*: run it again"
+            named += r"the system does when memory runs out, at subj0\d [lr]h; .*: run it again"
             assert re.search(named, errors, re.MULTILINE)
     done = subprocess.run(
         _command(simulated, outs / "two", "cpu,cpu", *more), cwd=ROOT, capture_output=True,
