@@ -26,8 +26,9 @@ from networks.tuning import ORIGINAL
 from regress import load_design, load_fit
 from regress.command import fit
 from regress.design import find_spaces
+from regress.eye import Eye, side_of
 from regress.joint import Joint
-from regress.models.vit import Eye, Model, side_of
+from regress.models.vit import Model
 from regress.responses import Responses
 from regress.trained import Network, TrainedModel
 

@@ -1,0 +1,122 @@
+"""What a vision transformer is for models that train it: pixels in, tokens of places out."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from networks.timm import make_transformer, patch_size
+from regress.errors import RegressError
+
+
+class Eye(nn.Module):
+    """A transformer, and what it is for others: pixels in, tokens of places out.
+
+    Parameters
+    ----------
+    name : str
+        timm's full name of it.
+    side : int
+        Height and width of pictures.
+    grid : int
+        Places a side, at most.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The transformer, without its head.
+    mean, std : Tensor (3, 1, 1)
+        Of the pictures that it was trained on, in 0..1.
+    n_outputs : int
+        Numbers that come out for each picture.
+    """
+
+    mean: Tensor
+    std: Tensor
+    module: Any
+    side: int
+    n_outputs: int
+
+    def __init__(self, name: str, side: int, grid: int) -> None:
+        super().__init__()
+        module, preprocessing = make_transformer(name, None, side)
+        self.module = headless(module)
+        self.side, self.places = side, side // patch_size(name)
+        self.grid = min(grid, self.places)
+        width: Any = module.embed_dim
+        self.n_outputs = int(width) * (1 + self.grid**2)
+        for what in ("mean", "std"):
+            self.register_buffer(what, torch.tensor(preprocessing[what])[:, None, None])
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Look at pictures.
+
+        Parameters
+        ----------
+        pixels : Tensor (n_images, 3 * side * side)
+            From -1 to 1.
+
+        Returns
+        -------
+        Tensor (n_images, n_outputs)
+            The class token, or the mean of all places where there is none, and those of the grid,
+            each of mean 0 and deviation 1.
+        """
+        pictures = (pixels.reshape(-1, 3, self.side, self.side) + 1) / 2
+        tokens = self.module.forward_features((pictures - self.mean) / self.std)
+        tokens = getattr(self.module, "fc_norm", nn.Identity())(tokens)
+        patches = tokens[:, self.module.num_prefix_tokens :]
+        has_class = getattr(self.module, "cls_token", None) is not None
+        seen = tokens[:, :1] if has_class else patches.mean(1, keepdim=True)
+        if self.grid:
+            maps = patches.transpose(1, 2).unflatten(2, (self.places, self.places))
+            cells = functional.adaptive_avg_pool2d(maps, self.grid).flatten(2).transpose(1, 2)
+            seen = torch.cat([seen, cells], 1)
+        return functional.layer_norm(seen, seen.shape[-1:]).flatten(1)
+
+
+def side_of(n_features: int) -> int:
+    """Tell the side of pictures from their number of columns.
+
+    Parameters
+    ----------
+    n_features : int
+        Columns of the features.
+
+    Returns
+    -------
+    int
+        Height and width in pixels.
+
+    Raises
+    ------
+    RegressError
+        If they are no pictures of three colours and equal sides.
+    """
+    side = math.isqrt(n_features // 3)
+    if side < 1 or 3 * side * side != n_features:
+        raise RegressError(
+            f"vit: found {n_features} columns, expected a picture of 3 x side x side: "
+            "--spaces pixels:128, computed before with python -m extract --spaces pixels:128"
+        )
+    return side
+
+
+def headless(module: Any) -> Any:
+    """Take off what a transformer makes of its tokens.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A transformer of timm's; changed.
+
+    Returns
+    -------
+    nn.Module
+        The same, without classifier and attention pooling.
+    """
+    module.reset_classifier(0)
+    module.attn_pool = None
+    return module
