@@ -20,8 +20,8 @@ from regress.device import use_device
 from regress.forms import solve_given
 from regress.models.stacked_ridge import stack
 
-# These read pictures, and each has a file of tests of its own.
-ON_PICTURES = ("unet", "vit")
+# It reads pictures, and has a file of tests of its own.
+ON_PICTURES = ("vit",)
 MODELS = [name for name in plugin_names(models) if name not in ON_PICTURES]
 
 # A few large steps are enough for a hundred pictures. A vertex that stops on its own is what the
