@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from base import say, sha256_files
 from networks import NetworkError, Request
 from networks.timm import full_name, load_weights, make_transformer, patch_size
 from networks.tuning import check_tuning, put, tune
-from regress.adversarial import Generative, Generator
+from regress.adversarial import Generative, Generator, Glance
 from regress.errors import RegressError
 from regress.eye import Eye, headless, side_of
 from regress.models.shallow import Shallow
@@ -205,6 +205,24 @@ class Model(Generative):
         if not self.tune.startswith("lora"):
             network.rates = {"trunk.": self.trunk_lr}
         return self.finished(network, width)
+
+    def glance(self, n_features: int) -> tuple[nn.Module, int]:
+        """Let critics see the picture's large parts.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+
+        Returns
+        -------
+        Module
+            From pixels to what they see.
+        int
+            Its columns.
+        """
+        sight = Glance(3, side_of(n_features))
+        return sight, sight.columns
 
     def prepare(self, network: Network) -> None:
         """Put the transformer's weights into a network that is about to be trained.
