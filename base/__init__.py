@@ -1,4 +1,4 @@
-"""What every folder stands on: errors, options, progress, files, plug-ins and provenance.
+"""What every folder stands on: errors, options, progress, files, plug-ins, processes, provenance.
 
 Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
 """
