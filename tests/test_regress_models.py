@@ -31,12 +31,20 @@ QUICK = {
     "mlp": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "width": 16},
     "conv1d": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "channels": 4},
     "shallow": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "width": 16},
+    "diffusion": {"epochs": 25, "lr": 5e-3, "batch": 64, "scope": "vertex", "width": 16}
+    | {"latent": 6, "samples": 2, "steps": 4, "blocks": 1},
     "positional": {"epochs": 25, "lr": 0.02, "batch": 64, "scope": "vertex", "width": 8},
 }
 # A product of many pictures and one of a single picture round differently in float32: the last of
 # seven digits, and the check asks for 1e-7.
 ROUNDING = {"check_methods_subset_invariance": "predictions are computed in float32"}
-EXCLUDED = {"mlp": ROUNDING, "conv1d": ROUNDING, "positional": ROUNDING, "shallow": ROUNDING}
+EXCLUDED = {
+    "mlp": ROUNDING,
+    "conv1d": ROUNDING,
+    "positional": ROUNDING,
+    "shallow": ROUNDING,
+    "diffusion": ROUNDING,
+}
 
 
 def _model(name: str, **parameters: Any) -> Any:

@@ -143,8 +143,9 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         names, member = groups_of(self.scope, responses.shape[1])
         check_parts(responses, held)
         start = None if self.start is None else like(self.start, inside=epochs is None)
-        self.centre_, self.scale_ = self.scale_of(X[~held] if held.any() else X, start)
-        means, varying = responses.pictures(~held).means()
+        inside = X[~held] if held.any() else X, responses.pictures(~held)
+        self.centre_, self.scale_ = self.scale_of(inside[0], start)
+        means, varying = inside[1].means()
         files = self._files(X, responses, held, epochs, (names, member))
         network, known = self._beginning(member, means, start)
         if network.shared and not self.together:
@@ -152,6 +153,9 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
                 f"{type(self).__name__}: {type(network).__name__} has weights of all vertices, and "
                 "`together` is False: their vertices would be fitted apart; expected True"
             )
+        before = None if epochs is None else self.network_
+        self.before_training(network, inside, known, before)
+        del inside
         still = ~varying if epochs is None else ~varying | ((epochs == 0) & ~known)
         limits = None if epochs is None else most_epochs(epochs, member, len(names))
         kept = Kept(network, self.patience, limits)
@@ -164,7 +168,41 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         self._adopt(kept, member, still, means)
         if epochs is None:
             self._seconds = float(np.mean([row[1] for row in kept.rows] or [0]))
+            if held.any():
+                self.after_fit(X[held], responses.pictures(held))
         return self
+
+    def before_training(
+        self,
+        network: Network,
+        pictures: tuple[NDArray[np.float32 | np.uint8], Responses | Joint],
+        known: NDArray[np.bool_],
+        before: Network | None,
+    ) -> None:
+        """Look at the pictures that are trained on, before the first step; here nothing is done.
+
+        Parameters
+        ----------
+        network : Network
+            As it begins; may be changed in place.
+        pictures : (array (n_images, n_features), Responses or Joint (n_images, n_vertices))
+            Features as they come, and responses.
+        known : array of bool (n_vertices,)
+            Vertices whose weights are those of `start`.
+        before : Network or None
+            What `fit` found, where this is a refit.
+        """
+
+    def after_fit(self, X: NDArray[np.float32 | np.uint8], responses: Responses | Joint) -> None:
+        """Look at the validation pictures, after `fit`; here nothing is done.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features, as they come.
+        responses : Responses or Joint (n_images, n_vertices)
+            To these.
+        """
 
     def _beginning(
         self,

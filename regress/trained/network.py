@@ -36,6 +36,10 @@ class Network(nn.Module):
     shared : tuple of str
         What the names of weights and buffers that belong to all vertices begin with, such as
         "trunk."; none by default.
+    objective : bool
+        Whether it is trained on a loss of its own: then it is called with features and responses,
+        and gives the loss of each vertex, (n_vertices,), in training of what it draws at random,
+        else of what is always the same; called with features, it predicts. False by default.
     offset : Tensor (n_vertices,)
         Added to the predictions: the mean response. It is trained only with a loss whose best
         constant is another, `huber`: along the rounding errors of a gradient of 0, Adam and its kin
@@ -46,6 +50,7 @@ class Network(nn.Module):
     # Not of the class alone: a network may be given more, that others of its class lack.
     shared: tuple[str, ...] = ()
     rates: Mapping[str, float] = MappingProxyType({})
+    objective: ClassVar[bool] = False
 
     member: Tensor
 
@@ -184,24 +189,25 @@ class Divided:
         """The group of each vertex of each part; numbers from 0 in each."""
         return [own for _, own in self._parts]
 
-    def __call__(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Predict responses.
+    def __call__(self, *given: Sequence[Tensor]) -> list[Tensor]:
+        """Predict responses; or, given them too, find the loss that a network has of its own.
 
         Parameters
         ----------
-        features : sequence of Tensor (n_images, n_features)
-            Of each part's pictures, standardised.
+        *given : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
+            Of each part's pictures: features, standardised, and, if at all, responses.
 
         Returns
         -------
-        list of Tensor (n_images, n_vertices)
-            Responses of each part's vertices.
+        list of Tensor (n_images, n_vertices) or (n_vertices,)
+            Of each part's vertices.
         """
+        parts = list(zip(*given, strict=True))
         if len(self._widths) == 1:
-            return [self._network(features[0])]
+            return [self._network(*parts[0])]
         return [
-            functional_call(self._network, view, (own,))
-            for view, own in zip(self._views(), features, strict=True)
+            functional_call(self._network, view, own)
+            for view, own in zip(self._views(), parts, strict=True)
         ]
 
     def _views(self) -> list[dict[str, Tensor]]:

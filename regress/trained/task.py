@@ -139,10 +139,13 @@ class Task(pl.LightningModule):
         """
         if number == 0:
             self._begin_epoch()
-        predicted = self._divided([features for features, _ in batch])
+        predicted = self._divided(*self._given(batch))
         loss = self._first if self.kept.epoch < self.recipe.l1_epochs else self._loss
         parts = zip(predicted, batch, self._divided.members, strict=True)
-        found = [loss(p, responses, member) for p, (_, responses), member in parts]
+        if self.network.objective:
+            found = [(own.sum(), own.detach()) for own in predicted]
+        else:
+            found = [loss(p, responses, member) for p, (_, responses), member in parts]
         total = torch.stack([own for own, _ in found]).sum()
         values = torch.cat([own for _, own in found])
         if self._judges:
@@ -176,11 +179,11 @@ class Task(pl.LightningModule):
         _ : int
             The number of the batch.
         """
-        predicted = self._predicted([features for features, _ in batch])
-        parts = zip(predicted, batch, self._divided.members, strict=True)
-        values = torch.cat(
-            [self._loss.values(p.float(), measured, own)[0] for p, (_, measured), own in parts]
-        )
+        found = self._in_blocks(batch)
+        if not self.network.objective:
+            parts = zip(found, batch, self._divided.members, strict=True)
+            found = [self._loss.values(p.float(), y, member)[0] for p, (_, y), member in parts]
+        values = torch.cat(found)
         if not self.trainer.sanity_checking:
             self._held = values
         elif self.kept.epoch == 0:
@@ -188,11 +191,28 @@ class Task(pl.LightningModule):
             # when a training is taken up, and what was best then must stay.
             self.kept.best = self.kept.scores(values)
 
-    def _predicted(self, features: Sequence[Tensor]) -> list[Tensor]:
-        count = max(-(-len(own) // self.recipe.block) for own in features)
-        blocks = zip(*(torch.tensor_split(own, count) for own in features), strict=True)
-        parts = [self._divided(block) for block in blocks]
-        return [torch.cat(own) for own in zip(*parts, strict=True)]
+    def _given(self, batch: Batch) -> list[Sequence[Tensor]]:
+        """Give what the network is called with: features, and responses if the loss is its own."""
+        given: list[Sequence[Tensor]] = list(zip(*batch, strict=True))
+        return given[: 1 + self.network.objective]
+
+    def _in_blocks(self, batch: Batch) -> list[Tensor]:
+        """Predict the pictures of each part; or find the loss of its vertices."""
+        count = max(-(-len(features) // self.recipe.block) for features, _ in batch)
+        blocks = [
+            zip(*(torch.tensor_split(own, count) for own in given), strict=True)
+            for given in self._given(batch)
+        ]
+        found = list(
+            zip(*(self._divided(*block) for block in zip(*blocks, strict=True)), strict=True)
+        )
+        if not self.network.objective:
+            return [torch.cat(own) for own in found]
+        means = []
+        for (features, _), own in zip(batch, found, strict=True):
+            sizes = [len(rows) for rows in torch.tensor_split(features, count)]
+            means.append(sum(n * v for n, v in zip(sizes, own, strict=True)) / len(features))
+        return means
 
     def on_train_epoch_end(self) -> None:
         """Keep what is better, stop groups, and leave them behind when they are many."""

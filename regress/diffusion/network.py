@@ -1,0 +1,337 @@
+"""The network of a diffusion model: what it is trained on, and what it draws."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regress.diffusion.denoiser import Denoiser
+from regress.diffusion.linear import encode, metric
+from regress.diffusion.noise import LEVELS, Noising, draw_noise, sampled
+from regress.diffusion.pretrained import Pretrained
+from regress.trained import Network
+from regress.trained.readout import read_out
+from regress.trained.tower import Tower
+
+# Levels of noise that a step shows each picture's code with: responses are read once for all.
+SHOWN = 4
+# And those that the denoiser is judged at.
+JUDGED = 8
+# So many codes at once.
+ROWS = 2048
+
+
+class Diffusion(Network):
+    """Denoises the code of responses, given the picture; what it predicts is the mean of its draws.
+
+    A trunk sees the picture. From it one layer reads the code that is expected, and the denoiser is
+    told how far the noisy code is from there: it begins as the denoiser of a code that is standard
+    normal about a mean, and learns what is otherwise. All is learned from the denoising error.
+
+    Parameters
+    ----------
+    denoiser : Module
+        From noisy codes, levels and what is seen to velocities, as `Denoiser`.
+    n_features : int
+        Columns of the features.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex.
+    sizes : (int, int, int)
+        Numbers of the code, units that see the picture, and residual blocks that they pass.
+    dropout : float
+        The share of features, and of the blocks' inner units, that is left out at each step.
+    n_subjects : int
+        Who has a shift of these units of its own; 0 where there is one subject.
+
+    Attributes
+    ----------
+    code : Tensor (n_latent, n_vertices)
+        The responses that each number of the code stands for; not trained.
+    left : Tensor (n_vertices,)
+        The variance of responses that the code leaves out.
+    factor : Tensor (n_groups,)
+        What the spread of the draws is multiplied by.
+    whose : Tensor of int (n_vertices,)
+        The subject of each vertex; -1 for one that is not among those of `whom`.
+    whom : Tensor (n_groups, n_subjects, width)
+        The shifts; 0 to begin with.
+
+    References
+    ----------
+    Rombach, Blattmann, Lorenz, Esser, Ommer (2022). High-resolution image synthesis with latent
+    diffusion models. CVPR: diffusion of a code. Han, Zheng, Zhou (2022). CARD: classification and
+    regression diffusion models. NeurIPS, equation 3: diffusion about what is expected.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **Network.axes,
+        "code": ("vertex", 1),
+        "left": ("vertex", 0),
+        "whose": ("vertex", 0),
+        **dict.fromkeys(("factor", "whom", "expect", "expect_bias"), ("group", 0)),
+        **{f"tower.{name}": axis for name, axis in Tower.axes.items()},
+        **{f"denoiser.{name}": axis for name, axis in Denoiser.axes.items()},
+    }
+    objective: ClassVar[bool] = True
+
+    code: Tensor
+    left: Tensor
+    factor: Tensor
+    whose: Tensor
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        n_features: int,
+        member: Tensor,
+        sizes: tuple[int, int, int],
+        dropout: float,
+        n_subjects: int = 0,
+    ) -> None:
+        super().__init__(member)
+        n_groups, n_vertices = self.n_groups, len(member)
+        n_latent, width, blocks = sizes
+        self.dropout = nn.Dropout(dropout)
+        self.tower = Tower(n_groups, n_features, width, blocks, dropout)
+        self.expect = nn.Parameter(torch.zeros(n_groups, width, n_latent))
+        self.expect_bias = nn.Parameter(torch.zeros(n_groups, n_latent))
+        self.denoiser = denoiser
+        if n_subjects:
+            self.whom = nn.Parameter(torch.zeros(n_groups, n_subjects, width))
+        self.register_buffer("code", torch.zeros(n_latent, n_vertices))
+        self.register_buffer("left", torch.zeros(n_vertices))
+        self.register_buffer("factor", torch.ones(n_groups))
+        self.register_buffer("whose", torch.zeros(n_vertices, dtype=torch.int64))
+        self._noising, self._n_subjects = Noising(), n_subjects
+        self._sampler, self._steps, self._samples = "dpm", 20, 16
+
+    def drawing(self, sampler: str, steps: int, samples: int) -> Self:
+        """Say how it draws.
+
+        Parameters
+        ----------
+        sampler : str
+            A key of `SAMPLERS`.
+        steps : int
+            How often a draw is denoised.
+        samples : int
+            Draws of a prediction.
+
+        Returns
+        -------
+        self
+            The same network.
+        """
+        self._sampler, self._steps, self._samples = sampler, steps, samples
+        return self
+
+    def forward(self, features: Tensor, responses: Tensor | None = None) -> Tensor:
+        """Predict responses; or, given them, say how wrong the denoiser is.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised; of one subject's pictures.
+        responses : Tensor (n_images, n_vertices), optional
+            To these, of the same subject.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices) or (n_vertices,)
+            Responses; or the squared error of the velocity in units of responses, mean over
+            pictures, levels of noise and the vertices of a group: each has its group's.
+        """
+        seen = self.see(features)
+        if responses is not None:
+            wrong = self._wrong(seen, responses)
+            return (wrong / torch.bincount(self.member, minlength=len(wrong)))[self.member]
+        draws = self._draws(seen, self._samples, 0)
+        return self.decode(sum(draws, seen.new_zeros(())) / self._samples)
+
+    def see(self, features: Tensor) -> Tensor:
+        """Look at pictures.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_groups, n_images, width)
+            What each group sees in them.
+        """
+        units = self.tower(self.dropout(features), self.tower.masks(len(features)), slice(None))
+        if self._n_subjects:
+            # All vertices here are of one subject; one that is not known is as the mean of all.
+            row = int(self.whose[0])
+            shift = self.whom.mean(1) if row < 0 else self.whom[:, row]
+            units = units + shift[:, None]
+        return functional.layer_norm(units, units.shape[-1:])
+
+    def expected(self, seen: Tensor) -> Tensor:
+        """Give the code that is expected.
+
+        Parameters
+        ----------
+        seen : Tensor (n_groups, n_images, width)
+            Of `see`.
+
+        Returns
+        -------
+        Tensor (n_images, n_groups, n_latent)
+            Its mean, as far as the trunk knows.
+        """
+        return torch.baddbmm(self.expect_bias[:, None], seen, self.expect).transpose(0, 1)
+
+    def velocity(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
+        """Guess the velocity of noisy codes.
+
+        Parameters
+        ----------
+        noisy : Tensor (n_images, n_groups, n_latent)
+            Codes with noise.
+        levels : Tensor of int (n_images,)
+            Its level.
+        seen : Tensor (n_groups, n_images, width)
+            Of `see`.
+
+        Returns
+        -------
+        Tensor (n_images, n_groups, n_latent)
+            Velocities.
+        """
+        alpha, sigma = self._noising.rates(levels)
+        expected = self.expected(seen)
+        guess: Tensor = self.denoiser(noisy - alpha * expected, levels, seen)
+        return guess - sigma * expected
+
+    def encode(self, responses: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the codes of responses.
+
+        Parameters
+        ----------
+        responses : Tensor (n_images, n_vertices)
+            Of one subject.
+
+        Returns
+        -------
+        codes : Tensor (n_images, n_groups, n_latent)
+            About the mean response.
+        metric : Tensor (n_groups, n_latent, n_latent)
+            How far codes are apart in responses.
+        """
+        with torch.no_grad(), torch.autocast(responses.device.type, enabled=False):
+            M = metric(self.code, self.member, len(self.expect))
+            return encode(responses - self.offset, self.code, self.member, M), M
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Give the responses that codes stand for.
+
+        Parameters
+        ----------
+        codes : Tensor (n_images, n_groups, n_latent)
+            Codes.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        return read_out(codes.transpose(0, 1).contiguous(), self.code, self.offset, self.member)
+
+    def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
+        """Draw responses; what the code leaves out is not in them.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+        n_samples : int
+            How many draws.
+        seed : int
+            Of the noise, which is the same for all pictures.
+
+        Yields
+        ------
+        Tensor (n_images, n_vertices)
+            Responses of one draw.
+        """
+        yield from map(self.decode, self._draws(self.see(features), n_samples, seed))
+
+    def spread(self, features: Tensor) -> Tensor:
+        """Give the standard deviation of responses, as the model has it.
+
+        Parameters
+        ----------
+        features : Tensor (n_images, n_features)
+            Standardised.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Of the draws that make the prediction, and of what the code leaves out, times `factor`.
+            With draws in pairs about their mean, the mean square needs no correction.
+        """
+        total, squares = features.new_zeros(()), features.new_zeros(())
+        for made in self.draw(features, self._samples, 0):
+            about = made - self.offset
+            total, squares = total + about, squares + about**2
+        variance = squares / self._samples - (total / self._samples) ** 2
+        return (variance.clamp_min(0) + self.left) ** 0.5 * self.factor[self.member]
+
+    def _draws(self, seen: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
+        """Draw codes: Tensor (n_images, n_groups, n_latent)."""
+
+        def denoise(noisy: Tensor, levels: Tensor) -> Tensor:
+            return self.velocity(noisy, levels, seen)
+
+        rng = np.random.default_rng(seed)
+        for noise in draw_noise(n_samples, self._steps, len(self.code), rng):
+            given = torch.from_numpy(noise).to(seen.device)
+            yield sampled(denoise, given, self._sampler, seen.shape[1], seen.shape[0])
+
+    def _wrong(self, seen: Tensor, responses: Tensor) -> Tensor:
+        """Sum the squared error over the vertices of each group: Tensor (n_groups,)."""
+        codes, M = self.encode(responses)
+        n, device = len(codes), codes.device
+        if self.training:
+            # Levels that are spread evenly vary the gradient less.
+            at = (
+                torch.rand(n, device=device) + torch.arange(SHOWN, device=device)[:, None]
+            ) / SHOWN
+            levels = (at.flatten() * LEVELS).long()
+            noise = torch.randn(n * SHOWN, 1, codes.shape[2], device=device)
+            again = codes.repeat(SHOWN, 1, 1), seen.repeat(1, SHOWN, 1)
+            return self._error(*again, levels, noise, M)
+        # The same noise in each epoch, drawn on the CPU: on any device these numbers.
+        rng = torch.Generator().manual_seed(0)
+        noise = torch.randn(JUDGED * n, 1, codes.shape[2], generator=rng).to(device)
+        levels = ((torch.arange(JUDGED, device=device) + 0.5) / JUDGED * LEVELS).long()
+        levels = levels.repeat_interleave(n)
+        total = seen.new_zeros(len(M))
+        for rows in torch.split(torch.arange(JUDGED * n, device=device), ROWS):
+            own = codes[rows % n], seen[:, rows % n], levels[rows], noise[rows]
+            total = total + self._error(*own, M) * len(rows)
+        return total / (JUDGED * n)
+
+    def _error(
+        self, codes: Tensor, seen: Tensor, levels: Tensor, noise: Tensor, M: Tensor
+    ) -> Tensor:
+        noisy, velocity = self._noising.add(codes, noise.expand_as(codes), levels)
+        wrong = (self.velocity(noisy, levels, seen) - velocity).transpose(0, 1).float()
+        with torch.autocast(codes.device.type, enabled=False):
+            return ((wrong @ M) * wrong).sum(2).mean(1)
+
+
+class Sharing(Diffusion):
+    """A diffusion model whose groups share a UNet."""
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **{n: axis for n, axis in Diffusion.axes.items() if not n.startswith("denoiser.")},
+        **{f"denoiser.{name}": axis for name, axis in Pretrained.axes.items()},
+    }
+    shared = ("denoiser.unet.", "denoiser.config")

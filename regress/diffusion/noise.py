@@ -1,0 +1,162 @@
+"""How noise is added to a code, and taken away step by step: diffusers' schedulers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Of training. The last keeps 4e-5 of the code's variance, which is as good as none.
+LEVELS = 1000
+
+# From a noisy code and the level of its noise to the velocity.
+Denoise = Callable[[Tensor, Tensor], Tensor]
+
+COMMON: dict[str, Any] = {
+    "num_train_timesteps": LEVELS,
+    "beta_schedule": "linear",
+    "prediction_type": "v_prediction",
+    "timestep_spacing": "trailing",
+}
+
+
+def _ddim() -> Any:
+    return DDIMScheduler(**COMMON, clip_sample=False)
+
+
+def _dpm() -> Any:
+    return DPMSolverMultistepScheduler(**COMMON)
+
+
+# What makes a scheduler, and how much noise each step adds anew: DDIM with 1 is DDPM, and takes the
+# noise as it is given.
+SAMPLERS: dict[str, tuple[Callable[[], Any], float]] = {
+    "ddim": (_ddim, 0.0),
+    "ddpm": (_ddim, 1.0),
+    "dpm": (_dpm, 0.0),
+}
+
+
+class Noising:
+    """Adds noise in training.
+
+    References
+    ----------
+    Ho, Jain, Abbeel (2020). Denoising diffusion probabilistic models. NeurIPS, equation 4.
+    Salimans, Ho (2022). Progressive distillation for fast sampling of diffusion models. ICLR,
+    section 4: what is learned is the velocity, alpha * noise - sigma * code. For a code that is
+    standard normal the best guess without a picture is 0 at every level.
+    """
+
+    def __init__(self) -> None:
+        self._scheduler = DDPMScheduler(**COMMON, clip_sample=False)
+
+    def rates(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the shares of code and noise.
+
+        Parameters
+        ----------
+        levels : Tensor of int (n,)
+            From 0, almost no noise, to `LEVELS` - 1, almost only noise.
+
+        Returns
+        -------
+        alpha, sigma : Tensor (n, 1, 1)
+            Whose squares add up to 1.
+        """
+        kept = self._scheduler.alphas_cumprod.to(levels.device)[levels][:, None, None]
+        return kept**0.5, (1 - kept) ** 0.5
+
+    def add(self, code: Tensor, noise: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Add noise.
+
+        Parameters
+        ----------
+        code, noise : Tensor (n, n_groups, n_latent)
+            The noise is standard normal.
+        levels : Tensor of int (n,)
+            Of each row.
+
+        Returns
+        -------
+        noisy, velocity : Tensor (n, n_groups, n_latent)
+            What is denoised, and what is to be found.
+        """
+        noisy: Tensor = self._scheduler.add_noise(code, noise, levels)
+        velocity: Tensor = self._scheduler.get_velocity(code, noise, levels)
+        return noisy, velocity
+
+
+def draw_noise(
+    n_samples: int, steps: int, n_latent: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw the noise of some samples, in pairs of opposite sign.
+
+    As far as a sample is linear in its noise, the error of the mean of a pair is 0.
+
+    Parameters
+    ----------
+    n_samples : int
+        How many; of an odd number, the last has no partner.
+    steps : int
+        How often each is denoised.
+    n_latent : int
+        Numbers of the code.
+    rng : Generator
+        Draws it.
+
+    Returns
+    -------
+    array of float32 (n_samples, steps + 1, n_latent)
+        To begin with, and for each step.
+
+    References
+    ----------
+    Hammersley, Morton (1956). A new Monte Carlo technique: antithetic variates. Mathematical
+    Proceedings of the Cambridge Philosophical Society 52.
+    """
+    half = -(-n_samples // 2)
+    drawn = rng.standard_normal((half, steps + 1, n_latent), np.float32)
+    return np.stack([drawn, -drawn], 1).reshape(-1, steps + 1, n_latent)[:n_samples]
+
+
+def sampled(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: int) -> Tensor:
+    """Make codes of noise.
+
+    Parameters
+    ----------
+    denoise : callable
+        From noisy codes (n_rows, n_groups, n_latent) and their level (n_rows,) to velocities.
+    noise : Tensor (steps + 1, n_latent)
+        Of one sample, the same for all pictures and groups: a prediction does not depend on what
+        stands beside it.
+    sampler : str
+        A key of `SAMPLERS`.
+    rows, groups : int
+        How many pictures and groups there are.
+
+    Returns
+    -------
+    Tensor (n_rows, n_groups, n_latent)
+        Codes.
+
+    References
+    ----------
+    ddpm: Ho, Jain, Abbeel (2020), algorithm 2. ddim: Song, Meng, Ermon (2021). Denoising diffusion
+    implicit models. ICLR, equation 12, which with equation 16 and eta = 1 is ddpm. dpm: Lu et al.
+    (2022). DPM-Solver++. arXiv:2211.01095, algorithm 2.
+    """
+    make, eta = SAMPLERS[sampler]
+    scheduler = make()
+    scheduler.set_timesteps(len(noise) - 1)
+    given = noise[:, None, None].expand(-1, rows, groups, -1)
+    code = given[0]
+    own: dict[str, Any] = {}
+    for level, fresh in zip(scheduler.timesteps, given[1:], strict=True):
+        velocity = denoise(code, level.expand(rows).to(noise.device))
+        if eta:
+            own = {"eta": eta, "variance_noise": fresh}
+        code = scheduler.step(velocity, level, code, **own).prev_sample
+    return code

@@ -1,0 +1,376 @@
+"""A diffusion model of responses: they are drawn, given the picture; the prediction is the mean."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from base import sha256_files
+from cache import digest
+from regress.diffusion.calibration import Calibration
+from regress.diffusion.codes import find_codes
+from regress.diffusion.denoiser import Denoiser
+from regress.diffusion.network import Diffusion, Sharing
+from regress.diffusion.noise import LEVELS, SAMPLERS
+from regress.diffusion.pretrained import Pretrained, check_unet, unet_config, unet_files
+from regress.errors import RegressError
+from regress.joint import Joint
+from regress.responses import Responses
+from regress.trained import Network, TrainedModel
+from regress.trained.readout import check_memory, check_whole
+
+Rows = NDArray[np.int64]
+
+# Pictures whose draws are looked at at once: each has a response of every vertex.
+BLOCK = 256
+CONFIG = "denoiser.config"
+
+
+class Model(TrainedModel):
+    """Latent diffusion from any feature spaces: a code of a group's responses is denoised.
+
+    The code is linear: the principal components of the training responses. A prediction is the mean
+    of several draws, and `spread` says how far the responses may be from it. The draws' noise is
+    always the same. With several subjects, their components are turned to agree in what pictures
+    evoke, and the trunk that sees the picture is told whose responses are wanted. The loss, in
+    training and on validation pictures, is the denoising error, which says nothing of `left` out
+    variance.
+
+    Parameters
+    ----------
+    latent : int
+        Numbers of a group's code.
+    width : int
+        Units of the trunk and of the denoiser.
+    blocks : int
+        Residual blocks of the denoiser; the trunk has one.
+    sampler : str
+        ddim, ddpm, or dpm (DPM-Solver++ of second order).
+    steps : int
+        How often a draw is denoised; a divisor of 1000.
+    samples : int
+        Draws that are averaged, in pairs of opposite noise.
+    unet : str
+        The folder of a UNet2DConditionModel as diffusers saves it, or of a pipeline that has one,
+        such as Stable Diffusion's: its weights are what the denoiser begins with, all of them are
+        trained, and all groups share them. Empty for a small denoiser for each group.
+    dropout : float
+        The share of features, and of the trunk's inner units, that is left out at each step.
+    lr : float
+        The learning rate.
+    epochs, patience, batch : int
+        As every trained model has them: epochs at most, epochs without a better loss before a group
+        stops, pictures in a batch.
+    **training
+        The other parameters of every trained model, as `TrainedModel` has them; `loss` is mse.
+
+    References
+    ----------
+    Rombach, Blattmann, Lorenz, Esser, Ommer (2022). High-resolution image synthesis with latent
+    diffusion models. CVPR. The samplers are those of diffusers (von Platen et al., 2022).
+    """
+
+    # Of what is trained or restored: how many subjects it tells apart, what the UNet is made like.
+    _n_subjects = 0
+    _config: dict[str, Any] | None = None
+
+    def __init__(
+        self,
+        latent: int = 32,
+        width: int = 64,
+        blocks: int = 2,
+        sampler: str = "dpm",
+        steps: int = 20,
+        samples: int = 16,
+        unet: str = "",
+        dropout: float = 0.2,
+        lr: float = 1e-3,
+        epochs: int = 200,
+        patience: int = 20,
+        batch: int = 64,
+        **training: Any,
+    ) -> None:
+        super().__init__(
+            dropout=dropout, lr=lr, epochs=epochs, patience=patience, batch=batch, **training
+        )
+        self.latent = latent
+        self.width = width
+        self.blocks = blocks
+        self.sampler = sampler
+        self.steps = steps
+        self.samples = samples
+        self.unet = unet
+
+    @property
+    def together(self) -> bool:
+        """Whether all vertices are trained as one: where they share a UNet."""
+        return bool(self.unet)
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range; the message names it.
+        """
+        super().check_parameters()
+        sizes = {"latent": 1, "width": 1, "blocks": 0, "steps": 1, "samples": 1}
+        check_whole(self.get_params(deep=False), sizes)
+        if self.loss != "mse" or self.l1_epochs:
+            raise ValueError(
+                f"loss: found {self.loss!r}, l1_epochs: {self.l1_epochs}; expected mse and 0: "
+                "this model is trained on the squared error of its denoiser"
+            )
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"sampler: found {self.sampler!r}, expected {', '.join(SAMPLERS)}")
+        if LEVELS % self.steps:
+            raise ValueError(
+                f"steps: found {self.steps}, expected a divisor of {LEVELS}, such as 20, 50 or 100"
+            )
+        if self.unet:
+            try:
+                check_unet(self.unet)
+            except RegressError as error:
+                raise ValueError(str(error)) from error
+
+    def make_network(self, n_features: int, member: Tensor) -> Network:
+        """Make trunks and denoisers; codes are found later.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Network
+            Whose draws are those of a standard normal code: it predicts the mean response.
+        """
+        width, latent, n_groups = self.width, self.latent, int(member.max()) + 1
+        weights = width * (n_features + 3 * width + 2 * self.blocks * width + 3 * latent)
+        check_memory(n_groups, weights, self.batch * width * (8 + 16 * self.blocks))
+        own = n_features, member, (latent, width, 1), self.dropout, self._n_subjects
+        network: Diffusion
+        if self.unet:
+            config = self._config or unet_config(self.unet)
+            network = Sharing(Pretrained(config, n_groups, latent, width), *own)
+        else:
+            network = Diffusion(Denoiser(n_groups, latent, width, self.blocks), *own)
+        return network.drawing(self.sampler, self.steps, self.samples)
+
+    def sources(self) -> dict[str, str]:
+        """Digest the UNet's files.
+
+        Returns
+        -------
+        dict of str to str
+            Of `unet`, where it is given.
+        """
+        return {"unet": digest({"files": sha256_files(unet_files(self.unet))})} if self.unet else {}
+
+    def prepare(self, network: Network) -> None:
+        """Put the UNet's weights into a network that is about to be trained.
+
+        Parameters
+        ----------
+        network : Network
+            Changed in place.
+        """
+        assert isinstance(network, Diffusion)
+        if isinstance(network.denoiser, Pretrained):
+            network.denoiser.load(self.unet)
+
+    def _train(
+        self, X: NDArray, responses: Responses | Joint, held: NDArray[np.bool_], epochs: Rows | None
+    ) -> Self:
+        count = len(responses.parts)
+        self._n_subjects = count if count > 1 else 0
+        if self.start is not None:
+            # Who is not among them is seen as their mean.
+            self._n_subjects = self.start["whom"].shape[1] if "whom" in self.start else 0
+        self._config = None
+        return super()._train(X, responses, held, epochs)
+
+    def before_training(
+        self,
+        network: Network,
+        pictures: tuple[NDArray, Responses | Joint],
+        known: NDArray[np.bool_],
+        before: Network | None,
+    ) -> None:
+        """Find the codes of responses, before the first step.
+
+        Parameters
+        ----------
+        network : Network
+            As it begins; changed in place.
+        pictures : (array (n_images, n_features), Responses or Joint (n_images, n_vertices))
+            Features as they come, and responses, that are trained on.
+        known : array of bool (n_vertices,)
+            Vertices that have a code from `start`.
+        before : Network or None
+            What `fit` found, where this is a refit.
+        """
+        assert isinstance(network, Diffusion)
+        if isinstance(before, Diffusion):
+            network.factor.copy_(before.factor)
+        X, responses = pictures
+        self._variance = find_codes(
+            network,
+            lambda rows: self._standardised(X[rows]),
+            responses,
+            known,
+            self.random_state,
+            quiet=before is not None,
+        )
+
+    def after_fit(self, X: NDArray, responses: Responses | Joint) -> None:
+        """Compare the spread with how far predictions of validation pictures are off, after `fit`.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features, as they come.
+        responses : Responses or Joint (n_images, n_vertices)
+            To these.
+        """
+        calibration = Calibration(self._drawing)
+        first, start = 0, 0
+        for part in responses.parts:
+            rows, columns = np.arange(len(part)), start + np.arange(part.shape[1])
+            own = self if len(responses.parts) == 1 else self._of(columns)
+            for block in np.array_split(rows, -(-len(part) // BLOCK)) if len(columns) else ():
+                scaled = torch.from_numpy(self._standardised(X[first + block]))
+                calibration.add(own._drawing, scaled, part.read(block), columns)
+            first, start = first + len(part), start + len(columns)
+        calibration.apply()
+
+    def _adopt(self, kept: Any, member: Rows, still: NDArray[np.bool_], means: NDArray) -> None:
+        super()._adopt(kept, member, still, means)
+        # Of vertices that stay at their mean the code tells nothing: all variance is left out.
+        at = np.flatnonzero(still)
+        self._drawing.left[at] = torch.from_numpy(self._variance[at]).float()
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict the responses to pictures.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+
+        Returns
+        -------
+        array (n_images, n_vertices) or (n_images,)
+            The mean of the draws, of the features' dtype.
+        """
+        check_is_fitted(self)
+        subjects = self._subjects()
+        if len(subjects) == 1:
+            return super().predict(X)
+        parts = [self._of(columns).predict(X) for columns in subjects]
+        predicted: NDArray = np.concatenate(parts, 1)[:, np.argsort(np.concatenate(subjects))]
+        return predicted
+
+    def spread(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Say how far responses may be from the predictions.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+
+        Returns
+        -------
+        array of float32 (n_images, n_vertices)
+            Standard deviations: of the draws and of what the code leaves out together, times the
+            factor that made them right, group by group, on the validation pictures.
+        """
+        blocks = [
+            torch.cat([own.spread(part) for part in torch.split(scaled, BLOCK)])
+            for own, scaled in self._looking(X)
+        ]
+        return self._in_order(blocks)
+
+    def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
+        """Draw responses to pictures, each time of other noise.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+        n_samples : int
+            How many draws, in pairs of opposite noise.
+        random_state : int
+            Seed of the noise.
+
+        Returns
+        -------
+        array of float32 (n_samples, n_images, n_vertices)
+            Responses, without what the code leaves out. The noise is the same for all pictures and
+            groups: how vertices vary together is told within a group.
+        """
+        drawn = [
+            torch.stack(list(own.draw(scaled, n_samples, random_state)))
+            for own, scaled in self._looking(X)
+        ]
+        return self._in_order(drawn)
+
+    def _looking(self, X: ArrayLike) -> Iterator[tuple[Diffusion, Tensor]]:
+        """Give the network of each subject, and what it looks at."""
+        check_is_fitted(self)
+        features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
+        scaled = torch.from_numpy(self._standardised(features))
+        subjects = self._subjects()
+        with torch.inference_mode():
+            for columns in subjects:
+                network = (self if len(subjects) == 1 else self._of(columns))._drawing
+                network.eval()
+                yield network, scaled
+
+    def _in_order(self, parts: list[Tensor]) -> NDArray[np.float32]:
+        order = np.argsort(np.concatenate(self._subjects()))
+        ordered: NDArray[np.float32] = torch.cat(parts, -1).numpy()[..., order]
+        return ordered
+
+    def _subjects(self) -> list[Rows]:
+        """Give the vertices of each subject, of which the network predicts one at a time."""
+        whose = self._drawing.whose.numpy()
+        if not self._n_subjects:
+            return [np.arange(len(whose))]
+        return [np.flatnonzero(whose == number) for number in np.unique(whose)]
+
+    @property
+    def _drawing(self) -> Diffusion:
+        assert isinstance(self.network_, Diffusion)
+        return self.network_
+
+    def _of(self, columns: Rows) -> Self:
+        own: Self = clone(self).restore(self.state(columns))
+        return own
+
+    def restore(self, state: dict[str, NDArray]) -> Self:
+        """Make a fitted model of what `state` gave.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            The arrays.
+
+        Returns
+        -------
+        self
+            Predicts the same numbers.
+        """
+        self._n_subjects = state["whom"].shape[1] if "whom" in state else 0
+        self._config = json.loads(state[CONFIG].tobytes()) if CONFIG in state else None
+        return super().restore(state)
