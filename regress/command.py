@@ -15,7 +15,7 @@ from regress.encoder import Encoder
 from regress.errors import RegressError
 from regress.job import Settings
 from regress.layout import check_grouping
-from regress.tokens import find_places
+from regress.tokens import check_pixels, find_places
 
 if TYPE_CHECKING:
     from regress.start import Start
@@ -101,6 +101,8 @@ def fit(
     if estimator.get_params().get("over") == "tokens":
         params = params | {"places": find_places(store, entries)}
         estimator.set_params(places=params["places"])
+    elif estimator.get_params().get("over") == "pixels":
+        check_pixels(store, entries)
     together = subjects and len(chosen) > 1
     begun = _begun(out, start) if start else None
     _check_trained(estimator, model, bool(together), begun)
@@ -172,6 +174,12 @@ def _check_trained(estimator: Encoder, model: str, together: bool, begun: "Start
             f"{asked}: with --params.scope vertex each vertex has a network of its own, and "
             "nothing is shared; expected --params.scope roi, and --group_by as you like"
         )
+    for name in ("embedding", "common_readout"):
+        if parameters.get(name) and (begun or not together):
+            raise RegressError(
+                f"--params.{name}: several subjects share what it changes, in a training of their "
+                "own; expected --subjects 01 02, and no --start"
+            )
     if parameters.get("freeze") and not begun:
         raise RegressError("--params.freeze true: expected --start FOLDER, whose networks it keeps")
 
@@ -188,7 +196,10 @@ def _test_pictures(data: Path) -> set[str]:
 
 
 # What the command sets itself cannot be set twice.
-OWN = {"cv", "bands", "checkpoint", "progress_bar", "log", "places", "positions", "sheet", "start"}
+OWN = {
+    *("cv", "bands", "checkpoint", "progress_bar", "log", "start"),
+    *("places", "positions", "homes", "sheet"),
+}
 
 
 def _grouping(group_by: str, estimator: Encoder, model: str) -> str:

@@ -110,6 +110,8 @@ class Member:
             # Trainings are told the groups' names, for their logs.
             streams = self.job.estimator.streams
             told["scope"] = np.array(self.layout.names)[groups] if streams else groups
+        if parameters.get("common_readout"):
+            told["homes"] = self._homes(columns)
         if "positions" in parameters:
             # It needs torch, which ridge does not.
             from regress.positions import positions_of
@@ -117,6 +119,19 @@ class Member:
             at = self.layout.hemispheres[columns], self.layout.vertices[columns]
             told["positions"] = positions_of(self.job.subject, parameters["surface"], *at)
         return told
+
+    def _homes(self, columns: Rows) -> NDArray[np.str_]:
+        """Name the place on fsaverage, and the group, of each vertex."""
+        layout, subject = self.layout, self.job.subject
+        assert layout.groups is not None
+        vertices = np.empty(len(columns), np.int64)
+        for hemisphere in self.present.span:
+            here = layout.hemispheres[columns] == hemisphere
+            own = layout.vertices[columns[here]]
+            vertices[here] = fsaverage_vertices(subject, hemisphere)[own]
+        names = np.array(layout.names)[layout.groups[columns]]
+        parts = zip(names, layout.hemispheres[columns], vertices, strict=True)
+        return np.array([f"{name} {hemisphere} {vertex}" for name, hemisphere, vertex in parts])
 
     def sheet(self, columns: Rows) -> "Sheet":
         """Say where vertices lie, for models that have critics.

@@ -34,7 +34,8 @@ class Present:
         self._name = GROUPINGS[job.grouping or "roi"]
         parameters = job.estimator.get_params()
         self._together = job.estimator.together
-        self._placed = bool(parameters.get("discriminators")) or "positions" in parameters
+        placing = ("discriminators", "common_readout")
+        self._placed = any(map(parameters.get, placing)) or "positions" in parameters
         self._beside: Sequence[Present] = ()
         self._left_out = ""
         self._shared: dict[str, bool] = {}

@@ -1,4 +1,4 @@
-"""Which feature spaces keep the places of a picture, for models that take them as a sequence."""
+"""Which feature spaces keep the places of a picture, for models that take them as such."""
 
 import re
 from collections.abc import Sequence
@@ -71,6 +71,34 @@ def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
             f"for all, for example {EXAMPLE}"
         )
     return counts.pop()
+
+
+def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
+    """Refuse spaces that are no pictures, for models that learn from pictures.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Where they lie.
+    entries : sequence of Entry
+        The spaces.
+
+    Raises
+    ------
+    RegressError
+        If it is not one of pixels; with those in the store.
+    """
+    if len(entries) != 1 or not _is_pixels(entries[0]):
+        there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
+        found = " and ".join(entry.name for entry in entries)
+        fix = f"such as {', '.join(there)}" if there else 'make features SPACES="pixels:64"'
+        raise RegressError(
+            f"--params.over pixels: found {found}, expected one space of pixels alone, {fix}"
+        )
+
+
+def _is_pixels(entry: Entry) -> bool:
+    return bool(entry.meta["key"].get("family") == "pixels")
 
 
 def _others(store: FeatureStore) -> str:

@@ -126,7 +126,9 @@ class Generative(TrainedModel):
         least = {"critic_width": 4, "noise": 0, "samples": 1, "embedding": 0}
         check_whole(parameters, least)
         if not isinstance(self.common_readout, bool):
-            raise ValueError(f"common_readout: found {self.common_readout!r}, expected a bool")
+            raise ValueError(
+                f"common_readout: found {self.common_readout!r}, expected true or false"
+            )
         if self.critic_width % 4:
             raise ValueError(f"critic_width: found {self.critic_width}, expected a multiple of 4")
         for name in ("adversarial", "penalty"):

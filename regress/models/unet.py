@@ -1,0 +1,232 @@
+"""From pixels to responses: an encoder-decoder of maps, of which each vertex reads a field."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regress.adversarial import Generative, Generator, Glance
+from regress.trained.readout import check_memory, check_whole
+from regress.unet import Maps, read_fields
+
+# Pictures that are predicted at once: each has maps of some megabytes.
+BLOCK = 64
+# What the first convolution does to a side: pictures are halved, a grid of tokens is small already.
+STRIDES = {"pixels": 2, "tokens": 1}
+
+
+class Model(Generative):
+    """A U-Net on pictures, which all vertices share; each reads places and channels of its maps.
+
+    What is generated is cortex and no picture, so the decoder ends in maps of the picture, and a
+    vertex has weights of places, its receptive field, and of channels. Early vertices find where in
+    the picture they look; late ones may look everywhere.
+
+    Parameters
+    ----------
+    width : int
+        Maps that a vertex reads, and of the first level; twice as many at each level below.
+    depth : int
+        How often maps are halved.
+    grid : int
+        Places a side that a vertex weighs, at most: the last maps are averaged to so many.
+    over : str
+        What the columns are: "pixels", a picture of 3 x side x side; or "tokens", the places of a
+        grid of features, components x places.
+    places : int, optional
+        How many places there are, for tokens. `python -m regress` sets it.
+    dropout : float
+        The share of the last maps that is left out at each step, of each picture.
+    lr : float
+        The learning rate.
+    **training
+        The parameters of every generative model, as `Generative` has them.
+
+    References
+    ----------
+    The U-Net generator of "GANs to Understand How the Human Brain Makes Sense of Natural Scenes".
+    Ronneberger, Fischer, Brox (2015). U-Net: convolutional networks for biomedical image
+    segmentation. MICCAI. Klindt, Ecker, Euler, Bethge (2017). Neural system identification for
+    large populations separating "what" and "where". NeurIPS.
+    """
+
+    def __init__(
+        self,
+        width: int = 16,
+        depth: int = 3,
+        grid: int = 16,
+        over: str = "pixels",
+        places: int | None = None,
+        dropout: float = 0.1,
+        lr: float = 3e-3,
+        **training: Any,
+    ) -> None:
+        super().__init__(dropout=dropout, lr=lr, **training)
+        self.width = width
+        self.depth = depth
+        self.grid = grid
+        self.over = over
+        self.places = places
+
+    @property
+    def together(self) -> bool:
+        """Whether all vertices are trained as one: they share the maps."""
+        return True
+
+    @property
+    def block(self) -> int:
+        """How many pictures are predicted at once; it changes no number but by rounding."""
+        return BLOCK
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be; a ValueError names the one."""
+        super().check_parameters()
+        check_whole(self.get_params(deep=False), {"width": 1, "depth": 0, "grid": 1})
+        if self.over not in STRIDES:
+            raise ValueError(f"over: found {self.over!r}, expected {' or '.join(STRIDES)}")
+
+    def make_network(self, n_features: int, member: Tensor) -> Generator:
+        """Make maps and readouts.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Generator
+            Which makes the mean response.
+        """
+        channels, side = self._shape(n_features)
+        at = side // STRIDES[self.over]
+        # Each level has a quarter of the places, twice the channels, and some seven tensors.
+        values = 14 * self.width * at**2 * self.batch
+        check_memory(1, 40 * (self.width * 2**self.depth) ** 2, values)
+        maps = Maps(channels, self.width, self.depth, STRIDES[self.over], self.noise)
+        grid = min(self.grid, at)
+        network = Unet((channels, side, grid), maps, member, self.dropout)
+        return self.finished(network, sum(maps.blocks))
+
+    def glance(self, n_features: int) -> tuple[nn.Module, int]:
+        """Say what critics see of a picture: its large parts.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+
+        Returns
+        -------
+        Module
+            From features to what they see.
+        int
+            Its columns.
+        """
+        sight = Glance(*self._shape(n_features))
+        return sight, sight.columns
+
+    def _shape(self, n_features: int) -> tuple[int, int]:
+        """Give channels and side of the picture that the columns make."""
+        if self.over == "pixels":
+            channels, places = 3, n_features // 3
+            wanted = f"3 x side x side: the {n_features} columns are no picture: --spaces pixels:64"
+        elif self.places is None:
+            raise ValueError(
+                "places: found None, expected how many places each picture has, since over='tokens'"
+            )
+        else:
+            check_whole({"places": self.places}, {"places": 1})
+            channels, places = n_features // self.places, self.places
+            wanted = f"components x {places} places, a square of them, not {n_features} columns"
+        side = round(places**0.5)
+        if side**2 != places or channels * places != n_features or not places:
+            raise ValueError(f"over={self.over!r}: expected columns that are {wanted}")
+        at, left = divmod(side, STRIDES[self.over])
+        if left or at % 2**self.depth:
+            most = next(d for d in range(32) if left or at % 2 ** (d + 1))
+            raise ValueError(
+                f"depth: found {self.depth}, with which a side of {side} would have to be a "
+                f"multiple of {STRIDES[self.over] * 2**self.depth}; expected {most} at most, or "
+                "pictures of another side"
+            )
+        if at > self.grid and at % self.grid:
+            raise ValueError(
+                f"grid: found {self.grid}, expected a divisor of the {at} places a side of the maps"
+            )
+        return channels, side
+
+
+class Unet(Generator):
+    """Maps that all vertices share, and for each vertex where in them it looks, and for what.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Channels and side of the pictures, and the side of the grid that vertices weigh.
+    maps : Maps
+        From pictures to maps.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex.
+    dropout : float
+        The share of the last maps that is left out at each step.
+
+    Attributes
+    ----------
+    maps : Maps
+        Shared by all vertices.
+    where : Tensor (grid * grid, n_vertices)
+        The weights of places, row by row from the top; alike to begin with, and of sum 1.
+    what : Tensor (width, n_vertices)
+        The weights of channels; 0 to begin with, so that the mean response is predicted.
+    bias : Tensor (n_vertices,)
+        What takes away from predictions that maps are not 0 on average.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {
+        **Generator.axes,
+        "where": ("vertex", 1),
+        "what": ("vertex", 1),
+        "bias": ("vertex", 0),
+    }
+    shared: tuple[str, ...] = ("maps.",)
+
+    def __init__(
+        self, shape: tuple[int, int, int], maps: Maps, member: Tensor, dropout: float
+    ) -> None:
+        super().__init__(member)
+        self._shape, self.maps = shape, maps
+        self.dropout = nn.Dropout1d(dropout)
+        self.norm = nn.GroupNorm(1, maps.blocks[0], affine=False)
+        grid, n_vertices = shape[-1], len(member)
+        self.where = nn.Parameter(torch.full((grid**2, n_vertices), 1 / grid**2))
+        self.what = nn.Parameter(torch.zeros(maps.blocks[0], n_vertices))
+        self.bias = nn.Parameter(torch.zeros(n_vertices))
+
+    def make(self, inputs: Tensor) -> Tensor:
+        """Make responses.
+
+        Parameters
+        ----------
+        inputs : Tensor (n_images, n_features + noise)
+            Pictures, standardised, and noise.
+
+        Returns
+        -------
+        Tensor (n_images, n_vertices)
+            Responses.
+        """
+        modulation, film = self.modulation(), None
+        if modulation is not None:
+            each = torch.split(modulation, [2 * width for width in self.maps.blocks])
+            film = [(own.chunk(2)[0], own.chunk(2)[1]) for own in each]
+        channels, side, grid = self._shape
+        flat, noise = torch.split(inputs, [channels * side**2, self._noise], 1)
+        pictures = flat.reshape(-1, channels, side, side)
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        maps = self.maps(pictures, noise if self._noise else None, film)
+        maps = self.norm(functional.adaptive_avg_pool2d(maps, grid)).flatten(2)
+        return read_fields(self.dropout(maps), self.where, self.what) + self.bias + self.offset
