@@ -1,6 +1,7 @@
 """A vector for each subject, and readouts that subjects have in common."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from base import RoiridgeError
+from cache import FeatureStore
+from challenge import find_subjects
+from challenge.fsaverage import fsaverage_vertices
+from regress import load_fit
+from regress.command import fit
 from regress.joint import Joint
 from regress.models.shallow import Model
 from regress.models.unet import Model as Unet
@@ -201,3 +208,41 @@ def test_nobody_else_can_look() -> None:
         model.as_subject(2)
     with pytest.raises(ValueError, match=r"subject: found 0, .* fitted with an embedding"):
         Model(**own).fit(brains.X[:200], brains.parts[0]).as_subject(0)
+
+
+def _keep(data: Path, out: Path) -> None:
+    rng = np.random.default_rng(0)
+    splits = [(one, split) for one in find_subjects(data) for split in ("train", "test")]
+    names = {name for one, split in splits for name in one.picture_digests(split)}
+    with FeatureStore(out / "features").writer("made", {"made": 1}, {"origin": "x"}) as store:
+        store.add(sorted(names), rng.standard_normal((len(names), 12)).astype(np.float32))
+
+
+PARAMS: dict[str, Any] = {"epochs": 3, "validation": 0, "width": 8, "lr": 0.01, **TIED}
+
+
+def test_from_the_command(simulated: Path, tmp_path: Path) -> None:
+    _keep(simulated, tmp_path)
+    own: dict[str, Any] = {"model": "shallow", "spaces": ["made"], "device": "cpu"}
+    folder = fit(simulated, tmp_path, subjects=["01", "02"], params=PARAMS, **own)
+    # What all share is kept once a hemisphere.
+    assert len(list(folder.glob("shared/*.h5"))) == 2
+    places, readouts, X = [], [], np.random.default_rng(1).standard_normal((9, 12))
+    for number, subject in enumerate(find_subjects(simulated)):
+        model, meta = load_fit(folder / f"subj{subject.name}" / "rh.V2v.h5")
+        assert isinstance(model, Model)
+        assert meta["settings"]["subjects"][number] == subject.name
+        np.testing.assert_array_equal(model.as_subject(number).predict(X), model.predict(X))
+        assert (model.as_subject(1 - number).predict(X) != model.predict(X)).any()
+        (roi,) = (roi for roi in subject.regions("rh") if roi.name == "V2v")
+        places.append(fsaverage_vertices(subject, "rh")[roi.vertices])
+        readouts.append(model.state()["readout"])
+    both, first, second = np.intersect1d(*places, return_indices=True)
+    assert len(both) > 0
+    np.testing.assert_array_equal(readouts[0][:, first], readouts[1][:, second])
+    assert len(np.unique(readouts[0][:, first], axis=1).T) == len(both)
+    # It is there, and another start or fewer subjects cannot be.
+    assert fit(simulated, tmp_path, subjects=["01", "02"], params=PARAMS, **own) == folder
+    for wrong in ({"subject": "01"}, {"subjects": ["01", "02"], "start": folder}):
+        with pytest.raises(RoiridgeError, match=r"--params.embedding: .* --subjects 01 02, and no"):
+            fit(simulated, tmp_path, params=PARAMS, **own, **wrong)
