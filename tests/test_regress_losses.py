@@ -1,9 +1,11 @@
 """Losses that correlate: over what, with how many, and where there is hardly anything to see."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -83,8 +85,9 @@ def test_a_vertex_of_tiny_variance_has_its_r_and_a_gradient_like_others(
         assert size[1] > 0.1 * size[0]
 
 
-@pytest.mark.parametrize("loss", ["pearson", "l1+pearson", "mse+pattern"])
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    ("loss", "optimiser"), [("pearson", "adamw"), ("l1+pearson", "sgd"), ("mse+pattern", "adamw")]
+)
 @pytest.mark.parametrize("scale", [0.0, 1e-6])
 def test_a_vertex_that_hardly_varies_spoils_no_other(
     loss: str, optimiser: str, scale: float
@@ -130,3 +133,62 @@ def test_no_batch_is_a_short_rest(n: int) -> None:
     X, Y = _data(n)
     model = Model(loss="pearson", validation=0, **QUICK | {"epochs": 2}).fit(X, Y)
     assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("loss", ["pattern", "l1+0.5*pattern"])
+def test_a_groups_pattern_is_what_it_is_alone(loss: str) -> None:
+    X, Y = _data(t=9)
+    scope = np.array(["a", "b", "b", "a", "b", "a", "b", "a", "b"])
+    own = QUICK | {"loss": loss, "epochs": 6}
+    together = Model(scope=scope, **own).fit(X[:200], Y[:200])
+    for group in ("a", "b"):
+        here = scope == group
+        alone = Model(**own).fit(X[:200], Y[:200][:, here])
+        np.testing.assert_array_equal(alone.epochs_, together.epochs_[here])
+        np.testing.assert_allclose(
+            alone.predict(X[200:]), together.predict(X[200:])[:, here], atol=1e-4
+        )
+
+
+def test_l1_is_trained_first_where_it_is_asked_for(tmp_path: Path) -> None:
+    X, Y = _data()
+    own = QUICK | {"epochs": 6, "validation": 0}
+    predicted = {}
+    for loss, epochs in (("l1", 0), ("huber", 6), ("huber", 3), ("huber", 0)):
+        model = Model(loss=loss, l1_epochs=epochs, **own).fit(X, Y)
+        predicted[loss, epochs] = model.predict(X)
+    np.testing.assert_array_equal(predicted["huber", 6], predicted["l1", 0])
+    # Half of it is neither.
+    for other in (0, 6):
+        assert np.abs(predicted["huber", 3] - predicted["huber", other]).max() > 0.01
+    # What stops a training, and is best, is the loss that was asked for.
+    own = QUICK | {"epochs": 6, "loss": "pearson", "log": tmp_path / "log.csv"}
+    held = np.arange(300) % 5 == 0
+    model = Model(l1_epochs=3, validation=held, **own).fit(X, Y)
+    log = pd.read_csv(tmp_path / "log-fit.csv")
+    log = log[log["group"] == "all"].set_index("epoch")
+    assert log["validation_loss"].idxmin() == model.epochs_[0]
+    best = 1 - _r(model.predict(X)[held], Y[held]).mean()
+    assert log["validation_loss"].min() == pytest.approx(best, rel=1e-4)
+    Model(**own | {"loss": "l1"}, validation=held).fit(X, Y)
+    first = pd.read_csv(tmp_path / "log-fit.csv").query("group == 'all'").set_index("epoch")
+    # But for the mean response, which l1 moves.
+    assert log["training_loss"][1] == pytest.approx(first["training_loss"][1], rel=1e-3)
+
+
+def test_r_that_begins_with_l1_knows_the_scale() -> None:
+    X, Y = _data()
+    own = QUICK | {"loss": "pearson", "epochs": 30, "patience": 30}
+    errors = {}
+    for epochs in (0, 20):
+        model = Model(l1_epochs=epochs, **own).fit(X[:200], Y[:200])
+        predicted = model.predict(X[200:])
+        assert _r(predicted, Y[200:]).mean() > 0.55
+        errors[epochs] = ((predicted - Y[200:]) ** 2).mean()
+    assert errors[20] < 0.9 * errors[0]
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.5, True])
+def test_wrong_numbers_of_l1_epochs(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"l1_epochs: found {wrong}, expected a whole number from"):
+        Model(l1_epochs=wrong).fit(*_data(40))

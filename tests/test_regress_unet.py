@@ -29,7 +29,7 @@ from regress.trained import TrainedModel
 from regress.trained.checkpoints import unpack
 from regress.unet import fields, read_fields
 
-QUICK: dict[str, Any] = {"width": 4, "depth": 1, "epochs": 4, "batch": 32}
+QUICK: dict[str, Any] = {"width": 4, "depth": 1, "epochs": 4, "batch": 32, "lr": 3e-3}
 SIDE = 16
 
 
@@ -213,7 +213,7 @@ X = rng.integers(0, 256, (100, 192), dtype=np.uint8)
 X[:, 100:] //= rng.integers(1, 5, (100, 1), dtype=np.uint8)
 Y = (np.outer(X[:, 100:].mean(1) / 30, [1, -1] * 3) + rng.normal(0, 0.3, (100, 6))).astype("f4")
 y = Joint([Responses([Y[:60, :3]]), Responses([Y[60:, 3:]])])
-model = Model(width=4, depth=1, epochs=12, patience=6, batch=16, validation=0.2, noise=2,
+model = Model(width=4, depth=1, lr=3e-3, epochs=12, patience=6, batch=16, validation=0.2, noise=2,
               loss="l1+pearson", l1_epochs=5, discriminators="single+patch", embedding=2,
               common_readout=True, scope=np.repeat(["a", "b"], 3),
               checkpoint=f"{sys.argv[1]}/kept.h5")

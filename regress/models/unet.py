@@ -59,7 +59,7 @@ class Model(Generative):
         over: str = "pixels",
         places: int | None = None,
         dropout: float = 0.1,
-        lr: float = 3e-3,
+        lr: float = 1e-3,
         **training: Any,
     ) -> None:
         super().__init__(dropout=dropout, lr=lr, **training)

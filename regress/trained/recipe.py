@@ -97,7 +97,8 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
         raise ValueError(str(error)) from error
     for name, lowest in {"epochs": 1, "patience": 1, "batch": 1, "l1_epochs": 0}.items():
         value = parameters[name]
-        if not isinstance(value, numbers.Integral) or value < lowest:
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or value < lowest:
             raise ValueError(f"{name}: found {value!r}, expected a whole number from {lowest} on")
     if parameters["batch"] < least:
         raise ValueError(
