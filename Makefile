@@ -36,9 +36,13 @@ INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
 CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 SIMULATE = $(PY) -m challenge simulate $(DEMO)/data --subjects 2 --train-images 300 --test-images 60 --vertices 400 --seed 0 --photos builtin
 ENCODERS = DATA=$(DEMO)/data OUT=$(DEMO)/encoders
+GENERATIVE = DATA=$(DEMO)/data OUT=$(DEMO)/generative
+# What stands in the demo for CLIP, and for CLIP with random weights.
+STANDS = clip=efficientnet_lite0 open_clip:ViT-B-32@embedding=$(RANDOM_SPACE)
+RANDOM_SPACE = timm:tf_efficientnet_lite0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate compare compare-encoders demo-encoders calibrate report maps positions submission score check ls test test-long lint bench clean-demo
+.PHONY: help install demo features fit ablate evaluate compare compare-encoders demo-encoders compare-generative demo-generative calibrate report maps positions submission score check ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -49,7 +53,7 @@ help:  ## Show this list
 	@echo "  OUT=$(OUT)  the folder of everything that is made"
 	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
 	@echo "  SUBJECTS=\"$(SUBJECTS)\"  who share one training of fit, in place of SUBJECT: 01 02 ..., or all"
-	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow, vit"
+	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow, vit, diffusion"
 	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda; cuda:0,cuda:1 share features, fit, ablate, compare-encoders"
@@ -97,6 +101,10 @@ compare-encoders: $(VENV)/installed  ## Fit and score every row of STUDY, traine
 	@$(PY) -m regress.study "$(STUDY)" $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN))
 	@$(PY) -m evaluate study "$(STUDY)" $(INPUTS) --split $(SPLIT)
 
+compare-generative: $(VENV)/installed  ## The same for generators, with and without critics, several seeds each: OUT/generative.csv
+	@$(PY) -m regress.study generative $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN))
+	@$(PY) -m evaluate study generative $(INPUTS) --split $(SPLIT)
+
 calibrate: $(VENV)/installed  ## How often the intervals hold, on simulated data: OUT/calibration.csv
 	@$(PY) -m evaluate calibrate --out "$(OUT)"
 
@@ -142,6 +150,13 @@ demo-encoders: $(VENV)/installed  ## compare-encoders on the demo's data, in a f
 	@$(SIMULATE)
 	@$(MAKE) --no-print-directory features $(ENCODERS) SUBJECT=all WEIGHTS= SPACES="alexnet efficientnet_lite0 alexnet@conv5#grid4~0"
 	@$(MAKE) --no-print-directory compare-encoders $(ENCODERS) SUBJECT=01 STUDY=encoders STAND_IN=clip=efficientnet_lite0
+
+demo-generative: $(VENV)/installed  ## compare-generative on the demo's data, and a report of its maps (twenty minutes)
+	@$(SIMULATE)
+	@$(MAKE) --no-print-directory features $(GENERATIVE) SUBJECT=all WEIGHTS= SPACES="efficientnet_lite0 pixels"
+	@$(MAKE) --no-print-directory features $(GENERATIVE) SUBJECT=all WEIGHTS=$(RANDOM_SPACE)=random:0 SPACES=$(RANDOM_SPACE)
+	@$(MAKE) --no-print-directory compare-generative $(GENERATIVE) SUBJECT=01 STAND_IN="$(STANDS)"
+	@$(PY) -m evaluate report --data $(DEMO)/data --out $(DEMO)/generative --subject 01 --study generative
 
 .PHONY: demo-stage
 demo-stage:

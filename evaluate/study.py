@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from base import progress, provenance, replacing, say
-from cache import read_meta
 from challenge import HEMISPHERES
 from evaluate.completeness import unfinished
 from evaluate.ensemble import judge
@@ -24,6 +23,7 @@ from evaluate.rows import CLASS_ORDER, score_hemisphere
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling
 from evaluate.seeds import MEASURES, compare_seeds, spread
+from evaluate.studied import read_listed
 from evaluate.study_table import in_lines
 from evaluate.trained import over_seeds, training
 
@@ -83,7 +83,7 @@ def study(
     """
     how = Resampling(resamples, 0, seed).checked()
     name = Path(study).stem
-    listed = _listed(out, name)
+    listed = read_listed(out, name)
     fits = list(dict.fromkeys(fit for row in listed["rows"] for fit in row["fits"]))
     if not fits:
         raise EvaluateError(f"study {name}: no row is fitted: {listed['rows'][0]['why']}")
@@ -116,25 +116,8 @@ def study(
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     say("\n".join([*in_lines(frame, kept), f"-> {path}, with the command that makes each row"]))
-
-
-def _listed(out: Path, name: str) -> dict[str, Any]:
-    """Read the list of rows that stage 2 kept; lists of earlier revisions tell less."""
-    path = out / "studies" / f"{name}.h5"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in path.parent.glob("[!.]*.h5"))) or "none"
-        raise EvaluateError(
-            f"study {name}: no list of its rows in {path.parent} (there: {there}): fit them first "
-            f"with python -m regress.study {name}"
-        )
-    meta = read_meta(path)
-    if meta.get("kind") != "study":
-        raise EvaluateError(f"{path}: holds {meta.get('kind')!r}, expected a study: remove it, and "
-                            "fit the study again")  # fmt: skip
-    unknown = {"pretrained": "", "discriminators": None, "seeds": 1, "against": ""}
-    for row in meta["rows"]:
-        row.update(unknown | {"fits": [row["fit"]] if row["fit"] else []} | row)
-    return meta
+    whose = f" --data {data} --out {out} --subject {subject}"
+    say(f"maps of each row: .venv/bin/python -m evaluate report --study {name}{whose}")
 
 
 def _tallies(inputs: Inputs, how: Resampling, against: str) -> Tallies:

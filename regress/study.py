@@ -189,8 +189,7 @@ class _Plan:
             "model": row.model,
             "spaces": self._spaces(row),
             "group_by": row.group_by,
-            # The first seed is every model's default.
-            "params": dict(row.params) | ({"random_state": seed} if seed else {}),
+            "params": dict(row.params) | (_drawn_anew(row, seed) if seed else {}),
             **self._common,
         }
         if row.start:
@@ -199,6 +198,15 @@ class _Plan:
         if row.images:
             arguments["images"] = row.images
         return arguments
+
+
+def _drawn_anew(row: Row, seed: int) -> dict[str, Any]:
+    """Say what makes another fit of a row; the first seed is every model's default."""
+    weights = str(row.params.get("weights", ""))
+    return {
+        "random_state": seed,
+        **({"weights": f"random:{seed}"} if weights.startswith("random:") else {}),
+    }
 
 
 def _stand_ins(stand_in: Sequence[str], found: Study) -> dict[str, str]:

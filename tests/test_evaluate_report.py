@@ -119,7 +119,7 @@ def test_every_model_has_a_map_of_its_correlation(
     page = (out / "report" / "index.html").read_text("utf-8")
     panels = re.findall(
         r'<figure class="multiple" data-subject="(\w+)"><img src="data:image/png;base64,([\w+/=]+)"'
-        r' width="(\d+)".*?<strong>(.*?)</strong>, mean r (.*?)<',
+        r' width="(\d+)".*?<strong>(.*?)</strong><br>mean r (.*?)<',
         page,
     )
     assert {panel[0] for panel in panels} == {"mean", "01", "02"}

@@ -18,6 +18,7 @@ from cache import FeatureStore, read_artifact, read_meta
 from challenge import find_subjects
 from evaluate.fits import RoiModel
 from evaluate.scores import scores
+from evaluate.studied import row_names
 from evaluate.study import COLUMNS, study
 from evaluate.table import read_rows
 from evaluate.trained import training
@@ -202,6 +203,9 @@ def test_seeds_differ_in_nothing_else(fitted: tuple[Path, str]) -> None:
         settings.append((seed, of))
     assert [seed for seed, _ in settings] == [0, 1]
     assert settings[0][1] == settings[1][1]
+    names = row_names(out)
+    assert [names[fit] for fit in row["fits"]] == ["seeded, seed 1 of 2", "seeded, seed 2 of 2"]
+    assert names[_rows(out)["ridge"]["fit"]] == "ridge"
     assert not np.allclose(*predicted)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from base import provenance, replacing, say, sha256_files
 from cache import digest
 from evaluate.ensemble import DEFAULT
+from evaluate.errors import EvaluateError
 from evaluate.inputs import Inputs, gather
 from evaluate.kept import read_kept, write_json
 from evaluate.maps.ablated import ablation_files
@@ -20,6 +21,7 @@ from evaluate.report.page import render_page
 from evaluate.scorer import Resampling
 from evaluate.scores import score_inputs
 from evaluate.scoring import Settings
+from evaluate.studied import read_listed, row_names
 
 SCHEMA = 1
 
@@ -34,6 +36,7 @@ def report(
     seed: int = 0,
     ensemble: str = DEFAULT,
     outlines: str = "streams",
+    study: str = "",
 ) -> None:
     """Write OUT/report/index.html: scores, maps, examples and provenance on one page.
 
@@ -60,8 +63,16 @@ def report(
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
     outlines : str
         The ROI class that is outlined on the maps, such as prf-visualrois.
+    study : str
+        A study whose rows are the fits, each by its first seed; in place of `fits`.
+
+    Raises
+    ------
+    EvaluateError
+        If both are given, or no row of the study is fitted.
     """
     check_outlined(outlines)
+    fits = _rows(out, study, fits) if study else fits
     options = {"data": data, "out": out, "subject": subject, "split": split,
                "roi_classes": roi_classes, "fits": fits, "seed": seed,
                "ensemble": ensemble, "outlines": outlines}  # fmt: skip
@@ -78,6 +89,15 @@ def report(
     say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
 
 
+def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
+    if fits:
+        raise EvaluateError(f"--study {study} and --fits: expected one of them")
+    found = [row["fit"] for row in read_listed(out, study)["rows"] if row["fit"]]
+    if not found:
+        raise EvaluateError(f"--study {study}: no row is fitted: python -m regress.study {study}")
+    return list(dict.fromkeys(found))
+
+
 def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
     files = [file for one in inputs.subjects for file in ablation_files(out, one.name)]
     return digest(
@@ -88,6 +108,7 @@ def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> 
             "scores": [about["key"], about["sha256"]],
             "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
             "outlines": outlines,
+            "rows": row_names(out),
         }
     )
 

@@ -26,6 +26,7 @@ from evaluate.report.examples import examples
 from evaluate.report.multiples import multiples
 from evaluate.report.spaces import winners
 from evaluate.report.tables import table_data
+from evaluate.studied import row_names
 from evaluate.table import Model, measure, models_of, overall
 from evaluate.vertices import Vertices, read_vertices
 
@@ -66,6 +67,7 @@ def gather_content(
         run.name: know(out, inputs, run.name, mesh, outlined, spaces=False)
         for run in progress(inputs.runs, desc="reading vertices", unit="run")
     }
+    rows = row_names(out)
     best = best_run(inputs.runs, frame, shown)
     subjects = [s for s in inputs.subjects if s.name in best.subjects]
     spaces = {s.name: spaces_of(out, s, inputs.runs, inputs.responses) for s in inputs.subjects}
@@ -73,6 +75,7 @@ def gather_content(
         "banners": account.banners(inputs, about),
         "cards": _cards(frame, models, shown, about),
         "fitted": account.fitted(inputs.runs),
+        "rows": rows,
         "twins": about["twins"],
         "table": table_data(frame, about),
         "notes": legend(frame, about),
@@ -83,7 +86,7 @@ def gather_content(
         ],
         "unplaced": unplaced,
         "stills": stills(known, mesh, outlined) if known else [],
-        "multiples": multiples(each, known, inputs.runs, frame, mesh) if known else None,
+        "multiples": multiples(each, known, inputs.runs, frame, rows, mesh) if known else None,
         "turning": turning(list(_turning_maps(inputs.runs, each, known, outlined)), mesh)
         if known
         else None,

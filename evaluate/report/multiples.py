@@ -30,6 +30,7 @@ def multiples(
     known: Sequence[Known],
     runs: Sequence[Run],
     frame: pd.DataFrame,
+    rows: Mapping[str, str],
     mesh: Mesh,
 ) -> dict[str, Any]:
     """Paint the map of r of every model, the best first.
@@ -46,14 +47,16 @@ def multiples(
         The runs.
     frame : DataFrame
         Rows of scores.csv.
+    rows : mapping of str to str
+        Which row of a study a run is, where it is one.
     mesh : Mesh
         The mesh.
 
     Returns
     -------
     dict
-        `bar`, and `panels`: for each subject and run `subject`, `title`, `differs`, `r` (the mean
-        over all vertices), `width`, `height`, `png` in base64 and `alt`.
+        `bar`, and `panels`: for each subject and run `subject`, `row`, `title`, `differs`, `r` (the
+        mean over all vertices), `width`, `height`, `png` in base64 and `alt`.
     """
     focus = measured(known)
     pictures = [_cut(one, focus[one.hemisphere])
@@ -67,7 +70,7 @@ def multiples(
                 if one.subject == whose:
                     shown = _map_of_r(one, known)
                     r = means.get((run.label, run.joined, "all" if whose == "mean" else whose))
-                    of_subject.append(_panel(pictures, shown, one, run, r))
+                    of_subject.append(_panel(pictures, shown, one, run, r, rows.get(run.name, "")))
         # Where r has no mean at all, the order is that of the runs.
         panels += sorted(of_subject, key=lambda panel: -(-2 if panel["r"] is None else panel["r"]))
     assert shown is not None
@@ -98,7 +101,7 @@ def _means(frame: pd.DataFrame) -> dict[tuple[str, str, str], float]:
 
 
 def _panel(
-    pictures: Sequence[Picture], shown: Map, known: Known, run: Run, r: float | None
+    pictures: Sequence[Picture], shown: Map, known: Known, run: Run, r: float | None, row: str
 ) -> dict[str, Any]:
     sides = [paint(picture, shown, known, outlined=False) for picture in pictures]
     height = max(map(len, sides))
@@ -110,11 +113,12 @@ def _panel(
     told = f"median {np.nanmedian(values):.2f}" if np.isfinite(values).any() else "no values"
     return {
         "subject": known.subject,
+        "row": row,
         "title": title,
         "differs": run.differs,
         "r": r,
         "width": image.width,
         "height": image.height,
         "png": encode(image.quantize(64, Image.Quantize.FASTOCTREE), "PNG"),
-        "alt": f"Pearson's r of {title}, flat view of the left and the right hemisphere: {told}",
+        "alt": f"Pearson's r of {row or title}, both hemispheres flattened: {told}",
     }

@@ -45,7 +45,8 @@ class Row:
     paper : str
         What was reported of such a model elsewhere, on other data than the user's.
     seeds : int
-        How many fits of it, of random_state 0, 1, 2 …; of a model that draws nothing at random, 1.
+        How many fits of it, of random_state 0, 1, 2 …, and of weights random:0, random:1 … where
+        params begin with such; of a model that draws nothing at random, 1.
     against : str
         The earlier row that it is compared with, from which it differs in one thing; empty for the
         first of the study.

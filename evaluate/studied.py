@@ -1,0 +1,69 @@
+"""The lists of rows that stage 2 keeps of each study, in `OUT/studies`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cache import read_meta
+from evaluate.errors import EvaluateError
+
+
+def read_listed(out: Path, name: str) -> dict[str, Any]:
+    """Read the list of a study's rows; those of earlier revisions tell less.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    name : str
+        The study's.
+
+    Returns
+    -------
+    dict
+        What `python -m regress.study` wrote.
+
+    Raises
+    ------
+    EvaluateError
+        If it is not there, or is something else.
+    """
+    path = out / "studies" / f"{name}.h5"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in path.parent.glob("[!.]*.h5"))) or "none"
+        raise EvaluateError(
+            f"study {name}: no list of its rows in {path.parent} (there: {there}): fit them first "
+            f"with python -m regress.study {name}"
+        )
+    meta = read_meta(path)
+    if meta.get("kind") != "study":
+        raise EvaluateError(f"{path}: holds {meta.get('kind')!r}, expected a study: remove it, and "
+                            "fit the study again")  # fmt: skip
+    unknown = {"pretrained": "", "discriminators": None, "seeds": 1, "against": ""}
+    for row in meta["rows"]:
+        row.update(unknown | {"fits": [row["fit"]] if row["fit"] else []} | row)
+    return meta
+
+
+def row_names(out: Path) -> dict[str, str]:
+    """Say which rows of studies the fits are.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+
+    Returns
+    -------
+    dict of str to str
+        By the fit's folder, such as "vanilla GAN, seed 2 of 3"; fits of no study are not in it.
+    """
+    found: dict[str, list[str]] = {}
+    for file in sorted((out / "studies").glob("[!.]*.h5")):
+        for row in read_listed(out, file.stem)["rows"]:
+            n = len(row["fits"])
+            for number, fit in enumerate(row["fits"], start=1):
+                name = f"{row['name']}, seed {number} of {n}" if n > 1 else row["name"]
+                found.setdefault(fit, []).append(name)
+    return {fit: "; ".join(dict.fromkeys(names)) for fit, names in found.items()}
