@@ -193,10 +193,11 @@ class _Several:
         code = worker.process.exitcode or 0
         if code == 0 and worker.unit is None and not worker.given:
             return
+        by = -code if code < 0 else code - 128
         how = f"ended with exit status {code}"
-        if code < 0:
-            how = f"was ended by {signal.Signals(-code).name}"
-        if code == -signal.SIGKILL:
+        if by in set(signal.Signals):
+            how = f"was ended by {signal.Signals(by).name}"
+        if by == signal.SIGKILL:
             how += ", as the system does when memory runs out"
         where = "its end"
         if worker.unit:

@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from operator import itemgetter
 from typing import Any
 
+from tqdm import tqdm
+
 from base import RoiridgeError, end_with_parent, log_lines
 from regress.device import use_device
 
@@ -42,18 +44,21 @@ def serve(pipe: Connection, kind: str, work: Work, command: list[str]) -> None:
     send = _Sender(pipe)
     sys.stdout, sys.stderr = _Lines(send, False), _Lines(send, True)
     log_lines(__name__.partition(".")[0])
+    # Its own is among processes, which a process that is killed leaves behind.
+    tqdm.set_lock(threading.RLock())
     try:
         use_device(kind)
         for group, units in groupby(iter(send.ask, None), itemgetter(0)):
             send("done", group, work(group, (number for _, number in units)))
     except KeyboardInterrupt:
-        # As one ends that does not hear the signal.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
+        # As a shell tells the end by a signal.
+        os._exit(128 + signal.SIGTERM)
     except (RoiridgeError, OSError) as error:
         send("failed", error)
     except Exception:
         send("failed", RuntimeError(f"in a process of its own:\n{traceback.format_exc()}"))
+    # Everything is written; taking Lightning and torch apart, object by object, takes seconds.
+    os._exit(0)
 
 
 def _interrupt(*_: object) -> None:

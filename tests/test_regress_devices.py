@@ -161,6 +161,7 @@ def test_interrupted_and_killed_it_is_the_same_in_the_end(simulated: Path, outs:
             os.kill(children[1] if whom == "one" else process.pid, number)
         _, errors = process.communicate(timeout=60)
         assert "Traceback" not in errors
+        assert whom == "us" or "leaked" not in errors
         _wait_for_end(children)
         if whom == "all":
             assert process.returncode == 130
