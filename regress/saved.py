@@ -23,6 +23,7 @@ BESIDE = (
     "heldout_rows",
     "heldout_predictions",
     "test_predictions",
+    "test_spread",
     "training_pictures",
     "test_pictures",
 )
@@ -108,6 +109,9 @@ def save_fit(
         "training_pictures": np.array(design.training_pictures, "S64"),
         "test_pictures": np.array(design.test_pictures, "S64"),
     }
+    if hasattr(made, "spread"):
+        # Of models that know how sure they are: standard deviations, shaped as the predictions.
+        arrays["test_spread"] = made.spread(design.test)
     inputs = present.inputs(roi)
     meta = {
         "kind": "fit",

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from regress.diffusion.denoiser import Denoiser
 from regress.diffusion.linear import encode, metric
-from regress.diffusion.noise import LEVELS, Noising, draw_noise, sampled
+from regress.diffusion.noise import LEVELS, Noising, draw_noise, plainly, sampled
 from regress.diffusion.pretrained import Pretrained
 from regress.trained import Network
 from regress.trained.readout import read_out
@@ -281,7 +281,17 @@ class Diffusion(Network):
             about = made - self.offset
             total, squares = total + about, squares + about**2
         variance = squares / self._samples - (total / self._samples) ** 2
+        plain, expected = plainly(self._noise(self._samples, 0), self._sampler)
+        found = ((plain @ self.code) ** 2).mean(0)
+        wanted = expected * (self.code**2).sum(0)
+        variance = variance * torch.where(found > 0, wanted / found, 1)
         return (variance.clamp_min(0) + self.left) ** 0.5 * self.factor[self.member]
+
+    def _noise(self, n_samples: int, seed: int) -> Tensor:
+        """Draw noise: Tensor (n_samples, steps + 1, n_latent)."""
+        rng = np.random.default_rng(seed)
+        drawn = draw_noise(n_samples, self._steps, len(self.code), rng)
+        return torch.from_numpy(drawn).to(self.code.device)
 
     def _draws(self, seen: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
         """Draw codes: Tensor (n_images, n_groups, n_latent)."""
@@ -289,10 +299,8 @@ class Diffusion(Network):
         def denoise(noisy: Tensor, levels: Tensor) -> Tensor:
             return self.velocity(noisy, levels, seen)
 
-        rng = np.random.default_rng(seed)
-        for noise in draw_noise(n_samples, self._steps, len(self.code), rng):
-            given = torch.from_numpy(noise).to(seen.device)
-            yield sampled(denoise, given, self._sampler, seen.shape[1], seen.shape[0])
+        for noise in self._noise(n_samples, seed):
+            yield sampled(denoise, noise, self._sampler, seen.shape[1], seen.shape[0])
 
     def _wrong(self, seen: Tensor, responses: Tensor) -> Tensor:
         """Sum the squared error over the vertices of each group: Tensor (n_groups,)."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from numpy.typing import NDArray
 from torch import Tensor
@@ -120,6 +121,40 @@ def draw_noise(
     half = -(-n_samples // 2)
     drawn = rng.standard_normal((half, steps + 1, n_latent), np.float32)
     return np.stack([drawn, -drawn], 1).reshape(-1, steps + 1, n_latent)[:n_samples]
+
+
+def plainly(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
+    """Draw codes that are standard normal, of the same noise as others.
+
+    How far their variance is off tells how far that of the others is, which is mostly of the same
+    noise.
+
+    Parameters
+    ----------
+    noise : Tensor (n_samples, steps + 1, n_latent)
+        Of each draw.
+    sampler : str
+        A key of `SAMPLERS`.
+
+    Returns
+    -------
+    codes : Tensor (n_samples, n_latent)
+        The draws, with 0 as the velocity.
+    variance : float
+        What theirs would be with infinitely many draws: about 1, less what the steps lose.
+
+    References
+    ----------
+    Cochran (1977). Sampling techniques, chapter 6: ratio estimators.
+    """
+
+    def still(code: Tensor, _: Tensor) -> Tensor:
+        return torch.zeros_like(code)
+
+    drawn = torch.stack([sampled(still, one, sampler, 1, 1)[0, 0] for one in noise])
+    # Each step's noise alone, with a number of the code for each.
+    weights = sampled(still, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1)
+    return drawn, float((weights**2).sum())
 
 
 def sampled(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: int) -> Tensor:

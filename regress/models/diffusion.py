@@ -121,7 +121,7 @@ class Model(TrainedModel):
             If one is out of range; the message names it.
         """
         super().check_parameters()
-        sizes = {"latent": 1, "width": 1, "blocks": 0, "steps": 1, "samples": 1}
+        sizes = {"latent": 1, "width": 1, "blocks": 0, "steps": 1, "samples": 2}
         check_whole(self.get_params(deep=False), sizes)
         if self.loss != "mse" or self.l1_epochs:
             raise ValueError(
