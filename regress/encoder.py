@@ -118,6 +118,10 @@ class Encoder(Protocol):
     def untrained(self) -> tuple[str, ...]:
         """Others' networks inside it that began with random weights, as every table must say."""
 
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """Others' networks inside it that began with weights trained on other data."""
+
     def sources(self) -> dict[str, str]:
         """Digest files that it reads besides the data; a change of them means a new fit.
 

@@ -36,6 +36,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
     streams: ClassVar[bool] = False
     together: ClassVar[bool] = False
     untrained: ClassVar[tuple[str, ...]] = ()
+    pretrained: ClassVar[tuple[str, ...]] = ()
 
     def check_parameters(self) -> None:
         """Refuse parameters that cannot be, before anything is computed.

@@ -144,7 +144,8 @@ class _Plan:
             for one in map(self._store.find, self._spaces(row))
             if one.meta["key"].get("weights")
         ]
-        return "yes" if any(not one.untrained for one in networks) else "no"
+        inside = make_estimator(row.model, dict(row.params)).pretrained
+        return "yes" if inside or any(not one.untrained for one in networks) else "no"
 
     def _amiss(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> str:
         if row.subjects == "others" and len(self._subjects) > 1:

@@ -96,6 +96,11 @@ class Model(Generative):
         """The transformer's name, where its weights were random to begin with."""
         return (self.network,) if self._request.seed is not None else ()
 
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The transformer's name, where its weights are not random to begin with."""
+        return () if self.untrained else (self.network,)
+
     def sources(self) -> dict[str, str]:
         """Digest the file of the weights.
 

@@ -149,6 +149,11 @@ class Fitted(Parameters):
         """Others' networks inside it that began with random weights; here there are none."""
         return ()
 
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """Others' networks inside it that were trained on other data; here there are none."""
+        return ()
+
     def sources(self) -> dict[str, str]:
         """Digest files that it reads besides the data; here there are none.
 
