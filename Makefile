@@ -153,7 +153,7 @@ demo-encoders: $(VENV)/installed  ## compare-encoders on the demo's data, in a f
 
 demo-generative: $(VENV)/installed  ## compare-generative on the demo's data, and a report of its maps (twenty minutes)
 	@$(SIMULATE)
-	@$(MAKE) --no-print-directory features $(GENERATIVE) SUBJECT=all WEIGHTS= SPACES="efficientnet_lite0 pixels"
+	@$(MAKE) --no-print-directory features $(GENERATIVE) SUBJECT=all WEIGHTS= SPACES="efficientnet_lite0 pixels pixels:64"
 	@$(MAKE) --no-print-directory features $(GENERATIVE) SUBJECT=all WEIGHTS=$(RANDOM_SPACE)=random:0 SPACES=$(RANDOM_SPACE)
 	@$(MAKE) --no-print-directory compare-generative $(GENERATIVE) SUBJECT=01 STAND_IN="$(STANDS)"
 	@$(PY) -m evaluate report --data $(DEMO)/data --out $(DEMO)/generative --subject 01 --study generative

@@ -8,7 +8,7 @@ import yaml
 from base import RoiridgeError
 from extract.spaces import resolve
 from regress.studies.commands import make_command
-from regress.studies.rows import FOLDER, read_study
+from regress.studies.rows import FOLDER, Row, read_study
 
 STUDIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 ROWS = [(study, row) for study in STUDIES for row in read_study(study).rows]
@@ -35,6 +35,33 @@ def test_the_encoders_are_those_of_the_paper() -> None:
     assert "39.99" in rows["linear"].paper
 
 
+def test_the_generators_are_those_of_the_study_and_its_claims_are_taken_apart() -> None:
+    rows = {row.name: row for row in read_study("generative").rows}
+    told = {row.paper: row for row in rows.values() if row.paper}
+    assert set(told) == {"0.15", "0.24", "0.30", "0.45", "0.54", "running"}
+    models = [told[figure].model for figure in sorted(told)]
+    assert models == ["shallow", "diffusion", "shallow", "unet", "vit", "shallow"]
+    assert told["0.24"].subjects == "all"
+    assert {row.seeds for row in rows.values() if row.model != "ridge"} == {3}
+    # Each row differs from the one that it is compared with in one thing.
+    differ: dict[str, int] = {}
+    for row in rows.values():
+        if row.against:
+            one, two = (_flat(rows[name]) for name in (row.against, row.name))
+            (thing,) = {name for name in {*one, *two} if one.get(name) != two.get(name)}
+            differ[thing] = differ.get(thing, 0) + 1
+    assert differ == {"discriminators": 8, "loss": 2, "spaces": 1, "weights": 1, "subjects": 1}
+
+
+def _flat(row: Row) -> dict[str, object]:
+    loss = {"loss": row.params.get("loss"), "discriminators": row.params.get("discriminators")}
+    return (
+        dict(row.params)
+        | loss
+        | {name: getattr(row, name) for name in ("model", "spaces", "subjects", "group_by")}
+    )
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -47,6 +74,14 @@ def test_the_encoders_are_those_of_the_paper() -> None:
         ({"spaces": []}, r"spaces: found \[\], expected a list of names"),
         ({"subjects": "some"}, r"subjects: found 'some', expected all, others or a list"),
         ({"images": 0}, r"images: found 0, expected a whole number above 0"),
+        ({"seeds": 0}, r"row 1 \(one\): seeds: found 0, expected a whole number above 0"),
+        ({"seeds": 3}, r"seeds: found 3, but ridge draws nothing at random; expected 1"),
+        (
+            {"model": "mlp", "seeds": 3, "params": {"random_state": 1}},
+            r"seeds: found 3 beside params: random_state; expected one of them",
+        ),
+        ({"against": "two"}, r"against: found 'two', expected an earlier row, of none"),
+        ({"untrained": "yes"}, r"untrained: found 'yes', expected true or false"),
         ({"start": "two"}, r"start: found 'two', expected an earlier row, of none"),
         ({"name": " "}, r"name: found ' ', expected words"),
         ({"model": "linear", "params": {"lr": -1}}, r"--params: lr: found -1, expected a number"),
