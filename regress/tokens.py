@@ -92,6 +92,8 @@ def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
         there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
         found = " and ".join(entry.name for entry in entries)
         fix = f"such as {', '.join(there)}" if there else 'make features SPACES="pixels:64"'
+        if not any(0 in places_in(entry) for entry in entries):
+            fix += "; or --params.over tokens"
         raise RegressError(
             f"--params.over pixels: found {found}, expected one space of pixels alone, {fix}"
         )

@@ -310,10 +310,11 @@ def test_from_the_command(simulated: Path, tmp_path: Path, space: str, own: dict
         np.testing.assert_array_equal(model.predict(design.test), kept)
 
 
-@pytest.mark.parametrize("names", [["vector"], ["pixels:8", "grid"]])
+@pytest.mark.parametrize("names", [["vector"], ["grid"], ["pixels:8", "grid"]])
 def test_what_is_no_picture_is_refused(simulated: Path, tmp_path: Path, names: list[str]) -> None:
     _keep(tmp_path, simulated)
-    said = r"--params.over pixels: found .*, expected one space of pixels .* pixels:8"
+    said = r"--params.over pixels: found .*, expected one space of pixels alone, such as pixels:8"
+    said += "; or --params.over tokens$" if names == ["grid"] else "$"
     with pytest.raises(RoiridgeError, match=said):
         regress(simulated, tmp_path, "01", "unet", names, "cpu")
     assert not (tmp_path / "fits").exists()
@@ -326,8 +327,9 @@ def test_what_is_no_picture_is_refused(simulated: Path, tmp_path: Path, names: l
         ({"depth": -1}, 768, "depth: found -1, expected a whole number from 0 on"),
         ({"over": "words"}, 768, "over: found 'words', expected pixels or tokens"),
         ({}, 512, "over='pixels': expected columns that are 3 x side x side: the 512 columns are"),
-        ({"depth": 4}, 768, "depth: found 4, with which a side of 16 .* of 32; expected 3 at most"),
-        ({}, 75, "depth: found 3, with which a side of 5 .* of 16; expected .* another side"),
+        ({"depth": 4}, 768, "depth: found 4, with which a side of 16 .* of 32; .* or --params.dep"),
+        ({}, 75, "depth: found 3, with which a side of 5 .* of 16; expected pictures of such a si"),
+        ({}, 3, "depth: found 3, with which a side of 1 would have to be a multiple of 16"),
         ({"depth": 1, "grid": 3}, 768, "grid: found 3, expected a divisor of the 8 places a side"),
         ({"over": "tokens"}, 12, "places: found None, expected how many places"),
         ({"over": "tokens", "places": 5}, 10, "components x 5 places, a square of them, not 10"),
@@ -336,7 +338,7 @@ def test_what_is_no_picture_is_refused(simulated: Path, tmp_path: Path, names: l
 )
 def test_bad_parameters(own: dict[str, Any], width: int, said: str) -> None:
     X = np.random.default_rng(0).integers(0, 256, (40, width), dtype=np.uint8)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((ValueError, RoiridgeError), match=said):
         Model(**own).fit(X, np.eye(40, 3, dtype=np.float32))
 
 

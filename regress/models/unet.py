@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from regress.adversarial import Generative, Generator, Glance
+from regress.errors import RegressError
 from regress.trained.readout import check_memory, check_whole
 from regress.unet import Maps, read_fields
 
@@ -40,6 +41,8 @@ class Model(Generative):
         The share of the last maps that is left out at each step, of each picture.
     lr : float
         The learning rate.
+    batch : int
+        Pictures in a batch, at most; with several subjects, of each.
     **training
         The parameters of every generative model, as `Generative` has them.
 
@@ -60,9 +63,10 @@ class Model(Generative):
         places: int | None = None,
         dropout: float = 0.1,
         lr: float = 1e-3,
+        batch: int = 64,
         **training: Any,
     ) -> None:
-        super().__init__(dropout=dropout, lr=lr, **training)
+        super().__init__(dropout=dropout, lr=lr, batch=batch, **training)
         self.width = width
         self.depth = depth
         self.grid = grid
@@ -100,6 +104,11 @@ class Model(Generative):
         -------
         Generator
             Which makes the mean response.
+
+        Raises
+        ------
+        RegressError
+            If the columns are no picture that can be halved so often.
         """
         channels, side = self._shape(n_features)
         at = side // STRIDES[self.over]
@@ -135,7 +144,7 @@ class Model(Generative):
             channels, places = 3, n_features // 3
             wanted = f"3 x side x side: the {n_features} columns are no picture: --spaces pixels:64"
         elif self.places is None:
-            raise ValueError(
+            raise RegressError(
                 "places: found None, expected how many places each picture has, since over='tokens'"
             )
         else:
@@ -144,17 +153,18 @@ class Model(Generative):
             wanted = f"components x {places} places, a square of them, not {n_features} columns"
         side = round(places**0.5)
         if side**2 != places or channels * places != n_features or not places:
-            raise ValueError(f"over={self.over!r}: expected columns that are {wanted}")
+            raise RegressError(f"over={self.over!r}: expected columns that are {wanted}")
         at, left = divmod(side, STRIDES[self.over])
         if left or at % 2**self.depth:
-            most = next(d for d in range(32) if left or at % 2 ** (d + 1))
-            raise ValueError(
+            most = 0 if left else next(d for d in range(32) if at % 2 ** (d + 1))
+            other = "" if left else f", or --params.depth {most}"
+            raise RegressError(
                 f"depth: found {self.depth}, with which a side of {side} would have to be a "
-                f"multiple of {STRIDES[self.over] * 2**self.depth}; expected {most} at most, or "
-                "pictures of another side"
+                f"multiple of {STRIDES[self.over] * 2**self.depth}; expected pictures of such a "
+                f"side{other}"
             )
         if at > self.grid and at % self.grid:
-            raise ValueError(
+            raise RegressError(
                 f"grid: found {self.grid}, expected a divisor of the {at} places a side of the maps"
             )
         return channels, side
