@@ -53,7 +53,7 @@ help:  ## Show this list
 	@echo "  OUT=$(OUT)  the folder of everything that is made"
 	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
 	@echo "  SUBJECTS=\"$(SUBJECTS)\"  who share one training of fit, in place of SUBJECT: 01 02 ..., or all"
-	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow, vit, diffusion"
+	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow, unet, vit, diffusion"
 	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda; cuda:0,cuda:1 share features, fit, ablate, compare-encoders"

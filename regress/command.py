@@ -49,7 +49,7 @@ def fit(
         A subject's number, or "all".
     model : str
         ols_pca, ridge, banded_ridge or stacked_ridge; or linear, mlp, conv1d, positional,
-        shallow, vit or diffusion, which are trained.
+        shallow, unet, vit or diffusion, which are trained.
     spaces : list of str
         Feature spaces, computed before with `python -m extract`; banded and stacked ridge take
         each as a band.
@@ -166,7 +166,7 @@ def _check_trained(estimator: Encoder, model: str, together: bool, begun: "Start
     if (together or begun) and not estimator.streams:
         raise RegressError(
             f"{asked}: {model} is solved for each subject alone; expected a model that is trained: "
-            "linear, mlp, conv1d, positional, shallow, vit or diffusion"
+            "linear, mlp, conv1d, positional, shallow, unet, vit or diffusion"
         )
     parameters = estimator.get_params()
     if (together or begun) and parameters["scope"] == "vertex":
