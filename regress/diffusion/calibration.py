@@ -71,8 +71,8 @@ class Calibration:
         ratio = np.where(some, errors / np.where(some, spreads, 1), 1) ** 0.5
         self._network.factor.mul_(torch.from_numpy(ratio).float())
         log.info(
-            "on validation pictures the code keeps %.1f %%; the spread of the draws is %.2f times "
-            "the error, and is multiplied by %.2f to %.2f, by group",
+            "of the validation pictures' responses it keeps %.1f %%; the spread of the draws is "
+            "%.2f times the error there, and is set right by factors of %.2f to %.2f",
             100 * (1 - self._left / self._total),
             (spreads.sum() / max(errors.sum(), 1e-300)) ** 0.5,
             ratio.min(),

@@ -104,7 +104,7 @@ def find_codes(
         kept = 1 - network.left.double().numpy().sum() / max(variance.sum(), 1e-300)
         log.info(
             "a code of %d numbers keeps %.1f %% of the variance of the responses that are trained "
-            "on, the mean over %d groups",
+            "on (groups: %d)",
             len(network.code),
             100 * kept,
             network.n_groups,
