@@ -328,10 +328,10 @@ def test_no_weights_to_be_had_is_told_with_the_fix(
 
 @pytest.fixture(scope="module")
 def pixels(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of 32 pixels, as `python -m extract --spaces pixels:32` keeps them."""
+    """Make pictures of 32 pixels, as `python -m extract --spaces pixels:32` keeps them."""
     out = tmp_path_factory.mktemp("vit")
     command = [sys.executable, "-m", "extract", "--data", simulated, "--out", out]
-    subprocess.run([*command, "--spaces", f"pixels:{SIDE}", "--subject", "01"], check=True)
+    subprocess.run([*command, "--spaces", f"pixels:{SIDE}"], check=True)
     return out
 
 
@@ -358,6 +358,18 @@ def test_fitted_saved_loaded_judged(
         np.testing.assert_array_equal(model.predict(design.test), stored)
         assert meta["untrained"] == ["test_vit"]
         assert meta["training"]["weights"] == "random, seed 0"
+    # Another subject begins from it; frozen, the transformer stays bit for bit.
+    later = own | {"subject": "02", "start": untrained}
+    begun = fit(simulated, pixels, **later, params=params | {"freeze": True})
+    for name in HEMISPHERES:
+        (first,), (second,) = (one.glob(f"shared/*.{name}-*.h5") for one in (untrained, begun))
+        there, here = read_artifact(first)[0], read_artifact(second)[0]
+        plain = [n for n in here if not n.startswith("inside.")]
+        assert plain
+        for one in plain:
+            np.testing.assert_array_equal(here[one], there[one])
+    with pytest.raises(RoiridgeError, match="has tune lora:1, not all; expected the same"):
+        fit(simulated, pixels, **later, params=params | {"tune": "all"})
     # Another file of weights under the same name is another fit.
     given = fit(simulated, pixels, **own, params=params | {"weights": str(path)})
     capsys.readouterr()
