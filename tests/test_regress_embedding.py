@@ -168,7 +168,7 @@ def test_a_u_net_is_changed_at_every_block() -> None:
     X = rng.integers(0, 256, (60, 192), dtype=np.uint8)
     parts = [rng.standard_normal((30, 5)).astype(np.float32) for _ in range(2)]
     y = Joint([Responses([part]) for part in parts])
-    own = {"width": 4, "depth": 1, "epochs": 3, "batch": 10, "validation": 0}
+    own = {"width": 4, "depth": 1, "epochs": 3, "batch": 10, "validation": 0, "lr": 0.01}
     model = Unet(**own, **TIED).fit(X, y)
     film = model.state()["film"]
     # Gains and shifts of 4, 8 and 4 maps.
