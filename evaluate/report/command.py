@@ -23,7 +23,7 @@ from evaluate.scores import score_inputs
 from evaluate.scoring import Settings
 from evaluate.studied import read_listed, row_names
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def report(

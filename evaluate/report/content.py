@@ -68,26 +68,26 @@ def gather_content(
         for run in progress(inputs.runs, desc="reading vertices", unit="run")
     }
     rows = row_names(out)
+    titles = _titles(models, inputs.runs, rows)
     best = best_run(inputs.runs, frame, shown)
     subjects = [s for s in inputs.subjects if s.name in best.subjects]
     spaces = {s.name: spaces_of(out, s, inputs.runs, inputs.responses) for s in inputs.subjects}
     return {
         "banners": account.banners(inputs, about),
-        "cards": _cards(frame, models, shown, about),
+        "cards": _cards(frame, models, titles, shown, about),
         "fitted": account.fitted(inputs.runs),
         "rows": rows,
         "twins": about["twins"],
-        "table": table_data(frame, about),
+        "table": table_data(frame, about) | {"models": titles},
         "notes": legend(frame, about),
         "bars": bars(frame, models, shown),
         "keys": [
-            {"title": model.title, "colour": on_page(colour(models, i))}
-            for i, model in enumerate(models)
+            {"title": title, "colour": on_page(colour(models, i))} for i, title in enumerate(titles)
         ],
         "unplaced": unplaced,
         "stills": stills(known, mesh, outlined) if known else [],
         "multiples": multiples(each, known, inputs.runs, frame, rows, mesh) if known else None,
-        "turning": turning(list(_turning_maps(inputs.runs, each, known, outlined)), mesh)
+        "turning": turning(list(_turning_maps(inputs.runs, each, known, rows, outlined)), mesh)
         if known
         else None,
         "shown": count_shown(placed, mesh),
@@ -136,20 +136,34 @@ def best_run(runs: Sequence[Run], frame: pd.DataFrame, shown: str) -> Run:
     return max(runs, key=lambda run: float(values.get((run.label, run.joined), -1)))
 
 
+def _titles(models: Sequence[Model], runs: Sequence[Run], rows: Mapping[str, str]) -> list[str]:
+    """Call each model by the row of a study that it is, if it is one."""
+    names = {(run.label, run.joined): rows.get(run.name) for run in runs}
+    return [_called(model.title, names.get((model.label, model.spaces))) for model in models]
+
+
+def _called(title: str, row: str | None) -> str:
+    return f"{row}: {title}" if row else title
+
+
 def _cards(
-    frame: pd.DataFrame, models: Sequence[Model], shown: str, about: Mapping[str, Any]
+    frame: pd.DataFrame,
+    models: Sequence[Model],
+    titles: Sequence[str],
+    shown: str,
+    about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     whole = overall(frame)
     whole = whole[whole["roi_class"] == "all"]
     cells = table_data(whole, about)["cells"].get("all all", {}).get("all all", {})
     return [
         {
-            "title": model.title,
+            "title": title,
             "triple": cells.get(i, {}).get(shown),
             "digits": 2 if shown == "score" else 3,
             "unit": "% of the noise ceiling" if shown == "score" else "mean r",
         }
-        for i, model in enumerate(models)
+        for i, title in enumerate(titles)
     ]
 
 
@@ -161,7 +175,11 @@ def _density(every: Sequence[Vertices]) -> str | None:
 
 
 def _turning_maps(
-    runs: Sequence[Run], each: Mapping[str, Sequence[Known]], known: Sequence[Known], outlined: str
+    runs: Sequence[Run],
+    each: Mapping[str, Sequence[Known]],
+    known: Sequence[Known],
+    rows: Mapping[str, str],
+    outlined: str,
 ) -> Iterator[tuple[str, str, Map]]:
     for one in known:
         for shown in maps_of(one, known):
@@ -169,7 +187,8 @@ def _turning_maps(
             yield one.subject, model, shown
         yield one.subject, "", regions_map(one, outlined)
     for run in runs:
+        title = _called(f"{run.label} ({run.joined})", rows.get(run.name))
         for one in each[run.name]:
             for shown in maps_of(one, known):
                 if shown.name in {"score", "r"}:
-                    yield one.subject, f"{run.label} ({run.joined})", shown
+                    yield one.subject, title, shown
