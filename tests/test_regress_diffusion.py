@@ -311,7 +311,7 @@ _trained(Path(sys.argv[1]))
 def _trained(folder: Path) -> dict[str, NDArray[Any]]:
     X, y, _ = _two(120)
     scope = np.repeat(["a", "b", "a", "b"], [10, 14, 8, 10])
-    own = {**QUICK, "epochs": 30, "patience": 30, "batch": 32, "checkpoint": folder / "kept.h5"}
+    own = {**QUICK, "epochs": 14, "patience": 14, "batch": 32, "checkpoint": folder / "kept.h5"}
     return Model(**own, scope=scope).fit(X, y).refit(X, y).state()
 
 
@@ -328,7 +328,7 @@ def test_killed_and_taken_up_gives_the_same_bits(
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert 3 <= _epoch(path) < 30
+    assert 3 <= _epoch(path) < 14
     caplog.set_level(logging.INFO, "regress")
     found, expected = _trained(tmp_path), _trained(tmp_path / "whole")
     assert "the training goes on after epoch" in caplog.text

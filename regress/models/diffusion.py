@@ -1,14 +1,10 @@
 """A diffusion model of responses: they are drawn, given the picture; the prediction is the mean."""
 
-import json
-from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from numpy.typing import NDArray
 from torch import Tensor
 
 from base import sha256_files
@@ -16,31 +12,25 @@ from cache import digest
 from regress.diffusion.calibration import Calibration
 from regress.diffusion.codes import find_codes
 from regress.diffusion.denoiser import Denoiser
+from regress.diffusion.drawing import BLOCK, Drawing, Rows
 from regress.diffusion.network import Diffusion, Sharing
 from regress.diffusion.noise import LEVELS, SAMPLERS
 from regress.diffusion.pretrained import Pretrained, check_unet, unet_config, unet_files
 from regress.errors import RegressError
 from regress.joint import Joint
 from regress.responses import Responses
-from regress.trained import Network, TrainedModel
+from regress.trained import Network
 from regress.trained.readout import check_memory, check_whole
 
-Rows = NDArray[np.int64]
 
-# Pictures whose draws are looked at at once: each has a response of every vertex.
-BLOCK = 256
-CONFIG = "denoiser.config"
-
-
-class Model(TrainedModel):
+class Model(Drawing):
     """Latent diffusion from any feature spaces: a code of a group's responses is denoised.
 
     The code is linear: the principal components of the training responses. A prediction is the mean
     of several draws, and `spread` says how far the responses may be from it. The draws' noise is
     always the same. With several subjects, their components are turned to agree in what pictures
     evoke, and the trunk that sees the picture is told whose responses are wanted. The loss, in
-    training and on validation pictures, is the denoising error, which says nothing of `left` out
-    variance.
+    training and on validation pictures, is the denoising error.
 
     Parameters
     ----------
@@ -76,10 +66,6 @@ class Model(TrainedModel):
     diffusion models. CVPR. The samplers are those of diffusers (von Platen et al., 2022).
     """
 
-    # Of what is trained or restored: how many subjects it tells apart, what the UNet is made like.
-    _n_subjects = 0
-    _config: dict[str, Any] | None = None
-
     def __init__(
         self,
         latent: int = 32,
@@ -111,6 +97,22 @@ class Model(TrainedModel):
     def together(self) -> bool:
         """Whether all vertices are trained as one: where they share a UNet."""
         return bool(self.unet)
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The UNet, where one is given."""
+        return (self.unet,) if self.unet else ()
+
+    def network_parameters(self) -> dict[str, Any]:
+        """Give the parameters that say what the network is; how it draws does not.
+
+        Returns
+        -------
+        dict
+            By name.
+        """
+        drawing = ("sampler", "steps", "samples")
+        return {n: v for n, v in super().network_parameters().items() if n not in drawing}
 
     def check_parameters(self) -> None:
         """Refuse parameters that cannot be.
@@ -259,118 +261,3 @@ class Model(TrainedModel):
         # Of vertices that stay at their mean the code tells nothing: all variance is left out.
         at = np.flatnonzero(still)
         self._drawing.left[at] = torch.from_numpy(self._variance[at]).float()
-
-    def predict(self, X: ArrayLike) -> NDArray:
-        """Predict the responses to pictures.
-
-        Parameters
-        ----------
-        X : array (n_images, n_features)
-            Features.
-
-        Returns
-        -------
-        array (n_images, n_vertices) or (n_images,)
-            The mean of the draws, of the features' dtype.
-        """
-        check_is_fitted(self)
-        subjects = self._subjects()
-        if len(subjects) == 1:
-            return super().predict(X)
-        parts = [self._of(columns).predict(X) for columns in subjects]
-        predicted: NDArray = np.concatenate(parts, 1)[:, np.argsort(np.concatenate(subjects))]
-        return predicted
-
-    def spread(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Say how far responses may be from the predictions.
-
-        Parameters
-        ----------
-        X : array (n_images, n_features)
-            Features.
-
-        Returns
-        -------
-        array of float32 (n_images, n_vertices)
-            Standard deviations: of the draws and of what the code leaves out together, times the
-            factor that made them right, group by group, on the validation pictures.
-        """
-        blocks = [
-            torch.cat([own.spread(part) for part in torch.split(scaled, BLOCK)])
-            for own, scaled in self._looking(X)
-        ]
-        return self._in_order(blocks)
-
-    def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
-        """Draw responses to pictures, each time of other noise.
-
-        Parameters
-        ----------
-        X : array (n_images, n_features)
-            Features.
-        n_samples : int
-            How many draws, in pairs of opposite noise.
-        random_state : int
-            Seed of the noise.
-
-        Returns
-        -------
-        array of float32 (n_samples, n_images, n_vertices)
-            Responses, without what the code leaves out. The noise is the same for all pictures and
-            groups: how vertices vary together is told within a group.
-        """
-        drawn = [
-            torch.stack(list(own.draw(scaled, n_samples, random_state)))
-            for own, scaled in self._looking(X)
-        ]
-        return self._in_order(drawn)
-
-    def _looking(self, X: ArrayLike) -> Iterator[tuple[Diffusion, Tensor]]:
-        """Give the network of each subject, and what it looks at."""
-        check_is_fitted(self)
-        features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
-        scaled = torch.from_numpy(self._standardised(features))
-        subjects = self._subjects()
-        with torch.inference_mode():
-            for columns in subjects:
-                network = (self if len(subjects) == 1 else self._of(columns))._drawing
-                network.eval()
-                yield network, scaled
-
-    def _in_order(self, parts: list[Tensor]) -> NDArray[np.float32]:
-        order = np.argsort(np.concatenate(self._subjects()))
-        ordered: NDArray[np.float32] = torch.cat(parts, -1).numpy()[..., order]
-        return ordered
-
-    def _subjects(self) -> list[Rows]:
-        """Give the vertices of each subject, of which the network predicts one at a time."""
-        whose = self._drawing.whose.numpy()
-        if not self._n_subjects:
-            return [np.arange(len(whose))]
-        return [np.flatnonzero(whose == number) for number in np.unique(whose)]
-
-    @property
-    def _drawing(self) -> Diffusion:
-        assert isinstance(self.network_, Diffusion)
-        return self.network_
-
-    def _of(self, columns: Rows) -> Self:
-        own: Self = clone(self).restore(self.state(columns))
-        return own
-
-    def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
-
-        Parameters
-        ----------
-        state : dict of str to array
-            The arrays.
-
-        Returns
-        -------
-        self
-            Predicts the same numbers.
-        """
-        self._n_subjects = state["whom"].shape[1] if "whom" in state else 0
-        self._config = json.loads(state[CONFIG].tobytes()) if CONFIG in state else None
-        return super().restore(state)
