@@ -13,7 +13,7 @@ from regress.job import Job
 from regress.layout import lay_out, place
 from regress.present import Present
 from regress.responses import Responses
-from regress.saved import save_fit
+from regress.saved import judge, save_fit
 from regress.split import Division
 
 if TYPE_CHECKING:
@@ -171,12 +171,21 @@ class Member:
         self._done[columns] = True
         whole = [r for r in self._waiting if self._done[self.layout.columns[place(r)]].all()]
         self._waiting = [roi for roi in self._waiting if roi not in whole]
+        judged: dict[str, NDArray] = {}
+        if model.together:
+            # Pictures pass what all vertices share once, not once for each ROI.
+            mine = model.state(start + np.arange(len(columns)))
+            judged = judge(self._restored(mine), self.job.design.test)
         for roi in whole:
             own = self.layout.columns[place(roi)]
+            state = self._state(own)
+            test = {name: values[:, where[own] - start] for name, values in judged.items()}
             save_fit(
                 self.job,
                 roi,
-                self._state(own),
+                state,
+                model.shared_names(),
+                test or judge(self._restored(state), self.job.design.test),
                 self._cost(own),
                 self.heldout[:, own],
                 self.division.held,
@@ -188,6 +197,10 @@ class Member:
             for number, model, where in self._fitted
             if any((where[own] >= 0).any() for own in needed)
         ]
+
+    def _restored(self, state: dict[str, NDArray]) -> Encoder:
+        restored: Encoder = type(self.job.estimator)(**self.job.settings.parameters).restore(state)
+        return restored
 
     def _state(self, columns: Rows) -> dict[str, NDArray]:
         """Give the arrays of some columns, which several batches may hold."""

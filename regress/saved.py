@@ -1,6 +1,6 @@
 """A fitted model on disk: plain arrays and JSON, which load on any machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,34 @@ def load_fit(path: Path) -> tuple[Encoder, dict[str, Any]]:
     return model, meta
 
 
+def judge(model: Encoder, X: NDArray) -> dict[str, NDArray]:
+    """Give what is saved of a model's predictions for the test pictures.
+
+    Parameters
+    ----------
+    model : Encoder
+        Restored from the arrays that are saved, so that `predict` of the loaded model agrees.
+    X : array (n_test_images, n_features)
+        Their features.
+
+    Returns
+    -------
+    dict of str to array (n_test_images, n_vertices)
+        `test_predictions`; and `test_spread`, standard deviations, of models that know how sure
+        they are.
+    """
+    found = {"test_predictions": model.predict(X).astype(np.float32, copy=False)}
+    if hasattr(model, "spread"):
+        found["test_spread"] = model.spread(X)
+    return found
+
+
 def save_fit(
     job: Job,
     roi: Roi,
     state: Mapping[str, NDArray],
+    common: Sequence[str],
+    test: Mapping[str, NDArray],
     training: Mapping[str, Any],
     heldout: NDArray[np.float32],
     held: NDArray[np.bool_],
@@ -79,6 +103,10 @@ def save_fit(
         The region.
     state : mapping of str to array
         The model of its vertices.
+    common : sequence of str
+        Which of its arrays belong to all vertices of the training.
+    test : mapping of str to array
+        From `judge`.
     training : mapping
         What they took to fit: `parameters`, of all vertices that share any with these, apart from
         `shared_parameters`, which belong to all vertices of the training; `epochs`;
@@ -92,11 +120,7 @@ def save_fit(
         Knows what the model depends on.
     """
     design = job.design
-    # From the arrays that are saved, so that `predict` of the loaded model gives these bits.
-    made = type(job.estimator)(**job.settings.parameters)
-    test = made.restore(dict(state)).predict(design.test)
     # Written first: who reads a file of an ROI finds what it refers to.
-    common = made.shared_names()
     shared = {}
     if common:
         shared = {"shared": save_shared(job.folder, present.training, state, common)}
@@ -105,13 +129,10 @@ def save_fit(
         "vertices": roi.vertices,
         "heldout_rows": np.flatnonzero(held),
         "heldout_predictions": np.ascontiguousarray(heldout),
-        "test_predictions": test.astype(np.float32, copy=False),
+        **test,
         "training_pictures": np.array(design.training_pictures, "S64"),
         "test_pictures": np.array(design.test_pictures, "S64"),
     }
-    if hasattr(made, "spread"):
-        # Of models that know how sure they are: standard deviations, shaped as the predictions.
-        arrays["test_spread"] = made.spread(design.test)
     inputs = present.inputs(roi)
     meta = {
         "kind": "fit",
