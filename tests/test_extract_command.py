@@ -223,14 +223,13 @@ def test_ctrl_c_then_two_at_once(simulated, tmp_path, extract):
 
 
 def _mount(*arguments: str) -> bool:
-    return bool(shutil.which("mount")) and not subprocess.run(
-        ["mount", *arguments], capture_output=True, check=False
-    ).returncode
+    return (
+        bool(shutil.which("mount"))
+        and not subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode
+    )
 
 
-def test_a_folder_that_can_only_be_read_serves_where_it_has_every_row(
-    simulated, tmp_path, extract
-):
+def test_a_folder_that_can_only_be_read_serves_where_it_has_every_row(simulated, tmp_path, extract):
     folder = tmp_path / "o"
     folder.mkdir()
     if not _mount("-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)):
