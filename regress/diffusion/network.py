@@ -10,7 +10,14 @@ from torch.nn import functional
 
 from regress.diffusion.denoiser import Denoiser
 from regress.diffusion.linear import encode, metric
-from regress.diffusion.noise import LEVELS, Noising, draw_noise, plainly, sampled
+from regress.diffusion.noise import (
+    LEVELS,
+    Noising,
+    draw_noise,
+    even_levels,
+    plainly,
+    sampled,
+)
 from regress.diffusion.pretrained import Pretrained
 from regress.trained import Network
 from regress.trained.readout import read_out
@@ -63,7 +70,7 @@ class Diffusion(Network):
     ----------
     Rombach, Blattmann, Lorenz, Esser, Ommer (2022). High-resolution image synthesis with latent
     diffusion models. CVPR: diffusion of a code. Han, Zheng, Zhou (2022). CARD: classification and
-    regression diffusion models. NeurIPS, equation 3: diffusion about what is expected.
+    regression diffusion models. NeurIPS: diffusion about what is expected.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -307,11 +314,7 @@ class Diffusion(Network):
         codes, M = self.encode(responses)
         n, device = len(codes), codes.device
         if self.training:
-            # Levels that are spread evenly vary the gradient less.
-            at = (
-                torch.rand(n, device=device) + torch.arange(SHOWN, device=device)[:, None]
-            ) / SHOWN
-            levels = (at.flatten() * LEVELS).long()
+            levels = even_levels(torch.rand(n, device=device), SHOWN)
             noise = torch.randn(n * SHOWN, 1, codes.shape[2], device=device)
             again = codes.repeat(SHOWN, 1, 1), seen.repeat(1, SHOWN, 1)
             return self._error(*again, levels, noise, M)

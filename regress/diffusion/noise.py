@@ -90,6 +90,31 @@ class Noising:
         return noisy, velocity
 
 
+def even_levels(drawn: Tensor, n_shown: int) -> Tensor:
+    """Choose the levels that codes are shown with, spread evenly: the gradient varies less.
+
+    Parameters
+    ----------
+    drawn : Tensor (n,)
+        Random numbers from 0 on, below 1.
+    n_shown : int
+        How often each code is shown.
+
+    Returns
+    -------
+    Tensor of int (n_shown * n,)
+        One in each n_shown-th of all levels, for all codes; then the next.
+
+    References
+    ----------
+    Kingma, Salimans, Poole, Ho (2021). Variational diffusion models. NeurIPS, appendix I.1: a
+    low-discrepancy sampler, there over a batch.
+    """
+    at = (drawn + torch.arange(n_shown, device=drawn.device)[:, None]) / n_shown
+    # Of a number that is just below 1 rounding makes 1.
+    return (at.flatten() * LEVELS).long().clamp_max(LEVELS - 1)
+
+
 def draw_noise(
     n_samples: int, steps: int, n_latent: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
