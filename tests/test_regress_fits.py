@@ -22,7 +22,13 @@ from regress.design import Design, find_spaces
 from regress.job import Settings
 
 TRAINED = ("linear", "mlp", "conv1d", "positional", "shallow")
+# These read pictures, and see them as small as they can be.
+ON_PICTURES = {
+    "unet": (),
+    "vit": ("--params.network", "test_vit", "--params.weights", "random:0"),
+}
 KEYS = {name: {"made": "by the test", "name": name} for name in ("semantic", "noise")}
+KEYS["picture"] = {"family": "pixels"}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,8 @@ def features(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 rows.setdefault(digest, row + 0.3 * rng.standard_normal(20))
     values = np.array(list(rows.values()), np.float32)
     noise = rng.standard_normal((len(rows), 30)).astype(np.float32)
-    for name, table in (("semantic", values), ("noise", noise)):
+    picture = rng.integers(0, 256, (len(rows), 3 * 16 * 16), np.uint8)
+    for name, table in (("semantic", values), ("noise", noise), ("picture", picture)):
         with store.writer(name, KEYS[name], {"origin": "the test"}) as writer:
             writer.add(list(rows), table)
     return out
@@ -60,13 +67,16 @@ def _regress(data: Path, out: Path, *more: str, model: str = "ridge", **env: str
 
 
 def _fits(out: Path) -> dict[str, Path]:
-    return {"/".join(p.parts[-2:]): p for p in sorted(out.glob("fits/*/*/[!.]*.h5"))}
+    return {"/".join(p.parts[-2:]): p for p in sorted(out.glob("fits/*/subj*/[!.]*.h5"))}
 
 
 @pytest.mark.parametrize("model", plugin_names(models))
 def test_a_file_for_every_roi_with_vertices(simulated: Path, out: Path, model: str) -> None:
     quick = ("--params.epochs", "3") if model in TRAINED else ()
-    assert _regress(simulated, out, "semantic", "noise", *quick, model=model).startswith("0\n")
+    spaces = ["semantic", "noise"]
+    if model in ON_PICTURES:
+        spaces, quick = ["picture"], ("--params.epochs", "1", *ON_PICTURES[model])
+    assert _regress(simulated, out, *spaces, *quick, model=model).startswith("0\n")
     expected = {}
     for subject in find_subjects(simulated):
         for hemisphere in HEMISPHERES:
@@ -80,13 +90,13 @@ def test_a_file_for_every_roi_with_vertices(simulated: Path, out: Path, model: s
     fits = _fits(out)
     assert sorted(fits) == sorted(expected)
     store = FeatureStore(out / "features")
-    entries = find_spaces(store, ["semantic", "noise"])
+    entries = find_spaces(store, spaces)
     designs = {s.name: load_design(s, store, entries) for s in find_subjects(simulated)}
     for name, path in fits.items():
         arrays, meta = read_artifact(path)
         design = designs[meta["subject"]]
         np.testing.assert_array_equal(arrays["vertices"], expected[name])
-        assert meta["spaces"] == ["semantic", "noise"]
+        assert meta["spaces"] == spaces
         assert meta["model"] == model
         assert meta["simulated"] is True
         assert meta["provenance"]["versions"]["himalaya"]
