@@ -21,7 +21,7 @@ from regress import load_design, load_fit, models
 from regress.design import Design, find_spaces
 from regress.job import Settings
 
-TRAINED = ("linear", "mlp", "conv1d", "positional", "shallow")
+TRAINED = ("linear", "mlp", "conv1d", "positional", "shallow", "diffusion")
 # These read pictures, and see them as small as they can be.
 ON_PICTURES = {
     "unet": (),
@@ -74,6 +74,8 @@ def _fits(out: Path) -> dict[str, Path]:
 def test_a_file_for_every_roi_with_vertices(simulated: Path, out: Path, model: str) -> None:
     quick = ("--params.epochs", "3") if model in TRAINED else ()
     spaces = ["semantic", "noise"]
+    if model == "diffusion":
+        quick += ("--params.samples", "2", "--params.steps", "5")
     if model in ON_PICTURES:
         spaces, quick = ["picture"], ("--params.epochs", "1", *ON_PICTURES[model])
     assert _regress(simulated, out, *spaces, *quick, model=model).startswith("0\n")

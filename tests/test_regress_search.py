@@ -146,6 +146,7 @@ def test_a_checkpoint_knows_its_search(tmp_path: Path) -> None:
 def test_shared_forms_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
     X, Y = plain()
     apart = [RidgeCV(ALPHAS, True).fit(X, part) for part in (Y[:, :10], Y[:, 10:])]
+    caplog.clear()
     with caplog.at_level("INFO", "regress"), shared_forms():
         shared = [RidgeCV(ALPHAS, True).fit(X, part) for part in (Y[:, :10], Y[:, 10:])]
         assert caplog.text.count("primal form: 120 pictures, 30 columns") == 1

@@ -307,7 +307,8 @@ def test_from_the_command(simulated: Path, tmp_path: Path, space: str, own: dict
     for path in files[::9]:
         model, _ = load_fit(path)
         kept = read_artifact(path)[0]["test_predictions"]
-        np.testing.assert_array_equal(model.predict(design.test), kept)
+        # All ROIs were predicted in one go: the same but for rounding.
+        np.testing.assert_allclose(model.predict(design.test), kept, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("names", [["vector"], ["grid"], ["pixels:8", "grid"]])
