@@ -100,8 +100,10 @@ def swap(
     If neither prediction is better than the other, it could as well be the other's: swapping the
     two at any pictures, for all vertices of a picture at once, gives data as likely as these, and
     the test is exact [1]_. Predictions are standardised first, vertex by vertex, as neither r nor
-    the score knows their mean or scale. It asks for more than equal scores, that their errors be
-    of one kind, and is a little free where they are not: `make calibrate` shows how much.
+    the score knows their mean or scale. What is tested is that no vertex tells them apart, which is
+    more than that their mean scores are equal: two models of equal means, each of which was the
+    better at half of 20 vertices (true r 0.6 and 0.3; 0.6 and 0), were called different in 2 to 12
+    of 100 simulations. `make calibrate` shows how little it matters whether errors are alike.
 
     Parameters
     ----------
