@@ -29,12 +29,12 @@ BESIDE = (
 )
 
 
-def load_fit(path: Path) -> tuple[Encoder, dict[str, Any]]:
+def load_fit(path: str | Path) -> tuple[Encoder, dict[str, Any]]:
     """Load a fitted model.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A file that `python -m regress` wrote.
 
     Returns
@@ -49,6 +49,7 @@ def load_fit(path: Path) -> tuple[Encoder, dict[str, Any]]:
     RegressError
         If the file is not a fit, or weights that it shares with other ROIs are missing.
     """
+    path = Path(path)
     arrays, meta = read_artifact(path)
     if meta.get("kind") != "fit":
         raise RegressError(f"{path}: holds {meta.get('kind')!r}, expected a fit")
