@@ -151,7 +151,7 @@ def critic_names(text: str) -> list[str]:
     Raises
     ------
     RegressError
-        If it names one that there is not.
+        If it names one that there is not, or one twice.
     """
     names = [name.strip() for name in str(text).split("+")] if text else []
     for name in names:
@@ -160,6 +160,8 @@ def critic_names(text: str) -> list[str]:
                 f"discriminators {text!r}: {name!r} is none; expected {', '.join(CRITICS)}, or "
                 "several, such as patch+per_roi"
             )
+    if len(set(names)) < len(names):
+        raise RegressError(f"discriminators {text!r}: found one twice; expected each once")
     return names
 
 

@@ -159,10 +159,14 @@ class Several(TrainedModel):
             If there is no such subject.
         """
         check_is_fitted(self)
-        if not 0 <= subject < self._n_subjects or not self.embedding:
+        if not self.embedding or not self._n_subjects:
             raise ValueError(
-                f"subject: found {subject}, expected a number below {self._n_subjects}, that of "
-                "the subjects of a model that was fitted with an embedding"
+                "as_subject: this model has no vectors of subjects; expected one that was fitted "
+                "with --subjects 01 02 --params.embedding 8"
+            )
+        if not 0 <= subject < self._n_subjects:
+            raise ValueError(
+                f"subject: found {subject}, expected a number from 0 to {self._n_subjects - 1}"
             )
         state = self.state()
         for name in state:
