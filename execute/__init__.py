@@ -1,0 +1,1 @@
+"""Work in tasks: what it costs, and who does it where."""

@@ -1,0 +1,73 @@
+"""What work costs: time, memory and disk, of one unit of it or of many."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one unit of work takes, of a machine as `Rates` have measured it.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall-clock time, with the threads that the process has.
+    memory : int
+        Bytes: the peak resident size of a process that does it, with that of what it imports.
+    gpu_memory : int
+        Bytes on a GPU; 0 where it runs on the processor.
+    disk : int
+        Bytes that it leaves on the disk.
+    """
+
+    seconds: float = 0.0
+    memory: int = 0
+    gpu_memory: int = 0
+    disk: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Give the cost of both, one after the other in one process."""
+        return Cost(
+            self.seconds + other.seconds,
+            max(self.memory, other.memory),
+            max(self.gpu_memory, other.gpu_memory),
+            self.disk + other.disk,
+        )
+
+
+def in_turn(costs: Iterable[Cost]) -> Cost:
+    """Give the cost of units that one process does one after the other.
+
+    Parameters
+    ----------
+    costs : iterable of Cost
+        Of the units.
+
+    Returns
+    -------
+    Cost
+        The sums of time and disk, the largest of the memories; nothing where there are none.
+    """
+    return sum(costs, Cost())
+
+
+def side_by_side(costs: Iterable[Cost]) -> Cost:
+    """Give the cost of processes that run at the same time, each on processors of its own.
+
+    Parameters
+    ----------
+    costs : iterable of Cost
+        Of the processes.
+
+    Returns
+    -------
+    Cost
+        The longest of the times, the sums of memories and disk; nothing where there are none.
+    """
+    every = list(costs)
+    return Cost(
+        max((one.seconds for one in every), default=0.0),
+        sum(one.memory for one in every),
+        sum(one.gpu_memory for one in every),
+        sum(one.disk for one in every),
+    )
