@@ -1,8 +1,9 @@
-"""What every folder stands on: errors, options, progress, files, plug-ins, processes, provenance.
+"""What every folder stands on: claims, errors, options, files, plug-ins, processes, provenance.
 
 Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
 """
 
+from base.claims import claiming, has_ended, holder_of, identity, taking_turns
 from base.errors import RoiridgeError
 from base.files import replacing, sha256_files
 from base.memory import release
@@ -13,7 +14,11 @@ from base.provenance import provenance
 
 __all__ = [
     "RoiridgeError",
+    "claiming",
     "end_with_parent",
+    "has_ended",
+    "holder_of",
+    "identity",
     "load_plugin",
     "log_lines",
     "plugin_names",
@@ -23,5 +28,6 @@ __all__ = [
     "replacing",
     "say",
     "sha256_files",
+    "taking_turns",
     "unheard",
 ]

@@ -1,5 +1,6 @@
 """One subject's folder, read piece by piece and checked as it is read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,6 +102,25 @@ class Subject:
         if split not in self._digests:
             self._digests[split] = sha256_files(self.pictures(split))
         return list(self._digests[split])
+
+    def sources(self, hemispheres: Sequence[str]) -> list[Path]:
+        """List what models are fitted on: responses, masks, and the folders of pictures.
+
+        Parameters
+        ----------
+        hemispheres : sequence of str
+            "lh", "rh" or both.
+
+        Returns
+        -------
+        list of Path
+            Those that are there.
+        """
+        masks = vertices_file(self.folder, HEMISPHERES[0]).parent
+        responses = [responses_file(self.folder, h, "train") for h in hemispheres]
+        pictures = [pictures_folder(self.folder, split) for split in ("train", "test")]
+        every = [*responses, *masks.glob("*.npy"), *pictures]
+        return [path for path in every if path.exists()]
 
     def mask_digests(self) -> dict[str, str]:
         """Digest the files that say where the vertices and regions are.

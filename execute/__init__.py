@@ -1,1 +1,12 @@
-"""Work in tasks: what it costs, and who does it where."""
+"""Where work is done: in this process, in several, or in the jobs of a cluster.
+
+A stage says what its units of work are, and hands them over; each unit writes what it makes itself.
+"""
+
+from execute.cost import Cost
+from execute.errors import ExecuteError
+from execute.executor import Executor, Place, choose_executor, share
+from execute.runs import Run
+from execute.work import Work
+
+__all__ = ["Cost", "ExecuteError", "Executor", "Place", "Run", "Work", "choose_executor", "share"]

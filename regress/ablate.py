@@ -2,20 +2,22 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from base import replacing, say
+from base import replacing, say, taking_turns
 from base.command import run
-from cache import Entry, FeatureStore
+from cache import Entry, FeatureStore, digest
 from challenge import Subject, find_subjects
+from execute import Run, choose_executor, share
+from execute.work import Groups
 from regress.ablation import Subset, subsets
 from regress.design import find_spaces, load_design
-from regress.device import backend_on, choose_devices
-from regress.devices import share
+from regress.device import backend_on, choose_devices, place_of
 from regress.partition import Plan, ablate_subject
 
 
@@ -29,6 +31,8 @@ def ablate(
     heldout: float = 0.1,
     folds: int = 5,
     seed: int = 0,
+    executor: str = "local",
+    cluster: Path | None = None,
 ) -> None:
     """Fit ridge on every subset of the feature spaces; say what each space contributes.
 
@@ -54,8 +58,14 @@ def ablate(
         Folds of the cross-validation that chooses the penalties.
     seed : int
         Of the held-out pictures and the folds.
+    executor : str
+        local, or slurm: in jobs of a cluster, which this command waits for.
+    cluster : Path
+        For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
-    devices = choose_devices(device)
+    where = choose_executor(executor, cluster, "ablate")
+    # Those of another machine are chosen there.
+    devices = choose_devices(device) if where.is_local else []
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, str(subject))
     entries = find_spaces(store, spaces)
@@ -68,7 +78,8 @@ def ablate(
     def report(number: int, found: list[pd.DataFrame]) -> None:
         (tables[number],) = found
 
-    share(devices, [[f"subj{one.name}"] for one in subjects], asked, report)
+    groups = [[f"subj{one.name}"] for one in subjects]
+    share(where, place_of(device), asked.run(out, groups), groups, asked, report)
     table = pd.concat([tables[number] for number in sorted(tables)], ignore_index=True)
     path = out / "ablation.csv"
     with replacing(path) as temporary:
@@ -95,13 +106,23 @@ class _Asked:
     settings: dict[str, Any]
     folder: Path
 
+    def run(self, out: Path, groups: Groups) -> Run:
+        """Say what is asked, for those who look on."""
+        spaces = [entry.digest for entry in self.entries]
+        wanted = ["+".join(map(str, subset)) for subset in self.wanted]
+        key = digest({**self.settings, "spaces": spaces, "wanted": wanted, "units": groups})
+        label = f"{len(wanted)} subsets of {' + '.join(entry.name for entry in self.entries)}"
+        return Run(out / "runs" / f"ablate-{key}", "ablate", label, sys.orig_argv)
+
     def __call__(self, number: int, units: Iterator[int]) -> pd.DataFrame:
         """Score the subsets for a subject: one unit, as its hemispheres share sums."""
-        for _ in units:
-            one = self.subjects[number]
-            design = load_design(one, self.store, self.entries, layers=False)
-            plan = Plan(one, design, self.wanted, self.settings, self.folder)
-            table = ablate_subject(plan)
+        one = self.subjects[number]
+        claims = self.folder.parent / "claims"
+        with closing(taking_turns(units, lambda _: claims / f"ablate-subj{one.name}")) as turns:
+            for _ in turns:
+                design = load_design(one, self.store, self.entries, layers=False)
+                plan = Plan(one, design, self.wanted, self.settings, self.folder)
+                table = ablate_subject(plan)
         return table
 
 

@@ -1,17 +1,20 @@
 """What one command asks to be fitted: of which subjects, on what, and how it divides."""
 
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cache import Entry, FeatureStore
+from cache import Entry, FeatureStore, digest
 from challenge import Subject
+from execute import Run
 from regress.design import load_design
 from regress.encoder import Encoder
 from regress.fit import fit_subjects
 from regress.job import Job, Settings
 from regress.layout import spans
+from regress.present import fitted_since
 
 if TYPE_CHECKING:
     from regress.start import Start
@@ -87,6 +90,46 @@ class Asked:
         fitted = fit_subjects(jobs, self.begun, self.tests, some)
         return jobs[0].whom, fitted, jobs[0].folder
 
+    def there(self, number: int, unit: int) -> tuple[str, int, Path] | None:
+        """Look whether a unit is fitted, by names and times of files alone.
+
+        Parameters
+        ----------
+        number : int
+            Of the group.
+        unit : int
+            Of the unit.
+
+        Returns
+        -------
+        tuple or None
+            What `__call__` would give: nobody was fitted. None: there may be something to do.
+        """
+        group, span = self.groups[number], self._spans[unit]
+        folder = self.folder
+        features = [entry.path for entry in self.entries]
+        if all(fitted_since(one, span, folder, features) for one in group):
+            return f"subj{'+'.join(one.name for one in group)}", 0, folder
+        return None
+
+    def run(self) -> Run:
+        """Say what is asked, for those who look on.
+
+        Returns
+        -------
+        Run
+            The same for the same fits.
+        """
+        label = f"{self.settings.model} on {' + '.join(entry.name for entry in self.entries)}"
+        name = f"fit-{digest({'folder': self.folder.name, 'units': self.units()})}"
+        return Run(self.out / "runs" / name, "fit", label, sys.orig_argv)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of these fits: `fits/<model>-<digest>`."""
+        keys = {entry.name: entry.digest for entry in self.entries}
+        return self.out / "fits" / f"{self.settings.model}-{self.settings.digest(keys)}"
+
     @property
     def _spans(self) -> list[tuple[str, ...]]:
         return spans(self.settings.group_by)
@@ -95,5 +138,4 @@ class Asked:
         design = load_design(one, self.store, self.entries)
         if "bands" in self.estimator.get_params():
             self.estimator.set_params(bands=design.bands)
-        folder = self.out / "fits" / f"{self.settings.model}-{self.settings.digest(design)}"
-        return Job(one, design, self.settings, self.estimator, folder)
+        return Job(one, design, self.settings, self.estimator, self.folder)

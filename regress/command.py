@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from base import load_plugin, say
 from cache import FeatureStore
 from challenge import DataError, Subject, find_subjects
+from execute import choose_executor, share
 from regress import models
 from regress.asked import Asked
 from regress.design import find_spaces
-from regress.device import backend_on, choose_devices
-from regress.devices import share
+from regress.device import backend_on, choose_devices, place_of
 from regress.encoder import Encoder
 from regress.errors import RegressError
 from regress.job import Settings
@@ -36,6 +36,8 @@ def fit(
     subjects: list[str] = [],  # noqa: B006
     start: Path | None = None,
     images: int | None = None,
+    executor: str = "local",
+    cluster: Path | None = None,
 ) -> Path:
     """Fit one model per ROI x hemisphere of each subject; what is there already is skipped.
 
@@ -79,6 +81,10 @@ def fit(
     images : int
         Fit on so many training pictures of each subject, the first that are not held out; all by
         default.
+    executor : str
+        local, or slurm: in jobs of a cluster, which this command waits for.
+    cluster : Path
+        For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
 
     Returns
     -------
@@ -92,7 +98,9 @@ def fit(
     """
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
-    devices = choose_devices(device)
+    where = choose_executor(executor, cluster, "fit")
+    # Those of another machine are chosen there.
+    devices = choose_devices(device) if where.is_local else []
     estimator = make_estimator(model, params)
     group_by = _grouping(check_grouping(group_by), estimator, model)
     chosen = _chosen(data, subject, subjects)
@@ -132,7 +140,7 @@ def fit(
         say(f"{whom}: {sum(count for _, count, _ in fitted)} models fitted -> {whither}")
         folders.append(folder)
 
-    share(devices, asked.units(), asked, report)
+    share(where, place_of(device), asked.run(), asked.units(), asked, report)
     return folders[0]
 
 

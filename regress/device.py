@@ -3,11 +3,13 @@
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from himalaya.backend import get_backend, set_backend
 from numpy.typing import NDArray
 
+from execute import Place
 from regress.errors import RegressError
 
 Floats = NDArray[np.floating]
@@ -88,13 +90,15 @@ def backend_on(devices: Sequence[str]) -> str:
     Parameters
     ----------
     devices : sequence of str
-        Of `choose_devices`.
+        Of `choose_devices`; none where another machine chooses them.
 
     Returns
     -------
     str
         "himalaya's numpy backend", or "himalaya's torch_cuda backend on cuda:0, cuda:1".
     """
+    if not devices:
+        return "in jobs of Slurm"
     where = f" on {', '.join(devices)}" if len(devices) > 1 or ":" in devices[0] else ""
     return f"himalaya's {BACKENDS[kind_of(devices[0])]} backend{where}"
 
@@ -103,6 +107,22 @@ def _gpus() -> list[str]:
     import torch
 
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def place_of(device: str) -> Place:
+    """Say how the machine that does the work chooses its devices.
+
+    Parameters
+    ----------
+    device : str
+        As for `choose_devices`.
+
+    Returns
+    -------
+    Place
+        For `execute.share`.
+    """
+    return Place(partial(choose_devices, device), use_device)
 
 
 def use_device(device: str) -> str:

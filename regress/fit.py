@@ -1,6 +1,7 @@
 """All models of a subject, or of several that share: what is missing, fitted together, saved."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from base import progress, say
+from base import progress, say, taking_turns
 from challenge import Roi
 from regress.edges import warn_of_edges
 from regress.encoder import Encoder
@@ -76,8 +77,10 @@ def fit_subjects(
     if start is not None:
         start.check_pictures(jobs, divisions, set(tests))
     fitted = 0
-    with shared_forms():
-        for span in spans(jobs[0].grouping or "roi") if those is None else those:
+    asked = spans(jobs[0].grouping or "roi") if those is None else those
+    with ExitStack() as stack:
+        stack.enter_context(shared_forms())
+        for span in stack.enter_context(closing(taking_turns(asked, jobs[0].claim))):
             presents = [Present(job, span) for job in jobs]
             for present, division in zip(presents, divisions, strict=True):
                 present.join(presents, division)

@@ -1,5 +1,6 @@
 """What is to be fitted: settings, features and folder of the models of one subject."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,13 @@ class Settings:
     start: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
 
-    def digest(self, design: Design) -> str:
+    def digest(self, keys: Mapping[str, str]) -> str:
         """Digest the settings with the features they are used on.
 
         Parameters
         ----------
-        design : Design
-            The features.
+        keys : mapping of str to str
+            The digest of each space's key, by its name, in the order of the columns.
 
         Returns
         -------
@@ -65,8 +66,7 @@ class Settings:
         """
         fields = self.as_dict() | {"parameters": self.defaults | self.parameters}
         del fields["defaults"]
-        # The order of the spaces is that of the columns.
-        return digest({"schema": 2, **fields, "spaces": list(design.keys.values())})
+        return digest({"schema": 2, **fields, "spaces": list(keys.values())})
 
     def as_dict(self) -> dict[str, Any]:
         """Give the settings as JSON can hold them.
@@ -165,6 +165,21 @@ class Job:
             `logs/<model>-<digest>/subj01.lh.0.csv`; a training adds to the name.
         """
         return self._beside("logs") / f"{self.whom}.{span}.{start}.csv"
+
+    def claim(self, span: Sequence[str]) -> Path:
+        """Say where it stands who fits now.
+
+        Parameters
+        ----------
+        span : sequence of str
+            The hemispheres that are fitted in one go.
+
+        Returns
+        -------
+        Path
+            `claims/<model>-<digest>/subj01.lh`.
+        """
+        return self._beside("claims") / f"{self.whom}.{'+'.join(span)}"
 
     def _beside(self, kind: str) -> Path:
         return self.folder.parent.parent / kind / self.folder.name

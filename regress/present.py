@@ -9,12 +9,44 @@ from typing import Any
 
 from base import say, sha256_files
 from cache import CacheError, digest, read_meta
-from challenge import Roi
+from challenge import Roi, Subject
 from challenge.fsaverage import fsaverage_vertices
 from regress.job import Job
 from regress.layout import GROUPINGS
 from regress.shared import is_there, remove_unused
 from regress.split import Division, digest_pictures
+
+
+def fitted_since(
+    subject: Subject, span: Sequence[str], folder: Path, features: Sequence[Path]
+) -> bool:
+    """Say whether all models are there, and newer than all that they were fitted on.
+
+    Only names and times of files are read, so that it costs nothing; it is as sure as `make` is.
+    `Present.missing` reads them, and is sure.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose models.
+    span : sequence of str
+        The hemispheres.
+    folder : Path
+        `fits/<model>-<digest>`.
+    features : sequence of Path
+        The files of the feature spaces.
+
+    Returns
+    -------
+    bool
+        False where a file is missing, or older.
+    """
+    own = folder / f"subj{subject.name}"
+    fits = [own / f"{h}.{roi.name}.h5" for h in span for roi in subject.regions(h)]
+    if not all(path.exists() for path in fits):
+        return False
+    newest = max(path.stat().st_mtime for path in [*features, *subject.sources(span)])
+    return min(path.stat().st_mtime for path in fits) > newest
 
 
 class Present:

@@ -138,7 +138,7 @@ def save_fit(
     meta = {
         "kind": "fit",
         "model": job.settings.model,
-        "digest": job.settings.digest(design),
+        "digest": job.settings.digest(design.keys),
         "settings": job.settings.as_dict(),
         "seed": job.settings.seed,
         "spaces": list(design.spaces),

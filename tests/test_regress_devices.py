@@ -21,11 +21,11 @@ from base import RoiridgeError
 from base.command import Command, run
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
+from execute.local import _seeing, share_here
 from regress.__main__ import regress
 from regress.ablate import ablate
 from regress.command import fit
-from regress.device import choose_devices
-from regress.devices import _seeing, share
+from regress.device import choose_devices, use_device
 from regress.study import study
 
 ROOT = Path(__file__).parent.parent
@@ -238,7 +238,9 @@ def test_what_fails_in_a_process_is_said_once(
 def test_two_processes_share_the_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MET", str(tmp_path))
     told: dict[int, list[Any]] = {}
-    share(["cpu", "cpu"], [["a", "b", "c"], ["d"], ["e", "f"]], who, told.__setitem__)
+    share_here(
+        ["cpu", "cpu"], use_device, [["a", "b", "c"], ["d"], ["e", "f"]], who, told.__setitem__
+    )
     everything = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 1)]
     results = [result for group in told.values() for result in group]
     assert sorted(unit for _, _, units in results for unit in units) == everything
@@ -248,7 +250,7 @@ def test_two_processes_share_the_units(tmp_path: Path, monkeypatch: pytest.Monke
     )
     # One device is this process, and there is nobody to wait for.
     told.clear()
-    share(["cpu"], [["a", "b"]], who, told.__setitem__)
+    share_here(["cpu"], use_device, [["a", "b"]], who, told.__setitem__)
     assert told == {0: [(os.getpid(), None, [(0, 0), (0, 1)])]}
 
 
@@ -256,11 +258,11 @@ def test_ends_that_are_not_to_be(capfd: pytest.CaptureFixture[str]) -> None:
     start = time.monotonic()
     message = r"^--device cpu,cpu: the process on cpu \(2\) was ended by SIGKILL, .* at right; what"
     with pytest.raises(RoiridgeError, match=message):
-        share(["cpu", "cpu"], [["left", "right"]], dying, dict.__setitem__)
+        share_here(["cpu", "cpu"], use_device, [["left", "right"]], dying, dict.__setitem__)
     # The other was not waited for.
     assert time.monotonic() - start < 50
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: group 0 has units"):
-        share(["cpu", "cpu"], [["only"]], failing, dict.__setitem__)
+        share_here(["cpu", "cpu"], use_device, [["only"]], failing, dict.__setitem__)
     said = capfd.readouterr()
     assert said.out == "cpu (2) stays idle: side by side can be done only only\n"
     assert said.err == ""

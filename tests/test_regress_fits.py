@@ -8,8 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from base import plugin_names
 from cache import FeatureStore, read_artifact, read_meta
 from challenge import HEMISPHERES, find_subjects
 from regress import load_design, load_fit, models
-from regress.design import Design, find_spaces
+from regress.design import find_spaces
 from regress.job import Settings
 
 TRAINED = ("linear", "mlp", "conv1d", "positional", "shallow", "diffusion")
@@ -346,10 +345,10 @@ def test_an_old_encoding_and_a_reader_that_leaves_lose_nothing(simulated: Path, 
 
 def test_another_default_makes_another_fit() -> None:
     """A version whose models have other defaults does not take the fits of this one for its own."""
-    design = cast("Design", SimpleNamespace(keys={"a": "0" * 16}))
+    keys = {"a": "0" * 16}
 
     def digest_of(parameters: dict[str, Any], defaults: dict[str, Any]) -> str:
-        return Settings("linear", parameters, 0.1, 5, 0, defaults=defaults).digest(design)
+        return Settings("linear", parameters, 0.1, 5, 0, defaults=defaults).digest(keys)
 
     usual = digest_of({}, {"lr": 3e-4, "loss": "mse"})
     assert digest_of({}, {"lr": 1e-3, "loss": "mse"}) != usual

@@ -8,22 +8,25 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from base import say, unheard
-from regress.device import kind_of, use_device
-from regress.errors import RegressError
-from regress.worker import Unit, Work, serve
+from execute.errors import ExecuteError
+from execute.threads import one_of
+from execute.work import Unit, Work
+from execute.worker import serve
 
 # Seconds that a process has to stop in; then it is killed, which loses no more than a checkpoint.
 GRACE = 10.0
 
 
-def share(
+def share_here(
     devices: Sequence[str],
+    begin: Callable[[str], object],
     groups: Sequence[Sequence[str]],
     work: Work,
     report: Callable[[int, list[Any]], None],
@@ -36,8 +39,10 @@ def share(
     Parameters
     ----------
     devices : sequence of str
-        As `choose_devices` gives them. A single one without a number is this process; one that is
-        there twice is two processes.
+        For example "cpu" or "cuda:1". A single one without a number is this process; one that is
+        there twice is two processes, which have as many processors each.
+    begin : callable
+        Takes the kind of device, "cpu" or "cuda", and is called first in each process.
     groups : sequence of sequence of str
         The units of each group, by name.
     work : callable
@@ -49,11 +54,11 @@ def share(
 
     Raises
     ------
-    RegressError
+    ExecuteError
         If a process was killed; what `work` raises is raised here too, once.
     """
-    if len(devices) == 1 and kind_of(devices[0]) == devices[0]:
-        use_device(devices[0])
+    if len(devices) == 1 and _kind_of(devices[0]) == devices[0]:
+        begin(devices[0])
         for number, units in enumerate(groups):
             report(number, [work(number, iter(range(len(units))))])
         return
@@ -66,10 +71,15 @@ def share(
         say(f"{', '.join(idle)} {stay} idle: side by side can be done only {what}")
     try:
         for device, name in zip(devices, busy, strict=False):
-            several.workers.append(_start(device, name, work, several.choose(None)))
+            serving = partial(serve, begin=partial(begin, _kind_of(device)), work=work)
+            several.workers.append(_start(device, len(busy), name, serving, several.choose(None)))
         several.run(every)
     finally:
         several.stop()
+
+
+def _kind_of(device: str) -> str:
+    return device.partition(":")[0]
 
 
 def _told_apart(devices: Sequence[str]) -> list[str]:
@@ -96,12 +106,13 @@ class _Worker:
     given: Counter[int] = field(default_factory=Counter)
 
 
-def _start(device: str, name: str, work: Work, first: Unit | None) -> _Worker:
+def _start(
+    device: str, n_beside: int, name: str, serving: Callable[..., None], first: Unit | None
+) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
-    arguments = (there, kind_of(device), work, sys.orig_argv)
-    process = context.Process(target=serve, args=arguments, daemon=True)
-    with unheard(signal.SIGINT), _seeing(device):
+    process = context.Process(target=serving, args=(there, sys.orig_argv), daemon=True)
+    with unheard(signal.SIGINT), _seeing(device), one_of(n_beside):
         process.start()
     # Only the process has it now, so that its end is noticed.
     there.close()
@@ -202,7 +213,7 @@ class _Several:
         where = "its end"
         if worker.unit:
             where = self._groups[worker.unit[0]][worker.unit[1]] if worker.nth else "its start"
-        raise RegressError(
+        raise ExecuteError(
             f"--device {every}: the process on {worker.name} {how}, at {where}; what was "
             "finished is kept: run it again, with fewer devices if memory was short"
         )

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import TextIOBase
 from itertools import groupby
 from multiprocessing.connection import Connection
@@ -15,14 +15,10 @@ from typing import Any
 from tqdm import tqdm
 
 from base import RoiridgeError, end_with_parent, log_lines
-from regress.device import use_device
-
-# A group's number, and that of a unit of it.
-Unit = tuple[int, int]
-Work = Callable[[int, Iterator[int]], Any]
+from execute.work import Unit, Work, package_of
 
 
-def serve(pipe: Connection, kind: str, work: Work, command: list[str]) -> None:
+def serve(pipe: Connection, command: list[str], begin: Callable[[], object], work: Work) -> None:
     """Ask for units and do them, until there are no more.
 
     Parameters
@@ -30,12 +26,12 @@ def serve(pipe: Connection, kind: str, work: Work, command: list[str]) -> None:
     pipe : Connection
         To the process that started this one. It is sent tuples: ("ask",), answered with a unit or
         None; ("line", to_errors, text); ("done", group, result); ("failed", exception).
-    kind : str
-        Of the device, as for `use_device`.
-    work : callable
-        Takes a group's number and units, and gives a result.
     command : list of str
         What the user called, for the provenance of what is made.
+    begin : callable
+        Called first, such as to choose the device.
+    work : callable
+        Takes a group's number and units, and gives a result.
     """
     end_with_parent()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -43,11 +39,11 @@ def serve(pipe: Connection, kind: str, work: Work, command: list[str]) -> None:
     sys.orig_argv = command
     send = _Sender(pipe)
     sys.stdout, sys.stderr = _Lines(send, False), _Lines(send, True)
-    log_lines(__name__.partition(".")[0])
+    log_lines(package_of(work))
     # Its own is among processes, which a process that is killed leaves behind.
     tqdm.set_lock(threading.RLock())
     try:
-        use_device(kind)
+        begin()
         for group, units in groupby(iter(send.ask, None), itemgetter(0)):
             send("done", group, work(group, (number for _, number in units)))
     except KeyboardInterrupt:

@@ -1,0 +1,259 @@
+"""Claims: who does a piece of work, seen by all machines that share a file system.
+
+A claim is a file with who holds it, and a lease: whoever holds it touches the file every few
+seconds; whoever waits for it watches whether that goes on. It needs no locks of the file system,
+which those of clusters often lack, and compares no clocks, which differ between machines. A claim
+saves work that would be done twice; it does not protect files, which are published by rename: of
+two processes that both believe they hold one, such as after a machine stood still for longer than
+the lease, each leaves whole files.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from base.progress import say
+
+# Seconds without a sign of life after which a claim's holder counts as dead. File attributes on a
+# network file system may be a minute old.
+LEASE = 90.0
+# Signs of life in a lease.
+SIGNS = 6
+Piece = TypeVar("Piece")
+
+
+@contextmanager
+def claiming(path: Path, wait: bool = True, lease: float = LEASE) -> Iterator[bool]:
+    """Hold a claim for a block, if nobody else does.
+
+    Parameters
+    ----------
+    path : Path
+        The claim's file; its folder is made where missing.
+    wait : bool
+        Whether to wait for another holder to end, or to die.
+    lease : float
+        Seconds; all who use a claim give the same.
+
+    Yields
+    ------
+    bool
+        Whether it is held: False only without `wait`, while another holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid4().hex
+    taken = _take(path, token, wait, lease)
+    if not taken:
+        yield False
+        return
+    ended = threading.Event()
+    beat = threading.Thread(target=_live, args=(path, token, ended, lease / SIGNS), daemon=True)
+    beat.start()
+    try:
+        yield True
+    finally:
+        ended.set()
+        beat.join()
+        if _read(path).get("token") == token:
+            path.unlink(missing_ok=True)
+
+
+def taking_turns(
+    pieces: Iterable[Piece], claim: Callable[[Piece], Path], lease: float = LEASE
+) -> Generator[Piece, None, None]:
+    """Go through pieces of work, first those that nobody else does now.
+
+    Parameters
+    ----------
+    pieces : iterable
+        What is to be done.
+    claim : callable
+        Gives the file of a piece's claim.
+    lease : float
+        As for `claiming`.
+
+    Yields
+    ------
+    object
+        Each piece, while its claim is held. Those that others held come last, when these have
+        ended: what is done of them must be looked for then.
+    """
+    others = []
+    for piece in pieces:
+        with claiming(claim(piece), wait=False, lease=lease) as held:
+            if held:
+                yield piece
+            else:
+                others.append(piece)
+    for piece in others:
+        with claiming(claim(piece), lease=lease):
+            yield piece
+
+
+def holder_of(path: Path) -> str:
+    """Say who holds a claim.
+
+    Parameters
+    ----------
+    path : Path
+        The claim's file.
+
+    Returns
+    -------
+    str
+        For example "process 4711 on node3, job 12_3"; empty where nobody does.
+    """
+    about = _read(path)
+    if not about:
+        return ""
+    job = f", job {about['job']}" if about.get("job") else ""
+    return f"process {about.get('process')} on {about.get('host')}{job}"
+
+
+def identity() -> dict[str, object]:
+    """Describe this process, so that it can be known to have ended.
+
+    Returns
+    -------
+    dict
+        Host, boot and process, with its start; and the job of a batch system, with how often it
+        was started again.
+    """
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "process": os.getpid(),
+        "started": _started(os.getpid()),
+        "job": f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", ""),
+        "restart": int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+    }
+
+
+def has_ended(about: dict[str, object]) -> bool:
+    """Say whether a process is known to have ended.
+
+    Parameters
+    ----------
+    about : dict
+        As `identity` gave it there.
+
+    Returns
+    -------
+    bool
+        False also where it cannot be known, such as on another machine.
+    """
+    if about.get("boot") and about.get("boot") == _boot():
+        number = int(str(about["process"]))
+        return _started(number) != about["started"]
+    mine = identity()
+    # A job that was started again has not gone on before.
+    again = bool(about.get("job")) and about.get("job") == mine["job"]
+    return again and int(str(about["restart"])) < int(str(mine["restart"]))
+
+
+def _boot() -> str:
+    """Identify this run of the machine, and the processes that can be seen in it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        # Not Linux: the host's name must do, and a boot ends no claim before its lease.
+        return socket.gethostname()
+
+
+def _started(process: int) -> str:
+    """Say when a process started, in the kernel's own count; nothing if there is none."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return ""
+        with suppress(ProcessLookupError):
+            os.kill(process, 0)
+            return "running"
+        return ""
+    state, *rest = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else rest[18]
+
+
+def _take(path: Path, token: str, wait: bool, lease: float) -> bool:
+    told, seen, since = False, (0, ""), time.monotonic()
+    while True:
+        if _create(path, token):
+            return True
+        now = _sign(path)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        about = _read(path)
+        if (about and has_ended(about)) or time.monotonic() - since > lease:
+            _break(path, seen[1], about)
+            seen, since = (0, ""), time.monotonic()
+            continue
+        if not wait:
+            return False
+        if not told and about:
+            say(f"{path.name}: {holder_of(path)} is at it; waiting")
+            told = True
+        time.sleep(min(1.0, lease / 30))
+
+
+def _create(path: Path, token: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(identity() | {"token": token}, file)
+    return True
+
+
+def _read(path: Path) -> dict[str, object]:
+    """Read a claim; nothing where there is none, or one that is just being written."""
+    try:
+        about: dict[str, object] = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return about
+
+
+def _sign(path: Path) -> tuple[int, str]:
+    """Give what changes while the holder lives, as the file's server has it."""
+    try:
+        # A network file system looks anew when a file is opened.
+        with path.open() as file:
+            return os.fstat(file.fileno()).st_mtime_ns, file.read()
+    except FileNotFoundError:
+        return 0, ""
+
+
+def _break(path: Path, text: str, about: dict[str, object]) -> None:
+    """Remove the claim of a dead holder, but none that another has made meanwhile."""
+    dead = path.with_name(f"{path.name}.{uuid4().hex[:8]}.dead")
+    try:
+        path.rename(dead)
+    except FileNotFoundError:
+        return
+    if dead.read_text() != text:
+        with suppress(FileExistsError):
+            os.link(dead, path)
+    elif about:
+        how = "has ended" if has_ended(about) else "gave no sign of life"
+        say(f"{path.name}: process {about.get('process')} on {about.get('host')} {how}; taken over")
+    dead.unlink()
+
+
+def _live(path: Path, token: str, ended: threading.Event, every: float) -> None:
+    while not ended.wait(every):
+        # A claim that was taken over is another's; a server that is away may come back.
+        with suppress(OSError):
+            if _read(path).get("token") == token:
+                # Without a time of this machine: the file's server sets its own.
+                os.utime(path)

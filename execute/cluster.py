@@ -1,0 +1,134 @@
+"""What jobs ask of a cluster: a YAML file, with sections for stages that need something else."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from execute.errors import ExecuteError
+
+STAGES = ("features", "fit", "ablate", "study", "evaluate")
+
+
+class Resources(BaseModel):
+    """What the jobs of a stage ask for, and how its work is divided among them.
+
+    Attributes
+    ----------
+    partition, account : str, optional
+        As Slurm knows them; its own defaults where not given.
+    time : int
+        Minutes after which a job is stopped; started again, it goes on.
+    memory : float, optional
+        Gigabytes of a job.
+    cpus : int
+        Processors of a job, and threads of its libraries.
+    gpus : int
+        Of a job.
+    setup : list of str
+        Shell commands before the work, such as "module load cuda".
+    options : dict
+        Further options of sbatch, such as {"qos": "preempt"}.
+    minutes : float
+        How long a job should take: so much work is packed into one.
+    at_once : int
+        Jobs that run at the same time, at most.
+    retries : int
+        How often a job that was lost, or reached its time, is started again by itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    partition: str | None = None
+    account: str | None = None
+    time: int = Field(default=60, gt=0)
+    memory: float | None = Field(default=None, gt=0)
+    cpus: int = Field(default=1, gt=0)
+    gpus: int = Field(default=0, ge=0)
+    setup: tuple[str, ...] = ()
+    options: dict[str, str | int | float | bool] = {}
+    minutes: float = Field(default=10.0, gt=0)
+    at_once: int = Field(default=64, gt=0)
+    retries: int = Field(default=3, ge=0)
+
+    def for_submitit(self) -> dict[str, Any]:
+        """Give the settings by the names that submitit has for them.
+
+        Returns
+        -------
+        dict
+            For `SlurmExecutor.update_parameters`.
+        """
+        # The libraries would start a thread for each processor of the node.
+        threads = [
+            f"export {name}={self.cpus}" for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+        ]
+        asked = {
+            "partition": self.partition,
+            "account": self.account,
+            "mem": f"{round(self.memory * 1024)}M" if self.memory else None,
+            "gpus_per_node": self.gpus or None,
+            "additional_parameters": dict(self.options) or None,
+        }
+        return {
+            **{name: value for name, value in asked.items() if value is not None},
+            "time": self.time,
+            "cpus_per_task": self.cpus,
+            "setup": [*threads, *self.setup],
+            "array_parallelism": self.at_once,
+            "stderr_to_stdout": True,
+        }
+
+
+def read_cluster(path: Path | None, stage: str) -> Resources:
+    """Read what the jobs of a stage ask for.
+
+    Parameters
+    ----------
+    path : Path or None
+        A YAML file: the fields of `Resources`, for all stages; and sections named as stages, whose
+        fields are theirs. None: all as the cluster has it by default.
+    stage : str
+        One of `STAGES`.
+
+    Returns
+    -------
+    Resources
+        Those of the stage.
+
+    Raises
+    ------
+    ExecuteError
+        If the file is not there, or says what is not understood.
+    """
+    if path is None:
+        return Resources()
+    try:
+        said = yaml.safe_load(path.read_text()) or {}
+    except FileNotFoundError as error:
+        raise ExecuteError(
+            f"--cluster {path}: there is no such file; expected a YAML file with partition, time, "
+            "memory, cpus, gpus, account, setup ..., and sections of those for "
+            f"{', '.join(STAGES)}"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ExecuteError(f"--cluster {path}: no YAML: {error}") from error
+    if not isinstance(said, dict):
+        raise ExecuteError(f"--cluster {path}: expected names and values, found {said!r}")
+    common = {name: value for name, value in said.items() if name not in STAGES}
+    # A mistake in a section is found now, not when its stage has its turn.
+    found = {name: _checked(path, common | (said.get(name) or {}), name) for name in STAGES}
+    return found[stage]
+
+
+def _checked(path: Path, said: dict[str, Any], stage: str) -> Resources:
+    try:
+        return Resources(**said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        known = f"; known are {', '.join(Resources.model_fields)}, and sections {', '.join(STAGES)}"
+        unknown = first["type"] == "extra_forbidden"
+        why = f"unknown{known}" if unknown else f"{first['msg']}, found {first['input']!r}"
+        raise ExecuteError(f"--cluster {path}: {name} (for {stage}): {why}") from error

@@ -1,0 +1,110 @@
+"""The choice of where work is done, and the one call by which stages hand it over."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from execute.cluster import Resources, read_cluster
+from execute.errors import ExecuteError
+from execute.local import share_here
+from execute.runs import Recorded, Run
+from execute.work import Groups, Report, Work
+
+EXECUTORS = ("local", "slurm")
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Where work is done.
+
+    Attributes
+    ----------
+    resources : Resources or None
+        What the jobs of a cluster ask for; None: on this machine.
+    """
+
+    resources: Resources | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine."""
+        return self.resources is None
+
+
+@dataclass(frozen=True)
+class Place:
+    """The devices of the machine that does the work; it may be another than this.
+
+    Attributes
+    ----------
+    choose : callable
+        Gives their names there, as for `share_here`.
+    begin : callable
+        Takes the kind of device, and is called first in each process.
+    """
+
+    choose: Callable[[], Sequence[str]]
+    begin: Callable[[str], object]
+
+
+def choose_executor(executor: str, cluster: Path | None, stage: str) -> Executor:
+    """Turn the user's words into an executor.
+
+    Parameters
+    ----------
+    executor : str
+        "local" or "slurm".
+    cluster : Path or None
+        For Slurm: what jobs ask for, as `read_cluster` reads it.
+    stage : str
+        Whose work it is.
+
+    Returns
+    -------
+    Executor
+        The same for all work of the stage.
+
+    Raises
+    ------
+    ExecuteError
+        If there is no such executor, or no Slurm here.
+    """
+    if executor not in EXECUTORS:
+        raise ExecuteError(f"--executor {executor}: expected one of {', '.join(EXECUTORS)}")
+    if executor == "local":
+        return Executor()
+    # submitit is an extra.
+    from execute.slurm import check_slurm
+
+    check_slurm()
+    return Executor(read_cluster(cluster, stage))
+
+
+def share(
+    executor: Executor, place: Place, run: Run, groups: Groups, work: Work, report: Report
+) -> None:
+    """Do units of work, and record them.
+
+    Parameters
+    ----------
+    executor : Executor
+        Where.
+    place : Place
+        With which devices.
+    run : Run
+        What it is, and where it is recorded.
+    groups : sequence of sequence of str
+        The units of each group, by name.
+    work : callable
+        Does units of a group. It may have a method `there`, which takes the numbers of a group and
+        of a unit and gives what the work would give if there is nothing left to do, or else None.
+    report : callable
+        Takes the number of a group that is done, and what `work` gave for it.
+    """
+    run.begin(groups)
+    if executor.resources is None:
+        share_here(place.choose(), place.begin, groups, Recorded(work, run), report)
+        return
+    from execute.jobs import share_by_jobs
+
+    share_by_jobs(executor.resources, place, run, groups, work, report)

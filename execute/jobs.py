@@ -1,0 +1,280 @@
+"""The jobs of a run: handed to Slurm, followed to their end, found again by a later command."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from base import RoiridgeError, claiming, say
+from execute.cluster import Resources
+from execute.errors import ExecuteError
+from execute.packing import pack
+from execute.runs import Run, read_json, write_json
+from execute.slurm import LOST, ended, partitions, queue
+from execute.task import Outcome, Piece, Task
+from execute.work import Groups, Report, Work
+
+# Seconds between looks for results, and between questions to Slurm.
+LOOK, ASK = 0.5, 10.0
+# So long may a result take to be seen through a network file system.
+GRACE = 60.0
+
+
+@dataclass
+class Job:
+    """A job of Slurm that does some units.
+
+    Attributes
+    ----------
+    number : str
+        Slurm's: "12", or "12_3" of an array.
+    pieces : sequence of (int, tuple of int)
+        Groups, and units of each.
+    tries : int
+        How often it was started again.
+    """
+
+    number: str
+    pieces: Sequence[Piece]
+    tries: int = 0
+
+
+def share_by_jobs(
+    resources: Resources, place: Any, run: Run, groups: Groups, work: Work, report: Report
+) -> None:
+    """Do units of work in jobs; wait for them.
+
+    Jobs of an earlier command that asked for the same are followed, and not submitted again.
+
+    Parameters
+    ----------
+    resources : Resources
+        What a job asks for.
+    place, run, groups, work, report
+        As for `share`.
+
+    Raises
+    ------
+    ExecuteError
+        If Slurm refuses the jobs, or some failed: what was finished is kept.
+    """
+    made = Task([], groups, place, run, work, sys.orig_argv)
+    jobs = _Jobs(resources, made)
+    results: list[list[Any]] = [[] for _ in groups]
+    find = getattr(work, "there", None)
+    todo = []
+    for group, units in enumerate(groups):
+        for unit in range(len(units)):
+            there = find(group, unit) if find else None
+            if there is None:
+                todo.append((group, unit))
+            else:
+                results[group].append(there)
+    left = Counter(group for group, _ in todo)
+    for group in range(len(groups)):
+        if not left[group]:
+            report(group, results[group])
+    for group, n_units, found in jobs.done(todo):
+        results[group] += found
+        left[group] -= n_units
+        if not left[group]:
+            report(group, results[group])
+
+
+class _Jobs:
+    """Submits and follows the jobs of a run; `jobs.json` in its folder says which there are."""
+
+    def __init__(self, resources: Resources, made: Task) -> None:
+        self._resources, self._made, self._folder = resources, made, made.run.folder
+        self._path = self._folder / "jobs.json"
+        self._following: list[Job] = []
+        self._failed: list[dict[str, Any]] = []
+        self._errors: list[Exception] = []
+        self._todo: set[tuple[int, int]] = set()
+
+    def done(self, todo: Sequence[tuple[int, int]]) -> Iterable[tuple[int, int, list[Any]]]:
+        """Have units done.
+
+        Yields
+        ------
+        (int, int, list)
+            Group, number of its units, and results, as they come.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When the user has seen enough; the jobs go on.
+        """
+        if not todo:
+            say("nothing is left to do: no job was submitted")
+            return
+        self._todo = set(todo)
+        with claiming(self._folder / "jobs.claim"):
+            self._following = self._adopted(self._todo)
+            known = {(g, u) for job in self._following for g, units in job.pieces for u in units}
+            new = [unit for unit in todo if unit not in known]
+            if self._following:
+                numbers = ", ".join(job.number for job in self._following)
+                say(f"following the jobs that were submitted before: {numbers}")
+            if new:
+                self._submit(pack(new, self._made.run.costs, self._resources.minutes))
+        try:
+            yield from self._follow()
+        except KeyboardInterrupt:
+            say(f"the jobs go on without this command; to end them: {self._scancel()}")
+            raise
+        if self._errors or self._failed:
+            self._raise()
+
+    def _kept(self) -> list[Job]:
+        kept = read_json(self._path).get("jobs", [])
+        return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in kept]
+
+    def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
+        """Find jobs that an earlier command submitted for units that are still to be done."""
+        jobs = self._kept()
+        alive = queue([job.number for job in jobs])
+        if alive is None:
+            raise ExecuteError(
+                "--executor slurm: Slurm does not answer (squeue), so it cannot be known whether "
+                f"the jobs of {self._folder} still run; try again when it does"
+            )
+        return [
+            job
+            for job in jobs
+            if (job.number in alive or self._outcome_path(job).exists())
+            and todo.intersection((g, u) for g, units in job.pieces for u in units)
+        ]
+
+    def _submit(self, packed: Sequence[Sequence[Piece]], tries: int = 0) -> None:
+        executor = submitit.SlurmExecutor(
+            folder=self._folder / "jobs", max_num_timeout=self._resources.retries
+        )
+        executor.update_parameters(
+            job_name=f"roiridge-{self._made.run.stage}", **self._resources.for_submitit()
+        )
+        try:
+            with executor.batch():
+                made = [executor.submit(replace(self._made, pieces=own)) for own in packed]
+        except (FailedJobError, FailedSubmissionError) as error:
+            said = [line for line in str(error).splitlines() if "error:" in line]
+            raise ExecuteError(
+                f"Slurm refused the jobs: {' '.join(said) or error}; its partitions are "
+                f"{partitions() or 'not known'}; what jobs ask for is set in the --cluster file"
+            ) from error
+        new = [Job(one.job_id, own, tries) for one, own in zip(made, packed, strict=True)]
+        self._following += new
+        self._write()
+        say(f"{len(new)} jobs submitted: {new[0].number} to {new[-1].number}; make status, squeue")
+
+    def _write(self) -> None:
+        jobs = [vars(job) for job in self._following]
+        write_json(self._path, {"jobs": jobs, "failed": self._failed})
+
+    def _follow(self) -> Iterable[tuple[int, int, list[Any]]]:
+        asked, told = -ASK, ""
+        gone: dict[str, float] = {}
+        total = len(self._following)
+        while self._following:
+            for job in list(self._following):
+                outcome = self._outcome(job)
+                if outcome is not None:
+                    self._drop(job)
+                    yield from self._taken(job, outcome)
+            if time.monotonic() - asked >= ASK and self._following:
+                asked = time.monotonic()
+                states = queue([job.number for job in self._following])
+                if states is None:
+                    continue
+                count = Counter(state.lower() for state, _ in states.values())
+                line = ", ".join(f"{n} {state}" for state, n in sorted(count.items()))
+                if line and line != told:
+                    say(f"{total - len(self._following)} of {total} jobs done; {line}")
+                    told = line
+                for job in list(self._following):
+                    if job.number in states:
+                        gone.pop(job.number, None)
+                    elif self._is_lost(job, gone):
+                        self._lose(job)
+            time.sleep(LOOK)
+
+    def _is_lost(self, job: Job, gone: dict[str, float]) -> bool:
+        """Say whether a job that is not in the queue will give no result any more."""
+        first = gone.setdefault(job.number, time.monotonic())
+        if self._outcome_path(job).exists():
+            return False
+        state = ended(job.number, self._resources).state
+        return state not in ("COMPLETED", "COMPLETING") or time.monotonic() - first > GRACE
+
+    def _lose(self, job: Job) -> None:
+        how = ended(job.number, self._resources)
+        with claiming(self._folder / "jobs.claim"):
+            self._following.remove(job)
+            again = [o for o in self._kept() if o.pieces == job.pieces and o.tries > job.tries]
+            if again:
+                # Another command that follows the same run was first.
+                self._following += again
+                return
+            if how.state in LOST and job.tries < self._resources.retries:
+                say(f"job {job.number} {how.why}: its work is submitted again")
+                self._submit([job.pieces], job.tries + 1)
+                return
+            units = [self._made.groups[g][u] for g, own in job.pieces for u in own]
+            log = self._folder / "jobs" / f"{job.number}_0_log.out"
+            self._failed.append(
+                {
+                    "number": job.number,
+                    "units": units,
+                    "reason": how.why,
+                    "node": how.node,
+                    "log": str(log) if log.exists() else "",
+                }
+            )
+            self._write()
+
+    def _drop(self, job: Job) -> None:
+        with claiming(self._folder / "jobs.claim"):
+            self._following.remove(job)
+            self._write()
+
+    def _taken(self, job: Job, outcome: Outcome) -> Iterable[tuple[int, int, list[Any]]]:
+        if outcome.error is not None:
+            self._errors.append(outcome.error)
+            say(f"job {job.number} failed: {outcome.error}")
+        sizes = {g: sum((g, u) in self._todo for u in units) for g, units in job.pieces}
+        for group, found in outcome.results:
+            yield group, sizes[group], found
+
+    def _outcome_path(self, job: Job) -> Path:
+        return self._folder / "jobs" / f"{job.number}_0_result.pkl"
+
+    def _outcome(self, job: Job) -> Outcome | None:
+        if not self._outcome_path(job).exists():
+            return None
+        own = submitit.SlurmJob[Outcome](folder=self._folder / "jobs", job_id=job.number, tasks=[0])
+        error = own.exception()
+        if error is None:
+            return own.result()
+        log = self._folder / "jobs" / f"{job.number}_0_log.out"
+        last = str(error).strip().splitlines()[-1]
+        return Outcome(error=ExecuteError(f"job {job.number} broke off: {last}; its log: {log}"))
+
+    def _raise(self) -> None:
+        lost = [f"job {one['number']} {one['reason']}" for one in self._failed]
+        if not lost and len(self._errors) == 1 and isinstance(self._errors[0], RoiridgeError):
+            raise self._errors[0]
+        every = "; ".join([*lost, *map(str, self._errors)])
+        raise ExecuteError(
+            f"{len(lost) + len(self._errors)} jobs failed: {every}; what was finished is kept: "
+            "mend it and run the same command again (make status shows the logs)"
+        )
+
+    def _scancel(self) -> str:
+        masters = sorted({job.number.partition("_")[0] for job in self._following})
+        return f"scancel {' '.join(masters)}"

@@ -1,0 +1,199 @@
+"""What was asked for and how far it is: a folder of small files that every command can read.
+
+`OUT/runs/<stage>-<digest>/run.json` says what was asked; beside it each unit of work has a file,
+written by the process that does it, when it begins and when it ends.
+"""
+
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from base import identity, replacing
+from execute.cost import Cost
+from execute.work import Groups, Work
+
+
+@dataclass(frozen=True)
+class Run:
+    """Work that a command asks for; asked for again, it is the same run.
+
+    Attributes
+    ----------
+    folder : Path
+        `OUT/runs/<stage>-<digest>`.
+    stage : str
+        For example "fit".
+    label : str
+        What is done, for people: "ridge on alexnet + clip".
+    command : list of str
+        What the user called.
+    costs : list of list of Cost, optional
+        What each unit of each group is expected to take.
+    """
+
+    folder: Path
+    stage: str
+    label: str
+    command: list[str]
+    costs: list[list[Cost]] | None = None
+
+    def begin(self, groups: Groups) -> None:
+        """Write what is asked for.
+
+        Parameters
+        ----------
+        groups : sequence of sequence of str
+            The units of each group, by name.
+        """
+        planned = [[vars(c) for c in own] for own in self.costs] if self.costs else None
+        about = {
+            "stage": self.stage,
+            "label": self.label,
+            "command": self.command,
+            "asked": datetime.now(UTC).isoformat(timespec="seconds"),
+            "groups": [list(units) for units in groups],
+            "planned": planned,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "run.json", about)
+
+    def unit(self, number: int, unit: int) -> Path:
+        """Name the file of a unit.
+
+        Parameters
+        ----------
+        number : int
+            Of its group.
+        unit : int
+            Of the unit.
+
+        Returns
+        -------
+        Path
+            A JSON file, there once the unit was begun.
+        """
+        return self.folder / f"{number}.{unit}.json"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Work whose units are recorded as they begin and end.
+
+    Attributes
+    ----------
+    work : Work
+        Does it.
+    run : Run
+        Where it is recorded.
+    log : str
+        The file of what the process prints, if any.
+    """
+
+    work: Work
+    run: Run
+    log: str = ""
+
+    def __call__(self, number: int, units: Iterator[int]) -> Any:
+        """Do units of a group; record each.
+
+        Parameters
+        ----------
+        number : int
+            The group.
+        units : iterator of int
+            Which, as they come.
+
+        Returns
+        -------
+        object
+            What the work gives.
+        """
+        watch = _Watch(self.run, number, units, self.log)
+        try:
+            result = self.work(number, watch)
+        except BaseException as error:
+            said = str(error).strip() or type(error).__name__
+            watch.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", said)
+            raise
+        watch.end("done")
+        return result
+
+
+@dataclass
+class _Watch:
+    """Units as they are taken: when the next is asked for, the one before is done."""
+
+    run: Run
+    number: int
+    units: Iterator[int]
+    log: str
+    _path: Path | None = None
+    _about: dict[str, Any] = field(default_factory=dict)
+    _began: float = 0.0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        self.end("done")
+        unit = next(self.units)
+        self._path, self._began = self.run.unit(self.number, unit), time.monotonic()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._about = {**identity(), "log": self.log, "state": "running", "began": now}
+        write_json(self._path, self._about)
+        return unit
+
+    def end(self, state: str, reason: str = "") -> None:
+        """Record how the unit at hand ended, if there is one."""
+        if self._path is None:
+            return
+        self._about |= {
+            "state": state,
+            "reason": reason,
+            "seconds": round(time.monotonic() - self._began, 3),
+            # Of the whole process so far; kilobytes on Linux.
+            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "threads": os.environ.get("OMP_NUM_THREADS", ""),
+        }
+        write_json(self._path, self._about)
+        self._path = None
+
+
+def write_json(path: Path, about: dict[str, Any]) -> None:
+    """Write a small JSON file whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    about : dict
+        What it holds.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(about, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Empty where there is none.
+    """
+    try:
+        about: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return about
