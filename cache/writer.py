@@ -235,11 +235,12 @@ class FeatureWriter(ShardWriter):
         return sorted(self.shards.glob("shard-*.h5"))
 
     def _remove_leftovers(self) -> None:
-        # Only temporary files of writers that were killed: this process holds the lock.
-        for left in (
-            *self.shards.glob(".shard-*.h5"),
-            *self.path.parent.glob(f".{self.path.stem}-*.h5"),
-        ):
+        # Temporary files of writers that were killed: this process holds the lock. Shards are also
+        # written by jobs of a command that has ended; an hour old, nobody writes them.
+        for left in self.shards.glob(".shard-*.h5"):
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink()
+        for left in self.path.parent.glob(f".{self.path.stem}-*.h5"):
             left.unlink()
 
 

@@ -16,12 +16,12 @@ from execute.cluster import Resources
 from execute.errors import ExecuteError
 from execute.packing import pack
 from execute.runs import Run, read_json, write_json
-from execute.slurm import LOST, ended, partitions, queue
+from execute.slurm import LOST, Ended, ended, partitions, queue
 from execute.task import Outcome, Piece, Task
 from execute.work import Groups, Report, Work
 
-# Seconds between looks for results, and between questions to Slurm.
-LOOK, ASK = 0.5, 10.0
+# Seconds between looks for results; and between questions to Slurm, at first and later.
+LOOK, FIRST, ASK = 0.5, 1.0, 10.0
 # So long may a result take to be seen through a network file system.
 GRACE = 60.0
 
@@ -171,14 +171,15 @@ class _Jobs:
         new = [Job(one.job_id, own, tries) for one, own in zip(made, packed, strict=True)]
         self._following += new
         self._write()
-        say(f"{len(new)} jobs submitted: {new[0].number} to {new[-1].number}; make status, squeue")
+        to = f"s {new[0].number} to {new[-1].number}" if len(new) > 1 else f" {new[0].number}"
+        say(f"job{to} submitted")
 
     def _write(self) -> None:
         jobs = [vars(job) for job in self._following]
         write_json(self._path, {"jobs": jobs, "failed": self._failed})
 
     def _follow(self) -> Iterable[tuple[int, int, list[Any]]]:
-        asked, told = -ASK, ""
+        asked, every, told = -ASK, FIRST, ""
         gone: dict[str, float] = {}
         total = len(self._following)
         while self._following:
@@ -187,8 +188,8 @@ class _Jobs:
                 if outcome is not None:
                     self._drop(job)
                     yield from self._taken(job, outcome)
-            if time.monotonic() - asked >= ASK and self._following:
-                asked = time.monotonic()
+            if time.monotonic() - asked >= every and self._following:
+                asked, every = time.monotonic(), min(ASK, 1.3 * every)
                 states = queue([job.number for job in self._following])
                 if states is None:
                     continue
@@ -209,11 +210,11 @@ class _Jobs:
         first = gone.setdefault(job.number, time.monotonic())
         if self._outcome_path(job).exists():
             return False
-        state = ended(job.number, self._resources).state
+        state = self._ended(job).state
         return state not in ("COMPLETED", "COMPLETING") or time.monotonic() - first > GRACE
 
     def _lose(self, job: Job) -> None:
-        how = ended(job.number, self._resources)
+        how = self._ended(job)
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
             again = [o for o in self._kept() if o.pieces == job.pieces and o.tries > job.tries]
@@ -226,16 +227,8 @@ class _Jobs:
                 self._submit([job.pieces], job.tries + 1)
                 return
             units = [self._made.groups[g][u] for g, own in job.pieces for u in own]
-            log = self._folder / "jobs" / f"{job.number}_0_log.out"
-            self._failed.append(
-                {
-                    "number": job.number,
-                    "units": units,
-                    "reason": how.why,
-                    "node": how.node,
-                    "log": str(log) if log.exists() else "",
-                }
-            )
+            about = {"number": job.number, "units": units, "reason": how.why, "node": how.node}
+            self._failed.append(about | {"log": str(self._log(job))})
             self._write()
 
     def _drop(self, job: Job) -> None:
@@ -261,9 +254,15 @@ class _Jobs:
         error = own.exception()
         if error is None:
             return own.result()
-        log = self._folder / "jobs" / f"{job.number}_0_log.out"
+        log = self._log(job)
         last = str(error).strip().splitlines()[-1]
         return Outcome(error=ExecuteError(f"job {job.number} broke off: {last}; its log: {log}"))
+
+    def _log(self, job: Job) -> Path:
+        return self._folder / "jobs" / f"{job.number}_0_log.out"
+
+    def _ended(self, job: Job) -> Ended:
+        return ended(job.number, self._resources, self._log(job))
 
     def _raise(self) -> None:
         lost = [f"job {one['number']} {one['reason']}" for one in self._failed]

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from execute.cluster import Resources
 from execute.errors import ExecuteError
@@ -13,6 +14,9 @@ from execute.errors import ExecuteError
 PATIENCE = 60
 # States after which a job may be started again by itself: it was lost, and made no mistake.
 LOST = ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT", "KILLED", "UNKNOWN")
+
+
+OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill|out of memory", re.I)
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def queue(jobs: Sequence[str]) -> dict[str, tuple[str, str]] | None:
     return {job: found[job] for job in jobs if job in found}
 
 
-def ended(job: str, resources: Resources) -> Ended:
+def ended(job: str, resources: Resources, log: Path) -> Ended:
     """Say how a job ended that is not in the queue any more, and gave no result.
 
     Parameters
@@ -106,6 +110,8 @@ def ended(job: str, resources: Resources) -> Ended:
         Its number.
     resources : Resources
         What it had asked for.
+    log : Path
+        What it printed.
 
     Returns
     -------
@@ -119,6 +125,9 @@ def ended(job: str, resources: Resources) -> Ended:
     code, _, number = fields.get("ExitCode", "0:0").partition(":")
     if state == "FAILED" and (int(number or 0) or int(code) > 128):
         state, number = "KILLED", number if int(number or 0) else str(int(code) - 128)
+    # Not every cluster tells the state; all print it.
+    if state == "KILLED" and OUT_OF_MEMORY.search(_end_of(log)):
+        state = "OUT_OF_MEMORY"
     asked = f"{resources.memory:g} GB" if resources.memory else "the partition's default"
     why = {
         "OUT_OF_MEMORY": f"ran out of memory (asked for: {asked}): ask for more with `memory`",
@@ -133,6 +142,10 @@ def ended(job: str, resources: Resources) -> Ended:
         f"one, look whether {node or 'its node'} sees this folder, and runs `setup`",
     }.get(state, f"ended as {state}")
     return Ended(state, node, why)
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-4000:] if log.exists() else ""
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,8 @@ def extract(
     precision: Literal["float32", "bfloat16", "float16"] = "float32",
     dtype: Literal["float32", "float16"] = "float32",
     workers: int = -1,
+    executor: str = "local",
+    cluster: Path | None = None,
 ) -> None:
     """Compute the feature spaces of all pictures, training and test, that have none yet.
 
@@ -48,11 +50,15 @@ def extract(
     workers : int
         Processes that decode pictures ahead of each device; by default as many as there are
         processors to spare.
+    executor : str
+        local, or slurm: in jobs of a cluster, which this command waits for.
+    cluster : Path
+        For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
     # The networks take seconds to import: only now, so that --help is quick and Ctrl-C is heard.
     from extract.stage import Options, compute_features
 
-    options = Options(device, precision, dtype, workers, captions)
+    options = Options(device, precision, dtype, workers, captions, executor, cluster)
     compute_features(data, out, str(subject), spaces, weights, options)
 
 

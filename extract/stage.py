@@ -1,7 +1,7 @@
 """Stage 1 as a whole: every space of every picture, each computed once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,17 @@ import joblib
 import torch
 
 from base import say
-from cache import FeatureStore
+from cache import FeatureStore, digest
 from cache.explain import explain
 from cache.features import Entry
 from challenge import Subject, find_subjects
+from execute import choose_executor
 from extract.captions import Captions, read_captions
 from extract.devices import Recipe, choose_devices, compute_on
 from extract.errors import ExtractError
 from extract.naming import name_once, names_by_digest, refuse_imported
-from extract.pipeline import extract_spaces
+from extract.pipeline import Spread, extract_spaces
+from extract.sharing import Sharing, Texts
 from extract.spaces import TEXT_FAMILIES, Spec, resolve
 from extract.text import extract_text, prepare_text
 from networks.weights import Request
@@ -40,6 +42,10 @@ class Options:
         Processes that decode pictures ahead of each device; -1 to choose by the processors.
     captions : list of str
         Files of captions, for spaces that read them.
+    executor : str
+        local or slurm.
+    cluster : Path, optional
+        What jobs ask for.
     """
 
     device: str = "auto"
@@ -47,6 +53,8 @@ class Options:
     dtype: str = "float32"
     workers: int = -1
     captions: list[str] = field(default_factory=list)
+    executor: str = "local"
+    cluster: Path | None = None
 
 
 def compute_features(
@@ -76,9 +84,12 @@ def compute_features(
     specs = [resolve(name) for name in dict.fromkeys(spaces)]
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)
-    devices = choose_devices(options.device)
+    executor = choose_executor(options.executor, options.cluster, "features")
+    # Those of another machine are chosen there; this one only says what is to be computed.
+    devices = choose_devices(options.device if executor.is_local else "cpu")
     pictures = _pictures(subjects)
-    where = ", ".join(str(device) for device in devices)
+    names = ", ".join(str(device) for device in devices)
+    where = names if executor.is_local else "nodes of Slurm"
     say(f"{len(pictures)} pictures of {len(subjects)} subjects on {where}")
     store = FeatureStore(out / "features")
     entries = store.readable()
@@ -104,9 +115,20 @@ def compute_features(
         say(f"{text.spec.name}: weights from {text.origin}")
     keys = [(p.spec.name, p.key) for p in ready] + [(t.spec.name, t.key) for t in texts]
     _tell_misses(store, keys, entries)
-    spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
+    digests = [digest(key) for _, key in keys]
+    spread: Spread | None
+    if executor.is_local:
+        spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
+    else:
+        of_pictures = digests[: len(ready)]
+        spread = Sharing(executor, options.device, recipe, out, pictures, of_pictures)
     computed = extract_spaces(ready, pictures, store, workers, spread).computed if ready else []
-    computed += [extract_text(text, said, store) for text in texts]
+    if executor.is_local:
+        computed += [extract_text(text, said, store) for text in texts]
+    elif texts:
+        own = replace(recipe, specs=read, requests=[requests[spec.name] for spec in read])
+        of_texts = Texts(own, options.captions, subjects, options.device)
+        computed += of_texts.share(executor, out, digests[len(ready) :])
     for (name, key), count in zip(keys, computed, strict=True):
         path = store.path(name, key)
         say(f"{name}: {count} pictures computed, {len(pictures) - count} there already -> {path}")
@@ -162,6 +184,6 @@ def _pictures(subjects: Sequence[Subject]) -> list[tuple[str, Path]]:
     for subject in subjects:
         for split in ("train", "test"):
             digests = subject.picture_digests(split)
-            for digest, path in zip(digests, subject.pictures(split), strict=True):
-                once.setdefault(digest, path)
+            for name, path in zip(digests, subject.pictures(split), strict=True):
+                once.setdefault(name, path)
     return list(once.items())

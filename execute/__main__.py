@@ -1,0 +1,79 @@
+"""`python -m execute`: how far the work is, here and on a cluster."""
+
+import sys
+from pathlib import Path
+
+from base import say
+from base.command import run
+from execute.status import Progress, Unit, read_progress
+
+
+def status(out: Path = Path("derivatives"), every: bool = False) -> int:
+    """Say what is done, running, waiting and failed, and what it took beside the plan.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    every : bool
+        true to list each unit of work, not only those that failed.
+
+    Returns
+    -------
+    int
+        1 if something failed, so that scripts can tell.
+    """
+    found = read_progress(out)
+    if not found:
+        say(f"{out}: nothing was asked for yet")
+    for progress in found:
+        for line in _lines(progress, every):
+            say(line)
+    return int(any(unit.state in BAD for progress in found for unit in progress.units))
+
+
+BAD = ("failed", "lost", "interrupted")
+ORDER = ("done", "running", "waiting", "not begun", *BAD)
+
+
+def _lines(progress: Progress, every: bool) -> list[str]:
+    about, counts = progress.about, progress.counts
+    states = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    lines = [f"{about['stage']}  {about['label']}  (asked {about['asked']})", f"  {states}"]
+    if any(unit.state == "done" for unit in progress.units):
+        lines.append(f"  took {_taken(progress.units)}")
+    shown = [unit for unit in progress.units if every or unit.state in BAD]
+    for unit in shown:
+        bad = unit.state in BAD or unit.state == "waiting"
+        lines.append(f"  {unit.name}: {unit.state}{f', {unit.reason}' if bad else _took(unit)}")
+        if unit.state in BAD:
+            lines += [f"    | {line}" for line in unit.last_lines]
+    if any(unit.state in BAD for unit in progress.units):
+        lines.append("  run the same command again: what is done is kept")
+    return lines
+
+
+def _taken(units: list[Unit]) -> str:
+    """Sum what was done, beside what was planned for it."""
+    done = [unit for unit in units if unit.state == "done"]
+    seconds = sum(unit.about["seconds"] for unit in done)
+    memory = max(unit.about["memory"] for unit in done)
+    taken = f"{seconds:,.1f} s of work, at most {memory / 1e9:.2f} GB in a process"
+    if not all(unit.planned for unit in done):
+        return taken
+    planned = sum(unit.planned["seconds"] for unit in done)
+    most = max(unit.planned["memory"] for unit in done)
+    return f"{taken}; planned {planned:,.1f} s, {most / 1e9:.2f} GB"
+
+
+def _took(unit: Unit) -> str:
+    if unit.state != "done":
+        return f" on {unit.about['host']}" if "host" in unit.about else ""
+    plan = f" (planned {unit.planned['seconds']:,.1f} s)" if unit.planned else ""
+    return f", {unit.about['seconds']:,.1f} s{plan} on {unit.about['host']}"
+
+
+EXAMPLES = ["python -m execute", "python -m execute --out derivatives --every true"]
+
+if __name__ == "__main__":
+    sys.exit(run(status, "execute", EXAMPLES))

@@ -1,0 +1,147 @@
+"""How far runs are: what is done, running, waiting and failed, from what they leave on the disk."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from base import has_ended, identity
+from execute.runs import read_json
+from execute.slurm import queue
+
+# What of a log is shown.
+LINES = 5
+
+
+@dataclass
+class Unit:
+    """A unit of work, as far as it is.
+
+    Attributes
+    ----------
+    name : str
+        For example "subj01 lh".
+    state : str
+        "not begun", "waiting", "running", "done", "failed", "interrupted" or "lost".
+    about : dict
+        What the process that did it left: host, job, seconds, memory, reason, log.
+    planned : dict
+        What it was expected to take; empty where that is not known.
+    """
+
+    name: str
+    state: str
+    about: dict[str, Any]
+    planned: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, and where."""
+        job = self.about.get("job")
+        where = f"job {job} on {self.about.get('host')}" if job else str(self.about.get("host", ""))
+        return f"{self.about.get('reason') or 'ended without a word'} ({where})"
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The end of its log."""
+        log = Path(self.about.get("log") or "/dev/null")
+        try:
+            return log.read_text(errors="replace").splitlines()[-LINES:]
+        except FileNotFoundError:
+            return []
+
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    folder : Path
+        The run's.
+    about : dict
+        What was asked: stage, label, command, when.
+    units : list of Unit
+        All of them.
+    """
+
+    folder: Path
+    about: dict[str, Any]
+    units: list[Unit]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many units are in each state."""
+        return Counter(unit.state for unit in self.units)
+
+
+def read_progress(out: Path) -> list[Progress]:
+    """Read how far all runs are.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+
+    Returns
+    -------
+    list of Progress
+        The last that was asked for comes last.
+    """
+    folders = [path.parent for path in (out / "runs").glob("*/run.json")]
+    every = [_progress(folder) for folder in folders]
+    return sorted(every, key=lambda one: one.about["asked"])
+
+
+def _progress(folder: Path) -> Progress:
+    about, jobs = read_json(folder / "run.json"), read_json(folder / "jobs.json")
+    queued = queue([job["number"] for job in jobs.get("jobs", [])]) if jobs.get("jobs") else {}
+    # Slurm knows best; where it does not answer now, what was running counts as running.
+    in_queue = {} if queued is None else queued
+    waiting = {
+        (group, unit): job["number"]
+        for job in jobs.get("jobs", [])
+        for group, units in job["pieces"]
+        for unit in units
+        if job["number"] in in_queue or queued is None
+    }
+    failed = {name: job for job in jobs.get("failed", []) for name in job["units"]}
+    units = []
+    for group, unit, name in _numbered(about["groups"]):
+        own = read_json(folder / f"{group}.{unit}.json")
+        planned = about["planned"][group][unit] if about.get("planned") else {}
+        state = own.get("state", "not begun")
+        job = waiting.get((group, unit), "")
+        if state == "running" and _is_lost(own, job):
+            state = "lost"
+        if state in ("not begun", "lost", "interrupted") and job:
+            pending = in_queue.get(job, ("", ""))
+            state, own = "waiting", {**own, "job": job, "reason": pending[1]}
+        elif state != "done" and name in failed:
+            state, own = "failed", {**own, **_of(failed[name])}
+        units.append(Unit(name, state, own, planned))
+    return Progress(folder, about, units)
+
+
+def _numbered(groups: list[list[str]]) -> Iterator[tuple[int, int, str]]:
+    for group, names in enumerate(groups):
+        for unit, name in enumerate(names):
+            yield group, unit, name
+
+
+def _is_lost(own: dict[str, Any], job: str) -> bool:
+    """Say whether a unit that was running is not any more, as far as can be known from here."""
+    if own.get("job"):
+        return own["job"] != job
+    same_machine = own.get("host") == identity()["host"]
+    return has_ended(own) or (same_machine and own.get("boot") != identity()["boot"])
+
+
+def _of(failed: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "job": failed["number"],
+        "host": failed["node"],
+        "reason": failed["reason"],
+        "log": failed["log"],
+    }

@@ -1,0 +1,201 @@
+"""Extraction in jobs of a cluster: each computes some of the pictures, in shards of its own."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from base import log_lines, replacing
+from cache import digest
+from challenge import Subject
+from execute import Executor, Place, Run, share
+from extract.captions import read_captions
+from extract.devices import PIECE, Recipe, choose_devices, compute_on
+from extract.naming import name_once
+from extract.pipeline import Done, Picture, Work, compute_rows
+from extract.run import Prepared
+from extract.spaces import Spec
+from extract.text import extract_text, prepare_text
+from networks.weights import Request
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Hands pictures to the jobs of a cluster; takes the place of `compute_on`.
+
+    Attributes
+    ----------
+    executor : Executor
+        The cluster.
+    device : str
+        What the nodes compute on, in the user's words.
+    recipe : Recipe
+        The spaces.
+    out : Path
+        The folder of everything that is made.
+    pictures : sequence of (str, Path)
+        All that was asked for, those that have rows too: so that a command finds its jobs again
+        while their rows appear.
+    keys : sequence of str
+        The digest of each space's key.
+    """
+
+    executor: Executor
+    device: str
+    recipe: Recipe
+    out: Path
+    pictures: Sequence[Picture]
+    keys: Sequence[str]
+
+    def __call__(self, work: Sequence[Work], done: Done) -> Iterator[int]:
+        """Have rows computed; the caller holds the spaces' writers, and merges.
+
+        Parameters
+        ----------
+        work : sequence of (tuple of int, list of pictures)
+            Which spaces lack which pictures.
+        done : Done
+            As for `compute_rows`.
+
+        Yields
+        ------
+        int
+            How many pictures were computed.
+        """
+        asked = digest({"spaces": list(self.keys), "pictures": [name for name, _ in self.pictures]})
+        label = " + ".join(spec.name for spec in self.recipe.specs)
+        run = Run(self.out / "runs" / f"features-{asked}", "features", label, sys.orig_argv)
+        lacking = {name: spaces for spaces, pictures in work for name, _ in pictures}
+        starts = range(0, len(self.pictures), PIECE)
+        pieces = [_by_spaces(self.pictures[s : s + PIECE], lacking) for s in starts]
+        path = run.folder / "pieces.json"
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(pieces, default=str))
+        units = [f"pictures {s + 1} to {min(s + PIECE, len(self.pictures))}" for s in starts]
+        counts: list[int] = []
+        place = Place(_here, log_lines_of)
+        unfinished = tuple(bool(piece) for piece in pieces)
+        asking = _Pieces(self.recipe, self.device, path.absolute(), unfinished)
+        share(self.executor, place, run, [units], asking, lambda _, found: counts.extend(found))
+        yield sum(counts)
+
+
+def _here() -> list[str]:
+    """One process a job: it uses all devices that it is told to."""
+    return ["cpu"]
+
+
+def log_lines_of(_: str) -> None:
+    """Have this stage's log said, whatever the device."""
+    log_lines("extract")
+
+
+def _by_spaces(pictures: Sequence[Picture], lacking: dict[str, tuple[int, ...]]) -> list[Work]:
+    groups: dict[tuple[int, ...], list[Picture]] = {}
+    for name, path in pictures:
+        if name in lacking:
+            groups.setdefault(lacking[name], []).append((name, path.absolute()))
+    return list(groups.items())
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Rows of some pictures, computed on a node."""
+
+    recipe: Recipe
+    device: str
+    path: Path
+    unfinished: tuple[bool, ...]
+
+    def there(self, _: int, unit: int) -> int | None:
+        """Say that nothing of a piece was computed, if nothing of it is lacking."""
+        return None if self.unfinished[unit] else 0
+
+    def __call__(self, _: int, units: Iterator[int]) -> int:
+        """Compute pieces; give how many pictures there were."""
+        devices = choose_devices(self.device)
+        if len(devices) == 1:
+            ready = self.recipe.prepare(devices[0])
+            return sum(self._alone(ready, work) for work in map(self._piece, units))
+        # Processes take long to start: they get all pieces at once.
+        every = [part for unit in units for part in self._piece(unit)]
+        return sum(compute_on(devices, self.recipe, every, Done([])))
+
+    def _piece(self, unit: int) -> list[Work]:
+        piece = json.loads(self.path.read_text())[unit]
+        return [(tuple(spaces), [(n, Path(p)) for n, p in own]) for spaces, own in piece]
+
+    def _alone(self, ready: Sequence[Prepared], work: Sequence[Work]) -> int:
+        with ExitStack() as stack:
+            store = self.recipe.store
+            writers = [
+                stack.enter_context(store.joining(p.spec.name, p.key, p.about)) for p in ready
+            ]
+            return sum(compute_rows(ready, writers, work, self.recipe.workers, Done([])))
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Spaces of captions, each computed on a node.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Of the spaces of captions.
+    captions : list of str
+        The files.
+    subjects : sequence of Subject
+        Whose pictures.
+    device : str
+        What the nodes compute on.
+    """
+
+    recipe: Recipe
+    captions: list[str]
+    subjects: Sequence[Subject]
+    device: str
+
+    def share(self, executor: Executor, out: Path, keys: Sequence[str]) -> list[int]:
+        """Have the spaces computed.
+
+        Parameters
+        ----------
+        executor : Executor
+            The cluster.
+        out : Path
+            The folder of everything that is made.
+        keys : sequence of str
+            The digest of each space's key.
+
+        Returns
+        -------
+        list of int
+            Of how many pictures rows were computed, for each space.
+        """
+        names = [spec.name for spec in self.recipe.specs]
+        asked = digest({"spaces": list(keys), "subjects": [one.name for one in self.subjects]})
+        run = Run(out / "runs" / f"features-{asked}", "features", " + ".join(names), sys.orig_argv)
+        counts = [0] * len(names)
+
+        def report(number: int, found: list[int]) -> None:
+            (counts[number],) = found
+
+        share(executor, Place(_here, log_lines_of), run, [[n] for n in names], self, report)
+        return counts
+
+    def __call__(self, number: int, units: Iterator[int]) -> int:
+        """Compute a space; give how many pictures lacked it."""
+        spec: Spec = self.recipe.specs[number]
+        request: Request = self.recipe.requests[number]
+        captions = read_captions(self.captions)
+        device: torch.device = choose_devices(self.device)[0]
+        precision = (self.recipe.precision, self.recipe.dtype)
+        (text,) = name_once(
+            [prepare_text(spec, request, captions, device, *precision)], self.recipe.kept
+        )
+        said = captions.of(self.subjects)
+        return sum(extract_text(text, said, self.recipe.store) for _ in units)
