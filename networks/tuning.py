@@ -68,7 +68,7 @@ def check_tuning(how: Any) -> tuple[str, int]:
     NetworkError
         If it is none of these.
     """
-    match = re.fullmatch(r"all|none|(?:last|lora):[1-9]\d{0,3}", str(how))
+    match = re.fullmatch(r"all|none|(?:last|lora):[1-9]\d*", str(how))
     if match is None:
         raise NetworkError(
             f"tune: found {how!r}, expected all, none, last:N (the last N blocks) or lora:R (low "
@@ -91,7 +91,7 @@ def tune(module: nn.Module, how: str) -> None:
     Raises
     ------
     NetworkError
-        If it has not so many blocks.
+        If it has not so many blocks, or no layers so wide.
     """
     word, number = check_tuning(how)
     if word == "all":
@@ -108,7 +108,13 @@ def tune(module: nn.Module, how: str) -> None:
             part.requires_grad_(True)
     elif word == "lora":
         # A list: what is added are modules too.
-        for layer in [one for one in blocks.modules() if isinstance(one, nn.Linear)]:
+        layers = [one for one in blocks.modules() if isinstance(one, nn.Linear)]
+        most = min(min(layer.weight.shape) for layer in layers)
+        if number > most:
+            raise NetworkError(
+                f"tune: found {how}, expected at most lora:{most}, the width of the narrowest layer"
+            )
+        for layer in layers:
             added = LowRank(layer.out_features, layer.in_features, number)
             parametrize.register_parametrization(layer, "weight", added)
 

@@ -292,6 +292,7 @@ def test_weights_of_a_file_for_pictures_of_another_size(tmp_path: Path) -> None:
         ({"tune": "last"}, "tune: found 'last', expected all, none, last:N"),
         ({"tune": "last:7"}, "tune: found last:7, expected at most last:6"),
         ({"tune": "lora:0"}, "tune: found 'lora:0'"),
+        ({"tune": "lora:100000"}, "tune: found lora:100000, expected at most lora:64"),
         ({"grid": -1}, "grid: found -1"),
         ({"trunk_lr": -1}, "trunk_lr: found -1"),
     ],
