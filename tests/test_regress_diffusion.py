@@ -35,6 +35,7 @@ from regress.diffusion.noise import (
     even_levels,
     sampled,
 )
+from regress.diffusion.sizes import check_latent
 from regress.errors import RegressError
 from regress.joint import Joint
 from regress.models.diffusion import Model
@@ -371,6 +372,36 @@ def _epoch(path: Path) -> int:
 def test_wrong_parameters_are_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Model(**wrong).fit(*_data(50))
+
+
+@pytest.mark.parametrize(
+    ("latent", "own", "found"),
+    [
+        (100_000, {}, r"need \d+ GB to train, and this machine has \d+ GB; expected at most 269"),
+        (10_000, {"scope": np.arange(300) % 2}, r"\(groups: 2\).*expected at most 256, since no"),
+    ],
+)
+def test_a_code_longer_than_responses_have_components_is_refused_at_once(
+    latent: int, own: dict[str, Any], found: str
+) -> None:
+    X, Y = _data(300)
+    start = time.monotonic()
+    with pytest.raises(RegressError, match=f"latent: found {latent}; .*{found}"):
+        Model(**QUICK | own | {"latent": latent}).fit(X, np.tile(Y, (1, 13))[:, :300])
+    assert time.monotonic() - start < 5
+    # What a group has fewer of is 0: the default serves an ROI of five vertices.
+    assert Model(**QUICK | {"latent": 40, "epochs": 1}).fit(X, Y[:, :5]).predict(X).shape[1] == 5
+
+
+def test_a_code_that_memory_cannot_hold_is_refused() -> None:
+    member = np.repeat(np.arange(50), 10_000)
+    responses = Responses([np.broadcast_to(np.float32(0), (20_000, len(member)))])
+    with pytest.raises(RegressError, match=r"expected at most (\d+), which fits") as error:
+        check_latent(9_999, responses, member, 64, 64)
+    fits = int(str(error.value).rsplit(" ", 1)[1])
+    check_latent(fits, responses, member, 64, 64)
+    with pytest.raises(RegressError, match=f"expected at most {fits}"):
+        check_latent(fits + 1, responses, member, 64, 64)
 
 
 def test_ridge_needs_no_diffusion() -> None:

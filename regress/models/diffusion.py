@@ -16,10 +16,12 @@ from regress.diffusion.drawing import BLOCK, Drawing, Rows
 from regress.diffusion.network import Diffusion, Sharing
 from regress.diffusion.noise import LEVELS, SAMPLERS
 from regress.diffusion.pretrained import Pretrained, check_unet, unet_config, unet_files
+from regress.diffusion.sizes import check_latent
 from regress.errors import RegressError
 from regress.joint import Joint
 from regress.responses import Responses
 from regress.trained import Network
+from regress.trained.inputs import groups_of
 from regress.trained.readout import check_memory, check_whole
 
 
@@ -200,6 +202,8 @@ class Model(Drawing):
             # Who is not among them is seen as their mean.
             self._n_subjects = self.start["whom"].shape[1] if "whom" in self.start else 0
         self._config = None
+        member = groups_of(self.scope, responses.shape[1])[1]
+        check_latent(self.latent, responses.pictures(~held), member, self.batch, self.width)
         return super()._train(X, responses, held, epochs)
 
     def before_training(
