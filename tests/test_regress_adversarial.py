@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -154,10 +155,38 @@ def test_a_loss_of_nan_stops_with_the_step(tmp_path: Path) -> None:
         Model(discriminators="single", adversarial=1e38, **QUICK | {"lr": 1e30}).fit(X, Y)
 
 
+def test_critics_learn_at_a_rate_of_their_own(tmp_path: Path) -> None:
+    X, Y = _data()
+    own = QUICK | {"discriminators": "patch", "validation": 0, "lr": 3e-4, "schedule": "constant"}
+    right = []
+    for rate in (0.0, 1.0, 10.0):
+        Model(critic_lr=rate, log=tmp_path / "log.csv", **own).fit(X, Y)
+        log = pd.read_csv(tmp_path / "log-fit.csv")
+        right.append(log[log["group"] == "all"]["right_verdicts"].to_numpy()[-1])
+    # At the generator's rate, 84 steps do not suffice to know measured responses.
+    assert right[0] < right[1] < 0.6
+    assert right[2] > 0.8
+
+
+def test_what_nothing_was_learned_from_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    X, Y = _data(200)
+    own = QUICK | {"epochs": 4, "discriminators": "single"}
+    weighed = Model(**own, adversarial=1e30).fit(X, Y)
+    np.testing.assert_array_equal(weighed.predict(X[:2]).std(0), 0)
+    assert "1 of 1 groups learned nothing" in caplog.text
+    assert "whatever the picture" in caplog.text
+    assert "critics less weight (now 1e+30): --params.adversarial 0.1" in caplog.text
+    caplog.clear()
+    Model(**own).fit(X, Y)
+    assert "learned nothing" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
         ({"discriminators": "double"}, "discriminators 'double'.*per_roi"),
+        ({"discriminators": "single+single"}, "found one twice; expected each once"),
+        ({"critic_lr": -1.0}, "critic_lr: found -1.0"),
         ({"game": "chess"}, "game: found 'chess', expected hinge or least_squares"),
         ({"critic_width": 6}, "critic_width: found 6"),
         ({"adversarial": -1.0}, "adversarial: found -1.0"),

@@ -222,6 +222,29 @@ def test_a_loss_that_becomes_nan_is_told_and_nothing_is_lost(
     assert 1 < model.epochs_[3] < 60
 
 
+def test_a_training_that_diverges_is_said_and_one_group_of_noise_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    X, Y = _data()
+    own: dict[str, Any] = {"epochs": 8, "lr": 10, "batch": 64}
+    diverged = Model(**own).fit(X, Y)
+    np.testing.assert_array_equal(diverged.predict(X[:2]).std(0), 0)
+    assert "1 of 1 groups learned nothing" in caplog.text
+    assert "give a lower lr (now 10): --params.lr 0.001" in caplog.text
+    assert "unless" not in caplog.text
+    # It is said once: a refit goes on for 0 epochs.
+    diverged.refit(X, Y)
+    assert caplog.text.count("learned nothing") == 1
+    caplog.clear()
+    noise = np.random.default_rng(4).standard_normal((len(Y), 2)).astype(np.float32)
+    both = np.concatenate([Y[:, :4], noise, np.ones((len(Y), 1), np.float32)], 1)
+    scope = np.array(["seen"] * 4 + ["noise"] * 2 + ["constant"])
+    model = Model(scope=scope, **own | {"lr": 0.05, "batch": 16}).fit(X, both)
+    assert (model.epochs_[:4] > 0).all()
+    assert "1 of 3 groups learned nothing (noise)" in caplog.text
+    assert "unless the features tell nothing of these responses" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

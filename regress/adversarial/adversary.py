@@ -72,9 +72,13 @@ class Adversary(nn.Module):
         Of the critic's slope at measured responses, R1; 0 for none.
     sight : Module, optional
         From the features to what critics see of a picture; all of them by default.
+    rate : float
+        Of their learning rate, as a multiple of the generator's.
 
     Attributes
     ----------
+    rate : float
+        The same.
     right, judged : Tensor ()
         How many verdicts were right, and how many were given, since `begin`.
 
@@ -84,6 +88,8 @@ class Adversary(nn.Module):
     Mao et al. (2017). Least squares generative adversarial networks. ICCV; a = -1, b = 1, c = 0.
     Mescheder, Geiger, Nowozin (2018). Which training methods for GANs do actually converge? ICML,
     equation 9: R1.
+    Heusel et al. (2017). GANs trained by a two time-scale update rule converge to a local Nash
+    equilibrium. NeurIPS: critics that learn at another rate.
     """
 
     def __init__(
@@ -93,8 +99,10 @@ class Adversary(nn.Module):
         weight: float,
         penalty: float,
         sight: nn.Module | None = None,
+        rate: float = 1.0,
     ) -> None:
         super().__init__()
+        self.rate = rate
         self._sight = sight or nn.Identity()
         check_game(game)
         self.critics, self._weight, self._penalty = critics, weight, penalty

@@ -33,6 +33,9 @@ class Generative(Several):
         hinge or least_squares.
     critic_width : int
         Units of a critic's layers.
+    critic_lr : float
+        The critics' learning rate, as a multiple of `lr`: they must know measured responses before
+        a generator learns from them, and a patch's verdicts are the slowest to learn.
     spectral : bool
         Whether critics are held to a spectral norm of 1.
     penalty : float
@@ -55,6 +58,7 @@ class Generative(Several):
         adversarial: float = 0.1,
         game: str = "hinge",
         critic_width: int = 64,
+        critic_lr: float = 10.0,
         spectral: bool = False,
         penalty: float = 1.0,
         noise: int = 0,
@@ -67,6 +71,7 @@ class Generative(Several):
         self.adversarial = adversarial
         self.game = game
         self.critic_width = critic_width
+        self.critic_lr = critic_lr
         self.spectral = spectral
         self.penalty = penalty
         self.noise = noise
@@ -108,7 +113,7 @@ class Generative(Several):
         check_whole(parameters, {"critic_width": 4, "noise": 0, "samples": 1})
         if self.critic_width % 4:
             raise ValueError(f"critic_width: found {self.critic_width}, expected a multiple of 4")
-        for name in ("adversarial", "penalty"):
+        for name in ("adversarial", "critic_lr", "penalty"):
             value = parameters[name]
             if not isinstance(value, float | int) or not 0 <= value < float("inf"):
                 raise ValueError(f"{name}: found {value!r}, expected a number from 0 on")
@@ -179,8 +184,22 @@ class Generative(Several):
             critics = make_critics(
                 self.discriminators, sheet, n_seen, self.critic_width, self.spectral
             )
-            adversaries.append(Adversary(critics, self.game, self.adversarial, self.penalty, sight))
+            weights = self.adversarial, self.penalty
+            adversaries.append(Adversary(critics, self.game, *weights, sight, self.critic_lr))
         return nn.ModuleList(adversaries)
+
+    def advice(self) -> list[str]:
+        """Say what besides the learning rate may be lowered: the weight of the critics.
+
+        Returns
+        -------
+        list of str
+            In words, with the option; none where nobody judges.
+        """
+        if not critic_names(self.discriminators):
+            return []
+        now = self.adversarial
+        return [f"critics less weight (now {now:g}): --params.adversarial {min(now / 10, 0.1):g}"]
 
     def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
         """Make responses to pictures, each time of other noise.

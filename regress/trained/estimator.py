@@ -19,6 +19,7 @@ from regress.trained.inputs import check_parts, groups_of, held_pictures, most_e
 from regress.trained.kept import Kept
 from regress.trained.losses import Loss
 from regress.trained.network import Network, axis_of
+from regress.trained.outcome import lower_rate, say_what_was_not_learned
 from regress.trained.recipe import Files
 from regress.trained.start import begin_from, freeze_groups, like, shares
 from regress.trained.training import train
@@ -167,6 +168,9 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         train(network, pictures, rows, kept, self._recipe(), files, names, scale, critics)
         self._adopt(kept, member, still, means)
         if epochs is None:
+            varies = np.bincount(member, ~still, len(names)) > 0
+            lower = [lower_rate(self.lr), *self.advice()]
+            say_what_was_not_learned(kept, names, varies, bool(known.any()), *lower)
             self._seconds = float(np.mean([row[1] for row in kept.rows] or [0]))
             if held.any():
                 self.after_fit(X[held], responses.pictures(held))

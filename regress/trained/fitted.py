@@ -77,6 +77,16 @@ class Fitted(Parameters):
         """
         return None
 
+    def advice(self) -> list[str]:
+        """Say what besides the learning rate may be lowered where nothing was learned.
+
+        Returns
+        -------
+        list of str
+            In words, with the option; none here.
+        """
+        return []
+
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the responses to pictures.
 

@@ -99,7 +99,7 @@ def make_optimiser(
     momentum : float
         Of `sgd`.
     rates : mapping of str to float, optional
-        Shares of the learning rate, of weights whose names begin so.
+        Multiples of the learning rate, of weights whose names begin so.
 
     Returns
     -------

@@ -27,6 +27,10 @@ class Judge(Protocol):
     """What a task asks of critics, which learn beside the network."""
 
     @property
+    def rate(self) -> float:
+        """Their learning rate, as a multiple of the network's."""
+
+    @property
     def accuracy(self) -> float:
         """The share of verdicts that were right since `begin`."""
 
@@ -97,7 +101,8 @@ class Task(pl.LightningModule):
             recipe.lr,
             recipe.weight_decay,
             recipe.momentum,
-            {f"network.{name}": share for name, share in self.network.rates.items()},
+            {f"network.{name}": share for name, share in self.network.rates.items()}
+            | {f"critics.{number}.": judge.rate for number, judge in enumerate(self._judges)},
         )
         schedule = LambdaLR(optimiser, rate(recipe.schedule, recipe.warmup, self._n_steps))
         return {

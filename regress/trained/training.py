@@ -23,6 +23,7 @@ from regress.trained.log import write_log
 from regress.trained.losses import Loss
 from regress.trained.memory import reuse_memory
 from regress.trained.network import Network
+from regress.trained.outcome import say_what_was_spoiled
 from regress.trained.recipe import Files, Recipe
 from regress.trained.task import Task
 
@@ -105,7 +106,7 @@ def train(
                 enable_model_summary=False,
             )
             _fit(trainer, task, loader(pictures, batches), held, kept, files)
-    _say_what_was_spoiled(kept, recipe, len(batches))
+    say_what_was_spoiled(kept, recipe.lr, len(batches))
 
 
 def _check_batches(batches: Batches, recipe: Recipe) -> None:
@@ -141,27 +142,6 @@ def _fit(
             signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from stop
         raise
-
-
-def _say_what_was_spoiled(kept: Kept, recipe: Recipe, n_batches: int) -> None:
-    spoiled = np.flatnonzero(kept.spoiled)
-    if not len(spoiled):
-        return
-    step = int(kept.spoiled[spoiled].min())
-    where = f"at step {step}, in epoch {(step - 1) // n_batches + 1}"
-    fix = f"give a lower lr (now {recipe.lr:g}): --params.lr {recipe.lr / 10:g}"
-    of = f"{len(spoiled)} of {kept.n_groups} groups"
-    if not kept.epochs[spoiled].all():
-        raise RegressError(
-            f"the loss became NaN or infinite {where}, before anything was learned, in {of}: {fix}"
-        )
-    log.warning(
-        "the loss of %s became NaN or infinite, first %s; they keep the weights of epoch %s: %s",
-        of,
-        where,
-        " or ".join(str(epoch) for epoch in np.unique(kept.epochs[spoiled])[:4]),
-        fix,
-    )
 
 
 @contextmanager
