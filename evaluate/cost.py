@@ -1,0 +1,239 @@
+"""What scores, a submission and the report take: pieces of them are tried, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from challenge import HEMISPHERES, Subject
+from evaluate.maps.camera import VIEWS, photograph
+from evaluate.maps.surface import load_mesh
+from evaluate.report.brain import WIDTH
+from evaluate.report.charts import scatter
+from evaluate.report.examples import N_PICTURES, PIXELS, QUALITY, encode
+from evaluate.resampling import intervals, orders, permute, picture_weights, resample
+from evaluate.score import score_vertices
+from execute.cost import Cost
+from execute.measuring import measured
+from execute.rates import Rates, Values, elapsed, least
+
+IMPORTS = "evaluate.__main__"
+# Pictures and vertices of a trial.
+PICTURES, VERTICES, RESAMPLES = 128, 2048, 1000
+# Score, r, ceiling, best space; and what each space has alone.
+MAPS = 4
+# Of the page itself, and of a map's colours on the brain that turns.
+PAGE, TURNING = 1_500_000, 60_000
+# Charts of the scores, on the page and beside the table.
+BARS = 8
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is scored, in numbers.
+
+    Attributes
+    ----------
+    n_images : tuple of int
+        Of each subject, the pictures that are scored.
+    n_vertices : tuple of (int, int)
+        Of each subject's hemispheres.
+    n_columns : tuple of int
+        Of each subject, the vertices of all ROIs, one in several so often.
+    n_rois : int
+        Of a subject.
+    n_fits : int
+        Fits; an ensemble of them is scored too.
+    n_spaces : int
+        Feature spaces that can be told apart.
+    """
+
+    n_images: tuple[int, ...]
+    n_vertices: tuple[tuple[int, int], ...]
+    n_columns: tuple[int, ...]
+    n_rois: int
+    n_fits: int
+    n_spaces: int
+
+
+def count_scored(
+    subjects: Sequence[Subject], n_fits: int, n_spaces: int, heldout: float = 0.1
+) -> Scored:
+    """Count what `make report` would score.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Whose.
+    n_fits : int
+        Fits that are there, and that will be.
+    n_spaces : int
+        Feature spaces.
+    heldout : float
+        The share of training pictures that is scored where there are no test responses.
+
+    Returns
+    -------
+    Scored
+        From masks and names of files alone.
+    """
+    regions = [[roi for h in HEMISPHERES for roi in one.regions(h)] for one in subjects]
+    test = all(one.has_test_responses for one in subjects)
+    return Scored(
+        tuple(
+            len(one.pictures("test")) if test else round(heldout * len(one.pictures("train")))
+            for one in subjects
+        ),
+        tuple((one.n_vertices("lh"), one.n_vertices("rh")) for one in subjects),
+        tuple(sum(len(roi.vertices) for roi in rois) for rois in regions),
+        max(map(len, regions)),
+        n_fits,
+        n_spaces,
+    )
+
+
+def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) -> dict[str, Cost]:
+    """Say what each command of this stage takes, its process's start with it.
+
+    Parameters
+    ----------
+    scored : Scored
+        What is scored.
+    subjects : sequence of Subject
+        Whose responses are digested.
+    rates : Rates
+        Of the machine.
+
+    Returns
+    -------
+    dict of str to Cost
+        `scores`, `submission`, and `report`, which makes the scores first.
+    """
+    start = rates.start(IMPORTS)
+    begin = Cost(start["seconds"], int(start["memory"]))
+    trial = rates.of("scoring", partial(measured, try_scoring))
+    read = _reading(scored, subjects, rates)
+    runs = scored.n_fits + 1
+    numbers = sum(n * c for n, c in zip(scored.n_images, scored.n_columns, strict=True))
+    means = runs * scored.n_rois * 2 * len(scored.n_images)
+    seconds = read + runs * numbers * trial["score"] + means * trial["interval"]
+    widest = max(max(both) for both in scored.n_vertices)
+    n_images = max(scored.n_images)
+    # Predictions of all fits and ROIs of a hemisphere, and of what the responses say in each draw.
+    columns = max(scored.n_columns) / 2 * (scored.n_fits + 1)
+    memory = int(4 * n_images * (columns + 4 * widest) + 12 * RESAMPLES * widest)
+    saved = 60 * runs * sum(map(sum, scored.n_vertices))
+    scores = Cost(seconds, begin.memory + memory, 0, saved)
+    held = 0.1 * max(len(one.pictures("train")) for one in subjects)
+    filled = 4 * sum(n * sum(v) for n, v in zip(_test(subjects), scored.n_vertices, strict=True))
+    both = int(4 * held * (columns + 4 * widest))
+    submission = Cost(read + _deflating(filled, rates), begin.memory + both, 0, filled)
+    drawing = rates.of("drawing", partial(measured, try_drawing))
+    known = len(subjects) + (len(subjects) > 1)
+    maps = known * (MAPS + scored.n_spaces - 1)
+    n_pictures = maps * 2 + (MAPS + scored.n_spaces - 1) * (drawing["views"] - 2)
+    seconds = drawing["begin"] + n_pictures * drawing["picture"]
+    # Each ROI's name has an example, of both hemispheres together: a chart and pictures.
+    examples = scored.n_rois / 2
+    seconds += examples * (drawing["chart"] + 2 * N_PICTURES * drawing["thumbnail"])
+    # Bars have many more marks than a scatter.
+    seconds += 2 * BARS * drawing["chart"]
+    page = PAGE + TURNING * (maps + 2 * runs * known) + int(n_pictures * drawing["bytes"])
+    drawn = Cost(seconds, int(drawing["memory"]) + 6 * page, 0, page)
+    return {
+        "scores": begin + scores,
+        "submission": begin + submission,
+        "report": begin + scores + drawn,
+    }
+
+
+def _test(subjects: Sequence[Subject]) -> list[int]:
+    return [len(one.pictures("test")) for one in subjects]
+
+
+def _reading(scored: Scored, subjects: Sequence[Subject], rates: Rates) -> float:
+    """Say how long responses are digested, and predictions read."""
+    rows = [len(one.pictures("train")) for one in subjects]
+    digested = 4.0 * sum(n * sum(v) for n, v in zip(rows, scored.n_vertices, strict=True))
+    read = 4.0 * scored.n_fits * sum(
+        (0.1 * n + k) * c for n, k, c in zip(rows, scored.n_images, scored.n_columns, strict=True)
+    )  # fmt: skip
+    files = scored.n_fits * scored.n_rois * len(subjects)
+    # Opening a file and looking what it is takes some milliseconds.
+    return rates.digests(digested) / rates.threads + rates.passes(3 * read) + 0.008 * files
+
+
+def _deflating(n_bytes: float, rates: Rates) -> float:
+    # About twenty times as long as a digest.
+    return rates.digests(20 * n_bytes)
+
+
+def try_scoring() -> Values:
+    """Score random predictions.
+
+    Returns
+    -------
+    dict
+        `score`, seconds for each number predicted: all metrics, resamples and permutations;
+        `interval`, seconds of a mean's.
+    """
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((PICTURES, VERTICES), dtype=np.float32)
+    p = 0.5 * y + rng.standard_normal((PICTURES, VERTICES), dtype=np.float32)
+    ceiling, names = np.full(VERTICES, 0.5), np.array([b"%064d" % i for i in range(PICTURES)])
+    weights, drawn = picture_weights(names, RESAMPLES), orders(names, RESAMPLES)
+
+    def work() -> None:
+        score_vertices(y, p, ceiling)
+        permute(y, [p], drawn)
+        list(resample(y, p, ceiling, weights, [np.arange(VERTICES)]))
+
+    (draws,) = resample(y, p, ceiling, weights, [np.arange(VERTICES)])
+    return {
+        "score": least(work) / y.size,
+        "interval": least(lambda: intervals(draws)),
+    }
+
+
+def try_drawing() -> Values:
+    """Draw the brain once.
+
+    Returns
+    -------
+    dict
+        `begin`, seconds until the views of the brain are there; `picture`, seconds of a painted
+        one, and its `bytes` on the page; `views`, how many; `chart` and `thumbnail`, seconds of
+        those beside them.
+    """
+    mesh = load_mesh("fsaverage5")
+    begin = elapsed(lambda: photograph(mesh, WIDTH, {}))
+    views = photograph(mesh, WIDTH, {}, ("flat",))
+    rng = np.random.default_rng(0)
+    # As smooth as a map is.
+    values = rng.integers(0, 255, (12, 16, 4), dtype=np.uint8)
+    image = Image.fromarray(values).resize((WIDTH, WIDTH * views[0].grey.shape[0] // WIDTH))
+    made = encode(image.quantize(255, Image.Quantize.FASTOCTREE), "PNG")
+    shown = Image.fromarray(rng.integers(0, 255, (425, 425, 3), dtype=np.uint8))
+    points = rng.standard_normal((2, PICTURES))
+    about = {"name": "a vertex", "r": 0.0, "roi": "V1v"}
+
+    def thumbnail() -> None:
+        encode(shown.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS), "JPEG", quality=QUALITY)
+
+    return {
+        "begin": begin,
+        # Half of it is painted, half is written.
+        "picture": 2 * least(partial(_encoded, image)),
+        "bytes": len(made),
+        "views": 2 * len(VIEWS),
+        "chart": least(lambda: scatter(points[0], points[1], about)),
+        "thumbnail": least(thumbnail),
+    }
+
+
+def _encoded(image: Image.Image) -> str:
+    return encode(image.quantize(255, Image.Quantize.FASTOCTREE), "PNG")

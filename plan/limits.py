@@ -1,0 +1,85 @@
+"""What there is: memory and disk of this machine, or of the one that is planned for."""
+
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from plan.errors import PlanError
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may take.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes.
+    disk : int
+        Bytes that are free where the output goes.
+    where : str
+        Whose these are, in words.
+    """
+
+    memory: int
+    disk: int
+    where: str
+
+
+def find_limits(out: Path, memory: str = "") -> Limits:
+    """Look what there is.
+
+    Parameters
+    ----------
+    out : Path
+        The folder of everything that is made; it need not be there.
+    memory : str
+        That of another machine, such as "64G"; this one's if empty.
+
+    Returns
+    -------
+    Limits
+        What a run may take.
+
+    Raises
+    ------
+    PlanError
+        If `memory` is no number of bytes.
+    """
+    there = out.absolute()
+    while not there.exists():
+        there = there.parent
+    disk = shutil.disk_usage(there).free
+    if not memory:
+        return Limits(_memory(), disk, "this machine has")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", memory.strip().upper())
+    if not match or not float(match[1]):
+        raise PlanError(f"--memory {memory}: expected a number of bytes, such as 64G or 500M")
+    return Limits(int(float(match[1]) * UNITS[match[2]]), disk, "--memory gives")
+
+
+def _memory() -> int:
+    """Give the memory of this machine, or of its part that a container or a job may use."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            found.append(int((Path("/sys/fs/cgroup") / file).read_text()))
+    return min(found)
+
+
+def load() -> float:
+    """Say how much of the processors others use.
+
+    Returns
+    -------
+    float
+        Processes that wait for one, for each processor; 0 where the system does not tell.
+    """
+    with suppress(OSError, AttributeError):
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    return 0.0

@@ -1,0 +1,76 @@
+"""Plans as text: numbers that a person can read, in columns."""
+
+from collections.abc import Sequence
+
+
+def in_bytes(number: float) -> str:
+    """Write a number of bytes.
+
+    Parameters
+    ----------
+    number : float
+        Bytes.
+
+    Returns
+    -------
+    str
+        For example "1.4 GB".
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            value = number / size
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return "0" if number == 0 else "under 1 MB"
+
+
+def in_time(seconds: float) -> str:
+    """Write a time.
+
+    Parameters
+    ----------
+    seconds : float
+        Of it.
+
+    Returns
+    -------
+    str
+        For example "40 s", "12 min" or "3.5 h".
+    """
+    if seconds == 0:
+        return "0"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    unit, size = next(
+        (one for one in (("min", 60), ("h", 3600)) if seconds / one[1] < 99.5), ("days", 86400)
+    )
+    value = seconds / size
+    return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out rows; the first column to the left, the others to the right.
+
+    Parameters
+    ----------
+    header : sequence of str
+        The columns' names.
+    rows : sequence of sequence of str
+        As many cells each.
+
+    Returns
+    -------
+    list of str
+        Lines, with one of dashes below the header.
+    """
+    every = [header, *rows]
+    widths = [max(len(row[n]) for row in every) for n in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if n else cell.ljust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in every
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

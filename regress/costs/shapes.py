@@ -1,0 +1,166 @@
+"""What is to be fitted, in numbers: read from headers, masks and names, never from arrays."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cache import Entry
+from challenge import Subject
+from regress.asked import Asked
+from regress.design import Design, find_bands
+from regress.job import Job
+from regress.layout import lay_out, spans
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one unit fits, in numbers.
+
+    Attributes
+    ----------
+    n_images, n_test, n_held, n_features : int
+        Training pictures, test pictures, training pictures that are held out; columns.
+    n_vertices : int
+        Of the hemispheres' files.
+    n_columns : int
+        Of vertices as they are fitted, one in several groups so often as it is in them.
+    n_saved : int
+        The same as they are saved: in each ROI.
+    n_rois : int
+        Models that are to be fitted.
+    n_known : int
+        Models that are there already.
+    bands : tuple of int
+        The columns of each band.
+    """
+
+    n_images: int
+    n_test: int
+    n_held: int
+    n_features: int
+    n_vertices: int
+    n_columns: int
+    n_saved: int
+    n_rois: int
+    n_known: int
+    bands: tuple[int, ...]
+
+    @property
+    def n_inside(self) -> int:
+        """Pictures that the search sees."""
+        return self.n_images - self.n_held
+
+
+def empty_design(subject: Subject, entries: Sequence[Entry], layers: bool = True) -> Design:
+    """Give a subject's features as `load_design` does, but for the numbers and pictures.
+
+    Parameters
+    ----------
+    subject : Subject
+        The subject.
+    entries : sequence of Entry
+        The feature spaces; what is said of them is enough.
+    layers : bool
+        As in `find_bands`.
+
+    Returns
+    -------
+    Design
+        Whose arrays have the shapes, and take no memory.
+    """
+    bands = find_bands(entries, layers)
+    width = sum(band.width for band in bands)
+    dtype = np.uint8 if {entry.meta["dtype"] for entry in entries} == {"uint8"} else np.float32
+    counts = [len(subject.pictures(split)) for split in ("train", "test")]
+    train, test = (np.broadcast_to(np.zeros(1, dtype), (n, width)) for n in counts)
+    names = [tuple(f"{n:064x}" for n in range(count)) for count in counts]
+    return Design(
+        spaces=tuple(entry.name for entry in entries),
+        keys={entry.name: entry.digest for entry in entries},
+        untrained=tuple(entry.name for entry in entries if entry.untrained),
+        band_names=tuple(band.name for band in bands),
+        band_keys=tuple(band.key for band in bands),
+        bands=np.repeat(np.arange(len(bands)), [band.width for band in bands]),
+        train=train,
+        test=test,
+        training_pictures=names[0],
+        test_pictures=names[1],
+    )
+
+
+def parts_of(asked: Asked) -> list[list[list[Part]]]:
+    """Say what the units of a command fit; nothing but shapes, masks and names are read.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is asked for.
+
+    Returns
+    -------
+    list of list of list of Part
+        Of each group, each unit, each subject of the group.
+    """
+    return [
+        [[_part(asked, one, span) for one in group] for span in spans(asked.settings.group_by)]
+        for group in asked.groups
+    ]
+
+
+def _part(asked: Asked, subject: Subject, span: Sequence[str]) -> Part:
+    design = empty_design(subject, asked.entries)
+    settings = asked.settings
+    job = Job(subject, design, settings, asked.estimator, asked.folder)
+    every = [roi for hemisphere in span for roi in subject.regions(hemisphere)]
+    rois = [roi for roi in every if not job.path(roi).exists()]
+    if rois and asked.estimator.together:
+        rois = every
+    n_images = settings.images or len(design.train)
+    return Part(
+        n_images=n_images,
+        n_test=len(design.test),
+        n_held=round(settings.heldout * len(design.train)),
+        n_features=design.train.shape[1],
+        n_vertices=sum(subject.responses(h).shape[1] for h in span),
+        n_columns=len(lay_out(rois, job.grouping).vertices) if rois else 0,
+        n_saved=sum(len(roi.vertices) for roi in rois),
+        n_rois=len(rois),
+        n_known=len(every) - len(rois),
+        bands=tuple(np.bincount(design.bands).tolist()),
+    )
+
+
+def fit_bytes(part: Part) -> int:
+    """Say how much disk the models of a unit take.
+
+    Parameters
+    ----------
+    part : Part
+        The unit.
+
+    Returns
+    -------
+    int
+        Bytes: coefficients, predictions of held-out and test pictures, names of pictures.
+    """
+    each = 4 * (part.n_features + len(part.bands) + 4 + part.n_held + part.n_test)
+    names = 64 * (part.n_images + part.n_test) + 8 * part.n_held + 20_000
+    return part.n_saved * each + part.n_rois * names
+
+
+def digest_of(*what: object) -> str:
+    """Name what a rate depends on.
+
+    Parameters
+    ----------
+    *what : object
+        Whose text tells all.
+
+    Returns
+    -------
+    str
+        Sixteen hexadecimal digits.
+    """
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]

@@ -1,0 +1,171 @@
+"""Pieces of the work that are tried, since nobody could tell from shapes what they take."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from cache import write_artifact
+from challenge import Subject
+from challenge.arrays import check_finite
+from execute.cost import Cost
+from execute.measuring import measured
+from execute.rates import Rates, Values, elapsed, least
+from regress.costs.shapes import Part
+from regress.device import Floats
+from regress.linear import LinearModel
+from regress.responses import Responses
+
+IMPORTS = "regress.__main__"
+# Responses of a trial, pictures and vertices: more than a processor's cache holds.
+TRIAL = (4096, 16384)
+# Opening a file takes what digesting so many bytes does.
+OPENING = 50e3
+
+
+def start_cost(rates: Rates, trained: bool = False, imports: str = IMPORTS) -> Cost:
+    """Say what a process of this stage takes before it does anything.
+
+    Parameters
+    ----------
+    rates : Rates
+        Of the machine.
+    trained : bool
+        Whether it trains, and so imports Lightning too.
+    imports : str
+        Its main module.
+
+    Returns
+    -------
+    Cost
+        Time, and the memory of what is imported.
+    """
+    # Looking for a GPU imports torch.
+    found = rates.start(
+        imports, *(["torch", "regress.trained.estimator"] if trained else ["torch"])
+    )
+    return Cost(found["seconds"], int(found["memory"]))
+
+
+def reading_seconds(rates: Rates, group: Sequence[Subject], parts: Sequence[Part]) -> float:
+    """Say how long the features and pictures of subjects take to be read and digested.
+
+    Parameters
+    ----------
+    rates : Rates
+        Of the machine.
+    group : sequence of Subject
+        Whose.
+    parts : sequence of Part
+        A unit of each.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
+    seconds = 0.0
+    for subject, part in zip(group, parts, strict=True):
+        seconds += picture_seconds(rates, subject)
+        seconds += rates.passes(3 * 4 * (part.n_images + part.n_test) * part.n_features)
+    return seconds
+
+
+def picture_seconds(rates: Rates, subject: Subject) -> float:
+    """Say how long a subject's pictures take to be digested, side by side.
+
+    Parameters
+    ----------
+    rates : Rates
+        Of the machine.
+    subject : Subject
+        Whose pictures.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
+    files = [*subject.pictures("train"), *subject.pictures("test")]
+    some = files[:: max(1, len(files) // 50)]
+    each = sum(file.stat().st_size for file in some) / len(some)
+    # Opening a file takes what hashing some tens of kB does.
+    return rates.digests(len(files) * (each + OPENING)) / rates.threads
+
+
+def handling(rates: Rates) -> Values:
+    """Say what responses take to be read and centred, for the fit and for the refit.
+
+    Parameters
+    ----------
+    rates : Rates
+        Of the machine.
+
+    Returns
+    -------
+    dict
+        `second`, of a byte of them.
+    """
+    return rates.of("responses", partial(measured, fit_nothing, str(rates.path.parent)))
+
+
+class _Nothing(LinearModel):
+    """Reads and centres as every model does, and solves nothing."""
+
+    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+        return np.zeros((X.shape[1], Y.shape[1]), X.dtype)
+
+
+def fit_nothing(folder: str) -> Values:
+    """Do with responses from a file all that a fit and its refit do, but for solving.
+
+    Parameters
+    ----------
+    folder : str
+        Where the file is written, to be removed again.
+
+    Returns
+    -------
+    dict
+        `second`, of a byte of them.
+    """
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((TRIAL[0], 2), dtype=np.float32)
+    with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
+        file = Path(inside) / "responses.npy"
+        np.save(file, rng.standard_normal(TRIAL, dtype=np.float32))
+        read = partial(np.load, file, mmap_mode="r")
+
+        def work() -> None:
+            some = Responses([read()], rng.permutation(TRIAL[1]), digest="none")
+            check_finite(read(), file)
+            _Nothing().fit(X, some.load()).refit(X, some.load())
+
+        # Once: memory that a process has had before is quicker to get than new memory.
+        return {"second": elapsed(work) / file.stat().st_size}
+
+
+def artifact(rates: Rates) -> Values:
+    """Say what the file of a model takes to be written, apart from its numbers.
+
+    Parameters
+    ----------
+    rates : Rates
+        Of the machine.
+
+    Returns
+    -------
+    dict
+        `seconds`.
+    """
+    return rates.of("artifact", partial(_write_some, rates.path.parent))
+
+
+def _write_some(folder: Path) -> Values:
+    arrays = {f"array {number}": np.zeros((8, 8), np.float32) for number in range(10)}
+    with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
+        file = Path(inside) / "fit.h5"
+        work = partial(write_artifact, file, arrays, {"meta": "x" * 4000})
+        return {"seconds": least(work, waits=True)}
