@@ -4,7 +4,7 @@ import json
 import sys
 from itertools import takewhile
 
-from base.command import Command, run
+from base.command import Command
 from evaluate.calibrate import calibrate
 from evaluate.ceilings import ceilings
 from evaluate.check import check
@@ -16,6 +16,7 @@ from evaluate.results import results
 from evaluate.scores import scores
 from evaluate.study import study
 from evaluate.submission import submission
+from execute import run_anywhere
 
 EXAMPLES = (
     "python -m evaluate scores --data data --out derivatives",
@@ -25,6 +26,7 @@ EXAMPLES = (
     "python -m evaluate score derivatives/submission.zip --data data --json marks.json",
     "python -m evaluate compare ridge-8d banded_ridge-af ensemble",
     "python -m evaluate study encoders --subject 01",
+    "python -m evaluate report --executor slurm --cluster cluster.yaml",
     "python -m evaluate ceilings --ncsnr 'nsd/subj{subject}/{hemisphere}.ncsnr.mgh' --repeats 3",
 )
 
@@ -53,4 +55,4 @@ if __name__ == "__main__":
         "maps": maps,
         "report": report,
     }
-    sys.exit(run(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:])))
+    sys.exit(run_anywhere(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:])))

@@ -5,8 +5,20 @@ A stage says what its units of work are, and hands them over; each unit writes w
 
 from execute.cost import Cost
 from execute.errors import ExecuteError
-from execute.executor import Executor, Place, choose_executor, share
+from execute.executor import ALONE, Executor, Place, choose_executor, share
 from execute.runs import Run
+from execute.whole import run_anywhere
 from execute.work import Work
 
-__all__ = ["Cost", "ExecuteError", "Executor", "Place", "Run", "Work", "choose_executor", "share"]
+__all__ = [
+    "ALONE",
+    "Cost",
+    "ExecuteError",
+    "Executor",
+    "Place",
+    "Run",
+    "Work",
+    "choose_executor",
+    "run_anywhere",
+    "share",
+]

@@ -47,6 +47,18 @@ class Place:
     begin: Callable[[str], object]
 
 
+def _this_process() -> list[str]:
+    return ["cpu"]
+
+
+def _nothing(_: str) -> None:
+    pass
+
+
+# For work that chooses devices itself: it is done in one process of the machine.
+ALONE = Place(_this_process, _nothing)
+
+
 def choose_executor(executor: str, cluster: Path | None, stage: str) -> Executor:
     """Turn the user's words into an executor.
 

@@ -163,7 +163,7 @@ class _Jobs:
             with executor.batch():
                 made = [executor.submit(replace(self._made, pieces=own)) for own in packed]
         except (FailedJobError, FailedSubmissionError) as error:
-            said = [line for line in str(error).splitlines() if "error:" in line]
+            said = [line for line in str(error).splitlines() if "error:" in line][:1]
             raise ExecuteError(
                 f"Slurm refused the jobs: {' '.join(said) or error}; its partitions are "
                 f"{partitions() or 'not known'}; what jobs ask for is set in the --cluster file"

@@ -7,6 +7,7 @@ written by the process that does it, when it begins and when it ends.
 import json
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -157,12 +158,19 @@ class _Watch:
             "state": state,
             "reason": reason,
             "seconds": round(time.monotonic() - self._began, 3),
-            # Of the whole process so far; kilobytes on Linux.
-            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "memory": _peak_memory(),
             "threads": os.environ.get("OMP_NUM_THREADS", ""),
         }
         write_json(self._path, self._about)
         self._path = None
+
+
+def _peak_memory() -> int:
+    """Bytes: the peak of this process so far, or of the largest that it started."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    # Kilobytes on Linux, bytes on a Mac.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return max(resource.getrusage(one).ru_maxrss for one in who) * unit
 
 
 def write_json(path: Path, about: dict[str, Any]) -> None:

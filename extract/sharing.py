@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from base import log_lines, replacing
+from base import replacing
 from cache import digest
 from challenge import Subject
-from execute import Executor, Place, Run, share
+from execute import ALONE, Executor, Run, share
 from extract.captions import read_captions
 from extract.devices import PIECE, Recipe, choose_devices, compute_on
 from extract.naming import name_once
@@ -77,21 +77,10 @@ class Sharing:
             temporary.write_text(json.dumps(pieces, default=str))
         units = [f"pictures {s + 1} to {min(s + PIECE, len(self.pictures))}" for s in starts]
         counts: list[int] = []
-        place = Place(_here, log_lines_of)
         unfinished = tuple(bool(piece) for piece in pieces)
         asking = _Pieces(self.recipe, self.device, path.absolute(), unfinished)
-        share(self.executor, place, run, [units], asking, lambda _, found: counts.extend(found))
+        share(self.executor, ALONE, run, [units], asking, lambda _, found: counts.extend(found))
         yield sum(counts)
-
-
-def _here() -> list[str]:
-    """One process a job: it uses all devices that it is told to."""
-    return ["cpu"]
-
-
-def log_lines_of(_: str) -> None:
-    """Have this stage's log said, whatever the device."""
-    log_lines("extract")
 
 
 def _by_spaces(pictures: Sequence[Picture], lacking: dict[str, tuple[int, ...]]) -> list[Work]:
@@ -184,7 +173,7 @@ class Texts:
         def report(number: int, found: list[int]) -> None:
             (counts[number],) = found
 
-        share(executor, Place(_here, log_lines_of), run, [[n] for n in names], self, report)
+        share(executor, ALONE, run, [[n] for n in names], self, report)
         return counts
 
     def __call__(self, number: int, units: Iterator[int]) -> int:
