@@ -8,7 +8,7 @@ from base.command import run
 from execute.status import Progress, Unit, read_progress
 
 
-def status(out: Path = Path("derivatives"), every: bool = False) -> int:
+def status(out: Path = Path("derivatives"), every: bool = False) -> None:
     """Say what is done, running, waiting and failed, and what it took beside the plan.
 
     Parameters
@@ -17,11 +17,6 @@ def status(out: Path = Path("derivatives"), every: bool = False) -> int:
         The output folder.
     every : bool
         true to list each unit of work, not only those that failed.
-
-    Returns
-    -------
-    int
-        1 if something failed, so that scripts can tell.
     """
     found = read_progress(out)
     if not found:
@@ -29,7 +24,6 @@ def status(out: Path = Path("derivatives"), every: bool = False) -> int:
     for progress in found:
         for line in _lines(progress, every):
             say(line)
-    return int(any(unit.state in BAD for progress in found for unit in progress.units))
 
 
 BAD = ("failed", "lost", "interrupted")

@@ -123,6 +123,7 @@ class _Jobs:
                 numbers = ", ".join(job.number for job in self._following)
                 say(f"following the jobs that were submitted before: {numbers}")
             if new:
+                self._warn_of_memory()
                 self._submit(pack(new, self._made.run.costs, self._resources.minutes))
         try:
             yield from self._follow()
@@ -131,6 +132,13 @@ class _Jobs:
             raise
         if self._errors or self._failed:
             self._raise()
+
+    def _warn_of_memory(self) -> None:
+        """Say beforehand that jobs will run out of memory, as far as a plan knows."""
+        costs, asked = self._made.run.costs, self._resources.memory
+        most = max((one.memory for own in costs or [] for one in own), default=0) / 1e9
+        if asked and most > asked:
+            say(f"warning: planned are up to {most:.1f} GB, and jobs ask for {asked:g}: `memory`")
 
     def _kept(self) -> list[Job]:
         kept = read_json(self._path).get("jobs", [])

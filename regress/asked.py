@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache import Entry, FeatureStore, digest
 from challenge import Subject
-from execute import Run
+from execute import Run, planned
 from regress.design import load_design
 from regress.encoder import Encoder
 from regress.fit import fit_subjects
@@ -120,9 +121,13 @@ class Asked:
         Run
             The same for the same fits.
         """
+        # It stands on this module.
+        from regress.cost import fit_costs
+
         label = f"{self.settings.model} on {' + '.join(entry.name for entry in self.entries)}"
         name = f"fit-{digest({'folder': self.folder.name, 'units': self.units()})}"
-        return Run(self.out / "runs" / name, "fit", label, sys.orig_argv)
+        costs = planned(self.out / "rates", partial(fit_costs, self))
+        return Run(self.out / "runs" / name, "fit", label, sys.orig_argv, costs)
 
     @property
     def folder(self) -> Path:
