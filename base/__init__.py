@@ -3,7 +3,7 @@
 Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
 """
 
-from base.claims import claiming, has_ended, holder_of, identity, taking_turns
+from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
 from base.errors import RoiridgeError
 from base.files import replacing, sha256_files
 from base.memory import release
@@ -19,6 +19,7 @@ __all__ = [
     "has_ended",
     "holder_of",
     "identity",
+    "is_claimed",
     "load_plugin",
     "log_lines",
     "plugin_names",

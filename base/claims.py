@@ -97,6 +97,23 @@ def taking_turns(
             yield piece
 
 
+def is_claimed(path: Path) -> bool:
+    """Say whether a claim is held; one of a dead process on another machine counts for its lease.
+
+    Parameters
+    ----------
+    path : Path
+        The claim's file.
+
+    Returns
+    -------
+    bool
+        False also where there is no such file.
+    """
+    about = _read(path)
+    return path.exists() and not (about and has_ended(about))
+
+
 def holder_of(path: Path) -> str:
     """Say who holds a claim.
 
@@ -185,7 +202,7 @@ def _started(process: int) -> str:
 
 
 def _take(path: Path, token: str, wait: bool, lease: float) -> bool:
-    told, seen, since = False, (0, ""), time.monotonic()
+    told, seen, since, pause = False, (0, ""), time.monotonic(), 0.02
     while True:
         if _create(path, token):
             return True
@@ -202,7 +219,8 @@ def _take(path: Path, token: str, wait: bool, lease: float) -> bool:
         if not told and about:
             say(f"{path.name}: {holder_of(path)} is at it; waiting")
             told = True
-        time.sleep(min(1.0, lease / 30))
+        time.sleep(pause)
+        pause = min(1.0, lease / 30, 1.5 * pause)
 
 
 def _create(path: Path, token: str) -> bool:

@@ -1,12 +1,20 @@
-"""The lock that the writer of a feature space holds, as others see it."""
+"""The lock that the writer of a feature space holds, as others see it.
 
+Where a file system refuses locks, as those of clusters may, a claim takes its place: it says the
+same, but a writer that died on another machine is known to be dead only when its lease has ended.
+"""
+
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from base import say
+from base import claiming, is_claimed, say
+
+# What a file system without locks says.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def lock_of(path: Path) -> Path:
@@ -37,6 +45,11 @@ def is_held(lock: Path) -> bool:
     -------
     bool
         False also where there is no such file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
     """
     try:
         descriptor = os.open(lock, os.O_RDONLY)
@@ -46,6 +59,10 @@ def is_held(lock: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return is_claimed(_claim(lock))
     finally:
         os.close(descriptor)
     return False
@@ -67,16 +84,16 @@ def holding(lock: Path, wait: bool = True) -> Iterator[bool]:
     bool
         Whether the lock is held: False only without `wait`, while a process writes the space.
     """
-    descriptor = acquire(lock, wait)
+    held = acquire(lock, wait)
     try:
-        yield descriptor is not None
+        yield held is not None
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        if held is not None:
+            held.close()
 
 
-def acquire(lock: Path, wait: bool = True) -> int | None:
-    """Take the lock; close the descriptor to give it back.
+def acquire(lock: Path, wait: bool = True) -> ExitStack | None:
+    """Take the lock; close what is returned to give it back.
 
     Parameters
     ----------
@@ -87,8 +104,13 @@ def acquire(lock: Path, wait: bool = True) -> int | None:
 
     Returns
     -------
-    int or None
-        A descriptor; None only without `wait`, while a process writes the space.
+    ExitStack or None
+        None only without `wait`, while a process writes the space.
+
+    Raises
+    ------
+    OSError
+        If the lock cannot be made, as in a folder that can only be read.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     told = False
@@ -104,7 +126,25 @@ def acquire(lock: Path, wait: bool = True) -> int | None:
                 say(f"{lock.stem}: another process is writing it; waiting")
                 told = True
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in NO_LOCKS:
+                raise
+            return _acquire_claim(lock, wait)
         # A free lock may be removed (`prune`) between opening and locking: then it locks nothing.
         if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
-            return descriptor
+            held = ExitStack()
+            held.callback(os.close, descriptor)
+            return held
         os.close(descriptor)
+
+
+def _claim(lock: Path) -> Path:
+    return lock.with_suffix(".claim")
+
+
+def _acquire_claim(lock: Path, wait: bool) -> ExitStack | None:
+    held = ExitStack()
+    if held.enter_context(claiming(_claim(lock), wait)):
+        return held
+    return None

@@ -1,11 +1,11 @@
 """Writing a feature space: shards published by rename, merged at the end, resumed after a kill."""
 
 import errno
-import os
 import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -134,7 +134,7 @@ class FeatureWriter(ShardWriter):
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
         super().__init__(path, meta)
-        self._lock: int | None = None
+        self._lock: ExitStack | None = None
         self._refused: OSError | None = None
 
     def __enter__(self) -> Self:
@@ -214,7 +214,7 @@ class FeatureWriter(ShardWriter):
                 self._merge()
         finally:
             if self._lock is not None:
-                os.close(self._lock)
+                self._lock.close()
 
     def _merge(self) -> None:
         shards = self._shard_files()
