@@ -1,0 +1,173 @@
+"""Work in jobs of a real Slurm: the same bits as here, through kills, requeues and twins."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cluster import Cluster
+
+from cache import read_artifact
+from cache.table import all_rows, row_names
+from challenge import simulate
+
+ROOT = Path(__file__).parent.parent.parent
+SPACES = ("pixels:8", "pixels:4")
+RIDGE = ("--model", "ridge")
+# So long that a job can be killed in the middle of its search.
+BANDED = ("--model", "banded_ridge", "--params.n_iter", "800")
+ASKED = {"memory": 1.5, "time": 10, "cpus": 1}
+Start = Callable[..., subprocess.Popen]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two subjects, with more pictures than a job of extraction takes."""
+    folder = tmp_path_factory.mktemp("data") / "slurm"
+    simulate(folder, 2, 160, 12, 60, 0, "builtin", 32)
+    return folder
+
+
+@pytest.fixture
+def started(cluster: Cluster, data: Path) -> Iterator[Start]:
+    """Start commands of ours on the cluster; none survives the test."""
+    processes: list[subprocess.Popen] = []
+
+    def start(module: str, out: Path, *options: str, **asked: object) -> subprocess.Popen:
+        settings = out.with_suffix(".yaml")
+        settings.write_text("\n".join(f"{k}: {v}" for k, v in {**ASKED, **asked}.items()))
+        there = ("--executor", "slurm", "--cluster", str(settings))
+        command = _command(module, data, out, *options, *there)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=cluster.environment, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def here(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Do the same in one process of this machine; each once."""
+    out = tmp_path_factory.mktemp("here")
+    done: set[tuple[str, ...]] = set()
+
+    def do(module: str, *options: str) -> Path:
+        if (module, *options) not in done:
+            # As the jobs have it: one processor, one thread.
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            command = _command(module, data, out, *options)
+            subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+            done.add((module, *options))
+        return out
+
+    return do
+
+
+@pytest.fixture
+def out(tmp_path: Path, here: Callable[..., Path]) -> Path:
+    """Give an output folder that has the features."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "features").symlink_to(here("extract", "--spaces", *SPACES) / "features")
+    return folder
+
+
+def test_features_in_two_shards(
+    started: Start, here: Callable[..., Path], tmp_path: Path, cluster: Cluster
+) -> None:
+    command = started("extract", tmp_path / "out", "--spaces", *SPACES)
+    said = _finish(command)
+    assert _submitted(said) == 2
+    _equal_features(here("extract", "--spaces", *SPACES), tmp_path / "out")
+
+
+def test_fits_of_two_subjects(started: Start, here: Callable[..., Path], out: Path) -> None:
+    said = _finish(started("regress", out, *_spaces(*RIDGE)))
+    assert _submitted(said) == 4
+    _equal_fits(here("regress", *_spaces(*RIDGE)), out)
+    assert "no job was submitted" in _finish(started("regress", out, *_spaces(*RIDGE)))
+
+
+def test_killed_and_requeued_it_goes_on(
+    started: Start, here: Callable[..., Path], out: Path, cluster: Cluster
+) -> None:
+    """One job's process is killed, another is sent back to the queue, both amid a search."""
+    command = started("regress", out, *_spaces(*BANDED))
+    # A search is kept every few seconds.
+    cluster.until(lambda: len(list(out.glob("searches/*/*.h5"))) >= 2, 120)
+    running = [json.loads(path.read_text()) for path in sorted(out.glob("runs/*/?.?.json"))]
+    first, second, *_ = (unit for unit in running if unit["state"] == "running")
+    os.kill(first["process"], signal.SIGKILL)
+    cluster.run("scontrol", "requeue", second["job"])
+    said = _finish(command)
+    assert re.search(rf"job {first['job']} was killed .*again", said), said
+    _equal_fits(here("regress", *_spaces(*BANDED)), out)
+    assert not list(out.glob("searches/*/*.h5")) + list(out.glob("claims/*/*"))
+
+
+def test_asked_twice_at_once_it_is_done_once(
+    started: Start, here: Callable[..., Path], out: Path, cluster: Cluster
+) -> None:
+    commands = [started("regress", out, *_spaces(*RIDGE)) for _ in range(2)]
+    said = [_finish(command) for command in commands]
+    assert sorted(map(_submitted, said)) == [0, 4], said
+    _equal_fits(here("regress", *_spaces(*RIDGE)), out)
+
+
+def _command(module: str, data: Path, out: Path, *options: str) -> list[str]:
+    where = ["--data", str(data), "--out", str(out), "--device", "cpu"]
+    return [sys.executable, "-m", module, *where, *options]
+
+
+def _spaces(*options: str) -> tuple[str, ...]:
+    return (*options, "--spaces", *SPACES)
+
+
+def _finish(command: subprocess.Popen) -> str:
+    said, errors = command.communicate(timeout=400)
+    assert command.returncode == 0, said + errors
+    return said
+
+
+def _submitted(said: str) -> int:
+    """Count the jobs that a command says it submitted."""
+    spans = re.findall(r"jobs? \d+_(\d+)(?: to \d+_(\d+))? submitted", said)
+    return sum(int(last or first) - int(first) + 1 for first, last in spans)
+
+
+def _equal_features(ours: Path, theirs: Path) -> None:
+    files = sorted((ours / "features").glob("*.h5"))
+    assert [f.name for f in files] == sorted(f.name for f in (theirs / "features").glob("*.h5"))
+    for file in files:
+        rows = []
+        for path in (file, theirs / "features" / file.name):
+            order = np.argsort(row_names(path))
+            rows.append((row_names(path)[order], np.concatenate(list(all_rows(path)))[order]))
+        for a, b in zip(*rows, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def _equal_fits(ours: Path, theirs: Path) -> None:
+    """Hold every array of every model of a run against those that were made here."""
+    made = {path.relative_to(theirs): path for path in theirs.glob("fits/*/subj*/*.h5")}
+    (run,) = {path.parts[1] for path in made}
+    mine = {path.relative_to(ours): path for path in ours.glob(f"fits/{run}/subj*/*.h5")}
+    assert made.keys() == mine.keys()
+    assert len(mine) > 50
+    for name, path in mine.items():
+        a, b = read_artifact(path)[0], read_artifact(made[name])[0]
+        assert a.keys() == b.keys()
+        for array in a:
+            np.testing.assert_array_equal(a[array], b[array], err_msg=f"{name} {array}")
