@@ -176,6 +176,8 @@ class Member:
             # Pictures pass what all vertices share once, not once for each ROI.
             mine = model.state(start + np.arange(len(columns)))
             judged = judge(self._restored(mine), self.job.design.test)
+        # Of an ROI that is fitted alone, its file holds all.
+        common = model.shared_names() if len(whole) > 1 else []
         for roi in whole:
             own = self.layout.columns[place(roi)]
             state = self._state(own)
@@ -184,7 +186,7 @@ class Member:
                 self.job,
                 roi,
                 state,
-                model.shared_names(),
+                common,
                 test or judge(self._restored(state), self.job.design.test),
                 self._cost(own),
                 self.heldout[:, own],

@@ -15,6 +15,7 @@ from regress.job import Job, Settings
 from regress.layout import place
 from regress.member import Member
 from regress.saved import BESIDE, load_fit
+from regress.shared import load_shared
 from regress.split import Division, digest_pictures
 from regress.trained import TrainedModel
 from regress.trained.network import axis_of
@@ -185,7 +186,7 @@ class Start:
         known = np.array([str(group) in self._of_group for group in groups])
         files = [self._of_group[str(group)] for group in groups[known]]
         model, whole = self._loaded(files[0])
-        pieces = [whole, *(self._own(path) for path in files[1:])]
+        pieces = [whole, *(self._piece(path, model) for path in files[1:])]
         weights: Arrays = {}
         for name, values in whole.items():
             kind, axis = _axis(model, name)
@@ -227,6 +228,13 @@ class Start:
                     whole = weights.setdefault(name, np.zeros(shape, values.dtype))
                     np.moveaxis(whole, axis, 0)[at] = np.moveaxis(values, axis, 0)
             weights["known"][at] = True
+
+    def _piece(self, path: Path, model: TrainedModel) -> Arrays:
+        """Read what a file says of its group, which its ROIs share if it was trained alone."""
+        arrays, meta = read_artifact(path)
+        if "shared" in meta and not model.network_.shared:
+            arrays |= load_shared(path, meta["shared"])
+        return arrays
 
     def _own(self, path: Path) -> Arrays:
         """Read what an ROI's file holds itself, without what it shares."""

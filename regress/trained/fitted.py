@@ -189,12 +189,14 @@ class Fitted(Parameters):
         Returns
         -------
         list of str
-            The weights of all, with the scale of features; none where the network has none.
+            The weights of all, and of the group where there is but one, with the scale of
+            features; none where there are no such weights.
         """
         network = self.network_
-        if not network.shared:
+        kinds = {"shared", "group"} if network.n_groups == 1 else {"shared"}
+        own = [name for name in network.state_dict() if axis_of(network, name)[0] in kinds]
+        if not own:
             return []
-        own = [n for n in network.state_dict() if axis_of(network, n)[0] == "shared"]
         common = [*own, "centre_", "scale_"]
         return common + ([INSIDE + name for name in common] if self.inside_ is not None else [])
 
