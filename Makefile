@@ -200,3 +200,4 @@ bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size 
 	@$(PY) -m benchmarks.train
 	@$(PY) -m benchmarks.evaluate
 	@$(PY) -m benchmarks.clipping
+	@$(PY) -m benchmarks.plan

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from base import replacing, say
 from execute.measuring import measured
@@ -83,6 +84,9 @@ class Rates:
         for known in (self._own, self._other):
             if name in known:
                 return known[name]
+        # Without the digest of what it depends on.
+        told = re.sub(" [0-9a-f]{16}$", "", name)
+        say(f"measuring how fast this machine is: {told} …")
         self._own[name] = measure()
         self._keep()
         return self._own[name]
@@ -202,9 +206,7 @@ class Rates:
 
     @property
     def _basic(self) -> Values:
-        if "basic" not in self._own | self._other:
-            say("measuring how fast this machine is …")
-        return self.of("basic", lambda: calibrate(self.path.parent))
+        return self.of("basic work", lambda: calibrate(self.path.parent))
 
     def _keep(self) -> None:
         versions = {name: version(name) for name in PACKAGES}
@@ -231,7 +233,7 @@ class Rates:
     @classmethod
     def _newest(cls, folder: Path) -> str:
         files = sorted(folder.glob("[!.]*.json"), key=lambda file: file.stat().st_mtime)
-        whole = [f for f in files if "basic" in ((cls._kept(f) or {}).get("rates", {}))]
+        whole = [f for f in files if "basic work" in ((cls._kept(f) or {}).get("rates", {}))]
         return whole[-1].stem if whole else ""
 
 
@@ -266,10 +268,10 @@ def calibrate(folder: Path) -> Values:
     found: Values = {}
     for name in ("float32", "float64"):
         A = rng.standard_normal((SIDE, SIDE)).astype(name)
-        found[name] = 2 * SIDE**3 / least(partial(np.matmul, A, A))
+        found[name] = 2 * SIDE**3 / _shared(partial(np.matmul, A, A))
     for side in EIGHS:
         X = rng.standard_normal((2 * side, side))
-        found[f"eigh {side}"] = least(partial(np.linalg.eigh, X.T @ X))
+        found[f"eigh {side}"] = _shared(partial(np.linalg.eigh, X.T @ X))
     block = np.ones(BYTES // 4, np.float32)  # zeros would be one page
     found["memory"] = BYTES / least(lambda: block + 1)
     rows, some = block.reshape(-1, 8192), rng.permutation(BYTES // 4 // 8192)
@@ -281,6 +283,13 @@ def calibrate(folder: Path) -> Values:
         found["file"] = least(lambda: _write(file, b"0"), waits=True)
         found["write"] = BYTES / least(lambda: _write(file, block.data.cast("B")), waits=True)
     return found
+
+
+def _shared(work: Callable[[], object]) -> float:
+    """Time work of several threads; one alone is no quicker, but where others keep them waiting."""
+    with threadpool_limits(1):
+        alone = least(work)
+    return min(alone, least(work)) if n_threads() > 1 else alone
 
 
 def least(work: Callable[[], object], waits: bool = False, enough: float = 0.5) -> float:

@@ -100,10 +100,11 @@ def plan_features(
         sum(cost.disk for cost in costs),
     )
     if not networks:
-        whole = replace(begin, disk=0)
+        whole = Cost()
     rows.append(["in all, with the start", "", "", "", "", *_figures(whole)])
     header = ["space", "columns", "there", "to compute", "at once", *FIGURES]
-    title = f"features: {n_pictures} pictures of {len(subjects)} subjects"
+    of = f"{len(subjects)} subject{'s' if len(subjects) > 1 else ''}"
+    title = f"features: {n_pictures} pictures of {of}"
     return Stage("features", [title, *table(header, rows)], whole)
 
 

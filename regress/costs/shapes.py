@@ -10,6 +10,7 @@ from cache import Entry
 from challenge import Subject
 from regress.asked import Asked
 from regress.design import Design, find_bands
+from regress.errors import RegressError
 from regress.job import Job
 from regress.layout import lay_out, spans
 
@@ -102,6 +103,11 @@ def parts_of(asked: Asked) -> list[list[list[Part]]]:
     -------
     list of list of list of Part
         Of each group, each unit, each subject of the group.
+
+    Raises
+    ------
+    RegressError
+        If fewer pictures are there than are asked for.
     """
     return [
         [[_part(asked, one, span) for one in group] for span in spans(asked.settings.group_by)]
@@ -118,10 +124,16 @@ def _part(asked: Asked, subject: Subject, span: Sequence[str]) -> Part:
     if rois and asked.estimator.together:
         rois = every
     n_images = settings.images or len(design.train)
+    n_held = round(settings.heldout * len(design.train))
+    if settings.images and not 2 <= n_images <= len(design.train) - n_held:
+        raise RegressError(
+            f"--images {n_images}: expected from 2 to about {len(design.train) - n_held}, which is "
+            f"how many of {len(design.train)} training pictures are not held out"
+        )
     return Part(
         n_images=n_images,
         n_test=len(design.test),
-        n_held=round(settings.heldout * len(design.train)),
+        n_held=n_held,
         n_features=design.train.shape[1],
         n_vertices=sum(subject.responses(h).shape[1] for h in span),
         n_columns=len(lay_out(rois, job.grouping).vertices) if rois else 0,
@@ -146,7 +158,7 @@ def fit_bytes(part: Part) -> int:
         Bytes: coefficients, predictions of held-out and test pictures, names of pictures.
     """
     each = 4 * (part.n_features + len(part.bands) + 4 + part.n_held + part.n_test)
-    names = 64 * (part.n_images + part.n_test) + 8 * part.n_held + 20_000
+    names = 64 * (part.n_images + part.n_test) + 8 * part.n_held + 6_000
     return part.n_saved * each + part.n_rois * names
 
 

@@ -1,0 +1,124 @@
+"""What `make plan` says beside what is then taken: every stage of the demo, and the full size.
+
+`python -m benchmarks.plan` simulates the demo's data and runs its commands, each in a process of
+its own, after asking each stage's `cost` what it would take; then the same for ridge on subject 1
+of the challenge at full size, 512 and 2048 columns (`--demo-only` leaves these out: they take
+minutes and 7 GB). Beside the time on the clock stands that of the processor: on a machine that
+others use the clock says more about them. Nothing is kept but the printed figures.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from benchmarks.full_size import _write_features as write_features
+from cache import FeatureStore
+from challenge import find_subjects, simulate
+from evaluate.cost import count_scored, evaluate_costs
+from execute.cost import Cost, in_turn
+from execute.rates import Rates
+from plan.stages import plan_ablate, plan_features, plan_spaces
+from regress.asking import ask
+from regress.cost import fit_costs, start_cost
+from regress.design import find_spaces
+
+BOTH = ["alexnet", "efficientnet_lite0"]
+FITS = (("ridge", BOTH[:1]), ("ridge", BOTH[1:]), ("ridge", BOTH), ("banded_ridge", BOTH))
+LINE = "{:<34}{:>9}{:>9}{:>9}{:>7}{:>11}{:>10}{:>7}"
+
+
+def main() -> None:
+    """Plan and run each, and print both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--demo-only", action="store_true")
+    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder otherwise")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        rates = Rates(folder / "rates")
+        rates.products(1)
+        print(rates.origin)
+        print(LINE.format("", "planned", "clock", "proc.", "ratio", "planned", "peak", "ratio"))
+        demo(folder / "demo", folder / "derivatives", rates)
+        if not arguments.demo_only:
+            for columns in (512, 2048):
+                full(folder / "full", folder / f"out{columns}", columns, rates)
+
+
+def demo(data: Path, out: Path, rates: Rates) -> None:
+    """Do what `make demo` does."""
+    quietly(lambda: simulate(data, 2, 300, 60, 400, 0, "builtin"))
+    subjects, store = find_subjects(data), FeatureStore(out / "features")
+    where = ["--data", str(data), "--out", str(out)]
+    planned = plan_spaces(BOTH, store, subjects, "float32")
+    cost = plan_features(planned, subjects, rates, "cpu", "float32").cost
+    compare("features", cost, ["extract", *where, "--spaces", *BOTH])
+    for model, spaces in FITS:
+        fit(data, out, model, spaces, rates)
+    entries = find_spaces(store, BOTH)
+    cost = plan_ablate(subjects, entries, rates, {"heldout": 0.1, "folds": 5}).cost
+    compare("ablate", cost, ["regress.ablate", *where, "--spaces", *BOTH])
+    costs = evaluate_costs(count_scored(subjects, len(FITS), len(BOTH)), subjects, rates)
+    for verb in ("submission", "report"):
+        compare(verb, costs[verb], ["evaluate", verb, *where])
+
+
+def full(data: Path, out: Path, columns: int, rates: Rates) -> None:
+    """Fit subject 1 of the challenge."""
+    if not data.exists():
+        quietly(lambda: simulate(data, 1, 9841, 159, [19004, 20544], 0, "builtin", 64))
+    write_features(data, out, columns)
+    fit(data, out, "ridge", ["random"], rates, f", {columns} columns")
+
+
+def fit(
+    data: Path, out: Path, model: str, spaces: Sequence[str], rates: Rates, more: str = ""
+) -> None:
+    """Plan a fit, and do it."""
+    asked = ask(data, out, lambda store: find_spaces(store, spaces), model=model)
+    cost = start_cost(rates) + in_turn(one for own in fit_costs(asked, rates) for one in own)
+    where = ["--data", str(data), "--out", str(out), "--model", model, "--spaces", *spaces]
+    name = "both" if list(spaces) == BOTH else " ".join(spaces)
+    compare(f"fit {model}, {name}{more}", cost, ["regress", *where])
+
+
+def compare(name: str, planned: Cost, command: Sequence[str]) -> None:
+    """Run a command, and print a line of what it took beside its plan."""
+    began = time.perf_counter()
+    # Forked here, it would begin with the memory of this process.
+    with Path(os.devnull).open("w") as nowhere:
+        pid = subprocess.Popen([sys.executable, "-m", *command], stdout=nowhere, stderr=nowhere).pid
+        _, status, used = os.wait4(pid, 0)
+    clock = time.perf_counter() - began
+    if status:
+        raise SystemExit(f"{' '.join(command)}: ended with {os.waitstatus_to_exitcode(status)}")
+    peak = used.ru_maxrss * 1024
+    print(
+        LINE.format(
+            name,
+            f"{planned.seconds:.1f} s",
+            f"{clock:.1f} s",
+            f"{used.ru_utime + used.ru_stime:.1f} s",
+            f"{planned.seconds / clock:.2f}",
+            f"{planned.memory / 1e6:.0f} MB",
+            f"{peak / 1e6:.0f} MB",
+            f"{planned.memory / peak:.2f}",
+        ),
+        flush=True,
+    )
+
+
+def quietly(work: Callable[[], object]) -> None:
+    """Do something without its progress."""
+    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), redirect_stdout(nowhere):
+        work()
+
+
+if __name__ == "__main__":
+    main()
