@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -154,16 +155,25 @@ class Found:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         # A damaged file raises any of many errors in there, and each means the same to the user.
         except Exception as error:
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise NetworkError(
-                f"{self.path}: cannot be read as weights ({reason}); expected a .safetensors file, "
-                "or a PyTorch file that holds tensors alone"
+                f"{self.path}: cannot be read as weights ({_reason(error)}); expected a "
+                ".safetensors file, or a PyTorch file that holds tensors alone"
             ) from error
         while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
             state = state["state_dict"]
         if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
             raise NetworkError(f"{self.path}: expected a mapping of names to tensors")
         return state
+
+
+def _reason(error: Exception) -> str:
+    """Say why a file could not be read; torch's own text advises to run what is in it."""
+    text = " ".join(str(error).split())
+    if foreign := re.search(r"Unsupported (?:global|class|operand)[^:]*: (?:GLOBAL )?(\S+)", text):
+        return f"it holds more than tensors: {foreign[1]}"
+    if not isinstance(error, SafetensorError):
+        return f"it is damaged, or of another kind: {type(error).__name__}"
+    return text[:160]
 
 
 @contextmanager

@@ -228,6 +228,16 @@ def test_damaged_files_are_refused_in_words_or_have_another_key(tmp_path, suffix
         prepared(path)
 
 
+def test_why_a_file_is_no_weights_is_said_in_our_words(tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save({"a": np.zeros(3)}, path)
+    with pytest.raises(NetworkError, match=r"\(it holds more than tensors: numpy\.\S+\); expected"):
+        Found("x", path=path).load()
+    path.write_bytes(b"hello\n")
+    with pytest.raises(NetworkError, match=r"\(it is damaged, or of another kind: \w+\); expected"):
+        Found("x", path=path).load()
+
+
 def test_a_folder_or_nothing_is_no_file(tmp_path):
     for given in (tmp_path, tmp_path / "x.pth", "randm:0"):
         with pytest.raises(NetworkError, match=r"no such file; expected a \.safetensors or PyT"):
