@@ -125,9 +125,10 @@ class Cluster:
 
     @contextmanager
     def node_down(self) -> Iterator[None]:
-        """Have the node fail, until the end of the block."""
+        """Have the node fail, and all that ran on it with it, until the end of the block."""
         node = f"node={self.run('sinfo', '-h', '-o', '%n')}"
         self.run("scontrol", "update", node, "state=down", "reason=test")
+        self.end_processes()
         self.until(lambda: self.queue("--states=RUNNING,COMPLETING") == [])
         yield
         self.until(lambda: self._resumed(node))
@@ -148,6 +149,15 @@ class Cluster:
                 if mine in given and (job or "slurmstepd" in (process / "comm").read_text()):
                     found.append(int(process.name))
         return found
+
+    def end_processes(self, seconds: float = 10) -> None:
+        """Kill what runs on the node."""
+        end = time.monotonic() + seconds
+        while (left := self.processes()) and time.monotonic() < end:
+            for process in left:
+                with suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.1)
 
     def logs(self) -> str:
         """Give the ends of all that jobs and daemons printed."""
@@ -179,7 +189,8 @@ def running(folder: Path, cpus: int = CPUS, memory: int = MEMORY) -> Iterator[Cl
     munged += [f"--{name}={folder}/munge.{name}" for name in ("socket", "pid-file", "log-file")]
     munged += [f"--seed-file={folder}/munge.seed"]
     with ExitStack() as stack:
-        stack.callback(_end, cluster)
+        # When the daemons have stopped, so that nothing starts any more.
+        stack.callback(cluster.end_processes)
         stack.enter_context(_daemon(cluster, *munged))
         cluster.until((folder / "munge.socket").exists)
         stack.enter_context(_daemon(cluster, "slurmctld", "-D"))
@@ -206,16 +217,6 @@ def _daemon(cluster: Cluster, *command: str) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _end(cluster: Cluster) -> None:
-    # The daemons have stopped, so that nothing starts any more.
-    end = time.monotonic() + 10
-    while (left := cluster.processes()) and time.monotonic() < end:
-        for process in left:
-            with suppress(OSError):
-                os.kill(process, signal.SIGKILL)
-        time.sleep(0.1)
 
 
 def _free_ports(n: int) -> list[int]:
