@@ -6,7 +6,7 @@ A stage says what its units of work are, and hands them over; each unit writes w
 from execute.cost import Cost
 from execute.errors import ExecuteError
 from execute.executor import ALONE, Executor, Place, choose_executor, share
-from execute.planned import planned
+from execute.kept import planned
 from execute.runs import Run
 from execute.whole import run_anywhere
 from execute.work import Work

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from base import identity, replacing
+from base import identity
 from execute.cost import Cost
 from execute.work import Groups, Work
 
@@ -62,6 +63,9 @@ class Run:
             "planned": planned,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
+        if read_json(self.folder / "run.json").get("groups") != about["groups"]:
+            for path in self.folder.glob("[0-9]*.json"):
+                path.unlink()
         write_json(self.folder / "run.json", about)
 
     def unit(self, number: int, unit: int) -> Path:
@@ -183,8 +187,10 @@ def write_json(path: Path, about: dict[str, Any]) -> None:
     about : dict
         What it holds.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(about, indent=1) + "\n")
+    # Readers see it whole; after a power cut it may be as it was, which costs nothing.
+    temporary = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
+    temporary.write_text(json.dumps(about, indent=1) + "\n")
+    temporary.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
+import joblib
 import torch
 
 from base import end_with_parent, unheard
@@ -65,6 +66,33 @@ def _device(name: str, names: str) -> torch.device:
             "cpu, cuda, cuda:N or mps, or several of them with commas between"
         ) from error
     return device
+
+
+def choose_workers(asked: int, n_devices: int) -> int:
+    """Say how many processes read pictures ahead of each device.
+
+    Parameters
+    ----------
+    asked : int
+        What the user says; -1 to choose by the processors.
+    n_devices : int
+        How many devices there are.
+
+    Returns
+    -------
+    int
+        0 or more.
+
+    Raises
+    ------
+    ExtractError
+        If it is less than -1.
+    """
+    if asked < -1:
+        raise ExtractError(f"--workers {asked}: expected 0 or more, or -1 to choose")
+    if asked >= 0:
+        return asked
+    return max(1, min(8, (joblib.cpu_count() - 1) // n_devices))
 
 
 @dataclass(frozen=True)

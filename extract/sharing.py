@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,9 +12,9 @@ import torch
 from base import replacing
 from cache import digest
 from challenge import Subject
-from execute import ALONE, Executor, Run, share
+from execute import ALONE, Cost, Executor, Run, share
 from extract.captions import read_captions
-from extract.devices import PIECE, Recipe, choose_devices, compute_on
+from extract.devices import PIECE, Recipe, choose_devices, choose_workers, compute_on
 from extract.naming import name_once
 from extract.pipeline import Done, Picture, Work, compute_rows
 from extract.run import Prepared
@@ -24,51 +24,46 @@ from networks.weights import Request
 
 
 @dataclass(frozen=True)
-class Sharing:
-    """Hands pictures to the jobs of a cluster; takes the place of `compute_on`.
+class Asking:
+    """What is asked of the stage, for who computes it.
 
     Attributes
     ----------
     executor : Executor
-        The cluster.
+        Where.
     device : str
-        What the nodes compute on, in the user's words.
+        In the user's words.
     recipe : Recipe
         The spaces.
-    out : Path
-        The folder of everything that is made.
     pictures : sequence of (str, Path)
         All that was asked for, those that have rows too: so that a command finds its jobs again
         while their rows appear.
-    keys : sequence of str
-        The digest of each space's key.
+    run : Run
+        Where it is recorded.
     """
 
     executor: Executor
     device: str
     recipe: Recipe
-    out: Path
     pictures: Sequence[Picture]
-    keys: Sequence[str]
+    run: Run
 
-    def __call__(self, work: Sequence[Work], done: Done) -> Iterator[int]:
-        """Have rows computed; the caller holds the spaces' writers, and merges.
+    def share(self, work: Sequence[Work], done: Done) -> Iterator[int]:
+        """Have rows computed in jobs; the caller holds the spaces' writers, and merges.
 
         Parameters
         ----------
         work : sequence of (tuple of int, list of pictures)
             Which spaces lack which pictures.
         done : Done
-            As for `compute_rows`.
+            The time of the networks is not known here.
 
         Yields
         ------
         int
             How many pictures were computed.
         """
-        asked = digest({"spaces": list(self.keys), "pictures": [name for name, _ in self.pictures]})
-        label = " + ".join(spec.name for spec in self.recipe.specs)
-        run = Run(self.out / "runs" / f"features-{asked}", "features", label, sys.orig_argv)
+        run = self.run
         lacking = {name: spaces for spaces, pictures in work for name, _ in pictures}
         starts = range(0, len(self.pictures), PIECE)
         pieces = [_by_spaces(self.pictures[s : s + PIECE], lacking) for s in starts]
@@ -78,9 +73,39 @@ class Sharing:
         units = [f"pictures {s + 1} to {min(s + PIECE, len(self.pictures))}" for s in starts]
         counts: list[int] = []
         unfinished = tuple(bool(piece) for piece in pieces)
+        if run.costs:
+            whole = run.costs[0][0]
+            each = replace(whole, seconds=whole.seconds / max(1, sum(unfinished)))
+            run = replace(run, costs=[[each if todo else Cost() for todo in unfinished]])
         asking = _Pieces(self.recipe, self.device, path.absolute(), unfinished)
         share(self.executor, ALONE, run, [units], asking, lambda _, found: counts.extend(found))
         yield sum(counts)
+
+
+def run_of(
+    out: Path, specs: Sequence[Spec], keys: Sequence[str], pictures: Sequence[Picture]
+) -> Run:
+    """Say what is asked, for those who look on.
+
+    Parameters
+    ----------
+    out : Path
+        The folder of everything that is made.
+    specs : sequence of Spec
+        The spaces.
+    keys : sequence of str
+        The digest of each one's key.
+    pictures : sequence of (str, Path)
+        All of them.
+
+    Returns
+    -------
+    Run
+        The same for the same spaces of the same pictures.
+    """
+    asked = digest({"spaces": list(keys), "pictures": [name for name, _ in pictures]})
+    label = " + ".join(spec.name for spec in specs)
+    return Run(out / "runs" / f"features-{asked}", "features", label, sys.orig_argv)
 
 
 def _by_spaces(pictures: Sequence[Picture], lacking: dict[str, tuple[int, ...]]) -> list[Work]:
@@ -107,24 +132,26 @@ class _Pieces:
     def __call__(self, _: int, units: Iterator[int]) -> int:
         """Compute pieces; give how many pictures there were."""
         devices = choose_devices(self.device)
+        workers = choose_workers(self.recipe.workers, len(devices))
+        recipe = replace(self.recipe, workers=workers)
         if len(devices) == 1:
-            ready = self.recipe.prepare(devices[0])
-            return sum(self._alone(ready, work) for work in map(self._piece, units))
+            ready = recipe.prepare(devices[0])
+            return sum(_alone(recipe, ready, work) for work in map(self._piece, units))
         # Processes take long to start: they get all pieces at once.
         every = [part for unit in units for part in self._piece(unit)]
-        return sum(compute_on(devices, self.recipe, every, Done([])))
+        return sum(compute_on(devices, recipe, every, Done([])))
 
     def _piece(self, unit: int) -> list[Work]:
         piece = json.loads(self.path.read_text())[unit]
         return [(tuple(spaces), [(n, Path(p)) for n, p in own]) for spaces, own in piece]
 
-    def _alone(self, ready: Sequence[Prepared], work: Sequence[Work]) -> int:
-        with ExitStack() as stack:
-            store = self.recipe.store
-            writers = [
-                stack.enter_context(store.joining(p.spec.name, p.key, p.about)) for p in ready
-            ]
-            return sum(compute_rows(ready, writers, work, self.recipe.workers, Done([])))
+
+def _alone(recipe: Recipe, ready: Sequence[Prepared], work: Sequence[Work]) -> int:
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(recipe.store.joining(p.spec.name, p.key, p.about)) for p in ready
+        ]
+        return sum(compute_rows(ready, writers, work, recipe.workers, Done([])))
 
 
 @dataclass(frozen=True)

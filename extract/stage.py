@@ -1,12 +1,11 @@
 """Stage 1 as a whole: every space of every picture, each computed once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import torch
 
 from base import say
@@ -14,13 +13,17 @@ from cache import FeatureStore, digest
 from cache.explain import explain
 from cache.features import Entry
 from challenge import Subject, find_subjects
-from execute import choose_executor
+from execute import ALONE, Cost, choose_executor, planned, share
+from execute.cost import in_turn
+from execute.rates import Rates
 from extract.captions import Captions, read_captions
-from extract.devices import Recipe, choose_devices, compute_on
+from extract.cost import extract_costs, plan_space, start_cost
+from extract.devices import Recipe, choose_devices, choose_workers, compute_on
 from extract.errors import ExtractError
 from extract.naming import name_once, names_by_digest, refuse_imported
 from extract.pipeline import Spread, extract_spaces
-from extract.sharing import Sharing, Texts
+from extract.run import Prepared
+from extract.sharing import Asking, Texts, run_of
 from extract.spaces import TEXT_FAMILIES, Spec, resolve
 from extract.text import extract_text, prepare_text
 from networks.weights import Request
@@ -81,10 +84,10 @@ def compute_features(
     """
     if not spaces:
         raise ExtractError("--spaces: none given; for example --spaces clip alexnet")
+    executor = choose_executor(options.executor, options.cluster, "features")
     specs = [resolve(name) for name in dict.fromkeys(spaces)]
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)
-    executor = choose_executor(options.executor, options.cluster, "features")
     # Those of another machine are chosen there; this one only says what is to be computed.
     devices = choose_devices(options.device if executor.is_local else "cpu")
     pictures = _pictures(subjects)
@@ -97,10 +100,12 @@ def compute_features(
     seen = [spec for spec in specs if spec.family not in TEXT_FAMILIES]
     read = [spec for spec in specs if spec.family in TEXT_FAMILIES]
     captions = _captions(read, options.captions)
-    workers = _workers(options.workers, len(devices))
+    workers = choose_workers(options.workers, len(devices))
     asked = [requests[spec.name] for spec in seen]
     kept = names_by_digest([*entries, *store.begun()])
-    recipe = Recipe(seen, asked, options.precision, options.dtype, store, workers, kept)
+    # A node counts its own processors.
+    own = workers if executor.is_local else options.workers
+    recipe = Recipe(seen, asked, options.precision, options.dtype, store, own, kept)
     # All networks first: weights that cannot be had are known before hours of work, not after.
     ready = recipe.prepare(devices[0] if len(devices) == 1 else torch.device("cpu"))
     for prepared in ready:
@@ -116,22 +121,55 @@ def compute_features(
     keys = [(p.spec.name, p.key) for p in ready] + [(t.spec.name, t.key) for t in texts]
     _tell_misses(store, keys, entries)
     digests = [digest(key) for _, key in keys]
-    spread: Spread | None
-    if executor.is_local:
-        spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
-    else:
-        of_pictures = digests[: len(ready)]
-        spread = Sharing(executor, options.device, recipe, out, pictures, of_pictures)
-    computed = extract_spaces(ready, pictures, store, workers, spread).computed if ready else []
+    computed = []
+    if ready:
+        plan = planned(out / "rates", partial(_costs, store, seen, subjects, options))
+        run = run_of(out, seen, digests[: len(ready)], pictures)
+        asking = Asking(executor, options.device, recipe, pictures, replace(run, costs=plan))
+        computed += _compute(asking, ready, devices)
     if executor.is_local:
         computed += [extract_text(text, said, store) for text in texts]
     elif texts:
-        own = replace(recipe, specs=read, requests=[requests[spec.name] for spec in read])
-        of_texts = Texts(own, options.captions, subjects, options.device)
+        written = replace(recipe, specs=read, requests=[requests[spec.name] for spec in read])
+        of_texts = Texts(written, options.captions, subjects, options.device)
         computed += of_texts.share(executor, out, digests[len(ready) :])
     for (name, key), count in zip(keys, computed, strict=True):
         path = store.path(name, key)
         say(f"{name}: {count} pictures computed, {len(pictures) - count} there already -> {path}")
+
+
+def _compute(
+    asking: Asking, ready: Sequence[Prepared], devices: Sequence[torch.device]
+) -> list[int]:
+    """Compute what is lacking, here or on a cluster; count the pictures of each space."""
+    recipe, computed = asking.recipe, list[int]()
+    if not asking.executor.is_local:
+        spread: Spread | None = asking.share
+        return extract_spaces(ready, asking.pictures, recipe.store, 0, spread).computed
+    spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
+
+    def work(_: int, units: Iterator[int]) -> list[int]:
+        (_unit,) = units
+        how = (recipe.workers, spread)
+        return extract_spaces(ready, asking.pictures, recipe.store, *how).computed
+
+    every = [["all pictures"]]
+    share(asking.executor, ALONE, asking.run, every, work, lambda _, got: computed.extend(*got))
+    return computed
+
+
+def _costs(
+    store: FeatureStore,
+    specs: Sequence[Spec],
+    subjects: Sequence[Subject],
+    options: Options,
+    rates: Rates,
+) -> list[list[Cost]]:
+    """Say what all pictures take, in one process."""
+    spaces = [plan_space(spec.name, store, subjects, options.dtype) for spec in specs]
+    networks = extract_costs(spaces, subjects, rates, precision=options.precision)
+    memory = start_cost(rates).memory + sum(network.cost.memory for network in networks)
+    return [[replace(in_turn(network.cost for network in networks), memory=memory)]]
 
 
 def _tell_misses(
@@ -154,14 +192,6 @@ def _captions(specs: Sequence[Spec], files: Sequence[str]) -> Captions | None:
             "--captions: no space that reads captions is asked for: add clip_text to --spaces"
         )
     return None
-
-
-def _workers(asked: int, n_devices: int) -> int:
-    if asked < -1:
-        raise ExtractError(f"--workers {asked}: expected 0 or more, or -1 to choose")
-    if asked >= 0:
-        return asked
-    return max(1, min(8, (joblib.cpu_count() - 1) // n_devices))
 
 
 def _requests(specs: Sequence[Spec], weights: Sequence[str]) -> dict[str, Request]:

@@ -13,9 +13,11 @@ from base import replacing, say, taking_turns
 from base.command import run
 from cache import Entry, FeatureStore, digest
 from challenge import Subject, find_subjects
-from execute import Run, choose_executor, share
+from execute import Cost, Run, choose_executor, planned, share
+from execute.rates import Rates
 from execute.work import Groups
 from regress.ablation import Subset, subsets
+from regress.cost import ablate_costs
 from regress.design import find_spaces, load_design
 from regress.device import backend_on, choose_devices, place_of
 from regress.partition import Plan, ablate_subject
@@ -112,7 +114,13 @@ class _Asked:
         wanted = ["+".join(map(str, subset)) for subset in self.wanted]
         key = digest({**self.settings, "spaces": spaces, "wanted": wanted, "units": groups})
         label = f"{len(wanted)} subsets of {' + '.join(entry.name for entry in self.entries)}"
-        return Run(out / "runs" / f"ablate-{key}", "ablate", label, sys.orig_argv)
+        costs = planned(out / "rates", self._costs)
+        return Run(out / "runs" / f"ablate-{key}", "ablate", label, sys.orig_argv, costs)
+
+    def _costs(self, rates: Rates) -> list[list[Cost]]:
+        folds, heldout = self.settings["folds"], self.settings["heldout"]
+        found = ablate_costs(self.subjects, self.entries, self.wanted, rates, folds, heldout)
+        return [[cost] for cost in found]
 
     def __call__(self, number: int, units: Iterator[int]) -> pd.DataFrame:
         """Score the subsets for a subject: one unit, as its hemispheres share sums."""

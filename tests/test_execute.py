@@ -1,0 +1,200 @@
+"""Work in units: packed into tasks, recorded as it goes, and what is said of it afterwards."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from execute import ALONE, Cost, ExecuteError, Run, choose_executor, share
+from execute.__main__ import status
+from execute.cluster import read_cluster
+from execute.packing import pack
+from execute.status import read_progress
+
+ROOT = Path(__file__).parent.parent
+
+
+def _run(out: Path, costs: list[list[Cost]] | None = None) -> Run:
+    return Run(out / "runs" / "fit-1", "fit", "ridge on clip", ["make", "fit"], costs)
+
+
+def _double(number: int, units: object) -> list[int]:
+    return [10 * number + unit for unit in units]  # type: ignore[attr-defined]
+
+
+def _second_fails(number: int, units: object) -> list[int]:
+    done = []
+    for unit in units:  # type: ignore[attr-defined]
+        if (number, unit) == (0, 1):
+            raise ExecuteError("features of subj01 are not there")
+        done.append(unit)
+    return done
+
+
+GROUPS = [["subj01 lh", "subj01 rh"], ["subj02 lh", "subj02 rh"]]
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 2000), min_size=1, max_size=6), min_size=1, max_size=6),
+    st.floats(0.1, 30),
+)
+def test_tasks_hold_every_unit_once_and_not_too_much(
+    seconds: list[list[float]], minutes: float
+) -> None:
+    units = [(group, unit) for group, own in enumerate(seconds) for unit in range(len(own))]
+    costs = [[Cost(seconds=each) for each in own] for own in seconds]
+    tasks = pack(units, costs, minutes)
+    packed = [(group, unit) for task in tasks for group, own in task for unit in own]
+    assert packed == units
+    times = [sum(seconds[g][u] for g, own in task for u in own) for task in tasks]
+    for task, time in zip(tasks, times, strict=True):
+        alone = sum(len(own) for _, own in task) == 1
+        assert alone or time <= 60 * minutes * (1 + 1e-9)
+        # A group is there once in a task.
+        assert len({group for group, _ in task}) == len(task)
+    # No task could have taken the first unit of the next one.
+    for task, time, following in zip(tasks, times, tasks[1:], strict=False):
+        group, own = following[0]
+        assert time + seconds[group][own[0]] > 60 * minutes * (1 - 1e-9) or not task
+
+
+def test_units_of_unknown_cost_are_tasks_of_their_own() -> None:
+    tasks = pack([(0, 0), (0, 1), (1, 0)], None, 10)
+    assert tasks == [[(0, (0,))], [(0, (1,))], [(1, (0,))]]
+
+
+def test_what_is_done_is_recorded_beside_its_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found: dict[int, list[list[int]]] = {}
+    costs = [[Cost(seconds=90.0, memory=2 * 10**9)] * 2] * 2
+    local = choose_executor("local", None, "fit")
+    share(local, ALONE, _run(tmp_path, costs), GROUPS, _double, found.__setitem__)
+    assert found == {0: [[0, 1]], 1: [[10, 11]]}
+    (progress,) = read_progress(tmp_path)
+    assert [unit.name for unit in progress.units] == [name for own in GROUPS for name in own]
+    assert progress.counts == {"done": 4}
+    status(tmp_path)
+    said = capsys.readouterr().out
+    assert "fit  ridge on clip" in said
+    assert "  4 done\n" in said
+    assert "; planned 360.0 s, 2.00 GB\n" in said
+
+
+def test_a_failure_is_recorded_with_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = choose_executor("local", None, "fit")
+    with pytest.raises(ExecuteError, match="features of subj01 are not there"):
+        share(local, ALONE, _run(tmp_path), GROUPS, _second_fails, {}.__setitem__)
+    (progress,) = read_progress(tmp_path)
+    states = {unit.name: unit.state for unit in progress.units}
+    assert states == {
+        "subj01 lh": "done",
+        "subj01 rh": "failed",
+        "subj02 lh": "not begun",
+        "subj02 rh": "not begun",
+    }
+    status(tmp_path)
+    said = capsys.readouterr().out
+    assert "subj01 rh: failed, features of subj01 are not there" in said
+    assert "run the same command again" in said
+    # Done again, and right this time, it is as if nothing had been.
+    share(local, ALONE, _run(tmp_path), GROUPS, _double, {}.__setitem__)
+    assert read_progress(tmp_path)[0].counts == {"done": 4}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from execute import ALONE, Run, choose_executor, share
+def work(number, units):
+    for unit in units:
+        if unit == 1:
+            os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+run = Run(Path(sys.argv[1]) / "runs" / "fit-1", "fit", "ridge on clip", sys.argv)
+share(choose_executor("local", None, "fit"), ALONE, run, [["a", "b", "c"]], work, print)
+"""
+
+
+@pytest.mark.parametrize(("how", "state"), [("SIGKILL", "lost"), ("SIGINT", "interrupted")])
+def test_a_process_that_ended_is_not_running(tmp_path: Path, how: str, state: str) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), how]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode != 0
+    (progress,) = read_progress(tmp_path)
+    assert [unit.state for unit in progress.units] == ["done", state, "not begun"]
+
+
+def test_while_it_runs_it_is_running(tmp_path: Path) -> None:
+    script = KILLED.replace("os.kill(os.getpid(), getattr(signal, sys.argv[2]))", "input()")
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
+        while not (tmp_path / "runs" / "fit-1" / "0.1.json").exists():
+            assert process.poll() is None
+        (progress,) = read_progress(tmp_path)
+        assert [unit.state for unit in progress.units] == ["done", "running", "not begun"]
+        process.communicate(b"\n")
+    assert read_progress(tmp_path)[0].counts == {"done": 3}
+
+
+def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(
+        "account: neuro\nmemory: 8\nsetup: [module load cuda]\n"
+        "features: {partition: gpu, gpus: 2, memory: 32.5}\noptions: {qos: preempt}\n"
+    )
+    fit, features = read_cluster(path, "fit"), read_cluster(path, "features")
+    assert (fit.account, fit.memory, fit.gpus, fit.partition) == ("neuro", 8, 0, None)
+    assert (features.account, features.gpus, features.partition) == ("neuro", 2, "gpu")
+    asked = features.for_submitit()
+    assert asked["mem"] == "33280M"
+    assert asked["additional_parameters"] == {"qos": "preempt"}
+    assert asked["setup"][-1] == "module load cuda"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("partitin: gpu", "partitin (for features): unknown; known are partition, account"),
+        ("memory: much", "memory (for features): Input should be a valid number"),
+        ("fit: {cpus: 0}", "cpus (for fit): Input should be greater than 0, found 0"),
+        ("- gpu", "expected names and values, found ['gpu']"),
+        ("a: [", "no YAML"),
+    ],
+)
+def test_a_cluster_file_that_cannot_be(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(text)
+    with pytest.raises(ExecuteError) as raised:
+        read_cluster(path, "features")
+    assert f"--cluster {path}: " in str(raised.value)
+    assert told in str(raised.value)
+
+
+def test_executors_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ExecuteError, match="--executor slrm: expected one of local, slurm"):
+        choose_executor("slrm", None, "fit")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExecuteError, match="there is no sbatch, squeue, srun on this machine"):
+        choose_executor("slurm", None, "fit")
+
+
+@pytest.mark.parametrize("module", ["regress", "regress.ablate", "extract", "evaluate"])
+def test_every_command_refuses_them_in_words(tmp_path: Path, module: str) -> None:
+    verb = ["report"] if module == "evaluate" else []
+    command = [sys.executable, "-m", module, *verb, "--executor", "slurm", "--data", "nowhere"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PATH": str(tmp_path)}
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --executor slurm: there is no sbatch")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nothing_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status(tmp_path)
+    assert capsys.readouterr().out == f"{tmp_path}: nothing was asked for yet\n"
