@@ -1,5 +1,6 @@
 """What `python -m plan` does: ask every stage what it takes, tell it, refuse what cannot be."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,8 +99,8 @@ def plan(
     asked = ask(data, out, lambda _: entries, **options)
     if any(one.spec.family in TEXT_FAMILIES for one in planned if one.missing):
         read_captions(captions)
-    rates = Rates(out / "rates", recalibrate)
     where = _device(device)
+    rates = Rates(out / "rates", recalibrate)
     stages = [plan_features(planned, chosen, rates, where, precision)]
     stages.append(plan_fit(asked, rates, where))
     if 1 < len(entries) <= MANY and not asked.estimator.streams:
@@ -115,6 +116,10 @@ def plan(
 
 def _device(device: str) -> str:
     """Give the device that is planned for; of "auto" what there is."""
+    if not re.fullmatch(r"auto|(cpu|torch|mps|cuda(:\d+)?)(,(cpu|torch|mps|cuda:\d+))*", device):
+        raise PlanError(
+            f"--device {device}: expected auto, cpu, cuda, cuda:N; or several, with commas between"
+        )
     if device != "auto":
         return device
     import torch

@@ -271,6 +271,7 @@ def test_a_plan_names_every_stage(
         ({"subject": "9"}, "no subject '9'"),
         ({"spaces": []}, "--spaces: none given"),
         ({"memory": "lots"}, "--memory lots"),
+        ({"device": "cdua"}, "--device cdua"),
         ({"images": 10**6}, "--images 1000000"),
     ],
 )

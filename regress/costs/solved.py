@@ -89,25 +89,35 @@ def solver_seconds(asked: Asked, rates: Rates, part: Part, shape: Shape, first: 
     shape, whole = (replace(s, n_alphas=len(parameters["alphas"])) for s in (shape, whole))
     if name == "stacked_ridge":
         # For each band a search, models of each fold's other pictures, and the two solutions.
-        return sum(
-            prepare_seconds(rates, own) + score_seconds(rates, own)
-            + shape.folds * solve_seconds(rates, own)
-            + solve_seconds(rates, own)
+        narrower = [replace(shape, n_features=width) for width in part.bands]
+        return _stacking_seconds(rates, shape, len(narrower)) + sum(
+            prepare_seconds(rates, own)
+            + score_seconds(rates, own)
+            + (shape.folds + 1) * solve_seconds(rates, own)
             + solve_seconds(rates, replace(own, n_images=part.n_images))
-            for own in (replace(shape, n_features=width) for width in part.bands)
-        )  # fmt: skip
+            for own in narrower
+        )
     tries = chosen = 1
     if name == "banded_ridge" and len(part.bands) > 1:
         tries = int(parameters["n_iter"])
         # Most weightings are the best of some vertex.
         chosen = min(tries, shape.n_vertices)
     seconds = score_seconds(rates, shape, tries)
-    if first or tries > 1:
-        seconds += prepare_seconds(rates, shape, tries)
+    if tries > 1:
+        # Only the last weighting's decompositions are kept: each batch of vertices does them anew.
+        seconds += -(-shape.n_vertices // shape.batch) * prepare_seconds(rates, shape, tries)
+    elif first:
+        seconds += prepare_seconds(rates, shape)
     # Features are digested, to know those that are decomposed already; so is a search's data.
     digested = 3 * shape.n_features + (shape.n_vertices if tries > 1 else 0)
     seconds += rates.digests(4.0 * part.n_images * digested)
     return seconds + sum(solve_seconds(rates, s, chosen, not first) for s in (shape, whole))
+
+
+def _stacking_seconds(rates: Rates, shape: Shape, n_bands: int) -> float:
+    # The products of all pairs of bands' errors, vertex by vertex: far slower than a product of
+    # matrices, some 150 bytes' time for each number.
+    return rates.passes(150.0 * shape.n_images * shape.n_vertices * n_bands**2)
 
 
 def _pca_seconds(rates: Rates, shape: Shape, components: int) -> float:
@@ -119,5 +129,6 @@ def _pca_seconds(rates: Rates, shape: Shape, components: int) -> float:
     elif max(n, p) <= 500:
         decomposed = 4 * rates.eigh(min(n, p))
     else:
-        decomposed = rates.products(18, n, p, k + 10)
+        # Its many small steps run at a fraction of the speed of large products.
+        decomposed = rates.products(60, n, p, k + 10)
     return decomposed + rates.products(2, n, k, v) + rates.products(p, k, v)
