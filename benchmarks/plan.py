@@ -8,11 +8,11 @@ others use the clock says more about them. Nothing is kept but the printed figur
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -30,6 +30,19 @@ from regress.design import find_spaces
 
 BOTH = ["alexnet", "efficientnet_lite0"]
 FITS = (("ridge", BOTH[:1]), ("ridge", BOTH[1:]), ("ridge", BOTH), ("banded_ridge", BOTH))
+# A process begins with the peak of the one that it was forked from: this one is small.
+TIMED = """
+import json, os, sys, time
+began = time.perf_counter()
+pid = os.fork()
+if not pid:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1), os.dup2(nowhere, 2)
+    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
+_, status, used = os.wait4(pid, 0)
+print(json.dumps({"clock": time.perf_counter() - began, "status": status,
+                  "processor": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024}))
+"""
 LINE = "{:<34}{:>9}{:>9}{:>9}{:>7}{:>11}{:>10}{:>7}"
 
 
@@ -90,21 +103,17 @@ def fit(
 
 def compare(name: str, planned: Cost, command: Sequence[str]) -> None:
     """Run a command, and print a line of what it took beside its plan."""
-    began = time.perf_counter()
-    # Forked here, it would begin with the memory of this process.
-    with Path(os.devnull).open("w") as nowhere:
-        pid = subprocess.Popen([sys.executable, "-m", *command], stdout=nowhere, stderr=nowhere).pid
-        _, status, used = os.wait4(pid, 0)
-    clock = time.perf_counter() - began
-    if status:
-        raise SystemExit(f"{' '.join(command)}: ended with {os.waitstatus_to_exitcode(status)}")
-    peak = used.ru_maxrss * 1024
+    given = [sys.executable, "-c", TIMED, *command]
+    found = json.loads(subprocess.run(given, check=True, capture_output=True).stdout)
+    if found["status"]:
+        raise SystemExit(f"{' '.join(command)}: ended with {found['status']}")
+    clock, peak = found["clock"], found["peak"]
     print(
         LINE.format(
             name,
             f"{planned.seconds:.1f} s",
             f"{clock:.1f} s",
-            f"{used.ru_utime + used.ru_stime:.1f} s",
+            f"{found['processor']:.1f} s",
             f"{planned.seconds / clock:.2f}",
             f"{planned.memory / 1e6:.0f} MB",
             f"{peak / 1e6:.0f} MB",
