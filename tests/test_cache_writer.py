@@ -119,7 +119,7 @@ def test_shards_that_outlived_their_merge_are_not_doubled(tmp_path, filling):
 
 
 def test_ctrl_c_keeps_what_was_computed(tmp_path, filling):
-    process = filling(tmp_path, "--pause", 0.01)
+    process = filling(tmp_path, "--pause", 0.1)
     assert process.stdout.readline() == "there 0\n"
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
