@@ -9,6 +9,7 @@ from evaluate.calibrate import calibrate
 from evaluate.ceilings import ceilings
 from evaluate.check import check
 from evaluate.compare import compare
+from evaluate.cost import cost_of
 from evaluate.maps.command import maps
 from evaluate.marking import score
 from evaluate.report.command import report
@@ -55,4 +56,4 @@ if __name__ == "__main__":
         "maps": maps,
         "report": report,
     }
-    sys.exit(run_anywhere(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:])))
+    sys.exit(run_anywhere(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:]), cost_of))

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from challenge import HEMISPHERES, Subject
+from challenge import HEMISPHERES, Subject, find_subjects
 from evaluate.maps.camera import VIEWS, photograph
 from evaluate.maps.surface import load_mesh
 from evaluate.report.brain import WIDTH
@@ -20,6 +20,7 @@ from evaluate.score import score_vertices
 from execute.cost import Cost
 from execute.measuring import measured
 from execute.rates import Rates, Values, elapsed, least
+from execute.whole import Asked
 
 IMPORTS = "evaluate.__main__"
 # Pictures and vertices of a trial.
@@ -30,6 +31,9 @@ MAPS = 4
 PAGE, TURNING = 1_500_000, 60_000
 # Charts of the scores, on the page and beside the table.
 BARS = 8
+
+# Commands of which a plan is made.
+PLANNED = ("scores", "submission", "report")
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,30 @@ def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) ->
         "submission": begin + submission,
         "report": begin + scores + drawn,
     }
+
+
+def cost_of(asked: Asked, rates: Rates) -> Cost | None:
+    """Say what a command of this stage takes.
+
+    Parameters
+    ----------
+    asked : Asked
+        The command.
+    rates : Rates
+        Of the machine.
+
+    Returns
+    -------
+    Cost or None
+        None for a command that is not planned.
+    """
+    if asked.verb not in PLANNED or not asked.data.is_dir():
+        return None
+    subjects = find_subjects(asked.data, asked.subject)
+    n_fits = sum(folder.is_dir() for folder in (asked.out / "fits").glob("[!.]*"))
+    n_spaces = len(list((asked.out / "features").glob("[!.]*.h5")))
+    scored = count_scored(subjects, n_fits, n_spaces)
+    return evaluate_costs(scored, subjects, rates)[asked.verb]
 
 
 def _test(subjects: Sequence[Subject]) -> list[int]:

@@ -3,20 +3,49 @@
 import subprocess
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from base import RoiridgeError, say
 from base.command import Command, run
+from execute.cost import Cost
 from execute.errors import ExecuteError
 from execute.executor import ALONE, choose_executor, share
+from execute.kept import planned
+from execute.rates import Rates
 from execute.runs import Run
+from execute.work import Work
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command asks for.
+
+    Attributes
+    ----------
+    verb : str
+        Its first word.
+    data, out : Path
+        The folders that it names, or those that it would take.
+    subject : str
+        Whom it names.
+    """
+
+    verb: str
+    data: Path
+    out: Path
+    subject: str
 
 
 def run_anywhere(
-    commands: Mapping[str, Command], module: str, examples: Sequence[str], argv: Sequence[str]
+    commands: Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+    cost: Callable[[Asked, Rates], Cost | None],
 ) -> int:
     """Run a command here, or with `--executor slurm --cluster FILE` as a job of a cluster.
 
@@ -26,6 +55,8 @@ def run_anywhere(
         As for `base.command.run`.
     argv : sequence of str
         The arguments, with those two or without.
+    cost : callable
+        Says what a command takes, by measured rates; None where it is not worth a record.
 
     Returns
     -------
@@ -33,20 +64,27 @@ def run_anywhere(
         The exit status.
     """
     own = ArgumentParser(add_help=False, allow_abbrev=False)
-    own.add_argument("--executor", default="local")
-    own.add_argument("--cluster", type=Path, default=None)
-    own.add_argument("--out", default="derivatives")
-    asked, _ = own.parse_known_args(argv)
+    for name, usual in USUAL.items():
+        own.add_argument(f"--{name}", default=usual)
+    given, _ = own.parse_known_args(argv)
     rest = _without(argv, ("--executor", "--cluster"))
+    asked = Asked(rest[0] if rest else "", Path(given.data), Path(given.out), given.subject)
     try:
-        where = choose_executor(asked.executor, asked.cluster, module)
-        if where.is_local:
+        where = choose_executor(given.executor, given.cluster and Path(given.cluster), module)
+        costs = planned(asked.out / "rates", lambda rates: _alone(cost(asked, rates)))
+        if where.is_local and not costs:
             return run(commands, module, examples, rest)
         name = sha256("\0".join(rest).encode()).hexdigest()[:16]
-        folder = Path(asked.out) / "runs" / f"{module}-{name}"
-        label = " ".join(rest)
-        done = Run(folder, module, label, sys.orig_argv)
-        share(where, ALONE, done, [[label]], _Whole(module, rest), lambda _, said: say(said[0]))
+        folder, label = asked.out / "runs" / f"{module}-{name}", " ".join(rest)
+        this = Run(folder, module, label, sys.orig_argv, costs or None)
+        if where.is_local:
+            work: Work = partial(_here, partial(run, commands, module, examples, rest))
+            share(where, ALONE, this, [[label]], work, lambda *_: None)
+        else:
+            away = _Whole(module, rest)
+            share(where, ALONE, this, [[label]], away, lambda _, said: say(said[0]))
+    except _Ended as error:
+        return error.status
     except RoiridgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -54,6 +92,34 @@ def run_anywhere(
         print("\ninterrupted: run it again to follow the job", file=sys.stderr)
         return 130
     return 0
+
+
+USUAL = {
+    "executor": "local",
+    "cluster": None,
+    "data": "data",
+    "out": "derivatives",
+    "subject": "all",
+}
+
+
+def _alone(cost: Cost | None) -> list[list[Cost]]:
+    return [[cost]] if cost is not None else []
+
+
+class _Ended(Exception):
+    """A command that has said itself what was wrong."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+
+
+def _here(command: Callable[[], int], _: int, units: Iterator[int]) -> None:
+    for _unit in units:
+        status = command()
+        if status:
+            raise _Ended(status)
 
 
 def _without(argv: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """What is done: units of work, in groups that have much in common."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 # A group's number, and that of a unit of it.
@@ -30,4 +31,6 @@ def package_of(work: Work) -> str:
     """
     while hasattr(work, "work"):
         work = work.work
+    if isinstance(work, partial):
+        work = work.func
     return str(work.__module__).partition(".")[0]
