@@ -17,9 +17,10 @@ from evaluate.report.charts import scatter
 from evaluate.report.examples import N_PICTURES, PIXELS, QUALITY, encode
 from evaluate.resampling import intervals, orders, permute, picture_weights, resample
 from evaluate.score import score_vertices
+from execute.calibration import Values, elapsed, least
 from execute.cost import Cost
 from execute.measuring import measured
-from execute.rates import Rates, Values, elapsed, least
+from execute.rates import Rates
 from execute.whole import Asked
 
 IMPORTS = "evaluate.__main__"
@@ -29,8 +30,8 @@ PICTURES, VERTICES, RESAMPLES = 128, 2048, 1000
 MAPS = 4
 # Of the page itself, and of a map's colours on the brain that turns.
 PAGE, TURNING = 1_500_000, 60_000
-# Charts of the scores, on the page and beside the table.
-BARS = 8
+# Charts of scores, on the page and beside the table, have marks as so many scatters.
+BARS = 50
 
 # Commands of which a plan is made.
 PLANNED = ("scores", "submission", "report")
@@ -144,7 +145,6 @@ def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) ->
     # Each ROI's name has an example, of both hemispheres together: a chart and pictures.
     examples = scored.n_rois / 2
     seconds += examples * (drawing["chart"] + 2 * N_PICTURES * drawing["thumbnail"])
-    # Bars have many more marks than a scatter.
     seconds += 2 * BARS * drawing["chart"]
     page = PAGE + TURNING * (maps + 2 * runs * known) + int(n_pictures * drawing["bytes"])
     drawn = Cost(seconds, int(drawing["memory"]) + 6 * page, 0, page)

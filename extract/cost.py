@@ -4,34 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import perf_counter
-
-import torch
 
 from base import sha256_files
 from cache import Entry, FeatureStore, digest
 from cache.table import row_names
-from challenge import Subject, load_rgb
+from challenge import Subject
 from execute.cost import Cost
-from execute.measuring import measured, peak_memory
-from execute.rates import Rates, Values, least
+from execute.measuring import measured
+from execute.rates import Rates
 from extract.errors import ExtractError
-from extract.listing import describe, largest_output, sketch
+from extract.listing import describe, sketch
 from extract.pooling import projected_width
-from extract.reading import BATCH, batch_size
-from extract.run import PRECISIONS, Prepared, compute, prepare
 from extract.spaces import TEXT_FAMILIES, Spec, resolve
-from extract.text import BATCH as CAPTIONS
 from extract.text_tower import model_config
-from networks.weights import Request
+from extract.trial import try_network, try_text
 
 IMPORTS = ("extract.__main__", "extract.stage")
 # Pictures that are tried, and of each subject those that are looked for in the cache.
 TRIED, LOOKED_FOR = 16, 50
-# Of COCO's pictures, which NSD's are.
-CAPTIONS_A_PICTURE = 5
-# What CUDA itself takes, and how many of a network's largest outputs are there at once.
-CUDA, OUTPUTS = 500 << 20, 4
 
 
 @dataclass(frozen=True)
@@ -273,84 +263,3 @@ def _digesting(rates: Rates, subjects: Sequence[Subject]) -> float:
     each = sum(file.stat().st_size for file in files) / len(files) + 50e3
     n_files = sum(len(s.pictures(split)) for s in subjects for split in ("train", "test"))
     return rates.digests(n_files * each) / rates.threads
-
-
-def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> Values:
-    """Run a network with random weights on some pictures.
-
-    Parameters
-    ----------
-    specs : sequence of Spec
-        Spaces that are layers of it.
-    files : sequence of str
-        Pictures.
-    precision : str
-        As for `python -m extract`.
-
-    Returns
-    -------
-    dict
-        `prepare`, seconds to build it; `decode`, `preprocess` and `forward`, seconds a picture;
-        `at_once`, pictures; `gpu_memory`, bytes that it would take on a GPU, from shapes.
-    """
-    began = perf_counter()
-    device = torch.device("cpu")
-    same = [prepare(spec, Request(spec.name, "random:0"), device, precision) for spec in specs]
-    prepared = perf_counter() - began
-    backbone = same[0].backbone
-    for one in same[1:]:
-        one.backbone = backbone
-    paths = [Path(file) for file in files]
-    pictures = [load_rgb(path) for path in paths]
-    decode = least(lambda: [load_rgb(path) for path in paths]) / len(paths)
-    preprocess = least(lambda: [backbone.preprocess(p) for p in pictures]) / len(paths)
-    size = min(batch_size([backbone.size]), max(1, same[0].at_once))
-    batch = torch.stack([backbone.preprocess(pictures[n % len(pictures)]) for n in range(size)])
-    forward = least(lambda: compute(same, batch), enough=2) / size
-    return {
-        "prepare": prepared,
-        "decode": decode,
-        "preprocess": preprocess,
-        "forward": forward,
-        "at_once": same[0].at_once,
-        "gpu_memory": _gpu_memory(same[0]),
-        "memory": peak_memory() + (BATCH - size) * batch[0].nbytes,
-    }
-
-
-def _gpu_memory(prepared: Prepared) -> int:
-    backbone = prepared.backbone
-    weights = sum(p.nbytes for p in backbone.module.parameters())
-    outputs = largest_output(backbone, prepared.layers)
-    half = 1 if PRECISIONS[prepared.precision] is None else 2
-    at_once = max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
-    return CUDA + weights + OUTPUTS * at_once * outputs // half
-
-
-def try_text(spec: Spec) -> Values:
-    """Run a tower that reads captions with random weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space.
-
-    Returns
-    -------
-    dict
-        As `try_network`; `forward` of all captions of a picture.
-    """
-    from extract.backbone import settle
-    from extract.backbones.open_clip import build
-    from extract.text_tower import TextTower
-
-    began = perf_counter()
-    clip = build(spec, Request(spec.name, "random:0"))
-    tower = TextTower(settle(clip.module))
-    prepared = perf_counter() - began
-    tokens = torch.randint(1, 1000, (CAPTIONS, 16))
-    with torch.inference_mode():
-        forward = least(lambda: tower.embed(tokens)) / CAPTIONS * CAPTIONS_A_PICTURE
-    weights = sum(p.nbytes for p in tower.parameters())
-    return {"prepare": prepared, "decode": 0.0, "preprocess": 0.0, "forward": forward,
-            "at_once": CAPTIONS, "gpu_memory": CUDA + 2 * weights}  # fmt: skip

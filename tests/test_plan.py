@@ -13,9 +13,10 @@ from planned_work import hold, plan_ridge, run_regress
 from base.command import run as command
 from cache import FeatureStore
 from challenge import HEMISPHERES, find_subjects
+from execute.calibration import n_threads
 from execute.cost import Cost, in_turn, side_by_side
 from execute.measuring import measured
-from execute.rates import PACKAGES, Rates, n_threads
+from execute.rates import PACKAGES, Rates
 from extract.cost import plan_space
 from extract.listing import describe, sketch
 from plan.command import plan

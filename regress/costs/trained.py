@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 from sklearn.base import clone
 
 from challenge import Subject
+from execute.calibration import Values, elapsed
 from execute.cost import Cost
 from execute.measuring import measured
-from execute.rates import Rates, Values
+from execute.rates import Rates
 from regress.asked import Asked
 from regress.costs.shapes import Part, digest_of, empty_design, fit_bytes
 from regress.costs.trials import artifact
@@ -106,9 +106,7 @@ def try_training(asked: Asked, number: int, unit: int) -> Values:
         model = clone(asked.estimator)
         known = model.get_params()
         model.set_params(**{n: v for n, v in own.items() if n in known}, epochs=epochs)
-        began = perf_counter()
-        model.fit(X, y)
-        times.append(perf_counter() - began)
+        times.append(elapsed(partial(model.fit, X, y)))
     kept = 1 - float(asked.estimator.get_params()["validation"] or 0)
     n_steps = max(-(-round(n * kept) // batch) for n in n_rows)
     epoch = max(0.0, times[1] - times[0]) / (EPOCHS - 1)

@@ -10,9 +10,10 @@ import numpy as np
 from cache import write_artifact
 from challenge import Subject
 from challenge.arrays import check_finite
+from execute.calibration import Values, elapsed, least
 from execute.cost import Cost
 from execute.measuring import measured
-from execute.rates import Rates, Values, elapsed, least
+from execute.rates import Rates
 from regress.costs.shapes import Part
 from regress.device import Floats
 from regress.linear import LinearModel
