@@ -191,7 +191,7 @@ lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on a
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests' ':!benchmarks')
 
-bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size (about 50 minutes)
+bench: $(VENV)/installed  ## Time and memory beside the peers, at full size, and as they grow (over an hour)
 	@$(PY) -m benchmarks.full_size
 	@$(PY) -m benchmarks.full_size --columns 2048
 	@$(PY) -m benchmarks.extract
@@ -200,4 +200,5 @@ bench: $(VENV)/installed  ## Time and memory beside the peers, and at full size 
 	@$(PY) -m benchmarks.train
 	@$(PY) -m benchmarks.evaluate
 	@$(PY) -m benchmarks.clipping
+	@$(PY) -m benchmarks.scale
 	@$(PY) -m benchmarks.plan

@@ -1,0 +1,1 @@
+"""How time and memory of every stage grow, and what follows for work that is far larger."""
