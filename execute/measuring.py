@@ -46,6 +46,8 @@ def measured(
         If the process failed, with the end of what it wrote.
     """
     given = base64.b64encode(pickle.dumps((work, arguments))).decode()
+    # Where this process is, so that its paths hold; this project is found all the same.
+    path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     began, before = time.perf_counter(), os.times()
     done = subprocess.run(
         [sys.executable, "-m", "execute.measuring", *imports],
@@ -53,7 +55,7 @@ def measured(
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
     )
     seconds, after = time.perf_counter() - began, os.times()
     processor = sum(after[2:4]) - sum(before[2:4])

@@ -88,7 +88,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         searched = varying if varying.any() else ~varying
         scope = self.get_params(deep=False).get("scope", "vertex")
         scope = scope if isinstance(scope, str) else np.asarray(scope)[searched]
-        chosen = self._search(Xs, Ys[:, searched], scope)
+        chosen = self._search(Xs, _columns(Ys, searched), scope)
         for name, values in chosen.items():
             setattr(self, name, _spread(to_numpy(values), searched))
         return self._finish(Xs, Ys, varying, chosen)
@@ -269,7 +269,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
     ) -> Self:
         coefficients = np.zeros((Xs.shape[1], Ys.shape[1]), Xs.dtype)
         if varying.any():
-            solved = self._solve(Xs, Ys[:, varying], chosen)
+            solved = self._solve(Xs, _columns(Ys, varying), chosen)
             coefficients[:, varying] = solved / self._scale[:, None].astype(Xs.dtype)
         intercept = self._response_mean - self._mean @ coefficients.astype(np.float64)
         self.coef_ = coefficients
@@ -319,6 +319,11 @@ def _check_alphas(alphas: Any) -> None:
         values = np.empty(0)
     if values.ndim != 1 or values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(f"alphas: found {alphas!r}, expected a list of positive numbers")
+
+
+def _columns(Y: Floats, mask: NDArray[np.bool_]) -> Floats:
+    # Responses of a hemisphere are hundreds of megabytes, and nearly always all are wanted.
+    return Y if mask.all() else Y[:, mask]
 
 
 def _spread(values: NDArray, varying: NDArray[np.bool_]) -> NDArray:
