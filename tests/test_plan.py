@@ -17,6 +17,7 @@ from execute.calibration import n_threads
 from execute.cost import Cost, in_turn, side_by_side
 from execute.measuring import measured
 from execute.rates import PACKAGES, Rates
+from execute.runs import read_json
 from extract.cost import plan_space
 from extract.listing import describe, sketch
 from plan.command import plan
@@ -336,3 +337,11 @@ def test_time_and_memory_of_a_fit_are_as_planned(simulated: Path, tmp_path: Path
     assert planned["planned memory"] == pytest.approx(took["memory"], rel=0.3)
     # Twice, and something for a machine that runs other tests beside.
     assert 1 / 3 < planned["planned seconds"] / took["seconds"] < 3
+
+
+def test_what_is_measured_elsewhere_reads_the_paths_of_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept.json").write_text('{"value": 3.5}')
+    monkeypatch.chdir(tmp_path)
+    assert measured(read_json, Path("kept.json"))["value"] == 3.5
