@@ -198,6 +198,7 @@ bench: $(VENV)/installed  ## Time and memory beside the peers, at full size, and
 	@$(PY) -m benchmarks.ablation
 	@$(PY) -m benchmarks.fit
 	@$(PY) -m benchmarks.train
+	@$(PY) -m benchmarks.executor
 	@$(PY) -m benchmarks.evaluate
 	@$(PY) -m benchmarks.clipping
 	@$(PY) -m benchmarks.scale
