@@ -69,7 +69,8 @@ def main() -> None:
     table(head, pictures(found, NSD))
     title(f"{SCREENED:,} pictures, predicted for eight subjects")
     table(head, pictures(found, SCREENED))
-    table(["what such a cache takes", ""], limits(found, SCREENED))
+    title(f"What {SCREENED:,} pictures take")
+    table(["what", ""], limits(found, SCREENED))
 
 
 def show_growth(sweeps: Sequence[Sweep]) -> None:
@@ -185,10 +186,13 @@ def show_prediction(own: Any, found: Measured) -> None:
     """Print the streamed prediction."""
     title("Prediction, streamed from the cache")
     some = f"{own['columns']} columns, {own['vertices']:,} vertices, one subject"
+    features = 4e-9 * own["rows"] * own["columns"]
     lines = [
         ["loading the models", "", f"{own['loading']:.2f}", f"{own['n_rois']} files"],
-        ["reading features, checksums verified", f"{own['rows']:,}", f"{own['reading']:.2f}",
-         f"{found.reading / 1e9:.2f} GB/s"],
+        ["reading features in memory, checksums verified", f"{own['rows']:,}",
+         f"{own['reading']:.2f}", f"{features / own['reading']:.2f} GB/s"],
+        ["the same from disk", f"{own['rows']:,}", f"{own['reading_disk']:.2f}",
+         f"{features / own['reading_disk']:.2f} GB/s"],
         ["responses of all vertices, forgotten", f"{own['few']:,}", f"{own['vertices_of_few']:.2f}",
          f"{found.product / 1e9:.0f} Gflop/s, {found.product / own['flops']:.0%} of what a product "
          f"of 3000 x 3000 reaches"],

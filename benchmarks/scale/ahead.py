@@ -49,7 +49,7 @@ class Measured:
     weighting : float
         What one weighting of bands takes, in ridge fits of the same size.
     decoding : float
-        Seconds to hash and decode a picture.
+        Seconds that one picture more takes to be decoded, and all else but a slow network.
     networks : mapping
         Seconds and operations of a picture, by space.
     prediction : mapping
@@ -66,9 +66,9 @@ class Measured:
 
     @property
     def reading(self) -> float:
-        """Bytes of features read in a second, checksums verified."""
+        """Bytes of features read from disk in a second, checksums verified."""
         found = self.prediction
-        return float(4.0 * found["rows"] * found["columns"] / found["reading"])
+        return float(4.0 * found["rows"] * found["columns"] / found["reading_disk"])
 
     @property
     def product(self) -> float:
@@ -153,7 +153,7 @@ def pictures(found: Measured, count: int) -> list[list[str]]:
              features),
         _row("CLIP ViT-B/32 features", count * found.network("clip"), features),
         _row("SAM features", count * found.network("sam"), features),
-        _row(f"reading {WIDTH} columns", features / found.reading, 0.0),
+        _row(f"reading {WIDTH} columns from disk", features / found.reading, 0.0),
         _row("responses of all vertices, formed and forgotten", product, 0.0),
         _row("responses of all vertices, written", product + responses * disk, responses),
         _row(f"means of {n_rois} ROIs", _means(found, count, n_rois), 4.0 * count * n_rois),
@@ -164,7 +164,7 @@ def _means(found: Measured, count: int, n_rois: int) -> float:
     # Measured with the ROIs of one subject: what reading does not take grows with their number.
     own = found.prediction
     product = max(0.0, own["means"] - own["reading"]) * n_rois / own["n_rois"]
-    return float((own["reading"] + product) * count / own["rows"])
+    return float((own["reading_disk"] + product) * count / own["rows"])
 
 
 def limits(found: Measured, count: int) -> list[list[str]]:

@@ -6,6 +6,7 @@ averaged once, before any picture.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale.data import Size, write_data, write_features, write_space
-from cache import FeatureStore
+from cache import FeatureStore, read_artifact
 from cache.table import all_rows
 from regress.command import fit
 from regress.saved import load_fit
@@ -64,7 +65,8 @@ def measure_prediction(folder: Path, size: Size, rows: int) -> dict[str, Any]:
         "vertices": size.vertices,
         "loading": loading,
         "flops": _product_rate(),
-        "reading": _timed(lambda: [0 for _ in _blocks(path, rows)]),
+        "reading": _read(path, rows),
+        "reading_disk": _read(_forgotten(path), rows),
         "vertices_of_few": _timed(lambda: _stream(path, few, coefficients, intercepts)),
         "means": _timed(lambda: _stream(path, rows, coefficients @ means, intercepts @ means)),
     }
@@ -118,8 +120,6 @@ def _load(paths: list[Path], size: Size) -> tuple[Floats, Floats, list[NDArray[n
 
 
 def _vertices(path: Path) -> NDArray[np.int64]:
-    from cache import read_artifact
-
     return np.asarray(read_artifact(path, ["vertices"])[0]["vertices"], np.int64)
 
 
@@ -145,6 +145,18 @@ def _stream(
             file.write(predicted.data)
     if file:
         file.close()
+
+
+def _read(path: Path, rows: int) -> float:
+    return _timed(lambda: sum(len(some) for some in _blocks(path, rows)))
+
+
+def _forgotten(path: Path) -> Path:
+    """Have the system forget what of a file is in memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return path
 
 
 def _product_rate() -> float:

@@ -110,6 +110,9 @@ def _sweeps() -> Iterator[Sweep]:
     yield _of("fit", "vertices", FIT, RIDGE, vertices=[2000, 4000, 8000, 16000])
     yield _of("fit", "subjects", FIT, RIDGE, subjects=[1, 2, 4])
     yield _of("fit", "ROIs", FIT, RIDGE, rois=[2, 8, 28])
+    both = [(1000, 2000), (2000, 4000), (4000, 8000), (8000, 16000)]
+    grown = [Point("fit", replace(FIT, train=n, vertices=v), RIDGE) for n, v in both]
+    yield Sweep("fit", "pictures, with twice as many vertices", [n for n, _ in both], grown)
     dual = replace(FIT, columns=4096)
     yield _of("fit, dual form", "pictures", dual, RIDGE, train=[500, 1000, 2000])
     dual = replace(dual, train=1000)
