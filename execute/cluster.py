@@ -117,6 +117,7 @@ def read_cluster(path: Path | None, stage: str) -> Resources:
     if not isinstance(said, dict):
         raise ExecuteError(f"--cluster {path}: expected names and values, found {said!r}")
     common = {name: value for name, value in said.items() if name not in STAGES}
+    _checked(path, common, "all stages")
     # A mistake in a section is found now, not when its stage has its turn.
     found = {name: _checked(path, common | (said.get(name) or {}), name) for name in STAGES}
     return found[stage]

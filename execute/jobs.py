@@ -273,12 +273,17 @@ class _Jobs:
         return ended(job.number, self._resources, self._log(job))
 
     def _raise(self) -> None:
-        lost = [f"job {one['number']} {one['reason']}" for one in self._failed]
-        if not lost and len(self._errors) == 1 and isinstance(self._errors[0], RoiridgeError):
+        reasons: dict[str, list[str]] = {}
+        for one in self._failed:
+            reasons.setdefault(one["reason"], []).append(one["number"])
+        lost = [f"job {', '.join(jobs)} {reason}" for reason, jobs in reasons.items()]
+        same = len(set(map(str, self._errors))) == 1
+        if not lost and same and isinstance(self._errors[0], RoiridgeError):
             raise self._errors[0]
-        every = "; ".join([*lost, *map(str, self._errors)])
+        # The same fault in every job is said once.
+        every = "; ".join(dict.fromkeys([*lost, *map(str, self._errors)]))
         raise ExecuteError(
-            f"{len(lost) + len(self._errors)} jobs failed: {every}; what was finished is kept: "
+            f"{len(self._failed) + len(self._errors)} jobs failed: {every}; what was finished is kept: "
             "mend it and run the same command again (make status shows the logs)"
         )
 

@@ -117,7 +117,9 @@ def _progress(folder: Path) -> Progress:
             state = "lost"
         if state in ("not begun", "lost", "interrupted") and job:
             pending = in_queue.get(job, ("", ""))
-            state, own = "waiting", {**own, "job": job, "reason": pending[1]}
+            begun = pending[0] in ("RUNNING", "COMPLETING")
+            why = "begins" if begun else pending[1]
+            state, own = "waiting", {**own, "job": job, "reason": why}
         elif state != "done" and name in failed:
             state, own = "failed", {**own, **_of(failed[name])}
         units.append(Unit(name, state, own, planned))

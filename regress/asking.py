@@ -1,16 +1,23 @@
-"""What a command asks to be fitted, where its features need not be there yet."""
+"""What a command asks to be fitted: chosen, and refused where it cannot be, before any reading."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from base import load_plugin, say
 from cache import Entry, FeatureStore
+from challenge import DataError, Subject, find_subjects
+from regress import models
 from regress.asked import Asked
-from regress.command import OWN, _begun, _check_trained, _chosen, _grouping, make_estimator
+from regress.encoder import Encoder
 from regress.errors import RegressError
 from regress.job import Settings
 from regress.layout import check_grouping
 from regress.tokens import check_pixels, find_places
+
+if TYPE_CHECKING:
+    from regress.start import Start
 
 
 def ask(
@@ -18,7 +25,7 @@ def ask(
     out: Path,
     find: Callable[[FeatureStore], Sequence[Entry]],
     *,
-    subject: str = "all",
+    subject: str | int = "all",
     model: str = "banded_ridge",
     heldout: float = 0.1,
     folds: int = 5,
@@ -36,14 +43,15 @@ def ask(
     data, out
         As for `python -m regress`.
     find : callable
-        Gives the feature spaces, of which what is said of them is enough.
+        Gives the feature spaces. To look at what is asked they need not be there: what is said of
+        them is enough.
     subject, model, heldout, folds, seed, group_by, params, subjects, start, images
         As for `python -m regress`.
 
     Returns
     -------
     Asked
-        To be looked at, not to be fitted: test pictures are not named.
+        To be looked at; to be fitted it needs `with_tests`.
 
     Raises
     ------
@@ -80,3 +88,138 @@ def ask(
     )
     groups = [chosen] if together else [[one] for one in chosen]
     return Asked(groups, store, entries, settings, estimator, out, begun, set())
+
+
+def with_tests(asked: Asked, data: Path) -> Asked:
+    """Check what is to be fitted against what it begins from, and name the pictures that test.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is asked for.
+    data : Path
+        The challenge directory.
+
+    Returns
+    -------
+    Asked
+        With the test pictures of all subjects, where somebody else's training may have seen them.
+    """
+    begun = asked.begun
+    if begun:
+        keys = {entry.name: entry.digest for entry in asked.entries}
+        begun.check_settings(asked.settings, asked.estimator, keys)
+    if begun or len(asked.groups[0]) > 1:
+        return replace(asked, tests=_test_pictures(data))
+    return asked
+
+
+def _chosen(data: Path, subject: str | int, subjects: list[str]) -> list[Subject]:
+    if not subjects:
+        return find_subjects(data, str(subject))
+    if str(subject) != "all":
+        raise RegressError(
+            f"--subject {subject} and --subjects {' '.join(map(str, subjects))}: expected one of "
+            "them; --subjects trains several together, --subject all each alone"
+        )
+    found = {one.name: one for name in subjects for one in find_subjects(data, str(name))}
+    return [found[name] for name in sorted(found)]
+
+
+def _begun(out: Path, start: Path) -> "Start":
+    """Open the fit to begin from, by its folder or by the beginning of its name."""
+    # Lightning takes seconds to import, and ridge needs none of it.
+    from regress.start import Start
+
+    if start.is_dir() or start.is_absolute():
+        return Start(start)
+    name, *subject = start.parts
+    named = [folder for folder in (out / "fits").glob(f"{name}*") if folder.is_dir()]
+    return Start(named[0].joinpath(*subject) if len(named) == 1 else start)
+
+
+def _check_trained(estimator: Encoder, model: str, together: bool, begun: "Start | None") -> None:
+    """Refuse what only trained models can do, or only some of them."""
+    asked = "--subjects" if together else "--start"
+    if (together or begun) and not estimator.streams:
+        raise RegressError(
+            f"{asked}: {model} is solved for each subject alone; expected a model that is trained: "
+            "linear, mlp, conv1d, positional, shallow, unet, vit or diffusion"
+        )
+    parameters = estimator.get_params()
+    if (together or begun) and parameters["scope"] == "vertex":
+        raise RegressError(
+            f"{asked}: with --params.scope vertex each vertex has a network of its own, and "
+            "nothing is shared; expected --params.scope roi, and --group_by as you like"
+        )
+    for name in ("embedding", "common_readout"):
+        if parameters.get(name) and (begun or not together):
+            raise RegressError(
+                f"--params.{name}: several subjects share what it changes, in a training of their "
+                "own; expected --subjects 01 02, and no --start"
+            )
+    if parameters.get("freeze") and not begun:
+        raise RegressError("--params.freeze true: expected --start FOLDER, whose networks it keeps")
+
+
+def _test_pictures(data: Path) -> set[str]:
+    """Name the test pictures of all subjects, as far as they are there."""
+    names: set[str] = set()
+    for one in find_subjects(data):
+        try:
+            names |= set(one.picture_digests("test"))
+        except DataError as error:
+            say(f"warning: the test pictures of subj{one.name} are not known: {error}")
+    return names
+
+
+# What the command sets itself cannot be set twice.
+OWN = {
+    *("cv", "bands", "checkpoint", "progress_bar", "log", "start"),
+    *("places", "positions", "homes", "sheet"),
+}
+
+
+def _grouping(group_by: str, estimator: Encoder, model: str) -> str:
+    """Give the grouping; what changes no number must not be in the key."""
+    parameters = estimator.get_params()
+    if group_by == "roi" or parameters.get("scope", "vertex") != "vertex":
+        return group_by
+    together = "; with --params.scope roi a group chooses together" if "scope" in parameters else ""
+    say(f"{model} chooses for each vertex alone: --group_by {group_by} changes nothing{together}")
+    return "roi"
+
+
+def make_estimator(name: str, params: dict[str, Any]) -> Encoder:
+    """Make a model, and refuse parameters that it cannot have, before any data are read.
+
+    Parameters
+    ----------
+    name : str
+        A file in `regress/models`.
+    params : dict
+        Its parameters.
+
+    Returns
+    -------
+    Encoder
+        Not fitted.
+
+    Raises
+    ------
+    RegressError
+        If a parameter is unknown or out of range; the message names it.
+    """
+    made: Encoder = load_plugin(models, name, "model").Model()
+    known = set(made.get_params()) - OWN
+    wrong = sorted(set(params) - known)
+    if wrong:
+        raise RegressError(
+            f"--params: {name} has no parameter {', '.join(wrong)}; it has "
+            f"{', '.join(sorted(known))}"
+        )
+    try:
+        made.set_params(**params).check_parameters()
+    except ValueError as error:
+        raise RegressError(f"--params: {error}") from error
+    return made

@@ -1,19 +1,27 @@
 """Work in units: packed into tasks, recorded as it goes, and what is said of it afterwards."""
 
 import os
+import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import cloudpickle
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cache import FeatureStore
 from execute import ALONE, Cost, ExecuteError, Run, choose_executor, share
 from execute.__main__ import status
 from execute.cluster import read_cluster
 from execute.packing import pack
 from execute.status import read_progress
+from execute.task import Task
+from regress.asking import ask
+from regress.design import find_spaces
 
 ROOT = Path(__file__).parent.parent
 
@@ -159,8 +167,8 @@ def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("partitin: gpu", "partitin (for features): unknown; known are partition, account"),
-        ("memory: much", "memory (for features): Input should be a valid number"),
+        ("partitin: gpu", "partitin (for all stages): unknown; known are partition, account"),
+        ("memory: much", "memory (for all stages): Input should be a valid number"),
         ("fit: {cpus: 0}", "cpus (for fit): Input should be greater than 0, found 0"),
         ("- gpu", "expected names and values, found ['gpu']"),
         ("a: [", "no YAML"),
@@ -198,3 +206,22 @@ def test_every_command_refuses_them_in_words(tmp_path: Path, module: str) -> Non
 def test_nothing_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status(tmp_path)
     assert capsys.readouterr().out == f"{tmp_path}: nothing was asked for yet\n"
+
+
+def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:
+    run = _run(tmp_path / "not-mounted-there")
+    outcome = Task([(0, (0, 1))], GROUPS, ALONE, run, _double, ["make", "fit"])()
+    assert outcome.results == []
+    assert f"{run.folder} is not there on node {socket.gethostname()}" in str(outcome.error)
+    assert "expected --out in a folder that all nodes share" in str(outcome.error)
+
+
+def test_a_task_holds_no_arrays(simulated: Path, tmp_path: Path) -> None:
+    """What travels to a job is small, however large the responses and features are."""
+    rows = np.ones((200, 4000), np.float32)
+    names = [f"{n:064x}" for n in range(len(rows))]
+    with FeatureStore(tmp_path / "features").writer("wide", {"made": "so"}, {"origin": "x"}) as w:
+        w.add(names, rows)
+    asked = ask(simulated, tmp_path, partial(find_spaces, names=["wide"]), model="ridge")
+    task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(), asked, ["make", "fit"])
+    assert len(cloudpickle.dumps(task)) < 50_000

@@ -10,7 +10,8 @@ from base import RoiridgeError, say
 from cache import CacheError, FeatureStore, digest
 from challenge import find_subjects
 from execute import ALONE, Executor, Run, share
-from regress.command import fit, make_estimator
+from regress.asking import make_estimator
+from regress.command import fit
 from regress.studies.commands import make_command
 from regress.studies.rows import Row
 

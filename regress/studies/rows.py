@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import get_loader
 
 from base import RoiridgeError
-from regress.command import make_estimator
+from regress.asking import make_estimator
 from regress.encoder import Encoder
 from regress.errors import RegressError
 from regress.layout import check_grouping
