@@ -112,11 +112,22 @@ def share(
         of a unit and gives what the work would give if there is nothing left to do, or else None.
     report : callable
         Takes the number of a group that is done, and what `work` gave for it.
+
+    Raises
+    ------
+    ExecuteError
+        If jobs cannot be handed over; what `share_here` and `share_by_jobs` raise, too.
     """
-    run.begin(groups)
+    recorded = run.begin(groups)
     if executor.resources is None:
-        share_here(place.choose(), place.begin, groups, Recorded(work, run), report)
+        own = Recorded(work, run) if recorded else work
+        share_here(place.choose(), place.begin, groups, own, report)
         return
+    if not recorded:
+        raise ExecuteError(
+            f"{run.folder}: nothing can be written there; jobs are handed over in that folder: "
+            "give another with --out"
+        )
     from execute.jobs import share_by_jobs
 
     share_by_jobs(executor.resources, place, run, groups, work, report)

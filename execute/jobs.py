@@ -282,9 +282,10 @@ class _Jobs:
             raise self._errors[0]
         # The same fault in every job is said once.
         every = "; ".join(dict.fromkeys([*lost, *map(str, self._errors)]))
+        n_failed = len(self._failed) + len(self._errors)
         raise ExecuteError(
-            f"{len(self._failed) + len(self._errors)} jobs failed: {every}; what was finished is kept: "
-            "mend it and run the same command again (make status shows the logs)"
+            f"{n_failed} jobs failed: {every}; what was finished is kept: mend it and run the same "
+            "command again (make status shows the logs)"
         )
 
     def _scancel(self) -> str:

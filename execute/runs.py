@@ -4,6 +4,7 @@
 written by the process that does it, when it begins and when it ends.
 """
 
+import errno
 import json
 import os
 import resource
@@ -19,6 +20,9 @@ from uuid import uuid4
 from base import identity
 from execute.cost import Cost
 from execute.work import Groups, Work
+
+# What the system says where nothing may be written.
+NOT_HERE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,24 @@ class Run:
     command: list[str]
     costs: list[list[Cost]] | None = None
 
-    def begin(self, groups: Groups) -> None:
+    def begin(self, groups: Groups) -> bool:
         """Write what is asked for.
 
         Parameters
         ----------
         groups : sequence of sequence of str
             The units of each group, by name.
+
+        Returns
+        -------
+        bool
+            False where nothing can be written, as in a folder of others: what is there already
+            serves all the same, and what is to be written there will say so itself.
+
+        Raises
+        ------
+        OSError
+            For other reasons, such as a full disk.
         """
         planned = [[vars(c) for c in own] for own in self.costs] if self.costs else None
         about = {
@@ -62,11 +77,22 @@ class Run:
             "groups": [list(units) for units in groups],
             "planned": planned,
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                raise
+            return False
         if read_json(self.folder / "run.json").get("groups") != about["groups"]:
             for path in self.folder.glob("[0-9]*.json"):
                 path.unlink()
-        write_json(self.folder / "run.json", about)
+        try:
+            write_json(self.folder / "run.json", about)
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                raise
+            return False
+        return True
 
     def unit(self, number: int, unit: int) -> Path:
         """Name the file of a unit.

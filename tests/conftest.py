@@ -8,18 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small import SMALL
 
 from challenge import simulate
-
-SMALL = {
-    "subjects": 2,
-    "train_images": 40,
-    "test_images": 12,
-    "vertices": 60,
-    "seed": 0,
-    "photos": "builtin",
-    "picture_size": 64,
-}
 
 
 @pytest.fixture(scope="session")

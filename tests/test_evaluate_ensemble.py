@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SMALL
 from scipy.optimize import nnls
+from small import SMALL
 from test_evaluate_fits import load, write_fits
 
 from cache import FeatureStore

@@ -356,7 +356,7 @@ def test_test_pictures_of_one_teach_nobody(
     # A start that was fitted alone has seen them, and this is told.
     capsys.readouterr()
     _fit(data, out, subject="01", start=folder)
-    assert "warning" not in capsys.readouterr().out
+    assert "was trained on" not in capsys.readouterr().out
     _fit(data, out, subject="01", start=_fit(data, out, subject="02"))
     assert "--start was trained on 3 test pictures of subj01" in capsys.readouterr().out
 
