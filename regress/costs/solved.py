@@ -16,9 +16,9 @@ from regress.costs.shapes import Part, fit_bytes
 from regress.costs.trials import artifact, handling
 from regress.fit import MEMORY
 
-# Copies of the responses of a batch that are in memory at once: as they were read, about their
-# means, those of vertices that vary.
-COPIES = 3
+# Copies of the responses of a batch that are in memory at once: as they were read, and about
+# their means.
+COPIES = 2
 
 
 def solved_cost(asked: Asked, rates: Rates, part: Part, first: bool, memory: int) -> Cost:
