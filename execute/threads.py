@@ -18,7 +18,7 @@ LIMITS = (
 
 @contextmanager
 def one_of(n_processes: int) -> Iterator[None]:
-    """Give processes that are started meanwhile as many threads each as there are processors.
+    """Give processes that are started meanwhile an equal share of the processors as threads.
 
     What the user has set stands.
 
