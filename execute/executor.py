@@ -1,5 +1,6 @@
 """The choice of where work is done, and the one call by which stages hand it over."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,12 @@ class Executor:
     ----------
     resources : Resources or None
         What the jobs of a cluster ask for; None: on this machine.
+    needs : sequence of Path
+        Folders that must be seen there.
     """
 
     resources: Resources | None = None
+    needs: Sequence[Path] = ()
 
     @property
     def is_local(self) -> bool:
@@ -59,7 +63,7 @@ def _nothing(_: str) -> None:
 ALONE = Place(_this_process, _nothing)
 
 
-def choose_executor(executor: str, cluster: Path | None, stage: str) -> Executor:
+def choose_executor(executor: str, cluster: Path | None, stage: str, *needs: Path) -> Executor:
     """Turn the user's words into an executor.
 
     Parameters
@@ -70,6 +74,8 @@ def choose_executor(executor: str, cluster: Path | None, stage: str) -> Executor
         For Slurm: what jobs ask for, as `read_cluster` reads it.
     stage : str
         Whose work it is.
+    *needs : Path
+        Folders that the work reads.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def choose_executor(executor: str, cluster: Path | None, stage: str) -> Executor
     from execute.slurm import check_slurm
 
     check_slurm()
-    return Executor(read_cluster(cluster, stage))
+    return Executor(read_cluster(cluster, stage), tuple(one.absolute() for one in needs))
 
 
 def share(
@@ -129,5 +135,7 @@ def share(
             "give another with --out"
         )
     from execute.jobs import share_by_jobs
+    from execute.task import Task
 
-    share_by_jobs(executor.resources, place, run, groups, work, report)
+    made = Task([], groups, place, run, work, sys.orig_argv, executor.needs)
+    share_by_jobs(executor.resources, made, report)

@@ -1,11 +1,9 @@
 """The jobs of a run: handed to Slurm, followed to their end, found again by a later command."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import submitit
@@ -14,11 +12,12 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from base import RoiridgeError, claiming, say
 from execute.cluster import Resources
 from execute.errors import ExecuteError
+from execute.job import Job, read_jobs
 from execute.packing import pack
-from execute.runs import Run, read_json, write_json
+from execute.runs import read_json, write_json
 from execute.slurm import LOST, Ended, ended, partitions, queue
 from execute.task import Outcome, Piece, Task
-from execute.work import Groups, Report, Work
+from execute.work import Report
 
 # Seconds between looks for results; and between questions to Slurm, at first and later.
 LOOK, FIRST, ASK = 0.5, 1.0, 10.0
@@ -26,28 +25,7 @@ LOOK, FIRST, ASK = 0.5, 1.0, 10.0
 GRACE = 60.0
 
 
-@dataclass
-class Job:
-    """A job of Slurm that does some units.
-
-    Attributes
-    ----------
-    number : str
-        Slurm's: "12", or "12_3" of an array.
-    pieces : sequence of (int, tuple of int)
-        Groups, and units of each.
-    tries : int
-        How often it was started again.
-    """
-
-    number: str
-    pieces: Sequence[Piece]
-    tries: int = 0
-
-
-def share_by_jobs(
-    resources: Resources, place: Any, run: Run, groups: Groups, work: Work, report: Report
-) -> None:
+def share_by_jobs(resources: Resources, made: Task, report: Report) -> None:
     """Do units of work in jobs; wait for them.
 
     Jobs of an earlier command that asked for the same are followed, and not submitted again.
@@ -56,7 +34,9 @@ def share_by_jobs(
     ----------
     resources : Resources
         What a job asks for.
-    place, run, groups, work, report
+    made : Task
+        All of the work, and no piece of it.
+    report : callable
         As for `share`.
 
     Raises
@@ -64,10 +44,9 @@ def share_by_jobs(
     ExecuteError
         If Slurm refuses the jobs, or some failed: what was finished is kept.
     """
-    made = Task([], groups, place, run, work, sys.orig_argv)
-    jobs = _Jobs(resources, made)
+    jobs, groups = _Jobs(resources, made), made.groups
     results: list[list[Any]] = [[] for _ in groups]
-    find = getattr(work, "there", None)
+    find = getattr(made.work, "there", None)
     todo = []
     for group, units in enumerate(groups):
         for unit in range(len(units)):
@@ -140,13 +119,9 @@ class _Jobs:
         if asked and most > asked:
             say(f"warning: planned are up to {most:.1f} GB, and jobs ask for {asked:g}: `memory`")
 
-    def _kept(self) -> list[Job]:
-        kept = read_json(self._path).get("jobs", [])
-        return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in kept]
-
     def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
         """Find jobs that an earlier command submitted for units that are still to be done."""
-        jobs = self._kept()
+        jobs = read_jobs(self._path)
         alive = queue([job.number for job in jobs])
         if alive is None:
             raise ExecuteError(
@@ -156,7 +131,7 @@ class _Jobs:
         return [
             job
             for job in jobs
-            if (job.number in alive or self._outcome_path(job).exists())
+            if (job.number in alive or job.gave(self._folder))
             and todo.intersection((g, u) for g, units in job.pieces for u in units)
         ]
 
@@ -192,9 +167,9 @@ class _Jobs:
         total = len(self._following)
         while self._following:
             for job in list(self._following):
-                outcome = self._outcome(job)
+                outcome = job.outcome(self._folder)
                 if outcome is not None:
-                    self._drop(job)
+                    self._drop(job, outcome)
                     yield from self._taken(job, outcome)
             if time.monotonic() - asked >= every and self._following:
                 asked, every = time.monotonic(), min(ASK, 1.3 * every)
@@ -216,7 +191,7 @@ class _Jobs:
     def _is_lost(self, job: Job, gone: dict[str, float]) -> bool:
         """Say whether a job that is not in the queue will give no result any more."""
         first = gone.setdefault(job.number, time.monotonic())
-        if self._outcome_path(job).exists():
+        if job.gave(self._folder):
             return False
         state = self._ended(job).state
         return state not in ("COMPLETED", "COMPLETING") or time.monotonic() - first > GRACE
@@ -225,7 +200,9 @@ class _Jobs:
         how = self._ended(job)
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
-            again = [o for o in self._kept() if o.pieces == job.pieces and o.tries > job.tries]
+            again = [
+                o for o in read_jobs(self._path) if o.pieces == job.pieces and o.tries > job.tries
+            ]
             if again:
                 # Another command that follows the same run was first.
                 self._following += again
@@ -234,43 +211,38 @@ class _Jobs:
                 say(f"job {job.number} {how.why}: its work is submitted again")
                 self._submit([job.pieces], job.tries + 1)
                 return
-            units = [self._made.groups[g][u] for g, own in job.pieces for u in own]
-            about = {"number": job.number, "units": units, "reason": how.why, "node": how.node}
-            self._failed.append(about | {"log": str(self._log(job))})
+            self._fail(job, how.why, how.node)
             self._write()
 
-    def _drop(self, job: Job) -> None:
+    def _fail(self, job: Job, reason: str, node: str) -> None:
+        units = [self._made.groups[g][u] for g, own in job.pieces for u in own]
+        about = {"number": job.number, "units": units, "reason": reason, "node": node}
+        self._failed.append(about | {"log": str(job.log(self._folder))})
+
+    def _drop(self, job: Job, outcome: Outcome) -> None:
+        """Follow a job no longer that gave something, if only what stopped it."""
+        if outcome.error is not None:
+            say(f"job {job.number} failed: {outcome.error}")
+            if self._has_begun(job):
+                # The units say themselves why they failed.
+                self._errors.append(outcome.error)
+            else:
+                self._fail(job, f"could not begin: {outcome.error}", outcome.node)
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
             self._write()
 
+    def _has_begun(self, job: Job) -> bool:
+        units = [self._made.run.unit(g, unit) for g, own in job.pieces for unit in own]
+        return any(read_json(unit).get("job") == job.number for unit in units)
+
     def _taken(self, job: Job, outcome: Outcome) -> Iterable[tuple[int, int, list[Any]]]:
-        if outcome.error is not None:
-            self._errors.append(outcome.error)
-            say(f"job {job.number} failed: {outcome.error}")
         sizes = {g: sum((g, u) in self._todo for u in units) for g, units in job.pieces}
         for group, found in outcome.results:
             yield group, sizes[group], found
 
-    def _outcome_path(self, job: Job) -> Path:
-        return self._folder / "jobs" / f"{job.number}_0_result.pkl"
-
-    def _outcome(self, job: Job) -> Outcome | None:
-        if not self._outcome_path(job).exists():
-            return None
-        own = submitit.SlurmJob[Outcome](folder=self._folder / "jobs", job_id=job.number, tasks=[0])
-        error = own.exception()
-        if error is None:
-            return own.result()
-        log = self._log(job)
-        last = str(error).strip().splitlines()[-1]
-        return Outcome(error=ExecuteError(f"job {job.number} broke off: {last}; its log: {log}"))
-
-    def _log(self, job: Job) -> Path:
-        return self._folder / "jobs" / f"{job.number}_0_log.out"
-
     def _ended(self, job: Job) -> Ended:
-        return ended(job.number, self._resources, self._log(job))
+        return ended(job.number, self._resources, job.log(self._folder))
 
     def _raise(self) -> None:
         reasons: dict[str, list[str]] = {}

@@ -14,8 +14,8 @@ from execute.errors import ExecuteError
 PATIENCE = 60
 # States after which a job may be started again by itself: it was lost, and made no mistake.
 LOST = ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT", "KILLED", "UNKNOWN")
-
-
+# The signal by which Slurm tells that it could not open the file of what a job prints.
+NO_LOG = "53"
 OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill|out of memory", re.I)
 
 
@@ -123,7 +123,9 @@ def ended(job: str, resources: Resources, log: Path) -> Ended:
     fields = dict(re.findall(r"(\w+)=(\S+)", told))
     state, node = fields.get("JobState", "UNKNOWN"), fields.get("NodeList", "")
     code, _, number = fields.get("ExitCode", "0:0").partition(":")
-    if state == "FAILED" and (int(number or 0) or int(code) > 128):
+    if number == NO_LOG and not log.exists():
+        state = "UNSEEN"
+    elif state == "FAILED" and (int(number or 0) or int(code) > 128):
         state, number = "KILLED", number if int(number or 0) else str(int(code) - 128)
     # Not every cluster tells the state; all print it.
     if state == "KILLED" and OUT_OF_MEMORY.search(_end_of(log)):
@@ -137,6 +139,8 @@ def ended(job: str, resources: Resources, log: Path) -> Ended:
         "CANCELLED": "was cancelled",
         "KILLED": f"was killed (signal {number}), as is done where memory runs out (asked for: "
         f"{asked}): ask for more with `memory` if it happens again",
+        "UNSEEN": f"could not begin: {log.parent.parent.absolute()} is not there on node {node}, "
+        "or nothing can be written there; expected --out in a folder that all nodes share",
         "UNKNOWN": "is no more in Slurm's queue, and left no result",
         "FAILED": f"could not start, or broke off (exit status {code}): its log says why; without "
         f"one, look whether {node or 'its node'} sees this folder, and runs `setup`",

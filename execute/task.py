@@ -29,10 +29,13 @@ class Outcome:
         Of each group that it had a part in.
     error : Exception, optional
         What stopped it that the user can mend.
+    node : str
+        Where it was done.
     """
 
     results: list[tuple[int, list[Any]]] = field(default_factory=list)
     error: Exception | None = None
+    node: str = field(default_factory=socket.gethostname)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Task:
         Does it.
     command : list of str
         What the user called.
+    needs : sequence of Path
+        Folders that the work reads.
     """
 
     pieces: Sequence[Piece]
@@ -61,6 +66,7 @@ class Task:
     run: Run
     work: Work
     command: list[str]
+    needs: Sequence[Path] = ()
 
     def __call__(self) -> Outcome:
         """Do it, on the node.
@@ -80,7 +86,7 @@ class Task:
             outcome.results.append((self.pieces[number][0], found))
 
         try:
-            self._check_folder()
+            self._check_folders()
             names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
             work = _Renumbered(self.pieces, Recorded(self.work, self.run, _log()))
             share_here(self.place.choose(), self.place.begin, names, work, report)
@@ -101,12 +107,36 @@ class Task:
 
         return DelayedSubmission(self)
 
-    def _check_folder(self) -> None:
+    def _check_folders(self) -> None:
+        node = socket.gethostname()
         if not (self.run.folder / "run.json").exists():
-            raise ExecuteError(
-                f"{self.run.folder.absolute()} is not there on node {socket.gethostname()}; "
-                "expected --out in a folder that all nodes share"
-            )
+            raise ExecuteError(unseen(self.run.folder, node, "--out"))
+        for folder in self.needs:
+            if not folder.exists():
+                raise ExecuteError(unseen(folder, node, "--data"))
+
+
+def unseen(folder: Path, node: str, option: str) -> str:
+    """Say that a node does not see a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Which.
+    node : str
+        Where.
+    option : str
+        What named it.
+
+    Returns
+    -------
+    str
+        With what to do.
+    """
+    return (
+        f"{folder.absolute()} is not there on node {node}; expected {option} in a folder that all "
+        "nodes share"
+    )
 
 
 @dataclass(frozen=True)

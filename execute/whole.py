@@ -70,7 +70,8 @@ def run_anywhere(
     rest = _without(argv, ("--executor", "--cluster"))
     asked = Asked(rest[0] if rest else "", Path(given.data), Path(given.out), given.subject)
     try:
-        where = choose_executor(given.executor, given.cluster and Path(given.cluster), module)
+        cluster = Path(given.cluster) if given.cluster else None
+        where = choose_executor(given.executor, cluster, module, asked.data)
         costs = planned(asked.out / "rates", lambda rates: _alone(cost(asked, rates)))
         if where.is_local and not costs:
             return run(commands, module, examples, rest)

@@ -84,7 +84,7 @@ def compute_features(
     """
     if not spaces:
         raise ExtractError("--spaces: none given; for example --spaces clip alexnet")
-    executor = choose_executor(options.executor, options.cluster, "features")
+    executor = choose_executor(options.executor, options.cluster, "features", data)
     specs = [resolve(name) for name in dict.fromkeys(spaces)]
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)

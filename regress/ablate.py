@@ -65,7 +65,7 @@ def ablate(
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
-    where = choose_executor(executor, cluster, "ablate")
+    where = choose_executor(executor, cluster, "ablate", data)
     # Those of another machine are chosen there.
     devices = choose_devices(device) if where.is_local else []
     store = FeatureStore(out / "features")

@@ -89,7 +89,7 @@ def fit(
     """
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
-    where = choose_executor(executor, cluster, "fit")
+    where = choose_executor(executor, cluster, "fit", data)
     # Those of another machine are chosen there.
     devices = choose_devices(device) if where.is_local else []
     asked = ask(

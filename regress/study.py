@@ -51,7 +51,7 @@ def study(
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
-    where = choose_executor(executor, cluster, "study")
+    where = choose_executor(executor, cluster, "study", data)
     # What is wrong with it would be wrong in every row.
     if where.is_local:
         choose_devices(device)

@@ -166,7 +166,9 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, cpus: int = CPUS, memory: int = MEMORY) -> Iterator[Cluster]:
+def running(
+    folder: Path, cpus: int = CPUS, memory: int = MEMORY, hidden: Path | None = None
+) -> Iterator[Cluster]:
     """Start a cluster of one node; stop it, and whatever ran on it, at the end of the block."""
     host = socket.gethostname().partition(".")[0]
     for name in ("state", "spool"):
@@ -194,7 +196,12 @@ def running(folder: Path, cpus: int = CPUS, memory: int = MEMORY) -> Iterator[Cl
         stack.enter_context(_daemon(cluster, *munged))
         cluster.until((folder / "munge.socket").exists)
         stack.enter_context(_daemon(cluster, "slurmctld", "-D"))
-        stack.enter_context(_daemon(cluster, "slurmd", "-D", "-N", host))
+        node = ["slurmd", "-D", "-N", host]
+        if hidden:
+            # The node finds this folder empty, as where a file system is not mounted.
+            mounted = 'mount -t tmpfs none "$0" && exec "$@"'
+            node = ["unshare", "--mount", "sh", "-c", mounted, str(hidden), *node]
+        stack.enter_context(_daemon(cluster, *node))
         cluster.until(lambda: "idle" in cluster.run("sinfo", "-h", "-o", "%T", check=False))
         yield cluster
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cluster import Cluster
+from cluster import Cluster, running, why_not
 
 from cache import read_artifact
 from cache.table import all_rows, row_names
@@ -124,6 +125,35 @@ def test_asked_twice_at_once_it_is_done_once(
     said = [_finish(command) for command in commands]
     assert sorted(map(_submitted, said)) == [0, 4], said
     _equal_fits(here("regress", *_spaces(*RIDGE)), out)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can hide a folder from a process")
+@pytest.mark.parametrize("option", ["--out", "--data"])
+def test_a_node_that_does_not_see_a_folder(option: str, data: Path, tmp_path: Path) -> None:
+    """On the node another file system lies over it, as where one is not mounted."""
+    if reason := why_not():
+        pytest.skip(reason)
+    for name in ("slurm", "hidden", "seen"):
+        (tmp_path / name).mkdir()
+    mine = tmp_path / ("hidden" if option == "--data" else "seen") / "data"
+    shutil.copytree(data, mine)
+    out = tmp_path / ("hidden" if option == "--out" else "seen") / "out"
+    settings = tmp_path / "cluster.yaml"
+    settings.write_text("\n".join(f"{k}: {v}" for k, v in ASKED.items()))
+    command = _command("extract", mine, out, "--spaces", SPACES[0])
+    command += ["--executor", "slurm", "--cluster", str(settings)]
+    with running(tmp_path / "slurm", hidden=tmp_path / "hidden") as cluster:
+        asked = {"cwd": ROOT, "env": cluster.environment, "capture_output": True, "text": True}
+        done = subprocess.run(command, check=False, **asked)
+        look = [sys.executable, "-m", "execute", "--out", str(out)]
+        status = subprocess.run(look, check=True, **asked).stdout
+    # It is told once, and not tried again.
+    assert done.returncode == 2
+    assert _submitted(done.stdout) == 2
+    which = out / "runs" if option == "--out" else mine
+    told = rf"could not begin: {which}\S* is not there on node .*expected {option} in a folder that"
+    assert re.search(told, done.stderr), done.stderr
+    assert len(re.findall(told, status)) == 2, status
 
 
 def _command(module: str, data: Path, out: Path, *options: str) -> list[str]:
