@@ -5,9 +5,12 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from submitit.core.utils import UncompletedJobError
 
 from base import RoiridgeError, log_lines
 from execute.errors import ExecuteError
@@ -88,8 +91,9 @@ class Task:
         try:
             self._check_folders()
             names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
-            work = _Renumbered(self.pieces, Recorded(self.work, self.run, _log()))
-            share_here(self.place.choose(), self.place.begin, names, work, report)
+            work = _Renumbered(self.pieces, Recorded(_InTime(self.work), self.run, _log()))
+            with _in_time():
+                share_here(self.place.choose(), self.place.begin, names, work, report)
         except (RoiridgeError, OSError) as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             outcome.error = error
@@ -149,6 +153,28 @@ class _Renumbered:
     def __call__(self, number: int, units: Iterator[int]) -> Any:
         group, own = self.pieces[number]
         return self.work(group, (own[unit] for unit in units))
+
+
+@dataclass(frozen=True)
+class _InTime:
+    """Work that says in our words that its job was out of time once too often."""
+
+    work: Work
+
+    def __call__(self, number: int, units: Iterator[int]) -> Any:
+        with _in_time():
+            return self.work(number, units)
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        yield
+    except UncompletedJobError as error:
+        raise ExecuteError(
+            "reached its time, and was started again as often as `retries` allows: run the same "
+            "command again, which goes on, or ask for more with `time`"
+        ) from error
 
 
 def _log() -> str:

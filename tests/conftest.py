@@ -1,13 +1,12 @@
 """What the tests share: a small simulated dataset, made once, and copies of it to damage."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import call
 from small import SMALL
 
 from challenge import simulate
@@ -44,8 +43,6 @@ def reported(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
     write_fits(out, simulated)
     write_fits(out, simulated, spaces=("clip",), digest="c" * 16, noise=2, seed=1, change=untrain)
-    command = [sys.executable, "-m", "evaluate", "report", "--data", simulated, "--out", out]
-    root = Path(__file__).parent.parent
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    done = call("evaluate", "report", "--data", simulated, "--out", out)
     assert done.returncode == 0, done.stderr
     return out, done.stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import call
 from test_cache_features import KEY, UNTRAINED, name, rows, write
 
 from base.command import run
@@ -52,10 +53,7 @@ def nothing_came(theirs):
 
 def test_a_colleague_gets_the_same(store, tmp_path):
     def called(*words):
-        done = subprocess.run(
-            [sys.executable, "-m", "cache", *map(str, words)],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = call("cache", *words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

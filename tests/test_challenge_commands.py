@@ -1,4 +1,4 @@
-"""`python -m challenge` as a user runs it: real processes, real files, real Ctrl-C."""
+"""`python -m challenge` as a user runs it: real files, a real Ctrl-C, a disk that is full."""
 
 import json
 import shutil
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import call
 from PIL import Image
 
 from challenge import find_subjects
@@ -20,9 +21,7 @@ MAIN = [sys.executable, "-m", "challenge"]
 
 
 def run(*arguments):
-    return subprocess.run(
-        [*MAIN, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    return call("challenge", *arguments)
 
 
 def test_simulate_then_check(tmp_path):

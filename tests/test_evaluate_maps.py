@@ -1,14 +1,13 @@
 """Maps: values land on the right vertices of fsaverage, pixels show them, colours mean them."""
 
 import socket
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from commands import call
 from matplotlib.tri import Triangulation
 from nilearn.datasets import load_fsaverage
 from test_evaluate_fits import write_fits
@@ -259,8 +258,7 @@ def test_the_command_writes_png_and_svg(simulated: Path, tmp_path: Path) -> None
     for one in find_subjects(simulated):
         for run in ("ensemble", "ridge-0123456789abcdef", "ridge-" + "c" * 16):
             write_known(tmp_path, one, run)
-    command = [sys.executable, "-m", "evaluate", "maps", "--data", simulated, "--out", tmp_path]
-    done = subprocess.run([*command, "--subject", "02"], cwd=ROOT, capture_output=True, text=True)
+    done = call("evaluate", "maps", "--data", simulated, "--out", tmp_path, "--subject", "02")
     assert done.returncode == 0, done.stderr
     assert "subject 02: 123 of 123 vertices are on fsaverage5" in done.stdout
     assert "SIMULATED" in done.stdout

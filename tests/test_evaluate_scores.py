@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from commands import call
 from matplotlib.image import imread
 from scipy import stats
 from test_evaluate_fits import DIGEST, load, regions, rewrite, write_fits
@@ -32,13 +32,7 @@ COLUMNS = ("model,spaces,subject,hemisphere,roi_class,roi,split,n_vertices,n_exc
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "evaluate", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent.parent,
-        check=False,
-    )
+    return call("evaluate", *arguments)
 
 
 def read(out: Path) -> pd.DataFrame:

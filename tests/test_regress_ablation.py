@@ -2,14 +2,13 @@
 
 import io
 import shutil
-import subprocess
-import sys
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from commands import call
 from himalaya.scoring import r2_score
 
 from cache import FeatureStore
@@ -100,8 +99,7 @@ def _random_space(store: FeatureStore, data: Path, name: str, width: int, **meta
 
 
 def _command(data: Path, out: Path, *more: str) -> str:
-    command = [sys.executable, "-m", "regress.ablate", "--data", str(data), "--out", str(out)]
-    done = subprocess.run([*command, "--device", "cpu", *more], capture_output=True, text=True)
+    done = call("regress.ablate", "--data", data, "--out", out, "--device", "cpu", *more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -1,15 +1,13 @@
 """Groupings: who chooses or trains together, for every model, and what is saved of it."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import call
 
 from cache import FeatureStore, read_artifact
 from challenge import HEMISPHERES, Subject, find_subjects
@@ -51,10 +49,8 @@ def out(features: Path, tmp_path: Path) -> Path:
 
 
 def _regress(data: Path, out: Path, *more: str) -> str:
-    command = [sys.executable, "-m", "regress", "--data", str(data), "--out", str(out)]
-    command += ["--subject", "01", "--device", "cpu", "--spaces", "known", *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    asked = ("--subject", "01", "--device", "cpu", "--spaces", "known", *more)
+    done = call("regress", "--data", data, "--out", out, *asked)
     return f"{done.returncode}\n{done.stdout}{done.stderr}"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from commands import call
 
 from base import RoiridgeError
 from cache import FeatureStore, read_artifact
@@ -251,8 +252,7 @@ def test_begin_with_others_and_with_oneself(
     _fit(simulated, out, subject="02", start=named, params=frozen, images=20)
     assert capsys.readouterr().out.count(", 0 to fit") == 2
 
-    command = [sys.executable, "-m", "evaluate", "scores", "--data", simulated, "--out", out]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = call("evaluate", "scores", "--data", simulated, "--out", out)
     assert done.returncode == 0, done.stderr
     with (out / "scores.csv").open() as opened:
         rows = list(csv.DictReader(opened))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from commands import call
 from test_regress_trained_resume import _epoch
 from torch import Tensor
 
@@ -331,8 +332,7 @@ def test_no_weights_to_be_had_is_told_with_the_fix(
 def pixels(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make pictures of 32 pixels, as `python -m extract --spaces pixels:32` keeps them."""
     out = tmp_path_factory.mktemp("vit")
-    command = [sys.executable, "-m", "extract", "--data", simulated, "--out", out]
-    subprocess.run([*command, "--spaces", f"pixels:{SIDE}"], check=True)
+    call("extract", "--data", simulated, "--out", out, "--spaces", f"pixels:{SIDE}")
     return out
 
 

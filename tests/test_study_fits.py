@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import call
 
 from base import RoiridgeError
 from base.command import run
@@ -65,13 +66,6 @@ rows:
 NOT_RUN = {"no features", "random", "spoiled"}
 
 
-def _run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, env=_environment(),
-    )  # fmt: skip
-
-
 def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -123,7 +117,7 @@ def fitted(simulated: Path, prepared: Path) -> tuple[Path, str]:
     kept = _rows(prepared)
     assert kept["ridge"]["fit"]
     assert "run the study again" in kept["few"]["why"]
-    done = _run("regress.study", *_study(simulated, prepared))
+    done = call("regress.study", *_study(simulated, prepared))
     assert done.returncode == 0, done.stderr
     return prepared, done.stdout
 
@@ -234,7 +228,7 @@ def test_what_training_took_is_in_every_fit(fitted: tuple[Path, str]) -> None:
 
 def test_the_table(simulated: Path, fitted: tuple[Path, str]) -> None:
     out, _ = fitted
-    done = _run("evaluate", "study", "mine", "--data", simulated, "--out", out, "--subject", "01",
+    done = call("evaluate", "study", "mine", "--data", simulated, "--out", out, "--subject", "01",
                 "--resamples", "300")  # fmt: skip
     assert done.returncode == 0, done.stderr
     frame = pd.read_csv(out / "mine.csv", dtype={"subject": str}).set_index("row", drop=False)
