@@ -1,8 +1,6 @@
 """The diffusion model: its code, its noise, what it draws, and how sure it is."""
 
 import logging
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +15,6 @@ from diffusers import DDPMScheduler
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from cache import read_artifact
 from regress.diffusion.codes import principal
 from regress.diffusion.linear import encode, metric
 from regress.diffusion.noise import (
@@ -34,7 +31,6 @@ from regress.errors import RegressError
 from regress.joint import Joint
 from regress.models.diffusion import Model
 from regress.responses import Responses
-from regress.trained.checkpoints import unpack
 
 QUICK: dict[str, Any] = {"latent": 8, "width": 32, "blocks": 1, "lr": 3e-3, "epochs": 15}
 QUICK |= {"steps": 10, "samples": 4}
@@ -305,51 +301,6 @@ def test_a_subject_begins_from_two_others() -> None:
     alone = Model(**own).fit(Z, W)
     rest = [((measured - m.predict(P)) ** 2).mean() for m in (begun, alone)]
     assert rest[0] < rest[1]
-
-
-SCRIPT = """
-import sys
-import torch
-import regress.trained.training as training
-from pathlib import Path
-from test_regress_diffusion import _trained
-
-torch.set_num_threads(1)
-training.EVERY, training.SHARE = 0, 0
-_trained(Path(sys.argv[1]))
-"""
-
-
-def _trained(folder: Path) -> dict[str, NDArray[Any]]:
-    X, y, _ = _two(120)
-    scope = np.repeat(["a", "b", "a", "b"], [10, 14, 8, 10])
-    own = {**QUICK, "epochs": 14, "patience": 14, "batch": 32, "checkpoint": folder / "kept.h5"}
-    return Model(**own, scope=scope).fit(X, y).refit(X, y).state()
-
-
-def test_killed_and_taken_up_gives_the_same_bits(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder, path = str(Path(__file__).parent), tmp_path / "kept-fit.h5"
-    own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{folder}:{folder}/.."}
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
-    process = subprocess.Popen(command, env={**os.environ, **own})
-    while process.poll() is None:
-        if path.exists() and _epoch(path) >= 3:
-            break
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 3 <= _epoch(path) < 14
-    caplog.set_level(logging.INFO, "regress")
-    found, expected = _trained(tmp_path), _trained(tmp_path / "whole")
-    assert "the training goes on after epoch" in caplog.text
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name])
-
-
-def _epoch(path: Path) -> int:
-    return int(unpack(read_artifact(path)[0])["kept"]["epoch"])
 
 
 @pytest.mark.parametrize(

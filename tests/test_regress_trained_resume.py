@@ -1,9 +1,5 @@
 """Trainings that are killed, taken up, done already, or of something else."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,69 +7,45 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from trainings import TRAININGS, start
 
 from cache import read_artifact
 from regress.models.linear import Model
 from regress.models.mlp import Model as Mlp
 from regress.trained.checkpoints import pack, unpack
 
-SCRIPT = """
-import sys
-import numpy as np
-import torch
-import regress.trained.training as training
-from base import load_plugin
-from regress import models
-from regress.joint import Joint
-from regress.responses import Responses
-
-torch.set_num_threads(1)
-folder, name, whom = sys.argv[1:]
-training.EVERY, training.SHARE = 0, 0
-rng = np.random.default_rng(0)
-X = rng.standard_normal((200, 15)).astype(np.float32)
-Y = (X @ rng.standard_normal((15, 12)) + 3 * rng.standard_normal((200, 12))).astype(np.float32)
-Y[:, 4:8] = rng.standard_normal((200, 4))
-y = Joint([Responses([Y[:110, :7]]), Responses([Y[110:, 7:]])]) if whom == "two" else Y
-own = {"lr": 0.01, "epochs": 40, "patience": 8, "batch": 32, "dropout": 0.2}
-own |= {"scope": np.repeat(["a", "noise", "b"], 4), "checkpoint": f"{folder}/kept.h5"}
-if name == "shallow":
-    own |= {"discriminators": "single+patch", "noise": 2, "spectral": True}
-model = load_plugin(models, name, "model").Model(**own)
-model.fit(X, y).refit(X, y)
-np.savez(f"{folder}/done.npz", **model.state())
-"""
+# Whose groups share a network, and stop together.
+TOGETHER = ("unet", "vit")
 
 
-def _start(folder: Path, name: str, whom: str) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", SCRIPT, str(folder), name, whom]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-@pytest.mark.parametrize(
-    ("name", "whom"), [("linear", "one"), ("shallow", "two"), ("conv1d", "one")]
-)
-def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, name: str, whom: str) -> None:
-    whole = _start(tmp_path / "whole", name, whom)
+@pytest.mark.parametrize("name", TRAININGS)
+def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, name: str) -> None:
+    whole = start(tmp_path / "whole", name)
     killed = tmp_path / "killed"
     # Killed once while it stops on validation pictures, and once while it trains on all.
-    for phase, epochs in (("fit", 9), ("refit", 2)):
-        path, process = killed / f"kept-{phase}.h5", _start(killed, name, whom)
-        while process.poll() is None:
+    for phase, epochs in (
+        ("fit", 9 if TRAININGS[name] is TRAININGS["linear"] else 2),
+        ("refit", 2),
+    ):
+        path, process = killed / f"kept-{phase}.h5", start(killed, name)
+        while process.is_alive():
             if path.exists() and _epoch(path) >= epochs:
                 break
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         assert path.exists(), "done before it could be killed"
     assert not (killed / "done.npz").exists()
-    last = _start(killed, name, whom)
-    assert (whole.wait(), last.wait()) == (0, 0)
-    expected, found = (np.load(tmp_path / name / "done.npz") for name in ("whole", "killed"))
-    assert len(set(expected["epochs_"].tolist())) > 1
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name])
+    last = start(killed, name)
+    for process in (whole, last):
+        process.join()
+        assert process.exitcode == 0
+    expected, found = (np.load(tmp_path / one / "done.npz") for one in ("whole", "killed"))
+    assert expected["epochs_"].max() > 2
+    assert (len(set(expected["epochs_"].tolist())) > 1) == (name not in TOGETHER)
+    assert expected.keys() == found.keys()
+    for array in expected:
+        np.testing.assert_array_equal(found[array], expected[array])
 
 
 def _epoch(path: Path) -> int:

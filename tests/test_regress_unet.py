@@ -1,10 +1,5 @@
 """A U-Net from pixels to responses: what it learns, where its vertices look, and how it is kept."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +21,6 @@ from regress.design import find_spaces
 from regress.models.linear import Model as Linear
 from regress.models.unet import Model
 from regress.trained import TrainedModel
-from regress.trained.checkpoints import unpack
 from regress.unet import fields, read_fields
 
 QUICK: dict[str, Any] = {"width": 4, "depth": 1, "epochs": 4, "batch": 32, "lr": 3e-3}
@@ -195,60 +189,6 @@ def test_a_loss_that_is_not_finite_stops_with_the_step() -> None:
     X, Y = _noise(100)
     with pytest.raises(RoiridgeError, match=r"NaN or infinite at step \d+, .*lower lr"):
         Model(optimiser="sgd", **QUICK | {"lr": 1e12}).fit(X, Y)
-
-
-SCRIPT = """
-import sys
-import numpy as np
-import torch
-import regress.trained.training as training
-from regress.joint import Joint
-from regress.models.unet import Model
-from regress.responses import Responses
-
-torch.set_num_threads(1)
-training.EVERY, training.SHARE = 0, 0
-rng = np.random.default_rng(0)
-X = rng.integers(0, 256, (100, 192), dtype=np.uint8)
-X[:, 100:] //= rng.integers(1, 5, (100, 1), dtype=np.uint8)
-Y = (np.outer(X[:, 100:].mean(1) / 30, [1, -1] * 3) + rng.normal(0, 0.3, (100, 6))).astype("f4")
-y = Joint([Responses([Y[:60, :3]]), Responses([Y[60:, 3:]])])
-model = Model(width=4, depth=1, lr=3e-3, epochs=8, patience=6, batch=16, validation=0.2, noise=2,
-              loss="l1+pearson", l1_epochs=3, discriminators="single+patch", embedding=2,
-              common_readout=True, scope=np.repeat(["a", "b"], 3),
-              checkpoint=f"{sys.argv[1]}/kept.h5")
-model.fit(X, y).refit(X, y)
-np.savez(f"{sys.argv[1]}/done.npz", **model.state())
-"""
-
-
-def _start(folder: Path) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env=environment)
-
-
-def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path) -> None:
-    """With all that it can have: critics, noise, l1 to begin with, two subjects and their ties."""
-    whole, killed = _start(tmp_path / "whole"), tmp_path / "killed"
-    # While l1 is trained, and while it trains on all pictures.
-    for phase, epochs in (("fit", 2), ("refit", 2)):
-        path, process = killed / f"kept-{phase}.h5", _start(killed)
-        while process.poll() is None:
-            if path.exists() and int(unpack(read_artifact(path)[0])["kept"]["epoch"]) >= epochs:
-                break
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert path.exists(), "done before it could be killed"
-    assert not (killed / "done.npz").exists()
-    last = _start(killed)
-    assert (whole.wait(), last.wait()) == (0, 0)
-    expected, found = (np.load(tmp_path / name / "done.npz") for name in ("whole", "killed"))
-    assert expected["epochs_"].max() > 3
-    assert set(expected) == set(found)
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name])
 
 
 def test_readouts_are_products_of_places_and_channels(monkeypatch: pytest.MonkeyPatch) -> None:

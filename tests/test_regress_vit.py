@@ -1,11 +1,5 @@
 """The transformer that is trained further: what is trained, what stays, and whence its weights."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +9,6 @@ import pytest
 import timm
 import torch
 from commands import call
-from test_regress_trained_resume import _epoch
 from torch import Tensor
 
 from base import RoiridgeError
@@ -206,52 +199,6 @@ def test_subjects_share_the_transformer() -> None:
     assert len(set(model.epochs_.tolist())) == 1
     rest = W[:, :4] - model.restore(model.state(np.arange(6, 10))).predict(Z)
     assert (rest**2).mean() < 0.6 * W[:, :4].var()
-
-
-SCRIPT = """
-import json, sys
-import numpy as np
-import torch
-import regress.trained.training as training
-from regress.models.vit import Model
-
-torch.set_num_threads(1)
-training.EVERY, training.SHARE = 0, 0
-folder = sys.argv[1]
-own = json.loads(sys.argv[2])
-own |= {"epochs": 8, "patience": 8, "checkpoint": f"{folder}/kept.h5", "tune": "lora:2"}
-own |= {"discriminators": "single", "noise": 2, "scope": np.repeat(["a", "b"], 3)}
-rng = np.random.default_rng(0)
-bright = rng.uniform(0, 200, (100, 1))
-X = (bright + rng.uniform(0, 50, (100, 3 * 32 * 32))).astype(np.uint8)
-Y = (bright / 30 * np.arange(-2, 4) + rng.standard_normal((100, 6))).astype(np.float32)
-np.savez(f"{folder}/done.npz", **Model(**own).fit(X, Y).refit(X, Y).state())
-"""
-
-
-def _start(folder: Path) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", SCRIPT, str(folder), json.dumps(QUICK)]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path) -> None:
-    whole, killed = _start(tmp_path / "whole"), tmp_path / "killed"
-    path, process = killed / "kept-fit.h5", _start(killed)
-    while process.poll() is None:
-        if path.exists() and _epoch(path) >= 3:
-            break
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert path.exists()
-    assert not (killed / "done.npz").exists()
-    last = _start(killed)
-    assert (whole.wait(), last.wait()) == (0, 0)
-    expected, found = (np.load(tmp_path / name / "done.npz") for name in ("whole", "killed"))
-    assert expected["epochs_"].min() > 1
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name])
 
 
 # Weights, and files.
