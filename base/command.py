@@ -6,9 +6,11 @@ import json
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from inspect import signature
+from typing import Any
 
-from jsonargparse import DefaultHelpFormatter, auto_cli
+from jsonargparse import DefaultHelpFormatter, auto_cli, capture_parser
 
 from base.errors import RoiridgeError
 from base.progress import log_lines, stop_printing
@@ -52,23 +54,8 @@ def run(
             # A log in an old encoding shows a question mark for "…"; it must not end the work.
             stream.reconfigure(errors="replace")
     log_lines(module.partition(".")[0])
-    functions = commands if isinstance(commands, Mapping) else {"": commands}
-    options = {
-        f"--{name}": parameter
-        for function in functions.values()
-        for name, parameter in signature(function).parameters.items()
-    }
-    arguments = [_underscored(a, options) for a in (sys.argv[1:] if argv is None else argv)]
-    lists = {o for o, p in options.items() if str(p.annotation).startswith("list[")}
-    arguments = _join_lists(arguments, lists)
     try:
-        status = auto_cli(
-            dict(commands) if isinstance(commands, Mapping) else commands,
-            args=arguments,
-            prog=f"python -m {module}",
-            epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
-            formatter_class=_Help,
-        )
+        status = _cli(commands, module, examples, sys.argv[1:] if argv is None else argv)
     except RoiridgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -84,6 +71,55 @@ def run(
         print(f"error: {_in_words(error)}", file=sys.stderr)
         return 2
     return int(status or 0)
+
+
+def check(
+    commands: Command | Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+) -> None:
+    """Refuse what `run` would refuse of the words themselves, and do nothing else.
+
+    Parameters
+    ----------
+    commands, module, examples, argv
+        As for `run`.
+
+    Raises
+    ------
+    SystemExit
+        If a word is unknown or of the wrong type, with a message for the user.
+    """
+    capture_parser(partial(_cli, commands, module, examples, argv)).parse_args(
+        _arguments(commands, argv)
+    )
+
+
+def _cli(
+    commands: Command | Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+) -> Any:
+    return auto_cli(
+        dict(commands) if isinstance(commands, Mapping) else commands,
+        args=_arguments(commands, argv),
+        prog=f"python -m {module}",
+        epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
+        formatter_class=_Help,
+    )
+
+
+def _arguments(commands: Command | Mapping[str, Command], argv: Sequence[str]) -> list[str]:
+    functions = commands if isinstance(commands, Mapping) else {"": commands}
+    options = {
+        f"--{name}": parameter
+        for function in functions.values()
+        for name, parameter in signature(function).parameters.items()
+    }
+    lists = {o for o, p in options.items() if str(p.annotation).startswith("list[")}
+    return _join_lists([_underscored(a, options) for a in argv], lists)
 
 
 class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):

@@ -95,7 +95,9 @@ def choose_executor(executor: str, cluster: Path | None, stage: str, *needs: Pat
     from execute.slurm import check_slurm
 
     check_slurm()
-    return Executor(read_cluster(cluster, stage), tuple(one.absolute() for one in needs))
+    # What is not here either, the work itself will miss, if it needs it.
+    there = tuple(one.absolute() for one in needs if one.exists())
+    return Executor(read_cluster(cluster, stage), there)
 
 
 def share(

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from base import RoiridgeError, say
-from base.command import Command, run
+from base.command import Command, check, run
 from execute.cost import Cost
 from execute.errors import ExecuteError
 from execute.executor import ALONE, choose_executor, share
@@ -82,6 +82,8 @@ def run_anywhere(
             work: Work = partial(_here, partial(run, commands, module, examples, rest))
             share(where, ALONE, this, [[label]], work, lambda *_: None)
         else:
+            # A typing error is told here, and not by the job.
+            check(commands, module, examples, rest)
             away = _Whole(module, rest)
             share(where, ALONE, this, [[label]], away, lambda _, said: say(said[0]))
     except _Ended as error:

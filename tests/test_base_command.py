@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from base import RoiridgeError, load_plugin, plugin_names
+from base.command import check
 from regress import models
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -209,3 +210,34 @@ def test_an_unknown_plugin_lists_those_there_are():
         load_plugin(models, "rigde", "model")
     with pytest.raises(RoiridgeError, match=r"unknown model '__init__'"):
         load_plugin(models, "__init__", "model")
+
+
+def _never(count: int = 0) -> None:
+    """Do what a job would do.
+
+    Parameters
+    ----------
+    count : int
+        How far.
+    """
+    raise AssertionError(f"done, {count}")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--count", "3"], ""),
+        (["--coutn", "3"], "unrecognized arguments: --coutn 3"),
+        (["--count", "x"], "Got value: x"),
+    ],
+)
+def test_words_are_checked_and_nothing_is_done(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not named:
+        check(_never, "never", [], words)
+        return
+    with pytest.raises(SystemExit) as ended:
+        check(_never, "never", [], words)
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err
