@@ -220,7 +220,7 @@ def _never(count: int = 0) -> None:
     count : int
         How far.
     """
-    raise AssertionError(f"done, {count}")
+    os._exit(count + 1)
 
 
 @pytest.mark.parametrize(
