@@ -20,7 +20,7 @@ from challenge import find_subjects, simulate
 from execute import ALONE, Run, choose_executor, share
 
 SUBJECTS, IMAGES, COLUMNS, VERTICES = 8, 1000, 1024, 3000
-MODELS = {"ridge": [], "linear": ["--params.epochs", "6", "--params.patience", "6"]}
+MODELS = {"ridge": [], "linear": ["--params.epochs", "20", "--params.patience", "20"]}
 SECONDS = 60.0
 
 
