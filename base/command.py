@@ -49,13 +49,37 @@ def run(
     OSError
         If it names no file; a full disk and a file or folder that cannot be used are said in words.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    return in_words(module, lambda: call(commands, module, examples, argv))
+
+
+def in_words(module: str, work: Callable[[], int]) -> int:
+    """Do something, and turn errors into one clear message.
+
+    Parameters
+    ----------
+    module : str
+        What stands after `python -m`.
+    work : callable
+        Gives an exit status.
+
+    Returns
+    -------
+    int
+        The exit status, as of `run`.
+
+    Raises
+    ------
+    OSError
+        As of `run`.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A log in an old encoding shows a question mark for "…"; it must not end the work.
             stream.reconfigure(errors="replace")
     log_lines(module.partition(".")[0])
     try:
-        status = _cli(commands, module, examples, sys.argv[1:] if argv is None else argv)
+        return work()
     except RoiridgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -70,7 +94,27 @@ def run(
             raise
         print(f"error: {_in_words(error)}", file=sys.stderr)
         return 2
-    return int(status or 0)
+
+
+def call(
+    commands: Command | Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+) -> int:
+    """Parse the command line and run the function; errors are the caller's.
+
+    Parameters
+    ----------
+    commands, module, examples, argv
+        As for `run`.
+
+    Returns
+    -------
+    int
+        The command's own exit status, or 0.
+    """
+    return int(_cli(commands, module, examples, argv) or 0)
 
 
 def check(

@@ -36,7 +36,8 @@ def _spelled(arguments: list[str]) -> list[str]:
     """Let `check ZIP DATA` be as good as `check ZIP --data DATA`, and `compare A B` take runs."""
     if arguments[:1] == ["compare"]:
         runs = list(takewhile(lambda argument: not argument.startswith("-"), arguments[1:]))
-        return ["compare", json.dumps(runs), *arguments[1 + len(runs) :]]
+        named = runs if runs[:1] and runs[0].startswith("[") else [json.dumps(runs)]
+        return ["compare", *named, *arguments[1 + len(runs) :]]
     if arguments[:1] == ["check"] and len(arguments) > 2 and not arguments[2].startswith("-"):
         return [*arguments[:2], "--data", *arguments[2:]]
     return arguments

@@ -32,16 +32,22 @@ ORDER = ("done", "running", "waiting", "not begun", *BAD)
 
 def _lines(progress: Progress, every: bool) -> list[str]:
     about, counts = progress.about, progress.counts
-    states = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    waits = sorted({str(u.about.get("reason")) for u in progress.units if u.state == "waiting"})
+    why = {"waiting": f" ({', '.join(waits)})"} if waits else {}
+    states = ", ".join(f"{counts[s]} {s}{why.get(s, '')}" for s in ORDER if counts[s])
     lines = [f"{about['stage']}  {about['label']}  (asked {about['asked']})", f"  {states}"]
     if any(unit.state == "done" for unit in progress.units):
         lines.append(f"  took {_taken(progress.units)}")
-    shown = [unit for unit in progress.units if every or unit.state in BAD]
-    for unit in shown:
-        bad = unit.state in BAD or unit.state == "waiting"
-        lines.append(f"  {unit.name}: {unit.state}{f', {unit.reason}' if bad else _took(unit)}")
+    for unit in progress.units if every else ():
+        told = f", {unit.reason}" if unit.state == "waiting" else _took(unit)
+        lines += [f"  {unit.name}: {unit.state}{told}"] if unit.state not in BAD else []
+    faults: dict[tuple[str, str], list[Unit]] = {}
+    for unit in progress.units:
         if unit.state in BAD:
-            lines += [f"    | {line}" for line in unit.last_lines]
+            faults.setdefault((unit.state, unit.reason), []).append(unit)
+    for (state, reason), units in faults.items():
+        lines.append(f"  {', '.join(unit.name for unit in units)}: {state}, {reason}")
+        lines += [f"    | {line}" for line in units[0].last_lines]
     if any(unit.state in BAD for unit in progress.units):
         lines.append("  run the same command again: what is done is kept")
     return lines

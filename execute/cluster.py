@@ -4,11 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from execute.errors import ExecuteError
 
 STAGES = ("features", "fit", "ablate", "study", "evaluate")
+
+
+# What of sbatch's options has a setting of its own.
+OWN_NAMES = {
+    "partition": "partition", "account": "account", "time": "time", "mem": "memory",
+    "mem-per-cpu": "memory", "cpus-per-task": "cpus", "gpus": "gpus", "gpus-per-node": "gpus",
+    "array": "at_once", "signal": "time", "requeue": "retries", "no-requeue": "retries",
+}  # fmt: skip
 
 
 class Resources(BaseModel):
@@ -19,7 +27,7 @@ class Resources(BaseModel):
     partition, account : str, optional
         As Slurm knows them; its own defaults where not given.
     time : int
-        Minutes after which a job is stopped; started again, it goes on.
+        Minutes after which a job is stopped, and told so 90 s before; started again, it goes on.
     memory : float, optional
         Gigabytes of a job.
     cpus : int
@@ -42,15 +50,25 @@ class Resources(BaseModel):
 
     partition: str | None = None
     account: str | None = None
-    time: int = Field(default=60, gt=0)
-    memory: float | None = Field(default=None, gt=0)
+    time: int = Field(default=60, ge=3)
+    memory: float | None = Field(default=None, ge=0.01, allow_inf_nan=False)
     cpus: int = Field(default=1, gt=0)
     gpus: int = Field(default=0, ge=0)
-    setup: tuple[str, ...] = ()
-    options: dict[str, str | int | float | bool] = {}
-    minutes: float = Field(default=10.0, gt=0)
+    setup: list[str] = []
+    options: dict[str, str | bool] = {}
+    minutes: float = Field(default=10.0, gt=0, allow_inf_nan=False)
     at_once: int = Field(default=64, gt=0)
     retries: int = Field(default=3, ge=0)
+
+    @field_validator("options")
+    @classmethod
+    def _are_not_settings(cls, options: dict[str, str]) -> dict[str, str | bool]:
+        for name in options:
+            own = OWN_NAMES.get(name.replace("_", "-"))
+            if own:
+                raise ValueError(f"{name} is set by `{own}`")
+        # `exclusive: true` is the bare --exclusive.
+        return {n: v == "true" or v for n, v in options.items() if v != "false"}
 
     def for_submitit(self) -> dict[str, Any]:
         """Give the settings by the names that submitit has for them.
@@ -104,23 +122,40 @@ def read_cluster(path: Path | None, stage: str) -> Resources:
     """
     if path is None:
         return Resources()
+    said = _names(path, _read(path), "")
+    common = {name: value for name, value in said.items() if name not in STAGES}
+    _checked(path, common, "all stages")
+    # A mistake in a section is found now, not when its stage has its turn.
+    sections = {name: _names(path, said.get(name) or {}, f"{name}: ") for name in STAGES}
+    return {name: _checked(path, common | sections[name], name) for name in STAGES}[stage]
+
+
+def _read(path: Path) -> Any:
     try:
-        said = yaml.safe_load(path.read_text()) or {}
+        # All values are text here, and become numbers where one is expected: YAML itself takes
+        # 1:30 for 90.
+        return yaml.load(path.read_text(), Loader=yaml.BaseLoader) or {}
     except FileNotFoundError as error:
         raise ExecuteError(
             f"--cluster {path}: there is no such file; expected a YAML file with partition, time, "
             "memory, cpus, gpus, account, setup ..., and sections of those for "
             f"{', '.join(STAGES)}"
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExecuteError(f"--cluster {path}: expected a YAML file: {error}") from error
     except yaml.YAMLError as error:
-        raise ExecuteError(f"--cluster {path}: no YAML: {error}") from error
+        why = " ".join(str(error).split())
+        raise ExecuteError(f"--cluster {path}: no YAML: {why}") from error
+
+
+def _names(path: Path, said: Any, where: str) -> dict[str, Any]:
+    """Check that these are names with values; leave out those without."""
     if not isinstance(said, dict):
-        raise ExecuteError(f"--cluster {path}: expected names and values, found {said!r}")
-    common = {name: value for name, value in said.items() if name not in STAGES}
-    _checked(path, common, "all stages")
-    # A mistake in a section is found now, not when its stage has its turn.
-    found = {name: _checked(path, common | (said.get(name) or {}), name) for name in STAGES}
-    return found[stage]
+        raise ExecuteError(
+            f"--cluster {path}: {where}expected names and values, such as `memory: 16`, found "
+            f"{said!r}"
+        )
+    return {name: value for name, value in said.items() if value != ""}
 
 
 def _checked(path: Path, said: dict[str, Any], stage: str) -> Resources:
@@ -131,5 +166,7 @@ def _checked(path: Path, said: dict[str, Any], stage: str) -> Resources:
         name = ".".join(map(str, first["loc"]))
         known = f"; known are {', '.join(Resources.model_fields)}, and sections {', '.join(STAGES)}"
         unknown = first["type"] == "extra_forbidden"
-        why = f"unknown{known}" if unknown else f"{first['msg']}, found {first['input']!r}"
-        raise ExecuteError(f"--cluster {path}: {name} (for {stage}): {why}") from error
+        said_so = first["msg"].removeprefix("Value error, ")
+        why = f"unknown{known}" if unknown else f"{said_so}, found {first['input']!r}"
+        unit = {"time": ", in minutes", "memory": ", in gigabytes"}.get(name, "")
+        raise ExecuteError(f"--cluster {path}: {name}{unit} (for {stage}): {why}") from error

@@ -85,11 +85,15 @@ def choose_executor(executor: str, cluster: Path | None, stage: str, *needs: Pat
     Raises
     ------
     ExecuteError
-        If there is no such executor, or no Slurm here.
+        If there is no such executor, or no Slurm here, or nothing that takes a cluster's file.
     """
     if executor not in EXECUTORS:
         raise ExecuteError(f"--executor {executor}: expected one of {', '.join(EXECUTORS)}")
     if executor == "local":
+        if cluster is not None:
+            raise ExecuteError(
+                f"--cluster {cluster}: is for --executor slurm (EXECUTOR=slurm), and this is local"
+            )
         return Executor()
     # submitit is an extra.
     from execute.slurm import check_slurm

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import submitit
-
 from execute.errors import ExecuteError
 from execute.runs import read_json
 from execute.task import Outcome, Piece
@@ -59,6 +57,8 @@ class Job:
         """
         if not self.gave(folder):
             return None
+        import submitit
+
         own = submitit.SlurmJob[Outcome](folder=folder / "jobs", job_id=self.number, tasks=[0])
         error = own.exception()
         if error is None:

@@ -14,7 +14,7 @@ from execute.cluster import Resources
 from execute.errors import ExecuteError
 from execute.job import Job, read_jobs
 from execute.packing import pack
-from execute.runs import read_json, write_json
+from execute.runs import write_json
 from execute.slurm import LOST, Ended, ended, partitions, queue
 from execute.task import Outcome, Piece, Task
 from execute.work import Report
@@ -120,9 +120,10 @@ class _Jobs:
             say(f"warning: planned are up to {most:.1f} GB, and jobs ask for {asked:g}: `memory`")
 
     def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
-        """Find jobs that an earlier command submitted for units that are still to be done."""
+        """Find jobs of an earlier command that are at units which are still to be done."""
+        # One that has ended did them for what was asked then: data may have changed since.
         jobs = read_jobs(self._path)
-        alive = queue([job.number for job in jobs])
+        alive = queue([job.number for job in jobs], self._folder)
         if alive is None:
             raise ExecuteError(
                 "--executor slurm: Slurm does not answer (squeue), so it cannot be known whether "
@@ -131,7 +132,7 @@ class _Jobs:
         return [
             job
             for job in jobs
-            if (job.number in alive or job.gave(self._folder))
+            if job.number in alive
             and todo.intersection((g, u) for g, units in job.pieces for u in units)
         ]
 
@@ -147,9 +148,11 @@ class _Jobs:
                 made = [executor.submit(replace(self._made, pieces=own)) for own in packed]
         except (FailedJobError, FailedSubmissionError) as error:
             said = [line for line in str(error).splitlines() if "error:" in line][:1]
+            why = " ".join(said) or str(error)
+            known = f"; its partitions are {partitions()}" if "partition" in why else ""
             raise ExecuteError(
-                f"Slurm refused the jobs: {' '.join(said) or error}; its partitions are "
-                f"{partitions() or 'not known'}; what jobs ask for is set in the --cluster file"
+                f"Slurm refused the jobs: {why}{known}; what jobs ask for is set in the --cluster "
+                "file"
             ) from error
         new = [Job(one.job_id, own, tries) for one, own in zip(made, packed, strict=True)]
         self._following += new
@@ -159,7 +162,8 @@ class _Jobs:
 
     def _write(self) -> None:
         jobs = [vars(job) for job in self._following]
-        write_json(self._path, {"jobs": jobs, "failed": self._failed})
+        asked = self._resources.model_dump(include={"memory", "time"})
+        write_json(self._path, {"jobs": jobs, "failed": self._failed, "asked": asked})
 
     def _follow(self) -> Iterable[tuple[int, int, list[Any]]]:
         asked, every, told = -ASK, FIRST, ""
@@ -173,10 +177,10 @@ class _Jobs:
                     yield from self._taken(job, outcome)
             if time.monotonic() - asked >= every and self._following:
                 asked, every = time.monotonic(), min(ASK, 1.3 * every)
-                states = queue([job.number for job in self._following])
+                states = queue([job.number for job in self._following], self._folder)
                 if states is None:
                     continue
-                count = Counter(state.lower() for state, _ in states.values())
+                count = Counter(one.told for one in states.values())
                 line = ", ".join(f"{n} {state}" for state, n in sorted(count.items()))
                 if line and line != told:
                     say(f"{total - len(self._following)} of {total} jobs done; {line}")
@@ -223,18 +227,11 @@ class _Jobs:
         """Follow a job no longer that gave something, if only what stopped it."""
         if outcome.error is not None:
             say(f"job {job.number} failed: {outcome.error}")
-            if self._has_begun(job):
-                # The units say themselves why they failed.
-                self._errors.append(outcome.error)
-            else:
-                self._fail(job, f"could not begin: {outcome.error}", outcome.node)
+            # Its units say themselves why they failed.
+            self._errors.append(outcome.error)
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
             self._write()
-
-    def _has_begun(self, job: Job) -> bool:
-        units = [self._made.run.unit(g, unit) for g, own in job.pieces for unit in own]
-        return any(read_json(unit).get("job") == job.number for unit in units)
 
     def _taken(self, job: Job, outcome: Outcome) -> Iterable[tuple[int, int, list[Any]]]:
         sizes = {g: sum((g, u) in self._todo for u in units) for g, units in job.pieces}
@@ -242,7 +239,7 @@ class _Jobs:
             yield group, sizes[group], found
 
     def _ended(self, job: Job) -> Ended:
-        return ended(job.number, self._resources, job.log(self._folder))
+        return ended(job.number, self._folder, self._resources, job.log(self._folder))
 
     def _raise(self) -> None:
         reasons: dict[str, list[str]] = {}
@@ -255,8 +252,9 @@ class _Jobs:
         # The same fault in every job is said once.
         every = "; ".join(dict.fromkeys([*lost, *map(str, self._errors)]))
         n_failed = len(self._failed) + len(self._errors)
+        jobs = "a job" if n_failed == 1 else f"{n_failed} jobs"
         raise ExecuteError(
-            f"{n_failed} jobs failed: {every}; what was finished is kept: mend it and run the same "
+            f"{jobs} failed: {every}; what was finished is kept: mend it and run the same "
             "command again (make status shows the logs)"
         )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from base import identity
+from base import identity, say
 from execute.cost import Cost
 from execute.work import Groups, Work
 
@@ -68,14 +68,15 @@ class Run:
         OSError
             For other reasons, such as a full disk.
         """
-        planned = [[vars(c) for c in own] for own in self.costs] if self.costs else None
+        before = read_json(self.folder / "run.json")
+        same = before.get("groups") == [list(units) for units in groups]
         about = {
             "stage": self.stage,
             "label": self.label,
             "command": self.command,
             "asked": datetime.now(UTC).isoformat(timespec="seconds"),
             "groups": [list(units) for units in groups],
-            "planned": planned,
+            "planned": self._planned((same and before.get("planned")) or None),
         }
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -83,16 +84,49 @@ class Run:
             if error.errno not in NOT_HERE:
                 raise
             return False
-        if read_json(self.folder / "run.json").get("groups") != about["groups"]:
-            for path in self.folder.glob("[0-9]*.json"):
-                path.unlink()
         try:
+            if not same:
+                for path in self.folder.glob("[0-9]*.json"):
+                    path.unlink()
             write_json(self.folder / "run.json", about)
+            told = read_json(self.folder / "jobs.json")
+            if told.get("failed"):
+                # Why jobs failed that were asked for before.
+                write_json(self.folder / "jobs.json", {**told, "failed": []})
         except OSError as error:
             if error.errno not in NOT_HERE:
                 raise
             return False
         return True
+
+    def _planned(self, before: list[list[dict[str, Any]]] | None) -> Any:
+        """Give what each unit is expected to take; what is there already takes what it took."""
+        if not self.costs:
+            return before
+        new = [[vars(cost) for cost in own] for own in self.costs]
+        if before is None:
+            return new
+        return [
+            [now if now["seconds"] else then for now, then in zip(*both, strict=True)]
+            for both in zip(new, before, strict=True)
+        ]
+
+    def refuse(self, number: int, unit: int, why: str, log: str) -> None:
+        """Record that a unit could not be begun.
+
+        Parameters
+        ----------
+        number : int
+            Of its group.
+        unit : int
+            Of the unit.
+        why : str
+            The reason, for the user.
+        log : str
+            The file of what the process prints, if any.
+        """
+        about = {**identity(), "log": log, "state": "failed", "reason": why}
+        write_json(self.unit(number, unit), about)
 
     def unit(self, number: int, unit: int) -> Path:
         """Name the file of a unit.
@@ -149,8 +183,10 @@ class Recorded:
         try:
             result = self.work(number, watch)
         except BaseException as error:
-            said = str(error).strip() or type(error).__name__
-            watch.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", said)
+            if isinstance(error, KeyboardInterrupt):
+                watch.end("interrupted", "by Ctrl-C or a signal")
+            else:
+                watch.end("failed", str(error).strip() or type(error).__name__)
             raise
         watch.end("done")
         return result
@@ -230,10 +266,15 @@ def read_json(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Empty where there is none.
+        Empty where there is none; and where it is damaged, which is told.
     """
     try:
-        about: dict[str, Any] = json.loads(path.read_text())
+        about = json.loads(path.read_text())
     except FileNotFoundError:
+        return {}
+    except ValueError:
+        about = None
+    if not isinstance(about, dict):
+        say(f"warning: {path}: is damaged, and passed over; it holds no results: remove it")
         return {}
     return about

@@ -73,41 +73,75 @@ def partitions() -> str:
     return ", ".join(dict.fromkeys(done.stdout.split())) if done.returncode == 0 else ""
 
 
-def queue(jobs: Sequence[str]) -> dict[str, tuple[str, str]] | None:
+@dataclass(frozen=True)
+class Queued:
+    """A job that has not ended.
+
+    Attributes
+    ----------
+    state : str
+        Slurm's.
+    node : str
+        Where it runs; empty while it waits.
+    why : str
+        Why it waits.
+    """
+
+    state: str
+    node: str
+    why: str
+
+    @property
+    def told(self) -> str:
+        """Its state, and why it waits, where Slurm says why."""
+        why = "" if self.node or self.why in ("", "None") else f" ({self.why})"
+        return self.state.lower() + why
+
+
+def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
     """Ask which jobs wait or run.
 
     Parameters
     ----------
     jobs : sequence of str
         Their numbers, "12" or "12_3".
+    folder : Path
+        That of the run which they are of: another cluster's, or a later one's, have the same
+        numbers.
 
     Returns
     -------
-    dict of str to (str, str), or None
-        State, and why it waits or where it runs, of those that have not ended. None: Slurm does
-        not answer now.
+    dict of str to Queued, or None
+        Those that have not ended. None: Slurm does not answer now.
     """
     if not jobs:
         return {}
     masters = sorted({job.partition("_")[0] for job in jobs})
-    done = _ask("squeue", "-h", "-r", "-j", ",".join(masters), "-o", "%i|%T|%r|%N")
+    done = _ask("squeue", "-h", "-r", "-j", ",".join(masters), "-o", "%i|%T|%r|%N|%o")
     if done.returncode != 0:
         # So it says of a job that ended long ago, if it is the only one.
         return {} if "Invalid job id" in done.stderr else None
     found = {}
     for line in done.stdout.splitlines():
-        name, state, why, node = line.split("|")[:4]
-        found[name] = (state, node or why)
+        name, state, why, node, command = line.split("|", 4)
+        if _is_of(folder, command):
+            found[name] = Queued(state, node, why)
     return {job: found[job] for job in jobs if job in found}
 
 
-def ended(job: str, resources: Resources, log: Path) -> Ended:
+def _is_of(folder: Path, command: str) -> bool:
+    return f"/{folder.name}/jobs/" in command
+
+
+def ended(job: str, folder: Path, resources: Resources, log: Path) -> Ended:
     """Say how a job ended that is not in the queue any more, and gave no result.
 
     Parameters
     ----------
     job : str
         Its number.
+    folder : Path
+        Its run's.
     resources : Resources
         What it had asked for.
     log : Path
@@ -120,7 +154,7 @@ def ended(job: str, resources: Resources, log: Path) -> Ended:
     """
     # An array's own number would give all its jobs.
     told = _ask("scontrol", "show", "job", job).stdout
-    fields = dict(re.findall(r"(\w+)=(\S+)", told))
+    fields = dict(re.findall(r"(\w+)=(\S+)", told)) if _is_of(folder, told) else {}
     state, node = fields.get("JobState", "UNKNOWN"), fields.get("NodeList", "")
     code, _, number = fields.get("ExitCode", "0:0").partition(":")
     if number == NO_LOG and not log.exists():
@@ -157,5 +191,5 @@ def _ask(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, FileNotFoundError):
         return subprocess.CompletedProcess(command, 1, "", "no answer")

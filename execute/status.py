@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from base import has_ended, identity
+from execute.cluster import Resources
+from execute.job import Job, read_jobs
 from execute.runs import read_json
-from execute.slurm import queue
+from execute.slurm import Queued, ended, queue
 
 # What of a log is shown.
 LINES = 5
@@ -38,9 +40,10 @@ class Unit:
     @property
     def reason(self) -> str:
         """Why it failed, and where."""
-        job = self.about.get("job")
-        where = f"job {job} on {self.about.get('host')}" if job else str(self.about.get("host", ""))
-        return f"{self.about.get('reason') or 'ended without a word'} ({where})"
+        job, host = self.about.get("job"), self.about.get("host")
+        where = [f"job {job}"] if job else []
+        where += [str(host)] if host else []
+        return f"{self.about.get('reason') or 'ended without a word'} ({' on '.join(where)})"
 
     @property
     def last_lines(self) -> list[str]:
@@ -90,36 +93,38 @@ def read_progress(out: Path) -> list[Progress]:
         The last that was asked for comes last.
     """
     folders = [path.parent for path in (out / "runs").glob("*/run.json")]
-    every = [_progress(folder) for folder in folders]
+    every = [_progress(folder) for folder in folders if read_json(folder / "run.json")]
     return sorted(every, key=lambda one: one.about["asked"])
 
 
 def _progress(folder: Path) -> Progress:
-    about, jobs = read_json(folder / "run.json"), read_json(folder / "jobs.json")
-    queued = queue([job["number"] for job in jobs.get("jobs", [])]) if jobs.get("jobs") else {}
-    # Slurm knows best; where it does not answer now, what was running counts as running.
-    in_queue = {} if queued is None else queued
-    waiting = {
-        (group, unit): job["number"]
-        for job in jobs.get("jobs", [])
-        for group, units in job["pieces"]
+    about, kept = read_json(folder / "run.json"), read_json(folder / "jobs.json")
+    jobs = {
+        (group, unit): job
+        for job in read_jobs(folder / "jobs.json")
+        for group, units in job.pieces
         for unit in units
-        if job["number"] in in_queue or queued is None
     }
-    failed = {name: job for job in jobs.get("failed", []) for name in job["units"]}
+    queued = queue(list({job.number for job in jobs.values()}), folder)
+    failed = {name: job for job in kept.get("failed", []) for name in job["units"]}
     units = []
     for group, unit, name in _numbered(about["groups"]):
         own = read_json(folder / f"{group}.{unit}.json")
         planned = about["planned"][group][unit] if about.get("planned") else {}
-        state = own.get("state", "not begun")
-        job = waiting.get((group, unit), "")
-        if state == "running" and _is_lost(own, job):
+        state, job = own.get("state", "not begun"), jobs.get((group, unit))
+        # Slurm knows best; where it does not answer now, what was running counts as running.
+        alive = job is not None and (queued is None or job.number in queued)
+        if state == "running" and _is_lost(own, job.number if job and alive else ""):
             state = "lost"
-        if state in ("not begun", "lost", "interrupted") and job:
-            pending = in_queue.get(job, ("", ""))
-            begun = pending[0] in ("RUNNING", "COMPLETING")
-            why = "begins" if begun else pending[1]
-            state, own = "waiting", {**own, "job": job, "reason": why}
+        if job and state in ("not begun", "lost", "interrupted"):
+            if alive:
+                state, own = "waiting", {**own, **_waits(job, queued)}
+            else:
+                # Nobody looked on when it ended.
+                resources = Resources(**kept.get("asked", {}))
+                how = ended(job.number, folder, resources, job.log(folder))
+                told = {"number": job.number, "node": how.node, "reason": how.why}
+                state, own = "failed", {**own, **_of(told | {"log": str(job.log(folder))})}
         elif state != "done" and name in failed:
             state, own = "failed", {**own, **_of(failed[name])}
         units.append(Unit(name, state, own, planned))
@@ -138,6 +143,13 @@ def _is_lost(own: dict[str, Any], job: str) -> bool:
         return own["job"] != job
     same_machine = own.get("host") == identity()["host"]
     return has_ended(own) or (same_machine and own.get("boot") != identity()["boot"])
+
+
+def _waits(job: Job, queued: dict[str, Queued] | None) -> dict[str, Any]:
+    if queued is None:
+        return {"job": job.number, "host": "", "reason": "Slurm does not answer now"}
+    one = queued[job.number]
+    return {"job": job.number, "host": one.node, "reason": "begins" if one.node else one.why}
 
 
 def _of(failed: dict[str, Any]) -> dict[str, Any]:

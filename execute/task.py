@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from submitit.core.utils import UncompletedJobError
-
 from base import RoiridgeError, log_lines
 from execute.errors import ExecuteError
 from execute.local import share_here
@@ -32,13 +30,10 @@ class Outcome:
         Of each group that it had a part in.
     error : Exception, optional
         What stopped it that the user can mend.
-    node : str
-        Where it was done.
     """
 
     results: list[tuple[int, list[Any]]] = field(default_factory=list)
     error: Exception | None = None
-    node: str = field(default_factory=socket.gethostname)
 
 
 @dataclass(frozen=True)
@@ -88,9 +83,9 @@ class Task:
         def report(number: int, found: list[Any]) -> None:
             outcome.results.append((self.pieces[number][0], found))
 
+        names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
         try:
             self._check_folders()
-            names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
             work = _Renumbered(self.pieces, Recorded(_InTime(self.work), self.run, _log()))
             with _in_time():
                 share_here(self.place.choose(), self.place.begin, names, work, report)
@@ -114,29 +109,17 @@ class Task:
     def _check_folders(self) -> None:
         node = socket.gethostname()
         if not (self.run.folder / "run.json").exists():
-            raise ExecuteError(unseen(self.run.folder, node, "--out"))
+            raise ExecuteError(_unseen(self.run.folder, node, "--out"))
         for folder in self.needs:
             if not folder.exists():
-                raise ExecuteError(unseen(folder, node, "--data"))
+                why = _unseen(folder, node, "--data")
+                for group, units in self.pieces:
+                    for unit in units:
+                        self.run.refuse(group, unit, why, _log())
+                raise ExecuteError(why)
 
 
-def unseen(folder: Path, node: str, option: str) -> str:
-    """Say that a node does not see a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Which.
-    node : str
-        Where.
-    option : str
-        What named it.
-
-    Returns
-    -------
-    str
-        With what to do.
-    """
+def _unseen(folder: Path, node: str, option: str) -> str:
     return (
         f"{folder.absolute()} is not there on node {node}; expected {option} in a folder that all "
         "nodes share"
@@ -168,11 +151,14 @@ class _InTime:
 
 @contextmanager
 def _in_time() -> Iterator[None]:
+    # An extra, which `make status` does without.
+    from submitit.core.utils import UncompletedJobError
+
     try:
         yield
     except UncompletedJobError as error:
         raise ExecuteError(
-            "reached its time, and was started again as often as `retries` allows: run the same "
+            "reached its time once more than `retries` lets a job be started again: run the same "
             "command again, which goes on, or ask for more with `time`"
         ) from error
 

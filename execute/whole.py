@@ -9,8 +9,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from base import RoiridgeError, say
-from base.command import Command, check, run
+from base import say
+from base.command import Command, call, check, in_words
 from execute.cost import Cost
 from execute.errors import ExecuteError
 from execute.executor import ALONE, choose_executor, share
@@ -63,37 +63,38 @@ def run_anywhere(
     int
         The exit status.
     """
+    return in_words(module, lambda: _run_anywhere(commands, module, examples, argv, cost))
+
+
+def _run_anywhere(
+    commands: Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+    cost: Callable[[Asked, Rates], Cost | None],
+) -> int:
     own = ArgumentParser(add_help=False, allow_abbrev=False)
     for name, usual in USUAL.items():
         own.add_argument(f"--{name}", default=usual)
     given, _ = own.parse_known_args(argv)
     rest = _without(argv, ("--executor", "--cluster"))
     asked = Asked(rest[0] if rest else "", Path(given.data), Path(given.out), given.subject)
-    try:
-        cluster = Path(given.cluster) if given.cluster else None
-        where = choose_executor(given.executor, cluster, module, asked.data)
-        costs = planned(asked.out / "rates", lambda rates: _alone(cost(asked, rates)))
-        if where.is_local and not costs:
-            return run(commands, module, examples, rest)
-        name = sha256("\0".join(rest).encode()).hexdigest()[:16]
-        folder, label = asked.out / "runs" / f"{module}-{name}", " ".join(rest)
-        this = Run(folder, module, label, sys.orig_argv, costs or None)
-        if where.is_local:
-            work: Work = partial(_here, partial(run, commands, module, examples, rest))
-            share(where, ALONE, this, [[label]], work, lambda *_: None)
-        else:
-            # A typing error is told here, and not by the job.
-            check(commands, module, examples, rest)
-            away = _Whole(module, rest)
-            share(where, ALONE, this, [[label]], away, lambda _, said: say(said[0]))
-    except _Ended as error:
-        return error.status
-    except RoiridgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted: run it again to follow the job", file=sys.stderr)
-        return 130
+    cluster = Path(given.cluster) if given.cluster else None
+    where = choose_executor(given.executor, cluster, module, asked.data)
+    costs = planned(asked.out / "rates", lambda rates: _alone(cost(asked, rates)))
+    if where.is_local and not costs:
+        return call(commands, module, examples, rest)
+    # A typing error is told here, and not by a job; nor is it kept for `make status`.
+    check(commands, module, examples, rest)
+    name = sha256("\0".join(rest).encode()).hexdigest()[:16]
+    folder, label = asked.out / "runs" / f"{module}-{name}", " ".join(rest)
+    this = Run(folder, module, label, sys.orig_argv, costs or None)
+    if where.is_local:
+        found: list[int] = []
+        work: Work = partial(_here, partial(call, commands, module, examples, rest))
+        share(where, ALONE, this, [[label]], work, lambda _, own: found.extend(own))
+        return found[0]
+    share(where, ALONE, this, [[label]], _Whole(module, rest), lambda _, said: say(said[0]))
     return 0
 
 
@@ -110,19 +111,11 @@ def _alone(cost: Cost | None) -> list[list[Cost]]:
     return [[cost]] if cost is not None else []
 
 
-class _Ended(Exception):
-    """A command that has said itself what was wrong."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"exit status {status}")
-        self.status = status
-
-
-def _here(command: Callable[[], int], _: int, units: Iterator[int]) -> None:
+def _here(command: Callable[[], int], _: int, units: Iterator[int]) -> int:
+    status = 0
     for _unit in units:
         status = command()
-        if status:
-            raise _Ended(status)
+    return status
 
 
 def _without(argv: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -74,7 +74,8 @@ def plan(
     captions, precision, dtype
         As for `python -m extract`.
     memory : str
-        What the machine has that is planned for, such as 64G; by default what this one has.
+        What the machine has that is planned for, in GB, such as 64, or 500M; by default what this
+        one has.
     recalibrate : bool
         Whether to measure this machine anew.
 
@@ -178,18 +179,24 @@ def _less_memory(stage: Stage, limits: Limits, asked: Asked, rates: Rates) -> st
         return "GROUP_BY=roi" if wide else "fewer columns or spaces, or PARAMS=batch=64"
     for width in NARROWER:
         less = [_as_narrow(entry, width) for entry in asked.entries]
+        if _columns(less) == _columns(asked.entries):
+            continue
         costs = fit_costs(replace(asked, entries=less), rates)
         most = max(cost.memory for own in costs for cost in own)
         if most <= limits.memory:
             return f'SPACES="{_narrower(asked.entries, width)}", with {in_bytes(most)}'
-    return "a machine with more; fewer pictures, IMAGES=1000, or fewer spaces take less"
+    return "a machine with more; fewer pictures (IMAGES=…) or fewer spaces take less"
+
+
+def _columns(entries: Sequence[Entry]) -> list[int]:
+    return [int(entry.meta["columns"]) for entry in entries]
 
 
 _BOTH = ("roi-both-hemispheres", "class-both-hemispheres")
 
 
 def _narrower(entries: Sequence[Entry], width: int) -> str:
-    wide = [int(entry.meta["columns"]) > width for entry in entries]
+    wide = [n > width for n in _columns(entries)]
     return " ".join(
         f"{entry.name.partition('~')[0]}~{width}" if too else entry.name
         for entry, too in zip(entries, wide, strict=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from plan.errors import PlanError
 
-UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+# A bare number is in gigabytes, as in the file of a cluster.
+UNITS = {"": 10**9, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def find_limits(out: Path, memory: str = "") -> Limits:
     out : Path
         The folder of everything that is made; it need not be there.
     memory : str
-        That of another machine, such as "64G"; this one's if empty.
+        That of another machine, such as "64" (GB) or "500M"; this one's if empty.
 
     Returns
     -------
@@ -49,7 +50,7 @@ def find_limits(out: Path, memory: str = "") -> Limits:
     Raises
     ------
     PlanError
-        If `memory` is no number of bytes.
+        If `memory` is no amount of memory.
     """
     there = out.absolute()
     while not there.exists():
@@ -59,7 +60,7 @@ def find_limits(out: Path, memory: str = "") -> Limits:
         return Limits(_memory(), disk, "this machine has")
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", memory.strip().upper())
     if not match or not float(match[1]):
-        raise PlanError(f"--memory {memory}: expected a number of bytes, such as 64G or 500M")
+        raise PlanError(f"--memory {memory}: expected gigabytes, such as 64, or 500M")
     return Limits(int(float(match[1]) * UNITS[match[2]]), disk, "--memory gives")
 
 

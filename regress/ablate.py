@@ -112,7 +112,9 @@ class _Asked:
         """Say what is asked, for those who look on."""
         spaces = [entry.digest for entry in self.entries]
         wanted = ["+".join(map(str, subset)) for subset in self.wanted]
-        key = digest({**self.settings, "spaces": spaces, "wanted": wanted, "units": groups})
+        data = [str(one.folder.absolute()) for one in self.subjects]
+        asked = {"spaces": spaces, "wanted": wanted, "units": groups, "data": data}
+        key = digest({**self.settings, **asked})
         label = f"{len(wanted)} subsets of {' + '.join(entry.name for entry in self.entries)}"
         costs = planned(out / "rates", self._costs)
         return Run(out / "runs" / f"ablate-{key}", "ablate", label, sys.orig_argv, costs)

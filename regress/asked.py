@@ -125,7 +125,10 @@ class Asked:
         from regress.cost import fit_costs
 
         label = f"{self.settings.model} on {' + '.join(entry.name for entry in self.entries)}"
-        name = f"fit-{digest({'folder': self.folder.name, 'units': self.units()})}"
+        # The same fits of other data are another request.
+        data = sorted({str(one.folder.absolute()) for group in self.groups for one in group})
+        asked = {"folder": self.folder.name, "units": self.units(), "data": data}
+        name = f"fit-{digest(asked)}"
         costs = planned(self.out / "rates", partial(fit_costs, self))
         return Run(self.out / "runs" / name, "fit", label, sys.orig_argv, costs)
 

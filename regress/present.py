@@ -1,5 +1,6 @@
 """Which models of a subject are there already, and still of the data that are there now."""
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -43,10 +44,33 @@ def fitted_since(
     """
     own = folder / f"subj{subject.name}"
     fits = [own / f"{h}.{roi.name}.h5" for h in span for roi in subject.regions(h)]
-    if not all(path.exists() for path in fits):
-        return False
-    newest = max(path.stat().st_mtime for path in [*features, *subject.sources(span)])
-    return min(path.stat().st_mtime for path in fits) > newest
+    return all(newer(fits, [*features, *subject.sources(span)]))
+
+
+def newer(files: Sequence[Path], sources: Sequence[Path]) -> list[bool]:
+    """Say which files are there and newer than all that they were made from.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        The files.
+    sources : sequence of Path
+        What they were made from; with one that is not there, none is newer.
+
+    Returns
+    -------
+    list of bool
+        For each file.
+    """
+    newest = max(_time_of(path, math.inf) for path in sources)
+    return [_time_of(path, -math.inf) > newest for path in files]
+
+
+def _time_of(path: Path, without: float) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return without
 
 
 class Present:

@@ -14,6 +14,7 @@ from test_evaluate_scores import pick, read, run
 from base import RoiridgeError
 from cache import read_artifact
 from challenge import find_subjects
+from evaluate.__main__ import _spelled
 from evaluate.compare import compare
 from evaluate.results import write_results
 from evaluate.scores import scores
@@ -188,3 +189,11 @@ def test_a_run_of_some_rois_covers_their_vertices_only(simulated: Path, tmp_path
     np.testing.assert_array_equal(np.flatnonzero(of["covered"]), arrays["vertices"])
     for name in ("r", "p", "q", "p_max"):
         np.testing.assert_array_equal(np.isnan(of[name]), ~of["covered"])
+
+
+def test_words_that_were_spelled_out_stay_as_they_are() -> None:
+    """A job is given what the command made of the user's words."""
+    words = ["compare", "ridge-7b", "ridge-f8", "--subject", "01"]
+    spelled = _spelled(words)
+    assert spelled == ["compare", '["ridge-7b", "ridge-f8"]', "--subject", "01"]
+    assert _spelled(spelled) == spelled

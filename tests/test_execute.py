@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from execute import ALONE, Cost, ExecuteError, Run, choose_executor, share
 from execute.__main__ import status
 from execute.cluster import read_cluster
 from execute.packing import pack
+from execute.runs import write_json
 from execute.status import read_progress
 from execute.task import Task
 from regress.asking import ask
@@ -153,14 +155,15 @@ def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text(
         "account: neuro\nmemory: 8\nsetup: [module load cuda]\n"
-        "features: {partition: gpu, gpus: 2, memory: 32.5}\noptions: {qos: preempt}\n"
+        "features: {partition: gpu, gpus: 2, memory: 32.5}\n"
+        "options: {qos: preempt, exclusive: true, hold: false}\n"
     )
     fit, features = read_cluster(path, "fit"), read_cluster(path, "features")
     assert (fit.account, fit.memory, fit.gpus, fit.partition) == ("neuro", 8, 0, None)
     assert (features.account, features.gpus, features.partition) == ("neuro", 2, "gpu")
     asked = features.for_submitit()
     assert asked["mem"] == "33280M"
-    assert asked["additional_parameters"] == {"qos": "preempt"}
+    assert asked["additional_parameters"] == {"qos": "preempt", "exclusive": True}
     assert asked["setup"][-1] == "module load cuda"
 
 
@@ -168,10 +171,20 @@ def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("partitin: gpu", "partitin (for all stages): unknown; known are partition, account"),
-        ("memory: much", "memory (for all stages): Input should be a valid number"),
-        ("fit: {cpus: 0}", "cpus (for fit): Input should be greater than 0, found 0"),
-        ("- gpu", "expected names and values, found ['gpu']"),
-        ("a: [", "no YAML"),
+        ("memory: much", "memory, in gigabytes (for all stages): Input should be a valid number"),
+        ("fit: {cpus: 0}", "cpus (for fit): Input should be greater than 0, found '0'"),
+        ("- gpu", "expected names and values, such as `memory: 16`, found ['gpu']"),
+        ("features: gpu", "features: expected names and values, such as `memory: 16`, found 'gpu'"),
+        ("a: [", "no YAML: while parsing a flow node expected the node content"),
+        ("1: 2", "1 (for all stages): unknown; known are"),
+        # YAML takes the one for 5400, and Slurm a job of no memory for one that takes all.
+        ("time: 1:30:00", "time, in minutes (for all stages): Input should be a valid integer"),
+        ("time: true", "time, in minutes (for all stages): Input should be a valid integer"),
+        ("memory: 0.0004", "memory, in gigabytes (for all stages): Input should be greater than"),
+        ("memory: .inf", "memory, in gigabytes (for all stages): Input should be a valid number"),
+        ("setup: module load x", "setup (for all stages): Input should be a valid list"),
+        ("options: {mem: 500}", "options (for all stages): mem is set by `memory`"),
+        ("\x00", "no YAML"),
     ],
 )
 def test_a_cluster_file_that_cannot_be(tmp_path: Path, text: str, told: str) -> None:
@@ -186,6 +199,8 @@ def test_a_cluster_file_that_cannot_be(tmp_path: Path, text: str, told: str) -> 
 def test_executors_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ExecuteError, match="--executor slrm: expected one of local, slurm"):
         choose_executor("slrm", None, "fit")
+    with pytest.raises(ExecuteError, match=r"--cluster c\.yaml: is for --executor slurm"):
+        choose_executor("local", Path("c.yaml"), "fit")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExecuteError, match="there is no sbatch, squeue, srun on this machine"):
         choose_executor("slurm", None, "fit")
@@ -206,6 +221,64 @@ def test_every_command_refuses_them_in_words(tmp_path: Path, module: str) -> Non
 def test_nothing_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status(tmp_path)
     assert capsys.readouterr().out == f"{tmp_path}: nothing was asked for yet\n"
+
+
+def test_a_damaged_file_is_named_and_all_else_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        run = replace(_run(tmp_path), folder=tmp_path / "runs" / f"fit-{number}")
+        share(choose_executor("local", None, "fit"), ALONE, run, GROUPS, _double, print)
+    for name, text in (("jobs.json", ""), ("0.0.json", '{"state": "do'), ("1.1.json", "[]")):
+        (tmp_path / "runs" / "fit-1" / name).write_text(text)
+    capsys.readouterr()
+    found = read_progress(tmp_path)
+    assert [one.counts for one in found] == [{"done": 2, "not begun": 2}, {"done": 4}]
+    told = capsys.readouterr().out
+    for name in ("jobs.json", "0.0.json", "1.1.json"):
+        assert f"fit-1/{name}: is damaged, and passed over" in told
+    (tmp_path / "runs" / "fit-1" / "run.json").write_text("{")
+    assert [one.folder.name for one in read_progress(tmp_path)] == ["fit-2"]
+    # Asked for again, it is whole again.
+    share(choose_executor("local", None, "fit"), ALONE, _run(tmp_path), GROUPS, _double, print)
+    assert [one.counts for one in read_progress(tmp_path)] == [{"done": 4}, {"done": 4}]
+
+
+def test_what_was_planned_is_kept_where_nothing_is_left_to_do(tmp_path: Path) -> None:
+    """Once it is there it is planned to take no time, and that is not what it took."""
+    for seconds in (3.0, 0.0):
+        run = _run(tmp_path, [[Cost(seconds, 10)] * 2] * 2)
+        share(choose_executor("local", None, "fit"), ALONE, run, GROUPS, _double, print)
+        (progress,) = read_progress(tmp_path)
+        assert [unit.planned["seconds"] for unit in progress.units] == [3.0] * 4
+
+
+def test_a_failure_of_a_job_is_forgotten_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    run.begin(GROUPS)
+    failed = {
+        "number": "7",
+        "units": ["subj01 lh"],
+        "reason": "was cancelled",
+        "node": "n",
+        "log": "",
+    }
+    write_json(run.folder / "jobs.json", {"jobs": [], "failed": [failed]})
+    assert read_progress(tmp_path)[0].counts == {"failed": 1, "not begun": 3}
+    run.begin(GROUPS)
+    assert read_progress(tmp_path)[0].counts == {"not begun": 4}
+
+
+def test_where_slurm_does_not_answer_what_was_handed_over_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = _run(tmp_path)
+    run.begin(GROUPS)
+    job = {"number": "7_1", "pieces": [[1, [0, 1]]], "tries": 0}
+    write_json(run.folder / "jobs.json", {"jobs": [job], "failed": []})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status(tmp_path)
+    assert "2 waiting (Slurm does not answer now), 2 not begun" in capsys.readouterr().out
 
 
 def test_a_node_that_does_not_see_the_folder_says_so(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from regress.design import Design, find_bands
 from regress.errors import RegressError
 from regress.job import Job
 from regress.layout import lay_out, spans
+from regress.present import newer
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ def _part(asked: Asked, subject: Subject, span: Sequence[str]) -> Part:
     settings = asked.settings
     job = Job(subject, design, settings, asked.estimator, asked.folder)
     every = [roi for hemisphere in span for roi in subject.regions(hemisphere)]
-    rois = [roi for roi in every if not job.path(roi).exists()]
+    made_from = [*(entry.path for entry in asked.entries), *subject.sources(span)]
+    there = newer([job.path(roi) for roi in every], made_from)
+    rois = [roi for roi, is_there in zip(every, there, strict=True) if not is_there]
     if rois and asked.estimator.together:
         rois = every
     n_images = settings.images or len(design.train)

@@ -117,7 +117,8 @@ class Fitting:
                 take(row, work(number, iter(range(row.seeds))))
             return
         groups = [[f"{row.name}, seed {seed}" for seed in range(row.seeds)] for row in rows]
-        key = digest({"study": study, "rows": groups, "subjects": self._subjects})
+        data = str(Path(str(self._common["data"])).absolute())
+        key = digest({"study": study, "rows": groups, "subjects": self._subjects, "data": data})
         run = Run(self._out / "runs" / f"study-{key}", "study", study, sys.orig_argv)
 
         def report(number: int, found: list[list[dict[str, str]]]) -> None:

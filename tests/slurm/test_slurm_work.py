@@ -17,6 +17,9 @@ from cluster import Cluster, running, why_not
 from cache import read_artifact
 from cache.table import all_rows, row_names
 from challenge import simulate
+from execute import Run
+from execute.runs import write_json
+from execute.status import read_progress
 
 ROOT = Path(__file__).parent.parent.parent
 SPACES = ("pixels:8", "pixels:4")
@@ -127,6 +130,43 @@ def test_asked_twice_at_once_it_is_done_once(
     _equal_fits(here("regress", *_spaces(*RIDGE)), out)
 
 
+def test_jobs_that_ended_unseen_are_told_and_their_work_is_asked_for_anew(
+    started: Start, here: Callable[..., Path], out: Path, cluster: Cluster
+) -> None:
+    """The command was interrupted; what the jobs then gave was asked for before."""
+    status = [sys.executable, "-m", "execute", "--out", str(out)]
+    for memory, told in (
+        (0.3, r"4 failed\n.* ran out of memory \(asked for: 0.3 GB\)"),
+        (1.5, "4 done"),
+    ):
+        command = started("regress", out, *_spaces(*RIDGE), memory=memory)
+        assert command.stdout is not None
+        while "submitted" not in (line := command.stdout.readline()):
+            assert line, command.stderr.read()
+        command.send_signal(signal.SIGINT)
+        assert "the jobs go on without this command" in command.communicate(timeout=60)[0]
+        cluster.wait()
+        shown = subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert re.search(told, shown), shown
+    shutil.rmtree(out / "fits")
+    assert _submitted(_finish(started("regress", out, *_spaces(*RIDGE)))) == 4
+    _equal_fits(here("regress", *_spaces(*RIDGE)), out)
+
+
+def test_a_job_of_another_run_is_not_ours(cluster: Cluster, out: Path) -> None:
+    """Numbers come again, on another cluster or after a restart."""
+    job = cluster.submit("sleep 60")
+    cluster.until(lambda: cluster.queue() == [f"{job} RUNNING"])
+    run = Run(out / "runs" / "fit-1", "fit", "ridge", ["make", "fit"])
+    run.begin([["subj01 lh"]])
+    write_json(
+        run.folder / "jobs.json", {"jobs": [{"number": job, "pieces": [[0, [0]]], "tries": 0}]}
+    )
+    (progress,) = read_progress(out)
+    assert [unit.state for unit in progress.units] == ["failed"]
+    assert "no more in Slurm's queue" in progress.units[0].reason
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can hide a folder from a process")
 @pytest.mark.parametrize("option", ["--out", "--data"])
 def test_a_node_that_does_not_see_a_folder(option: str, data: Path, tmp_path: Path) -> None:
@@ -151,9 +191,10 @@ def test_a_node_that_does_not_see_a_folder(option: str, data: Path, tmp_path: Pa
     assert done.returncode == 2
     assert _submitted(done.stdout) == 2
     which = out / "runs" if option == "--out" else mine
-    told = rf"could not begin: {which}\S* is not there on node .*expected {option} in a folder that"
+    told = rf"{which}\S* is not there on node .*expected {option} in a folder that"
     assert re.search(told, done.stderr), done.stderr
-    assert len(re.findall(told, status)) == 2, status
+    assert "2 failed" in status
+    assert re.search(f"pictures 1 to 256, pictures 257 to 344: failed, .*{told}", status), status
 
 
 def _command(module: str, data: Path, out: Path, *options: str) -> list[str]:
