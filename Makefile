@@ -181,8 +181,9 @@ clean-demo:  ## Remove what `make demo` made
 test: $(VENV)/installed  ## Run every test, on JOBS processors
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
-test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments (about an hour)
+test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments, let jobs run out of time (over an hour)
 	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py
+	@KILLS=100 $(PY) -m pytest tests/slurm -k out_of_time
 
 lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on any finding
 	$(VENV)/bin/ruff check .

@@ -85,9 +85,10 @@ class Run:
                 raise
             return False
         try:
-            if not same:
-                for path in self.folder.glob("[0-9]*.json"):
-                    path.unlink()
+            for path in self.folder.glob("[0-9]*.json"):
+                # What failed is asked for again.
+                if not same or read_json(path).get("state") in ("failed", "interrupted"):
+                    path.unlink(missing_ok=True)
             write_json(self.folder / "run.json", about)
             told = read_json(self.folder / "jobs.json")
             if told.get("failed"):

@@ -264,7 +264,8 @@ def test_a_failure_of_a_job_is_forgotten_when_it_is_asked_for_again(tmp_path: Pa
         "log": "",
     }
     write_json(run.folder / "jobs.json", {"jobs": [], "failed": [failed]})
-    assert read_progress(tmp_path)[0].counts == {"failed": 1, "not begun": 3}
+    run.refuse(1, 1, "the data are not there", "")
+    assert read_progress(tmp_path)[0].counts == {"failed": 2, "not begun": 2}
     run.begin(GROUPS)
     assert read_progress(tmp_path)[0].counts == {"not begun": 4}
 

@@ -121,6 +121,20 @@ def test_killed_and_requeued_it_goes_on(
     assert not list(out.glob("searches/*/*.h5")) + list(out.glob("claims/*/*"))
 
 
+@pytest.mark.timeout(2400)
+@pytest.mark.skipif("KILLS" not in os.environ, reason="long: make test-long")
+def test_out_of_time_it_goes_on(
+    started: Start, here: Callable[..., Path], out: Path, cluster: Cluster
+) -> None:
+    """A job is stopped before its time ends, and begins again where it was: a minute and a half."""
+    options = _spaces("--subject", "01", "--model", "banded_ridge", "--params.n_iter", "25000")
+    said = _finish(started("regress", out, *options, time=3, retries=0), status=2)
+    assert "reached its time once more than `retries` lets a job be started again" in said
+    assert list(out.glob("searches/*/*.h5"))
+    _finish(started("regress", out, *options, time=3))
+    _equal_fits(here("regress", *options), out)
+
+
 def test_asked_twice_at_once_it_is_done_once(
     started: Start, here: Callable[..., Path], out: Path, cluster: Cluster
 ) -> None:
@@ -206,10 +220,10 @@ def _spaces(*options: str) -> tuple[str, ...]:
     return (*options, "--spaces", *SPACES)
 
 
-def _finish(command: subprocess.Popen) -> str:
-    said, errors = command.communicate(timeout=400)
-    assert command.returncode == 0, said + errors
-    return said
+def _finish(command: subprocess.Popen, status: int = 0) -> str:
+    said, errors = command.communicate(timeout=900)
+    assert command.returncode == status, said + errors
+    return said + errors if status else said
 
 
 def _submitted(said: str) -> int:
@@ -232,9 +246,9 @@ def _equal_features(ours: Path, theirs: Path) -> None:
 
 def _equal_fits(ours: Path, theirs: Path) -> None:
     """Hold every array of every model of a run against those that were made here."""
-    made = {path.relative_to(theirs): path for path in theirs.glob("fits/*/subj*/*.h5")}
-    (run,) = {path.parts[1] for path in made}
-    mine = {path.relative_to(ours): path for path in ours.glob(f"fits/{run}/subj*/*.h5")}
+    mine = {path.relative_to(ours): path for path in ours.glob("fits/*/subj*/*.h5")}
+    (run,) = {path.parts[1] for path in mine}
+    made = {path.relative_to(theirs): path for path in theirs.glob(f"fits/{run}/subj*/*.h5")}
     assert made.keys() == mine.keys()
     assert len(mine) > 50
     for name, path in mine.items():
