@@ -27,30 +27,40 @@ def status(out: Path = Path("derivatives"), every: bool = False) -> None:
 
 
 BAD = ("failed", "lost", "interrupted")
+# So many units that share a fault are named.
+FEW = 4
 ORDER = ("done", "running", "waiting", "not begun", *BAD)
 
 
 def _lines(progress: Progress, every: bool) -> list[str]:
     about, counts = progress.about, progress.counts
-    waits = sorted({str(u.about.get("reason")) for u in progress.units if u.state == "waiting"})
+    waits = sorted({unit.reason for unit in progress.units if unit.state == "waiting"})
     why = {"waiting": f" ({', '.join(waits)})"} if waits else {}
     states = ", ".join(f"{counts[s]} {s}{why.get(s, '')}" for s in ORDER if counts[s])
     lines = [f"{about['stage']}  {about['label']}  (asked {about['asked']})", f"  {states}"]
     if any(unit.state == "done" for unit in progress.units):
         lines.append(f"  took {_taken(progress.units)}")
     for unit in progress.units if every else ():
-        told = f", {unit.reason}" if unit.state == "waiting" else _took(unit)
+        told = f", {unit.reason} ({unit.where})" if unit.state == "waiting" else _took(unit)
         lines += [f"  {unit.name}: {unit.state}{told}"] if unit.state not in BAD else []
     faults: dict[tuple[str, str], list[Unit]] = {}
     for unit in progress.units:
         if unit.state in BAD:
             faults.setdefault((unit.state, unit.reason), []).append(unit)
     for (state, reason), units in faults.items():
-        lines.append(f"  {', '.join(unit.name for unit in units)}: {state}, {reason}")
+        names, places = ([getattr(u, what) for u in units] for what in ("name", "where"))
+        lines.append(f"  {_few(names)}: {state}, {reason} ({_few(places)})")
         lines += [f"    | {line}" for line in units[0].last_lines]
     if any(unit.state in BAD for unit in progress.units):
         lines.append("  run the same command again: what is done is kept")
     return lines
+
+
+def _few(words: list[str]) -> str:
+    """Join words; of many the first."""
+    known = list(dict.fromkeys(word for word in words if word))
+    more = f" and {len(known) - FEW} more" if len(known) > FEW else ""
+    return ", ".join(known[:FEW]) + more
 
 
 def _taken(units: list[Unit]) -> str:

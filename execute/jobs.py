@@ -94,6 +94,18 @@ class _Jobs:
             say("nothing is left to do: no job was submitted")
             return
         self._todo = set(todo)
+        try:
+            self._begin(todo)
+            yield from self._follow()
+        except KeyboardInterrupt:
+            if self._following:
+                say(f"the jobs go on without this command; to end them: {self._scancel()}")
+            raise
+        if self._errors or self._failed:
+            self._raise()
+
+    def _begin(self, todo: Sequence[tuple[int, int]]) -> None:
+        """Submit what no job is at."""
         with claiming(self._folder / "jobs.claim"):
             self._following = self._adopted(self._todo)
             known = {(g, u) for job in self._following for g, units in job.pieces for u in units}
@@ -104,13 +116,6 @@ class _Jobs:
             if new:
                 self._warn_of_memory()
                 self._submit(pack(new, self._made.run.costs, self._resources.minutes))
-        try:
-            yield from self._follow()
-        except KeyboardInterrupt:
-            say(f"the jobs go on without this command; to end them: {self._scancel()}")
-            raise
-        if self._errors or self._failed:
-            self._raise()
 
     def _warn_of_memory(self) -> None:
         """Say beforehand that jobs will run out of memory, as far as a plan knows."""

@@ -39,11 +39,14 @@ class Unit:
 
     @property
     def reason(self) -> str:
-        """Why it failed, and where."""
+        """Why it failed, or waits."""
+        return str(self.about.get("reason") or "ended without a word")
+
+    @property
+    def where(self) -> str:
+        """The job and the machine, as far as they are known."""
         job, host = self.about.get("job"), self.about.get("host")
-        where = [f"job {job}"] if job else []
-        where += [str(host)] if host else []
-        return f"{self.about.get('reason') or 'ended without a word'} ({' on '.join(where)})"
+        return " on ".join([*([f"job {job}"] if job else []), *([str(host)] if host else [])])
 
     @property
     def last_lines(self) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cache import FeatureStore
+from challenge import find_subjects
 from execute import ALONE, Cost, ExecuteError, Run, choose_executor, share
 from execute.__main__ import status
 from execute.cluster import read_cluster
@@ -299,3 +301,18 @@ def test_a_task_holds_no_arrays(simulated: Path, tmp_path: Path) -> None:
     asked = ask(simulated, tmp_path, partial(find_spaces, names=["wide"]), model="ridge")
     task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(), asked, ["make", "fit"])
     assert len(cloudpickle.dumps(task)) < 50_000
+
+
+def test_the_same_of_other_data_is_another_request(
+    simulated: Path, broken: Callable[[], Path], tmp_path: Path
+) -> None:
+    """Jobs for the one are not followed for the other."""
+    subject = find_subjects(simulated)[0]
+    pictures = [*subject.picture_digests("train"), *subject.picture_digests("test")]
+    with FeatureStore(tmp_path / "features").writer("a", {"made": "so"}, {"origin": "x"}) as writer:
+        writer.add(sorted(set(pictures)), np.ones((len(set(pictures)), 3), np.float32))
+    runs = [
+        ask(data, tmp_path, partial(find_spaces, names=["a"]), model="ridge", subject="01").run()
+        for data in (simulated, broken(), simulated)
+    ]
+    assert runs[0].folder == runs[2].folder != runs[1].folder
