@@ -70,7 +70,7 @@ help:  ## Show this list
 	@echo "  START=$(START)  a fit that a training begins from, by its folder or the beginning of its name"
 	@echo "  IMAGES=$(IMAGES)  how many training pictures are fitted on; all if empty"
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
-	@echo "  MEMORY=$(MEMORY)  what the machine has that plan is for, such as 64G; this one's if empty"
+	@echo "  MEMORY=$(MEMORY)  what the machine has that plan is for, in GB (64) or so (500M); this one's if empty"
 	@echo "  ROI=$(ROI)  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
 	@echo "  SUBMISSION=$(SUBMISSION)  the zip that score reads"
 	@echo "  STUDY=$(STUDY)  what compare-encoders fits: encoders, or a YAML file of your own"

@@ -8,7 +8,8 @@ from pathlib import Path
 from execute.cluster import Resources, read_cluster
 from execute.errors import ExecuteError
 from execute.local import share_here
-from execute.runs import Recorded, Run
+from execute.recorded import Recorded
+from execute.runs import Run
 from execute.work import Groups, Report, Work
 
 EXECUTORS = ("local", "slurm")

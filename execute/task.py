@@ -13,7 +13,8 @@ from typing import Any
 from base import RoiridgeError, log_lines
 from execute.errors import ExecuteError
 from execute.local import share_here
-from execute.runs import Recorded, Run
+from execute.recorded import Recorded
+from execute.runs import Run
 from execute.work import Groups, Work, package_of
 
 # Of a group, some of its units.

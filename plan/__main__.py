@@ -20,7 +20,7 @@ def main() -> int:
 
 EXAMPLES = [
     "python -m plan --spaces clip alexnet --model banded_ridge",
-    "python -m plan --subject 01 --model mlp --spaces clip --memory 64G",
+    "python -m plan --subject 01 --model mlp --spaces clip --memory 64",
 ]
 
 if __name__ == "__main__":

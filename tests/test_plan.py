@@ -1,6 +1,7 @@
 """Plans beside what is then done: forms, shapes, disk, memory, what is there, what is refused."""
 
 import json
+import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -134,6 +135,12 @@ def test_a_fit_is_planned_by_its_files_and_costs_nothing_once_it_is_there(
     assert again[0] == [Cost(), Cost()]
     assert again[1][0] == Cost()
     assert 0 < again[1][1].disk < costs[1][1].disk / 4
+    # What is older than its features is made anew, as `make fit` finds.
+    for path in (folder / "subj01").glob("lh.*.h5"):
+        os.utime(path, (0, 0))
+    old = fit_costs(asked, rates)
+    assert old[0][0].disk == costs[0][0].disk
+    assert old[0][1] == Cost()
     capsys.readouterr()
 
 
@@ -305,6 +312,9 @@ def test_too_little_memory_is_refused_with_what_would_fit(
     assert 'SPACES="huge~2048"' in str(refused.value)
     write_space(out, simulated, "less", 2048)
     assert "--memory gives 760 MB" in told(simulated, out, capsys, spaces=["less"], memory="760M")
+    # What is asked for is no remedy.
+    with pytest.raises(PlanError, match=r"what would fit: a machine with more; fewer pictures"):
+        told(simulated, out, capsys, spaces=["narrow"], memory="100M")
 
 
 def test_limits(tmp_path: Path) -> None:
@@ -312,6 +322,8 @@ def test_limits(tmp_path: Path) -> None:
     assert here.memory > 5e8
     assert here.disk > 0
     assert find_limits(tmp_path, "1.5G").memory == 1_500_000_000
+    # As in the file of a cluster.
+    assert find_limits(tmp_path, "16").memory == 16_000_000_000
 
 
 @pytest.mark.parametrize(
