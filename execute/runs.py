@@ -63,6 +63,12 @@ class Run:
         OSError
             For other reasons, such as a full disk.
         """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                raise
+            return False
         before = read_json(self.folder / "run.json")
         same = before.get("groups") == [list(units) for units in groups]
         about = {
@@ -73,12 +79,6 @@ class Run:
             "groups": [list(units) for units in groups],
             "planned": self._planned((same and before.get("planned")) or None),
         }
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            if error.errno not in NOT_HERE:
-                raise
-            return False
         try:
             for path in self.folder.glob("[0-9]*.json"):
                 # What failed is asked for again.
