@@ -183,7 +183,7 @@ test: $(VENV)/installed  ## Run every test, on JOBS processors
 
 test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments, let jobs run out of time (over an hour)
 	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py
-	@KILLS=100 $(PY) -m pytest tests/slurm -k out_of_time
+	@KILLS=100 $(PY) -m pytest tests/slurm tests/test_extract_equality.py -k "out_of_time or sam_is"
 
 lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on any finding
 	$(VENV)/bin/ruff check .

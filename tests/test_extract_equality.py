@@ -1,6 +1,7 @@
 """Features through the cache equal what the libraries themselves give, worked out here by hand."""
 
 import importlib.util
+import os
 import pickle
 from pathlib import Path
 
@@ -99,18 +100,30 @@ def test_clips_blocks_are_what_hooks_see_a_band_each(pictures, through_cache, cl
 
 
 @torch.inference_mode()
-def test_sam_is_timms_forward_features_pooled_and_projected(pictures, through_cache):
-    # One picture at SAM's own 1024 pixels: some ten seconds of computing on two cores.
-    model = random_network(lambda: timm.create_model("samvit_base_patch16")).eval()
+@pytest.mark.parametrize(
+    ("name", "network", "side"),
+    [
+        ("timm:samvit_base_patch16_224@features#grid8~2048", "samvit_base_patch16_224", 224),
+        # One picture at SAM's own size: some ten seconds of computing on two cores, twice.
+        pytest.param(
+            *("sam", "samvit_base_patch16", 1024),
+            marks=pytest.mark.skipif("KILLS" not in os.environ, reason="long: make test-long"),
+        ),
+    ],
+)
+def test_sam_is_timms_forward_features_pooled_and_projected(
+    pictures, through_cache, name, network, side
+):
+    model = random_network(lambda: timm.create_model(network)).eval()
     config = timm.data.resolve_model_data_config(model)
     preprocess = timm.data.create_transform(**config, is_training=False)
     batch = stack(preprocess, pictures[:1])
-    assert batch.shape == (1, 3, 1024, 1024)
+    assert batch.shape == (1, 3, side, side)
     maps = model.forward_features(batch)
-    assert maps.shape == (1, 256, 64, 64)
+    assert maps.shape[2:] == (side // 16, side // 16)
     pooled = adaptive_avg_pool2d(maps, 8).flatten(1).numpy()
     projection = SparseRandomProjection(2048, random_state=0).fit(pooled)
-    found = through_cache("sam", pictures[:1])
+    found = through_cache(name, pictures[:1])
     assert found.shape == (1, 2048)
     np.testing.assert_allclose(found, projection.transform(pooled), rtol=1e-3, atol=1e-3)
 
