@@ -23,12 +23,12 @@ class Executor:
     ----------
     resources : Resources or None
         What the jobs of a cluster ask for; None: on this machine.
-    needs : sequence of Path
-        Folders that must be seen there.
+    data : Path, optional
+        The challenge directory, which must be seen there.
     """
 
     resources: Resources | None = None
-    needs: Sequence[Path] = ()
+    data: Path | None = None
 
     @property
     def is_local(self) -> bool:
@@ -64,7 +64,9 @@ def _nothing(_: str) -> None:
 ALONE = Place(_this_process, _nothing)
 
 
-def choose_executor(executor: str, cluster: Path | None, stage: str, *needs: Path) -> Executor:
+def choose_executor(
+    executor: str, cluster: Path | None, stage: str, data: Path | None = None
+) -> Executor:
     """Turn the user's words into an executor.
 
     Parameters
@@ -75,8 +77,8 @@ def choose_executor(executor: str, cluster: Path | None, stage: str, *needs: Pat
         For Slurm: what jobs ask for, as `read_cluster` reads it.
     stage : str
         Whose work it is.
-    *needs : Path
-        Folders that the work reads.
+    data : Path, optional
+        The challenge directory.
 
     Returns
     -------
@@ -101,7 +103,7 @@ def choose_executor(executor: str, cluster: Path | None, stage: str, *needs: Pat
 
     check_slurm()
     # What is not here either, the work itself will miss, if it needs it.
-    there = tuple(one.absolute() for one in needs if one.exists())
+    there = data.absolute() if data and data.exists() else None
     return Executor(read_cluster(cluster, stage), there)
 
 
@@ -144,5 +146,5 @@ def share(
     from execute.jobs import share_by_jobs
     from execute.task import Task
 
-    made = Task([], groups, place, run, work, sys.orig_argv, executor.needs)
+    made = Task([], groups, place, run, work, sys.orig_argv, executor.data)
     share_by_jobs(executor.resources, made, report)

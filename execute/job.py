@@ -1,11 +1,11 @@
 """A job of Slurm, and the files that it leaves in a run's folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from execute.errors import ExecuteError
-from execute.runs import read_json
 from execute.task import Outcome, Piece
 
 
@@ -83,18 +83,18 @@ class Job:
         return folder / "jobs" / f"{self.number}_0_log.out"
 
 
-def read_jobs(path: Path) -> list[Job]:
-    """Read which jobs a command submitted and has not seen the end of.
+def jobs_in(kept: Mapping[str, Any]) -> list[Job]:
+    """List the jobs that a command submitted and has not seen the end of.
 
     Parameters
     ----------
-    path : Path
-        `jobs.json` in a run's folder.
+    kept : mapping
+        What `jobs.json` in a run's folder holds.
 
     Returns
     -------
     list of Job
-        Empty where there is no such file.
+        Empty where it holds none.
     """
-    kept = read_json(path).get("jobs", [])
-    return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in kept]
+    jobs = kept.get("jobs", [])
+    return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in jobs]

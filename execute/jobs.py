@@ -12,9 +12,9 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from base import RoiridgeError, claiming, say
 from execute.cluster import Resources
 from execute.errors import ExecuteError
-from execute.job import Job, read_jobs
+from execute.job import Job, jobs_in
 from execute.packing import pack
-from execute.runs import write_json
+from execute.runs import read_json, write_json
 from execute.slurm import LOST, Ended, ended, partitions, queue
 from execute.task import Outcome, Piece, Task
 from execute.work import Report
@@ -127,7 +127,7 @@ class _Jobs:
     def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
         """Find jobs of an earlier command that are at units which are still to be done."""
         # One that has ended did them for what was asked then: data may have changed since.
-        jobs = read_jobs(self._path)
+        jobs = jobs_in(read_json(self._path))
         alive = queue([job.number for job in jobs], self._folder)
         if alive is None:
             raise ExecuteError(
@@ -210,7 +210,9 @@ class _Jobs:
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
             again = [
-                o for o in read_jobs(self._path) if o.pieces == job.pieces and o.tries > job.tries
+                o
+                for o in jobs_in(read_json(self._path))
+                if o.pieces == job.pieces and o.tries > job.tries
             ]
             if again:
                 # Another command that follows the same run was first.

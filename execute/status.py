@@ -8,7 +8,7 @@ from typing import Any
 
 from base import has_ended, identity
 from execute.cluster import Resources
-from execute.job import Job, read_jobs
+from execute.job import Job, jobs_in
 from execute.runs import read_json
 from execute.slurm import Queued, ended, queue
 
@@ -103,10 +103,7 @@ def read_progress(out: Path) -> list[Progress]:
 def _progress(folder: Path) -> Progress:
     about, kept = read_json(folder / "run.json"), read_json(folder / "jobs.json")
     jobs = {
-        (group, unit): job
-        for job in read_jobs(folder / "jobs.json")
-        for group, units in job.pieces
-        for unit in units
+        (group, unit): job for job in jobs_in(kept) for group, units in job.pieces for unit in units
     }
     queued = queue(list({job.number for job in jobs.values()}), folder)
     failed = {name: job for job in kept.get("failed", []) for name in job["units"]}

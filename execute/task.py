@@ -55,8 +55,8 @@ class Task:
         Does it.
     command : list of str
         What the user called.
-    needs : sequence of Path
-        Folders that the work reads.
+    data : Path, optional
+        The challenge directory, which must be seen on the node.
     """
 
     pieces: Sequence[Piece]
@@ -65,7 +65,7 @@ class Task:
     run: Run
     work: Work
     command: list[str]
-    needs: Sequence[Path] = ()
+    data: Path | None = None
 
     def __call__(self) -> Outcome:
         """Do it, on the node.
@@ -111,13 +111,12 @@ class Task:
         node = socket.gethostname()
         if not (self.run.folder / "run.json").exists():
             raise ExecuteError(_unseen(self.run.folder, node, "--out"))
-        for folder in self.needs:
-            if not folder.exists():
-                why = _unseen(folder, node, "--data")
-                for group, units in self.pieces:
-                    for unit in units:
-                        self.run.refuse(group, unit, why, _log())
-                raise ExecuteError(why)
+        if self.data and not self.data.exists():
+            why = _unseen(self.data, node, "--data")
+            for group, units in self.pieces:
+                for unit in units:
+                    self.run.refuse(group, unit, why, _log())
+            raise ExecuteError(why)
 
 
 def _unseen(folder: Path, node: str, option: str) -> str:
