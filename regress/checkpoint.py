@@ -90,8 +90,10 @@ class Checkpoint:
             self._last = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file: the search is done."""
+        """Remove the file, and what writers of it that were killed left behind."""
         self.path.unlink(missing_ok=True)
+        for temporary in self.path.parent.glob(f".{self.path.stem}-????????{self.path.suffix}"):
+            temporary.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

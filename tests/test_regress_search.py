@@ -16,6 +16,7 @@ from ridge_inputs import (
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
+from base import replacing
 from cache import read_artifact
 from regress import BandedRidgeCV, RegressError, RidgeCV
 from regress.checkpoint import Checkpoint
@@ -199,3 +200,14 @@ def test_patience_stops_the_search() -> None:
     parameters = {"n_iter": np.ones((30, 2)) / 2, "alphas": ALPHAS, "progress_bar": False}
     banded = BandedRidgeCV(groups=np.arange(30) % 2, solver_params={**parameters, "patience": 4})
     assert banded.fit(X, Y).cv_scores_.shape == (5, 25)
+
+
+def test_a_finished_search_leaves_nothing_of_killed_writers(tmp_path: Path) -> None:
+    checkpoint, other = (Checkpoint(tmp_path / f"subj01.lh.0-0-{n}.h5", "this") for n in (60, 600))
+    with replacing(checkpoint.path) as temporary:
+        temporary.touch()
+    other_temporary = temporary.with_stem(".subj01.lh.0-0-600-0123abcd")
+    for file in (temporary, other.path, other_temporary):  # as kill -9 in a write leaves them
+        file.touch()
+    checkpoint.remove()
+    assert set(tmp_path.iterdir()) == {other.path, other_temporary}
