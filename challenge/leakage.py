@@ -1,5 +1,6 @@
 """Test pictures that a model may have been fitted on."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from challenge.layout import SPLITS, pictures_folder
@@ -29,10 +30,32 @@ def test_pictures_in_training(subject: Subject) -> list[tuple[Path, Path]]:
     """
     if not all(pictures_folder(subject.folder, split).is_dir() for split in SPLITS):
         return []
-    training: dict[str, Path] = {}
-    for digest, picture in zip(
-        subject.picture_digests("train"), subject.pictures("train"), strict=True
-    ):
-        training.setdefault(digest, picture)
-    tested = zip(subject.picture_digests("test"), subject.pictures("test"), strict=True)
-    return [(picture, training[digest]) for digest, picture in tested if digest in training]
+    training, test = (
+        list(zip(subject.picture_digests(split), subject.pictures(split), strict=True))
+        for split in SPLITS
+    )
+    return shared_contents(training, test)
+
+
+def shared_contents(
+    training: Iterable[tuple[str, Path]], test: Iterable[tuple[str, Path]]
+) -> list[tuple[Path, Path]]:
+    """Return the test pictures whose contents are those of a training picture.
+
+    Parameters
+    ----------
+    training : iterable of (str, Path)
+        The digest and the file of each training picture.
+    test : iterable of (str, Path)
+        The digest and the file of each test picture.
+
+    Returns
+    -------
+    list of tuple of Path
+        Pairs of a test picture and the first training picture of the same contents, in the order
+        of the test pictures.
+    """
+    first: dict[str, Path] = {}
+    for digest, picture in training:
+        first.setdefault(digest, picture)
+    return [(picture, first[digest]) for digest, picture in test if digest in first]

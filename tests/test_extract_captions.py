@@ -202,14 +202,8 @@ def test_a_csv_may_cover_more(subjects, plain, caplog):
                      record.getMessage())  # fmt: skip
 
 
-def test_pictures_without_nsd_ids(broken, coco, tmp_path):
+def test_pictures_by_their_own_names(broken, tmp_path):
     data = broken()
-    subject = find_subjects(data, "01")[0]
-    first, second = subject.pictures("train")[:2]
-    first.rename(first.with_name("boat.png"))
-    second.rename(Path(str(second.parent).replace("training", "test")) / "boat.png")
-    with pytest.raises(DataError, match=r"boat\.png: the name holds no NSD id"):
-        read_captions(coco).of(find_subjects(data, "01"))
     (subject,) = find_subjects(data, "01")
     places = [p.relative_to(data).as_posix()
               for split in ("train", "test") for p in subject.pictures(split)]  # fmt: skip
@@ -217,12 +211,6 @@ def test_pictures_without_nsd_ids(broken, coco, tmp_path):
     texts = read_captions([write_plain(tmp_path / "own.csv", own)]).of([subject])
     digests = subject.picture_digests("train") + subject.picture_digests("test")
     assert [texts[digest] for digest in digests] == [(said,) for _, said in own]
-    for name in ("boat.png", "subj01/boat.png"):
-        short = [(name if "boat" in place else place, "x") for place in places]
-        message = rf"'{name}' is the name of two pictures; expected one: write subj01/tr.*/test_im"
-        captions = read_captions([write_plain(tmp_path / "short.csv", short)])
-        with pytest.raises(ExtractError, match=message):
-            captions.of([subject])
     both = [*own, (digests[0], "something else")]
     with pytest.raises(ExtractError, match=r"has different captions as .* and as .*; expected the"):
         read_captions([write_plain(tmp_path / "both.csv", both)]).of([subject])
