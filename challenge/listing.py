@@ -7,7 +7,7 @@ comes before `train-9`.
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +15,9 @@ from pathlib import Path
 from challenge.errors import DataError
 from challenge.layout import PICTURE_SUFFIXES
 
-# Upper or lower case: disks of cameras and of some archivers know only capitals.
-NAME = re.compile(
-    r"(?P<split>train|test)-(?P<index>[0-9]+)_nsd-(?P<nsd>[0-9]+)\.[^.]+", re.IGNORECASE
-)
+# What tells the row: any name such as train-0001_nsd-00013.png or train-1_boat.jpg. In upper or
+# lower case, as disks of cameras and some archivers know only capitals.
+_ROW = re.compile(r"(?P<split>train|test)-(?P<index>[0-9]+)(?![0-9]).*\.[^.]+", re.IGNORECASE)
 _EXAMPLES = {"train": "train-0001_nsd-00013.png", "test": "test-0001_nsd-00845.png"}
 _LISTED = 5  # names in one message
 
@@ -66,8 +65,33 @@ def scan_pictures(folder: Path, split: str) -> Listing:
         raise DataError(f"{folder}: missing; expected a folder of pictures: unpack the zip again")
     # Some archivers leave hidden files such as `._train-0001_nsd-00013.png` behind.
     with os.scandir(folder) as entries:
-        names = sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
-    files = [folder / name for name in names]
+        names = [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
+    return arrange(folder, split, names)
+
+
+def arrange(folder: Path, split: str, names: Iterable[str]) -> Listing:
+    """Return the stimuli among some files, and what is wrong with their names.
+
+    Parameters
+    ----------
+    folder : Path
+        Their folder, which is not read.
+    split : str
+        "train" or "test".
+    names : iterable of str
+        The names of the files.
+
+    Returns
+    -------
+    Listing
+        All of them.
+
+    Raises
+    ------
+    DataError
+        If there are no pictures among them.
+    """
+    files = [folder / name for name in sorted(names)]
     pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
     if not pictures:
         raise DataError(
@@ -108,19 +132,19 @@ def list_pictures(folder: Path, split: str) -> list[Path]:
 
 
 def _place(picture: Path) -> tuple[bool, int, str]:
-    match = NAME.fullmatch(picture.name)
+    match = _ROW.fullmatch(picture.name)
     return match is None, int(match["index"]) if match else 0, picture.name
 
 
 def _faults(
     folder: Path, split: str, pictures: Sequence[Path], left_out: Sequence[Path]
 ) -> Iterator[str]:
-    matches = {picture: NAME.fullmatch(picture.name) for picture in pictures}
+    matches = {picture: _ROW.fullmatch(picture.name) for picture in pictures}
     example = _EXAMPLES[split]
     if nameless := [picture for picture, match in matches.items() if match is None]:
         yield (
-            f"{folder / _some(nameless)}: the name holds no NSD id and no index, so that its row "
-            f"of responses is not known; expected a name such as {example}: rename the file or "
+            f"{folder / _some(nameless)}: the name holds no index, so that its row of responses is "
+            f"not known; expected a name such as {example}: rename the file or "
             "take it out of the folder"
         )
     by_index: dict[int, list[Path]] = defaultdict(list)
@@ -150,7 +174,7 @@ def _gaps(
     """Name the indices between 1 and the last that no picture has."""
     unread = {}
     for file in left_out:
-        match = NAME.fullmatch(file.name)
+        match = _ROW.fullmatch(file.name)
         if match is not None and match["split"].lower() == split:
             unread[int(match["index"])] = file
     without = {index: file for index, file in unread.items() if index not in indices}

@@ -1,5 +1,6 @@
 """The stimuli: their names, and decoding that refuses what would be converted in silence."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ from PIL import ExifTags, Image
 
 from challenge.errors import DataError, reason
 from challenge.layout import N_NSD
-from challenge.listing import NAME
 
+_NSD_ID = re.compile(r"(train|test)-[0-9]+_nsd-(?P<nsd>[0-9]+)\.[^.]+", re.IGNORECASE)
 _DIGITS = 4  # of an index, as the challenge's names have them
 _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -56,7 +57,7 @@ def nsd_id(picture: Path) -> int:
     DataError
         If the name is no such name, or the id is out of range.
     """
-    match = NAME.fullmatch(picture.name)
+    match = _NSD_ID.fullmatch(picture.name)
     if match is None:
         raise DataError(
             f"{picture}: the name holds no NSD id; expected a name such as "

@@ -205,8 +205,8 @@ def test_hidden_files_are_no_pictures(damaged):
 def test_a_name_without_an_nsd_id(damaged):
     first = damaged.pictures("train")[0]
     first.rename(first.with_name("train-0001.png"))
-    with pytest.raises(DataError, match=r"train-0001.png: the name holds no NSD id and no index"):
-        damaged.pictures("train")
+    with pytest.raises(DataError, match=r"train-0001.png: the name holds no NSD id"):
+        damaged.nsd_ids("train")
     first.with_name("train-0001.png").rename(first.with_name("train-0001_nsd-73000.png"))
     with pytest.raises(DataError, match=r"NSD id 73000, expected 0 to 72999"):
         damaged.nsd_ids("train")
