@@ -22,7 +22,6 @@ from challenge.rois import (
     absent_classes,
     absent_places,
     check_distinct,
-    check_labels,
     lacks_class,
     read_labels,
     read_mask,
@@ -49,7 +48,7 @@ def check_masks(subject: Subject, findings: Findings) -> dict[str, int | None]:
     """
     for remark in (absent_places(subject.folder), absent_classes(subject.folder)):
         findings.add_remark(remark)
-    names = {c: _check_names(subject, c, findings) for c in ROI_CLASSES}
+    named = [c for c in ROI_CLASSES if _check_names(subject, c, findings)]
     counts = {}
     for hemisphere in HEMISPHERES:
         mask = None
@@ -59,10 +58,13 @@ def check_masks(subject: Subject, findings: Findings) -> dict[str, int | None]:
         counts[hemisphere] = n
         rois: list[Roi] = []
         for roi_class in ROI_CLASSES:
-            labels = _check_labels(subject, hemisphere, roi_class, n, names[roi_class], findings)
+            labels = None
+            if not lacks_class(subject.folder, roi_class):
+                where = (subject.folder, hemisphere, roi_class)
+                labels = findings.attempt(partial(read_labels, *where, n))
+                if labels is not None and roi_class in named:
+                    rois += findings.attempt(partial(read_rois, *where, len(labels))) or []
             _check_surface(subject, hemisphere, roi_class, mask, labels, findings)
-            if labels is not None and names[roi_class] is not None:
-                rois += read_rois(subject.folder, hemisphere, roi_class, len(labels))
         findings.attempt(partial(check_distinct, subject.folder, rois))
     return counts
 
@@ -77,12 +79,13 @@ def _count_columns(subject: Subject, hemisphere: str) -> int | None:
     return None
 
 
-def _check_names(subject: Subject, roi_class: str, findings: Findings) -> dict[int, str] | None:
+def _check_names(subject: Subject, roi_class: str, findings: Findings) -> bool:
+    """Return whether the names of a class are read; add a fault where they are others."""
     if lacks_class(subject.folder, roi_class):
-        return None
+        return False
     names = findings.attempt(partial(read_names, subject.folder, roi_class))
     if names is None:
-        return None
+        return False
     expected = dict(enumerate(ROI_CLASSES[roi_class], start=1))
     found = {label: name for label, name in names.items() if label}
     if found != expected:
@@ -90,24 +93,7 @@ def _check_names(subject: Subject, roi_class: str, findings: Findings) -> dict[i
             f"{mapping_file(subject.folder, roi_class)}: names {found}, expected {expected}: "
             "copy the file again"
         )
-    return names
-
-
-def _check_labels(
-    subject: Subject,
-    hemisphere: str,
-    roi_class: str,
-    n_vertices: int | None,
-    names: dict[int, str] | None,
-    findings: Findings,
-) -> np.ndarray | None:
-    if lacks_class(subject.folder, roi_class):
-        return None
-    where = (subject.folder, hemisphere, roi_class)
-    labels = findings.attempt(partial(read_labels, *where, n_vertices))
-    if labels is not None and names is not None:
-        findings.attempt(partial(check_labels, *where, labels, names))
-    return labels
+    return True
 
 
 def _check_surface(

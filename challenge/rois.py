@@ -269,7 +269,14 @@ def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) ->
         return [Roi(roi_class, name, hemisphere, empty) for name in ROI_CLASSES[roi_class]]
     labels = read_labels(folder, hemisphere, roi_class, n_vertices)
     names = read_names(folder, roi_class)
-    check_labels(folder, hemisphere, roi_class, labels, names)
+    nameless = np.setdiff1d(labels, [0, *names]).tolist()
+    if nameless:
+        listed = ", ".join(map(str, nameless[:5])) + (" …" if len(nameless) > 5 else "")
+        raise DataError(
+            f"{labels_file(folder, hemisphere, roi_class)}: label {listed} is in no entry of "
+            f"{mapping_file(folder, roi_class).name}, which names {sorted(names)}: "
+            "copy both files again"
+        )
     # A name may stand at several labels: they are one region.
     labels_of: dict[str, list[int]] = {name: [] for name in ROI_CLASSES[roi_class]}
     for label, name in names.items():
@@ -279,35 +286,6 @@ def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) ->
         Roi(roi_class, name, hemisphere, np.flatnonzero(np.isin(labels, of_name)))
         for name, of_name in labels_of.items()
     ]
-
-
-def check_labels(
-    folder: Path, hemisphere: str, roi_class: str, labels: np.ndarray, names: dict[int, str]
-) -> None:
-    """Check that every label of a map has a name.
-
-    Parameters
-    ----------
-    folder, hemisphere, roi_class
-        As for `read_rois`.
-    labels : array (n_vertices,) of int64
-        The label map.
-    names : dict of int to str
-        The names of the labels.
-
-    Raises
-    ------
-    DataError
-        If a label other than 0 has none.
-    """
-    nameless = np.setdiff1d(labels, [0, *names]).tolist()
-    if nameless:
-        listed = ", ".join(map(str, nameless[:5])) + (" …" if len(nameless) > 5 else "")
-        raise DataError(
-            f"{labels_file(folder, hemisphere, roi_class)}: label {listed} is in no entry of "
-            f"{mapping_file(folder, roi_class).name}, which names {sorted(names)}: "
-            "copy both files again"
-        )
 
 
 def with_residual(rois: Sequence[Roi], n_vertices: int, hemisphere: str) -> list[Roi]:
