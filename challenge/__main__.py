@@ -6,7 +6,7 @@ from pathlib import Path
 from base import say
 from base.command import run
 from challenge import simulator
-from challenge.checker import find_faults, summarise
+from challenge.checker import inspect, summarise
 from challenge.finding import find_subjects
 
 
@@ -72,9 +72,13 @@ def check(directory: Path) -> int:
         0 where all is well, 1 with any fault.
     """
     subjects = find_subjects(directory)
-    faults = find_faults(subjects)
+    findings = inspect(subjects)
+    faults = list(findings.faults)
     if not faults:
         say(summarise(subjects))
+    for remark in findings.remarks:
+        say(f"note: {remark}")
+    if not faults:
         say(f"{directory}: no faults")
         return 0
     for fault in faults:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
-from challenge.errors import DataError
+from challenge.errors import DataError, reason
 
 _BLOCK_BYTES = 64 * 2**20
 
@@ -28,27 +29,27 @@ def open_array(file: Path) -> np.memmap:
         If the file is missing, cut short, or no plain array.
     """
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        return open_memmap(file, mode="r")
     except FileNotFoundError:
         raise DataError(
             f"{file}: missing; unpack the subject's zip again, or copy the file into place"
         ) from None
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # a header is parsed as Python: TokenError, SyntaxError, …
         raise DataError(
-            f"{file}: not read as a NumPy array ({error}); expected a .npy file of plain numbers; "
-            "it may be cut short: copy it again"
+            f"{file}: not read as a NumPy array ({reason(error)}); "
+            "expected a .npy file of plain numbers; it may be cut short: copy it again"
         ) from error
 
 
-def read_vector(file: Path, length: int, of: str) -> np.ndarray:
-    """Read an array of one value per vertex.
+def read_vector(file: Path, length: int | None, of: str) -> np.ndarray:
+    """Read an array of one number per vertex.
 
     Parameters
     ----------
     file : Path
         A `.npy` file.
-    length : int
-        How many values it must have.
+    length : int, optional
+        The number of values that it must have; any by default.
     of : str
         What the length is, for the error.
 
@@ -60,13 +61,23 @@ def read_vector(file: Path, length: int, of: str) -> np.ndarray:
     Raises
     ------
     DataError
-        If the file is missing or damaged, or its shape is another.
+        If the file is missing or damaged, or holds no finite real numbers, or its shape is another.
     """
     values = np.array(open_array(file))
-    if values.shape != (length,):
+    if values.dtype.kind not in "biuf":
         raise DataError(
-            f"{file}: shape {values.shape}, expected ({length},), {of}; the files may be of two "
+            f"{file}: {values.dtype} values, expected a number for each vertex: copy the file again"
+        )
+    expected = "n" if length is None else length
+    if values.ndim != 1 or length not in (None, values.size):
+        raise DataError(
+            f"{file}: shape {values.shape}, expected ({expected},), {of}; the files may be of two "
             "subjects or hemispheres: copy all of this subject's again"
+        )
+    if n_wrong := int((~np.isfinite(values)).sum()):
+        raise DataError(
+            f"{file}: holds NaN or infinite values, {n_wrong} of {values.size}; expected a number "
+            "for each vertex; write 0 where there is none"
         )
     return values
 

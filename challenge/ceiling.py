@@ -1,7 +1,10 @@
 """The noise ceiling: how much of a vertex' variance a perfect model could explain."""
 
+from pathlib import Path
+
 import numpy as np
 
+from challenge.arrays import read_vector
 from challenge.errors import DataError
 
 
@@ -67,3 +70,50 @@ def noise_share(repeats: np.ndarray) -> float:
             "in NSD, or more, but no picture that was not shown"
         )
     return float(np.mean(1.0 / counts))
+
+
+def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
+    """Read a file of noise ceilings.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    n_vertices : int, optional
+        The number of vertices, which is not checked where it is not known.
+
+    Returns
+    -------
+    array (n_vertices,) of float64
+        The ceilings, fractions of variance in 0..1.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, of another length, or holds other values.
+    """
+    ceilings = read_vector(file, n_vertices, "one for each vertex").astype(np.float64)
+    if not ceilings.size:
+        raise DataError(f"{file}: holds no values, expected one for each vertex: copy it again")
+    low, high = float(ceilings.min()), float(ceilings.max())
+    if low < 0 or high > 1:
+        raise DataError(
+            f"{file}: values from {low:g} to {high:g}, expected fractions in 0..1; "
+            f"{_ceiling_fix(ceilings)}"
+        )
+    return ceilings
+
+
+def _ceiling_fix(ceilings: np.ndarray) -> str:
+    above = int((ceilings > 1).sum())
+    if (ceilings < 0).any() or (ceilings > 100).any():
+        return "these look like no ceilings: copy again"
+    # Where the ceiling is 0, nothing tells percent from fractions.
+    if 2 * above > (ceilings > 0).sum():
+        return "these look like percent: divide by 100"
+    first = int(np.argmax(ceilings > 1))
+    return (
+        f"{above} of {ceilings.size} are above 1, the first at vertex {first} "
+        f"({ceilings[first]:g}), counting from 0: no model explains more than all of the variance; "
+        "estimate them again, or write 1 there"
+    )

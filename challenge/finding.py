@@ -26,15 +26,20 @@ def find_subjects(data: Path, subject: str = "all") -> list[Subject]:
     Raises
     ------
     DataError
-        If there is no such folder, or no such subject in it.
+        If there is no such folder, or no such subject in it, or two folders of one subject.
     """
     data = Path(data)
-    folders = data.iterdir() if data.is_dir() else iter(())
-    found = {
-        int(match[1]): Subject(folder)
-        for folder in folders
-        if folder.is_dir() and (match := FOLDER_NAME.fullmatch(folder.name))
-    }
+    folders = sorted(data.iterdir()) if data.is_dir() else []
+    found: dict[int, Subject] = {}
+    for folder in folders:
+        if not folder.is_dir() or not (match := FOLDER_NAME.fullmatch(folder.name)):
+            continue
+        other = found.setdefault(int(match[1]), Subject(folder))
+        if other.folder != folder:
+            raise DataError(
+                f"{folder}: of the same subject as {other.folder.name}, expected one folder for "
+                "each: remove or rename one of them"
+            )
     if not found:
         raise DataError(_no_data(data))
     if str(subject) == "all":

@@ -29,7 +29,9 @@ SPLITS = {"train": "training", "test": "test"}
 N_FSAVERAGE = 163_842
 N_NSD = 73_000
 SIMULATION = "simulation.json"
-FOLDER_NAME = re.compile(r"subj(\d+)")
+# Compared in lower case.
+PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+FOLDER_NAME = re.compile(r"subj([0-9]+)")
 
 
 def split_folder(folder: Path, split: str) -> Path:

@@ -35,7 +35,10 @@ def read_ncsnr(file: Path, mask: np.ndarray) -> np.ndarray:
         If the file is missing or damaged, or has another number of values, or one of them at a
         vertex of the mask is no number, negative, or so large that it must be a percentage.
     """
-    values = np.squeeze(_read(file)).astype(np.float64)
+    held = np.squeeze(_read(file))
+    if held.dtype.kind not in "biuf":
+        raise DataError(f"{file}: {held.dtype} values, expected a ratio for each vertex")
+    values = held.astype(np.float64)
     if values.shape == mask.shape:
         # Outside the mask, NSD holds what it likes; inside, every value is needed.
         values = values[mask]
@@ -50,12 +53,14 @@ def read_ncsnr(file: Path, mask: np.ndarray) -> np.ndarray:
             f"{file}: {wrong} of {values.size} values at measured vertices are NaN or infinite, "
             "expected ratios; write 0 where there is no signal"
         )
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    low, high = float(values.min()), float(values.max())
     if low < 0 or high > _LARGEST:
+        # Most ratios are below 1, and most ceilings in percent above it.
+        percent = low >= 0 and 2 * (values > 1).sum() > (values > 0).sum()
         raise DataError(
             f"{file}: values from {low:g} to {high:g}, expected ratios of standard deviations, at "
             "least 0 and below 2 in NSD"
-            + ("; these look like ceilings in percent (nc_3trials): give ncsnr" if low >= 0 else "")
+            + ("; these look like ceilings in percent (nc_3trials): give ncsnr" if percent else "")
         )
     return values
 
@@ -123,6 +128,7 @@ def read_repeats(table: str | int, subject: str, nsd_ids: np.ndarray) -> np.ndar
 
 def _counted(frame: pd.DataFrame, file: Path, subject: str) -> dict[int, int]:
     if {"nsd_id", "repeats"} <= set(frame.columns):
+        _check_numbers(frame[["nsd_id", "repeats"]], file)
         return dict(zip(frame["nsd_id"], frame["repeats"], strict=True))
     columns = [f"subject{subject.lstrip('0')}_rep{i}" for i in range(3)]
     if not {"nsdId", *columns} <= set(frame.columns) or subject not in PUBLISHED:
@@ -130,7 +136,16 @@ def _counted(frame: pd.DataFrame, file: Path, subject: str) -> dict[int, int]:
             f"{file}: has the columns {', '.join(map(str, frame.columns[:8]))}…, expected nsd_id "
             f"and repeats, or NSD's nsdId and {', '.join(columns)}"
         )
+    _check_numbers(frame[["nsdId", *columns]], file)
     # Trials from 1; 0 for none. Those of sessions that the subject never came to are planned only.
     last = PUBLISHED[subject].sessions * TRIALS_PER_SESSION
     shown = ((frame[columns] >= 1) & (frame[columns] <= last)).sum(axis=1)
     return dict(zip(frame["nsdId"], shown, strict=True))
+
+
+def _check_numbers(frame: pd.DataFrame, file: Path) -> None:
+    for name, column in frame.items():
+        if column.dtype.kind not in "iuf":
+            raise DataError(
+                f"{file}: the column {name} holds {column.dtype}, expected numbers: copy it again"
+            )

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from challenge.errors import DataError
+from challenge.errors import DataError, reason
 
 # NumPy 2 moved numpy.core to numpy._core; files of either age are read.
 _CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -79,7 +79,7 @@ def load_allowlisted(file: Path) -> Any:
     except Exception as error:
         # A damaged pickle may raise nearly anything, MemoryError and KeyError among others.
         raise DataError(
-            f"{file}: not read: {error or type(error).__name__}; expected a pickle of plain data "
+            f"{file}: not read: {reason(error)}; expected a pickle of plain data "
             "and NumPy arrays; nothing in it was run. Get the file again from where the data came"
         ) from error
 

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from challenge.errors import DataError
+from challenge.errors import DataError, reason
 from challenge.layout import N_NSD
 
-_NAME = re.compile(r"(?P<split>train|test)-(?P<index>\d+)_nsd-(?P<nsd>\d+)\.png")
+_NSD_ID = re.compile(r"(train|test)-[0-9]+_nsd-(?P<nsd>[0-9]+)\.[^.]+", re.IGNORECASE)
+_DIGITS = 4  # of an index, as the challenge's names have them
+_TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def picture_name(split: str, index: int, nsd_id: int) -> str:
-    """Name a stimulus as the challenge does.
+def picture_name(split: str, index: int, nsd_id: int, n_images: int = 0) -> str:
+    """Return the name of a stimulus, as the challenge has it.
 
     Parameters
     ----------
@@ -24,40 +26,17 @@ def picture_name(split: str, index: int, nsd_id: int) -> str:
         Its place in the split, from 1.
     nsd_id : int
         Its place among NSD's 73,000 pictures, from 0.
+    n_images : int
+        The number of pictures of the split. Indices are padded to its width, so that the names
+        stand in the same order as text.
 
     Returns
     -------
     str
         For example `train-0001_nsd-00013.png`.
     """
-    return f"{split}-{index:04d}_nsd-{nsd_id:05d}.png"
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """List the stimuli of a folder in the order of the responses' rows.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder of `.png` files.
-
-    Returns
-    -------
-    list of Path
-        The files, sorted by name.
-
-    Raises
-    ------
-    DataError
-        If the folder is missing or holds no pictures.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: missing; expected a folder of .png files: unpack the zip again")
-    # Some archivers leave hidden files such as `._train-0001_nsd-00013.png` behind.
-    found = sorted(path for path in folder.glob("*.png") if not path.name.startswith("."))
-    if not found:
-        raise DataError(f"{folder}: holds no .png files; unpack the subject's zip again")
-    return found
+    width = max(_DIGITS, len(str(n_images)))
+    return f"{split}-{index:0{width}d}_nsd-{nsd_id:05d}.png"
 
 
 def nsd_id(picture: Path) -> int:
@@ -78,7 +57,7 @@ def nsd_id(picture: Path) -> int:
     DataError
         If the name is no such name, or the id is out of range.
     """
-    match = _NAME.fullmatch(picture.name)
+    match = _NSD_ID.fullmatch(picture.name)
     if match is None:
         raise DataError(
             f"{picture}: the name holds no NSD id; expected a name such as "
@@ -142,34 +121,59 @@ def load_rgb(path: Path) -> Image.Image:
             f"{path}: implausibly large ({error}); expected a stimulus of some hundred pixels a "
             "side: replace it by the original file"
         ) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # damaged files raise nearly anything: struct.error, TypeError …
         raise DataError(
-            f"{path}: not decoded ({error}); expected a whole 8-bit RGB picture: the file is cut "
-            "short or damaged, copy it again"
+            f"{path}: not decoded ({reason(error)}); expected a whole 8-bit RGB "
+            "picture: the file is cut short or damaged, copy it again"
         ) from error
 
 
-def _raw_mode(arguments: object) -> str:
+def _raw_modes(image: Image.Image) -> list[str]:
     # Pillow's decoders take the mode of the file's pixels alone or as the first of several.
-    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+    arguments = (tile[3] for tile in getattr(image, "tile", []))
+    return [str(a[0] if isinstance(a, tuple) and a else a) for a in arguments]
 
 
 def _check_mode(image: Image.Image, path: Path) -> None:
     # From the header alone: decoding a large picture takes time and memory.
-    found = f"mode {image.mode}"
-    if image.mode == "RGB":
-        # Pillow shows 16-bit RGB as RGB and drops half of it while decoding.
-        deep = any(";16" in _raw_mode(tile[3]) for tile in getattr(image, "tile", []))
-        if not deep and "transparency" not in image.info:
-            width, height = image.size
-            if width * height > (Image.MAX_IMAGE_PIXELS or np.inf):
-                raise Image.DecompressionBombError(f"{width} x {height} pixels")
-            return
-        found = "16-bit RGB" if deep else "RGB with a transparent colour"
+    # Pillow shows 16-bit RGB as RGB and drops half of it while decoding.
+    deep = any(";16" in mode for mode in [image.mode, *_raw_modes(image)])
+    transparent = image.mode in _TRANSPARENT or "transparency" in image.info
+    if image.mode == "RGB" and not deep and not transparent:
+        width, height = image.size
+        if width * height > (Image.MAX_IMAGE_PIXELS or np.inf):
+            raise Image.DecompressionBombError(f"{width} x {height} pixels")
+        return
+    found = "16-bit RGB" if image.mode == "RGB" and deep else f"mode {image.mode}"
+    if transparent:
+        found += " with transparency"
+    elif image.mode.startswith("I") and deep:
+        found += ", 16-bit grey"
     raise DataError(
-        f'{path}: {found}, expected 8-bit RGB; convert it with Image.open("{path}")'
-        f'.convert("RGB").save("{path}", "PNG")'
+        f"{path}: {found}, expected 8-bit RGB; {_conversion(image.mode, deep, transparent, path)}"
     )
+
+
+def _conversion(mode: str, deep: bool, transparent: bool, path: Path) -> str:
+    """Return how to make a picture 8-bit RGB without losing what it shows."""
+    opened, saved = f'Image.open("{path}")', f'.convert("RGB").save("{path}", "PNG")'
+    if transparent:
+        return (
+            f'lay it on the background that it was shown on: top = {opened}.convert("RGBA"); '
+            f'Image.alpha_composite(Image.new("RGBA", top.size, "white"), top){saved}'
+        )
+    if mode.startswith("I") and deep:
+        # Pillow's own conversion cuts every value above 255.
+        eight_bits = f'(np.asarray({opened}) / 257).round().astype("uint8")'
+        return f"convert it with Image.fromarray({eight_bits}){saved}"
+    if mode[0] in "IF":
+        return (
+            "scale its values to 0..255 as they were shown, and save them as 8-bit RGB: a "
+            "conversion by Pillow alone cuts those above 255"
+        )
+    return f"convert it with {opened}{saved}"
 
 
 def _check_upright(image: Image.Image, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Regions of interest: label maps, and the names of their labels."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +9,22 @@ import numpy as np
 
 from challenge.arrays import read_vector
 from challenge.errors import DataError
-from challenge.layout import N_FSAVERAGE, ROI_CLASSES, labels_file, mapping_file, vertices_file
+from challenge.layout import (
+    HEMISPHERES,
+    N_FSAVERAGE,
+    ROI_CLASSES,
+    labels_file,
+    mapping_file,
+    vertices_file,
+)
 from challenge.pickles import load_allowlisted
 
 # The name of the group of vertices that no ROI claims.
 RESIDUAL = "residual"
+# A table calls a class as a whole, or all vertices, by the second.
+_RESERVED = (RESIDUAL, "all")
+# Bytes. File systems take names of 255, in which a hemisphere, a suffix and more must have room.
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -52,13 +64,89 @@ def read_mask(folder: Path, hemisphere: str) -> np.ndarray:
     -------
     array (163842,) of bool
         True where the vertex was measured.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, of another length, or marks no vertex.
     """
     file = vertices_file(folder, hemisphere)
     # The challenge added two masks to make this one: what they share is 2, not 1.
-    return read_vector(file, N_FSAVERAGE, "the vertices of fsaverage") != 0
+    mask = read_vector(file, N_FSAVERAGE, "the vertices of fsaverage") != 0
+    if not mask.any():
+        raise DataError(
+            f"{file}: all values are 0, expected others where a vertex was measured: copy it again"
+        )
+    return mask
 
 
-def read_labels(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) -> np.ndarray:
+def lacks_class(folder: Path, roi_class: str) -> bool:
+    """Return whether none of a class' label maps and names are there: it then has no regions.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    roi_class : str
+        A key of `ROI_CLASSES`.
+
+    Returns
+    -------
+    bool
+        False where any of its files in the space of the responses is there.
+    """
+    labels = [labels_file(folder, hemisphere, roi_class) for hemisphere in HEMISPHERES]
+    return not any(file.exists() for file in (*labels, mapping_file(folder, roi_class)))
+
+
+def absent_places(folder: Path) -> str:
+    """Return what cannot be done without the masks of all vertices, where a subject lacks them.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+
+    Returns
+    -------
+    str
+        One line; empty where both are there.
+    """
+    files = [vertices_file(folder, hemisphere) for hemisphere in HEMISPHERES]
+    if all(file.exists() for file in files):
+        return ""
+    return (
+        f"{folder}: no {' and '.join(file.name for file in files if not file.exists())}: without "
+        "the places of the vertices there are no maps, no ceilings from ncsnr and no models that "
+        "use positions"
+    )
+
+
+def absent_classes(folder: Path) -> str:
+    """Return which classes have no regions, since a subject has no masks of them.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+
+    Returns
+    -------
+    str
+        One line; empty where all classes have masks.
+    """
+    classes = [roi_class for roi_class in ROI_CLASSES if lacks_class(folder, roi_class)]
+    if not classes:
+        return ""
+    return (
+        f"{folder}: no masks of {', '.join(classes)}, so no ROIs of them; vertices in no ROI of "
+        f"another class are the group {RESIDUAL}"
+    )
+
+
+def read_labels(
+    folder: Path, hemisphere: str, roi_class: str, n_vertices: int | None
+) -> np.ndarray:
     """Read the labels of the responses' columns in one class of regions.
 
     Parameters
@@ -69,8 +157,8 @@ def read_labels(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) 
         "lh" or "rh".
     roi_class : str
         A key of `ROI_CLASSES`.
-    n_vertices : int
-        How many columns the responses have.
+    n_vertices : int, optional
+        The number of columns of the responses, which is not checked where it is not known.
 
     Returns
     -------
@@ -84,8 +172,8 @@ def read_labels(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) 
     """
     file = labels_file(folder, hemisphere, roi_class)
     labels = read_vector(file, n_vertices, "the vertices of the all-vertices mask")
-    whole = labels.astype(np.int64, casting="unsafe") if labels.dtype.kind in "biuf" else None
-    if whole is None or (whole != labels).any():
+    whole = labels.astype(np.int64, casting="unsafe")
+    if (whole != labels).any():
         raise DataError(f"{file}: {labels.dtype} values, expected whole numbers: copy it again")
     return whole
 
@@ -123,7 +211,31 @@ def read_names(folder: Path, roi_class: str) -> dict[int, str]:
             f"{file}: holds a {type(held).__name__}, expected a dict of int labels to names, such "
             'as {0: "Unknown", 1: "V1v"}: copy the file again'
         )
-    return {int(label): str(name) for label, name in held.items()}
+    names = {int(label): str(name) for label, name in held.items()}
+    for label, name in names.items():
+        if label and (fault := _name_fault(name)):
+            raise DataError(
+                f"{file}: label {label} is called {_short(name)}, which {fault}; fits are saved "
+                "under the names of ROIs: rename it"
+            )
+    return names
+
+
+def _name_fault(name: str) -> str:
+    """Return why a name cannot be an ROI's, whose models are saved under it; empty if it can."""
+    if not name.strip() or name in (".", ".."):
+        return "is no name"
+    if wrong := next((c for c in name if c in "/\\" or not c.isprintable()), ""):
+        return f"holds {wrong!r}"
+    if (length := len(name.encode())) > _LONGEST_NAME:
+        return f"is {length} bytes long, expected {_LONGEST_NAME} at most"
+    if name.lower() in _RESERVED:
+        return "means something else here"
+    return ""
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 40 else name[:40] + "…")
 
 
 def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) -> list[Roi]:
@@ -144,28 +256,35 @@ def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) ->
     -------
     list of Roi
         The regions in the order of `ROI_CLASSES`, empty ones too; then those that only the
-        subject's own mapping names.
+        subject's own mapping names. All labels of one name are one region. Without any file of the
+        class its regions are empty.
 
     Raises
     ------
     DataError
-        If a file is missing or damaged, or a label has no name.
+        If some of the class' files are missing, or one is damaged, or a label has no name.
     """
+    if lacks_class(folder, roi_class):
+        empty = np.empty(0, np.int64)
+        return [Roi(roi_class, name, hemisphere, empty) for name in ROI_CLASSES[roi_class]]
     labels = read_labels(folder, hemisphere, roi_class, n_vertices)
     names = read_names(folder, roi_class)
-    nameless = sorted(set(labels.tolist()) - set(names) - {0})
+    nameless = np.setdiff1d(labels, [0, *names]).tolist()
     if nameless:
+        listed = ", ".join(map(str, nameless[:5])) + (" …" if len(nameless) > 5 else "")
         raise DataError(
-            f"{labels_file(folder, hemisphere, roi_class)}: label {nameless[0]} is in no entry of "
+            f"{labels_file(folder, hemisphere, roi_class)}: label {listed} is in no entry of "
             f"{mapping_file(folder, roi_class).name}, which names {sorted(names)}: "
             "copy both files again"
         )
-    label_of = {name: label for label, name in names.items() if label != 0}
-    order = dict.fromkeys((*ROI_CLASSES[roi_class], *label_of))
+    # A name may stand at several labels: they are one region.
+    labels_of: dict[str, list[int]] = {name: [] for name in ROI_CLASSES[roi_class]}
+    for label, name in names.items():
+        if label:
+            labels_of.setdefault(name, []).append(label)
     return [
-        # -1 is no label: a region that the mapping does not know is empty.
-        Roi(roi_class, name, hemisphere, np.flatnonzero(labels == label_of.get(name, -1)))
-        for name in order
+        Roi(roi_class, name, hemisphere, np.flatnonzero(np.isin(labels, of_name)))
+        for name, of_name in labels_of.items()
     ]
 
 
@@ -192,3 +311,32 @@ def with_residual(rois: Sequence[Roi], n_vertices: int, hemisphere: str) -> list
         free[roi.vertices] = False
     rest = [Roi(RESIDUAL, RESIDUAL, hemisphere, np.flatnonzero(free))] if free.any() else []
     return filled + rest
+
+
+def check_distinct(folder: Path, rois: Sequence[Roi]) -> None:
+    """Check that no two regions of a hemisphere have one name: their models would be one file.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    rois : sequence of Roi
+        The regions of a hemisphere; empty ones have no models.
+
+    Raises
+    ------
+    DataError
+        If two names are the same, or differ only in case or in how accents are encoded, which some
+        file systems do not tell apart.
+    """
+    first: dict[str, Roi] = {}
+    for roi in rois:
+        if not roi.vertices.size:
+            continue
+        other = first.setdefault(unicodedata.normalize("NFC", roi.name).casefold(), roi)
+        if other is not roi:
+            raise DataError(
+                f"{mapping_file(folder, roi.roi_class)}: names a region {roi.name}, and "
+                f"{other.roi_class} one {other.name}; fits are saved under the names of ROIs, "
+                "upper and lower case alike: rename one of them"
+            )

@@ -138,7 +138,8 @@ def _files(folder: Path, drawn: list[Drawn]) -> dict[int, list[Path]]:
             at = pictures_folder(folder / f"subj{number:02d}", split)
             at.mkdir(parents=True)
             for index, nsd_id in enumerate(ids.tolist(), start=1):
-                files.setdefault(nsd_id, []).append(at / picture_name(split, index, nsd_id))
+                name = picture_name(split, index, nsd_id, len(ids))
+                files.setdefault(nsd_id, []).append(at / name)
     return files
 
 

@@ -7,20 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from base import sha256_files
-from challenge.arrays import check_finite, open_array, read_vector
+from challenge.arrays import check_finite
+from challenge.ceiling import read_ceilings
 from challenge.errors import DataError
 from challenge.layout import (
     FOLDER_NAME,
     HEMISPHERES,
     ROI_CLASSES,
     SIMULATION,
+    SPLITS,
     ceiling_file,
     pictures_folder,
     responses_file,
     vertices_file,
 )
-from challenge.pictures import list_pictures, nsd_ids
-from challenge.rois import Roi, read_mask, read_rois, with_residual
+from challenge.listing import list_pictures
+from challenge.pictures import nsd_ids
+from challenge.responses import column_fault, open_responses, row_fault
+from challenge.rois import Roi, check_distinct, read_mask, read_rois, with_residual
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,14 @@ class Subject:
         Returns
         -------
         list of Path
-            The files, sorted by name.
+            The files, by the indices in their names.
+
+        Raises
+        ------
+        DataError
+            If pictures are missing, or their names do not say which row each has.
         """
-        return list_pictures(pictures_folder(self.folder, split))
+        return list_pictures(pictures_folder(self.folder, split), split)
 
     def nsd_ids(self, split: str) -> np.ndarray:
         """Read which of NSD's pictures the stimuli are.
@@ -147,10 +156,12 @@ class Subject:
         int
             The number of columns of the responses.
         """
-        if not vertices_file(self.folder, hemisphere).is_file():
-            # Only maps need to know where on fsaverage the columns are.
-            return int(open_array(responses_file(self.folder, hemisphere, "train")).shape[-1])
-        return int(read_mask(self.folder, hemisphere).sum())
+        if vertices_file(self.folder, hemisphere).is_file():
+            return int(read_mask(self.folder, hemisphere).sum())
+        # Only maps need to know where on fsaverage the columns are.
+        files = [responses_file(self.folder, hemisphere, split) for split in SPLITS]
+        held = next((file for file in files if file.is_file()), files[0])
+        return open_responses(held).shape[1]
 
     def responses(self, hemisphere: str, split: str = "train") -> np.memmap:
         """Open the responses without reading them into memory.
@@ -174,24 +185,13 @@ class Subject:
             not the vertices of the mask.
         """
         file = responses_file(self.folder, hemisphere, split)
-        values = open_array(file)
-        if values.dtype != np.float32 or values.ndim != 2:
-            raise DataError(
-                f"{file}: {values.dtype} of shape {values.shape}, expected float32, "
-                "images x vertices: copy the file again, or convert it with .astype('float32')"
-            )
-        pictures, vertices = len(self.pictures(split)), self.n_vertices(hemisphere)
-        if values.shape[0] != pictures:
-            raise DataError(
-                f"{file}: {values.shape[0]} rows, expected {pictures}, one for each picture in "
-                f"{pictures_folder(self.folder, split)}: copy both again"
-            )
-        if values.shape[1] != vertices:
-            raise DataError(
-                f"{file}: {values.shape[1]} columns, expected {vertices}, one for each nonzero "
-                f"value in {vertices_file(self.folder, hemisphere).name}: one of them is of "
-                "another subject or hemisphere, copy both again"
-            )
+        values = open_responses(file)
+        faults = [
+            row_fault(file, values, self.folder, split, len(self.pictures(split))),
+            column_fault(file, values, self.folder, hemisphere, self.n_vertices(hemisphere)),
+        ]
+        if any(faults):
+            raise DataError("\n".join(filter(None, faults)))
         return values
 
     def check_finite(self, hemisphere: str, split: str = "train") -> None:
@@ -246,29 +246,12 @@ class Subject:
         Raises
         ------
         DataError
-            If there are not as many as vertices, or they are not finite, or not in 0..1.
+            If there are not as many as vertices, or they are not numbers, or not in 0..1.
         """
         file = self.ceiling_file(hemisphere, split)
         if not file.is_file():
             return None
-        length = self.n_vertices(hemisphere)
-        ceilings = read_vector(file, length, "the vertices of the all-vertices mask")
-        ceilings = ceilings.astype(np.float64)
-        if not np.isfinite(ceilings).all():
-            raise DataError(
-                f"{file}: holds NaN or infinite values, expected fractions in 0..1; write 0 where "
-                "there is no ceiling"
-            )
-        low, high = float(ceilings.min(initial=0)), float(ceilings.max(initial=0))
-        if low < 0 or high > 1:
-            fix = (
-                "percent: divide by 100" if low >= 0 and high <= 100 else "no ceilings: copy again"
-            )
-            raise DataError(
-                f"{file}: values from {low:g} to {high:g}, expected fractions in 0..1; these look "
-                f"like {fix}"
-            )
-        return ceilings
+        return read_ceilings(file, self.n_vertices(hemisphere))
 
     def rois(self, hemisphere: str) -> list[Roi]:
         """Find the vertices of every region of interest.
@@ -281,14 +264,25 @@ class Subject:
         Returns
         -------
         list of Roi
-            Every named region, class by class in the order of `ROI_CLASSES`, empty ones too.
+            Every named region, class by class in the order of `ROI_CLASSES`, empty ones too. A
+            class of which no file is there has only empty ones.
+
+        Raises
+        ------
+        DataError
+            If files of a class are missing or damaged; the message lists all that is wrong.
         """
         n_vertices = self.n_vertices(hemisphere)
-        return [
-            roi
-            for roi_class in ROI_CLASSES
-            for roi in read_rois(self.folder, hemisphere, roi_class, n_vertices)
-        ]
+        rois: list[Roi] = []
+        faults: list[str] = []
+        for roi_class in ROI_CLASSES:
+            try:
+                rois += read_rois(self.folder, hemisphere, roi_class, n_vertices)
+            except DataError as error:
+                faults.append(str(error))
+        if faults:
+            raise DataError("\n".join(faults))
+        return rois
 
     def regions(self, hemisphere: str) -> list[Roi]:
         """Find the groups of vertices that are modelled: ROIs with vertices, and the rest.
@@ -302,5 +296,12 @@ class Subject:
         -------
         list of Roi
             None of them empty; every vertex is in one at least.
+
+        Raises
+        ------
+        DataError
+            If two have one name, under which their models would be saved.
         """
-        return with_residual(self.rois(hemisphere), self.n_vertices(hemisphere), hemisphere)
+        rois = self.rois(hemisphere)
+        check_distinct(self.folder, rois)
+        return with_residual(rois, self.n_vertices(hemisphere), hemisphere)

@@ -13,6 +13,7 @@ from typing import Any
 from base import say
 from cache import digest
 from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects
+from challenge.inputs import check_fitted, check_values, say_absent_classes
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
@@ -112,6 +113,7 @@ def gather(
     runs = find_runs(out, fits, [found.name for found in subjects])
     fitted = {name for run in runs for name in run.subjects}
     chosen = tuple(found for found in subjects if found.name in fitted)
+    check_fitted(chosen)
     closed = _absent(chosen, lambda s, h: responses_file(s.folder, h, "test"))
     what = _settle(split, closed, chosen)
     responses = response_digests(chosen)
@@ -147,6 +149,7 @@ def report_missing(inputs: Inputs) -> None:
     for subject in inputs.without:
         say(f"subject {subject.name} has no fits, left out (make fit SUBJECT={subject.name})")
     say_made_ceilings(inputs.subjects, ceilings_of(inputs.split))
+    say_absent_classes(inputs.subjects)
 
 
 def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
@@ -198,8 +201,7 @@ def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> s
             f"no test responses in {subjects[0].folder.parent}: {closed[0]}{more} missing (the "
             "organisers keep them): use --split heldout (make evaluate SPLIT=heldout)"
         )
-    for subject, hemisphere in product(subjects, HEMISPHERES):
-        subject.check_finite(hemisphere, "test")
+    check_values(subjects, "test")
     return "test"
 
 

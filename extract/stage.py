@@ -13,6 +13,7 @@ from cache import FeatureStore, digest
 from cache.explain import explain
 from cache.features import Entry
 from challenge import Subject, find_subjects
+from challenge.inputs import check_pictures
 from execute import ALONE, Cost, choose_executor, planned, share
 from execute.cost import in_turn
 from execute.rates import Rates
@@ -88,6 +89,7 @@ def compute_features(
     specs = [resolve(name) for name in dict.fromkeys(spaces)]
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)
+    check_pictures(subjects)
     # Those of another machine are chosen there; this one only says what is to be computed.
     devices = choose_devices(options.device if executor.is_local else "cpu")
     pictures = _pictures(subjects)

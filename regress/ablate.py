@@ -13,6 +13,7 @@ from base import replacing, say, taking_turns
 from base.command import run
 from cache import Entry, FeatureStore, digest
 from challenge import Subject, find_subjects
+from challenge.inputs import check_fitted
 from execute import Cost, Run, choose_executor, planned, share
 from execute.rates import Rates
 from execute.work import Groups
@@ -70,6 +71,7 @@ def ablate(
     devices = choose_devices(device) if where.is_local else []
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, str(subject))
+    check_fitted(subjects)
     entries = find_spaces(store, spaces)
     wanted = subsets([entry.name for entry in entries], only)
     say(f"{len(wanted)} subsets of {len(entries)} spaces, {backend_on(devices)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from base import load_plugin, say
 from cache import Entry, FeatureStore
 from challenge import DataError, Subject, find_subjects
+from challenge.inputs import check_fitted
 from regress import models
 from regress.asked import Asked
 from regress.encoder import Encoder
@@ -62,6 +63,7 @@ def ask(
     estimator = make_estimator(model, params)
     group_by = _grouping(check_grouping(group_by), estimator, model)
     chosen = _chosen(data, subject, list(subjects))
+    check_fitted(chosen)
     store = FeatureStore(out / "features")
     entries = find(store)
     if not entries:

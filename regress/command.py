@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from base import say
+from challenge.inputs import say_absent_classes
 from execute import choose_executor, share
 from regress.asking import ask, with_tests
 from regress.design import find_spaces
@@ -108,6 +109,7 @@ def fit(
         images=images,
     )
     say(f"{model} on {' + '.join(e.name for e in asked.entries)}, {backend_on(devices)}")
+    say_absent_classes([one for group in asked.groups for one in group])
     asked, together = with_tests(asked, data), len(asked.groups[0]) > 1
     folders = []
 

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from base import progress, say, taking_turns
 from challenge import Roi
+from challenge.inputs import check_values
 from regress.edges import warn_of_edges
 from regress.encoder import Encoder
 from regress.forms import shared_forms
@@ -91,6 +92,9 @@ def fit_subjects(
             label = f"{jobs[0].whom} {'+'.join(span)}"
             say(f"{label}: {n_rois - n_missing} models there already, {n_missing} to fit")
             if n_missing:
+                if not fitted:
+                    # All hemispheres: what is wrong with a later one is said before any work.
+                    check_values([job.subject for job in jobs])
                 _fit_span(jobs, presents, missing, divisions, start)
                 presents[0].remove_unused(presents)
             fitted += n_missing
@@ -105,9 +109,6 @@ def _fit_span(
     start: "Start | None",
 ) -> None:
     """Fit the models of one or both hemispheres; groups that a start lacks begin without it."""
-    for job in jobs:
-        for hemisphere in presents[0].span:
-            job.subject.check_finite(hemisphere, "train")
     groups = {
         present.group(roi) for present, rois in zip(presents, missing, strict=True) for roi in rois
     }

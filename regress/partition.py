@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_artifact, write_artifact
 from challenge import HEMISPHERES, Subject
+from challenge.inputs import check_values
 from regress.ablation import JOIN, Ablation, Scores, Subset
 from regress.design import Design
 from regress.linear import ALPHAS
@@ -163,8 +164,8 @@ def _fit(
     ablation = Ablation(plan.design, plan.folder.parent / "moments" / name, **plan.settings)
     held = np.flatnonzero(ablation.held)
     batches = {}
+    check_values([plan.subject])
     for hemisphere in dict.fromkeys(hemisphere for hemisphere, _ in missing):
-        plan.subject.check_finite(hemisphere, "train")
         batches[hemisphere] = ablation.batches(plan.subject, hemisphere, responses[hemisphere])
         primal = [n for h, n in missing if h == hemisphere and not ablation.is_dual(n)]
         spaces = sorted({number for numbers in primal for number in numbers})

@@ -188,7 +188,7 @@ def test_check_lists_every_fault_at_once(broken):
         "lh.floc-faces_challenge_space.npy: missing",
         "rh.streams_challenge_space.npy:",
         "rh_noise_ceiling.npy: values from 0 to",
-        "lh_training_fmri.npy: 40 rows, expected 39",
+        "training_images: 1 of the indices up to 40 are missing (1), expected 1 to the number",
     ):
         assert expected in done.stdout
     lines = done.stdout.strip().splitlines()

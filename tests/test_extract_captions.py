@@ -4,7 +4,6 @@ import csv
 import json
 import logging
 import re
-from pathlib import Path
 
 import pytest
 from captioned import name_pictures, said_of, write_coco, write_plain
@@ -205,24 +204,26 @@ def test_a_csv_may_cover_more(subjects, plain, caplog):
 def test_pictures_without_nsd_ids(broken, coco, tmp_path):
     data = broken()
     subject = find_subjects(data, "01")[0]
-    first, second = subject.pictures("train")[:2]
-    first.rename(first.with_name("boat.png"))
-    second.rename(Path(str(second.parent).replace("training", "test")) / "boat.png")
+    first = subject.pictures("train")[0]
+    (second,) = find_subjects(data, "02")[0].pictures("train")[:1]
+    first.rename(first.with_name("train-0001_boat.png"))
+    second.rename(second.with_name("train-0001_boat.png"))
     with pytest.raises(DataError, match=r"boat\.png: the name holds no NSD id"):
         read_captions(coco).of(find_subjects(data, "01"))
-    (subject,) = find_subjects(data, "01")
-    places = [p.relative_to(data).as_posix()
+    subjects = find_subjects(data)
+    places = [p.relative_to(data).as_posix() for subject in subjects
               for split in ("train", "test") for p in subject.pictures(split)]  # fmt: skip
-    own = [(place, f"seen at {place}") for place in places]
-    texts = read_captions([write_plain(tmp_path / "own.csv", own)]).of([subject])
+    own = [(place, f"seen as {place.partition('_nsd')[2] or place}") for place in places]
+    (subject,) = subjects[:1]
     digests = subject.picture_digests("train") + subject.picture_digests("test")
-    assert [texts[digest] for digest in digests] == [(said,) for _, said in own]
-    for name in ("boat.png", "subj01/boat.png"):
-        short = [(name if "boat" in place else place, "x") for place in places]
-        message = rf"'{name}' is the name of two pictures; expected one: write subj01/tr.*/test_im"
-        captions = read_captions([write_plain(tmp_path / "short.csv", short)])
-        with pytest.raises(ExtractError, match=message):
-            captions.of([subject])
+    texts = read_captions([write_plain(tmp_path / "own.csv", own)]).of([subject])
+    assert [texts[digest] for digest in digests] == [(said,) for _, said in own[: len(digests)]]
+    name = "train-0001_boat.png"
+    short = [(name if "boat" in place else place, "x") for place in places]
+    message = rf"'{name}' is the name of two pictures; expected one: write subj01/tr.*subj02/tr"
+    captions = read_captions([write_plain(tmp_path / "short.csv", short)])
+    with pytest.raises(ExtractError, match=message):
+        captions.of(subjects)
     both = [*own, (digests[0], "something else")]
     with pytest.raises(ExtractError, match=r"has different captions as .* and as .*; expected the"):
         read_captions([write_plain(tmp_path / "both.csv", both)]).of([subject])

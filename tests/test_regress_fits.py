@@ -277,6 +277,55 @@ def test_bad_input(broken: Callable[[], Path], out: Path, tmp_path: Path) -> Non
     assert not [name for name in _fits(out) if name.startswith("subj02/rh")]
 
 
+def test_u6_what_is_wrong_with_the_right_hemisphere_is_said_before_the_left_is_fitted(
+    broken: Callable[[], Path], out: Path
+) -> None:
+    data = broken()
+    responses = data / "subj01/training_split/training_fmri/rh_training_fmri.npy"
+    values = np.load(responses)
+    np.save(responses, np.where(np.arange(values.shape[1]) == 3, np.nan, values))
+    said = _regress(data, out, "semantic", "--subject", "01")
+    assert "rh_training_fmri.npy: 40 values are NaN or infinite" in said
+    assert not _fits(out)
+    responses.unlink()
+    (data / "subj02/roi_masks/mapping_streams.npy").unlink()
+    (data / "subj02/test_split/test_images/").rename(data / "subj02/test_split/others")
+    said = _regress(data, out)
+    assert said.startswith("2\n")
+    assert "error: 3 faults in the data:" in said
+    for name in (responses, "mapping_streams.npy", "subj02/test_split/test_images"):
+        assert f"{name}: missing" in said
+    assert not _fits(out)
+
+
+def test_e5_a6_names_of_regions_in_a_fit(broken: Callable[[], Path], out: Path) -> None:
+    data = broken()
+    mapping = data / "subj01/roi_masks/mapping_prf-visualrois.npy"
+    names = {1: "V1", 2: "V1", 3: "V2", 4: "V2", 5: "V3", 6: "V3", 7: "hV4"}
+    np.save(mapping, np.array({**names, 7: "n" * 300}, dtype=object))
+    said = _regress(data, out, "semantic", "--subject", "01")
+    assert said.startswith("2\n")
+    assert "mapping_prf-visualrois.npy: label 7 is called 'nnn" in said
+    assert "Traceback" not in said
+    np.save(mapping, np.array(names, dtype=object))
+    assert _regress(data, out, "semantic", "--subject", "01").startswith("0\n")
+    labels = np.load(data / "subj01/roi_masks/lh.prf-visualrois_challenge_space.npy")
+    arrays, _ = read_artifact(_fits(out)["subj01/lh.V1.h5"])
+    np.testing.assert_array_equal(arrays["vertices"], np.flatnonzero(np.isin(labels, (1, 2))))
+
+
+def test_n7_a_fit_says_which_classes_have_no_masks(broken: Callable[[], Path], out: Path) -> None:
+    data = broken()
+    for file in (data / "subj01/roi_masks").iterdir():
+        if "streams" in file.name or "fsaverage" in file.name:
+            file.unlink()
+    said = _regress(data, out, "semantic", "--subject", "01")
+    assert said.startswith("0\n")
+    assert said.count("no masks of streams, so no ROIs of them") == 1
+    assert not {"subj01/lh.early.h5", "subj01/lh.ventral.h5"} & {*_fits(out)}
+    assert "subj01/lh.residual.h5" in _fits(out)
+
+
 def test_a_picture_without_features(broken: Callable[[], Path], out: Path) -> None:
     data = broken()
     pictures = sorted((data / "subj01/training_split/training_images").glob("*.png"))

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from challenge.layout import vertices_file
-from challenge.rois import read_labels
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run
 from evaluate.maps.spaces import say_sources, spaces_of
@@ -40,7 +39,7 @@ class Known:
     unique : dict of str to dict of str to array (n_mesh_vertices,), float64
         For each feature space, the part of R^2 that no other space explains.
     labels : dict of str to array (n_mesh_vertices,), float64
-        The labels of the outlined ROI class; 0 outside.
+        The regions of the outlined ROI class, numbered from 1 by `ROI_CLASSES`; 0 outside.
     source : str
         What `alone` and `unique` are of: which model, on which pictures.
     split : str
@@ -157,9 +156,7 @@ def gather_known(
 
     found = read_vertices(out, run, subject.name)
     alone, unique, source = spaces_of(out, subject, runs, responses) if spaces else ({}, {}, "")
-    labels = {
-        h: read_labels(subject.folder, h, outlined, len(vertices)) for h, vertices in where.items()
-    }
+    labels = {h: _number_regions(subject, h, outlined) for h in where}
     return Known(
         subject=subject.name,
         score=on_mesh(found.field("score")),
@@ -175,6 +172,15 @@ def gather_known(
             sum(len(vertices) for vertices in where.values()),
         ),
     )
+
+
+def _number_regions(subject: Subject, hemisphere: str, roi_class: str) -> NDArray[np.int64]:
+    """Return the regions as numbers from 1, in the order of `ROI_CLASSES`, then of the mapping."""
+    numbers = np.zeros(subject.n_vertices(hemisphere), np.int64)
+    rois = [roi for roi in subject.rois(hemisphere) if roi.roi_class == roi_class]
+    for number, roi in enumerate(rois, start=1):
+        numbers[roi.vertices] = number
+    return numbers
 
 
 def average(known: Sequence[Known]) -> Known:

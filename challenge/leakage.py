@@ -1,0 +1,61 @@
+"""Test pictures that a model may have been fitted on."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from challenge.layout import SPLITS, pictures_folder
+from challenge.subject import Subject
+
+
+def test_pictures_in_training(subject: Subject) -> list[tuple[Path, Path]]:
+    """Return the test pictures that are also training pictures, by the contents of their files.
+
+    Scores on such pictures say nothing of what a model predicts for new ones.
+
+    Parameters
+    ----------
+    subject : Subject
+        The subject. A split whose folder of pictures is absent shares none with the other.
+
+    Returns
+    -------
+    list of tuple of Path
+        Pairs of a test picture and the first training picture of the same contents, in the order
+        of the test pictures.
+
+    Raises
+    ------
+    DataError
+        If the pictures of a split cannot be listed.
+    """
+    if not all(pictures_folder(subject.folder, split).is_dir() for split in SPLITS):
+        return []
+    training, test = (
+        list(zip(subject.picture_digests(split), subject.pictures(split), strict=True))
+        for split in SPLITS
+    )
+    return shared_contents(training, test)
+
+
+def shared_contents(
+    training: Iterable[tuple[str, Path]], test: Iterable[tuple[str, Path]]
+) -> list[tuple[Path, Path]]:
+    """Return the test pictures whose contents are those of a training picture.
+
+    Parameters
+    ----------
+    training : iterable of (str, Path)
+        The digest and the file of each training picture.
+    test : iterable of (str, Path)
+        The digest and the file of each test picture.
+
+    Returns
+    -------
+    list of tuple of Path
+        Pairs of a test picture and the first training picture of the same contents, in the order
+        of the test pictures.
+    """
+    first: dict[str, Path] = {}
+    for digest, picture in training:
+        first.setdefault(digest, picture)
+    return [(picture, first[digest]) for digest, picture in test if digest in first]

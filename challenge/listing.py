@@ -1,0 +1,204 @@
+"""The stimuli of a split, in the order of the responses' rows: that of the indices in their names.
+
+The order of names as text is another one where indices are not padded to one width: `train-10`
+comes before `train-9`.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from challenge.errors import DataError
+from challenge.layout import PICTURE_SUFFIXES
+
+# What tells the row: any name such as train-0001_nsd-00013.png or train-1_boat.jpg. In upper or
+# lower case, as disks of cameras and some archivers know only capitals.
+_ROW = re.compile(r"(?P<split>train|test)-(?P<index>[0-9]+)(?![0-9]).*\.[^.]+", re.IGNORECASE)
+_EXAMPLES = {"train": "train-0001_nsd-00013.png", "test": "test-0001_nsd-00845.png"}
+_LISTED = 5  # names in one message
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files in a folder of stimuli.
+
+    Attributes
+    ----------
+    pictures : list of Path
+        The pictures, by index, then by name; those whose names hold no index come last.
+    faults : list of str
+        What makes it uncertain which row of responses each picture has; empty where all is well.
+    left_out : list of Path
+        Files that are no pictures, by their suffixes; hidden files are not among them.
+    """
+
+    pictures: list[Path]
+    faults: list[str]
+    left_out: list[Path]
+
+
+def scan_pictures(folder: Path, split: str) -> Listing:
+    """Return the stimuli of a folder, and what is wrong with their names.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder of pictures.
+    split : str
+        "train" or "test": the split that their names must have.
+
+    Returns
+    -------
+    Listing
+        All files of the folder.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or holds no pictures.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: missing; expected a folder of pictures: unpack the zip again")
+    # Some archivers leave hidden files such as `._train-0001_nsd-00013.png` behind.
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
+    return arrange(folder, split, names)
+
+
+def arrange(folder: Path, split: str, names: Iterable[str]) -> Listing:
+    """Return the stimuli among some files, and what is wrong with their names.
+
+    Parameters
+    ----------
+    folder : Path
+        Their folder, which is not read.
+    split : str
+        "train" or "test".
+    names : iterable of str
+        The names of the files.
+
+    Returns
+    -------
+    Listing
+        All of them.
+
+    Raises
+    ------
+    DataError
+        If there are no pictures among them.
+    """
+    files = [folder / name for name in sorted(names)]
+    pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
+    if not pictures:
+        raise DataError(
+            f"{folder}: holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))}); "
+            "unpack the subject's zip again"
+        )
+    left_out = [file for file in files if file.suffix.lower() not in PICTURE_SUFFIXES]
+    pictures.sort(key=_place)
+    return Listing(pictures, list(_faults(folder, split, pictures, left_out)), left_out)
+
+
+def list_pictures(folder: Path, split: str) -> list[Path]:
+    """Return the stimuli of a folder in the order of the responses' rows.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder of pictures named such as `train-0001_nsd-00013.png`; the indices may be padded
+        with zeros or not.
+    split : str
+        "train" or "test".
+
+    Returns
+    -------
+    list of Path
+        The files, by the indices in their names.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or holds no pictures, or their names do not hold each of the
+        indices from 1 to their number once, and the split; the message lists all that is wrong.
+    """
+    listing = scan_pictures(folder, split)
+    if listing.faults:
+        raise DataError("\n".join(listing.faults))
+    return listing.pictures
+
+
+def _place(picture: Path) -> tuple[bool, int, str]:
+    match = _ROW.fullmatch(picture.name)
+    return match is None, int(match["index"]) if match else 0, picture.name
+
+
+def _faults(
+    folder: Path, split: str, pictures: Sequence[Path], left_out: Sequence[Path]
+) -> Iterator[str]:
+    matches = {picture: _ROW.fullmatch(picture.name) for picture in pictures}
+    example = _EXAMPLES[split]
+    if nameless := [picture for picture, match in matches.items() if match is None]:
+        yield (
+            f"{folder / _some(nameless)}: the name holds no index, so that its row of responses is "
+            f"not known; expected a name such as {example}: rename the file or "
+            "take it out of the folder"
+        )
+    by_index: dict[int, list[Path]] = defaultdict(list)
+    elsewhere = []
+    for picture, match in matches.items():
+        if match is not None and match["split"].lower() != split:
+            elsewhere.append(picture)
+        elif match is not None:
+            by_index[int(match["index"])].append(picture)
+    if elsewhere:
+        yield (
+            f"{folder / _some(elsewhere)}: the name is of the other split, expected a name such as "
+            f"{example}: move the file into its own folder"
+        )
+    for index, several in by_index.items():
+        if len(several) > 1:
+            yield (
+                f"{folder / _some(several)}: {len(several)} pictures of index {index}, expected "
+                "each index once: remove all but one"
+            )
+    yield from _gaps(folder, split, by_index, left_out)
+
+
+def _gaps(
+    folder: Path, split: str, indices: dict[int, list[Path]], left_out: Sequence[Path]
+) -> Iterator[str]:
+    """Name the indices between 1 and the last that no picture has."""
+    unread = {}
+    for file in left_out:
+        match = _ROW.fullmatch(file.name)
+        if match is not None and match["split"].lower() == split:
+            unread[int(match["index"])] = file
+    without = {index: file for index, file in unread.items() if index not in indices}
+    if without:
+        yield (
+            f"{folder / _some(list(without.values()))}: left out, as its suffix is none of "
+            f"{', '.join(sorted(PICTURE_SUFFIXES))}, and no other picture has its index: convert "
+            "it to PNG, or take it out of the folder with its row of responses"
+        )
+    ordered = [0, *sorted({*indices, *without})]
+    gaps = [(a + 1, b - 1) for a, b in pairwise(ordered) if b - a > 1]
+    if gaps:
+        n_missing = sum(last - first + 1 for first, last in gaps)
+        named = ", ".join(f"{a} to {b}" if b > a else str(a) for a, b in gaps[:_LISTED])
+        more = " and others" if len(gaps) > _LISTED else ""
+        yield (
+            f"{folder}: {n_missing} of the indices up to {ordered[-1]} are missing "
+            f"({named}{more}), expected 1 to the number of pictures, each once: copy the pictures "
+            "again"
+        )
+    if 0 in indices:
+        yield f"{folder / indices[0][0].name}: index 0, expected indices from 1: rename the files"
+
+
+def _some(files: Sequence[Path]) -> str:
+    named = ", ".join(file.name for file in files[:_LISTED])
+    return named + (f" and {len(files) - _LISTED} more" if len(files) > _LISTED else "")

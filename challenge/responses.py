@@ -1,0 +1,121 @@
+"""Files of measured responses: pictures x vertices."""
+
+from pathlib import Path
+
+import numpy as np
+
+from challenge.arrays import open_array
+from challenge.errors import DataError
+from challenge.layout import pictures_folder, vertices_file
+
+_BLOCK_BYTES = 64 * 2**20
+
+
+def open_responses(file: Path) -> np.memmap:
+    """Open a file of responses without reading its values.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    Returns
+    -------
+    np.memmap (n_images, n_vertices) of float32
+        The responses, read-only.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, or holds another kind of array.
+    """
+    values = open_array(file)
+    if values.dtype != np.float32 or values.ndim != 2:
+        raise DataError(
+            f"{file}: {values.dtype} of shape {values.shape}, expected float32, "
+            "images x vertices: copy the file again, or convert it with .astype('float32')"
+        )
+    return values
+
+
+def row_fault(file: Path, values: np.ndarray, folder: Path, split: str, n_images: int) -> str:
+    """Return what is wrong with the number of rows; empty where it is right.
+
+    Parameters
+    ----------
+    file : Path
+        The file of the responses.
+    values : array (n_images, n_vertices)
+        The responses.
+    folder : Path
+        The subject's folder.
+    split : str
+        "train" or "test".
+    n_images : int
+        The number of pictures of the split.
+
+    Returns
+    -------
+    str
+        A message.
+    """
+    if values.shape[0] == n_images:
+        return ""
+    return (
+        f"{file}: {values.shape[0]} rows, expected {n_images}, one for each picture in "
+        f"{pictures_folder(folder, split)}: copy both again"
+    )
+
+
+def column_fault(
+    file: Path, values: np.ndarray, folder: Path, hemisphere: str, n_vertices: int
+) -> str:
+    """Return what is wrong with the number of columns; empty where it is right.
+
+    Parameters
+    ----------
+    file : Path
+        The file of the responses.
+    values : array (n_images, n_vertices)
+        The responses.
+    folder : Path
+        The subject's folder.
+    hemisphere : str
+        "lh" or "rh".
+    n_vertices : int
+        The number of vertices of the hemisphere.
+
+    Returns
+    -------
+    str
+        A message.
+    """
+    if values.shape[1] == n_vertices:
+        return ""
+    mask = vertices_file(folder, hemisphere)
+    each = f"one for each nonzero value in {mask.name}"
+    return (
+        f"{file}: {values.shape[1]} columns, expected {n_vertices}, "
+        f"{each if mask.is_file() else 'as the training responses have'}: one of them is of "
+        "another subject or hemisphere, copy both again"
+    )
+
+
+def constant_vertices(values: np.ndarray) -> np.ndarray:
+    """Find the vertices whose responses to all pictures are the same.
+
+    Parameters
+    ----------
+    values : array (n_images, n_vertices)
+        The responses; may be mapped from disk.
+
+    Returns
+    -------
+    array (n_constant,) of int64
+        Their columns.
+    """
+    varying = np.zeros(values.shape[1], dtype=bool)
+    rows = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
+    for start in range(0, len(values), rows):
+        varying |= (values[start : start + rows] != values[0]).any(axis=0)
+    return np.flatnonzero(~varying)
