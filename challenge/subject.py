@@ -8,6 +8,7 @@ import numpy as np
 
 from base import sha256_files
 from challenge.arrays import check_finite, open_array, read_vector
+from challenge.ceiling import has_ceiling
 from challenge.errors import DataError
 from challenge.layout import (
     FOLDER_NAME,
@@ -135,7 +136,7 @@ class Subject:
         return dict(zip((file.name for file in files), sha256_files(files), strict=True))
 
     def n_vertices(self, hemisphere: str) -> int:
-        """Count the vertices that were measured, by the mask, or the responses where there is none.
+        """Count the vertices that were measured.
 
         Parameters
         ----------
@@ -145,12 +146,25 @@ class Subject:
         Returns
         -------
         int
-            The number of columns of the responses.
+            The number of columns of the responses: by the mask; where there is none, by the
+            responses themselves, or by the noise ceilings.
         """
-        if not vertices_file(self.folder, hemisphere).is_file():
-            # Only maps need to know where on fsaverage the columns are.
-            return int(open_array(responses_file(self.folder, hemisphere, "train")).shape[-1])
-        return int(read_mask(self.folder, hemisphere).sum())
+        return self._counted_vertices(hemisphere)[0]
+
+    def _counted_vertices(self, hemisphere: str) -> tuple[int, str]:
+        """Count the vertices, and return what was counted, in words."""
+        mask = vertices_file(self.folder, hemisphere)
+        if mask.is_file():
+            n_vertices = int(read_mask(self.folder, hemisphere).sum())
+            return n_vertices, f"one for each nonzero value in {mask.name}"
+        # Only maps need to know where on fsaverage the columns are.
+        responses = [responses_file(self.folder, hemisphere, split) for split in ("train", "test")]
+        ceilings = [self.ceiling_file(hemisphere, split) for split in ("test", "train")]
+        file = next((f for f in (*responses, *ceilings) if f.is_file()), responses[0])
+        shape = open_array(file).shape
+        if not shape:
+            raise DataError(f"{file}: holds a single number, expected a column for each vertex")
+        return shape[-1], f"as many as {file.name} has"
 
     def responses(self, hemisphere: str, split: str = "train") -> np.memmap:
         """Open the responses without reading them into memory.
@@ -180,7 +194,8 @@ class Subject:
                 f"{file}: {values.dtype} of shape {values.shape}, expected float32, "
                 "images x vertices: copy the file again, or convert it with .astype('float32')"
             )
-        pictures, vertices = len(self.pictures(split)), self.n_vertices(hemisphere)
+        pictures = len(self.pictures(split))
+        vertices, counted = self._counted_vertices(hemisphere)
         if values.shape[0] != pictures:
             raise DataError(
                 f"{file}: {values.shape[0]} rows, expected {pictures}, one for each picture in "
@@ -188,9 +203,8 @@ class Subject:
             )
         if values.shape[1] != vertices:
             raise DataError(
-                f"{file}: {values.shape[1]} columns, expected {vertices}, one for each nonzero "
-                f"value in {vertices_file(self.folder, hemisphere).name}: one of them is of "
-                "another subject or hemisphere, copy both again"
+                f"{file}: {values.shape[1]} columns, expected {vertices}, {counted}: one of them "
+                "is of another subject or hemisphere, copy both again"
             )
         return values
 
@@ -241,7 +255,7 @@ class Subject:
         Returns
         -------
         array (n_vertices,) of float64, or None
-            The ceilings, fractions in 0..1; None without a file of them.
+            The ceilings, fractions in 0..1, and 0 below `SMALLEST_CEILING`; None without a file.
 
         Raises
         ------
@@ -251,8 +265,7 @@ class Subject:
         file = self.ceiling_file(hemisphere, split)
         if not file.is_file():
             return None
-        length = self.n_vertices(hemisphere)
-        ceilings = read_vector(file, length, "the vertices of the all-vertices mask")
+        ceilings = read_vector(file, *self._counted_vertices(hemisphere))
         ceilings = ceilings.astype(np.float64)
         if not np.isfinite(ceilings).all():
             raise DataError(
@@ -268,7 +281,7 @@ class Subject:
                 f"{file}: values from {low:g} to {high:g}, expected fractions in 0..1; these look "
                 f"like {fix}"
             )
-        return ceilings
+        return np.where(has_ceiling(ceilings), ceilings, 0.0)
 
     def rois(self, hemisphere: str) -> list[Roi]:
         """Find the vertices of every region of interest.

@@ -178,6 +178,9 @@ def test_without_the_mask_of_all_vertices_the_responses_say_how_many_there_are(d
     assert damaged.n_vertices("lh") == damaged.responses("lh").shape[1] == 60
     assert len(damaged.noise_ceiling("lh")) == 60
     responses_of(damaged).unlink()
+    assert damaged.n_vertices("lh") == 60, "by the test responses"
+    for file in damaged.folder.glob("test_split/*/lh_*.npy"):
+        file.unlink()
     with pytest.raises(DataError, match=r"lh_training_fmri.npy: missing"):
         damaged.rois("lh")
 
