@@ -4,9 +4,10 @@ Nothing here knows of brains or pictures, and nothing here imports another folde
 """
 
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
+from base.counts import check_count
 from base.errors import RoiridgeError
 from base.files import replacing, sha256_files
-from base.memory import release
+from base.memory import machine_memory, release
 from base.plugins import load_plugin, plugin_names
 from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
@@ -14,6 +15,7 @@ from base.provenance import provenance
 
 __all__ = [
     "RoiridgeError",
+    "check_count",
     "claiming",
     "end_with_parent",
     "has_ended",
@@ -22,6 +24,7 @@ __all__ = [
     "is_claimed",
     "load_plugin",
     "log_lines",
+    "machine_memory",
     "plugin_names",
     "progress",
     "provenance",

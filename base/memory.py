@@ -1,7 +1,26 @@
-"""Giving memory back."""
+"""How much memory there is, and giving it back."""
 
 import ctypes
+import os
 import sys
+from contextlib import suppress
+from pathlib import Path
+
+
+def machine_memory() -> int:
+    """Return the memory of this machine, or of the part that a container or a job may use.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):
+        # Without control groups there is no such file; "max" is no number.
+        with suppress(OSError, ValueError):
+            limits.append(int((Path("/sys/fs/cgroup") / file).read_text()))
+    return min(limits)
 
 
 def release() -> None:

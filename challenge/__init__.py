@@ -5,7 +5,8 @@ name the file and the fix. `simulate` writes the same layout with a known truth.
 of networks, models or scores.
 """
 
-from challenge.ceiling import noise_ceiling
+from challenge.ceiling import SMALLEST_CEILING, has_ceiling, noise_ceiling
+from challenge.constant import constant_columns
 from challenge.errors import DataError
 from challenge.finding import find_subjects
 from challenge.layout import HEMISPHERES, ROI_CLASSES
@@ -18,10 +19,13 @@ from challenge.subject import Subject
 __all__ = [
     "HEMISPHERES",
     "ROI_CLASSES",
+    "SMALLEST_CEILING",
     "DataError",
     "Roi",
     "Subject",
+    "constant_columns",
     "find_subjects",
+    "has_ceiling",
     "load_rgb",
     "noise_ceiling",
     "simulate",

@@ -7,6 +7,31 @@ import numpy as np
 from challenge.arrays import read_vector
 from challenge.errors import DataError
 
+SMALLEST_CEILING = 1e-6
+"""Noise ceilings below this count as 0: the vertex is left out of every mean.
+
+A ceiling is a share of the variance, got as a difference of variances: NSD gives them in float32,
+whose rounding alone is 1e-7 of the whole. So what is smaller than a few roundings was not measured.
+The organisers' published script writes 1e-14 in place of 0, by which r^2 must not be divided: their
+server's figures leave these vertices out.
+"""
+
+
+def has_ceiling(ceilings: np.ndarray) -> np.ndarray:
+    """Return where the noise ceiling is large enough to divide by.
+
+    Parameters
+    ----------
+    ceilings : array (n_vertices,)
+        Fractions of variance in 0..1.
+
+    Returns
+    -------
+    array (n_vertices,) of bool
+        False below `SMALLEST_CEILING`, and where there is none (NaN).
+    """
+    return np.asarray(ceilings) >= SMALLEST_CEILING
+
 
 def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
     """Turn the noise ceiling signal-to-noise ratio into the noise ceiling of averaged trials.
@@ -85,7 +110,7 @@ def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
     Returns
     -------
     array (n_vertices,) of float64
-        The ceilings, fractions of variance in 0..1.
+        The ceilings, fractions of variance in 0..1; those below `SMALLEST_CEILING` are 0.
 
     Raises
     ------
@@ -101,7 +126,7 @@ def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
             f"{file}: values from {low:g} to {high:g}, expected fractions in 0..1; "
             f"{_ceiling_fix(ceilings)}"
         )
-    return ceilings
+    return np.where(has_ceiling(ceilings), ceilings, 0.0)
 
 
 def _ceiling_fix(ceilings: np.ndarray) -> str:

@@ -8,11 +8,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from base import check_count, machine_memory
 from challenge.ceiling import noise_share
+from challenge.constant import constant_columns
 from challenge.errors import DataError
 
 # Vertices at a time: three trials of 10,000 pictures in float64 are then 120 MB.
 _BLOCK = 512
+# Trials that differ by less, as a share of the responses' root mean square, are copies that were
+# rounded: of float32 by 6e-8. Measured trials of a picture differ by as much as their noise.
+_ROUNDING = 1e-6
 
 
 def count_repeats(trials: np.ndarray) -> np.ndarray:
@@ -88,16 +93,9 @@ def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     repeats = count_repeats(trials)
     share = noise_share(repeats)
     signal, noise = np.empty(trials.shape[2]), np.empty(trials.shape[2])
-    for block, y in _blocks(trials):
-        means = np.nansum(y, axis=1) / repeats[:, None]  # (n_images, n_block)
-        y -= means[:, None]
-        noise[block] = np.nansum(y**2, axis=(0, 1)) / (repeats - 1).sum()
+    for block, y in _blocks(trials, repeats):
+        means, noise[block] = _means_and_noise(y, repeats)
         signal[block] = means.var(axis=0, ddof=1) - share * noise[block]
-    if (copied := (noise == 0) & (signal > 0)).any():
-        raise DataError(
-            f"trials: at {int(copied.sum())} vertices all trials of a picture are the same; "
-            "expected single trials, not copies of their average"
-        )
     return signal, noise
 
 
@@ -115,7 +113,8 @@ def nsd_ncsnr(trials: np.ndarray) -> np.ndarray:
         Standard deviation of the signal over that of a trial's noise; 0 where there is no signal.
     """
     signal, noise = variances(trials)
-    return np.sqrt(np.maximum(signal, 0) / np.where(noise > 0, noise, 1.0))
+    # Without noise all trials of all pictures are the same, and the signal is a rounding.
+    return np.sqrt(np.maximum(signal, 0) / np.where(noise > 0, noise, np.inf))
 
 
 def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.ndarray:
@@ -144,7 +143,10 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
     Raises
     ------
     DataError
-        If there are no splits, or fewer than three pictures were shown twice.
+        If there are no splits, fewer than three pictures were shown twice, single values are
+        missing or infinite, or all trials of a picture are the same.
+    RoiridgeError
+        If there are more splits than fit the memory.
 
     References
     ----------
@@ -159,9 +161,13 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
             "expected at least one split and three such pictures"
         )
     size = int(repeats[twice].min()) // 2
+    each = 2 * 8 * size * int(twice.sum())  # two groups of trials of each picture, int64
+    largest = machine_memory() // (2 * each)
+    reason = f"the halves need half of the {machine_memory() / 1e9:.0f} GB of this machine"
+    check_count("--splits", n_splits, largest, reason)
     groups = _draw_groups(~np.isnan(np.asarray(trials[:, :, 0]))[twice], size, n_splits, seed)
     found = np.empty(trials.shape[2])
-    for block, y in _blocks(trials):
+    for block, y in _blocks(trials, repeats):
         total = np.zeros(y.shape[2])
         for first, second in groups:
             halves = (
@@ -186,7 +192,13 @@ def _draw_groups(
     return drawn
 
 
-def _blocks(trials: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def _means_and_noise(y: np.ndarray, repeats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures' means, and the variance of their trials averaged over pictures."""
+    means = np.nansum(y, axis=1) / repeats[:, None]  # (n_images, n_block)
+    return means, np.nansum((y - means[:, None]) ** 2, axis=(0, 1)) / (repeats - 1).sum()
+
+
+def _blocks(trials: np.ndarray, repeats: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Read the trials some vertices at a time, in float64, and check that they are whole."""
     absent = np.isnan(np.asarray(trials[:, :, 0]))
     for start in range(0, trials.shape[2], _BLOCK):
@@ -198,11 +210,25 @@ def _blocks(trials: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
                 f"{start + y.shape[2] - 1}; expected NaN only for whole trials that there were "
                 "not: leave out these vertices, or the trials"
             )
+        # Copies of an average, or a vertex without any signal: all the same but for rounding.
+        means, noise = _means_and_noise(y, repeats)
+        smallest = _ROUNDING * np.sqrt(np.nanmean(y**2, axis=(0, 1)))
+        unchanged = np.sqrt(noise) <= smallest
+        varied = means.std(axis=0) > smallest
+        if copied := int((unchanged & varied).sum()):
+            raise DataError(
+                f"trials: at {copied} vertices all trials of a picture are the same, but for "
+                f"rounding (vertices {start} to {start + y.shape[2] - 1}); expected single trials, "
+                "not copies of their average"
+            )
+        y[..., unchanged] = np.where(absent[:, :, None], np.nan, 0.0)
         yield block, y
 
 
 def _correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    undefined = constant_columns(a) | constant_columns(b)
     a -= a.mean(axis=0)
     b -= b.mean(axis=0)
     norms = np.sqrt(np.einsum("iv,iv->v", a, a)) * np.sqrt(np.einsum("iv,iv->v", b, b))
-    return np.einsum("iv,iv->v", a, b) / np.where(norms > 0, norms, 1.0)
+    undefined |= norms == 0
+    return np.where(undefined, 0.0, np.einsum("iv,iv->v", a, b) / np.where(undefined, 1.0, norms))

@@ -96,7 +96,7 @@ def column_fault(
     each = f"one for each nonzero value in {mask.name}"
     return (
         f"{file}: {values.shape[1]} columns, expected {n_vertices}, "
-        f"{each if mask.is_file() else 'as the training responses have'}: one of them is of "
+        f"{each if mask.is_file() else 'as many as the other responses have'}: one of them is of "
         "another subject or hemisphere, copy both again"
     )
 

@@ -144,7 +144,7 @@ class Subject:
         return dict(zip((file.name for file in files), sha256_files(files), strict=True))
 
     def n_vertices(self, hemisphere: str) -> int:
-        """Count the vertices that were measured, by the mask, or the responses where there is none.
+        """Count the vertices that were measured.
 
         Parameters
         ----------
@@ -154,14 +154,19 @@ class Subject:
         Returns
         -------
         int
-            The number of columns of the responses.
+            The number of columns of the responses: by the mask; where there is none, by the
+            responses themselves, or by the noise ceilings.
         """
         if vertices_file(self.folder, hemisphere).is_file():
             return int(read_mask(self.folder, hemisphere).sum())
         # Only maps need to know where on fsaverage the columns are.
-        files = [responses_file(self.folder, hemisphere, split) for split in SPLITS]
-        held = next((file for file in files if file.is_file()), files[0])
-        return open_responses(held).shape[1]
+        responses = [responses_file(self.folder, hemisphere, split) for split in SPLITS]
+        if existing := next((file for file in responses if file.is_file()), None):
+            return open_responses(existing).shape[1]
+        ceilings = [self.ceiling_file(hemisphere, split) for split in SPLITS]
+        if existing := next((file for file in ceilings if file.is_file()), None):
+            return read_ceilings(existing, None).size
+        return open_responses(responses[0]).shape[1]  # which says what is missing
 
     def responses(self, hemisphere: str, split: str = "train") -> np.memmap:
         """Open the responses without reading them into memory.
@@ -241,7 +246,7 @@ class Subject:
         Returns
         -------
         array (n_vertices,) of float64, or None
-            The ceilings, fractions in 0..1; None without a file of them.
+            The ceilings, fractions in 0..1, and 0 below `SMALLEST_CEILING`; None without a file.
 
         Raises
         ------

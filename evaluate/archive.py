@@ -19,15 +19,6 @@ HEADER = 16_384
 """Bytes that are inflated to read an array's header; np.save's are 128."""
 _NAMED = 5  # files of one kind of fault
 _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    ValueError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    NotImplementedError,
-    SyntaxError,
-)
 
 
 def locate(
@@ -169,29 +160,32 @@ def read_array(
         with opened.open(entry) as stream:
             head = io.BytesIO(stream.read(HEADER))
         shape, fortran, dtype = _read_header(head)
-        faults = _header_faults(shape, dtype, expected, all_)
-        start, n_bytes = head.tell(), int(np.prod(shape, dtype=object)) * dtype.itemsize
-        held = entry.file_size - start
-        if dtype.hasobject:
-            return None, faults
-        if held != n_bytes:
-            amount = "more" if held > n_bytes else "fewer"
-            faults.append(
-                f"has {amount} bytes than its shape says ({_size(held)}, expected "
-                f"{_size(n_bytes)}): save it again with np.save"
-            )
-        # A transposed array has the expected number of values, and is looked through too.
-        n_expected = expected.shape[0] * expected.shape[1]
-        usual = dtype.kind in "fiub" and n_bytes == n_expected * dtype.itemsize
-        if held != n_bytes or not usual or dtype.itemsize > 8:
-            return None, faults
+    except Exception as error:  # zipfile, zlib, tokenize and numpy have no one kind
+        return None, [_unreadable(error)]
+    faults = _header_faults(shape, dtype, expected, all_)
+    start, n_bytes = head.tell(), int(np.prod(shape, dtype=object)) * dtype.itemsize
+    held = entry.file_size - start
+    if dtype.hasobject:
+        return None, faults
+    if held != n_bytes:
+        amount = "more" if held > n_bytes else "fewer"
+        faults.append(
+            f"has {amount} bytes than its shape says ({_size(held)}, expected "
+            f"{_size(n_bytes)}): save it again with np.save"
+        )
+    # A transposed array has the expected number of values, and is looked through too.
+    n_expected = expected.shape[0] * expected.shape[1]
+    usual = dtype.kind in "fiub" and n_bytes == n_expected * dtype.itemsize
+    if held != n_bytes or not usual or dtype.itemsize > 8:
+        return None, faults
+    try:
         with opened.open(entry) as stream:
             stream.read(start)
             raw = stream.read(n_bytes)
             stream.read(1)  # to the end, so that zipfile verifies the checksum
         values = np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
-    except _UNREADABLE as error:
-        return None, [f"cannot be read as a plain .npy ({error}): save it again with np.save"]
+    except Exception as error:  # zipfile, zlib, tokenize and numpy have no one kind
+        return None, [_unreadable(error)]
     if (bad := ~np.isfinite(values)).any():
         row, column = np.argwhere(bad)[0]
         faults.append(
@@ -199,6 +193,11 @@ def read_array(
             f"{column}, counting from 0: predict numbers"
         )
     return (None if faults else values), faults
+
+
+def _unreadable(error: Exception) -> str:
+    reason = str(error) or type(error).__name__
+    return f"cannot be read as a plain .npy ({reason}): save it again with np.save"
 
 
 def _read_header(head: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -235,7 +234,7 @@ def _shape_reason(shape: tuple[int, ...], expected: Expected, all_: Sequence[Exp
     for found, note in ((shape, ""), (turned, ", and it is transposed")):
         if any(found == other.shape for other in same):
             return f"it is as wide as {same[0].hemisphere}, the hemispheres look swapped{note}"
-        if len(found) == 2 and found[0] == expected.n_train:
+        if len(found) == 2 and 0 < expected.n_train == found[0]:
             return f"its rows are as many as training pictures, predict the test pictures{note}"
         if others := [e for e in all_ if e.shape == found]:
             return f"that is the shape of {others[0].name}, it looks like another's{note}"
@@ -243,4 +242,6 @@ def _shape_reason(shape: tuple[int, ...], expected: Expected, all_: Sequence[Exp
 
 
 def _size(n_bytes: int) -> str:
+    if n_bytes > 1e18:  # beyond what a float holds, a header may say
+        return "more than 10^12 MB"
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes} bytes"

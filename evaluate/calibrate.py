@@ -12,8 +12,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from base import progress, replacing, say
-from evaluate.errors import EvaluateError
+from base import check_count, machine_memory, progress, replacing, say
+from evaluate.errors import EvaluateError, check_seed
 from evaluate.resampling import (
     intervals,
     orders,
@@ -28,6 +28,9 @@ from evaluate.resampling.simulated import roi
 
 PICTURES, RHOS, VERTICES = (60, 159, 500), (0.0, 0.1, 0.3, 0.6, "mixed"), (20, 500)
 RESAMPLES = 500
+# Rates of one dataset: 30 conditions of 3 intervals as Python lists, 12 of two tests, five times
+# as often; all are held once more where they are put together.
+BYTES = 2 * (30 * 3 * 40 + 5 * 12 * 2 * 8)
 WHAT = ["kind", "of", "n_pictures", "n_vertices", "rho", "nominal"]
 COVERAGE, ERROR = "interval holds the truth", "false positive"
 Rates = dict[str, NDArray[np.float64]]
@@ -48,10 +51,14 @@ def calibrate(out: Path = Path("derivatives"), datasets: int = 400, seed: int = 
     Raises
     ------
     EvaluateError
-        If there are too few datasets to tell 92 % from 95 %.
+        If there are too few datasets to tell 92 % from 95 %, or more than fit the memory.
     """
+    check_seed(seed)
     if datasets < 20:
         raise EvaluateError(f"--datasets {datasets}: expected at least 20, and 200 to tell much")
+    largest = machine_memory() // (2 * BYTES)
+    reason = f"their rates need half of the {machine_memory() / 1e9:.0f} GB of this machine"
+    check_count("--datasets", datasets, largest, reason)
     frame = measure(list(jobs(datasets, seed)))
     path = out / "calibration.csv"
     with replacing(path) as temporary:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import progress, provenance, replacing, say, sha256_files
-from challenge import HEMISPHERES, Subject, find_subjects, noise_ceiling
+from challenge import HEMISPHERES, Subject, find_subjects, has_ceiling, noise_ceiling
 from challenge.arrays import open_array
 from challenge.ceiling import noise_share
 from challenge.layout import SPLITS, ceiling_file
 from challenge.ncsnr import read_ncsnr, read_repeats
 from challenge.reliability import count_repeats, nsd_ncsnr, split_half
 from challenge.rois import read_mask
-from evaluate.errors import EvaluateError
+from evaluate.errors import EvaluateError, check_seed
 from evaluate.inputs import CEILINGS
 from evaluate.kept import write_json
 
@@ -72,6 +72,7 @@ def ceilings(
         If not one source is given, or an argument is unknown, or trials are of other pictures.
     """
     _check_arguments(ncsnr, repeats, trials, estimator, split)
+    check_seed(seed)
     for found in find_subjects(data, str(subject)):
         values, about = {}, {}
         for hemisphere in progress(HEMISPHERES, desc=f"ceilings {found.name}", unit="hemisphere"):
@@ -146,7 +147,7 @@ def _describe(file: Path, values: NDArray[np.float64], shown: NDArray[np.int64])
         "shown": {str(t): int(n) for t, n in zip(times, counts, strict=True)},
         "k": noise_share(shown),
         "n_vertices": len(values),
-        "n_zero": int((values == 0).sum()),
+        "n_zero": int((~has_ceiling(values)).sum()),
         "median": float(np.median(values)),
         "largest": float(values.max()),
     }

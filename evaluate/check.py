@@ -98,12 +98,14 @@ def inspect(
         )
     expected = expect(subjects)
     try:
-        with zipfile.ZipFile(submission) as opened:
-            located, wrong = locate(opened, expected, strangers)
-            found.faults += wrong
-            _inspect_arrays(opened, located, expected, found)
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        opened = zipfile.ZipFile(submission)
+    except Exception as error:  # of damaged names and fields, zipfile has no one kind
         found.faults.append(f"cannot be read as a zip ({error}): make it again")
+        return found
+    with opened:
+        located, wrong = locate(opened, expected, strangers)
+        found.faults += wrong
+        _inspect_arrays(opened, located, expected, found)
     return found
 
 

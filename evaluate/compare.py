@@ -21,7 +21,7 @@ from evaluate.resampling import FEWEST_PICTURES, difference
 from evaluate.rows import CLASS_ORDER, ROI_ORDER, Key, union
 from evaluate.score import Tally
 from evaluate.scorer import Resampling
-from evaluate.scoring import Settings, add, hemispheres
+from evaluate.scoring import Settings, add, check_resampling, hemispheres
 
 COLUMNS = ("first", "second", "subject", "hemisphere", "roi_class", "roi", "split",
            "n_vertices", "measure", "first_mean", "second_mean", "difference", "low", "high",
@@ -88,6 +88,7 @@ def compare(
     if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
         raise EvaluateError(f"{absent[0]}: has no fits of subject {subject}: make fit")
     named = [_label(name, of, inputs.runs) for name in chosen]
+    check_resampling(inputs, settings.how)
     rows = list(_rows(inputs, named, settings))
     if not rows:
         raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")

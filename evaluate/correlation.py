@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from challenge import constant_columns
 from evaluate.errors import EvaluateError
 
 # 2048 columns of 10,000 pictures in float64 are 160 MB: whole hemispheres are never copied.
@@ -25,8 +26,8 @@ def correlation(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.f
     Returns
     -------
     array (n_vertices,), float64
-        Pearson's r in -1..1. A vertex whose prediction or measurement is constant has no
-        correlation and gets 0.
+        Pearson's r in -1..1. A vertex whose prediction or measurement is constant, but for
+        rounding, has no correlation and gets 0.
 
     Raises
     ------
@@ -46,22 +47,6 @@ def correlation(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.f
     return r
 
 
-def constant(predicted: NDArray[Any]) -> NDArray[np.bool_]:
-    """Find the vertices whose prediction is the same for every image.
-
-    Parameters
-    ----------
-    predicted : array (n_images, n_vertices)
-        Predictions.
-
-    Returns
-    -------
-    array (n_vertices,), bool
-        True where constant.
-    """
-    return predicted.max(axis=0) == predicted.min(axis=0)
-
-
 def _blocks(n_vertices: int) -> Iterator[slice]:
     for start in range(0, n_vertices, BLOCK):
         yield slice(start, start + BLOCK)
@@ -69,7 +54,7 @@ def _blocks(n_vertices: int) -> Iterator[slice]:
 
 def _block_correlation(y: NDArray[Any], p: NDArray[Any]) -> NDArray[np.float64]:
     # Constancy is asked of the values themselves: their centred squares may round to above 0.
-    undefined = constant(y) | constant(p)
+    undefined = constant_columns(y) | constant_columns(p)
     y = y.astype(np.float64)
     p = p.astype(np.float64)
     y -= y.mean(axis=0)

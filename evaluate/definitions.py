@@ -1,6 +1,7 @@
 """What "noise-normalised" means elsewhere, each by its name, and never mixed with the score.
 
-A definition pools the vertices of one or more subjects in its own way, from r and the ceiling.
+A definition pools the vertices of one or more subjects in its own way, from r and the ceiling. It
+is another project's: `SOURCES` names where it was read, in which revision, and of which date.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from challenge import has_ceiling
 from evaluate.errors import EvaluateError
 
 Part = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -20,7 +22,10 @@ RELIABLE = 0.3
 
 
 def algonauts2021(parts: Sequence[Part]) -> float | None:
-    """Average r / sqrt(reliability) over all vertices, as Algonauts 2021 did within a ROI.
+    """Return the mean of r / sqrt(reliability) over all vertices, as Algonauts 2021 had in a ROI.
+
+    There the vertices were voxels of significant reliability, and the leaderboard's figure was the
+    mean of the ROIs' figures.
 
     Parameters
     ----------
@@ -37,17 +42,17 @@ def algonauts2021(parts: Sequence[Part]) -> float | None:
     As in `evaluate.metrics.algonauts2021`.
     """
     r, ceiling = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    kept = ceiling > 0
+    kept = has_ceiling(ceiling)
     return float(np.mean(r[kept] / np.sqrt(ceiling[kept]))) if kept.any() else None
 
 
 def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
-    """Square the median r over the median ceiling, as Brain-Score's Allen2022 benchmarks do.
+    """Return the squared median r over the median ceiling, as Brain-Score's Allen2022 has it.
 
-    Vertices of a ceiling of at most 30 % are dropped. For each subject, the median r is divided
-    by the median of the vertices' reliability and squared; subjects are averaged. The reliability
+    Vertices of a ceiling of at most 30 % are dropped. For each subject, the median r is squared and
+    divided by the median of the vertices' reliability; subjects are averaged. The reliability
     there is a split half's, corrected by Spearman and Brown; here it is the noise ceiling, which
-    estimates the same. It is not a share: a perfect model has r = sqrt(NC), and so about 1 / NC.
+    estimates the same. A perfect model, of r = sqrt(NC), has 1.
 
     Parameters
     ----------
@@ -61,11 +66,14 @@ def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
 
     References
     ----------
-    Brain-Score, `brainscore_vision/benchmarks/allen2022_fmri/benchmark.py` and
-    `brainscore_vision/benchmark_helpers/neural_common.py`.
+    Brain-Score, github.com/brain-score/vision: `benchmarks/allen2022_fmri/benchmark.py` (added on
+    2026-03-19 in f2ded55c), `metrics/regression_correlation/metric.py` (the median), and
+    `explained_variance` in `benchmark_helpers/neural_common.py`, which divides r^2 by the ceiling
+    since e376e306 of 2026-01-13. The square of r over the ceiling, which it gave before, was never
+    that of these benchmarks.
     """
     ceiled = [
-        (np.median(r[kept]) / np.median(ceiling[kept])) ** 2
+        np.median(r[kept]) ** 2 / np.median(ceiling[kept])
         for r, ceiling in parts
         if (kept := ceiling > RELIABLE).any()
     ]
@@ -78,8 +86,12 @@ DEFINITIONS: dict[str, Callable[[Sequence[Part]], float | None]] = {
 }
 EXPLAINED = {
     "algonauts2021": "mean over vertices of r / sqrt(noise ceiling)",
-    "brainscore_allen2022": "(median r / median noise ceiling)^2 over vertices of ceilings above "
+    "brainscore_allen2022": "(median r)^2 / median noise ceiling over vertices of ceilings above "
     "30 %, mean of subjects",
+}
+SOURCES = {
+    "algonauts2021": "competitions.codalab.org/competitions/30930, 2021",
+    "brainscore_allen2022": "github.com/brain-score/vision f2ded55c, 2026-03-19",
 }
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from challenge import HEMISPHERES, Subject
+from challenge.layout import pictures_folder, responses_file
 from challenge.published import PUBLISHED
+from evaluate.errors import EvaluateError
 
 # subj01/lh_pred_test.npy, and what people write instead: sub-1/LH_test_pred.npy.
 _LIKE = re.compile(r"(?:.*/)?s[a-z]*[-_]?0*(\d+)/[^/]*?(lh|rh)[^/]*\.npy", re.IGNORECASE)
+_IMAGES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Expected:
     shape : tuple of int
         Test pictures, vertices.
     n_train : int
-        The subject's training pictures, which are not to be predicted.
+        The subject's training pictures, which are not to be predicted; 0 where they are not there.
     source : Subject, optional
         Where the numbers were counted; None for the published ones.
     """
@@ -60,6 +64,11 @@ def expect(subjects: Sequence[Subject] | None) -> list[Expected]:
     -------
     list of Expected
         Subject by subject, left and right.
+
+    Raises
+    ------
+    EvaluateError
+        If test pictures are there that are not read, such as JPEGs.
     """
     if subjects is None:
         return [
@@ -71,13 +80,34 @@ def expect(subjects: Sequence[Subject] | None) -> list[Expected]:
         Expected(
             subject.name,
             side,
-            (len(subject.pictures("test")), subject.n_vertices(side)),
-            len(subject.pictures("train")),
+            (_count_rows(subject, side), subject.n_vertices(side)),
+            len(_image_files(subject, "train")),
             subject,
         )
         for subject in subjects
         for side in HEMISPHERES
     ]
+
+
+def _count_rows(subject: Subject, hemisphere: str) -> int:
+    """Count the test pictures, and check that nothing else that is there has another number."""
+    n_pictures = len(subject.pictures("test"))
+    n_files = len(_image_files(subject, "test"))
+    if n_files != n_pictures:
+        raise EvaluateError(
+            f"{pictures_folder(subject.folder, 'test')}: holds {n_files} pictures, of which only "
+            f"{n_pictures} are read: a submission has a row for each; give all of them the names "
+            "that the challenge has, such as test-0001_nsd-00845.png, or take out what is none"
+        )
+    if responses_file(subject.folder, hemisphere, "test").is_file():
+        subject.responses(hemisphere, "test")  # refuses another number of rows
+    return n_pictures
+
+
+def _image_files(subject: Subject, split: str) -> list[Path]:
+    folder = pictures_folder(subject.folder, split)
+    files = folder.iterdir() if folder.is_dir() else ()
+    return [f for f in files if f.suffix.lower() in _IMAGES and not f.name.startswith(".")]
 
 
 def member(subject: Subject, hemisphere: str) -> str:

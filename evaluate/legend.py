@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from challenge import HEMISPHERES
+from challenge import HEMISPHERES, SMALLEST_CEILING
 from evaluate.completeness import say_coverage, say_unfinished, wrap
 from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
 from evaluate.table import measure, overall
@@ -42,8 +42,10 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if filled := sum(sidecar["n_filled"].values()):
         lines.append(f"ensemble: {filled} vertices lie in none of the chosen ROI classes, filled "
                      "from the others")  # fmt: skip
-    lines.append("excluded: ceiling 0, in no mean; clipped: score cut at 100; "
-                 "constant: one prediction for all, r = 0")  # fmt: skip
+    lines += _constant_measured(sidecar)
+    lines.append(f"excluded: ceiling 0 (below {SMALLEST_CEILING:g}), in no mean; "
+                 "clipped: score cut at 100;")  # fmt: skip
+    lines.append("constant: one prediction for all, r = 0")
     return lines
 
 
@@ -60,6 +62,16 @@ def _measured(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if len(missing) == _n_sides(sidecar):
         return [f"{line}there are no noise ceilings", f"  (such as {missing[0]})"]
     return [f"{line}noise ceilings are missing:", *(f"  {file}" for file in missing)]
+
+
+def _constant_measured(sidecar: Mapping[str, Any]) -> list[str]:
+    """Return a line about vertices that no model can predict, if there are any."""
+    n_vertices = max((c["n_constant_measured"] for c in sidecar["counts"]
+                      if c["subject"] == c["hemisphere"] == "all"), default=0)  # fmt: skip
+    if not n_vertices:
+        return []
+    return wrap(f"WARNING: at {n_vertices} vertices that count, the measured responses are "
+                "constant: r = 0, whatever is predicted (make check names them)")  # fmt: skip
 
 
 def _uncertainty(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:

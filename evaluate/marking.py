@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from base import provenance, replacing, say, sha256_files
-from challenge import HEMISPHERES, Subject, find_subjects
+from challenge import HEMISPHERES, ROI_CLASSES, SMALLEST_CEILING, Subject, find_subjects
+from challenge.layout import labels_file, mapping_file
 from evaluate.check import inspect
-from evaluate.definitions import EXPLAINED, check_known
+from evaluate.definitions import EXPLAINED, SOURCES, check_known
 from evaluate.errors import EvaluateError
 from evaluate.inputs import say_made_ceilings
 from evaluate.marks import Marks, mark
@@ -19,7 +20,7 @@ from evaluate.score import OFFICIAL
 
 SIDES = (*HEMISPHERES, "all")
 BESIDE = ("pearson_r", "r2", "unclipped")
-COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant")
+COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant", "n_constant_measured")
 
 
 def score(
@@ -38,7 +39,8 @@ def score(
     submission : Path
         The zip; whatever `check` calls a fault, other than of order, is refused.
     data : Path
-        A directory like the challenge's that holds test responses and noise ceilings.
+        A directory like the challenge's that holds test pictures, responses and noise ceilings;
+        the training split and masks need not be there.
     json : Path, optional
         Where to write the scores, such as {"all": 40.97, "subj01": {"lh": 40.1, "rh": 38.3}}, and
         what they are made of.
@@ -47,7 +49,7 @@ def score(
     ceilings : Path, optional
         A folder of ceilings from `python -m evaluate ceilings`, before those of the data.
     rois : bool
-        Whether to print every ROI.
+        Whether to print every ROI, for which the data must hold all label maps.
     also : list of str, optional
         What is called noise-normalised elsewhere: algonauts2021, brainscore_allen2022.
 
@@ -64,7 +66,7 @@ def score(
             f"{submission}: cannot be scored, {len(found.faults)} "
             f"fault{'s' * (len(found.faults) != 1)}:\n- " + "\n- ".join(found.faults)
         )
-    marks = mark(submission, subjects)
+    marks = mark(submission, subjects, [s for s in subjects if rois or _has_label_maps(s)])
     for line in found.suspicions:
         say(f"WARNING: {line}")
     for line in found.remarks:
@@ -95,6 +97,13 @@ def _with_responses(data: Path, subject: str | int, ceilings: Path | None) -> li
                 "or choose others with --subject"
             )
     return subjects
+
+
+def _has_label_maps(subject: Subject) -> bool:
+    """Return whether all label maps are there, so that the JSON can hold ROIs unasked."""
+    maps = [labels_file(subject.folder, h, c) for h in HEMISPHERES for c in ROI_CLASSES]
+    names = [mapping_file(subject.folder, roi_class) for roi_class in ROI_CLASSES]
+    return all(file.is_file() for file in (*maps, *names))
 
 
 def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequence[str]) -> None:
@@ -144,10 +153,19 @@ def _notes(
     whole = marks.tally()
     assert whole is not None  # there is a subject at least
     lines.append(
-        f"{whole.n_vertices} vertices: {whole.n_excluded} of ceiling 0 in no mean, "
+        f"{whole.n_vertices} vertices: {whole.n_excluded} of ceiling 0 (below "
+        f"{SMALLEST_CEILING:g}) in no mean, "
         f"{whole.n_clipped} cut at 100, {whole.n_constant} of a constant prediction, r = 0"
     )
-    lines += [f"{name}: {_number(marks.define(name), 4)} ({EXPLAINED[name]})" for name in also]
+    if whole.n_constant_measured:
+        lines.append(
+            f"WARNING: at {whole.n_constant_measured} vertices that count, the measured responses "
+            "are constant: r = 0, whatever is predicted"
+        )
+    lines += [
+        f"{name}: {_number(marks.define(name), 4)} ({EXPLAINED[name]}; {SOURCES[name]})"
+        for name in also
+    ]
     counts = sorted({len(subject.pictures("test")) for subject in subjects})
     span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     lines.append(f"on {span} test pictures of each subject")

@@ -124,7 +124,7 @@ class Marks:
         return list(dict.fromkeys(subject for subject, _ in self.tallies))
 
 
-def mark(submission: Path, subjects: Sequence[Subject]) -> Marks:
+def mark(submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subject] = ()) -> Marks:
     """Score every vertex, ROI and hemisphere, one hemisphere in memory at a time.
 
     Parameters
@@ -133,6 +133,8 @@ def mark(submission: Path, subjects: Sequence[Subject]) -> Marks:
         The zip, without faults.
     subjects : sequence of Subject
         Those to score, with test responses.
+    with_rois : sequence of Subject
+        Those of them whose ROIs are scored too; their label maps are read.
 
     Returns
     -------
@@ -158,7 +160,9 @@ def mark(submission: Path, subjects: Sequence[Subject]) -> Marks:
             measured = subject.responses(one.hemisphere, "test")
             scores = score_vertices(measured, values, ceiling)
             side = (one.folder, one.hemisphere)
-            places = _places(subject, one.hemisphere)
+            whole = np.arange(values.shape[1])
+            rois = _rois(subject, one.hemisphere) if subject in with_rois else {}
+            places = {**rois, WHOLE: whole}
             marks.tallies[side] = {roi: scores.tally(at) for roi, at in places.items()}
             if ceiling is not None:
                 r = scores.values["pearson_r"]
@@ -166,11 +170,11 @@ def mark(submission: Path, subjects: Sequence[Subject]) -> Marks:
     return marks
 
 
-def _places(subject: Subject, hemisphere: str) -> dict[Key, NDArray[np.int64]]:
-    """Find the vertices of every ROI, empty ones too, of every class, and all."""
+def _rois(subject: Subject, hemisphere: str) -> dict[Key, NDArray[np.int64]]:
+    """Return the vertices of every ROI, empty ones too, and of every class."""
     found = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
     for roi_class in {roi_class for roi_class, _ in found}:
         # Labels within a class do not overlap.
         parts = [vertices for (of, _), vertices in found.items() if of == roi_class]
         found[roi_class, "all"] = np.concatenate(parts)
-    return {**found, WHOLE: np.arange(subject.n_vertices(hemisphere))}
+    return found

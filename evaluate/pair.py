@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from challenge import has_ceiling
 from evaluate.correlation import correlation
 
 
@@ -37,10 +38,10 @@ class Pair:
 
     @cached_property
     def excluded(self) -> NDArray[np.bool_]:
-        """Where the noise ceiling is 0, so that the vertex counts in no mean."""
+        """Where the noise ceiling is 0, or next to it, so that the vertex counts in no mean."""
         if self.ceiling is None:
             return np.zeros(self.measured.shape[1], bool)
-        return np.asarray(self.ceiling) == 0
+        return ~has_ceiling(self.ceiling)
 
     @cached_property
     def divisor(self) -> NDArray[np.float64]:

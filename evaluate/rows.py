@@ -183,6 +183,7 @@ def rows(
             "r2": tallies[key].mean("r2"),
             "score": tallies[key].mean("noise_normalised"),
             **intervals[key],
+            "n_constant_measured": tallies[key].n_constant_measured,
         }
         for key in order
     ]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import load_plugin, plugin_names
+from challenge import constant_columns
 from evaluate import metrics
-from evaluate.correlation import constant
 from evaluate.errors import EvaluateError
 from evaluate.pair import Pair
 from evaluate.resampling import Draws, Swaps
@@ -29,7 +29,7 @@ class Tally:
     n_vertices : int
         Vertices, those left out included.
     n_excluded : int
-        Vertices of noise ceiling 0, which count in no mean.
+        Vertices of noise ceiling 0, or one below `challenge.SMALLEST_CEILING`, in no mean.
     n_clipped : int
         Counted vertices whose official score was cut off at 100.
     n_constant : int
@@ -40,6 +40,8 @@ class Tally:
         The same sums in resamples of the pictures; None where they were not resampled.
     swaps : Swaps, optional
         What they are more than of another prediction; None where it is not compared with one.
+    n_constant_measured : int
+        Counted vertices whose measured responses were constant: r is 0 whatever is predicted.
     """
 
     n_vertices: int
@@ -49,6 +51,7 @@ class Tally:
     sums: Mapping[str, float]
     draws: Draws | None = None
     swaps: Swaps | None = None
+    n_constant_measured: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -59,6 +62,7 @@ class Tally:
             {name: total + other.sums[name] for name, total in self.sums.items()},
             None if self.draws is None or other.draws is None else self.draws + other.draws,
             None if self.swaps is None or other.swaps is None else self.swaps + other.swaps,
+            self.n_constant_measured + other.n_constant_measured,
         )
 
     def mean(self, metric: str) -> float | None:
@@ -113,12 +117,15 @@ class VertexScores:
         Where the noise ceiling is 0.
     constant : array (n_vertices,), bool
         Where the prediction is constant.
+    constant_measured : array (n_vertices,), bool
+        Where the measured responses are constant.
     """
 
     values: Mapping[str, NDArray[np.float64]]
     r: NDArray[np.float64]
     excluded: NDArray[np.bool_]
     constant: NDArray[np.bool_]
+    constant_measured: NDArray[np.bool_]
 
     def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
         """Sum over some vertices.
@@ -140,6 +147,7 @@ class VertexScores:
             n_excluded=int((~counted).sum()),
             n_clipped=int((values[OFFICIAL] >= 100).sum()),
             n_constant=int(self.constant[vertices][counted].sum()),
+            n_constant_measured=int(self.constant_measured[vertices][counted].sum()),
             sums={name: float(value.sum()) for name, value in values.items()},
         )
 
@@ -176,7 +184,9 @@ def score_vertices(
         # Without ceilings, a metric that needs them is NaN everywhere, and only then.
         if ceiling is not None or not np.isnan(value).all():
             _check_defined(name, value, ~pair.excluded)
-    return VertexScores(values, pair.r, pair.excluded, constant(predicted))
+    return VertexScores(
+        values, pair.r, pair.excluded, constant_columns(predicted), constant_columns(measured)
+    )
 
 
 def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np.bool_]) -> None:

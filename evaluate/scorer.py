@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from challenge import has_ceiling
 from evaluate.ensemble import Combined
-from evaluate.errors import EvaluateError
+from evaluate.errors import EvaluateError, check_seed
 from evaluate.hemisphere import Hemisphere
 from evaluate.predicted import Predicted
 from evaluate.resampling import (
@@ -56,8 +57,9 @@ class Resampling:
         Raises
         ------
         EvaluateError
-            If there are too few.
+            If there are too few, or the seed is negative.
         """
+        check_seed(self.seed)
         for name, fewest in (("resamples", 200), ("permutations", 99)):
             number = getattr(self, name)
             if number != 0 and number < fewest:
@@ -207,7 +209,7 @@ class Scorer:
         return VertexMap(
             {
                 "covered": covered,
-                "excluded": ceiling == 0,
+                "excluded": ~(np.isnan(ceiling) | has_ceiling(ceiling)),
                 "constant": constant,
                 "ceiling": ceiling,
                 "r": r,

@@ -102,7 +102,7 @@ def score_inputs(
     """
     report_missing(inputs)
     settings = asked.described() | {"split": split}
-    made_by = {"kind": "scores", "schema": 4, "metrics": plugin_names(metrics)}
+    made_by = {"kind": "scores", "schema": 5, "metrics": plugin_names(metrics)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     whole = png.is_file() and vertices_kept(inputs, out, asked)
@@ -153,6 +153,7 @@ def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
                 "n_excluded": tally.n_excluded,
                 "n_clipped": tally.n_clipped,
                 "n_constant": tally.n_constant,
+                "n_constant_measured": tally.n_constant_measured,
                 "means": {name: tally.mean(name) for name in sorted(tally.sums)},
             }
             for key, tally in scored.tallies.items()

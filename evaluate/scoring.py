@@ -15,7 +15,7 @@ from evaluate.ensemble import check_rule, judge
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs
 from evaluate.predicted import ENSEMBLE, predicted_by
-from evaluate.resampling import intervals
+from evaluate.resampling import check_counts, intervals
 from evaluate.results import fits_digest
 from evaluate.rows import HemisphereScores, Key, rows, score_hemisphere, union
 from evaluate.score import Tally, pool
@@ -110,6 +110,7 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
         Tallies, intervals and counts.
     """
     scored = Scored()
+    check_resampling(inputs, settings.how)
     sides = len(inputs.subjects) * len(HEMISPHERES)
     with progress(desc="scoring", unit="hemisphere", total=sides) as bar:
         for subject in inputs.subjects:
@@ -129,6 +130,27 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
                 write_vertices(vertices_file(out, run, subject.name), with_p_values(of_run), meta)
     _settle(scored, "all")
     return scored
+
+
+def check_resampling(inputs: Inputs, how: Resampling) -> None:
+    """Check that what is to be drawn fits the memory, for every hemisphere, before any is scored.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    how : Resampling
+        How often pictures are drawn and shuffled.
+
+    Raises
+    ------
+    RoiridgeError
+        If it does not; names the largest that does.
+    """
+    for subject, hemisphere in product(inputs.subjects, HEMISPHERES):
+        n_vertices = subject.n_vertices(hemisphere)
+        n_pictures = inputs.n_pictures[subject.name]
+        check_counts(how.resamples, how.permutations, n_pictures, n_vertices, len(inputs.runs))
 
 
 def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:

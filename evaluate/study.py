@@ -22,6 +22,7 @@ from evaluate.resampling import intervals
 from evaluate.rows import CLASS_ORDER, score_hemisphere
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling
+from evaluate.scoring import check_resampling
 from evaluate.seeds import MEASURES, compare_seeds, spread
 from evaluate.studied import read_listed
 from evaluate.study_table import in_lines
@@ -89,6 +90,7 @@ def study(
         raise EvaluateError(f"study {name}: no row is fitted: {listed['rows'][0]['why']}")
     inputs = gather(data, out, subject, fits, None, split)
     report_missing(inputs)
+    check_resampling(inputs, how)
     tallies = _tallies(inputs, how, listed["rows"][0]["fit"])
     names = [one.name for one in inputs.subjects]
     frame = pd.DataFrame(

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from challenge import constant_columns
 from challenge.layout import responses_file
-from evaluate.correlation import constant
 from evaluate.expected import Expected
 from evaluate.findings import Findings
 from evaluate.order import follows, sides_agree
@@ -51,7 +51,7 @@ class Suspicion:
             )
             return
         self._compare_rows(name, values)
-        if flat := int(constant(values).sum()):
+        if flat := int(constant_columns(values).sum()):
             self._findings.remarks.append(
                 f"{name}: {flat} of {values.shape[1]} vertices have one prediction for all "
                 "pictures: they score 0"

@@ -27,6 +27,7 @@ COLUMNS = (
     "r2",
     "score",
     *INTERVALS,
+    "n_constant_measured",
 )
 WIDTH = 100
 LABEL, NARROWEST, WIDEST = 16, 13, 20

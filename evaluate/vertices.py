@@ -42,6 +42,8 @@ explained       mean of rho^2 / noise ceiling, in percent, with the small-sample
                 and nothing clipped: what would be found with infinitely many pictures
 explained_low   95 % interval of that
 explained_high
+n_constant_     vertices that count though their measured responses are the same to every picture,
+measured        so that r is 0
 =============== ====================================================================================
 
 How the intervals are made and how far they hold: `evaluate.resampling`.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from base import machine_memory
 from plan.errors import PlanError
 
 # A bare number is in gigabytes, as in the file of a cluster.
@@ -57,20 +58,11 @@ def find_limits(out: Path, memory: str = "") -> Limits:
         there = there.parent
     disk = shutil.disk_usage(there).free
     if not memory:
-        return Limits(_memory(), disk, "this machine has")
+        return Limits(machine_memory(), disk, "this machine has")
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", memory.strip().upper())
     if not match or not float(match[1]):
         raise PlanError(f"--memory {memory}: expected gigabytes, such as 64, or 500M")
     return Limits(int(float(match[1]) * UNITS[match[2]]), disk, "--memory gives")
-
-
-def _memory() -> int:
-    """Give the memory of this machine, or of its part that a container or a job may use."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):
-            found.append(int((Path("/sys/fs/cgroup") / file).read_text()))
-    return min(found)
 
 
 def load() -> float:

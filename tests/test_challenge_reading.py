@@ -180,6 +180,8 @@ def test_without_the_mask_of_all_vertices_the_responses_say_how_many_there_are(d
     responses_of(damaged).unlink()
     assert damaged.n_vertices("lh") == damaged.responses("lh", "test").shape[1] == 60
     (damaged.folder / "test_split/test_fmri/lh_test_fmri.npy").unlink()
+    assert damaged.n_vertices("lh") == 60, "by the noise ceilings"
+    (damaged.folder / "test_split/noise_ceiling/lh_noise_ceiling.npy").unlink()
     with pytest.raises(DataError, match=r"lh_training_fmri.npy: missing"):
         damaged.rois("lh")
 

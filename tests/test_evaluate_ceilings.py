@@ -93,6 +93,56 @@ def test_halves_of_many_trials_are_larger_than_one() -> None:
     np.testing.assert_array_equal(split_half(trials, 20), split_half(trials, 20))
 
 
+@pytest.mark.parametrize("estimate", [nsd_ncsnr, split_half])
+@pytest.mark.parametrize("n_trials", [2, 3, 5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_r8_an_average_repeated_is_refused_by_both_estimators(
+    estimate: Callable[[np.ndarray], np.ndarray], n_trials: int, dtype: str
+) -> None:
+    average = simulate_trials(1.0, n_images=30, n_vertices=6).mean(axis=1, dtype=np.float64)
+    copies = np.repeat(average[:, None], n_trials, axis=1)
+    # Copies that were rounded on their way, each otherwise.
+    rng = np.random.default_rng(0)
+    rounded = copies * (1 + rng.uniform(-1, 1, copies.shape) * np.finfo(np.float32).eps)
+    for trials in (copies, rounded, 1e-30 * rounded):
+        with pytest.raises(RoiridgeError, match="at 6 vertices all trials of a picture are the sa"):
+            estimate(trials.astype(dtype))
+    for vertex in (0, 5):
+        some = simulate_trials(1.0, n_images=30, n_vertices=6, n_trials=n_trials).astype(dtype)
+        some[:, :, vertex] = copies[:, :, vertex]
+        with pytest.raises(RoiridgeError, match=r"at 1 vertices .*expected single trials, not c"):
+            estimate(some)
+
+
+@pytest.mark.parametrize("estimate", [nsd_ncsnr, split_half])
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e6])
+def test_r8_a_vertex_without_any_variance_has_no_ceiling(
+    estimate: Callable[[np.ndarray], np.ndarray], value: float
+) -> None:
+    # Means of two and of three trials of 0.1 differ by a rounding.
+    for whole in (simulate_trials(2.0, 60, 3, 5), hide(simulate_trials(2.0, 60, 3, 5))):
+        trials = whole.astype(np.float64)
+        trials[..., 2] = np.where(np.isnan(trials[..., 2]), np.nan, value)
+        found = estimate(trials)
+        assert found[2] == 0
+        assert (found[[0, 1, 3, 4]] > 0.5).all()
+
+
+def test_r8_trials_that_differ_little_are_trials() -> None:
+    signal = simulate_trials(1.0, n_images=200, n_vertices=4).astype(np.float64)[:, :1]
+    noise = np.random.default_rng(0).standard_normal((200, 3, 4))
+    for scale in (1e-4, 1e-2):
+        trials = signal + scale * noise
+        np.testing.assert_allclose(nsd_ncsnr(trials), signal.std(axis=0)[0] / scale, rtol=0.2)
+        assert split_half(trials, 5).min() > 0.999
+
+
+def test_a5_splits_beyond_the_memory_are_refused_with_the_largest() -> None:
+    trials = simulate_trials(1.0, n_images=20, n_vertices=5)
+    with pytest.raises(RoiridgeError, match=r"--splits 1000000000000000: expected at most \d+; "):
+        split_half(trials, 10**15)
+
+
 def test_trials_that_tell_nothing() -> None:
     whole = simulate_trials(1.0, n_images=20, n_vertices=5)
     once, never, hole, copied = (whole.copy() for _ in range(4))

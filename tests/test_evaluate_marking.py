@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from test_evaluate_submission import Members, npy, pack, unpack
 from base import RoiridgeError
 from challenge import find_subjects
 from evaluate import Tally
-from evaluate.definitions import DEFINITIONS
+from evaluate.definitions import DEFINITIONS, EXPLAINED, SOURCES
 from evaluate.marking import score
 from evaluate.marks import WHOLE, Marks
 from evaluate.metrics import algonauts2021
@@ -161,13 +162,127 @@ def test_definitions_from_elsewhere(
             ceiling += list(nc)
         r, ceiling = np.array(r), np.array(ceiling)
         old += list(r[ceiling > 0] / ceiling[ceiling > 0] ** 0.5)
-        ceiled.append((np.median(r[ceiling > 0.3]) / np.median(ceiling[ceiling > 0.3])) ** 2)
+        ceiled.append(np.median(r[ceiling > 0.3]) ** 2 / np.median(ceiling[ceiling > 0.3]))
     found = json.loads(into.read_text())["about"]["also"]
     assert found["algonauts2021"] == pytest.approx(np.mean(old), rel=1e-6)
     assert found["brainscore_allen2022"] == pytest.approx(np.mean(ceiled), rel=1e-6)
     assert f"algonauts2021: {np.mean(old):.4f} (mean over vertices of r / sqrt" in text
     with pytest.raises(RoiridgeError, match=r"unknown definition r2: choose from algonauts2021, b"):
         score(sent, simulated, also=["r2"])
+
+
+def test_r1_a_perfect_model_has_1_by_every_definition() -> None:
+    rng = np.random.default_rng(0)
+    parts = []
+    for n in (400, 901):
+        # Vertices at and under 30 % are dropped by one; 0 and what counts as 0 by all.
+        ceiling = np.concatenate([np.full(n, 0.64), rng.uniform(0, 0.3, 50), [0, 1e-14, 0.3]])
+        parts.append((np.sqrt(ceiling), ceiling))
+    for name, define in DEFINITIONS.items():
+        assert define(parts) == pytest.approx(1, abs=1e-12), name
+    # Subjects are averaged, each with its own medians.
+    half = [(parts[0][0] / 2, parts[0][1]), parts[1]]
+    assert DEFINITIONS["brainscore_allen2022"](half) == pytest.approx((0.25 + 1) / 2)
+
+
+def test_r1_every_definition_names_its_source_with_a_date() -> None:
+    assert set(DEFINITIONS) == set(SOURCES) == set(EXPLAINED)
+    for name, source in SOURCES.items():
+        assert re.fullmatch(r"[a-z.]+\.[a-z]+/\S+( [0-9a-f]{8})?, 20\d\d(-\d\d-\d\d)?", source), (
+            name
+        )
+
+
+def flatten(file: Path, columns: slice) -> None:
+    """Write the same response to all pictures at some vertices."""
+    values = np.load(file)
+    values[:, columns] = values[:1, columns]
+    np.save(file, values)
+
+
+def test_r4_ceilings_next_to_zero_are_told_and_in_no_mean(
+    broken: Callable[[], Path], sent: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = broken()
+    found = {}
+    for tiny in (0.0, 1e-14):
+        for file in data.glob("subj*/test_split/noise_ceiling/*.npy"):
+            ceiling = np.load(file)
+            ceiling[20:30] = tiny
+            np.save(file, ceiling)
+        into = tmp_path / f"{tiny}.json"
+        score(sent, data, into, also=list(DEFINITIONS))
+        found[tiny] = json.loads(into.read_text()), capsys.readouterr().out
+    (zero, text), (next_to_zero, told) = found.values()
+    for held in (zero, next_to_zero):
+        del held["about"]["provenance"]
+    assert next_to_zero == zero
+    assert next_to_zero["about"]["counts"]["subj01"]["lh"]["n_excluded"] >= 10
+    assert next_to_zero["about"]["beside"]["unclipped"]["all"] < 1000
+    assert "of ceiling 0 (below 1e-06) in no mean" in told
+    assert told.splitlines()[:-1] == text.splitlines()[:-1]
+
+
+def test_r11_constant_responses_are_counted_apart_and_told(
+    broken: Callable[[], Path], sent: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = broken()
+    score(sent, data, tmp_path / "before.json")
+    assert "measured responses" not in capsys.readouterr().out
+    ceiling = np.load(data / "subj01/test_split/noise_ceiling/lh_noise_ceiling.npy")
+    flatten(data / "subj01/test_split/test_fmri/lh_test_fmri.npy", slice(20, 30))
+    n_flat = int((ceiling[20:30] >= 1e-6).sum())
+    score(sent, data, tmp_path / "after.json")
+    assert f"WARNING: at {n_flat} vertices that count, the measured" in capsys.readouterr().out
+    before, after = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("before", "after"))
+    counts = after["about"]["counts"]["subj01"]["lh"]
+    assert counts["n_constant_measured"] == n_flat
+    assert counts["n_constant"] == before["about"]["counts"]["subj01"]["lh"]["n_constant"]
+    assert after["subj01"]["lh"] < before["subj01"]["lh"]
+    assert after["about"]["counts"]["subj02"]["lh"]["n_constant_measured"] == 0
+
+
+def test_r14_n2_test_pictures_responses_and_ceilings_are_enough(
+    simulated: Path, sent: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    for folder in simulated.glob("subj*"):
+        shutil.copytree(folder / "test_split", bare / folder.name / "test_split")
+    shutil.copy(simulated / "simulation.json", bare)
+    done = run("score", sent, "--data", bare, "--json", tmp_path / "bare.json")
+    assert done.returncode == 0, done.stderr
+    whole = run("score", sent, "--data", simulated, "--json", tmp_path / "whole.json")
+    assert done.stdout.splitlines()[:-1] == whole.stdout.splitlines()[:-1]
+    found, expected = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("bare", "whole"))
+    assert found["about"].pop("rois") == {}
+    assert expected["about"].pop("rois")["streams/all"] > 0
+    for held in (found, expected):
+        del held["about"]["provenance"]
+    assert found == expected
+    checked = run("check", sent, bare)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "valid (checked against 2 subjects of" in checked.stdout
+    # ROIs are asked for by name, and then their label maps are read.
+    rois = run("score", sent, "--data", bare, "--rois", "true")
+    assert rois.returncode == 2
+    assert re.search(r"error: \S*roi_masks\S*: missing", rois.stderr)
+    assert "Traceback" not in rois.stderr
+
+
+def test_r14_n2_without_responses_the_ceilings_say_how_many_vertices_there_are(
+    simulated: Path, sent: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    for folder in simulated.glob("subj*"):
+        for kind in ("test_images", "noise_ceiling"):
+            into = bare / folder.name / "test_split" / kind
+            shutil.copytree(folder / "test_split" / kind, into)
+    checked = run("check", sent, bare)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    narrow = {name: npy(np.load(io.BytesIO(raw))[:, 1:]) for name, raw in unpack(sent).items()}
+    checked = run("check", pack(tmp_path / "narrow.zip", narrow), bare)
+    assert checked.returncode == 1
+    assert "has shape (12, 59), expected (12, 60)" in checked.stdout
 
 
 def test_the_metric_and_the_definition_of_2021_agree() -> None:

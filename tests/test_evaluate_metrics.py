@@ -63,6 +63,35 @@ def test_vertices_of_ceiling_zero_are_excluded(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("tiny", [1e-14, 1e-300, 0.99e-6])
+def test_r4_ceilings_that_no_measurement_gives_are_excluded(name: str, tiny: float) -> None:
+    measured, predicted, ceiling = data()
+    ceiling[[3, 9]] = tiny
+    found = compute(name, measured, predicted, ceiling)
+    assert np.flatnonzero(np.isnan(found)).tolist() == [3, 9]
+    counts = score_vertices(measured, predicted, ceiling).tally()
+    assert counts.n_excluded == 2
+    assert counts.mean(name) == pytest.approx(np.nanmean(found))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_r8_a_prediction_that_is_constant_but_for_rounding_has_no_r(dtype: str) -> None:
+    measured, predicted, _ = data()
+    predicted = predicted.astype(dtype)
+    predicted[:, 7] = -12.7
+    # The last bit follows the responses: what is found would be rounding.
+    high = measured[:, 7] > 0
+    predicted[high, 7] = np.nextafter(predicted[high, 7], np.zeros(1, dtype), dtype=dtype)
+    assert np.ptp(predicted[:, 7]) > 0
+    assert correlation(measured, predicted)[7] == 0
+    assert correlation(predicted, measured)[7] == 0
+    assert score_vertices(measured, predicted, None).constant.nonzero()[0].tolist() == [7]
+    # Small beside its mean, and yet no rounding.
+    small = (1000 + measured).astype(dtype)
+    np.testing.assert_allclose(correlation(measured, small), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_inputs_are_left_as_they_were(name: str) -> None:
     arrays = data()
     kept = [array.copy() for array in arrays]

@@ -28,7 +28,7 @@ from evaluate.vertices import read_vertices
 
 COLUMNS = ("model,spaces,subject,hemisphere,roi_class,roi,split,n_vertices,n_excluded,"
            "pearson_r,r2,score,pearson_r_low,pearson_r_high,score_low,score_high,"
-           "explained,explained_low,explained_high")  # fmt: skip
+           "explained,explained_low,explained_high,n_constant_measured")  # fmt: skip
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

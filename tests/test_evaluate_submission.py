@@ -317,3 +317,35 @@ def test_an_array_said_to_be_huge_is_not_read(made: Path, simulated: Path, tmp_p
 
 def test_the_limit_is_the_challenges() -> None:
     assert checking.LIMIT == 300_000_000
+
+
+def test_e6_a_test_picture_that_is_not_read_is_not_left_out_in_silence(
+    broken: Callable[[], Path], made: Path, tmp_path: Path
+) -> None:
+    # What is done with it is the reader's: it is read, or all is refused; never seven of eight.
+    data = broken()
+    for file in data.glob("subj*/test_split/test_fmri/*.npy"):
+        file.unlink()
+    picture = sorted(data.glob("subj01/test_split/test_images/*.png"))[3]
+    picture.rename(picture.with_suffix(".PNG"))
+    short = {name: npy(array(raw)[1:]) for name, raw in unpack(made / "submission.zip").items()}
+    path = pack(tmp_path / "short.zip", short)
+    try:
+        found = faults(path, find_subjects(data, "01"))
+    except RoiridgeError as error:
+        found = [str(error)]
+        assert "test_images" in found[0]
+    assert any("12" in fault for fault in found), found
+    assert not any(fault.startswith("subj01/lh") and "(11, " in fault.split("expected")[-1]
+                   for fault in found)  # fmt: skip
+
+
+def test_e6_rows_are_counted_against_the_test_responses(
+    broken: Callable[[], Path], made: Path
+) -> None:
+    data = broken()
+    sorted(data.glob("subj01/test_split/test_images/*.png"))[-1].unlink()
+    with pytest.raises(
+        RoiridgeError, match=r"lh_test_fmri.npy: 12 rows, expected 11, one for each"
+    ):
+        faults(made / "submission.zip", find_subjects(data, "01"))

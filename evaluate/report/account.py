@@ -86,6 +86,9 @@ def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]
         if ensemble["n_constant"]:
             constant = f"{ensemble['n_constant']} vertices of the ensemble"
             found.append(_line(constant, "kept: one prediction for all pictures counts as r = 0"))
+        if n_flat := ensemble["n_constant_measured"]:
+            found.append(_line(f"{n_flat} vertices", "kept: measured responses that are constant "
+                                                     "count as r = 0"))  # fmt: skip
     found += [_line(f"subject {one.name}", "has no fits") for one in inputs.without]
     found += [_line(line.partition(": ")[0], "the run was not finished: make fit again")
               for line in say_unfinished(sidecar["unfinished"])]  # fmt: skip

@@ -35,6 +35,7 @@ from evaluate.resampling.draws import Draws
 from evaluate.resampling.intervals import FEWEST_CALIBRATED, FEWEST_PICTURES, intervals
 from evaluate.resampling.permutation import Permuted, Significance, orders, permute, significance
 from evaluate.resampling.resampler import Resampler, resample
+from evaluate.resampling.sizes import check_counts
 from evaluate.resampling.swapping import Swaps, swap, swap_signs
 from evaluate.resampling.weights import Weights, picture_weights
 
@@ -48,6 +49,7 @@ __all__ = [
     "Significance",
     "Swaps",
     "Weights",
+    "check_counts",
     "difference",
     "intervals",
     "orders",

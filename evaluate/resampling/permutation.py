@@ -132,7 +132,7 @@ def permute(
     if not n_vertices:
         none = np.full(drawn.shape[1] ** 2 - 1, -np.inf, np.float32)
         return [Permuted(np.zeros(0, np.float32), np.zeros(0, np.int64), none)] * len(predictions)
-    blocks = list(in_blocks(count, n_vertices, max(NUMBERS // n_images, 8)))
+    blocks = list(in_blocks(count, n_vertices, block_size(n_images, n_vertices)))
     return [
         Permuted(
             np.concatenate([one.r for one in of]),
@@ -141,6 +141,24 @@ def permute(
         )
         for of in zip(*blocks, strict=True)
     ]
+
+
+def block_size(n_images: int, n_vertices: int) -> int:
+    """Return how many vertices are shuffled at once.
+
+    Parameters
+    ----------
+    n_images : int
+        Pictures.
+    n_vertices : int
+        Vertices of the hemisphere.
+
+    Returns
+    -------
+    int
+        At least 8, where there are as many.
+    """
+    return max(1, min(n_vertices, max(NUMBERS // n_images, 8)))
 
 
 def _in_orders(values: NDArray[Any], drawn: NDArray[np.int64]) -> NDArray[np.float32]:

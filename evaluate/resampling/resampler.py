@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from challenge import has_ceiling
 from evaluate.correlation import correlation
 from evaluate.resampling.columns import inverse_deviation, standardised
 from evaluate.resampling.draws import DRAWN, LEFT_OUT, Draws
@@ -44,7 +45,7 @@ class Resampler:
         self._weights = weights
         self._normalised = ceiling is not None
         known = np.ones(n_vertices) if ceiling is None else np.asarray(ceiling, np.float64)
-        self._counted = known > 0
+        self._counted = has_ceiling(known)
         # Without ceilings, or where one is 0, any number serves: it is not used.
         self._inverse = 1 / np.where(self._counted, known, 1)
         self._measured = np.empty(measured.shape, np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from challenge import has_ceiling
 from evaluate.resampling.columns import inverse_deviation, standardised
 from evaluate.resampling.threads import in_blocks
 
@@ -129,7 +130,7 @@ def swap(
     """
     n_columns = measured.shape[1]
     parts = [np.arange(n_columns)] if parts is None else parts
-    counted = np.ones(n_columns, bool) if ceiling is None else np.asarray(ceiling) > 0
+    counted = np.ones(n_columns, bool) if ceiling is None else has_ceiling(ceiling)
     inverse = np.zeros(n_columns) if ceiling is None else 1 / np.where(counted, ceiling, 1)
     member = np.zeros((len(parts), n_columns), np.float32)
     for number, part in enumerate(parts):

@@ -34,7 +34,7 @@ def in_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Itera
         if len(blocks) == 1:
             yield work(blocks[0])
             return
-        with ThreadPoolExecutor(_cores()) as pool:
+        with ThreadPoolExecutor(n_cores()) as pool:
             yield from pool.map(work, blocks)
 
 
@@ -44,5 +44,12 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _cores() -> int:
+def n_cores() -> int:
+    """Return how many cores this process may use.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
