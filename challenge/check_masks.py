@@ -6,6 +6,7 @@ import numpy as np
 
 from challenge.arrays import read_vector
 from challenge.findings import Findings
+from challenge.labels import lacks_class, read_labels, read_names
 from challenge.layout import (
     HEMISPHERES,
     N_FSAVERAGE,
@@ -22,10 +23,7 @@ from challenge.rois import (
     absent_classes,
     absent_places,
     check_distinct,
-    lacks_class,
-    read_labels,
     read_mask,
-    read_names,
     read_rois,
 )
 from challenge.subject import Subject

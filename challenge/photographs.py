@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from base import sha256_files
-from challenge.errors import DataError
+from challenge.errors import DataError, reason
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 _BUILTIN = {
@@ -161,10 +161,10 @@ def load_material(path: Path) -> Image.Image:
     try:
         with Image.open(path) as opened:
             image = opened.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged files raise nearly anything: struct.error, TypeError …
         raise DataError(
-            f"{path}: not decoded ({error}); expected a whole PNG or JPEG file: replace it, or "
-            "take it out of the folder"
+            f"{path}: not decoded ({reason(error)}); expected a whole PNG or JPEG file: replace "
+            "it, or take it out of the folder"
         ) from error
     image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.BICUBIC)
     return image
@@ -198,9 +198,10 @@ def _in_folder(folder: Path) -> tuple[Material, ...]:
             with Image.open(path) as image:
                 usable = min(image.size) >= _SMALLEST
                 see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        except Exception as error:  # as in `load_material`
             raise DataError(
-                f"{path}: not a picture ({error}); take it out of the folder given with --photos"
+                f"{path}: not a picture ({reason(error)}); take it out of the folder given with "
+                "--photos"
             ) from error
         category = path.stem if path.parent == folder else str(path.parent.relative_to(folder))
         if usable:

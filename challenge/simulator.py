@@ -185,11 +185,13 @@ def _is_there(directory: Path, described: dict[str, object]) -> bool:
         return False
     try:
         held = json.loads((directory / SIMULATION).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        held = None
+    if not isinstance(held, dict):
         raise DataError(
             f"{directory}: holds something that is no simulation, and is not overwritten; give "
             "another folder, or remove it"
-        ) from None
+        )
     differ = [key for key, value in described.items() if held.get(key) != value]
     if differ:
         raise DataError(

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from challenge import HEMISPHERES, ROI_CLASSES, DataError, Subject, load_rgb
 from challenge.checker import inspect
 from challenge.inputs import check_fitted, check_values
+from challenge.labels import RESIDUAL
 from challenge.layout import SPLITS
-from challenge.rois import RESIDUAL
 
 # The same examples on every machine, however slow it is.
 STEADY = settings(
