@@ -179,11 +179,11 @@ def rows(
             "split": split,
             "n_vertices": tallies[key].n_vertices,
             "n_excluded": tallies[key].n_excluded,
+            "n_constant_measured": tallies[key].n_constant_measured,
             "pearson_r": tallies[key].mean("pearson_r"),
             "r2": tallies[key].mean("r2"),
             "score": tallies[key].mean("noise_normalised"),
             **intervals[key],
-            "n_constant_measured": tallies[key].n_constant_measured,
         }
         for key in order
     ]

@@ -23,11 +23,11 @@ COLUMNS = (
     "split",
     "n_vertices",
     "n_excluded",
+    "n_constant_measured",
     "pearson_r",
     "r2",
     "score",
     *INTERVALS,
-    "n_constant_measured",
 )
 WIDTH = 100
 LABEL, NARROWEST, WIDEST = 16, 13, 20

@@ -28,8 +28,9 @@ meta holds `kind`, `run`, `model` (the label in scores.csv), `spaces` (as in sco
 `provenance`.
 
 scores.csv has, beside what a row is about (model, spaces, subject, hemisphere, roi_class, roi,
-split) and its counts and means (n_vertices, n_excluded, pearson_r, r2, score), these columns; each
-is empty where it has no value:
+split) and its counts and means (n_vertices, n_excluded; n_constant_measured, vertices that count
+though their responses are the same to every picture, so that r is 0; pearson_r, r2, score), these
+columns; each is empty where it has no value:
 
 =============== ====================================================================================
 column          what
@@ -42,8 +43,6 @@ explained       mean of rho^2 / noise ceiling, in percent, with the small-sample
                 and nothing clipped: what would be found with infinitely many pictures
 explained_low   95 % interval of that
 explained_high
-n_constant_     vertices that count though their measured responses are the same to every picture,
-measured        so that r is 0
 =============== ====================================================================================
 
 How the intervals are made and how far they hold: `evaluate.resampling`.

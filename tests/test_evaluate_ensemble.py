@@ -281,3 +281,18 @@ def test_vertices_without_a_model_are_told(simulated: Path, tmp_path: Path) -> N
     assert np.flatnonzero(found.covered).tolist() == sorted(hemisphere.vertices[0])
     assert (found.predictions[:, ~found.covered] == 0).all()
     assert find_subjects(simulated)[0].n_vertices("lh") == len(found.covered)
+
+
+@pytest.mark.parametrize("jitter", [False, True])
+def test_r8_constant_responses_do_not_drown_the_stack_of_the_others(jitter: bool) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((30, 8)).astype(np.float32)
+    models = np.stack([y + k * rng.standard_normal(y.shape) for k in (1, 2)]).astype(np.float32)
+    y[:, 3] = 0.1
+    found = {}
+    for name in ("exact", "rounded"):
+        if jitter and name == "rounded":
+            y[::2, 3] = np.nextafter(y[::2, 3], np.float32(1))
+        found[name] = stacked.stack(y, models)
+    # What is but a rounding must not be blown up to the others' spread.
+    np.testing.assert_allclose(found["rounded"], found["exact"], atol=1e-5)

@@ -1,6 +1,7 @@
 """scores.csv, its table and picture: what they hold, and that a second run recomputes nothing."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,8 @@ from evaluate.scores import scores
 from evaluate.vertices import read_vertices
 
 COLUMNS = ("model,spaces,subject,hemisphere,roi_class,roi,split,n_vertices,n_excluded,"
-           "pearson_r,r2,score,pearson_r_low,pearson_r_high,score_low,score_high,"
-           "explained,explained_low,explained_high,n_constant_measured")  # fmt: skip
+           "n_constant_measured,pearson_r,r2,score,pearson_r_low,pearson_r_high,score_low,score_high,"
+           "explained,explained_low,explained_high")  # fmt: skip
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -339,3 +340,41 @@ def test_too_few_pictures_have_no_interval_and_it_is_said(
     frame = read(tmp_path)
     assert frame["score"].notna().any()
     assert frame[["score_low", "pearson_r_low", "explained"]].isna().all(axis=None)
+
+
+def test_r4_r11_scores_without_ceilings_that_none_measured_and_with_constant_responses(
+    broken: Callable[[], Path], tmp_path: Path
+) -> None:
+    data = broken()
+    write_fits(tmp_path / "zero", data, noise=2)
+    shutil.copytree(tmp_path / "zero/fits", tmp_path / "tiny/fits")
+    sides = sorted(data.glob("subj*/test_split/noise_ceiling/*.npy"))
+    ceilings = [np.load(file) for file in sides]
+    # Measured responses that are the same to every picture, at vertices that count and do not.
+    responses = data / "subj01/test_split/test_fmri/lh_test_fmri.npy"
+    values = np.load(responses)
+    values[:, 15:25] = 0.5
+    np.save(responses, values)
+    told = {}
+    for name, tiny in (("zero", 0.0), ("tiny", 1e-14)):
+        for file, ceiling in zip(sides, ceilings, strict=True):
+            ceiling[20:30] = tiny
+            np.save(file, ceiling)
+        done = run("scores", "--data", data, "--out", tmp_path / name, "--resamples", 200,
+                   "--permutations", 0)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        told[name] = done.stdout.replace(str(tmp_path / name), "")
+    assert told["tiny"] == told["zero"]
+    both = [(tmp_path / name / "scores.csv").read_text() for name in told]
+    assert both[0] == both[1]
+    frame = read(tmp_path / "tiny")
+    whole = pick(frame, model="ridge", subject="01", hemisphere="lh", roi_class="all")
+    assert whole["n_excluded"] >= 10
+    assert whole["explained"] < 1000
+    n_flat = int((ceilings[0][15:20] > 0).sum())
+    assert whole["n_constant_measured"] == n_flat
+    counts = json.loads((tmp_path / "tiny/scores.json").read_text())["counts"]
+    assert sum(c["n_constant_measured"] for c in counts if c["subject"] == "02") == 0
+    assert max(c["n_constant_measured"] for c in counts) == n_flat
+    assert f"WARNING: at {n_flat} vertices that count, the measured responses" in told["tiny"]
+    assert "excluded: ceiling 0 (below 1e-06), in no mean" in told["tiny"]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from challenge import constant_columns
 from evaluate.ensembles._each import FEWEST_PICTURES
 from evaluate.hemisphere import Hemisphere
 
@@ -72,7 +73,7 @@ def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
     Y = np.asarray(measured, np.float64)
     Y = Y - Y.mean(axis=0)
     spread = np.sqrt((Y**2).mean(axis=0))
-    scale = np.where(spread > 0, spread, 1)
+    scale = np.where(constant_columns(np.asarray(measured)), 1, spread)
     # In units of each vertex's spread, so that vertices can be averaged.
     P = np.moveaxis(np.asarray(predicted, np.float64), 2, 0) / scale[:, None, None]
     P = P - P.mean(axis=2, keepdims=True)
