@@ -82,7 +82,7 @@ help:  ## Show this list
 	@echo "Variables, with their values now:"
 	@echo "  DATA=$$ROIRIDGE_DATA  the challenge directory, with subj01, subj02 ..."
 	@echo "  OUT=$$ROIRIDGE_OUT  the folder of everything that is made"
-	@echo "  SUBJECT=$$ROIRIDGE_SUBJECT  a subject's number, or all"
+	@echo "  SUBJECT=$$ROIRIDGE_SUBJECT  the numbers of one or several subjects, 01 02 ..., or all"
 	@echo "  SUBJECTS=\"$$ROIRIDGE_SUBJECTS\"  who share one training of fit, in place of SUBJECT: 01 02 ..., or all"
 	@echo "  MODEL=$$ROIRIDGE_MODEL  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow, unet, vit, diffusion"
 	@echo "  GROUP_BY=$$ROIRIDGE_GROUP_BY  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"

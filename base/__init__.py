@@ -3,6 +3,7 @@
 Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
 """
 
+from base.calls import convert_paths, run_hint
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
 from base.errors import RoiridgeError
 from base.files import replacing, sha256_files
@@ -11,10 +12,13 @@ from base.plugins import load_plugin, plugin_names
 from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
+from base.targets import choose_from, make_command, nearest
 
 __all__ = [
     "RoiridgeError",
+    "choose_from",
     "claiming",
+    "convert_paths",
     "end_with_parent",
     "has_ended",
     "holder_of",
@@ -22,11 +26,14 @@ __all__ = [
     "is_claimed",
     "load_plugin",
     "log_lines",
+    "make_command",
+    "nearest",
     "plugin_names",
     "progress",
     "provenance",
     "release",
     "replacing",
+    "run_hint",
     "say",
     "sha256_files",
     "taking_turns",

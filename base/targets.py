@@ -139,6 +139,8 @@ VARIABLES = {
     "DATA": Variable("data"),
     "OUT": Variable("out"),
 }
+# Parameters that are one word of a command line.
+SINGLE = {variable.parameter for variable in VARIABLES.values() if variable.split is None}
 # Used by recipes of the Makefile itself.
 OTHERS = ("PYTHON", "JOBS")
 
@@ -272,6 +274,8 @@ def python_command(module: str, arguments: Mapping[str, Any], positional: str = 
     """
     words, flags = module.split(), list[str]()
     for name, value in arguments.items():
+        if name in SINGLE and value:
+            value = " ".join(split_argument(value))
         if name == positional:
             words += split_argument(value)
         elif isinstance(value, Mapping):

@@ -7,7 +7,7 @@ of networks, models or scores.
 
 from challenge.ceiling import noise_ceiling
 from challenge.errors import DataError
-from challenge.finding import find_subjects
+from challenge.finding import SubjectChoice, chooses_all, find_subjects
 from challenge.layout import HEMISPHERES, ROI_CLASSES
 from challenge.pictures import load_rgb
 from challenge.rois import Roi
@@ -20,6 +20,8 @@ __all__ = [
     "DataError",
     "Roi",
     "Subject",
+    "SubjectChoice",
+    "chooses_all",
     "find_subjects",
     "load_rgb",
     "noise_ceiling",

@@ -12,7 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from base import progress, replacing, say
+from base import convert_paths, progress, replacing, say
 from evaluate.errors import EvaluateError
 from evaluate.resampling import (
     intervals,
@@ -33,6 +33,7 @@ COVERAGE, ERROR = "interval holds the truth", "false positive"
 Rates = dict[str, NDArray[np.float64]]
 
 
+@convert_paths
 def calibrate(out: Path = Path("derivatives"), datasets: int = 400, seed: int = 0) -> None:
     """Measure coverage and false-positive rates on simulated data; write OUT/calibration.csv.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from base import choose_from
 from evaluate.errors import EvaluateError
 
 Part = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -98,5 +99,5 @@ def check_known(names: Sequence[str]) -> None:
     """
     if wrong := [name for name in names if name not in DEFINITIONS]:
         raise EvaluateError(
-            f"unknown definition {', '.join(wrong)}: choose from {', '.join(DEFINITIONS)}"
+            f"unknown definition {', '.join(wrong)}: {choose_from(wrong[0], DEFINITIONS)}"
         )
