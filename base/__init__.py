@@ -3,6 +3,7 @@
 Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
 """
 
+from base.calls import convert_paths, run_hint
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
 from base.counts import check_count
 from base.errors import RoiridgeError
@@ -12,11 +13,14 @@ from base.plugins import load_plugin, plugin_names
 from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
+from base.targets import choose_from, make_command, nearest
 
 __all__ = [
     "RoiridgeError",
     "check_count",
+    "choose_from",
     "claiming",
+    "convert_paths",
     "end_with_parent",
     "has_ended",
     "holder_of",
@@ -25,11 +29,14 @@ __all__ = [
     "load_plugin",
     "log_lines",
     "machine_memory",
+    "make_command",
+    "nearest",
     "plugin_names",
     "progress",
     "provenance",
     "release",
     "replacing",
+    "run_hint",
     "say",
     "sha256_files",
     "taking_turns",

@@ -3,17 +3,19 @@
 import errno
 import io
 import json
+import re
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, NoReturn
 
-from jsonargparse import DefaultHelpFormatter, auto_cli, capture_parser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, capture_parser
 
 from base.errors import RoiridgeError
 from base.progress import log_lines, stop_printing
+from base.targets import nearest
 
 Command = Callable[..., int | None]
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -152,6 +154,7 @@ def _cli(
         prog=f"python -m {module}",
         epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
         formatter_class=_Help,
+        parser_class=_Parser,
     )
 
 
@@ -168,6 +171,16 @@ def _arguments(commands: Command | Mapping[str, Command], argv: Sequence[str]) -
 
 class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
     """Keeps the examples a line each."""
+
+
+class _Parser(ArgumentParser):
+    """Names the nearest flag for one that is unknown."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        unknown = re.search(r"(?i)unrecognized arguments: (--[\w-]+)", message)
+        super().error(
+            message + (nearest(unknown[1], self._option_string_actions) if unknown else ""), ex
+        )
 
 
 def _in_words(error: OSError) -> str:

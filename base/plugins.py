@@ -5,6 +5,7 @@ import pkgutil
 from types import ModuleType
 
 from base.errors import RoiridgeError
+from base.targets import choose_from
 
 
 def plugin_names(package: ModuleType) -> list[str]:
@@ -48,5 +49,5 @@ def load_plugin(package: ModuleType, name: str, kind: str) -> ModuleType:
     """
     names = plugin_names(package)
     if name not in names:
-        raise RoiridgeError(f"unknown {kind} {name!r}: choose from {', '.join(names)}")
+        raise RoiridgeError(f"unknown {kind} {name!r}: {choose_from(name, names)}")
     return importlib.import_module(f"{package.__name__}.{name}")

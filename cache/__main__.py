@@ -4,7 +4,7 @@ import json as json_text
 import sys
 from pathlib import Path
 
-from base import progress
+from base import convert_paths, progress, run_hint
 from base.command import Command, run
 from cache import prune as pruning
 from cache.arguments import as_flags, compared, find_files, open_store
@@ -22,6 +22,7 @@ from cache.verify import KINDS, Verdict, artifacts, verify_artifact, verify_spac
 OUT = Path("derivatives")
 
 
+@convert_paths
 def ls(out: Path = OUT) -> None:
     """List the feature spaces with rows, columns, size and origin.
 
@@ -32,11 +33,12 @@ def ls(out: Path = OUT) -> None:
     """
     entries = open_store(out).readable()
     if not entries:
-        print(f"no feature spaces in {out / 'features'}: run `make features`")
+        print(f"no feature spaces in {out / 'features'}: run `{run_hint('features')}`")
         return
     print("\n".join(listing(entries)))
 
 
+@convert_paths
 def show(space: str, out: Path = OUT, json: bool = False) -> None:
     """Say everything about one feature space.
 
@@ -56,6 +58,7 @@ def show(space: str, out: Path = OUT, json: bool = False) -> None:
         print("\n".join(describe(entry)))
 
 
+@convert_paths
 def verify(spaces: list[str] = [], out: Path = OUT, data: Path | None = None) -> int:  # noqa: B006
     """Read every byte of feature spaces, and without names of all that is kept.
 
@@ -107,6 +110,7 @@ def _in_a_line(verdict: Verdict) -> str:
     return f"{line}; {known} of {known} pictures have a row, {verdict.foreign} rows are of others"
 
 
+@convert_paths
 def explain(spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
     """Say which fields of a key differ from those of other feature spaces.
 
@@ -126,6 +130,7 @@ def explain(spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
             print(line)
 
 
+@convert_paths
 def prune(out: Path = OUT, delete: bool = False) -> None:
     """List what no fit uses and what killed processes left; with --delete, remove it.
 
@@ -146,9 +151,11 @@ def prune(out: Path = OUT, delete: bool = False) -> None:
     if delete:
         print(f"{total}: removed {pruning.carry_out(plan) / 1e6:.1f} MB")
     else:
-        print(f"{total}; nothing was removed: `python -m cache prune --delete` does")
+        command = run_hint("cache prune", out=out, delete="true")
+        print(f"{total}; nothing was removed: `{command}` does")
 
 
+@convert_paths
 def import_file(
     name: str, file: Path, out: Path = OUT, data: Path | None = None, replace: bool = False
 ) -> None:
@@ -176,6 +183,7 @@ def import_file(
     print(f"{name}: {added} rows of {source.shape[1]} columns imported -> {path}")
 
 
+@convert_paths
 def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) -> None:
     """Write a feature space to a file that other programs read.
 
@@ -197,6 +205,7 @@ def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) ->
     print(f"{entry.path.stem}: {entry.meta['rows']} rows -> {' and '.join(map(str, made))}")
 
 
+@convert_paths
 def pack(file: Path, spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
     """Put feature spaces in one file with checksums, to share them.
 
@@ -216,6 +225,7 @@ def pack(file: Path, spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: 
     print(f"{len(manifest['spaces'])} spaces, {file.stat().st_size / 1e6:.1f} MB -> {file}")
 
 
+@convert_paths
 def unpack(file: Path, out: Path = OUT) -> None:
     """Verify a file that `pack` made, and put its feature spaces among those that are kept.
 

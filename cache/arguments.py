@@ -7,13 +7,15 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from base import RoiridgeError
+from base import RoiridgeError, nearest, run_hint
 from cache.errors import CacheError
 from cache.features import Entry, FeatureStore
 from cache.table import read_table_meta
 
 # Verbs that take any number of spaces; "pack" then a file.
 SEVERAL = ("explain", "pack", "verify")
+# What stands behind the name of a space in the name of its file.
+DIGEST = len("-0123456789abcdef")
 SWITCHES = ("--delete", "--json", "--replace")
 
 
@@ -65,7 +67,9 @@ def open_store(out: Path) -> FeatureStore:
         If there is no such folder.
     """
     if not out.is_dir():
-        raise RoiridgeError(f"{out}: no such folder; give --out, or run `make features` first")
+        raise RoiridgeError(
+            f"{out}: no such folder; give --out, or run `{run_hint('features', out=out)}` first"
+        )
     return FeatureStore(out / "features")
 
 
@@ -97,8 +101,12 @@ def find_files(store: FeatureStore, names: Sequence[str]) -> list[Path]:
         beginning = re.sub(r"[^A-Za-z0-9_.+\-]", "_", name)
         fitting = exact or [file for file in files if file.stem.startswith(beginning)]
         if not fitting:
-            there = ", ".join(file.stem for file in files) or "none"
-            raise CacheError(f"no features named {name!r} in {store.folder} (there: {there})")
+            there = [file.stem for file in files]
+            meant = nearest(name, [word for file in there for word in (file, file[:-DIGEST])])
+            raise CacheError(
+                f"no features named {name!r} in {store.folder} (there: "
+                f"{', '.join(there) or 'none'}){meant}"
+            )
         found.update(fitting)
     return sorted(found)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from base import convert_paths
 from cache.errors import CacheError
 from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_schema, reading
 
 
+@convert_paths
 def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
     """Write arrays and what they are, whole or not at all.
 
@@ -30,6 +32,7 @@ def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping
             put(group, name, array)
 
 
+@convert_paths
 def read_artifact(
     path: Path, names: Sequence[str] | None = None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -64,6 +67,7 @@ def read_artifact(
         return arrays, get_json(opened, "meta")
 
 
+@convert_paths
 def read_meta(path: Path) -> dict[str, Any]:
     """Read only the meta of an artifact.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import say
+from base import nearest, run_hint, say
 from cache.errors import CacheError
 from cache.key import digest
 from cache.table import read_table_meta, take_rows
@@ -53,12 +53,12 @@ class FeatureStore:
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
         Usually `derivatives/features`; made when first written to.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = Path(folder)
 
     def path(self, name: str, key: Mapping[str, Any]) -> Path:
         """Say where a space lies.
@@ -199,10 +199,11 @@ class FeatureStore:
             files = (p for p in self._files() if p.stem.startswith(self._file_name(name)))
             fitting = [self._entry(path) for path in files]
         if not fitting:
-            names = ", ".join(sorted({e.name for e in self.readable()})) or "none"
+            names = sorted({e.name for e in self.readable()})
+            command = run_hint("features", spaces=[name], out=self.folder.parent)
             raise CacheError(
-                f"no features named {name!r} in {self.folder} (there: {names}): run "
-                f'`make features SPACES="{name}"` first'
+                f"no features named {name!r} in {self.folder} (there: "
+                f"{', '.join(names) or 'none'}): run `{command}` first{nearest(name, names)}"
             )
         if len(fitting) > 1:
             raise CacheError(

@@ -181,7 +181,7 @@ def _used(out: Path) -> set[str] | None:
         if meta.get("kind") != "fit" or not isinstance(meta.get("keys"), dict):
             raise CacheError(
                 f"{path}: is not a fit, or does not say what features it was made from; expected "
-                "a file of `make fit`: remove it. Nothing was removed: what it uses is not known"
+                "a fit: remove it. Nothing was removed: what it uses is not known"
             )
         used = (used or set()) | {str(digest) for digest in meta["keys"].values()}
     for path in _files(out / "ablations"):

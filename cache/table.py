@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base import run_hint
 from cache.checked import CheckedRows, write_rows
 from cache.errors import CacheError
 from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_schema, reading
@@ -154,7 +155,7 @@ def take_rows(path: Path, digests: Sequence[str]) -> NDArray[Any]:
         absent = int((rows < 0).sum())
         if absent:
             meta = get_json(opened, "meta")
-            fix = f'run `make features SPACES="{meta["name"]}"` for these pictures'
+            fix = f"run `{run_hint('features', spaces=[meta['name']])}` for these pictures"
             if "imported" in meta["key"]:
                 fix = "import it again with rows for all pictures"
             raise CacheError(f"{path}: has no row for {absent} of {len(rows)} pictures: {fix}")

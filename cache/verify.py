@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from base import run_hint
 from cache.errors import CacheError
 from cache.features import FeatureStore
 from cache.hdf5 import check_schema, get_json, reading
@@ -18,10 +19,10 @@ from cache.table import all_rows, read_table_meta, row_names
 BLOCK_BYTES = 64 << 20
 # Folders of artifacts beneath the folder of everything that is made, and what mends each.
 MENDED = {
-    "fits": "the next `make fit` fits it again",
-    "moments": "the next `make ablate` forms it again",
-    "ablations": "the next `make ablate` fits it again",
-    "searches": "the next `make fit` begins the search anew",
+    "fits": ("fit", "fits it again"),
+    "moments": ("ablate", "forms it again"),
+    "ablations": ("ablate", "fits it again"),
+    "searches": ("fit", "begins the search anew"),
 }
 KINDS = tuple(MENDED)
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -83,7 +84,7 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
     if absent:
         fix = "import a file with them, too"
         if "imported" not in meta.get("key", {}):
-            fix = f'run `make features SPACES="{meta.get("name")}"` for them'
+            fix = f"run `{run_hint('features', spaces=[meta.get('name')])}` for them"
         faults.append(
             f"{len(absent)} of {len(pictures)} pictures have no row (first: {absent[0]}): {fix}"
         )
@@ -123,7 +124,9 @@ def verify_artifact(path: Path) -> str | None:
     """
     kind = next(part for part in reversed(path.parts) if part in MENDED)
     try:
-        with reading(path, f"no need to delete it, {MENDED[kind]}") as opened:
+        target, mended = MENDED[kind]
+        fix = f"no need to delete it, the next `{run_hint(target)}` {mended}"
+        with reading(path, fix) as opened:
             check_schema(opened, path, "artifact")
             get_json(opened, "meta")
             for array in opened["arrays"].values():

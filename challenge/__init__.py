@@ -8,7 +8,7 @@ of networks, models or scores.
 from challenge.ceiling import SMALLEST_CEILING, has_ceiling, noise_ceiling
 from challenge.constant import constant_columns
 from challenge.errors import DataError
-from challenge.finding import find_subjects
+from challenge.finding import SubjectChoice, chooses_all, find_subjects
 from challenge.layout import HEMISPHERES, ROI_CLASSES
 from challenge.leakage import test_pictures_in_training
 from challenge.pictures import load_rgb
@@ -23,6 +23,8 @@ __all__ = [
     "DataError",
     "Roi",
     "Subject",
+    "SubjectChoice",
+    "chooses_all",
     "constant_columns",
     "find_subjects",
     "has_ceiling",

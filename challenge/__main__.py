@@ -3,13 +3,14 @@
 import sys
 from pathlib import Path
 
-from base import say
+from base import convert_paths, say
 from base.command import run
 from challenge import simulator
 from challenge.checker import inspect, summarise
 from challenge.finding import find_subjects
 
 
+@convert_paths
 def simulate(
     directory: Path,
     subjects: int = 2,
@@ -58,6 +59,7 @@ def simulate(
     return 0
 
 
+@convert_paths
 def check(directory: Path) -> int:
     """Read every file of a dataset, and list all faults at once.
 

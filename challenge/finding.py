@@ -1,22 +1,28 @@
 """Find the subjects of a dataset, or say how to come by one."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from base import convert_paths
 from challenge.errors import DataError
 from challenge.layout import FOLDER_NAME
 from challenge.subject import Subject
 
+SubjectChoice = str | int | Sequence[str | int]
+"""Which subjects: "all"; a number, 1, "01" or "subj01"; or several, "01 02" or ["01", "02"]."""
 
-def find_subjects(data: Path, subject: str = "all") -> list[Subject]:
+
+@convert_paths
+def find_subjects(data: Path, subject: SubjectChoice = "all") -> list[Subject]:
     """Find the subjects in a folder of the challenge's data.
 
     Parameters
     ----------
-    data : Path
+    data : str or Path
         The folder that holds `subj01`, `subj02` and so on.
-    subject : str
-        "all", or one of them: "1", "01" or "subj01".
+    subject : str, int or sequence of them
+        "all", or one or several of them: "1", "01" or "subj01", with blanks or commas between.
 
     Returns
     -------
@@ -28,7 +34,6 @@ def find_subjects(data: Path, subject: str = "all") -> list[Subject]:
     DataError
         If there is no such folder, or no such subject in it, or two folders of one subject.
     """
-    data = Path(data)
     folders = sorted(data.iterdir()) if data.is_dir() else []
     found: dict[int, Subject] = {}
     for folder in folders:
@@ -42,13 +47,44 @@ def find_subjects(data: Path, subject: str = "all") -> list[Subject]:
             )
     if not found:
         raise DataError(_no_data(data))
-    if str(subject) == "all":
+    if chooses_all(subject):
         return [found[number] for number in sorted(found)]
-    number = re.fullmatch(r"(?:subj)?(\d+)", str(subject))
-    if number is None or int(number[1]) not in found:
+    numbers = {word: _number(word) for word in _words(subject)}
+    unknown = [word for word, number in numbers.items() if number not in found]
+    if unknown or not numbers:
         names = ", ".join(found[number].name for number in sorted(found))
-        raise DataError(f"{data}: no subject {subject!r}; it holds {names}: choose one, or `all`")
-    return [found[int(number[1])]]
+        raise DataError(
+            f"{data}: no subject {', '.join(map(repr, unknown)) or repr(subject)}; it holds "
+            f"{names}: choose one, several with blanks between, or `all`"
+        )
+    return [found[number] for number in sorted(set(numbers.values()))]
+
+
+def chooses_all(subject: SubjectChoice) -> bool:
+    """Return whether a choice of subjects is "all".
+
+    Parameters
+    ----------
+    subject : str, int or sequence of them
+        As for `find_subjects`.
+
+    Returns
+    -------
+    bool
+        Whether it is, however many there are.
+    """
+    return _words(subject) == ["all"]
+
+
+def _words(subject: SubjectChoice) -> list[str]:
+    items = [subject] if isinstance(subject, str | int) else subject
+    return [word for item in items for word in re.split(r"[\s,+]+", str(item)) if word]
+
+
+def _number(word: str) -> int:
+    """Return the number of a subject, or -1 where it is none."""
+    match = re.fullmatch(r"(?:subj)?(\d+)", word)
+    return int(match[1]) if match else -1
 
 
 def _no_data(data: Path) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from base import choose_from
 from challenge.errors import DataError
 from challenge.layout import HEMISPHERES, N_FSAVERAGE
 from challenge.rois import read_mask
@@ -101,7 +102,7 @@ def coordinates(surface: str) -> dict[str, Coordinates]:
         If there is no such surface.
     """
     if surface not in SURFACES:
-        raise DataError(f"unknown surface {surface!r}: choose from {', '.join(SURFACES)}")
+        raise DataError(f"unknown surface {surface!r}: {choose_from(surface, SURFACES)}")
     if surface == "sphere":
         return {hemisphere: _sphere(hemisphere) for hemisphere in HEMISPHERES}
     names = {h: f"{SURFACES[surface]}_{SIDES[h]}" for h in HEMISPHERES}

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from base import choose_from
 from challenge.errors import DataError
 
 HEMISPHERES = ("lh", "rh")
@@ -55,7 +56,7 @@ def split_folder(folder: Path, split: str) -> Path:
         If there is no such split.
     """
     if split not in SPLITS:
-        raise DataError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
+        raise DataError(f"unknown split {split!r}: {choose_from(split, SPLITS)}")
     return folder / f"{SPLITS[split]}_split"
 
 
@@ -100,7 +101,9 @@ def responses_file(folder: Path, hemisphere: str, split: str) -> Path:
         If there is no such hemisphere.
     """
     if hemisphere not in HEMISPHERES:
-        raise DataError(f"unknown hemisphere {hemisphere!r}: choose from {', '.join(HEMISPHERES)}")
+        raise DataError(
+            f"unknown hemisphere {hemisphere!r}: {choose_from(hemisphere, HEMISPHERES)}"
+        )
     kind = f"{SPLITS.get(split)}_fmri"
     return split_folder(folder, split) / kind / f"{hemisphere}_{kind}.npy"
 

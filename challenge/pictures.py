@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from base import convert_paths
 from challenge.errors import DataError, reason
 from challenge.layout import N_NSD
 
@@ -88,6 +89,7 @@ def nsd_ids(pictures: list[Path]) -> np.ndarray:
     return np.array([nsd_id(picture) for picture in pictures], dtype=np.int64)
 
 
+@convert_paths
 def load_rgb(path: Path) -> Image.Image:
     """Decode a stimulus completely, and only where nothing needs converting.
 

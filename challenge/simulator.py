@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from base import progress, provenance, say
+from base import convert_paths, progress, provenance, say
 from challenge.errors import DataError
 from challenge.layout import HEMISPHERES, N_FSAVERAGE, N_NSD, ROI_CLASSES, SIMULATION
 from challenge.patch import draw_patches
@@ -73,6 +73,7 @@ class _Settings:
         return self.subjects * (images * (pictures + 2 * 4 * sum(self.vertices)) + maps)
 
 
+@convert_paths
 def simulate(
     directory: Path,
     subjects: int = 2,

@@ -44,6 +44,11 @@ class Subject:
     ceilings: Path | None = None
     _digests: dict[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+        if self.ceilings is not None:
+            object.__setattr__(self, "ceilings", Path(self.ceilings))
+
     @property
     def name(self) -> str:
         """The subject's number as written in the folder's name, for example "01"."""

@@ -43,18 +43,19 @@ def _spelled(arguments: list[str]) -> list[str]:
     return arguments
 
 
+VERBS: dict[str, Command] = {
+    "scores": scores,
+    "submission": submission,
+    "check": check,
+    "score": score,
+    "ceilings": ceilings,
+    "calibrate": calibrate,
+    "compare": compare,
+    "study": study,
+    "results": results,
+    "maps": maps,
+    "report": report,
+}
+
 if __name__ == "__main__":
-    verbs: dict[str, Command] = {
-        "scores": scores,
-        "submission": submission,
-        "check": check,
-        "score": score,
-        "ceilings": ceilings,
-        "calibrate": calibrate,
-        "compare": compare,
-        "study": study,
-        "results": results,
-        "maps": maps,
-        "report": report,
-    }
-    sys.exit(run_anywhere(verbs, "evaluate", EXAMPLES, _spelled(sys.argv[1:]), cost_of))
+    sys.exit(run_anywhere(VERBS, "evaluate", EXAMPLES, _spelled(sys.argv[1:]), cost_of))

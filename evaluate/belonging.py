@@ -72,8 +72,8 @@ def check_belonging(
 
 def _stale(model: RoiModel, since: str) -> str:
     return (
-        f"{model.path}: is stale, {since} since this fit: run make fit again, or leave it out "
-        f"by naming the others with --fits (its run is {model.run})"
+        f"{model.path}: is stale, {since} since this fit: run {model.fit_command} again, or "
+        f"leave it out by naming the others with --fits (its run is {model.run})"
     )
 
 
@@ -94,8 +94,8 @@ def _check_vertices(
     if roi is None:
         raise EvaluateError(
             f"{model.path}: is of {model.roi_class} {model.roi}, which has no vertices in "
-            f"{subject.folder / 'roi_masks'}: delete it, or run make fit again (its run is "
-            f"{model.run})"
+            f"{subject.folder / 'roi_masks'}: delete it, or run {model.fit_command} again "
+            f"(its run is {model.run})"
         )
     if not np.array_equal(np.sort(vertices), roi):
         now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: masks changed"

@@ -12,7 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from base import check_count, machine_memory, progress, replacing, say
+from base import check_count, convert_paths, machine_memory, progress, replacing, say
 from evaluate.errors import EvaluateError, check_seed
 from evaluate.resampling import (
     intervals,
@@ -36,6 +36,7 @@ COVERAGE, ERROR = "interval holds the truth", "false positive"
 Rates = dict[str, NDArray[np.float64]]
 
 
+@convert_paths
 def calibrate(out: Path = Path("derivatives"), datasets: int = 400, seed: int = 0) -> None:
     """Measure coverage and false-positive rates on simulated data; write OUT/calibration.csv.
 

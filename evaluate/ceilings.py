@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import progress, provenance, replacing, say, sha256_files
-from challenge import HEMISPHERES, Subject, find_subjects, has_ceiling, noise_ceiling
+from base import choose_from, convert_paths, progress, provenance, replacing, say, sha256_files
+from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects, has_ceiling, noise_ceiling
 from challenge.arrays import open_array
 from challenge.ceiling import noise_share
 from challenge.layout import SPLITS, ceiling_file
@@ -24,6 +24,7 @@ from evaluate.kept import write_json
 ESTIMATORS = ("nsd", "split_half")
 
 
+@convert_paths
 def ceilings(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
@@ -32,7 +33,7 @@ def ceilings(
     trials: str | None = None,
     estimator: str = "nsd",
     split: str = "test",
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     splits: int = 100,
     seed: int = 0,
 ) -> None:
@@ -59,8 +60,8 @@ def ceilings(
         Of the trials: "nsd", by variances, or "split_half", by Spearman and Brown's formula.
     split : str
         The pictures that the ceilings are for: "test", or "train", for held-out ones.
-    subject : str or int
-        "all", or one: "01".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     splits : int
         Random halves that split_half averages over.
     seed : int
@@ -73,7 +74,7 @@ def ceilings(
     """
     _check_arguments(ncsnr, repeats, trials, estimator, split)
     check_seed(seed)
-    for found in find_subjects(data, str(subject)):
+    for found in find_subjects(data, subject):
         values, about = {}, {}
         for hemisphere in progress(HEMISPHERES, desc=f"ceilings {found.name}", unit="hemisphere"):
             named = {"subject": found.name, "hemisphere": hemisphere}
@@ -106,7 +107,7 @@ def _check_arguments(
         )
     for name, value, known in (("estimator", estimator, ESTIMATORS), ("split", split, SPLITS)):
         if value not in known:
-            raise EvaluateError(f"unknown {name} {value!r}: choose from {', '.join(known)}")
+            raise EvaluateError(f"unknown {name} {value!r}: {choose_from(value, known)}")
     for pattern in (ncsnr, trials):
         try:
             (pattern or "").format(subject="01", hemisphere="lh")

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from base import progress, say
+from base import convert_paths, progress, say
 from challenge import Subject, find_subjects
 from evaluate.archive import locate, read_array
 from evaluate.expected import Expected, expect, member
@@ -19,6 +19,7 @@ LIMIT = 300_000_000
 """The challenge's limit on the zip, in bytes (300 decimal MB)."""
 
 
+@convert_paths
 def check(submission: Path, data: Path | None = None) -> int:
     """Check anyone's submission, listing every fault at once with its fix.
 
@@ -52,6 +53,7 @@ def check(submission: Path, data: Path | None = None) -> int:
     return 1 if wrong else 0
 
 
+@convert_paths
 def faults(submission: Path, subjects: Sequence[Subject] | None = None) -> list[str]:
     """List what is wrong with a submission.
 

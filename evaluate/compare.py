@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from base import progress, provenance, replacing, say
+from base import convert_paths, progress, provenance, replacing, run_hint, say
+from challenge import SubjectChoice
 from evaluate.ensemble import DEFAULT
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
@@ -31,11 +32,12 @@ MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_
 Named = tuple[str, str]
 
 
+@convert_paths
 def compare(
     runs: list[str],
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     split: str = "auto",
     resamples: int = 2000,
     seed: int = 0,
@@ -43,7 +45,7 @@ def compare(
 ) -> None:
     """Compare fits with the first of them, ROI by ROI, on the same draws of pictures.
 
-    Writes compare.csv (compare-02.csv for one subject) and what it was made with beside it.
+    Writes compare.csv (compare-02.csv for subject 02 alone) and what it was made with beside it.
 
     Parameters
     ----------
@@ -53,8 +55,8 @@ def compare(
         The challenge's directory.
     out : Path
         The output folder, which holds `fits`.
-    subject : str or int
-        "all", or one: "01".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     split : str
         "test" responses, "heldout" training pictures, or "auto": test where there are responses.
     resamples : int
@@ -73,7 +75,8 @@ def compare(
         there = ", ".join(f"{run.name} ({run.joined})" for run in find_runs(out))
         raise EvaluateError(
             f"compare {' '.join(runs)}: found {len(runs)} run{'s' * (not runs)}, expected at least "
-            f'two (make compare FITS="A B"): name them by their beginnings, or ensemble, of {there}'
+            f"two ({run_hint('compare', fits=['A', 'B'])}): name them by their beginnings, or "
+            f"ensemble, of {there}"
         )
     settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).checked()
     if not resamples:
@@ -86,7 +89,9 @@ def compare(
     report_missing(inputs)
     of = {run.name: run for run in inputs.runs}
     if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
-        raise EvaluateError(f"{absent[0]}: has no fits of subject {subject}: make fit")
+        raise EvaluateError(
+            f"{absent[0]}: has no fits of subject {subject}: {run_hint('fit', subject=subject)}"
+        )
     named = [_label(name, of, inputs.runs) for name in chosen]
     check_resampling(inputs, settings.how)
     rows = list(_rows(inputs, named, settings))

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from base import run_hint
 from challenge import HEMISPHERES, Subject
 from evaluate.fits import Run
 
@@ -25,21 +26,23 @@ def unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[st
     Returns
     -------
     list of dict
-        For each that lacks any: its name `run`, the `subject`, how many models it `lacks` and how
-        many there should be, `of`.
+        For each that lacks any: its name `run`, its `model` and `spaces`, the `subject`, how many
+        models it `lacks` and how many there should be, `of`.
     """
     found = []
     for subject in subjects:
         expected = {(h, roi.roi_class, roi.name) for h in HEMISPHERES for roi in subject.regions(h)}
         for run in runs:
-            there = {
-                (model.meta["hemisphere"], model.roi_class, model.roi)
-                for model in run.models
-                if model.meta["subject"] == subject.name
-            }
+            models = [model for model in run.models if model.meta["subject"] == subject.name]
+            there = {(model.meta["hemisphere"], model.roi_class, model.roi) for model in models}
             if there and (lacks := expected - there):
                 counts = {"lacks": len(lacks), "of": len(expected)}
-                found.append({"run": run.name, "subject": subject.name, **counts})
+                about = {
+                    "run": run.name,
+                    "model": run.models[0].meta["model"],
+                    "spaces": [*run.spaces],
+                }
+                found.append({**about, "subject": subject.name, **counts})
     return found
 
 
@@ -56,11 +59,13 @@ def say_unfinished(found: Sequence[Mapping[str, Any]]) -> list[str]:
     list of str
         A line for each.
     """
-    return [
-        f"run {one['run']} of subject {one['subject']} lacks {one['lacks']} of {one['of']} models: "
-        "run make fit again"
-        for one in found
-    ]
+    lines = []
+    for one in found:
+        same = {name: one.get(name) for name in ("subject", "model", "spaces")}
+        lacks = f"lacks {one['lacks']} of {one['of']} models"
+        again = run_hint("fit", **same)
+        lines.append(f"run {one['run']} of subject {one['subject']} {lacks}: run {again} again")
+    return lines
 
 
 def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> dict[str, Any]:
@@ -114,8 +119,8 @@ def say_coverage(found: Mapping[str, Any], target: str) -> list[str]:
     ]
     if found["shared"]:
         lines.append("  to take only those that all subjects have (--fits):")
-        return [*lines, f'  make {target} FITS="{" ".join(found["shared"])}"']
-    return [*lines, "  no run is of all subjects: make fit SUBJECT=all"]
+        return [*lines, f"  {run_hint(target, fits=found['shared'])}"]
+    return [*lines, f"  no run is of all subjects: {run_hint('fit')}"]
 
 
 def wrap(line: str) -> list[str]:

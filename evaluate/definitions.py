@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from base import choose_from
 from challenge import has_ceiling
 from evaluate.errors import EvaluateError
 
@@ -110,5 +111,5 @@ def check_known(names: Sequence[str]) -> None:
     """
     if wrong := [name for name in names if name not in DEFINITIONS]:
         raise EvaluateError(
-            f"unknown definition {', '.join(wrong)}: choose from {', '.join(DEFINITIONS)}"
+            f"unknown definition {', '.join(wrong)}: {choose_from(wrong[0], DEFINITIONS)}"
         )

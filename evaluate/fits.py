@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base import nearest, run_hint
 from cache import read_artifact, read_meta
 from evaluate.errors import EvaluateError
 from evaluate.twins import differences
@@ -24,6 +25,10 @@ FIELDS = (
     "subject",
     "untrained",
 )
+
+
+# Arguments of fits that no variable of make gives, as they usually are.
+RARE = {"heldout": 0.1, "folds": 5, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,21 @@ class RoiModel:
     def roi(self) -> str:
         """Its ROI, or "residual"."""
         return str(self.meta["roi"])
+
+    @property
+    def fit_command(self) -> str:
+        """The command that fits it again."""
+        settings = self.meta.get("settings") or {}
+        together = settings.get("subjects")
+        whom = {"subjects": together} if together else {"subject": self.meta["subject"]}
+        same = {name: settings.get(name) for name in ("group_by", "images")}
+        same["params"] = settings.get("parameters")
+        rare = {n: settings[n] for n, usual in RARE.items() if settings.get(n, usual) != usual}
+        # What no variable of make says is said by a flag.
+        folders = {"data": None, "out": None} if rare else {}
+        model, spaces = self.meta["model"], self.meta["spaces"]
+        name = "regress" if rare else "fit"
+        return run_hint(name, **whom, model=model, spaces=spaces, **same, **rare, **folders)
 
     def read(self, *names: str) -> dict[str, NDArray[Any]]:
         """Read some of its arrays, checksums verified.
@@ -93,7 +113,8 @@ class RoiModel:
         predicted = self.read(name)[name]
         if not np.isfinite(predicted).all():
             raise EvaluateError(
-                f"{self.path}: {name} has NaN or infinity: remove the file and run make fit again"
+                f"{self.path}: {name} has NaN or infinity: remove the file and run "
+                f"{self.fit_command} again"
             )
         return predicted
 
@@ -171,8 +192,8 @@ def find_runs(
     if not runs:
         whom = f" of subject {', '.join(subjects)}" if subjects else ""
         raise EvaluateError(
-            f"no fits{whom} under {root}: run `make features` and `make fit SUBJECT="
-            f"{subjects[0] if subjects else '01'}` first, or name the folder with --out"
+            f"no fits{whom} under {root}: run `{run_hint('features', out=out)}` and "
+            f"`{run_hint('fit', subject=subjects, out=out)}` first, or name the folder with --out"
         )
     twins = defaultdict(list)
     for name, models in runs:
@@ -184,8 +205,12 @@ def find_runs(
 def _chosen(folders: list[Path], names: Sequence[str]) -> list[Path]:
     unknown = [name for name in names if not any(f.name.startswith(name) for f in folders)]
     if unknown:
-        there = ", ".join(folder.name for folder in folders) or "none"
-        raise EvaluateError(f"no fits named {', '.join(unknown)}: there are {there}")
+        there = [folder.name for folder in folders]
+        beginnings = {name[: len(unknown[0]) + 1] for name in there} | set(there)
+        raise EvaluateError(
+            f"no fits named {', '.join(unknown)}: there are {', '.join(there) or 'none'}"
+            f"{nearest(unknown[0], sorted(beginnings))}"
+        )
     return [folder for folder in folders if folder.name.startswith(tuple(names))]
 
 
@@ -200,7 +225,7 @@ def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...
         if meta.get("kind") != "fit" or absent:
             raise EvaluateError(
                 f"{path}: is not a fit ({', '.join(absent) or meta.get('kind')} amiss): "
-                "remove it and run make fit again"
+                f"remove it and run {run_hint('fit')} again"
             )
         models.append(RoiModel(path, meta))
     return tuple(models)

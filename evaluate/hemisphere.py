@@ -112,7 +112,8 @@ class Hemisphere:
         if predicted.shape != expected:
             raise EvaluateError(
                 f"{model.path}: {split}_predictions has shape {predicted.shape}, expected "
-                f"{expected} (pictures, vertices): remove the file and run make fit again"
+                f"{expected} (pictures, vertices): remove the file and run "
+                f"{model.fit_command} again"
             )
         return predicted
 

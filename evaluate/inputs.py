@@ -10,9 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from base import say
+from base import choose_from, run_hint, say
 from cache import digest
-from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects
+from challenge import HEMISPHERES, ROI_CLASSES, Subject, SubjectChoice, chooses_all, find_subjects
 from challenge.inputs import check_fitted, check_values, say_absent_classes
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
@@ -39,7 +39,8 @@ class Inputs:
     split : str
         "test" or "heldout": what is scored.
     suffix : str
-        What the files' names end in: "-02" for one subject, so that they replace no file of all.
+        What the files' names end in: "-02" or "-01+02" for some subjects, so that they
+        replace no file of all.
     responses : dict of (str, str) to str
         For each subject and hemisphere, the sha256 of the training responses.
     absent : dict of str to list of str
@@ -72,7 +73,7 @@ class Inputs:
 def gather(
     data: Path,
     out: Path,
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     fits: Sequence[str] | None = None,
     roi_classes: Sequence[str] | None = None,
     split: str = "auto",
@@ -85,8 +86,8 @@ def gather(
         The challenge's directory.
     out : Path
         The output folder.
-    subject : str or int
-        "all", or one.
+    subject : str, int or sequence of them
+        As for `find_subjects`.
     fits : sequence of str, optional
         Which fits; all by default.
     roi_classes : sequence of str, optional
@@ -106,10 +107,10 @@ def gather(
     """
     known = (*ROI_CLASSES, "residual")
     if wrong := [name for name in roi_classes or () if name not in known]:
-        raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: choose from {', '.join(known)}")
+        raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: {choose_from(wrong[0], known)}")
     if split not in SPLITS:
-        raise EvaluateError(f"unknown split {split!r}: choose from {', '.join(SPLITS)}")
-    subjects = [replace(s, ceilings=out / CEILINGS) for s in find_subjects(data, str(subject))]
+        raise EvaluateError(f"unknown split {split!r}: {choose_from(split, SPLITS)}")
+    subjects = [replace(s, ceilings=out / CEILINGS) for s in find_subjects(data, subject)]
     runs = find_runs(out, fits, [found.name for found in subjects])
     fitted = {name for run in runs for name in run.subjects}
     chosen = tuple(found for found in subjects if found.name in fitted)
@@ -124,7 +125,7 @@ def gather(
         without=tuple(found for found in subjects if found.name not in fitted),
         runs=tuple(runs),
         split=what,
-        suffix="" if str(subject) == "all" else f"-{subjects[0].name}",
+        suffix="" if chooses_all(subject) else f"-{'+'.join(one.name for one in subjects)}",
         responses=responses,
         absent={
             "ceilings": _absent(chosen, lambda s, h: s.ceiling_file(h, ceilings_of(what))),
@@ -147,7 +148,8 @@ def report_missing(inputs: Inputs) -> None:
         From `gather`.
     """
     for subject in inputs.without:
-        say(f"subject {subject.name} has no fits, left out (make fit SUBJECT={subject.name})")
+        command = run_hint("fit", subject=subject.name)
+        say(f"subject {subject.name} has no fits, left out ({command})")
     say_made_ceilings(inputs.subjects, ceilings_of(inputs.split))
     say_absent_classes(inputs.subjects)
 
@@ -199,7 +201,7 @@ def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> s
         more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
         raise EvaluateError(
             f"no test responses in {subjects[0].folder.parent}: {closed[0]}{more} missing (the "
-            "organisers keep them): use --split heldout (make evaluate SPLIT=heldout)"
+            f"organisers keep them): use --split heldout ({run_hint('evaluate', split='heldout')})"
         )
     check_values(subjects, "test")
     return "test"

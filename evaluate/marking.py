@@ -8,8 +8,15 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from base import provenance, replacing, say, sha256_files
-from challenge import HEMISPHERES, ROI_CLASSES, SMALLEST_CEILING, Subject, find_subjects
+from base import convert_paths, provenance, replacing, run_hint, say, sha256_files
+from challenge import (
+    HEMISPHERES,
+    ROI_CLASSES,
+    SMALLEST_CEILING,
+    Subject,
+    SubjectChoice,
+    find_subjects,
+)
 from challenge.layout import labels_file, mapping_file
 from evaluate.check import inspect
 from evaluate.definitions import EXPLAINED, SOURCES, check_known
@@ -23,11 +30,12 @@ BESIDE = ("pearson_r", "r2", "unclipped")
 COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant", "n_constant_measured")
 
 
+@convert_paths
 def score(
     submission: Path,
     data: Path = Path("data"),
     json: Path | None = None,
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     ceilings: Path | None = None,
     rois: bool = False,
     also: list[str] | None = None,
@@ -44,8 +52,8 @@ def score(
     json : Path, optional
         Where to write the scores, such as {"all": 40.97, "subj01": {"lh": 40.1, "rh": 38.3}}, and
         what they are made of.
-    subject : str or int
-        "all" that have test responses, or one: "01".
+    subject : str, int or sequence of them
+        "all" that have test responses, or the numbers of one or several: "01", "01 02".
     ceilings : Path, optional
         A folder of ceilings from `python -m evaluate ceilings`, before those of the data.
     rois : bool
@@ -77,16 +85,18 @@ def score(
         say(f"-> {json}")
 
 
-def _with_responses(data: Path, subject: str | int, ceilings: Path | None) -> list[Subject]:
+def _with_responses(data: Path, subject: SubjectChoice, ceilings: Path | None) -> list[Subject]:
     if ceilings is not None and not ceilings.is_dir():
-        raise EvaluateError(f"{ceilings}: no such folder: make it with python -m evaluate ceilings")
-    there = [replace(found, ceilings=ceilings) for found in find_subjects(data, str(subject))]
+        raise EvaluateError(
+            f"{ceilings}: no such folder: make it with {run_hint('evaluate ceilings', data=data)}"
+        )
+    there = [replace(found, ceilings=ceilings) for found in find_subjects(data, subject)]
     subjects = [found for found in there if found.has_test_responses]
     if not subjects:
         raise EvaluateError(
             f"{data}: holds no test responses (such as {there[0].folder.name}/test_split/test_fmri/"
             "lh_test_fmri.npy); the organisers keep them: give a directory that has them, or score "
-            "fits on held-out pictures with make evaluate"
+            f"fits on held-out pictures with {run_hint('evaluate')}"
         )
     if without := [found.name for found in there if found not in subjects]:
         say(f"subjects {', '.join(without)}: no test responses in {data}, not scored")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from base import replacing, say
+from base import convert_paths, replacing, say
 from cache import CacheError, digest, read_meta
 from evaluate.fits import RoiModel, Run, find_runs
 from evaluate.vertices import vertices_file
@@ -21,6 +21,7 @@ COLUMNS = ("run", "model", "spaces", "parameters", "seed", "subject", "n_fits", 
            "untrained", "created", "revision", "digest", *SCORED)  # fmt: skip
 
 
+@convert_paths
 def results(out: Path = Path("derivatives")) -> None:
     """Write OUT/results.csv: every run and subject, with its score where it was scored.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import load_plugin, plugin_names
+from base import load_plugin, plugin_names, run_hint
 from challenge import constant_columns
 from evaluate import metrics
 from evaluate.errors import EvaluateError
@@ -195,5 +195,5 @@ def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np
         raise EvaluateError(
             f"{metric}: not finite at {wrong.size} of {int(counted.sum())} vertices that count, "
             f"the first at place {wrong[0]} ({values[wrong[0]]}): look for NaN, infinite or huge "
-            "values in responses, predictions and ceilings with make check and make fit"
+            f"values in responses, predictions and ceilings with {run_hint('check')}"
         )

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from base import plugin_names, provenance, replacing, say, sha256_files
+from base import convert_paths, plugin_names, provenance, replacing, say, sha256_files
 from cache import digest
+from challenge import SubjectChoice
 from evaluate import metrics
 from evaluate.completeness import coverage, unfinished
 from evaluate.ensemble import DEFAULT
@@ -24,10 +25,11 @@ from evaluate.scoring import Scored, Settings, score_all, vertices_kept
 from evaluate.table import read_rows, render, write_rows
 
 
+@convert_paths
 def scores(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     split: str = "auto",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
@@ -38,7 +40,8 @@ def scores(
 ) -> None:
     """Score every fit and the ensemble; write scores.csv, scores.json and scores.png.
 
-    The scores of one subject alone go to scores-02.csv and so on, and leave those of all alone.
+    The scores of some subjects alone go to scores-02.csv, scores-01+02.csv and so on, and leave
+    those of all alone.
     `OUT/vertices` gets what is known of every vertex, and `OUT/results.csv` a line for each fit
     ever made.
 
@@ -48,8 +51,8 @@ def scores(
         The challenge's directory.
     out : Path
         The output folder, which holds `fits`.
-    subject : str or int
-        "all", or one: "01".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     split : str
         "test" responses, "heldout" training pictures, or "auto": test where there are responses.
     roi_classes : list of str, optional

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from base import nearest, run_hint
 from cache import read_meta
 from evaluate.errors import EvaluateError
 
@@ -31,10 +32,11 @@ def read_listed(out: Path, name: str) -> dict[str, Any]:
     """
     path = out / "studies" / f"{name}.h5"
     if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in path.parent.glob("[!.]*.h5"))) or "none"
+        there = sorted(file.stem for file in path.parent.glob("[!.]*.h5"))
+        command = run_hint("compare-encoders", study=name)
         raise EvaluateError(
-            f"study {name}: no list of its rows in {path.parent} (there: {there}): fit them first "
-            f"with python -m regress.study {name}"
+            f"study {name}: no list of its rows in {path.parent} (there: "
+            f"{', '.join(there) or 'none'}): fit them first with {command}{nearest(name, there)}"
         )
     meta = read_meta(path)
     if meta.get("kind") != "study":

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from base import progress, provenance, replacing, say
-from challenge import HEMISPHERES
+from base import convert_paths, progress, provenance, replacing, run_hint, say
+from challenge import HEMISPHERES, SubjectChoice
 from evaluate.completeness import unfinished
 from evaluate.ensemble import judge
 from evaluate.errors import EvaluateError
@@ -45,11 +45,12 @@ COLUMNS = ("row", *TOLD, *TRAINING, "subject", "split", "measure", "n_vertices",
 Tallies = Mapping[tuple[str, str, str], Tally]
 
 
+@convert_paths
 def study(
     study: str,
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     split: str = "auto",
     resamples: int = 1000,
     seed: int = 0,
@@ -68,8 +69,8 @@ def study(
         The challenge's directory.
     out : Path
         The output folder.
-    subject : str or int
-        "all", or one: "01".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     split : str
         "test" responses, "heldout" training pictures, or "auto": test where there are responses.
     resamples : int
@@ -118,8 +119,8 @@ def study(
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     say("\n".join([*in_lines(frame, kept), f"-> {path}, with the command that makes each row"]))
-    whose = f" --data {data} --out {out} --subject {subject}"
-    say(f"maps of each row: .venv/bin/python -m evaluate report --study {name}{whose}")
+    command = run_hint("evaluate report", study=name, data=data, out=out, subject=subject)
+    say(f"maps of each row: {command}")
 
 
 def _tallies(inputs: Inputs, how: Resampling, against: str) -> Tallies:

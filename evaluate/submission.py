@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from base import progress, provenance, replacing, say, sha256_files
+from base import convert_paths, progress, provenance, replacing, run_hint, say, sha256_files
 from cache import digest
-from challenge import HEMISPHERES, Subject
+from challenge import HEMISPHERES, Subject, SubjectChoice
 from evaluate.check import faults, member
 from evaluate.completeness import coverage, say_coverage, say_unfinished, unfinished
 from evaluate.ensemble import DEFAULT, check_rule, combine, judge
@@ -21,16 +21,12 @@ from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather
 from evaluate.kept import read_kept, write_json
 
-OTHERWISE = (
-    "(or leave the run out by naming the others with --fits, make submission FITS=…; to take it as "
-    "it is, python -m evaluate submission --allow_incomplete true)"
-)
 
-
+@convert_paths
 def submission(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
     ensemble: str = DEFAULT,
@@ -38,7 +34,8 @@ def submission(
 ) -> None:
     """Combine all fits into submission.zip, for every subject and vertex.
 
-    One subject alone goes to submission-02.zip and so on, and leaves that of all alone.
+    Some subjects alone go to submission-02.zip, submission-01+02.zip and so on, and leave that of
+    all alone.
 
     Parameters
     ----------
@@ -46,8 +43,8 @@ def submission(
         The challenge's directory.
     out : Path
         The output folder, which holds `fits`.
-    subject : str or int
-        "all", as the challenge takes it, or one ("01"), for a zip of that subject alone.
+    subject : str, int or sequence of them
+        "all", as the challenge takes it, or one or several ("01 02"), for a zip of these alone.
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
@@ -68,7 +65,7 @@ def submission(
     _check_subjects(inputs, data)
     lacks = unfinished(inputs.subjects, inputs.runs)
     if lacks and not allow_incomplete:
-        raise EvaluateError("\n".join([*say_unfinished(lacks), OTHERWISE]))
+        raise EvaluateError("\n".join([*say_unfinished(lacks), _otherwise(inputs, lacks)]))
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
     key = digest({"kind": "submission", "schema": 2, "settings": settings, **inputs.key})
     path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
@@ -102,6 +99,15 @@ def _describe(inputs: Inputs) -> dict[str, Any]:
     }
 
 
+def _otherwise(inputs: Inputs, lacks: Sequence[Mapping[str, Any]]) -> str:
+    """Return how to do without the runs that lack models, or to take them as they are."""
+    lacking = {one["run"] for one in lacks}
+    whole = [run.name for run in inputs.runs if run.name not in lacking]
+    others = run_hint("submission", fits=whole or "…")
+    anyway = run_hint("evaluate submission", data=None, out=None, allow_incomplete="true")
+    return f"(or leave the run out by naming the others, {others}; to take it as it is, {anyway})"
+
+
 def _check_subjects(inputs: Inputs, data: Path) -> None:
     lacking = [
         f"subject {subject.name} ({', '.join(absent)})"
@@ -112,7 +118,7 @@ def _check_subjects(inputs: Inputs, data: Path) -> None:
         first = lacking[0].split()[1]
         raise EvaluateError(
             f"no fits of {'; '.join(lacking)}, and a submission holds all subjects of {data}: "
-            f"run `make fit SUBJECT={first}`, or `make fit SUBJECT=all`"
+            f"run `{run_hint('fit', subject=first)}`, or `{run_hint('fit')}` for all"
         )
 
 
@@ -149,22 +155,22 @@ def _predict(
     everything = range(len(hemisphere.models))
     found = combine(hemisphere, "test", judge(hemisphere, rule=ensemble), everything, roi_classes)
     expected = (len(subject.pictures("test")), subject.n_vertices(name))
-    predictions = found.predictions
+    predictions, again = found.predictions, run_hint("fit", subject=subject.name)
     if predictions.shape != expected or predictions.dtype != np.float32:
         raise EvaluateError(
             f"subject {subject.name} {name}: predictions are {predictions.dtype} of shape "
-            f"{predictions.shape}, expected float32 of {expected}: run make fit again"
+            f"{predictions.shape}, expected float32 of {expected}: run {again} again"
         )
     if not found.covered.all():
         raise EvaluateError(
             f"subject {subject.name} {name}: no fit covers {int((~found.covered).sum())} of "
-            f"{expected[1]} vertices (first: {int(np.argmin(found.covered))}): run `make fit "
-            f"SUBJECT={subject.name}` to the end, for all ROI classes"
+            f"{expected[1]} vertices (first: {int(np.argmin(found.covered))}): run "
+            f"`{again}` to the end, for all ROI classes"
         )
     if not np.isfinite(predictions).all():
         raise EvaluateError(
             f"subject {subject.name} {name}: the combined predictions overflow float32: "
-            "run make fit again"
+            f"run {again} again"
         )
     return predictions, found.n_filled
 
@@ -196,8 +202,8 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
     if filled := sum(about["n_filled"].values()):
         say(f"{filled} vertices lie in none of the chosen ROI classes, filled from the others")
     if inputs.suffix:
-        alone = f"subject {inputs.subjects[0].name} alone"
-        say(f"holds {alone}: the challenge takes all subjects in one zip")
+        names = ", ".join(subject.name for subject in inputs.subjects)
+        say(f"holds subjects {names} alone: the challenge takes all subjects in one zip")
     for line in say_unfinished(about["unfinished"]):
         say(f"WARNING: {line}")
     if uneven := say_coverage(about["coverage"], "submission"):

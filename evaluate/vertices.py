@@ -58,6 +58,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base import run_hint
 from cache import read_artifact, write_artifact
 from challenge import HEMISPHERES
 from evaluate.errors import EvaluateError
@@ -163,13 +164,14 @@ def read_vertices(out: Path, run: str, subject: str) -> Vertices:
     path = vertices_file(out, run, subject)
     if not path.is_file():
         raise EvaluateError(
-            f"{path}: no such file: run make evaluate, which writes it for each run and subject"
+            f"{path}: no such file: run {run_hint('evaluate')}, which writes it for each run and "
+            "subject"
         )
     arrays, meta = read_artifact(path)
     if meta.get("kind") != "vertices":
         raise EvaluateError(
             f"{path}: is of kind {meta.get('kind')!r}, expected 'vertices': remove it and run "
-            "make evaluate"
+            f"{run_hint('evaluate')}"
         )
     found = [h for h in HEMISPHERES if f"{h}_r" in arrays]
     return Vertices(

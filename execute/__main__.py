@@ -3,11 +3,12 @@
 import sys
 from pathlib import Path
 
-from base import say
+from base import convert_paths, say
 from base.command import run
 from execute.status import Progress, Unit, read_progress
 
 
+@convert_paths
 def status(out: Path = Path("derivatives"), every: bool = False) -> None:
     """Say what is done, running, waiting and failed, and what it took beside the plan.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from base import choose_from, convert_paths
 from execute.cluster import Resources, read_cluster
 from execute.errors import ExecuteError
 from execute.local import share_here
@@ -64,6 +65,7 @@ def _nothing(_: str) -> None:
 ALONE = Place(_this_process, _nothing)
 
 
+@convert_paths
 def choose_executor(
     executor: str, cluster: Path | None, stage: str, data: Path | None = None
 ) -> Executor:
@@ -91,7 +93,7 @@ def choose_executor(
         If there is no such executor, or no Slurm here, or nothing that takes a cluster's file.
     """
     if executor not in EXECUTORS:
-        raise ExecuteError(f"--executor {executor}: expected one of {', '.join(EXECUTORS)}")
+        raise ExecuteError(f"--executor {executor}: {choose_from(executor, EXECUTORS)}")
     if executor == "local":
         if cluster is not None:
             raise ExecuteError(

@@ -9,7 +9,7 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from base import RoiridgeError, claiming, say
+from base import RoiridgeError, claiming, run_hint, say
 from execute.cluster import Resources
 from execute.errors import ExecuteError
 from execute.job import Job, jobs_in
@@ -262,7 +262,7 @@ class _Jobs:
         jobs = "a job" if n_failed == 1 else f"{n_failed} jobs"
         raise ExecuteError(
             f"{jobs} failed: {every}; what was finished is kept: mend it and run the same "
-            "command again (make status shows the logs)"
+            f"command again ({run_hint('status')} shows the logs)"
         )
 
     def _scancel(self) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from base import convert_paths
 from execute.cost import Cost
 from execute.rates import Rates, Values
 
@@ -23,6 +24,7 @@ class _Kept(Rates):
         return super().of(name, refuse)
 
 
+@convert_paths
 def planned(folder: Path, cost: Callable[[Rates], Costs]) -> Costs | None:
     """Say what each unit takes, by rates that `make plan` has kept.
 

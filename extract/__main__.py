@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from base import convert_paths
 from base.command import run
+from challenge import SubjectChoice
 
 
+@convert_paths
 def extract(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
     weights: list[str] = [],  # noqa: B006
     captions: list[str] = [],  # noqa: B006
@@ -29,8 +32,8 @@ def extract(
         The challenge directory, with subj01, subj02 …
     out : Path
         The folder of everything that is made.
-    subject : str or int
-        A subject's number, or "all".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     spaces : list of str
         Feature spaces: clip, alexnet, sam, efficientnet_lite0, any timm model by name, or
         family:model/weights@layer+layer,layer#pooling~columns; `python -m extract layers SPACE`
@@ -59,7 +62,7 @@ def extract(
     from extract.stage import Options, compute_features
 
     options = Options(device, precision, dtype, workers, captions, executor, cluster)
-    compute_features(data, out, str(subject), spaces, weights, options)
+    compute_features(data, out, subject, spaces, weights, options)
 
 
 def layers(space: str, deep: bool = False) -> None:

@@ -179,7 +179,10 @@ def read_captions(files: Sequence[str | Path]) -> Captions:
 
 def _kind(path: Path) -> str:
     if not path.is_file():
-        raise ExtractError(f"--captions {path}: there is no such file; expected {EXPECTED}")
+        raise ExtractError(
+            f"--captions {path}: there is no such file; expected {EXPECTED}; a name with blanks "
+            "stands in quotes, CAPTIONS='\"my files/a.csv\" b.csv'"
+        )
     if path.suffix.lower() == ".json":
         return "coco"
     if path.suffix.lower() != ".csv":

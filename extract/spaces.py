@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from base import plugin_names
+from base import nearest, plugin_names
 from extract import backbones
 from extract.errors import ExtractError
 
@@ -166,7 +166,7 @@ def _of_timm(model: str, name: str) -> str:
             f"unknown feature space {name!r}: choose from {', '.join(SPACES)}, any timm model by "
             f"name, or write {GRAMMAR} with a family from "
             f"{', '.join((*FAMILIES, *TEXT_FAMILIES))}, for example "
-            "timm:resnet18/a1_in1k@features#grid4"
+            f"timm:resnet18/a1_in1k@features#grid4{nearest(model, SPACES)}"
         )
     bare, _, tag = model.partition(".")
     return f"timm:{bare}/{tag}" if tag else f"timm:{bare}"

@@ -12,7 +12,7 @@ from base import say
 from cache import FeatureStore, digest
 from cache.explain import explain
 from cache.features import Entry
-from challenge import Subject, find_subjects
+from challenge import Subject, SubjectChoice, find_subjects
 from challenge.inputs import check_pictures
 from execute import ALONE, Cost, choose_executor, planned, share
 from execute.cost import in_turn
@@ -64,7 +64,7 @@ class Options:
 def compute_features(
     data: Path,
     out: Path,
-    subject: str,
+    subject: SubjectChoice,
     spaces: Sequence[str],
     weights: Sequence[str],
     options: Options,

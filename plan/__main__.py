@@ -3,20 +3,7 @@
 import sys
 
 from base.command import run
-
-
-def main() -> int:
-    """Plan what the command line says.
-
-    Returns
-    -------
-    int
-        The exit status: 2 where something cannot be done.
-    """
-    from plan.command import plan
-
-    return run(plan, "plan", EXAMPLES)
-
+from plan.command import plan
 
 EXAMPLES = [
     "python -m plan --spaces clip alexnet --model banded_ridge",
@@ -24,4 +11,4 @@ EXAMPLES = [
 ]
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(plan, "plan", EXAMPLES))

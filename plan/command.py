@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from base import say
+from base import convert_paths, run_hint, say
 from cache import Entry, FeatureStore
-from challenge import find_subjects
+from challenge import SubjectChoice, find_subjects
 from execute.rates import Rates
 from extract.captions import read_captions
 from extract.spaces import TEXT_FAMILIES
@@ -32,10 +32,11 @@ from regress.cost import fit_costs
 NARROWER = (2048, 1024, 512, 256, 128)
 
 
+@convert_paths
 def plan(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     model: str = "banded_ridge",
     spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
     device: str = "auto",
@@ -84,14 +85,12 @@ def plan(
     PlanError
         If it does not fit into memory or on the disk, with a setting that would.
     """
-    chosen = find_subjects(data, str(subject))
-    if subjects and subjects != ["all"]:
-        chosen = [one for name in subjects for one in find_subjects(data, str(name))]
+    chosen = find_subjects(data, subjects or subject)
     limits = find_limits(out, memory)
     store = FeatureStore(out / "features")
     # What is wrong is said before anything is measured.
     options: dict[str, Any] = {
-        "subject": str(subject), "model": model, "heldout": heldout, "folds": folds, "seed": seed,
+        "subject": subject, "model": model, "heldout": heldout, "folds": folds, "seed": seed,
         "group_by": group_by, "params": params, "subjects": subjects, "start": start,
         "images": images,
     }  # fmt: skip
@@ -171,7 +170,7 @@ def _check(stages: Sequence[Stage], limits: Limits, asked: Asked, rates: Rates) 
 def _less_memory(stage: Stage, limits: Limits, asked: Asked, rates: Rates) -> str:
     """Name a setting that makes a stage smaller; of a solved model one that was worked out."""
     if stage.name == "features":
-        return "fewer spaces at a time, one make features after another; or DEVICE of one device"
+        return f"fewer spaces at a time, one {run_hint('features')} after another; or one device"
     if stage.name not in ("fit", "ablate"):
         return "fewer fits, FITS=…, or a subject at a time, SUBJECT=01"
     if asked.estimator.streams:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from base import replacing, say, taking_turns
+from base import convert_paths, replacing, say, taking_turns
 from base.command import run
 from cache import Entry, FeatureStore, digest
-from challenge import Subject, find_subjects
+from challenge import Subject, SubjectChoice, find_subjects
 from challenge.inputs import check_fitted
 from execute import Cost, Run, choose_executor, planned, share
 from execute.rates import Rates
@@ -24,10 +24,11 @@ from regress.device import backend_on, choose_devices, place_of
 from regress.partition import Plan, ablate_subject
 
 
+@convert_paths
 def ablate(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
     only: list[str] = [],  # noqa: B006
     device: str = "auto",
@@ -45,8 +46,8 @@ def ablate(
         The challenge directory, with subj01, subj02 …
     out : Path
         The folder of everything that is made; ablation.csv is written there.
-    subject : str or int
-        A subject's number, or "all".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     spaces : list of str
         Feature spaces, computed before with `python -m extract`. Each counts once, also one of
         several layers: to tell layers apart, give them as spaces of their own.
@@ -70,7 +71,7 @@ def ablate(
     # Those of another machine are chosen there.
     devices = choose_devices(device) if where.is_local else []
     store = FeatureStore(out / "features")
-    subjects = find_subjects(data, str(subject))
+    subjects = find_subjects(data, subject)
     check_fitted(subjects)
     entries = find_spaces(store, spaces)
     wanted = subsets([entry.name for entry in entries], only)

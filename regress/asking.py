@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from base import load_plugin, say
+from base import load_plugin, nearest, say
 from cache import Entry, FeatureStore
-from challenge import DataError, Subject, find_subjects
+from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
 from challenge.inputs import check_fitted
 from regress import models
 from regress.asked import Asked
@@ -26,7 +26,7 @@ def ask(
     out: Path,
     find: Callable[[FeatureStore], Sequence[Entry]],
     *,
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     model: str = "banded_ridge",
     heldout: float = 0.1,
     folds: int = 5,
@@ -116,16 +116,15 @@ def with_tests(asked: Asked, data: Path) -> Asked:
     return asked
 
 
-def _chosen(data: Path, subject: str | int, subjects: list[str]) -> list[Subject]:
+def _chosen(data: Path, subject: SubjectChoice, subjects: list[str]) -> list[Subject]:
     if not subjects:
-        return find_subjects(data, str(subject))
-    if str(subject) != "all":
+        return find_subjects(data, subject)
+    if not chooses_all(subject):
         raise RegressError(
             f"--subject {subject} and --subjects {' '.join(map(str, subjects))}: expected one of "
             "them; --subjects trains several together, --subject all each alone"
         )
-    found = {one.name: one for name in subjects for one in find_subjects(data, str(name))}
-    return [found[name] for name in sorted(found)]
+    return find_subjects(data, subjects)
 
 
 def _begun(out: Path, start: Path) -> "Start":
@@ -145,8 +144,9 @@ def _check_trained(estimator: Encoder, model: str, together: bool, begun: "Start
     asked = "--subjects" if together else "--start"
     if (together or begun) and not estimator.streams:
         raise RegressError(
-            f"{asked}: {model} is solved for each subject alone; expected a model that is trained: "
-            "linear, mlp, conv1d, positional, shallow, unet, vit or diffusion"
+            f"{asked}: {model} is solved for each subject alone (--subject '01 02'); expected "
+            "a model that is trained: linear, mlp, conv1d, positional, shallow, unet, vit or "
+            "diffusion"
         )
     parameters = estimator.get_params()
     if (together or begun) and parameters["scope"] == "vertex":
@@ -218,7 +218,7 @@ def make_estimator(name: str, params: dict[str, Any]) -> Encoder:
     if wrong:
         raise RegressError(
             f"--params: {name} has no parameter {', '.join(wrong)}; it has "
-            f"{', '.join(sorted(known))}"
+            f"{', '.join(sorted(known))}{nearest(wrong[0], known)}"
         )
     try:
         made.set_params(**params).check_parameters()

@@ -4,7 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from base import say
+from base import convert_paths, say
+from challenge import SubjectChoice
 from challenge.inputs import say_absent_classes
 from execute import choose_executor, share
 from regress.asking import ask, with_tests
@@ -13,10 +14,11 @@ from regress.device import backend_on, choose_devices, place_of
 from regress.errors import RegressError
 
 
+@convert_paths
 def fit(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     model: str = "banded_ridge",
     spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
     device: str = "auto",
@@ -39,8 +41,8 @@ def fit(
         The challenge directory, with subj01, subj02 …
     out : Path
         The folder of everything that is made.
-    subject : str or int
-        A subject's number, or "all".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     model : str
         ols_pca, ridge, banded_ridge or stacked_ridge; or linear, mlp, conv1d, positional,
         shallow, unet, vit or diffusion, which are trained.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base import run_hint
 from networks.timm import make_transformer, patch_size
 from regress.errors import RegressError
 
@@ -97,9 +98,10 @@ def side_of(n_features: int) -> int:
     """
     side = math.isqrt(n_features // 3)
     if side < 1 or 3 * side * side != n_features:
+        command = run_hint("features", spaces=["pixels:128"])
         raise RegressError(
             f"vit: found {n_features} columns, expected a picture of 3 x side x side: "
-            "--spaces pixels:128, computed before with python -m extract --spaces pixels:128"
+            f"--spaces pixels:128, computed before with {command}"
         )
     return side
 

@@ -15,9 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from base import replacing, say
+from base import choose_from, convert_paths, replacing, say
 from base.command import run
-from challenge import HEMISPHERES, Subject, find_subjects
+from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects
 from regress import grid
 from regress.errors import RegressError
 from regress.models.positional import Model
@@ -30,10 +30,11 @@ VIEW = {"elev": 15, "azim": -70}
 SHARED, ALONE, BRAIN = "#D55E00", "#0072B2", "#d0d0d0"
 
 
+@convert_paths
 def show(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "01",
+    subject: SubjectChoice = "01",
     roi: str = "V1v",
     hemisphere: str = "lh",
     surface: str = "sphere",
@@ -48,8 +49,8 @@ def show(
         The challenge directory, with subj01, subj02 …
     out : Path
         The folder of everything that is made; the figure goes to positions/, as PNG and SVG.
-    subject : str or int
-        A subject's number; of all, the first.
+    subject : str, int or sequence of them
+        A subject's number; of all or several, the first.
     roi : str
         The region, for example V1v, EBA or residual.
     hemisphere : str
@@ -70,7 +71,7 @@ def show(
         Model(surface=surface, expansion=expansion, frequencies=frequencies).check_parameters()
     except ValueError as error:
         raise RegressError(str(error)) from error
-    one = find_subjects(data, str(subject))[0]
+    one = find_subjects(data, subject)[0]
     span = _span(hemisphere)
     sides, columns = _columns(one, roi, span)
     places = torch.from_numpy(positions_of(one, surface, sides, columns))
@@ -108,8 +109,10 @@ def _columns(
     regions = [region for side in span for region in subject.regions(side)]
     chosen = [region for region in regions if region.name == roi]
     if not chosen:
-        names = ", ".join(dict.fromkeys(region.name for region in regions))
-        raise RegressError(f"--roi {roi}: subject {subject.name} has {names}")
+        names = dict.fromkeys(region.name for region in regions)
+        raise RegressError(
+            f"--roi {roi}: no ROI of subject {subject.name}: {choose_from(roi, names)}"
+        )
     sides = np.concatenate(
         [np.repeat(region.hemisphere, len(region.vertices)) for region in chosen]
     )

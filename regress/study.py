@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from base import provenance, say
+from base import convert_paths, provenance, say
 from base.command import run
 from cache import write_artifact
-from challenge import find_subjects
+from challenge import SubjectChoice, chooses_all, find_subjects
 from execute import choose_executor
 from regress.device import choose_devices
 from regress.errors import RegressError
@@ -16,11 +16,12 @@ from regress.studies.fitting import Fitting, waves
 from regress.studies.rows import Row, Study, read_study
 
 
+@convert_paths
 def study(
     study: str,
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     stand_in: list[str] = [],  # noqa: B006
     device: str = "auto",
     executor: str = "local",
@@ -39,8 +40,8 @@ def study(
         The challenge directory, with subj01, subj02 …
     out : Path
         The folder of everything that is made.
-    subject : str or int
-        A subject's number, or "all".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     stand_in : list of str
         Feature spaces that stand in for those of the study, for example clip=efficientnet_lite0.
     device : str
@@ -57,8 +58,8 @@ def study(
         choose_devices(device)
     found = read_study(study)
     roles = _stand_ins(stand_in, found)
-    subjects = [one.name for one in find_subjects(data, str(subject))]
-    fitting = Fitting(data, out, subjects, str(subject) == "all", roles, device)
+    subjects = [one.name for one in find_subjects(data, subject)]
+    fitting = Fitting(data, out, subjects, chooses_all(subject), roles, device)
     meta: dict[str, Any] = {
         "kind": "study",
         "study": found.name,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from base import run_hint
 from cache import Entry, FeatureStore
 from regress.errors import RegressError
 
@@ -91,7 +92,7 @@ def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
     if len(entries) != 1 or not _is_pixels(entries[0]):
         there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
         found = " and ".join(entry.name for entry in entries)
-        fix = f"such as {', '.join(there)}" if there else 'make features SPACES="pixels:64"'
+        fix = f"such as {', '.join(there)}" if there else run_hint("features", spaces=["pixels:64"])
         if not any(0 in places_in(entry) for entry in entries):
             fix += "; or --params.over tokens"
         raise RegressError(
@@ -108,4 +109,4 @@ def _others(store: FeatureStore) -> str:
     named = sorted({f"{name} ({max(counts)} places)" for name, counts in those if 0 not in counts})
     if named:
         return f"those in {store.folder} are: {', '.join(named)}"
-    return f'none in {store.folder} does: make features SPACES="{EXAMPLE}"'
+    return f"none in {store.folder} does: {run_hint('features', spaces=[EXAMPLE])}"

@@ -116,7 +116,7 @@ def test_runs_are_labelled_by_model_unless_twins(simulated: Path, tmp_path: Path
 
 
 def test_without_fits_says_what_to_run(simulated: Path, tmp_path: Path) -> None:
-    with pytest.raises(RoiridgeError, match=r"make features.*make fit SUBJECT=01"):
+    with pytest.raises(RoiridgeError, match=r"make features OUT=.*make fit OUT="):
         find_runs(tmp_path)
     write_fits(tmp_path, simulated, subject="01")
     with pytest.raises(RoiridgeError, match="no fits named banded: there are ridge-0123"):
@@ -144,7 +144,7 @@ def test_changed_responses_make_fits_stale(
     assert load(data, tmp_path).n_vertices == len(find_subjects(data)[0].responses("lh")[0])
     file = Path(str(find_subjects(data)[0].responses("lh").filename))
     np.save(file, np.load(file) + np.float32(1))
-    with pytest.raises(RoiridgeError, match=r"lh\..*\.h5: is stale.*make fit again"):
+    with pytest.raises(RoiridgeError, match=r"lh\..*\.h5: is stale.*make fit SUBJECT=.* again"):
         load(data, tmp_path)
 
 
@@ -209,7 +209,7 @@ def test_predictions_that_are_not_finite(simulated: Path, tmp_path: Path) -> Non
     predictions = model.predictions("test").copy()
     predictions[0, 0] = np.nan
     rewrite(model.path, test_predictions=predictions)
-    with pytest.raises(RoiridgeError, match=r"NaN or infinity.*make fit again"):
+    with pytest.raises(RoiridgeError, match=r"NaN or infinity.*make fit SUBJECT=.* again"):
         model.predictions("test")
 
 
@@ -220,7 +220,9 @@ def test_a_training_picture_that_changed_makes_fits_stale(
     write_fits(tmp_path, data, subject="01")
     pictures = find_subjects(data)[0].pictures("train")
     pictures[3].write_bytes(pictures[4].read_bytes())
-    with pytest.raises(RoiridgeError, match=r"stale, the training pictures .* make fit again.*run"):
+    with pytest.raises(
+        RoiridgeError, match=r"stale, the training pictures .* make fit .* again.*run"
+    ):
         load(data, tmp_path)
 
 
@@ -270,7 +272,8 @@ def test_a_fit_of_a_roi_that_is_empty_now(
     relabel(data, "floc-places", drop)
     (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / "lh.RSC.h5").unlink(missing_ok=True)
     with pytest.raises(
-        RoiridgeError, match=rf"lh.{gone}.h5: .* no vertices in .*delete it, or run make fit again"
+        RoiridgeError,
+        match=rf"lh.{gone}.h5: .* no vertices in .*delete it, or run make fit .* again",
     ):
         load(data, tmp_path)
 

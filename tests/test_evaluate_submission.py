@@ -134,9 +134,11 @@ def test_an_unfinished_run_is_refused_unless_allowed(
     write_fits(tmp_path, simulated, "ols_pca", digest="e" * 16)
     for roi in ("V1v", "ventral"):
         (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj02" / f"rh.{roi}.h5").unlink()
-    told = rf"run ridge-{DIGEST} of subject 02 lacks 2 of \d+ models: run make fit again"
+    told = (
+        rf"run ridge-{DIGEST} of subject 02 lacks 2 of \d+ models: run make fit SUBJECT=02 .*again"
+    )
     with pytest.raises(
-        RoiridgeError, match=rf"^{told}\n.*make submission FITS=….*allow_incomplete"
+        RoiridgeError, match=rf"^{told}\n.*make submission FITS=ols_pca-e+ DATA=.*allow_incomplete"
     ):
         submission(simulated, tmp_path)
     assert not list(tmp_path.glob("*submission*"))
@@ -160,7 +162,7 @@ def test_subjects_with_other_runs_are_told(
         submission(simulated, tmp_path)
         text = capsys.readouterr().out
         assert "fewer fits for some subjects:\n  subject 02 lacks ols_pca-eeeeeeeeeeeeeeee" in text
-        assert f'make submission FITS="ridge-{DIGEST}"' in text
+        assert f"make submission FITS=ridge-{DIGEST} DATA={simulated} OUT={tmp_path}\n" in text
     submission(simulated, tmp_path, fits=["ridge"])
     assert "lacks" not in capsys.readouterr().out
 
@@ -183,7 +185,7 @@ def test_pictures_or_masks_that_changed_are_noticed(
     values = np.load(labels)
     values[values == 1] = 2
     np.save(labels, values)
-    with pytest.raises(RoiridgeError, match=r"subj02/rh\..*(delete it|run make fit again)"):
+    with pytest.raises(RoiridgeError, match=r"subj02/rh\..*(delete it|run make fit .* again)"):
         submission(data, tmp_path)
 
 

@@ -53,11 +53,13 @@ def test_unfinished_runs_are_marked(
     for name in ("lh.V1v", "rh.residual", "rh.OPA"):
         (tmp_path / "fits" / f"ridge-{DIGEST}" / "subj01" / f"{name}.h5").unlink()
     scores(simulated, tmp_path)
-    told = f"run ridge-{DIGEST} of subject 01 lacks 3 of {total} models: run make fit again"
+    told = f"run ridge-{DIGEST} of subject 01 lacks 3 of {total} models: run "
+    told += f"make fit SUBJECT=01 MODEL=ridge SPACES=alexnet DATA={simulated} OUT={tmp_path} again"
     assert told in capsys.readouterr().out
     kept = json.loads((tmp_path / "scores.json").read_text())
     assert kept["unfinished"] == [
-        {"run": f"ridge-{DIGEST}", "subject": "01", "lacks": 3, "of": total}
+        {"run": f"ridge-{DIGEST}", "model": "ridge", "spaces": ["alexnet"], "subject": "01"}
+        | {"lacks": 3, "of": total}
     ]
 
 
@@ -69,11 +71,14 @@ def test_runs_that_a_subject_lacks_are_named(
     scores(simulated, tmp_path)
     text = capsys.readouterr().out
     assert "subject 02 lacks ols_pca-eeeeeeeeeeeeeeee" in text
-    assert f'make evaluate FITS="ridge-{DIGEST}"' in text
+    assert f"make evaluate FITS=ridge-{DIGEST} DATA={simulated} OUT={tmp_path}\n" in text
     for path in (tmp_path / "fits" / f"ridge-{DIGEST}").glob("subj01/*"):
         path.unlink()
     scores(simulated, tmp_path)
-    assert "no run is of all subjects: make fit SUBJECT=all" in capsys.readouterr().out
+    assert (
+        f"no run is of all subjects: make fit DATA={simulated} OUT={tmp_path}\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_twins_are_told_apart_below_the_table(

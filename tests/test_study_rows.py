@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from base import RoiridgeError
+from base import RoiridgeError, make_command
 from extract.spaces import resolve
-from regress.studies.commands import make_command
 from regress.studies.rows import FOLDER, Row, read_study
 
 STUDIES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

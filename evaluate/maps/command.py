@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from base import progress, replacing, say
-from challenge import HEMISPHERES, Subject
+from base import convert_paths, progress, replacing, run_hint, say
+from challenge import HEMISPHERES, Subject, SubjectChoice
 from challenge.rois import read_mask
 from evaluate.errors import EvaluateError
 from evaluate.inputs import Inputs, gather, report_missing
@@ -24,10 +24,11 @@ from evaluate.vertices import vertices_file
 WIDTH = 840
 
 
+@convert_paths
 def maps(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     fits: list[str] | None = None,
     mesh: str = "auto",
     outlines: str = "streams",
@@ -43,8 +44,8 @@ def maps(
         The challenge's directory.
     out : Path
         The output folder; maps go to `OUT/maps`.
-    subject : str or int
-        "all", or one: "01".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     fits : list of str, optional
         Whose score and r: folders of `OUT/fits` or their beginnings. The ensemble by default.
     mesh : str
@@ -116,8 +117,8 @@ def know(
     absent = [one for one in subjects if not vertices_file(out, run, one.name).is_file()]
     if absent:
         raise EvaluateError(
-            f"{vertices_file(out, run, absent[0].name)}: no such file: run make evaluate first, "
-            "with the same SUBJECT and FITS"
+            f"{vertices_file(out, run, absent[0].name)}: no such file: run {run_hint('evaluate')} "
+            "first, with the same subjects and fits"
         )
     known = [
         gather_known(
@@ -127,7 +128,9 @@ def know(
     ]
     if len({one.split for one in known}) > 1:
         told = ", ".join(f"{PICTURES[one.split]} of subject {one.subject}" for one in known)
-        raise EvaluateError(f"{run}: scored on different pictures ({told}): run make evaluate")
+        raise EvaluateError(
+            f"{run}: scored on different pictures ({told}): run {run_hint('evaluate')}"
+        )
     return [average(known), *known] if len(known) > 1 else known
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base import choose_from
 from challenge import HEMISPHERES
 from challenge.fsaverage import SIDES, SURFACES, fsaverage_vertices, is_downloaded
 from challenge.layout import N_FSAVERAGE
@@ -83,7 +84,7 @@ def load_mesh(name: str = "auto") -> Mesh:
         If there is no such mesh, or it cannot be downloaded.
     """
     if name not in MESHES:
-        raise EvaluateError(f"unknown mesh {name!r}: choose from {', '.join(MESHES)}")
+        raise EvaluateError(f"unknown mesh {name!r}: {choose_from(name, MESHES)}")
     # nilearn takes a second to import, which only maps should cost.
     from nilearn.datasets import fetch_surf_fsaverage
 

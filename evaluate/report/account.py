@@ -90,8 +90,9 @@ def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]
             found.append(_line(f"{n_flat} vertices", "kept: measured responses that are constant "
                                                      "count as r = 0"))  # fmt: skip
     found += [_line(f"subject {one.name}", "has no fits") for one in inputs.without]
-    found += [_line(line.partition(": ")[0], "the run was not finished: make fit again")
-              for line in say_unfinished(sidecar["unfinished"])]  # fmt: skip
+    for line in say_unfinished(sidecar["unfinished"]):
+        what, _, fix = line.partition(": ")
+        found.append(_line(what, f"the run was not finished: {fix}"))
     for whose, runs in sidecar["coverage"]["lacking"].items():
         found.append(_line(f"subject {whose}", f"has no fit of {', '.join(runs)}"))
     for kind, why in (("test_responses", "test responses are not there"),

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from base import provenance, replacing, say, sha256_files
+from base import convert_paths, provenance, replacing, run_hint, say, sha256_files
 from cache import digest
+from challenge import SubjectChoice
 from evaluate.ensemble import DEFAULT
 from evaluate.errors import EvaluateError
 from evaluate.inputs import Inputs, gather
@@ -27,10 +28,11 @@ from evaluate.studied import read_listed, row_names
 DRAWING = ("report", "maps")
 
 
+@convert_paths
 def report(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
-    subject: str | int = "all",
+    subject: SubjectChoice = "all",
     split: str = "auto",
     roi_classes: list[str] | None = None,
     fits: list[str] | None = None,
@@ -42,7 +44,7 @@ def report(
     """Write OUT/report/index.html: scores, maps, examples and provenance on one page.
 
     The scores are made first where they are not there or something changed. The page needs no
-    network and no other file. That of one subject alone goes to OUT/report-02 and so on.
+    network and no other file. That of some subjects alone goes to OUT/report-02, OUT/report-01+02 …
 
     Parameters
     ----------
@@ -50,8 +52,8 @@ def report(
         The challenge's directory.
     out : Path
         The output folder, which holds `fits`, and `ablations` where `make ablate` was run.
-    subject : str or int
-        "all", or one: "01".
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
     split : str
         "test" responses, "heldout" training pictures, or "auto": test where there are responses.
     roi_classes : list of str, optional
@@ -73,6 +75,7 @@ def report(
         If both are given, or no row of the study is fitted.
     """
     check_outlined(outlines)
+    subject = subject if isinstance(subject, str | int) else " ".join(map(str, subject))
     fits = _rows(out, study, fits) if study else fits
     options = {"data": data, "out": out, "subject": subject, "split": split,
                "roi_classes": roi_classes, "fits": fits, "seed": seed,
@@ -95,7 +98,9 @@ def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
         raise EvaluateError(f"--study {study} and --fits: expected one of them")
     found = [row["fit"] for row in read_listed(out, study)["rows"] if row["fit"]]
     if not found:
-        raise EvaluateError(f"--study {study}: no row is fitted: python -m regress.study {study}")
+        raise EvaluateError(
+            f"--study {study}: no row is fitted: {run_hint('compare-encoders', study=study)}"
+        )
     return list(dict.fromkeys(found))
 
 

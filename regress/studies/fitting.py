@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base import RoiridgeError, say
+from base import RoiridgeError, make_command, run_hint, say
 from cache import CacheError, FeatureStore, digest
 from challenge import find_subjects
 from execute import ALONE, Executor, Run, share
 from regress.asking import make_estimator
 from regress.command import fit
-from regress.studies.commands import make_command
 from regress.studies.rows import Row
 
 
@@ -45,7 +44,7 @@ class Fitting:
         self._subjects, self._roles = subjects, roles
         self._common = {"data": data, "out": out, "device": device}
         self._out = out
-        self._subject = "all" if all_of_them else subjects[0]
+        self._subject = "all" if all_of_them else " ".join(subjects)
         self._everyone = [one.name for one in find_subjects(data)]
         self._store = FeatureStore(out / "features")
 
@@ -229,7 +228,7 @@ class Fitting:
             Nothing if it can be fitted.
         """
         if row.subjects == "others" and len(self._subjects) > 1:
-            return "others than each subject are meant: run the study with one subject, SUBJECT=01"
+            return "others than each subject are meant: run the study with one subject, such as 01"
         if row.subjects in ("all", "others") and len(self._everyone) < 2:
             return f"several subjects are needed, there is only {self._everyone[0]}"
         if row.start and not told[row.start]["fit"]:
@@ -239,7 +238,8 @@ class Fitting:
 
     def _lacking(self, space: str, untrained: bool) -> str:
         weights = {"weights": [f"{space}=random:0"]} if untrained else {}
-        command = make_command("features", {"spaces": [space], **weights, **self._common})
+        arguments = {"spaces": [space], **weights, **self._common}
+        command = run_hint("features", **arguments)
         try:
             entry = self._store.find(space)
         except CacheError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
-from base import RoiridgeError
+from base import RoiridgeError, choose_from
 from regress.asking import make_estimator
 from regress.encoder import Encoder
 from regress.errors import RegressError
@@ -110,8 +110,8 @@ def read_study(study: str) -> Study:
     """
     path = Path(study) if study.endswith((".yaml", ".yml")) else FOLDER / f"{study}.yaml"
     if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise RegressError(f"no study {study!r}: choose from {there}, or give a .yaml file")
+        there = choose_from(study, sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise RegressError(f"no study {study!r}: {there}; or give a .yaml file")
     try:
         # As the command line reads its values: 3e-4 is a number, which YAML alone denies.
         found = get_loader("yaml")(path.read_text(encoding="utf-8"))
