@@ -4,8 +4,10 @@ Nothing here knows of brains or pictures, and nothing here imports another folde
 """
 
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
+from base.code import code_digest, entry_digest
+from base.digests import canonical, content_digests, digest, sha256_files
 from base.errors import RoiridgeError
-from base.files import replacing, sha256_files
+from base.files import replacing
 from base.memory import release
 from base.plugins import load_plugin, plugin_names
 from base.processes import end_with_parent, unheard
@@ -14,8 +16,13 @@ from base.provenance import provenance
 
 __all__ = [
     "RoiridgeError",
+    "canonical",
     "claiming",
+    "code_digest",
+    "content_digests",
+    "digest",
     "end_with_parent",
+    "entry_digest",
     "has_ended",
     "holder_of",
     "identity",

@@ -8,6 +8,7 @@ of networks, models or scores.
 from challenge.ceiling import noise_ceiling
 from challenge.errors import DataError
 from challenge.finding import find_subjects
+from challenge.identity import pictures_digest, response_digests, vertices_digest
 from challenge.layout import HEMISPHERES, ROI_CLASSES
 from challenge.pictures import load_rgb
 from challenge.rois import Roi
@@ -23,5 +24,8 @@ __all__ = [
     "find_subjects",
     "load_rgb",
     "noise_ceiling",
+    "pictures_digest",
+    "response_digests",
     "simulate",
+    "vertices_digest",
 ]

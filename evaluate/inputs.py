@@ -12,11 +12,10 @@ from typing import Any
 
 from base import say
 from cache import digest
-from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects
+from challenge import HEMISPHERES, ROI_CLASSES, Subject, find_subjects, response_digests
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
-from evaluate.hemisphere import response_digests
 
 SPLITS = ("auto", "test", "heldout")
 CEILINGS = "ceilings"
