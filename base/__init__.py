@@ -5,7 +5,9 @@ Nothing here knows of brains or pictures, and nothing here imports another folde
 
 from base.calls import convert_paths, run_hint
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
+from base.code import code_digest, entry_digest
 from base.counts import check_count
+from base.digests import canonical, content_digests, digest, sha256_files
 from base.errors import RoiridgeError
 from base.files import replacing, sha256_files
 from base.memory import machine_memory, release
@@ -17,11 +19,16 @@ from base.targets import choose_from, make_command, nearest
 
 __all__ = [
     "RoiridgeError",
+    "canonical",
     "check_count",
     "choose_from",
     "claiming",
+    "code_digest",
+    "content_digests",
     "convert_paths",
+    "digest",
     "end_with_parent",
+    "entry_digest",
     "has_ended",
     "holder_of",
     "identity",

@@ -7,7 +7,7 @@ is an error and never a number.
 """
 
 from cache.artifact import read_artifact, read_meta, write_artifact
-from cache.errors import CacheError
+from cache.errors import CacheError, InUseError
 from cache.features import Entry, FeatureStore
 from cache.key import canonical, digest
 from cache.writer import FeatureWriter, ShardWriter
@@ -17,6 +17,7 @@ __all__ = [
     "Entry",
     "FeatureStore",
     "FeatureWriter",
+    "InUseError",
     "ShardWriter",
     "canonical",
     "digest",

@@ -185,7 +185,7 @@ def import_file(
 
 @convert_paths
 def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) -> None:
-    """Write a feature space to a file that other programs read.
+    """Write a feature space to a file that other programs read, a row for each picture, by name.
 
     Parameters
     ----------
@@ -202,7 +202,11 @@ def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) ->
     known = {} if data is None else digest_pictures(data)
     names = {digest: path.relative_to(data or path) for digest, path in known.items()}
     made = export_rows(entry, file, names)
-    print(f"{entry.path.stem}: {entry.meta['rows']} rows -> {' and '.join(map(str, made))}")
+    order = "names" if data else "sha256 (--data names them)"
+    files = " and ".join(map(str, made))
+    print(
+        f"{entry.path.stem}: {entry.meta['rows']} rows, sorted by the pictures' {order} -> {files}"
+    )
 
 
 @convert_paths

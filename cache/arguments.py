@@ -178,6 +178,12 @@ def compared(store: FeatureStore, word: str) -> tuple[str, dict[str, Any], str |
         key, name = read_key(path)
         return str(path), key, name, entries
     named = named or [store.find(word)]
-    entry = max(named, key=lambda one: one.path.stat().st_mtime)
+    entry = max(named, key=_age)
     others = [other for other in entries if other.path != entry.path]
     return entry.path.stem, entry.meta["key"], entry.name, others
+
+
+def _age(entry: Entry) -> tuple[str, float]:
+    # A copy has another time than what it is of; rows of earlier revisions tell no other.
+    created = entry.meta.get("provenance", {}).get("created", "")
+    return str(created), entry.path.stat().st_mtime

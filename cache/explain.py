@@ -1,14 +1,15 @@
 """A cache miss in words: which fields of a key differ from those of the features that are kept."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cache.differences import ABSENT, differences
 from cache.features import Entry
-from cache.fields import below, in_words
-from cache.key import canonical, digest
+from cache.fields import in_words
+from cache.key import digest
 
-ABSENT = object()
+__all__ = ["ABSENT", "differences", "explain"]
+
 NEAREST = 3
 
 # What a difference means, by the last name of the field's path, or else by the first.
@@ -74,46 +75,6 @@ def explain(
         lines.append(f"{entry.path.stem}: {'' if named else 'the nearest; '}{count} {verb}")
         lines += [f"  {path}: {_told(path, *values)}" for path, values in found.items()]
     return lines
-
-
-def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Compare two keys field by field.
-
-    Parameters
-    ----------
-    here, there : mapping
-        The keys.
-
-    Returns
-    -------
-    dict of str to (object, object)
-        Both values of each field that differs, by its dotted path; `ABSENT` where a side has no
-        such field. Empty exactly where both have the same digest.
-    """
-    # As JSON has them: 1 and 1.0 are two keys, a tuple and a list are one.
-    plain = (json.loads(canonical(here)), json.loads(canonical(there)))
-    return dict(_differences(*plain, ""))
-
-
-def _differences(here: Any, there: Any, path: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    if isinstance(here, dict) and isinstance(there, dict):
-        for name in sorted({*here, *there}):
-            values = here.get(name, ABSENT), there.get(name, ABSENT)
-            yield from _differences(*values, below(path, name))
-    elif _holds_mappings(here) and _holds_mappings(there):
-        for number in range(max(len(here), len(there))):
-            first, second = (_item(side, number) for side in (here, there))
-            yield from _differences(first, second, below(path, number))
-    elif here is ABSENT or there is ABSENT or json.dumps(here) != json.dumps(there):
-        yield path, (here, there)
-
-
-def _item(items: list[Any], number: int) -> Any:
-    return items[number] if number < len(items) else ABSENT
-
-
-def _holds_mappings(value: object) -> bool:
-    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
 def _told(path: str, here: Any, there: Any) -> str:

@@ -1,4 +1,8 @@
-"""A feature space as a file that other programs read: npy, npz, CSV or Parquet."""
+"""A feature space as a file that other programs read: npy, npz, CSV or Parquet.
+
+Rows stand in the order of the pictures' names, whatever the order in which they were computed, so
+that two spaces of the same pictures can be put side by side.
+"""
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +17,10 @@ from base import replacing
 from cache.errors import CacheError
 from cache.features import Entry
 from cache.source import PICTURE
-from cache.table import all_rows, row_names
+from cache.table import row_names, take_rows
 
+# So many bytes of rows are in memory at once; each time, the whole file is read.
+BLOCK_BYTES = 256 << 20
 # So many significant digits bring every number back, also by way of float64.
 DIGITS = {"float16": "%.5g", "float32": "%.9g"}
 
@@ -51,7 +57,8 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
     path : Path
         The file to make. Beside an npy file, a `.txt` file gets the names, a line each.
     pictures : dict of str to Path, optional
-        Names for pictures by their sha256; a picture without one is named by its sha256.
+        Names for pictures by their sha256; a picture without one is named by its sha256, and stands
+        behind those with names.
 
     Returns
     -------
@@ -69,12 +76,13 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
     for file in made:
         if file.exists():
             raise CacheError(f"{file}: is there already; remove it, or give another name")
-    digests = [name.decode() for name in row_names(entry.path)]
-    named = pictures or {}
-    names = [named[digest].as_posix() if digest in named else digest for digest in digests]
+    named = {digest: name.as_posix() for digest, name in (pictures or {}).items()}
+    stored = [name.decode() for name in row_names(entry.path)]
+    digests = sorted(stored, key=lambda one: (one not in named, named.get(one, one)))
+    names = [named.get(digest, digest) for digest in digests]
     n_columns = int(entry.meta["columns"])
     columns = entry.meta.get("column_names") or [f"f{number}" for number in range(n_columns)]
-    rows = Rows(names, columns, np.dtype(entry.meta["dtype"]), _counted(entry.path, len(names)))
+    rows = Rows(names, columns, np.dtype(entry.meta["dtype"]), _ordered(entry, digests))
     with replacing(path) as temporary:
         WRITERS[path.suffix](temporary, rows)
         if len(made) > 1:
@@ -83,13 +91,12 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
     return made
 
 
-def _counted(path: Path, expected: int) -> Iterator[NDArray[Any]]:
-    count = 0
-    for block in all_rows(path):
-        yield block
-        count += len(block)
-    if count != expected:
-        raise CacheError(f"{path}: was written while it was read: export it again")
+def _ordered(entry: Entry, digests: Sequence[str]) -> Iterator[NDArray[Any]]:
+    """Read the rows of pictures, block after block."""
+    row_bytes = int(entry.meta["columns"]) * np.dtype(entry.meta["dtype"]).itemsize
+    step = max(1, BLOCK_BYTES // max(1, row_bytes))
+    for start in range(0, len(digests), step):
+        yield take_rows(entry.path, digests[start : start + step])
 
 
 def _npy(path: Path, rows: Rows) -> None:

@@ -1,7 +1,7 @@
 """The feature spaces under one folder: find, read, list."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import nearest, run_hint, say
-from cache.errors import CacheError
+from cache.differences import differences
+from cache.errors import CacheError, InUseError
+from cache.fields import flatten, in_words
 from cache.key import digest
 from cache.table import read_table_meta, take_rows
 from cache.writer import FeatureWriter, ShardWriter
@@ -46,6 +48,27 @@ class Entry:
     def untrained(self) -> bool:
         """Whether it was computed with random weights."""
         return "untrained" in self.meta["key"].get("weights", {})
+
+
+# So many fields that differ are enough to tell spaces of one name apart.
+SHOWN = 3
+
+
+def _told_apart(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Describe each of several spaces of one name: its origin, age, and what of its key differs."""
+    first = entries[0].meta["key"]
+    paths = dict.fromkeys(
+        path for entry in entries[1:] for path in differences(first, entry.meta["key"])
+    )
+    for entry in entries:
+        leaves = dict(flatten(entry.meta["key"]))
+        fields = [f"{path} {in_words(leaves[path])}" for path in paths if path in leaves]
+        created = entry.meta.get("provenance", {}).get("created")
+        about = [
+            str(entry.meta.get("origin", "unknown")),
+            *([f"made {created}"] if created else []),
+        ]
+        yield entry, ", ".join([*about, *fields[:SHOWN]])
 
 
 class FeatureStore:
@@ -140,7 +163,7 @@ class FeatureStore:
         for path in self._files():
             try:
                 found.append(self._entry(path))
-            except CacheError as error:
+            except (CacheError, InUseError) as error:
                 say(f"BAD  {error}")
         return found
 
@@ -208,7 +231,7 @@ class FeatureStore:
         if len(fitting) > 1:
             raise CacheError(
                 f"{len(fitting)} feature spaces are named {name!r} in {self.folder}; say which: "
-                + "; ".join(f"{e.path.stem} ({e.meta.get('origin', 'unknown')})" for e in fitting)
+                + "; ".join(f"{e.path.stem} ({told})" for e, told in _told_apart(fitting))
             )
         return fitting[0]
 

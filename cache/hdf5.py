@@ -1,5 +1,7 @@
 """HDF5 as this project writes it: checksums on data and metadata, errors with the file's name."""
 
+import errno
+import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import replacing
-from cache.errors import CacheError
+from cache.errors import CacheError, InUseError
 
 # Of each kind of file.
 SCHEMAS = {"features": 2, "artifact": 1}
@@ -108,6 +110,8 @@ def reading(
     ------
     CacheError
         If there is no such file, or it is cut short, damaged or not ours.
+    InUseError
+        If another program has it open for writing.
     """
     try:
         # locking=False: published files never change, and some file systems refuse locks.
@@ -116,10 +120,32 @@ def reading(
     except FileNotFoundError:
         raise CacheError(f"{path}: there is no such file") from None
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        if _is_locked(path):
+            raise InUseError(
+                f"{path}: is in use: another program has it open for writing; close it there (a "
+                "notebook, a viewer, h5py.File with 'a' or 'r+'), and run the command again"
+            ) from error
+        if "already open for write" in str(error):
+            raise InUseError(
+                f"{path}: is in use on another machine, or the program that had it open for "
+                "writing was killed: close it there; if no program has it open any more, "
+                f"`h5clear --status {path}` (of HDF5's tools) or a copy of it helps, or {fix}"
+            ) from error
         raise CacheError(
             f"{path}: damaged or cut short ({str(error)[:120]}); expected a whole HDF5 file with "
             f"valid checksums: {fix}"
         ) from error
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether a program holds the lock that HDF5 takes for writing."""
+    try:
+        with path.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        # Other errors are those of file systems without locks.
+        return error.errno in (errno.EAGAIN, errno.EACCES)
+    return False
 
 
 def put(group: h5py.Group, name: str, array: NDArray[Any]) -> h5py.Dataset:

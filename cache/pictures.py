@@ -5,9 +5,10 @@ Nothing here knows how a dataset is laid out: any folder of pictures will do.
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from base import sha256_files
 from cache.errors import CacheError
@@ -88,7 +89,7 @@ def resolve_names(names: Sequence[str], data: Path | None, source: Path) -> list
     ----------
     names : sequence of str
         A sha256 each, or the end of a picture's path, of which folders may be left out:
-        `subj01/train-0001_nsd-00013.png`.
+        `subj01/train-0001_nsd-00013.png`. A whole path may be of another machine, and of Windows.
     data : Path or None
         The folder with the pictures; it may be None where all names are sha256.
     source : Path
@@ -119,11 +120,8 @@ def resolve_names(names: Sequence[str], data: Path | None, source: Path) -> list
 def _resolve_paths(paths: Sequence[str], data: Path, source: Path) -> dict[str, str]:
     by_name: dict[str, list[Path]] = defaultdict(list)
     for file in find_pictures(data):
-        by_name[file.name].append(file)
-    fitting = {
-        path: [file for file in by_name[PurePosixPath(path).name] if _fits(path, file, data)]
-        for path in paths
-    }
+        by_name[_composed(file.name)].append(file)
+    fitting = {path: _fitting(path, by_name, data) for path in paths}
     unknown = [path for path, files in fitting.items() if not files]
     if unknown:
         raise CacheError(
@@ -144,7 +142,27 @@ def _resolve_paths(paths: Sequence[str], data: Path, source: Path) -> dict[str, 
     return {path: digest for path, several in found.items() for digest in several}
 
 
-def _fits(path: str, file: Path, data: Path) -> bool:
-    """Say whether the folders of a name stand in this order among those of a file."""
-    folders = iter(file.relative_to(data).parent.parts)
-    return all(step in folders for step in PurePosixPath(path).parent.parts)
+def _fitting(path: str, by_name: Mapping[str, Sequence[Path]], data: Path) -> list[Path]:
+    """Find the files that a name may be of."""
+    # A backslash may be part of a name, where names are not those of Windows.
+    for read in (PurePosixPath(_composed(path)), PureWindowsPath(_composed(path))):
+        found = [file for file in by_name.get(read.name, ()) if _fits(read, file, data)]
+        if found:
+            return found
+    return []
+
+
+def _fits(path: PurePath, file: Path, data: Path) -> bool:
+    """Return whether a name is of a file of a folder."""
+    inside = [_composed(part) for part in file.relative_to(data).parts]
+    if path.anchor:
+        # The folder itself may have been elsewhere.
+        return list(path.parts[-len(inside) :]) == inside
+    # Of the folders above some may be left out.
+    folders = iter(inside[:-1])
+    return all(step in folders for step in path.parent.parts)
+
+
+def _composed(name: str) -> str:
+    """Write a name with composed letters: some systems take "é" apart in names of files."""
+    return unicodedata.normalize("NFC", name)

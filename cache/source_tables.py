@@ -1,13 +1,16 @@
 """Rows in tables: CSV and Parquet, with the column `picture` and a column for each number."""
 
 import csv
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from base import say
 from cache.errors import CacheError
 from cache.fields import some
 from cache.source import BLOCK_BYTES, PICTURE, Source, naming, two_dimensional
@@ -16,6 +19,9 @@ CSV = "CSV in UTF-8 with a header, commas and decimal points"
 PARQUET = "a whole Parquet file"
 # A byte-order mark, as Excel writes it, is no part of the first column's name.
 ENCODING = "utf-8-sig"
+# What pandas calls the numbers of a table's rows where it writes them as a column.
+NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+NUMBERS_ROWS = re.compile(r"index|level_\d+")
 
 
 def read_csv(path: Path) -> Source:
@@ -34,8 +40,15 @@ def read_csv(path: Path) -> Source:
     # pandas takes half a second to import: only where tables are read.
     import pandas as pd
 
-    columns = _feature_columns(path, _header(path))
+    header = _header(path)
+    columns = _feature_columns(path, header)
     names = read_column(path)
+    for name in [name for name in columns if _may_be_index(name)]:
+        with naming(path, CSV):
+            place = header.index(name)
+            values = pd.read_csv(path, usecols=[place], dtype=str, encoding=ENCODING).iloc[:, 0]
+        if _is_index(path, name, values.tolist()):
+            columns.remove(name)
     shape = two_dimensional(path, (len(names), len(columns)))
     # Text takes several times the room of its numbers while it is parsed.
     rows = max(1, BLOCK_BYTES // (32 * len(columns)))
@@ -108,6 +121,24 @@ def _feature_columns(path: Path, header: Sequence[str]) -> list[str]:
     return [name for name in header if name != PICTURE]
 
 
+def _may_be_index(name: str) -> bool:
+    return bool(NAMELESS.fullmatch(name) or NUMBERS_ROWS.fullmatch(name))
+
+
+def _is_index(path: Path, name: str, values: Sequence[object]) -> bool:
+    """Return whether a column only numbers the rows, as the index of a pandas table does."""
+    whole = [str(value).removesuffix(".0") for value in values]
+    if all(one.isdecimal() for one in whole) and len(set(whole)) == len(whole):
+        say(f"{path}: column {name!r} numbers the rows, as an index of pandas does: left out")
+        return True
+    if NAMELESS.fullmatch(name):
+        raise CacheError(
+            f"{path}: column {name!r} has no name of its own, and does not number the rows; "
+            "expected features with names: name it, or remove it (index=False leaves an index out)"
+        )
+    return False
+
+
 def _not_numbers(path: Path, name: str, values: Sequence[object]) -> str:
     example = next((value for value in values if not _is_number(value)), "nothing")
     return (
@@ -147,8 +178,15 @@ def read_parquet(path: Path) -> Source:
 
     with naming(path, PARQUET), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
-        columns = _feature_columns(path, schema.names)
+        index = _pandas_index(schema.metadata or {})
+        columns = [name for name in _feature_columns(path, schema.names) if name not in index]
         stored = file.read(columns=[PICTURE])[PICTURE].to_pylist()
+        for name in [name for name in columns if _may_be_index(name)]:
+            if _is_index(path, name, file.read(columns=[name])[name].to_pylist()):
+                columns.remove(name)
+    left_out = [name for name in schema.names if name in index and name != PICTURE]
+    if left_out:
+        say(f"{path}: {some(left_out)}: the index of a pandas table, left out")
     for name in columns:
         kind = schema.field(name).type
         if not (
@@ -171,3 +209,13 @@ def read_parquet(path: Path) -> Source:
                 )
 
     return Source(path, names, shape, dtype, blocks, tuple(columns))
+
+
+def _pandas_index(metadata: Mapping[bytes, bytes]) -> set[str]:
+    """Read which columns of a Parquet file pandas wrote for the index of its table."""
+    try:
+        told = json.loads(metadata.get(b"pandas", b"{}"))
+        columns = told.get("index_columns", [])
+        return {name for name in columns if isinstance(name, str)}
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return set()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import run_hint
-from cache.errors import CacheError
+from cache.errors import CacheError, InUseError
 from cache.features import FeatureStore
 from cache.hdf5 import check_schema, get_json, reading
 from cache.table import all_rows, read_table_meta, row_names
@@ -74,7 +74,7 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
         meta = read_table_meta(path)
         names = row_names(path)
         faults = [*_of_key(path, meta), *_of_names(names), *_of_rows(path, names)]
-    except CacheError as error:
+    except (CacheError, InUseError) as error:
         return Verdict(path, (str(error).removeprefix(f"{path}: "),))
     size = {"rows": int(meta["rows"]), "columns": int(meta["columns"])}
     if pictures is None:
@@ -131,7 +131,7 @@ def verify_artifact(path: Path) -> str | None:
             get_json(opened, "meta")
             for array in opened["arrays"].values():
                 _read(array)
-    except CacheError as error:
+    except (CacheError, InUseError) as error:
         return str(error)
     return None
 

@@ -9,6 +9,7 @@ from challenge.ceiling import SMALLEST_CEILING, has_ceiling, noise_ceiling
 from challenge.constant import constant_columns
 from challenge.errors import DataError
 from challenge.finding import SubjectChoice, chooses_all, find_subjects
+from challenge.identity import pictures_digest, response_digests, vertices_digest
 from challenge.layout import HEMISPHERES, ROI_CLASSES
 from challenge.leakage import test_pictures_in_training
 from challenge.pictures import load_rgb
@@ -30,6 +31,9 @@ __all__ = [
     "has_ceiling",
     "load_rgb",
     "noise_ceiling",
+    "pictures_digest",
+    "response_digests",
     "simulate",
     "test_pictures_in_training",
+    "vertices_digest",
 ]

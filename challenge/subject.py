@@ -1,12 +1,11 @@
 """One subject's folder, read piece by piece and checked as it is read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from base import sha256_files
+from base import content_digests
 from challenge.arrays import check_finite
 from challenge.ceiling import read_ceilings
 from challenge.errors import DataError
@@ -42,7 +41,6 @@ class Subject:
 
     folder: Path
     ceilings: Path | None = None
-    _digests: dict[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -101,7 +99,7 @@ class Subject:
         return nsd_ids(self.pictures(split))
 
     def picture_digests(self, split: str) -> list[str]:
-        """Digest the stimuli's files, once.
+        """Digest the stimuli's files.
 
         Parameters
         ----------
@@ -113,28 +111,7 @@ class Subject:
         list of str
             The sha256 of each file, in the order of the responses' rows.
         """
-        if split not in self._digests:
-            self._digests[split] = sha256_files(self.pictures(split))
-        return list(self._digests[split])
-
-    def sources(self, hemispheres: Sequence[str]) -> list[Path]:
-        """List what models are fitted on: responses, masks, and the folders of pictures.
-
-        Parameters
-        ----------
-        hemispheres : sequence of str
-            "lh", "rh" or both.
-
-        Returns
-        -------
-        list of Path
-            Those that are there.
-        """
-        masks = vertices_file(self.folder, HEMISPHERES[0]).parent
-        responses = [responses_file(self.folder, h, "train") for h in hemispheres]
-        pictures = [pictures_folder(self.folder, split) for split in ("train", "test")]
-        every = [*responses, *masks.glob("*.npy"), *pictures]
-        return [path for path in every if path.exists()]
+        return content_digests(self.pictures(split))
 
     def mask_digests(self) -> dict[str, str]:
         """Digest the files that say where the vertices and regions are.
@@ -146,7 +123,7 @@ class Subject:
         """
         folder = vertices_file(self.folder, HEMISPHERES[0]).parent
         files = sorted(file for file in folder.glob("*.npy") if not file.name.startswith("."))
-        return dict(zip((file.name for file in files), sha256_files(files), strict=True))
+        return dict(zip((file.name for file in files), content_digests(files), strict=True))
 
     def n_vertices(self, hemisphere: str) -> int:
         """Count the vertices that were measured.

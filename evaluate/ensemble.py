@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import choose_from, load_plugin, plugin_names
+from base import choose_from, code_digest, load_plugin, plugin_names
 from evaluate import ensembles
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import Hemisphere
@@ -78,6 +78,22 @@ def check_rule(rule: str) -> None:
         raise EvaluateError(
             f"--ensemble: found {rule!r}: {choose_from(rule, plugin_names(ensembles))}"
         )
+
+
+def rule_code(rule: str) -> str:
+    """Digest the code of a rule: what another code combined is not kept.
+
+    Parameters
+    ----------
+    rule : str
+        A file of `evaluate/ensembles`.
+
+    Returns
+    -------
+    str
+        As of `code_digest`.
+    """
+    return code_digest(load_plugin(ensembles, rule, "ensemble rule"))
 
 
 def judge(hemisphere: Hemisphere, seed: int = 0, rule: str = DEFAULT) -> Strengths:

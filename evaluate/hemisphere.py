@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from base import sha256_files
-from challenge import HEMISPHERES, Subject
+from challenge import Subject
 from evaluate.belonging import check_belonging
 from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel, Run
@@ -169,29 +167,6 @@ class Hemisphere:
         return [i for i, model in enumerate(self.models) if model.run == run.name]
 
 
-def response_digests(
-    subjects: Sequence[Subject], split: str = "train"
-) -> dict[tuple[str, str], str]:
-    """Digest the files of responses, which are of gigabytes, several at a time.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    dict of (str, str) to str
-        For each subject's name and hemisphere, the sha256, in hexadecimal.
-    """
-    sides = [(subject, h) for subject in subjects for h in HEMISPHERES]
-    files = [Path(str(subject.responses(h, split).filename)) for subject, h in sides]
-    found = sha256_files(files)
-    return {(subject.name, h): one for (subject, h), one in zip(sides, found, strict=True)}
-
-
 def load_hemisphere(
     subject: Subject, name: str, runs: Sequence[Run], responses: str
 ) -> Hemisphere | None:
@@ -206,7 +181,7 @@ def load_hemisphere(
     runs : sequence of Run
         The fits of all subjects.
     responses : str
-        The digest of this hemisphere's training responses, from `response_digests`.
+        The digest of this hemisphere's training responses, from `challenge.response_digests`.
 
     Returns
     -------

@@ -12,12 +12,19 @@ from typing import Any
 
 from base import choose_from, run_hint, say
 from cache import digest
-from challenge import HEMISPHERES, ROI_CLASSES, Subject, SubjectChoice, chooses_all, find_subjects
+from challenge import (
+    HEMISPHERES,
+    ROI_CLASSES,
+    Subject,
+    SubjectChoice,
+    chooses_all,
+    find_subjects,
+    response_digests,
+)
 from challenge.inputs import check_fitted, check_values, say_absent_classes
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
-from evaluate.hemisphere import response_digests
 
 SPLITS = ("auto", "test", "heldout")
 CEILINGS = "ceilings"

@@ -7,12 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from base import convert_paths, plugin_names, provenance, replacing, say, sha256_files
+from base import (
+    code_digest,
+    convert_paths,
+    load_plugin,
+    plugin_names,
+    provenance,
+    replacing,
+    say,
+    sha256_files,
+)
 from cache import digest
 from challenge import SubjectChoice
 from evaluate import metrics
 from evaluate.completeness import coverage, unfinished
-from evaluate.ensemble import DEFAULT
+from evaluate.ensemble import DEFAULT, rule_code
 from evaluate.figure import draw
 from evaluate.fits import Run
 from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
@@ -105,7 +114,9 @@ def score_inputs(
     """
     report_missing(inputs)
     settings = asked.described() | {"split": split}
-    made_by = {"kind": "scores", "schema": 5, "metrics": plugin_names(metrics)}
+    loaded = {name: load_plugin(metrics, name, "metric") for name in plugin_names(metrics)}
+    code = {name: code_digest(metric) for name, metric in loaded.items()}
+    made_by = {"kind": "scores", "schema": 5, "metrics": code, "rule": rule_code(asked.ensemble)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     whole = png.is_file() and vertices_kept(inputs, out, asked)

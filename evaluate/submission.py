@@ -15,7 +15,7 @@ from cache import digest
 from challenge import HEMISPHERES, Subject, SubjectChoice
 from evaluate.check import faults, member
 from evaluate.completeness import coverage, say_coverage, say_unfinished, unfinished
-from evaluate.ensemble import DEFAULT, check_rule, combine, judge
+from evaluate.ensemble import DEFAULT, check_rule, combine, judge, rule_code
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather
@@ -67,7 +67,8 @@ def submission(
     if lacks and not allow_incomplete:
         raise EvaluateError("\n".join([*say_unfinished(lacks), _otherwise(inputs, lacks)]))
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
-    key = digest({"kind": "submission", "schema": 2, "settings": settings, **inputs.key})
+    made_by = {"kind": "submission", "schema": 2, "rule": rule_code(ensemble)}
+    key = digest({**made_by, "settings": settings, **inputs.key})
     path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
     if (kept := read_kept(path, sidecar, key)) is not None:
         say(f"{path}: nothing has changed since it was made, nothing recomputed")

@@ -25,7 +25,7 @@ from plan.stages import (
 from plan.table import in_bytes, in_time
 from regress.ablation import MANY
 from regress.asked import Asked
-from regress.asking import ask
+from regress.asking import ask, with_tests
 from regress.cost import fit_costs
 
 # Widths of a projection that are tried where columns are too many.
@@ -96,7 +96,7 @@ def plan(
     }  # fmt: skip
     planned = plan_spaces(spaces, store, chosen, dtype)
     entries = [one.entry for one in planned]
-    asked = ask(data, out, lambda _: entries, **options)
+    asked = with_tests(ask(data, out, lambda _: entries, **options), data)
     if any(one.spec.family in TEXT_FAMILIES for one in planned if one.missing):
         read_captions(captions)
     where = _device(device)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache import Entry, FeatureStore, digest
-from challenge import Subject
+from challenge import Roi, Subject
 from execute import Run, planned
-from regress.design import load_design
+from regress.design import empty_design, load_design
 from regress.encoder import Encoder
 from regress.fit import fit_subjects
 from regress.job import Job, Settings
 from regress.layout import spans
-from regress.present import fitted_since
+from regress.present import Present
 
 if TYPE_CHECKING:
     from regress.start import Start
@@ -92,7 +92,7 @@ class Asked:
         return jobs[0].whom, fitted, jobs[0].folder
 
     def there(self, number: int, unit: int) -> tuple[str, int, Path] | None:
-        """Look whether a unit is fitted, by names and times of files alone.
+        """Return what `__call__` would give for a unit of which all models are there.
 
         Parameters
         ----------
@@ -104,14 +104,41 @@ class Asked:
         Returns
         -------
         tuple or None
-            What `__call__` would give: nobody was fitted. None: there may be something to do.
+            Of which nobody was fitted. None: there is something to do.
+        """
+        if any(self.missing(number, unit)):
+            return None
+        return f"subj{'+'.join(one.name for one in self.groups[number])}", 0, self.folder
+
+    def missing(self, number: int, unit: int) -> list[list[Roi]]:
+        """List what `__call__` would fit of a unit; no features are read.
+
+        Parameters
+        ----------
+        number : int
+            Of the group.
+        unit : int
+            Of the unit.
+
+        Returns
+        -------
+        list of list of Roi
+            Of each subject of the group.
         """
         group, span = self.groups[number], self._spans[unit]
-        folder = self.folder
-        features = [entry.path for entry in self.entries]
-        if all(fitted_since(one, span, folder, features) for one in group):
-            return f"subj{'+'.join(one.name for one in group)}", 0, folder
-        return None
+        folders = [self.folder / f"subj{subject.name}" for subject in group]
+        if not any(any(folder.glob("[!.]*.h5")) for folder in folders):
+            # Nothing to compare, so nothing is digested.
+            return [[roi for h in span for roi in subject.regions(h)] for subject in group]
+        designs = [empty_design(subject, self.entries, named=True) for subject in group]
+        presents = [
+            Present(Job(subject, design, self.settings, self.estimator, self.folder), span)
+            for subject, design in zip(group, designs, strict=True)
+        ]
+        for present, design in zip(presents, designs, strict=True):
+            unseen = set(design.training_pictures).intersection(self.tests)
+            present.join(presents, unseen)
+        return [present.missing() for present in presents]
 
     def run(self) -> Run:
         """Say what is asked, for those who look on.

@@ -110,6 +110,8 @@ def describe(asked: Asked, parts: Sequence[Sequence[Sequence[Part]]]) -> list[st
         ]
     if asked.settings.model == "ols_pca":
         return [f"{parameters['n_components']} principal components, then least squares"]
+    if "alphas" not in parameters:
+        return [f"{asked.settings.model} is not known to plans: planned as ridge with one penalty"]
     shape = Shape(most.n_inside, most.n_features, most.n_columns, asked.settings.folds)
     return [
         f"{shape.form} form ({most.n_inside} pictures to search on, {most.n_features} columns), "

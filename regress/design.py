@@ -1,6 +1,5 @@
 """The features of a subject's pictures, side by side, with what they are."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache import Entry, FeatureStore
-from challenge import Subject
+from challenge import Subject, pictures_digest
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class Design:
     @property
     def pictures_digest(self) -> str:
         """A digest of which pictures stand in which rows."""
-        rows = ",".join([*self.training_pictures, "|", *self.test_pictures])
-        return hashlib.sha256(rows.encode()).hexdigest()[:32]
+        return pictures_digest(self.training_pictures, self.test_pictures)
 
 
 def find_spaces(store: FeatureStore, names: Sequence[str]) -> list[Entry]:
@@ -164,4 +162,48 @@ def load_design(
         test=test,
         training_pictures=train_names,
         test_pictures=test_names,
+    )
+
+
+def empty_design(
+    subject: Subject, entries: Sequence[Entry], layers: bool = True, named: bool = False
+) -> Design:
+    """Return a subject's features as `load_design` does, without their numbers.
+
+    Parameters
+    ----------
+    subject : Subject
+        The subject.
+    entries : sequence of Entry
+        The feature spaces; what is said of them is enough.
+    layers : bool
+        As in `find_bands`.
+    named : bool
+        Whether to read the pictures, to name them as they are.
+
+    Returns
+    -------
+    Design
+        Whose arrays have the shapes, and take no memory.
+    """
+    bands = find_bands(entries, layers)
+    width = sum(band.width for band in bands)
+    dtype = np.uint8 if {entry.meta["dtype"] for entry in entries} == {"uint8"} else np.float32
+    counts = [len(subject.pictures(split)) for split in ("train", "test")]
+    train, test = (np.broadcast_to(np.zeros(1, dtype), (n, width)) for n in counts)
+    names = [
+        tuple(subject.picture_digests(split) if named else (f"{n:064x}" for n in range(count)))
+        for split, count in zip(("train", "test"), counts, strict=True)
+    ]
+    return Design(
+        spaces=tuple(entry.name for entry in entries),
+        keys={entry.name: entry.digest for entry in entries},
+        untrained=tuple(entry.name for entry in entries if entry.untrained),
+        band_names=tuple(band.name for band in bands),
+        band_keys=tuple(band.key for band in bands),
+        bands=np.repeat(np.arange(len(bands)), [band.width for band in bands]),
+        train=train,
+        test=test,
+        training_pictures=names[0],
+        test_pictures=names[1],
     )

@@ -84,13 +84,15 @@ def fit_subjects(
         for span in stack.enter_context(closing(taking_turns(asked, jobs[0].claim))):
             presents = [Present(job, span) for job in jobs]
             for present, division in zip(presents, divisions, strict=True):
-                present.join(presents, division)
+                present.join(presents, division.unseen)
                 present.remove_others()
             presents[0].remove_unused(presents)
             missing = [present.missing() for present in presents]
             n_missing, n_rois = sum(map(len, missing)), sum(len(p.rois) for p in presents)
             label = f"{jobs[0].whom} {'+'.join(span)}"
-            say(f"{label}: {n_rois - n_missing} models there already, {n_missing} to fit")
+            changed = any(present.code_changed for present in presents)
+            why = f": the code of {jobs[0].settings.model} changed" if changed else ""
+            say(f"{label}: {n_rois - n_missing} models there already, {n_missing} to fit{why}")
             if n_missing:
                 if not fitted:
                     # All hemispheres: what is wrong with a later one is said before any work.

@@ -1,76 +1,24 @@
 """Which models of a subject are there already, and still of the data that are there now."""
 
-import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from base import say, sha256_files
+from base import say
 from cache import CacheError, digest, read_meta
-from challenge import Roi, Subject
+from challenge import Roi, response_digests, vertices_digest
 from challenge.fsaverage import fsaverage_vertices
+from regress.code import model_code
 from regress.job import Job
 from regress.layout import GROUPINGS
 from regress.shared import is_there, remove_unused
-from regress.split import Division, digest_pictures
+from regress.split import digest_pictures
 
-
-def fitted_since(
-    subject: Subject, span: Sequence[str], folder: Path, features: Sequence[Path]
-) -> bool:
-    """Say whether all models are there, and newer than all that they were fitted on.
-
-    Only names and times of files are read, so that it costs nothing; it is as sure as `make` is.
-    `Present.missing` reads them, and is sure.
-
-    Parameters
-    ----------
-    subject : Subject
-        Whose models.
-    span : sequence of str
-        The hemispheres.
-    folder : Path
-        `fits/<model>-<digest>`.
-    features : sequence of Path
-        The files of the feature spaces.
-
-    Returns
-    -------
-    bool
-        False where a file is missing, or older.
-    """
-    own = folder / f"subj{subject.name}"
-    fits = [own / f"{h}.{roi.name}.h5" for h in span for roi in subject.regions(h)]
-    return all(newer(fits, [*features, *subject.sources(span)]))
-
-
-def newer(files: Sequence[Path], sources: Sequence[Path]) -> list[bool]:
-    """Say which files are there and newer than all that they were made from.
-
-    Parameters
-    ----------
-    files : sequence of Path
-        The files.
-    sources : sequence of Path
-        What they were made from; with one that is not there, none is newer.
-
-    Returns
-    -------
-    list of bool
-        For each file.
-    """
-    newest = max(_time_of(path, math.inf) for path in sources)
-    return [_time_of(path, -math.inf) > newest for path in files]
-
-
-def _time_of(path: Path, without: float) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return without
+# The field of `inputs` that tells the code of the model.
+CODE = "code"
 
 
 class Present:
@@ -95,20 +43,21 @@ class Present:
         self._beside: Sequence[Present] = ()
         self._left_out = ""
         self._shared: dict[str, bool] = {}
+        self._metas: dict[Path, dict[str, Any] | None] = {}
 
-    def join(self, everyone: Sequence["Present"], division: Division) -> None:
+    def join(self, everyone: Sequence["Present"], unseen: Collection[str]) -> None:
         """Let the models depend on the data of all subjects that are trained with this one.
 
         Parameters
         ----------
         everyone : sequence of Present
             Theirs, and this.
-        division : Division
-            What this subject's pictures are for.
+        unseen : collection of str
+            The sha256 of training pictures of this subject that are left out.
         """
         if len(everyone) > 1:
             self._beside = everyone
-            self._left_out = digest_pictures(division.unseen)
+            self._left_out = digest_pictures(unseen)
 
     @property
     def training(self) -> str:
@@ -122,8 +71,13 @@ class Present:
     @cached_property
     def _digests(self) -> dict[str, str]:
         """Digest the responses; a change of them means a new fit."""
-        files = [Path(str(self.job.subject.responses(h).filename)) for h in self.span]
-        return dict(zip(self.span, sha256_files(files), strict=True))
+        subject = self.job.subject
+        digests = response_digests([subject], "train", self.span)
+        return {h: digests[subject.name, h] for h in self.span}
+
+    @cached_property
+    def _code(self) -> str:
+        return model_code(self.job.estimator)
 
     @cached_property
     def _groups(self) -> Mapping[str, list[Roi]]:
@@ -178,12 +132,14 @@ class Present:
         Returns
         -------
         dict of str to str
-            Responses, pictures, vertices; where others choose or train with it, theirs too.
+            Responses, pictures, vertices, and the code of the model; where others choose or train
+            with it, their data too.
         """
         inputs = {
             "responses": self._digests[roi.hemisphere],
             "pictures": self.job.design.pictures_digest,
-            "vertices": digest({"vertices": roi.vertices.tolist()}),
+            "vertices": vertices_digest(roi.vertices),
+            CODE: self._code,
         }
         inputs |= self._sources
         if self._placed:
@@ -250,20 +206,30 @@ class Present:
         absent = set().union(*(one.absent() for one in self._beside or (self,)))
         return [roi for roi in self.rois if self._whole(roi) in absent]
 
+    @property
+    def code_changed(self) -> bool:
+        """Whether models are there that another code of the same plug-in fitted."""
+        kept = [self._read(self.job.path(roi)) for roi in self.rois]
+        return any(meta and meta["inputs"].get(CODE, self._code) != self._code for meta in kept)
+
     def _meta(self, roi: Roi) -> dict[str, Any] | None:
         """Read what is said of an ROI's model; None where it is not there, or of other data."""
-        path = self.job.path(roi)
-        if not path.exists():
+        meta = self._read(self.job.path(roi))
+        if meta is None or ("shared" in meta and not self._has(meta["shared"])):
             return None
-        try:
-            meta = read_meta(path)
-        except CacheError as error:
-            say(f"{error}; it is fitted again")
-            return None
-        if "shared" in meta and not self._has(meta["shared"]):
-            return None
-        same = all(meta["inputs"].get(name) == value for name, value in self.inputs(roi).items())
-        return meta if same else None
+        # Earlier revisions did not write which code fitted a model.
+        kept = {CODE: self._code} | meta["inputs"]
+        return meta if self.inputs(roi).items() <= kept.items() else None
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """Read, once, what is said of a model; None where it is not there, or damaged."""
+        if path not in self._metas:
+            self._metas[path] = None
+            try:
+                self._metas[path] = read_meta(path) if path.exists() else None
+            except CacheError as error:
+                say(f"{error}; it is fitted again")
+        return self._metas[path]
 
     def _has(self, shared: str) -> bool:
         # Asked once, and said once, though all ROIs refer to it.

@@ -9,9 +9,9 @@ import pytest
 
 from base import RoiridgeError, sha256_files
 from cache import read_artifact, write_artifact
-from challenge import HEMISPHERES, Subject, find_subjects
+from challenge import HEMISPHERES, Subject, find_subjects, response_digests
 from evaluate.fits import find_runs
-from evaluate.hemisphere import Hemisphere, load_hemisphere, response_digests
+from evaluate.hemisphere import Hemisphere, load_hemisphere
 from evaluate.inputs import gather
 
 DIGEST = "0123456789abcdef"

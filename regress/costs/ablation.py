@@ -17,8 +17,8 @@ from regress.costs.ridge import (
     solve_seconds,
     working_memory,
 )
-from regress.costs.shapes import empty_design
 from regress.costs.trials import artifact, picture_seconds, start_cost
+from regress.design import empty_design
 from regress.stored import WIDTH
 
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cache import Entry
-from challenge import Subject
+from challenge import Roi, Subject
 from regress.asked import Asked
-from regress.design import Design, find_bands
+from regress.design import empty_design
 from regress.errors import RegressError
 from regress.job import Job
 from regress.layout import lay_out, spans
-from regress.present import newer
 
 
 @dataclass(frozen=True)
@@ -55,45 +53,8 @@ class Part:
         return self.n_images - self.n_held
 
 
-def empty_design(subject: Subject, entries: Sequence[Entry], layers: bool = True) -> Design:
-    """Give a subject's features as `load_design` does, but for the numbers and pictures.
-
-    Parameters
-    ----------
-    subject : Subject
-        The subject.
-    entries : sequence of Entry
-        The feature spaces; what is said of them is enough.
-    layers : bool
-        As in `find_bands`.
-
-    Returns
-    -------
-    Design
-        Whose arrays have the shapes, and take no memory.
-    """
-    bands = find_bands(entries, layers)
-    width = sum(band.width for band in bands)
-    dtype = np.uint8 if {entry.meta["dtype"] for entry in entries} == {"uint8"} else np.float32
-    counts = [len(subject.pictures(split)) for split in ("train", "test")]
-    train, test = (np.broadcast_to(np.zeros(1, dtype), (n, width)) for n in counts)
-    names = [tuple(f"{n:064x}" for n in range(count)) for count in counts]
-    return Design(
-        spaces=tuple(entry.name for entry in entries),
-        keys={entry.name: entry.digest for entry in entries},
-        untrained=tuple(entry.name for entry in entries if entry.untrained),
-        band_names=tuple(band.name for band in bands),
-        band_keys=tuple(band.key for band in bands),
-        bands=np.repeat(np.arange(len(bands)), [band.width for band in bands]),
-        train=train,
-        test=test,
-        training_pictures=names[0],
-        test_pictures=names[1],
-    )
-
-
 def parts_of(asked: Asked) -> list[list[list[Part]]]:
-    """Say what the units of a command fit; nothing but shapes, masks and names are read.
+    """Say what the units of a command fit; no features are read.
 
     Parameters
     ----------
@@ -111,21 +72,22 @@ def parts_of(asked: Asked) -> list[list[list[Part]]]:
         If fewer pictures are there than are asked for.
     """
     return [
-        [[_part(asked, one, span) for one in group] for span in spans(asked.settings.group_by)]
-        for group in asked.groups
+        [
+            [
+                _part(asked, subject, rois, span)
+                for subject, rois in zip(group, asked.missing(number, unit), strict=True)
+            ]
+            for unit, span in enumerate(spans(asked.settings.group_by))
+        ]
+        for number, group in enumerate(asked.groups)
     ]
 
 
-def _part(asked: Asked, subject: Subject, span: Sequence[str]) -> Part:
+def _part(asked: Asked, subject: Subject, rois: Sequence[Roi], span: Sequence[str]) -> Part:
     design = empty_design(subject, asked.entries)
     settings = asked.settings
     job = Job(subject, design, settings, asked.estimator, asked.folder)
     every = [roi for hemisphere in span for roi in subject.regions(hemisphere)]
-    made_from = [*(entry.path for entry in asked.entries), *subject.sources(span)]
-    there = newer([job.path(roi) for roi in every], made_from)
-    rois = [roi for roi, is_there in zip(every, there, strict=True) if not is_there]
-    if rois and asked.estimator.together:
-        rois = every
     n_images = settings.images or len(design.train)
     n_held = round(settings.heldout * len(design.train))
     if settings.images and not 2 <= n_images <= len(design.train) - n_held:

@@ -86,7 +86,9 @@ def solver_seconds(asked: Asked, rates: Rates, part: Part, shape: Shape, first: 
     whole = replace(shape, n_images=part.n_images)
     if name == "ols_pca":
         return 2 * _pca_seconds(rates, whole, int(parameters["n_components"]))
-    shape, whole = (replace(s, n_alphas=len(parameters["alphas"])) for s in (shape, whole))
+    # A model that is not known here is taken for ridge.
+    n_alphas = len(parameters.get("alphas", (1.0,)))
+    shape, whole = (replace(s, n_alphas=n_alphas) for s in (shape, whole))
     if name == "stacked_ridge":
         # For each band a search, models of each fold's other pictures, and the two solutions.
         narrower = [replace(shape, n_features=width) for width in part.bands]

@@ -15,8 +15,9 @@ from execute.cost import Cost
 from execute.measuring import measured
 from execute.rates import Rates
 from regress.asked import Asked
-from regress.costs.shapes import Part, digest_of, empty_design, fit_bytes
+from regress.costs.shapes import Part, digest_of, fit_bytes
 from regress.costs.trials import artifact
+from regress.design import empty_design
 from regress.fit import _Span
 from regress.job import Job
 from regress.joint import batches

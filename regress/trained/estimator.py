@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from regress.code import model_code
 from regress.device import refuse_skipped_fits
 from regress.joint import Joint
 from regress.responses import Responses
@@ -262,7 +263,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         if checkpoint is not None:
             own = {"checkpoint", "log", "progress_bar", "validation", "scope"}
             parameters = {n: v for n, v in self.get_params(deep=False).items() if n not in own}
-            made_of = parameters, self.sources()
+            made_of = parameters, self.sources(), model_code(self)
             depends = (type(self).__module__, made_of, X, held, epochs, groups)
             belongs = str(joblib.hash((depends, responses.digest())))
         return Files(checkpoint, belongs, log, phase if self.progress_bar else "")
