@@ -9,7 +9,7 @@ from base.code import code_digest, entry_digest
 from base.counts import check_count
 from base.digests import canonical, content_digests, digest, sha256_files
 from base.errors import RoiridgeError
-from base.files import replacing, sha256_files
+from base.files import replacing
 from base.memory import machine_memory, release
 from base.plugins import load_plugin, plugin_names
 from base.processes import end_with_parent, unheard

@@ -8,9 +8,10 @@ import numpy as np
 
 from challenge.arrays import check_finite
 from challenge.ceiling import read_ceilings
+from challenge.constant import constant_columns
 from challenge.findings import Findings
 from challenge.layout import HEMISPHERES, SPLITS, ceiling_file, responses_file
-from challenge.responses import column_fault, constant_vertices, open_responses, row_fault
+from challenge.responses import column_fault, open_responses, row_fault
 from challenge.subject import Subject
 
 Counts = Mapping[str, int | None]
@@ -77,7 +78,7 @@ def _check_constant(
 ) -> None:
     if len(values) < 2:
         return
-    constant = constant_vertices(values)
+    constant = np.flatnonzero(constant_columns(values))
     if split == "test" and ceilings is not None and len(ceilings) == values.shape[1]:
         # Where the ceiling is 0, no score counts.
         constant = constant[ceilings[constant] > 0]

@@ -8,8 +8,6 @@ from challenge.arrays import open_array
 from challenge.errors import DataError
 from challenge.layout import pictures_folder, vertices_file
 
-_BLOCK_BYTES = 64 * 2**20
-
 
 def open_responses(file: Path) -> np.memmap:
     """Open a file of responses without reading its values.
@@ -99,23 +97,3 @@ def column_fault(
         f"{each if mask.is_file() else 'as many as the other responses have'}: one of them is of "
         "another subject or hemisphere, copy both again"
     )
-
-
-def constant_vertices(values: np.ndarray) -> np.ndarray:
-    """Find the vertices whose responses to all pictures are the same.
-
-    Parameters
-    ----------
-    values : array (n_images, n_vertices)
-        The responses; may be mapped from disk.
-
-    Returns
-    -------
-    array (n_constant,) of int64
-        Their columns.
-    """
-    varying = np.zeros(values.shape[1], dtype=bool)
-    rows = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
-    for start in range(0, len(values), rows):
-        varying |= (values[start : start + rows] != values[0]).any(axis=0)
-    return np.flatnonzero(~varying)
