@@ -122,8 +122,8 @@ def converted(mode):
         (lambda path: path.write_text("<html>404</html>"), r"not decoded"),
         (converted("L"), r"mode L, expected 8-bit RGB; convert it"),
         (converted("P"), r"mode P, expected 8-bit RGB"),
-        (converted("RGBA"), r"mode RGBA, expected 8-bit RGB"),
-        (converted("I;16"), r"mode I;16, expected 8-bit RGB"),
+        (converted("RGBA"), r"mode RGBA with transparency, expected 8-bit RGB"),
+        (converted("I;16"), r"mode I;16, 16-bit grey, expected 8-bit RGB"),
     ],
     ids=["truncated", "empty", "html", "grey", "palette", "alpha", "16-bit"],
 )
