@@ -15,7 +15,7 @@ from base.plugins import load_plugin, plugin_names
 from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
-from base.targets import choose_from, make_command, nearest
+from base.targets import choose_from, make_command, nearest, one_of
 
 __all__ = [
     "RoiridgeError",
@@ -38,6 +38,7 @@ __all__ = [
     "machine_memory",
     "make_command",
     "nearest",
+    "one_of",
     "plugin_names",
     "progress",
     "provenance",

@@ -348,7 +348,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def choose_from(name: object, names: Iterable[str]) -> str:
-    """Return what a message says of an unknown name: the names that there are, and the nearest.
+    """Return "choose from" and what `one_of` returns.
 
     Parameters
     ----------
@@ -362,8 +362,26 @@ def choose_from(name: object, names: Iterable[str]) -> str:
     str
         "choose from clip, sam; did you mean 'clip'?".
     """
+    return f"choose from {one_of(name, names)}"
+
+
+def one_of(name: object, names: Iterable[str]) -> str:
+    """Return what a message says of an unknown name: the names that there are, and the nearest.
+
+    Parameters
+    ----------
+    name : object
+        What was given.
+    names : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        "clip, sam; did you mean 'clip'?".
+    """
     known = list(names)
-    return f"choose from {', '.join(known)}{nearest(str(name), known)}"
+    return f"{', '.join(known)}{nearest(str(name), known)}"
 
 
 def _refuse(kind: str, names: Sequence[str], known: Sequence[str]) -> str:

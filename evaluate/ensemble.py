@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import choose_from, code_digest, load_plugin, plugin_names
+from base import code_digest, load_plugin, one_of, plugin_names
 from evaluate import ensembles
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import Hemisphere
@@ -76,7 +76,7 @@ def check_rule(rule: str) -> None:
     """
     if rule not in plugin_names(ensembles):
         raise EvaluateError(
-            f"--ensemble: found {rule!r}: {choose_from(rule, plugin_names(ensembles))}"
+            f"--ensemble: found {rule!r}, expected one of {one_of(rule, plugin_names(ensembles))}"
         )
 
 

@@ -204,7 +204,8 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
         say(f"{filled} vertices lie in none of the chosen ROI classes, filled from the others")
     if inputs.suffix:
         names = ", ".join(subject.name for subject in inputs.subjects)
-        say(f"holds subjects {names} alone: the challenge takes all subjects in one zip")
+        several = "s" * (len(inputs.subjects) > 1)
+        say(f"holds subject{several} {names} alone: the challenge takes all subjects in one zip")
     for line in say_unfinished(about["unfinished"]):
         say(f"WARNING: {line}")
     if uneven := say_coverage(about["coverage"], "submission"):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from base import choose_from, convert_paths
+from base import convert_paths, one_of
 from execute.cluster import Resources, read_cluster
 from execute.errors import ExecuteError
 from execute.local import share_here
@@ -93,7 +93,7 @@ def choose_executor(
         If there is no such executor, or no Slurm here, or nothing that takes a cluster's file.
     """
     if executor not in EXECUTORS:
-        raise ExecuteError(f"--executor {executor}: {choose_from(executor, EXECUTORS)}")
+        raise ExecuteError(f"--executor {executor}: expected one of {one_of(executor, EXECUTORS)}")
     if executor == "local":
         if cluster is not None:
             raise ExecuteError(

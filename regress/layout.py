@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from base import choose_from
+from base import one_of
 from challenge import HEMISPHERES, Roi
 from regress.errors import RegressError
 
@@ -41,7 +41,7 @@ def check_grouping(group_by: str) -> str:
         With those there are.
     """
     if group_by not in GROUPINGS:
-        raise RegressError(f"--group_by {group_by}: {choose_from(group_by, GROUPINGS)}")
+        raise RegressError(f"--group_by {group_by}: expected one of {one_of(group_by, GROUPINGS)}")
     return group_by
 
 

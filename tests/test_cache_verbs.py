@@ -176,9 +176,7 @@ def test_a_flipped_bit_is_found_and_the_others_are_read(main, store, out):
     assert "ok   sam-" in said
     assert "1 of 2 other files whole" in said
     assert f"BAD  {fit}: damaged or cut short" in said
-    assert re.search(
-        r"no need to delete it, the next `\S+ -m regress --out .*` fits it again", said
-    )
+    assert re.search(r"no need to delete it, the next `.+` fits it again", said)
     # by name too, although no listing can read it
     bad.write_bytes(bad.read_bytes()[:100])
     for word in ("clip", bad.stem[:7]):

@@ -148,8 +148,8 @@ def test_a_subjects_own_folder_is_recognised(simulated):
 
 
 def test_a_missing_subject_lists_those_there_are(simulated):
-    for wrong in ("7", "subject one"):
-        with pytest.raises(DataError, match=rf"no subject '{wrong}'; it holds 01, 02"):
+    for wrong, named in (("7", "'7'"), ("subject one", "'subject', 'one'")):
+        with pytest.raises(DataError, match=rf"no subject {named}; it holds 01, 02"):
             find_subjects(simulated, wrong)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer
 
-from base import choose_from
+from base import one_of
 from regress.errors import RegressError
 
 Groups = Iterable[dict[str, Any]]
@@ -71,7 +71,7 @@ def named(table: dict[str, Any], kind: str, name: str) -> Any:
         If there is none; the message lists those that there are.
     """
     if name not in table:
-        raise RegressError(f"{kind}: found {name!r}: {choose_from(name, table)}")
+        raise RegressError(f"{kind}: found {name!r}, expected one of {one_of(name, table)}")
     return table[name]
 
 
