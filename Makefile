@@ -48,7 +48,13 @@ VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLU
 # What base/targets.py turns into commands.
 COMMANDS := plan features fit ablate evaluate compare calibrate report maps positions submission score check status ls
 STUDIES := compare-encoders compare-generative
-TARGETS := $(COMMANDS) $(STUDIES) help install demo demo-encoders demo-generative test test-long lint bench clean-demo
+TARGETS := $(COMMANDS) $(STUDIES) help install demo demo-encoders demo-generative test test-processor test-long lint bench clean-demo
+
+# The libraries of another processor, imitated on this one: vectors of 128 bits alone, no FMA.
+OTHER_PROCESSOR := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem ONEDNN_MAX_CPU_ISA=SSE41
+NUMERICAL := tests/test_regress_*.py tests/test_challenge_simulator.py \
+  $(patsubst %,tests/test_extract_%.py,equality layers layer_contract poolings spaces text pixels) \
+  $(patsubst %,tests/test_evaluate_%.py,bootstrap metrics permutation ceilings ensemble contract marking compare scores)
 
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
@@ -77,7 +83,7 @@ run = $(if $(DRY),$(call shown,$1),@$(PY) base/targets.py run $1)
 
 help:  ## Show this list
 	@echo "Targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables, with their values now:"
 	@echo "  DATA=$$ROIRIDGE_DATA  the challenge directory, with subj01, subj02 ..."
@@ -176,6 +182,9 @@ clean-demo:  ## Remove what `make demo` made
 
 test: $(VENV)/installed  ## Run every test, on JOBS processors
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n "$$ROIRIDGE_JOBS" --dist worksteal
+
+test-processor: $(VENV)/installed  ## Run the numerical tests as an older processor computes, on JOBS processors
+	@OMP_NUM_THREADS=1 $(OTHER_PROCESSOR) $(PY) -m pytest -n "$$ROIRIDGE_JOBS" --dist worksteal $(NUMERICAL)
 
 test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments, let jobs run out of time (over an hour)
 	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py
