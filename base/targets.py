@@ -25,7 +25,18 @@ EXAMPLE = "WEIGHTS='clip=\"my files/a.pt\" sam=b.pt'"
 
 
 def split_names(value: str) -> list[str]:
-    """Return the words of a list of names, which have no blanks."""
+    """Return the words of a list of names, which have no blanks.
+
+    Parameters
+    ----------
+    value : str
+        The names with blanks between.
+
+    Returns
+    -------
+    list of str
+        The names.
+    """
     return value.split()
 
 

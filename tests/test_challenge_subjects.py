@@ -64,7 +64,7 @@ def test_u8_two_of_three_subjects_go_through_every_stage(three: Path, tmp_path: 
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    run("regress", "--model", "ridge", "--spaces", "known", "--heldout", "0.3")
+    run("regress", "--model", "ridge", "--spaces", "known", "--heldout", "0.5")
     (fit,) = (tmp_path / "fits").glob("ridge-*")
     assert sorted(p.name for p in fit.glob("subj*")) == ["subj01", "subj03"]
     run("evaluate", "scores", "--resamples", "0", "--permutations", "0")
