@@ -98,8 +98,9 @@ features: $(VENV)/installed  ## Compute the feature spaces SPACES of all picture
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
 	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(PARAMS:%=--params.%) $(WHERE)
 
-ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
-	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(WHERE)
+ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv, a figure
+	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE) --split $(SPLIT) $(WHERE)
+	@$(PY) -m evaluate ablation $(INPUTS) $(WHERE)
 
 evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
 	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE) $(WHERE)

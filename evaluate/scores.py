@@ -17,6 +17,7 @@ from evaluate.fits import Run
 from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
 from evaluate.kept import read_kept, write_json
 from evaluate.legend import legend
+from evaluate.members import members_of
 from evaluate.results import write_results
 from evaluate.rows import rows
 from evaluate.scorer import Resampling
@@ -102,7 +103,7 @@ def score_inputs(
     """
     report_missing(inputs)
     settings = asked.described() | {"split": split}
-    made_by = {"kind": "scores", "schema": 4, "metrics": plugin_names(metrics)}
+    made_by = {"kind": "scores", "schema": 5, "metrics": plugin_names(metrics)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     whole = png.is_file() and vertices_kept(inputs, out, asked)
@@ -143,6 +144,7 @@ def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
         "untrained": {run_name(run): sorted(run.untrained) for run in inputs.runs},
         "n_pictures": inputs.n_pictures,
         "n_filled": scored.filled,
+        "members": members_of(inputs.runs, scored.members),
         "counts": [
             {
                 "model": key.model,
