@@ -98,7 +98,7 @@ def render(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
 
 
 def _table(columns: Mapping[str, tuple[pd.DataFrame, str]]) -> list[str]:
-    """Number the columns, and give each ROI class a line."""
+    """Lay out numbered columns, with a line for each ROI class."""
     lines = [f"  ({number}) {name}" for number, name in enumerate(columns, start=1)]
     per_block = (100 - LABEL) // WIDTH
     every = list(enumerate(columns.values(), start=1))
@@ -134,12 +134,17 @@ def _legend(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
         fewest = min(about["n_pictures"].values())
         lines += wrap(f"R^2 and the shared part are expected lower by up to 1/{fewest} than of "
                       "infinitely many pictures")  # fmt: skip
+    return [part for line in [*lines, *_warnings(about)] for part in wrap(line)]
+
+
+def _warnings(about: Mapping[str, Any]) -> list[str]:
+    lines = []
     for name, n in about["repeated_test_pictures"].items():
         if about["split"] == "test":
-            lines += wrap(f"WARNING: {n} test pictures of subject {name} are among its training "
-                          "pictures: R^2 on them is inflated")  # fmt: skip
+            lines.append(f"WARNING: {n} test pictures of subject {name} are among its training "
+                         "pictures: R^2 on them is inflated")  # fmt: skip
     if about["simulated"]:
         lines.append(f"the responses are SIMULATED, subjects: {', '.join(about['simulated'])}")
     if about["untrained"]:
         lines.append(f"UNTRAINED networks, random weights: {', '.join(about['untrained'])}")
-    return [part for line in lines for part in wrap(line)]
+    return lines

@@ -7,8 +7,8 @@ matched by their content. The quantile is Student's, as for the intervals of sco
 pictures instead would need the predictions of every subset.
 
 As the interval of a score, it is of what is expected of the same models on another so many
-pictures. Of n pictures R^2 is expected lower than of infinitely many by up to 1 / n, since their own
-mean, about which the total is taken, fits them better than the true one. Unique parts are
+pictures. Of n pictures R^2 is expected lower than of infinitely many by up to 1 / n, since their
+own mean, about which the total is taken, fits them better than the true one. Unique parts are
 differences, in which that cancels; the shared part has it once.
 """
 

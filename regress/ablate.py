@@ -1,6 +1,6 @@
 """`python -m regress.ablate`: ridge on every subset of the feature spaces, scored and kept.
 
-`python -m evaluate ablation` makes the table and the figure of it, as `make ablate` does after this.
+`python -m evaluate ablation` makes the table and the figure, as `make ablate` does after this.
 """
 
 import sys

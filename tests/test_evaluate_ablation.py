@@ -99,7 +99,7 @@ def test_u12_parts_of_two_subjects_are_paired_by_picture() -> None:
 
 @pytest.fixture(scope="module")
 def ablated(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """Data, output folder and what was said; "known" is what the responses are made of."""
+    """Ablate "known", which the responses are made of, and "noise"; return what was said too."""
     out = tmp_path_factory.mktemp("ablated")
     store = FeatureStore(out / "features")
     rng = np.random.default_rng(0)

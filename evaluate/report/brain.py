@@ -104,8 +104,8 @@ def bar(shown: Map) -> dict[str, Any]:
     Returns
     -------
     dict
-        `unit`, and either `categories` (name and colour) or `gradient`, `low`, `high` and `mark`, the
-        mean ceiling in percent of the bar's length.
+        `unit`, and either `categories` (name and colour) or `gradient`, `low`, `high` and
+        `mark`, the mean ceiling in percent of the bar's length.
     """
     if shown.categories:
         named = [
