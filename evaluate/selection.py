@@ -2,13 +2,14 @@
 
 Whatever the rule of the weights, a fit that is bad enough lowers the ensemble, and fits that say
 the same outvote one that says something else. So members are selected before they are weighed, by
-forward selection [1]_: from the fit of the greatest r on, that fit is tried next with which the
-mean r over vertices is greatest, and is added unless r falls by more than its standard error. With the
-30 pictures of a small data set, fits that help are left out by chance otherwise.
+forward selection [1]_: the fit of the greatest r is the first member. Then the fit is tried with
+which the mean r over vertices is greatest, and is added unless r falls by more than its standard
+error; and so on. With the 30 pictures of a small data set, fits that help are left out by chance
+otherwise.
 
 r is honest: weights come from one half of the held-out pictures, and r from the other, both ways.
-Each is found from sums of products of predictions, which are formed once; only the standard error
-of a decision takes a pass over the pictures.
+It is found from sums of products of predictions, which are formed once; only the standard error of
+a decision takes a pass over the pictures.
 
 `python -m benchmarks.ensemble` compares the rules with and without it on simulations.
 

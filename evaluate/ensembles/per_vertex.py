@@ -8,10 +8,10 @@ With few held-out pictures that is nearly the ROI's mean, with many the vertex's
 On simulations of eight mixtures of good, useless, loud, alike and complementary models at two noise
 levels (`python -m benchmarks.ensemble`), r was compared with that of the better, in hindsight, of
 the plain average and the best single model. With members selected it was 0.007 above it on average
-with 30 held-out pictures and 0.009 with 900, at worst 0.005 and 0.002 below; with all models as
-members 0.002 and 0.003 above, as near-duplicates then outvote what says something else. The plain
-average of all models was 0.042 below on average and 0.23 at worst, the single model that was best on held-out
-pictures 0.031 and 0.10.
+with 30 held-out pictures and 0.009 with 900, and 0.005 and 0.002 below for the worst mixture; with
+all models as members 0.002 and 0.003 above, as near-duplicates then outvote what says something
+else. With 30, the plain average of all models was 0.042 below on average and 0.23 at worst, the
+single model that was best on held-out pictures 0.031 and 0.10.
 
 References
 ----------
