@@ -46,9 +46,10 @@ RANDOM_SPACE = timm:tf_efficientnet_lite0
 VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLUSTER WEIGHTS CAPTIONS FITS SPLIT \
   ENSEMBLE PARAMS START IMAGES ROI_CLASSES MEMORY ROI STUDY STAND_IN SUBMISSION PYTHON JOBS
 # What base/targets.py turns into commands.
-COMMANDS := plan features fit ablate evaluate compare calibrate report maps positions submission score check status ls
-STUDIES := compare-encoders compare-generative
-TARGETS := $(COMMANDS) $(STUDIES) help install demo demo-encoders demo-generative test test-processor test-long lint bench clean-demo
+COMMANDS := plan features fit evaluate compare calibrate report maps positions submission score check status ls
+# Those of two commands.
+PAIRS := ablate compare-encoders compare-generative
+TARGETS := $(COMMANDS) $(PAIRS) help install demo demo-encoders demo-generative test test-processor test-long lint bench clean-demo
 
 # The libraries of another processor, imitated on this one: vectors of 128 bits alone, no FMA.
 OTHER_PROCESSOR := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem ONEDNN_MAX_CPU_ISA=SSE41
@@ -125,7 +126,7 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt Makefile
 plan:  ## What features, fit, ablate and report will take: time, memory, disk; refuses what cannot be
 features:  ## Compute the feature spaces SPACES of all pictures, once
 fit:  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
-ablate:  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
+ablate:  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv, a figure
 evaluate:  ## Score every fit: OUT/scores.csv, a table, a figure
 compare:  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
 compare-encoders:  ## Fit and score every row of STUDY, trained models beside ridge: OUT/encoders.csv
@@ -144,7 +145,7 @@ $(COMMANDS): $(VENV)/installed
 	$(call run,$@)
 
 compare-generative: export ROIRIDGE_STUDY := generative
-$(STUDIES): $(VENV)/installed
+$(PAIRS): $(VENV)/installed
 	$(call run,$@ 0)
 	$(call run,$@ 1)
 

@@ -224,7 +224,10 @@ TARGETS = {
     "plan": (_command("plan", f"{_INPUTS} {_FIT} WEIGHTS CAPTIONS MEMORY"),),
     "features": (_command("extract", f"{_INPUTS} SPACES DEVICE WEIGHTS CAPTIONS {_WHERE}"),),
     "fit": (_command("regress", f"{_INPUTS} {_FIT} {_WHERE}"),),
-    "ablate": (_command("regress.ablate", f"{_INPUTS} SPACES DEVICE {_WHERE}"),),
+    "ablate": (
+        _command("regress.ablate", f"{_INPUTS} SPACES DEVICE SPLIT {_WHERE}"),
+        _command("evaluate ablation", f"{_INPUTS} {_WHERE}"),
+    ),
     "evaluate": (_command("evaluate scores", f"{_INPUTS} SPLIT {_CHOICE} {_WHERE}"),),
     "compare": (
         _command("evaluate compare", f"FITS {_INPUTS} SPLIT ENSEMBLE {_WHERE}", "FITS"),

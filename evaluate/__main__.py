@@ -5,6 +5,7 @@ import sys
 from itertools import takewhile
 
 from base.command import Command
+from evaluate.ablation import ablation
 from evaluate.calibrate import calibrate
 from evaluate.ceilings import ceilings
 from evaluate.check import check
@@ -53,6 +54,7 @@ VERBS: dict[str, Command] = {
     "compare": compare,
     "study": study,
     "results": results,
+    "ablation": ablation,
     "maps": maps,
     "report": report,
 }

@@ -1,8 +1,9 @@
-"""The ensemble: each vertex's prediction from every ROI model that covers it.
+"""The ensemble: each vertex's prediction from the ROI models of its members that cover it.
 
-How much a model is heard is said by a rule, one file each in `evaluate/ensembles`, from held-out
-pictures alone. The weights of the models at a vertex are their strengths there, normalised to sum
-1.
+Members are the fits that raise the ensemble's held-out correlation (`evaluate/selection.py`); the
+others only fill in where no member has a model. How much a model is heard is said by a rule, one
+file each in `evaluate/ensembles`, from held-out pictures alone. The weights of the models at a
+vertex are their strengths there, normalised to sum 1.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from numpy.typing import NDArray
 
 from base import code_digest, load_plugin, one_of, plugin_names
 from evaluate import ensembles
+from evaluate.ensembles._each import FEWEST_PICTURES
 from evaluate.errors import EvaluateError
 from evaluate.hemisphere import Hemisphere
+from evaluate.selection import Fold, Selection, select_members
 
 DEFAULT = "per_vertex"
+Part = Sequence[NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """How much each model of a hemisphere is to be heard, before normalisation.
+    """How much each model of a hemisphere is to be heard, before normalisation, and who is.
 
     Attributes
     ----------
@@ -34,11 +38,17 @@ class Strengths:
         From each half of them.
     in_second : array (n_heldout,), bool
         Which held-out pictures are of the second half.
+    selection : Selection
+        The members among `Hemisphere.runs`, from all held-out pictures.
+    half_selections : tuple of two Selection
+        Those from each half.
     """
 
     whole: list[NDArray[np.float64]]
     halves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]
     in_second: NDArray[np.bool_]
+    selection: Selection
+    half_selections: tuple[Selection, Selection]
 
 
 @dataclass(frozen=True)
@@ -96,28 +106,95 @@ def rule_code(rule: str) -> str:
     return code_digest(load_plugin(ensembles, rule, "ensemble rule"))
 
 
-def judge(hemisphere: Hemisphere, seed: int = 0, rule: str = DEFAULT) -> Strengths:
-    """Judge every model of a hemisphere by the held-out pictures.
+def judge(
+    hemisphere: Hemisphere,
+    seed: int = 0,
+    rule: str = DEFAULT,
+    roi_classes: Sequence[str] | None = None,
+) -> Strengths:
+    """Judge every model of a hemisphere by the held-out pictures, and select the members.
 
     Parameters
     ----------
     hemisphere : Hemisphere
         The models.
     seed : int
-        Draws the two halves of the held-out pictures.
+        Draws the two halves of the held-out pictures, and the halves of each.
     rule : str
         A file of `evaluate/ensembles`.
+    roi_classes : sequence of str, optional
+        The classes that combinations are made of, by which members are selected.
 
     Returns
     -------
     Strengths
         From all held-out pictures, and from each half.
     """
-    second = split_pictures(hemisphere.heldout_pictures, seed)
-    judged = load_plugin(ensembles, rule, "ensemble rule").judge(
-        hemisphere, [slice(None), ~second, second]
-    )
-    return Strengths(judged[0], (judged[1], judged[2]), second)
+    pictures = hemisphere.heldout_pictures
+    second = split_pictures(pictures, seed)
+    halves = (np.flatnonzero(~second), np.flatnonzero(second))
+    several = len(hemisphere.runs) > 1
+    # A half's members are selected with weights from its own halves alone.
+    in_late = [split_pictures(pictures[half], seed) for half in halves] if several else []
+    quarters = [half[part] for half, late in zip(halves, in_late, strict=False)
+                for part in (~late, late)]  # fmt: skip
+    load = load_plugin(ensembles, rule, "ensemble rule").judge
+    whole, one, two, *judged = load(hemisphere, [slice(None), *halves, *quarters])
+    if not several:
+        alone = Selection(np.ones(1, bool), np.zeros(1), np.zeros(1))
+        return Strengths(whole, (one, two), second, alone, (alone, alone))
+    sums = _cross_fitted(hemisphere, halves, (one, two), roi_classes)
+    of_halves = [
+        _select(hemisphere, parts,
+                _cross_fitted(hemisphere, parts, strengths, roi_classes))
+        for parts, strengths in ((quarters[:2], judged[:2]), (quarters[2:], judged[2:]))
+    ]  # fmt: skip
+    selection = _select(hemisphere, halves, sums)
+    return Strengths(whole, (one, two), second, selection, (of_halves[0], of_halves[1]))
+
+
+def _cross_fitted(
+    hemisphere: Hemisphere,
+    folds: Sequence[NDArray[np.int64]],
+    strengths: Sequence[Part],
+    roi_classes: Sequence[str] | None,
+) -> list[Fold]:
+    """Sum products of predictions in each of two folds, with strengths from the other."""
+    heard = _heard(hemisphere.n_vertices, hemisphere.vertices, _ranks(hemisphere, roi_classes))[0]
+    shape = (len(hemisphere.runs), hemisphere.n_vertices)
+    weighted = [np.zeros((*shape, len(rows)), np.float32) for rows in folds]
+    for index, vertices in enumerate(hemisphere.vertices):
+        predicted = hemisphere.predictions(index, "heldout")
+        run = hemisphere.runs.index(hemisphere.models[index].run)
+        for rows, into, other in zip(folds, weighted, strengths[::-1], strict=True):
+            strength = (other[index] * heard[index]).astype(np.float32)
+            into[run][vertices] += (predicted[rows] * strength).T
+    measured = hemisphere.measured("heldout")
+    return [Fold(measured[rows], into) for rows, into in zip(folds, weighted, strict=True)]
+
+
+def _select(
+    hemisphere: Hemisphere, folds: Sequence[NDArray[np.int64]], sums: Sequence[Fold]
+) -> Selection:
+    """Select members; all of them where r of a fold is too uncertain to tell fits apart."""
+    if min(map(len, folds)) < FEWEST_PICTURES:
+        n_fits = len(hemisphere.runs)
+        return Selection(np.ones(n_fits, bool), np.full(n_fits, np.nan), np.full(n_fits, np.nan))
+    return select_members(sums, len(np.unique(np.concatenate(hemisphere.vertices))))
+
+
+def _ranks(
+    hemisphere: Hemisphere,
+    roi_classes: Sequence[str] | None,
+    members: NDArray[np.bool_] | None = None,
+) -> list[int]:
+    """Rank models, the first to be heard 0: of the chosen ROI classes, and there of members."""
+    of = [hemisphere.runs.index(model.run) for model in hemisphere.models]
+    return [
+        2 * (roi_classes is not None and model.roi_class not in roi_classes)
+        + (members is not None and not members[run])
+        for model, run in zip(hemisphere.models, of, strict=True)
+    ]
 
 
 def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]:
@@ -140,12 +217,23 @@ def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]
     return np.asarray(order[named] >= len(order) / 2)
 
 
+def _heard(
+    n_vertices: int, vertices: Sequence[NDArray[np.int64]], ranks: Sequence[int]
+) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
+    """Find where each model is of the first rank that is there; and that rank, -1 for none."""
+    first = np.full(n_vertices, max(ranks, default=0) + 1)
+    for where, rank in zip(vertices, ranks, strict=True):
+        first[where] = np.minimum(first[where], rank)
+    heard = [first[where] == rank for where, rank in zip(vertices, ranks, strict=True)]
+    return heard, np.where(first > max(ranks, default=0), -1, first)
+
+
 def weigh(
     n_vertices: int,
     vertices: Sequence[NDArray[np.int64]],
     strengths: Sequence[NDArray[np.float64]],
-    preferred: Sequence[bool],
-) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_], int]:
+    ranks: Sequence[int],
+) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
     """Turn strengths into weights: not negative, summing to 1 at each covered vertex.
 
     Parameters
@@ -156,26 +244,17 @@ def weigh(
         Where each model predicts.
     strengths : sequence of array (n_roi_vertices,), float64
         How much each is to be heard there.
-    preferred : sequence of bool
-        Whether each is of the chosen ROI classes; the others fill in where none of these is.
+    ranks : sequence of int
+        At a vertex, only the models of the lowest rank there are heard.
 
     Returns
     -------
     weights : list of array (n_roi_vertices,), float64
-        Of each model. Where no model has any strength, all weigh the same.
-    covered : array (n_vertices,), bool
-        Where there is a model.
-    n_filled : int
-        How many vertices only the others cover.
+        Of each model. Where no model that is heard has any strength, all such weigh the same.
+    first : array (n_vertices,), int64
+        The rank of those that are heard; -1 where there is no model.
     """
-    chosen = np.zeros(n_vertices, bool)
-    for where, first in zip(vertices, preferred, strict=True):
-        if first:
-            chosen[where] = True
-    heard = [
-        np.ones(len(where), bool) if first else ~chosen[where]
-        for where, first in zip(vertices, preferred, strict=True)
-    ]
+    heard, first = _heard(n_vertices, vertices, ranks)
     count, total = np.zeros(n_vertices, int), np.zeros(n_vertices)
     for where, value, mask in zip(vertices, strengths, heard, strict=True):
         count[where] += mask
@@ -185,7 +264,7 @@ def weigh(
         / np.where(total[where] > 0, total[where], np.maximum(count[where], 1))
         for where, value, mask in zip(vertices, strengths, heard, strict=True)
     ]  # fmt: skip
-    return weights, count > 0, int(((count > 0) & ~chosen).sum())
+    return weights, first
 
 
 def combine(
@@ -221,23 +300,24 @@ def combine(
     """
     n_vertices = hemisphere.n_vertices
     vertices = [hemisphere.vertices[i] for i in indices]
-    classes = [hemisphere.models[i].roi_class for i in indices]
-    preferred = [roi_classes is None or name in roi_classes for name in classes]
-    second = strengths.in_second
-    # (rows to predict, strengths to use): crossed on the held-out pictures.
-    plan: list[tuple[Any, list[NDArray[np.float64]]]] = [(slice(None), strengths.whole)]
+    second, halves, selections = strengths.in_second, strengths.halves, strengths.half_selections
+    # (rows to predict, strengths and members to use): crossed on the held-out pictures.
+    plan: list[tuple[Any, Part, Selection]] = [(slice(None), strengths.whole, strengths.selection)]
     if split == "heldout":
-        plan = [(~second, strengths.halves[1]), (second, strengths.halves[0])]
-    weighed = [
-        (rows, weigh(n_vertices, vertices, [source[i] for i in indices], preferred))
-        for rows, source in plan
-    ]
+        plan = [(~second, halves[1], selections[1]), (second, halves[0], selections[0])]
+    weighed = []
+    for rows, source, selection in plan:
+        ranks = _ranks(hemisphere, roi_classes, selection.members)
+        weights, first = weigh(
+            n_vertices, vertices, [source[i] for i in indices], [ranks[i] for i in indices]
+        )
+        weighed.append((rows, weights, first))
     # Vertex by vertex, as those of a ROI lie scattered: whole rows are added faster than columns.
     predictions = np.zeros((n_vertices, hemisphere.n_images(split)), np.float32)
     for place, index in enumerate(indices):
         predicted = hemisphere.predictions(index, split)
-        for rows, (weights, _, _) in weighed:
+        for rows, weights, _ in weighed:
             predicted[rows] *= weights[place].astype(np.float32)
         predictions[vertices[place]] += predicted.T
-    _, covered, n_filled = weighed[0][1]
-    return Combined(predictions.T, covered, n_filled)
+    first = weighed[0][2]
+    return Combined(predictions.T, first >= 0, int((first >= 2).sum()))

@@ -42,6 +42,11 @@ class Hemisphere:
     heldout_rows: NDArray[np.int64]
     heldout_pictures: NDArray[np.bytes_]
 
+    @cached_property
+    def runs(self) -> tuple[str, ...]:
+        """The names of the runs that the models are of, in their order."""
+        return tuple(dict.fromkeys(model.run for model in self.models))
+
     @property
     def n_vertices(self) -> int:
         """The number of columns of this hemisphere's responses."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from challenge import HEMISPHERES, SMALLEST_CEILING
 from evaluate.completeness import say_coverage, say_unfinished, wrap
+from evaluate.members import say_members
 from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
 from evaluate.table import measure, overall
 
@@ -34,6 +35,7 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     untrained = sorted({space for spaces in sidecar["untrained"].values() for space in spaces})
     if untrained:
         lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")
+    lines += say_members(sidecar["members"])
     for label, differs in sidecar["twins"].items():
         lines += wrap(f"{label}: {differs}")
     lines += [f"WARNING: {line}" for line in say_unfinished(sidecar["unfinished"])]

@@ -13,6 +13,7 @@ from evaluate.hemisphere import Hemisphere
 from evaluate.predicted import ENSEMBLE, Predicted, predicted_by
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling, Scorer, VertexMap
+from evaluate.selection import Member
 
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
 ROI_ORDER = [roi for rois in ROI_CLASSES.values() for roi in rois]
@@ -44,11 +45,14 @@ class HemisphereScores:
         Vertices that the ensemble filled from other classes than the chosen.
     maps : dict of str to VertexMap
         Every vertex, as each run (by the name of its folder) and the ensemble predict it.
+    members : dict of str to Member
+        Whether each run is a member of the ensemble, chosen on all held-out pictures.
     """
 
     tallies: dict[Leaf, Tally]
     n_filled: int
     maps: dict[str, VertexMap]
+    members: dict[str, Member]
 
 
 def score_hemisphere(
@@ -91,7 +95,7 @@ def score_hemisphere(
         Of each run and the ensemble.
     """
     scorer = Scorer(hemisphere, split, how or Resampling())
-    strengths = judge(hemisphere, seed, ensemble)
+    strengths = judge(hemisphere, seed, ensemble, roi_classes)
     tallies: dict[Leaf, Tally] = {}
     maps, combined = {}, {}
     for run in (*runs, None):
@@ -106,7 +110,8 @@ def score_hemisphere(
         named = (ENSEMBLE, union(runs)) if run is None else (run.label, run.joined)
         tallies |= _named(*named, dict(zip(found.rois, each, strict=True)), whole)
     n_filled = combined[ENSEMBLE].n_filled
-    return HemisphereScores(tallies, n_filled, scorer.permute(maps, combined))
+    members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
+    return HemisphereScores(tallies, n_filled, scorer.permute(maps, combined), members)
 
 
 def union(runs: Iterable[Run]) -> str:

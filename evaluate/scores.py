@@ -27,6 +27,7 @@ from evaluate.fits import Run
 from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
 from evaluate.kept import read_kept, write_json
 from evaluate.legend import legend
+from evaluate.members import members_of
 from evaluate.results import write_results
 from evaluate.rows import rows
 from evaluate.scorer import Resampling
@@ -116,7 +117,7 @@ def score_inputs(
     settings = asked.described() | {"split": split}
     loaded = {name: load_plugin(metrics, name, "metric") for name in plugin_names(metrics)}
     code = {name: code_digest(metric) for name, metric in loaded.items()}
-    made_by = {"kind": "scores", "schema": 5, "metrics": code, "rule": rule_code(asked.ensemble)}
+    made_by = {"kind": "scores", "schema": 6, "metrics": code, "rule": rule_code(asked.ensemble)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
     whole = png.is_file() and vertices_kept(inputs, out, asked)
@@ -157,6 +158,7 @@ def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
         "untrained": {run_name(run): sorted(run.untrained) for run in inputs.runs},
         "n_pictures": inputs.n_pictures,
         "n_filled": scored.filled,
+        "members": members_of(inputs.runs, scored.members),
         "counts": [
             {
                 "model": key.model,

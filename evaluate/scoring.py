@@ -20,6 +20,7 @@ from evaluate.results import fits_digest
 from evaluate.rows import HemisphereScores, Key, rows, score_hemisphere, union
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling, VertexMap, with_p_values
+from evaluate.selection import Member
 from evaluate.vertices import vertices_file, write_vertices
 
 
@@ -35,11 +36,14 @@ class Scored:
         The columns of scores.csv that say how far these can be trusted.
     filled : dict of str to int
         For each "subject hemisphere", the vertices that only unchosen ROI classes cover.
+    members : dict of str to dict of str to Member
+        For each "subject hemisphere" and run, whether it is a member of the ensemble.
     """
 
     tallies: dict[Key, Tally] = field(default_factory=dict)
     intervals: dict[Key, dict[str, float | None]] = field(default_factory=dict)
     filled: dict[str, int] = field(default_factory=dict)
+    members: dict[str, dict[str, Member]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
             for name, found in hemispheres(inputs, subject, settings):
                 add(scored.tallies, found.tallies, subject.name, name)
                 scored.filled[f"{subject.name} {name}"] = found.n_filled
+                scored.members[f"{subject.name} {name}"] = found.members
                 for run, one in found.maps.items():
                     maps.setdefault(run, {})[name] = one
                 bar.update()
@@ -210,7 +215,9 @@ def hemispheres(
             against = None
             if settings.against is not None:
                 run = next((one for one in inputs.runs if one.name == settings.against), None)
-                strengths = judge(hemisphere, settings.how.seed, settings.ensemble)
+                strengths = judge(
+                    hemisphere, settings.how.seed, settings.ensemble, settings.roi_classes
+                )
                 against = predicted_by(
                     hemisphere, run, inputs.split, strengths, settings.roi_classes
                 )
@@ -258,7 +265,7 @@ def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dic
     of = {one.name: [m for m in one.models if m.meta["subject"] == subject.name] for one in runs}
     made_of = {
         "kind": "vertices",
-        "schema": 1,
+        "schema": 2,
         "fits": {name: fits_digest(models) for name, models in of.items() if models},
         "data": inputs.key["data"][subject.name],
         "scored": inputs.key["scored"],

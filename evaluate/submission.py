@@ -20,6 +20,8 @@ from evaluate.errors import EvaluateError
 from evaluate.hemisphere import load_hemisphere
 from evaluate.inputs import Inputs, gather
 from evaluate.kept import read_kept, write_json
+from evaluate.members import members_of, say_members
+from evaluate.selection import Member
 
 
 @convert_paths
@@ -67,7 +69,7 @@ def submission(
     if lacks and not allow_incomplete:
         raise EvaluateError("\n".join([*say_unfinished(lacks), _otherwise(inputs, lacks)]))
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
-    made_by = {"kind": "submission", "schema": 2, "rule": rule_code(ensemble)}
+    made_by = {"kind": "submission", "schema": 3, "rule": rule_code(ensemble)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
     if (kept := read_kept(path, sidecar, key)) is not None:
@@ -75,7 +77,7 @@ def submission(
         _report(path, inputs, kept)
         return
     with replacing(path) as temporary:
-        filled = _write(temporary, inputs, roi_classes, ensemble)
+        filled, members = _write(temporary, inputs, roi_classes, ensemble)
         if wrong := faults(temporary, inputs.subjects):
             raise EvaluateError("the submission did not pass its check:\n- " + "\n- ".join(wrong))
     about = _describe(inputs) | {
@@ -83,6 +85,7 @@ def submission(
         "sha256": sha256_files([path])[0],
         "settings": settings,
         "n_filled": filled,
+        "members": members_of(inputs.runs, members),
         "unfinished": lacks,
         "provenance": provenance(),
     }
@@ -133,15 +136,17 @@ def _fitted(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
 
 def _write(
     path: Path, inputs: Inputs, roi_classes: Sequence[str] | None, ensemble: str
-) -> dict[str, int]:
-    filled = {}
+) -> tuple[dict[str, int], dict[str, dict[str, Member]]]:
+    filled, members = {}, {}
     sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
     with zipfile.ZipFile(path, "w") as opened:
         for subject, name in progress(sides, desc="predicting", unit="hemisphere"):
-            predictions, n_filled = _predict(inputs, subject, name, roi_classes, ensemble)
+            side = f"{subject.name} {name}"
+            predictions, filled[side], members[side] = _predict(
+                inputs, subject, name, roi_classes, ensemble
+            )
             add_array(opened, member(subject, name), predictions)
-            filled[f"{subject.name} {name}"] = n_filled
-    return filled
+    return filled, members
 
 
 def _predict(
@@ -150,11 +155,12 @@ def _predict(
     name: str,
     roi_classes: Sequence[str] | None,
     ensemble: str,
-) -> tuple[NDArray[np.float32], int]:
+) -> tuple[NDArray[np.float32], int, dict[str, Member]]:
     hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
     assert hemisphere is not None  # _check_subjects has seen to it
     everything = range(len(hemisphere.models))
-    found = combine(hemisphere, "test", judge(hemisphere, rule=ensemble), everything, roi_classes)
+    strengths = judge(hemisphere, rule=ensemble, roi_classes=roi_classes)
+    found = combine(hemisphere, "test", strengths, everything, roi_classes)
     expected = (len(subject.pictures("test")), subject.n_vertices(name))
     predictions, again = found.predictions, run_hint("fit", subject=subject.name)
     if predictions.shape != expected or predictions.dtype != np.float32:
@@ -173,7 +179,8 @@ def _predict(
             f"subject {subject.name} {name}: the combined predictions overflow float32: "
             f"run {again} again"
         )
-    return predictions, found.n_filled
+    members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
+    return predictions, found.n_filled, members
 
 
 def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
@@ -208,6 +215,8 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
         say(f"holds subject{several} {names} alone: the challenge takes all subjects in one zip")
     for line in say_unfinished(about["unfinished"]):
         say(f"WARNING: {line}")
+    for line in say_members(about["members"]):
+        say(line)
     if uneven := say_coverage(about["coverage"], "submission"):
         say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))
     if about["untrained"]:

@@ -1,7 +1,7 @@
 """What each feature space contributes: every subset of the spaces, fitted on shared sums.
 
 The sums over pictures of all spaces are formed once, and kept; a subset of the spaces is a slice of
-them. All figures are of held-out pictures, which no fit has seen.
+them. All figures are of pictures that no fit has seen: those of the test split, or held-out ones.
 
 References
 ----------
@@ -30,6 +30,7 @@ from regress.device import to_numpy
 from regress.dual import Dual
 from regress.errors import RegressError
 from regress.forms import coefficients_of, name_form
+from regress.left_out import left_out_r2
 from regress.linear import ALPHAS
 from regress.moments import total
 from regress.primal import Loaded, Primal
@@ -51,16 +52,19 @@ class Scores:
     Attributes
     ----------
     pearson_r : array (n_vertices,)
-        Correlation with the held-out responses.
+        Correlation with the responses.
     r2 : array (n_vertices,)
-        1 - residual / total sum of squares on the held-out responses; may be negative.
+        1 - residual / total sum of squares of the responses; may be negative.
     product : array (n_spaces, n_vertices)
         What each space of the subset adds to the correlation; the sum is `pearson_r`.
+    left_out : array (n_pictures, n_vertices)
+        By how much `r2` changes without each picture.
     """
 
     pearson_r: NDArray[np.float64]
     r2: NDArray[np.float64]
     product: NDArray[np.float64]
+    left_out: NDArray[np.float64]
 
 
 def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
@@ -120,6 +124,15 @@ class Ablation:
         Of both.
     form : str
         "primal", "dual" or "auto".
+    split : str
+        The pictures that are scored: "heldout", or "test".
+
+    Attributes
+    ----------
+    rows : array of int64 (n_scored,)
+        The rows of the scored split's responses.
+    pictures : tuple of str (n_scored,)
+        The sha256 of each row's picture.
     """
 
     def __init__(
@@ -130,6 +143,7 @@ class Ablation:
         folds: int,
         seed: int,
         form: str = "auto",
+        split: str = "heldout",
     ) -> None:
         self.held = held_out(design.training_pictures, heldout, seed)
         self.bands, self._wanted_form = design.bands, form
@@ -138,7 +152,13 @@ class Ablation:
         scale[scale <= np.finfo(np.float32).eps * np.abs(mean)] = 1
         backend = get_backend()
         self.X = backend.asarray(((inside - mean) / scale).astype(np.float32))
-        self.X_held = backend.asarray(((design.train[self.held] - mean) / scale).astype("f4"))
+        if split == "test":
+            self.rows, scored = np.arange(len(design.test)), design.test
+            self.pictures = tuple(design.test_pictures)
+        else:
+            self.rows, scored = np.flatnonzero(self.held), design.train[self.held]
+            self.pictures = tuple(design.training_pictures[row] for row in self.rows)
+        self.X_scored = backend.asarray(((scored - mean) / scale).astype("f4"))
         pictures = [
             p for p, out in zip(design.training_pictures, self.held, strict=True) if not out
         ]
@@ -223,7 +243,7 @@ class Ablation:
     def fit(
         self, form: Primal | Dual, numbers: Subset, batch: Batch, measured: NDArray[np.float32]
     ) -> Scores:
-        """Fit a subset on a batch of vertices, and score it on the held-out pictures.
+        """Fit a subset on a batch of vertices, and score it.
 
         Parameters
         ----------
@@ -233,8 +253,8 @@ class Ablation:
             The subset.
         batch : Batch
             The vertices.
-        measured : array (n_held, n_vertices)
-            The responses to the held-out pictures.
+        measured : array (n_scored, n_vertices)
+            The responses to the pictures that are scored.
 
         Returns
         -------
@@ -250,16 +270,18 @@ class Ablation:
         Y = backend.asarray(measured)
         spaces = self.bands[np.isin(self.bands, numbers)]
         each = [
-            self.X_held[:, self._columns((number,))]
+            self.X_scored[:, self._columns((number,))]
             @ coefficients[backend.asarray(np.flatnonzero(spaces == number))]
             for number in numbers
         ]
         summed = sum(each)
+        predicted = summed + form.intercept(loaded, coefficients)
         return Scores(
             # Without the intercept, beside which a weak prediction would lose its digits.
             to_numpy(correlation_score(Y, summed)),
-            to_numpy(r2_score(Y, summed + form.intercept(loaded, coefficients))),
+            to_numpy(r2_score(Y, predicted)),
             to_numpy(correlation_score_split(Y, backend.stack(each))),
+            left_out_r2(measured, to_numpy(predicted), self.pictures),
         )
 
     def _load(self, form: Primal | Dual, numbers: Subset, batch: Batch) -> Any:

@@ -1,23 +1,24 @@
-"""The table of an ablation: subsets that are there already are read, the others fitted and kept."""
+"""An ablation of one subject: subsets that are there already are kept, the others fitted."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_artifact, write_artifact
 from challenge import HEMISPHERES, Subject
 from challenge.inputs import check_values
-from regress.ablation import JOIN, Ablation, Scores, Subset
+from regress.ablation import Ablation, Scores, Subset
 from regress.design import Design
+from regress.left_out import Parts, parts_of
 from regress.linear import ALPHAS
 
-FIELDS = ("pearson_r", "r2", "product")
+FIELDS = tuple(field.name for field in fields(Scores))
 # A hemisphere and a subset.
 Fit = tuple[str, Subset]
 
@@ -38,6 +39,8 @@ class Plan:
         `heldout`, `folds` and `seed`.
     folder : Path
         Where scores of subsets are kept: `derivatives/ablations`.
+    split : str
+        The pictures that are scored: "heldout", or "test".
     """
 
     subject: Subject
@@ -45,14 +48,29 @@ class Plan:
     wanted: Sequence[Subset]
     settings: dict[str, Any]
     folder: Path
+    split: str = "heldout"
 
-    def key(self, responses: str, numbers: Subset) -> dict[str, Any]:
-        """Give all that the scores of a subset depend on.
+    @cached_property
+    def data(self) -> dict[str, dict[str, Any]]:
+        """For each hemisphere, what the scores depend on beside features: digests of files."""
+        splits = {"responses": "train"}
+        if self.split == "test":
+            splits["test_responses"] = "test"
+        sides = [(h, name, split) for h in HEMISPHERES for name, split in splits.items()]
+        files = [Path(str(self.subject.responses(h, split).filename)) for h, _, split in sides]
+        found: dict[str, dict[str, Any]] = {h: {} for h in HEMISPHERES}
+        for (h, name, _), sha256 in zip(sides, sha256_files(files), strict=True):
+            found[h][name] = sha256
+        masks = digest(self.subject.mask_digests())
+        return {h: {**of, "split": self.split, "masks": masks} for h, of in found.items()}
+
+    def key(self, hemisphere: str, numbers: Subset) -> dict[str, Any]:
+        """Return all that the scores of a subset depend on.
 
         Parameters
         ----------
-        responses : str
-            The sha256 of the responses' file.
+        hemisphere : str
+            "lh" or "rh".
         numbers : tuple of int
             The subset.
 
@@ -62,34 +80,35 @@ class Plan:
             Without the spaces beside the subset: a space more leaves those without it valid.
         """
         return {
-            "schema": 1,
+            "schema": 2,
             "spaces": [self.design.band_keys[n] for n in numbers],
             "pictures": self.design.pictures_digest,
-            "responses": responses,
             "alphas": list(ALPHAS),
+            **self.data[hemisphere],
             **self.settings,
         }
 
-    def path(self, hemisphere: str, key: Mapping[str, Any]) -> Path:
-        """Say where the scores of a subset are kept.
+    def path(self, hemisphere: str, numbers: Subset) -> Path:
+        """Return where the scores of a subset are kept.
 
         Parameters
         ----------
         hemisphere : str
             "lh" or "rh".
-        key : mapping
-            Of `key`.
+        numbers : tuple of int
+            The subset.
 
         Returns
         -------
         Path
             Named by a digest of the key.
         """
-        return self.folder / f"subj{self.subject.name}" / f"{hemisphere}-{digest(key)}.h5"
+        name = f"{hemisphere}-{digest(self.key(hemisphere, numbers))}.h5"
+        return self.folder / f"subj{self.subject.name}" / name
 
 
-def ablate_subject(plan: Plan) -> pd.DataFrame:
-    """Score every subset for all vertices of a subject, and average over its ROIs.
+def ablate_subject(plan: Plan) -> dict[str, list[str]]:
+    """Fit and keep the scores of every subset that is not there yet.
 
     Parameters
     ----------
@@ -98,116 +117,84 @@ def ablate_subject(plan: Plan) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
-        A row for each ROI x hemisphere and subset: `spaces`, `n_vertices`, the means `pearson_r`
-        and `r2`, and for the whole set `unique:SPACE`, `shared` and `product:SPACE`.
+    dict of str to list of str
+        For each hemisphere, the names of the files, in the order of the subsets.
     """
-    scores = _scores(plan)
-    rows: list[dict[str, Any]] = []
-    for hemisphere in HEMISPHERES:
-        for roi in plan.subject.regions(hemisphere):
-            about = {
-                "subject": plan.subject.name,
-                "hemisphere": hemisphere,
-                "roi_class": roi.roi_class,
-                "roi": roi.name,
-                "n_vertices": len(roi.vertices),
-            }
-            for numbers in plan.wanted:
-                found = scores[hemisphere, numbers]
-                row = {**about, "spaces": JOIN.join(plan.design.band_names[n] for n in numbers)}
-                row["pearson_r"] = float(found.pearson_r[roi.vertices].mean())
-                row["r2"] = float(found.r2[roi.vertices].mean())
-                rows.append(row)
-            rows[-1].update(
-                _contributions(plan.design.band_names, scores, hemisphere, roi.vertices)
-            )
-    return pd.DataFrame(rows)
-
-
-def _scores(plan: Plan) -> dict[Fit, Scores]:
-    """Read the subsets that are kept; fit and keep the others."""
-    known: dict[Fit, Scores] = {}
-    responses = {}
-    for hemisphere in HEMISPHERES:
-        file = Path(str(plan.subject.responses(hemisphere).filename))
-        (responses[hemisphere],) = sha256_files([file])
-        for numbers in plan.wanted:
-            path = plan.path(hemisphere, plan.key(responses[hemisphere], numbers))
-            if path.exists():
-                try:
-                    known[hemisphere, numbers] = Scores(**read_artifact(path, FIELDS)[0])
-                except CacheError as error:
-                    say(f"{error}; it is fitted again")
     every = [(hemisphere, numbers) for hemisphere in HEMISPHERES for numbers in plan.wanted]
-    missing = [fit for fit in every if fit not in known]
+    missing = [fit for fit in every if not _is_kept(plan.path(*fit))]
     say(
-        f"subj{plan.subject.name}: {len(plan.wanted)} subsets x 2 hemispheres, {len(known)} fits "
-        f"there already, {len(missing)} to fit"
+        f"subj{plan.subject.name}: {len(plan.wanted)} subsets x 2 hemispheres, "
+        f"{len(every) - len(missing)} fits there already, {len(missing)} to fit"
     )
     if missing:
-        for (hemisphere, numbers), found in _fit(plan, missing, responses):
-            known[hemisphere, numbers] = found
-            arrays = {name: getattr(found, name) for name in FIELDS}
+        for (hemisphere, numbers), arrays, names in _fit(plan, missing):
             spaces = [plan.design.band_names[n] for n in numbers]
-            key = plan.key(responses[hemisphere], numbers)
-            meta = {"kind": "ablation", "spaces": spaces, "key": key, "provenance": provenance()}
-            write_artifact(plan.path(hemisphere, key), arrays, meta)
-    return known
+            meta = {"kind": "ablation", "spaces": spaces, "parts": names,
+                    "key": plan.key(hemisphere, numbers), "provenance": provenance()}  # fmt: skip
+            write_artifact(plan.path(hemisphere, numbers), arrays, meta)
+    return {h: [plan.path(h, numbers).name for numbers in plan.wanted] for h in HEMISPHERES}
+
+
+def _is_kept(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        read_artifact(path)
+    except CacheError as error:
+        say(f"{error}; it is fitted again")
+        return False
+    return True
 
 
 def _fit(
-    plan: Plan, missing: Sequence[Fit], responses: dict[str, str]
-) -> Iterator[tuple[Fit, Scores]]:
+    plan: Plan, missing: Sequence[Fit]
+) -> Iterator[tuple[Fit, Mapping[str, NDArray[Any]], list[list[Any]]]]:
     """Fit subset after subset: one decomposition serves all vertices of both hemispheres."""
     name = f"subj{plan.subject.name}"
-    ablation = Ablation(plan.design, plan.folder.parent / "moments" / name, **plan.settings)
-    held = np.flatnonzero(ablation.held)
-    batches = {}
+    moments = plan.folder.parent / "moments" / name
+    ablation = Ablation(plan.design, moments, **plan.settings, split=plan.split)
+    batches, parts = {}, {}
     check_values([plan.subject])
     for hemisphere in dict.fromkeys(hemisphere for hemisphere, _ in missing):
-        batches[hemisphere] = ablation.batches(plan.subject, hemisphere, responses[hemisphere])
+        parts[hemisphere] = parts_of(plan.subject, hemisphere)
+        responses = plan.data[hemisphere]["responses"]
+        batches[hemisphere] = ablation.batches(plan.subject, hemisphere, responses)
         primal = [n for h, n in missing if h == hemisphere and not ablation.is_dual(n)]
         spaces = sorted({number for numbers in primal for number in numbers})
         ablation.stored.complete(batches[hemisphere], spaces, f"{name} {hemisphere}")
+        if plan.split == "test":
+            plan.subject.check_finite(hemisphere, "test")
+    pictures = np.array(sorted(set(ablation.pictures)), "S64")
     with progress(total=len(missing), desc=name, unit="fit") as bar:
         for numbers in dict.fromkeys(numbers for _, numbers in missing):
             form = ablation.form(numbers)
             for hemisphere in [h for h, n in missing if n == numbers]:
-                measured = plan.subject.responses(hemisphere)
-                parts = [
-                    ablation.fit(form, numbers, batch, np.array(measured[held, batch.vertices]))
-                    for batch in batches[hemisphere]
-                ]
+                of = plan.subject.responses(hemisphere, "test" if plan.split == "test" else "train")
+                scores = []
+                for batch in batches[hemisphere]:
+                    measured = np.array(of[ablation.rows, batch.vertices], np.float32)
+                    fitted = ablation.fit(form, numbers, batch, measured)
+                    scores.append(_summed(fitted, parts[hemisphere], batch.vertices.start))
                 bar.update()
-                yield (
-                    (hemisphere, numbers),
-                    Scores(
-                        *(
-                            np.concatenate([getattr(p, field) for p in parts], -1)
-                            for field in FIELDS
-                        )
-                    ),
-                )
+                arrays = _joined(scores) | {"pictures": pictures}
+                yield (hemisphere, numbers), arrays, _described(parts[hemisphere])
 
 
-def _contributions(
-    spaces: Sequence[str],
-    scores: Mapping[Fit, Scores],
-    hemisphere: str,
-    vertices: NDArray[np.int64],
-) -> dict[str, float]:
-    """Partition the whole set's R^2; what was not fitted is left out."""
-    everything = tuple(range(len(spaces)))
-    whole = scores[hemisphere, everything]
-    full = float(whole.r2[vertices].mean())
-    found: dict[str, float] = {}
-    for number, name in enumerate(spaces):
-        without = tuple(n for n in everything if n != number)
-        if (hemisphere, without) in scores:
-            found[f"unique:{name}"] = full - float(scores[hemisphere, without].r2[vertices].mean())
-    if len(found) == len(spaces) > 1:
-        found["shared"] = full - sum(found.values())
-    for number, name in enumerate(spaces):
-        found[f"product:{name}"] = float(whole.product[number][vertices].mean())
-    return found
+def _summed(scores: Scores, parts: Parts, first: int) -> dict[str, NDArray[Any]]:
+    arrays = {name: getattr(scores, name) for name in FIELDS}
+    return arrays | {"left_out": parts.sums(scores.left_out, first)}
+
+
+def _joined(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Join what is known of each vertex; add what is summed over vertices."""
+    joined = {
+        name: np.concatenate([batch[name] for batch in batches], axis=-1)
+        for name in FIELDS
+        if name != "left_out"
+    }
+    return joined | {"left_out": np.sum([batch["left_out"] for batch in batches], axis=0)}
+
+
+def _described(parts: Parts) -> list[list[Any]]:
+    each = zip(parts.names, parts.vertices, strict=True)
+    return [[*names, len(vertices)] for names, vertices in each]

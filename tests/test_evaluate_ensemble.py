@@ -1,5 +1,6 @@
 """The ensemble: what its weights are, and that its held-out score is honest."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def test_weights_are_not_negative_and_sum_to_one() -> None:
     rng = np.random.default_rng(0)
     vertices = [np.sort(rng.choice(40, n, replace=False)) for n in (30, 20, 10)]
     strengths = [np.maximum(0, rng.standard_normal(len(v))) for v in vertices]
-    weights, covered, n_filled = weigh(50, vertices, strengths, [True] * 3)
+    weights, first = weigh(50, vertices, strengths, [0] * 3)
+    covered = first >= 0
     total = np.zeros(50)
     for where, weight in zip(vertices, weights, strict=True):
         assert (weight >= 0).all()
@@ -35,23 +37,21 @@ def test_weights_are_not_negative_and_sum_to_one() -> None:
     np.testing.assert_allclose(total[covered], 1, rtol=1e-14)
     assert (total[~covered] == 0).all()
     assert not covered[40:].any()
-    assert n_filled == 0
 
 
 def test_without_any_strength_all_models_weigh_the_same() -> None:
     both, one = np.arange(4), np.array([0, 1])
-    weights, _, _ = weigh(4, [both, one], [np.zeros(4), np.array([0.0, 2.0])], [True, True])
+    weights, _ = weigh(4, [both, one], [np.zeros(4), np.array([0.0, 2.0])], [0, 0])
     assert weights[0].tolist() == [0.5, 0, 1, 1]
     assert weights[1].tolist() == [0.5, 1]
 
 
 def test_unchosen_classes_only_fill_in() -> None:
     streams, early = np.array([0, 1]), np.array([1, 2, 3])
-    weights, covered, n_filled = weigh(5, [streams, early], [np.ones(2), np.ones(3)], [True, False])
+    weights, first = weigh(5, [streams, early], [np.ones(2), np.ones(3)], [0, 2])
     assert weights[0].tolist() == [1, 1]
     assert weights[1].tolist() == [0, 1, 1]
-    assert covered.tolist() == [True] * 4 + [False]
-    assert n_filled == 2
+    assert first.tolist() == [0, 0, 2, 2, -1]
 
 
 def test_strength_of_useless_loud_and_constant_predictions() -> None:
@@ -102,7 +102,7 @@ def test_neither_the_best_model_nor_the_average_is_much_better(
     seen, new = slice(None, n_heldout), slice(n_heldout, None)
     everywhere = [np.arange(80)] * len(models)
     strengths = strengths_of(rule, y[seen], [model[seen] for model in models])
-    weights, _, _ = weigh(80, everywhere, strengths, [True] * len(models))
+    weights, _ = weigh(80, everywhere, strengths, [0] * len(models))
     ensemble = sum(w * model[new] for w, model in zip(weights, models, strict=True))
     best = max(correlation(y[new], model[new]).mean() for model in models)
     average = correlation(y[new], sum(model[new] for model in models)).mean()
@@ -122,7 +122,7 @@ def test_stacking_hears_models_that_say_the_same_as_one(n_heldout: int) -> None:
     found = {}
     for rule in ("per_vertex", "stacked"):
         strengths = strengths_of(rule, y[seen], [model[seen] for model in models])
-        weights, _, _ = weigh(60, [np.arange(60)] * 4, strengths, [True] * 4)
+        weights, _ = weigh(60, [np.arange(60)] * 4, strengths, [0] * 4)
         mixed = sum(w * model[new] for w, model in zip(weights, models, strict=True))
         found[rule] = correlation(y[new], mixed).mean()
     assert found["stacked"] > found["per_vertex"] + 0.03
@@ -175,9 +175,8 @@ def test_pure_noise_scores_nothing_on_held_out_pictures(noise: Hemisphere, rule:
         found = combine(noise, "heldout", strengths, everything)
         honest.append(correlation(measured, found.predictions).mean())
     # What it would be with weights from the very pictures that are scored:
-    same = strengths.__class__(
-        strengths.whole, (strengths.whole, strengths.whole), strengths.in_second
-    )
+    same = replace(strengths, halves=(strengths.whole, strengths.whole),
+                   half_selections=(strengths.selection, strengths.selection))  # fmt: skip
     found = combine(noise, "heldout", same, everything)
     naive = correlation(measured, found.predictions).mean()
     assert abs(np.mean(honest)) < 0.05
@@ -228,8 +227,8 @@ def test_a_model_that_memorised_its_training_pictures_is_not_heard(tmp_path: Pat
     assert abs(np.concatenate(wrong).mean()) < 0.1
     for rule in ("per_roi", "per_vertex", "stacked"):
         everything = judge(hemisphere, rule=rule).whole
-        weights, _, _ = weigh(
-            hemisphere.n_vertices, hemisphere.vertices, everything, [True] * len(everything)
+        weights, _ = weigh(
+            hemisphere.n_vertices, hemisphere.vertices, everything, [0] * len(everything)
         )
         heard = np.zeros(hemisphere.n_vertices)
         for i in memory:
@@ -248,7 +247,7 @@ def test_an_unknown_rule_is_refused_before_anything_is_done(tmp_path: Path) -> N
 
 def test_the_average_is_the_mean(simulated: Path, tmp_path: Path) -> None:
     write_fits(tmp_path, simulated, digest="a" * 16, subject="01")
-    write_fits(tmp_path, simulated, digest="b" * 16, noise=9, seed=1, subject="01")
+    write_fits(tmp_path, simulated, digest="b" * 16, seed=1, subject="01")
     both = load(simulated, tmp_path)
     found = combine(both, "test", judge(both, rule="average"), range(len(both.models)), ["streams"])
     early = [i for i, model in enumerate(both.models) if model.roi == "early"]

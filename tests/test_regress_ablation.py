@@ -99,9 +99,12 @@ def _random_space(store: FeatureStore, data: Path, name: str, width: int, **meta
 
 
 def _command(data: Path, out: Path, *more: str) -> str:
+    """Do what `make ablate` does."""
     done = call("regress.ablate", "--data", data, "--out", out, "--device", "cpu", *more)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    tabulated = call("evaluate", "ablation", "--data", data, "--out", out)
+    assert tabulated.returncode == 0, tabulated.stderr
+    return done.stdout + tabulated.stdout
 
 
 def test_the_command(simulated: Path, tmp_path: Path) -> None:

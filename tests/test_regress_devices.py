@@ -21,6 +21,7 @@ from base import RoiridgeError
 from base.command import Command, run
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
+from evaluate.ablation import ablation
 from execute.local import _seeing, share_here
 from regress.__main__ import regress
 from regress.ablate import ablate
@@ -133,6 +134,7 @@ def test_an_ablation_is_that_of_one_device(
 ) -> None:
     for name, device in (("one", "cpu"), ("two", "cpu,cpu,cpu")):
         ablate(simulated, outs / name, device=device, spaces=["known", "noise"])
+        ablation(simulated, outs / name)
     one, two = ((outs / name / "ablation.csv").read_text() for name in ("one", "two"))
     assert one == two
     said = capfd.readouterr().out

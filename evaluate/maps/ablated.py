@@ -19,7 +19,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ablated:
-    """The ablation of one hemisphere of one subject, on held-out pictures.
+    """The ablation of one hemisphere of one subject.
 
     Attributes
     ----------
@@ -27,10 +27,13 @@ class Ablated:
         For each space, Pearson's r of ridge on it alone; only spaces that were fitted so.
     unique : mapping of str to array (n_vertices,), float64
         For each space, R^2 of all spaces less that of all others; may be negative.
+    split : str
+        The pictures that these are of: "test" or "heldout".
     """
 
     alone: Mapping[str, Values]
     unique: Mapping[str, Values]
+    split: str
 
 
 def ablation_files(out: Path, subject: str) -> list[Path]:
@@ -97,7 +100,9 @@ def _contributions(files: Mapping[tuple[str, ...], Path]) -> Ablated:
         without = tuple(other for other in whole if other != space)
         if without in files:
             unique[space] = _read(files[whole], "r2") - _read(files[without], "r2")
-    return Ablated(alone, unique)
+    # Ablations of earlier versions do not name their pictures, which were held out.
+    split = read_meta(files[whole]).get("key", {}).get("split", "heldout")
+    return Ablated(alone, unique, split)
 
 
 def _read(file: Path, name: str) -> Any:

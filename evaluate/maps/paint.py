@@ -1,8 +1,8 @@
 """Values to colours: what a map looks like, and the pictures of it.
 
 Colours are those of the bar beside the map, never shaded: perceptually even scales (matplotlib's
-inferno, viridis, cividis, magma) that any colour vision can read, dark where low. Cortex that was
-not measured is grey.
+inferno, viridis, cividis) that any colour vision can read, dark where low. What may be negative has
+a diverging scale, white at 0: blue is below, red above. Cortex that was not measured is grey.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Map:
     values : dict of str to array (n_mesh_vertices,), float64
         By hemisphere; NaN is not shown. With `categories`, their numbers.
     high : float
-        The value of the brightest colour; the darkest is 0.
+        The value of the last colour of the scale.
     scale : str
         matplotlib's name of the colours.
     mark : float, optional
@@ -53,6 +53,8 @@ class Map:
         With categories, how bright each vertex is, 0..1.
     source : str
         Of which model and pictures, where that is not the run that is shown.
+    low : float
+        The value of the first colour.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Map:
     categories: tuple[str, ...] = ()
     strength: Sides = field(default_factory=dict)
     source: str = ""
+    low: float = 0
 
 
 def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
@@ -100,10 +103,11 @@ def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
                          known.ceiling, high, "cividis"))  # fmt: skip
     if len(known.alone) > 1:
         found.append(_best(known, every))
-    high = _upper([sides for one in every for sides in one.unique.values()])
+    parts = [sides for one in every for sides in one.unique.values()]
+    high = _upper([{h: np.abs(values) for h, values in sides.items()} for sides in parts])
     found += [
         Map(f"unique-{space}", f"Unique to {space}", "part of R² that no other space explains",
-            sides, high, "magma", source=known.source)
+            sides, high, "RdBu_r", source=known.source, low=-high)
         for space, sides in known.unique.items()
     ]  # fmt: skip
     return found
@@ -194,7 +198,8 @@ def colours(shown: Map, hemisphere: str) -> NDArray[np.float64]:
         rgb = table[np.nan_to_num(values).astype(int)] * (0.15 + 0.85 * np.nan_to_num(strength))
     else:
         table = mpl.colormaps[shown.scale](np.linspace(0, 1, STEPS))[:, :3]
-        place = np.clip(np.nan_to_num(values) / shown.high, 0, 1)
+        place = (np.nan_to_num(values) - shown.low) / (shown.high - shown.low)
+        place = np.clip(place, 0, 1)
         rgb = table[np.round(place * (STEPS - 1)).astype(int)]
     return np.concatenate([rgb, there[:, None]], axis=1)
 

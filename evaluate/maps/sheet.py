@@ -93,7 +93,7 @@ def _bar(figure: Figure, grid: Mapping[str, Axes], shown: Map) -> None:
                       title=f"{shown.unit} (brightest: {shown.high:g})", frameon=False)  # fmt: skip
         return
     bar = figure.colorbar(
-        ScalarMappable(Normalize(0, shown.high), mpl.colormaps[shown.scale]),
+        ScalarMappable(Normalize(shown.low, shown.high), mpl.colormaps[shown.scale]),
         ax=list(grid.values()), orientation="horizontal", shrink=0.4, aspect=40, pad=0.02,
     )  # fmt: skip
     bar.set_label(shown.unit, fontsize=9)

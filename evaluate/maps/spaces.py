@@ -49,14 +49,18 @@ def spaces_of(
     """
     alone: BySpace = defaultdict(dict)
     unique: BySpace = defaultdict(dict)
+    splits: set[str] = set()
     for h in HEMISPHERES:
         ablated = read_ablation(out, subject.name, h, responses[subject.name, h])
-        for space, values in ablated.alone.items() if ablated else ():
+        if ablated is None:
+            continue
+        splits.add(PICTURES[ablated.split])
+        for space, values in ablated.alone.items():
             alone[space][h] = values
-        for space, values in ablated.unique.items() if ablated else ():
+        for space, values in ablated.unique.items():
             unique[space][h] = values
     if len(alone) > 1:
-        return alone, unique, "ablation with ridge, held-out pictures"
+        return alone, unique, f"ablation with ridge, {' and '.join(sorted(splits))} pictures"
     singles = single_space_runs(runs, subject.name)
     found = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
     alone = {space: vertices.field("r") for space, vertices in found.items()}

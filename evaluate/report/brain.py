@@ -104,8 +104,8 @@ def bar(shown: Map) -> dict[str, Any]:
     Returns
     -------
     dict
-        `unit`, and either `categories` (name and colour) or `gradient`, `high` and `mark`, the mean
-        ceiling in percent of the bar's length.
+        `unit`, and either `categories` (name and colour) or `gradient`, `low`, `high` and
+        `mark`, the mean ceiling in percent of the bar's length.
     """
     if shown.categories:
         named = [
@@ -117,12 +117,13 @@ def bar(shown: Map) -> dict[str, Any]:
     mark = None
     if shown.mark is not None and np.isfinite(shown.mark):
         mark = {
-            "at": round(100 * min(shown.mark / shown.high, 1), 1),
+            "at": round(100 * min((shown.mark - shown.low) / (shown.high - shown.low), 1), 1),
             "text": "ceiling" if shown.name == "score" else f"mean ceiling {shown.mark:.2f}",
         }
     return {
         "unit": shown.unit,
         "gradient": ", ".join(to_hex(stop) for stop in stops),
+        "low": f"{shown.low:g}",
         "high": f"{shown.high:g}",
         "mark": mark,
     }

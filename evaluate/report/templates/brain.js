@@ -60,7 +60,7 @@
     }
     const ends = make("div", "ends");
     const unit = bar.mark ? `${bar.unit}; line: ${bar.mark.text}` : bar.unit;
-    ends.append(make("span", "", "0"), make("span", "", unit), make("span", "", bar.high));
+    ends.append(make("span", "", bar.low), make("span", "", unit), make("span", "", bar.high));
     at.append(strip, ends);
   }
 
