@@ -157,14 +157,15 @@ def dry_run(
         Of one picture, without values.
     """
     shape = (1, 3, backbone.size, backbone.size)
-    if any(part.is_meta for part in backbone.module.parameters()):
-        with torch.no_grad(), torch.device("meta"):
-            return backbone.forward(torch.empty(shape), names, keep)
-    try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-            return backbone.forward(torch.empty(shape), names, keep)
-    except (NotImplementedError, RuntimeError):  # it looks at values: compute one picture
-        with torch.no_grad():
+    # Not in inference mode, whose tensors do not count how often they are written to.
+    with torch.inference_mode(mode=False), torch.no_grad():
+        if any(part.is_meta for part in backbone.module.parameters()):
+            with torch.device("meta"):
+                return backbone.forward(torch.empty(shape), names, keep)
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                return backbone.forward(torch.empty(shape), names, keep)
+        except (NotImplementedError, RuntimeError):  # it looks at values: compute one picture
             return backbone.forward(torch.zeros(shape), names, keep)
 
 

@@ -86,11 +86,12 @@ def _unwrap(checkpoint: Any, path: Path) -> Any:
 def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Versions of modules, by which libraries rename the tensors of older files.
     metadata = getattr(state, "_metadata", None)
-    while state and (
-        prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in state)), "")
-    ):
-        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-        metadata = metadata and {n.removeprefix(prefix): v for n, v in metadata.items()}
+    while state:
+        common = [p for p in PREFIXES if all(name.startswith(p) for name in state)]
+        if not common:
+            break
+        state = {name.removeprefix(common[0]): tensor for name, tensor in state.items()}
+        metadata = metadata and {n.removeprefix(common[0]): v for n, v in metadata.items()}
     plain = OrderedDict(state)
     if metadata:
         plain._metadata = metadata  # type: ignore[attr-defined]

@@ -186,7 +186,7 @@ def load_into(module: nn.Module, state: Tensors, what: str, unused: Sequence[str
     what : str
         Where they came from, for the error.
     unused : sequence of str
-        Paths of modules that no feature passes; whatever the weights hold of them is left out.
+        Paths of modules that no feature passes; the weights may lack them, or have others there.
 
     Raises
     ------
@@ -194,7 +194,11 @@ def load_into(module: nn.Module, state: Tensors, what: str, unused: Sequence[str
         If a tensor is missing, left over or of another shape.
     """
     own = module.state_dict()
-    needed = OrderedDict((n, v) for n, v in state.items() if not _is_inside(n, unused))
+    needed = OrderedDict(
+        (name, values)
+        for name, values in state.items()
+        if not _is_inside(name, unused) or (name in own and own[name].shape == values.shape)
+    )
     # Files that lost the versions of their modules: the network itself is taken as it is today.
     metadata = {"": {"version": module._version}}
     needed._metadata = getattr(state, "_metadata", metadata)  # type: ignore[attr-defined]
