@@ -149,26 +149,26 @@ class Prepared:
             projection = self.projections[name]
             parts.append(projection(columns) if projection else columns)
             if self.dtype == "float16":
-                _check_half(parts[-1], f"{self.spec.name}, layer {name},")
+                _check_half(parts[-1], self.spec.name, name)
         return np.concatenate(parts, axis=1).astype(self.dtype, copy=False)
 
 
-def _check_half(rows: NDArray[np.float32], name: str) -> None:
+def _check_half(rows: NDArray[np.float32], name: str, layer: str) -> None:
     half = np.finfo(np.float16)
     sizes = np.abs(rows[np.isfinite(rows) & (rows != 0)])
     largest = float(sizes.max(initial=0.0))
     if largest > float(half.max):
         raise ExtractError(
-            f"--dtype float16: {name} has values up to {largest:g}, and float16 ends at "
-            f"{half.max:g}; use --dtype float32"
+            f"--dtype float16: {name} has values up to {largest:g} in layer {layer}, and float16 "
+            f"ends at {half.max:g}; use --dtype float32"
         )
     # Below the smallest normal number digits are lost, and in the end the whole value.
     lost = np.count_nonzero(sizes < half.smallest_normal)
     if lost > VANISHING * sizes.size:
         raise ExtractError(
-            f"--dtype float16: {name} has values of at most {largest:g}, {lost / sizes.size:.0%} "
-            f"of them below {half.smallest_normal:g}, where float16 loses digits or rounds to 0; "
-            "use --dtype float32"
+            f"--dtype float16: {name} has values of at most {largest:g} in layer {layer}, "
+            f"{lost / sizes.size:.0%} of them below {half.smallest_normal:g}, where float16 loses "
+            "digits or rounds to 0; use --dtype float32"
         )
 
 

@@ -271,18 +271,16 @@ def old_vit_name(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "rename"),
+    ("name", "rename", "suffix"),
     [
-        ("densenet121@features.norm5#mean", old_densenet_name),
-        ("densenet121@features.norm5+classifier#mean", old_densenet_name),
-        ("vit_b_32@encoder.ln#cls", old_vit_name),
+        ("densenet121@features.norm5#mean", old_densenet_name, ".pth"),
+        ("densenet121@features.norm5+classifier#mean", old_densenet_name, ".safetensors"),
+        ("vit_b_32@encoder.ln#cls", old_vit_name, ".pth"),
     ],
 )
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_e3_torchvisions_old_tensor_names_are_read(tmp_path, name, rename, suffix):
     name = f"torchvision:{name}"
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
+    with torch.device("meta"):
         model = torchvision.models.get_model(resolve(name).model, weights=None)
     state = {n: torch.full((), 0.5).expand(v.shape) for n, v in model.state_dict().items()}
     old = {rename(n): v for n, v in state.items()}
@@ -409,8 +407,7 @@ def test_e9_a_hostile_archive_is_refused_in_our_words(tmp_path, fault):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_e9_a_torchscript_clip_gives_the_features_of_its_state(tmp_path):
     name = "open_clip:ViT-B-32/openai"
-    with torch.device("meta"):
-        own = open_clip.create_model("ViT-B-32").state_dict()
+    own = open_clip.create_model("ViT-B-32").state_dict()
     clip = Tree({n: torch.full((), 0.5).expand(v.shape) for n, v in own.items()})
     settings = {"input_resolution": 224, "context_length": 77, "vocab_size": 49408}
     for setting, value in settings.items():
@@ -493,10 +490,8 @@ def test_n3_features_of_earlier_versions_keep_their_key(tmp_path, state):
     assert both.key == made.key
 
 
-@pytest.mark.parametrize(
-    "name", ["vit_base_patch32_clip_224/openai", "vit_base_patch16_clip_224/openai"]
-)
-def test_e12_weights_that_were_trained_with_quickgelu(tmp_path, name):
+def test_e12_weights_that_were_trained_with_quickgelu(tmp_path):
+    name = "vit_base_patch32_clip_224/openai"
     asked = f"timm:{name}"
     variant = name.replace("_clip_", "_clip_quickgelu_")
     (tmp_path / "x.pth").write_bytes(b"")
