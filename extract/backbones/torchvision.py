@@ -179,18 +179,17 @@ def _forward(module: nn.Module, whole: nn.Module, paths: dict[str, str], strip: 
         return shaped(output, prefix, channels_last=last)
 
     def forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
-        own = {name: paths[name].removeprefix(strip) for name in names}
         # Two names may be of one module: `conv1` is a ReLU's.
-        named: dict[str, list[str]] = {}
-        for name, path in own.items():
-            named.setdefault(path, []).append(name)
+        layers_at: dict[str, list[str]] = {}
+        for name in names:
+            layers_at.setdefault(paths[name].removeprefix(strip), []).append(name)
 
-        def keep_all(path: str, output: Any) -> dict[str, Any]:
-            return {name: keep(name, lay_out(output, paths[name])) for name in named[path]}
+        def keep_layers(path: str, output: Any) -> dict[str, Any]:
+            return {name: keep(name, lay_out(output, paths[name])) for name in layers_at[path]}
 
-        _, kept = hooked(module, batch, list(named), keep_all)
-        found = {name: value for values in kept.values() for name, value in values.items()}
-        return {n: found[n] if n in found else keep(n, Activation()) for n in names}
+        _, by_path = hooked(module, batch, list(layers_at), keep_layers)
+        by_name = {name: value for layers in by_path.values() for name, value in layers.items()}
+        return {n: by_name[n] if n in by_name else keep(n, Activation()) for n in names}
 
     return forward
 
