@@ -6,6 +6,7 @@ Nothing here knows of brains or pictures, and nothing here imports another folde
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
 from base.code import code_digest, entry_digest
 from base.digests import canonical, content_digests, digest, sha256_files
+from base.documents import DocumentError, parse_json, read_json, read_yaml
 from base.errors import RoiridgeError
 from base.files import replacing
 from base.memory import release
@@ -15,6 +16,7 @@ from base.progress import log_lines, progress, say
 from base.provenance import provenance
 
 __all__ = [
+    "DocumentError",
     "RoiridgeError",
     "canonical",
     "claiming",
@@ -29,9 +31,12 @@ __all__ = [
     "is_claimed",
     "load_plugin",
     "log_lines",
+    "parse_json",
     "plugin_names",
     "progress",
     "provenance",
+    "read_json",
+    "read_yaml",
     "release",
     "replacing",
     "say",
