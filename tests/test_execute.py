@@ -244,7 +244,7 @@ def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
         ("fit: {cpus: 0}", "cpus (for fit): Input should be greater than 0, found '0'"),
         ("- gpu", "holds list, expected names and values"),
         ("features: gpu", "features: expected names and values, such as `memory: 16`, found 'gpu'"),
-        ("a: [", "cannot be read as YAML (while parsing a flow node expected the node content"),
+        ("a: [", "cannot be read as YAML (while parsing a flow node"),
         ("1: 2", "1 (for all stages): unknown; known are"),
         # YAML takes the one for 5400, and Slurm a job of no memory for one that takes all.
         ("time: 1:30:00", "time, in minutes (for all stages): Input should be a valid integer"),
