@@ -8,6 +8,7 @@ from base.claims import claiming, has_ended, holder_of, identity, is_claimed, ta
 from base.code import code_digest, entry_digest
 from base.counts import check_count
 from base.digests import canonical, content_digests, digest, sha256_files
+from base.documents import DocumentError, parse_json, read_json, read_yaml
 from base.errors import RoiridgeError
 from base.files import replacing
 from base.memory import machine_memory, release
@@ -18,6 +19,7 @@ from base.provenance import provenance
 from base.targets import choose_from, make_command, nearest, one_of
 
 __all__ = [
+    "DocumentError",
     "RoiridgeError",
     "canonical",
     "check_count",
@@ -39,9 +41,12 @@ __all__ = [
     "make_command",
     "nearest",
     "one_of",
+    "parse_json",
     "plugin_names",
     "progress",
     "provenance",
+    "read_json",
+    "read_yaml",
     "release",
     "replacing",
     "run_hint",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+from base.documents import DocumentError, read_json
 from base.progress import say
 
 # Seconds without a sign of life after which a claim's holder counts as dead. File attributes on a
@@ -26,6 +27,8 @@ from base.progress import say
 LEASE = 90.0
 # Signs of life in a lease.
 SIGNS = 6
+# Bytes of a claim's file; what is larger is none.
+LARGEST = 1 << 16
 Piece = TypeVar("Piece")
 
 
@@ -73,7 +76,9 @@ def taking_turns(
     Parameters
     ----------
     pieces : iterable
-        What is to be done.
+        What is to be done. Where it has methods `postpone`, without arguments, and `resume`, which
+        takes a piece, they are called when the last one is left to others, and when one of those
+        has its turn.
     claim : callable
         Gives the file of a piece's claim.
     lease : float
@@ -90,10 +95,14 @@ def taking_turns(
         with claiming(claim(piece), wait=False, lease=lease) as held:
             if held:
                 yield piece
-            else:
-                others.append(piece)
+                continue
+        others.append(piece)
+        if hasattr(pieces, "postpone"):
+            pieces.postpone()
     for piece in others:
         with claiming(claim(piece), lease=lease):
+            if hasattr(pieces, "resume"):
+                pieces.resume(piece)
             yield piece
 
 
@@ -167,13 +176,19 @@ def has_ended(about: dict[str, object]) -> bool:
     bool
         False also where it cannot be known, such as on another machine.
     """
-    if about.get("boot") and about.get("boot") == _boot():
-        number = int(str(about["process"]))
-        return _started(number) != about["started"]
     mine = identity()
+    if not _is_identity(about):
+        return False
+    if about["boot"] and about["boot"] == mine["boot"]:
+        return _started(int(str(about["process"]))) != about["started"]
     # A job that was started again has not gone on before.
-    again = bool(about.get("job")) and about.get("job") == mine["job"]
+    again = bool(about["job"]) and about["job"] == mine["job"]
     return again and int(str(about["restart"])) < int(str(mine["restart"]))
+
+
+def _is_identity(about: dict[str, object]) -> bool:
+    """Return whether a mapping tells all that `identity` tells."""
+    return all(type(about.get(name)) is type(value) for name, value in identity().items())
 
 
 def _boot() -> str:
@@ -202,7 +217,7 @@ def _started(process: int) -> str:
 
 
 def _take(path: Path, token: str, wait: bool, lease: float) -> bool:
-    told, seen, since, pause = False, (0, ""), time.monotonic(), 0.02
+    told, seen, since, pause = False, (0, b""), time.monotonic(), 0.02
     while True:
         if _create(path, token):
             return True
@@ -212,7 +227,7 @@ def _take(path: Path, token: str, wait: bool, lease: float) -> bool:
         about = _read(path)
         if (about and has_ended(about)) or time.monotonic() - since > lease:
             _break(path, seen[1], about)
-            seen, since = (0, ""), time.monotonic()
+            seen, since = (0, b""), time.monotonic()
             continue
         if not wait:
             return False
@@ -234,32 +249,32 @@ def _create(path: Path, token: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, object]:
-    """Read a claim; nothing where there is none, or one that is just being written."""
+    """Read a claim; nothing where there is none, one that is just being written, or damaged."""
     try:
-        about: dict[str, object] = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        about: dict[str, object] = read_json(path, largest=LARGEST)
+    except (FileNotFoundError, DocumentError):
         return {}
     return about
 
 
-def _sign(path: Path) -> tuple[int, str]:
+def _sign(path: Path) -> tuple[int, bytes]:
     """Give what changes while the holder lives, as the file's server has it."""
     try:
         # A network file system looks anew when a file is opened.
-        with path.open() as file:
-            return os.fstat(file.fileno()).st_mtime_ns, file.read()
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_mtime_ns, file.read(LARGEST)
     except FileNotFoundError:
-        return 0, ""
+        return 0, b""
 
 
-def _break(path: Path, text: str, about: dict[str, object]) -> None:
+def _break(path: Path, content: bytes, about: dict[str, object]) -> None:
     """Remove the claim of a dead holder, but none that another has made meanwhile."""
     dead = path.with_name(f"{path.name}.{uuid4().hex[:8]}.dead")
     try:
         path.rename(dead)
     except FileNotFoundError:
         return
-    if dead.read_text() != text:
+    if dead.read_bytes()[:LARGEST] != content:
         with suppress(FileExistsError):
             os.link(dead, path)
     elif about:

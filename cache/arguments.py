@@ -1,13 +1,12 @@
 """What the verbs are given: words after a verb, and names of spaces or files of keys."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from base import RoiridgeError, nearest, run_hint
+from base import DocumentError, RoiridgeError, nearest, read_json, run_hint
 from cache.errors import CacheError
 from cache.features import Entry, FeatureStore
 from cache.table import read_table_meta
@@ -135,14 +134,14 @@ def read_key(path: Path) -> tuple[dict[str, Any], str | None]:
         meta = read_table_meta(path)
     else:
         try:
-            meta = json.loads(path.read_text(encoding="utf-8"))
+            meta = read_json(path)
         except FileNotFoundError:
             raise CacheError(f"{path}: there is no such file") from None
-        except ValueError as error:
+        except DocumentError as error:
             raise CacheError(
-                f"{path}: is not JSON ({error}); expected a key, or what `show SPACE --json` prints"
+                f"{error}; expected a key, or what `show SPACE --json` prints"
             ) from error
-    key = meta.get("key", meta) if isinstance(meta, Mapping) else None
+    key = meta.get("key", meta)
     if not isinstance(key, dict) or not key:
         raise CacheError(
             f"{path}: holds no key; expected a mapping, or what `show SPACE --json` prints"

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from base import replacing
+from base import DocumentError, parse_json, replacing
 from cache.errors import CacheError, InUseError
 
 # Of each kind of file.
@@ -119,7 +119,7 @@ def reading(
             yield opened
     except FileNotFoundError:
         raise CacheError(f"{path}: there is no such file") from None
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, DocumentError) as error:
         if _is_locked(path):
             raise InUseError(
                 f"{path}: is in use: another program has it open for writing; close it there (a "
@@ -219,7 +219,7 @@ def get_json(group: h5py.Group, name: str) -> dict[str, Any]:
     dict
         The mapping.
     """
-    value: dict[str, Any] = json.loads(group[name][()].tobytes())
+    value: dict[str, Any] = parse_json(group[name][()].tobytes(), name)
     return value
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from base import replacing, sha256_files
+from base import DocumentError, parse_json, replacing, sha256_files
 from cache.errors import CacheError
 from cache.features import Entry, FeatureStore
 from cache.locking import holding, lock_of
@@ -151,16 +151,17 @@ def _spaces(path: Path, archive: zipfile.ZipFile) -> list[dict[str, Any]]:
         raise CacheError(f"{path}: has no {MANIFEST}; expected a file of `python -m cache pack`")
     if archive.getinfo(MANIFEST).file_size > MANIFEST_BYTES:
         raise CacheError(f"{path}: its {MANIFEST} is implausibly large; it is not ours")
-    manifest = json.loads(archive.read(MANIFEST))
-    if not isinstance(manifest, dict):
-        raise CacheError(f"{path}: its {MANIFEST} is no mapping; it is not ours")
+    try:
+        manifest = parse_json(archive.read(MANIFEST), f"{path}: its {MANIFEST}")
+    except DocumentError as error:
+        raise CacheError(f"{error}; it is not ours") from error
     kind, schema = (manifest.get("kind"), manifest.get("schema"))
     if (kind, schema) != (KIND, SCHEMA):
         raise CacheError(
             f"{path}: holds {kind} with schema {schema}, expected {KIND} with schema {SCHEMA}; it "
             f"was packed by roiridge {manifest.get('roiridge')}: use that version"
         )
-    spaces: list[dict[str, Any]] = manifest["spaces"]
+    spaces: list[dict[str, Any]] = manifest.get("spaces", [])
     for space in spaces:
         _check(path, space)
     expected = [MANIFEST, *(space["file"] for space in spaces)]

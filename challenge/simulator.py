@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from base import convert_paths, progress, provenance, say
+from base import DocumentError, convert_paths, progress, provenance, read_json, say
 from challenge.errors import DataError
 from challenge.layout import HEMISPHERES, N_FSAVERAGE, N_NSD, ROI_CLASSES, SIMULATION
 from challenge.patch import draw_patches
@@ -185,10 +185,8 @@ def _is_there(directory: Path, described: dict[str, object]) -> bool:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
     try:
-        held = json.loads((directory / SIMULATION).read_text())
-    except (OSError, ValueError, RecursionError):
-        held = None
-    if not isinstance(held, dict):
+        held = read_json(directory / SIMULATION)
+    except (OSError, DocumentError):
         raise DataError(
             f"{directory}: holds something that is no simulation, and is not overwritten; give "
             "another folder, or remove it"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from base import replacing, sha256_files
+from base import DocumentError, read_json, replacing, sha256_files
+
+# The field by which a JSON is known to be as it was written.
+SEAL = "sha256_of_the_rest"
 
 
 def write_json(path: Path, held: Mapping[str, Any]) -> None:
@@ -20,8 +24,15 @@ def write_json(path: Path, held: Mapping[str, Any]) -> None:
     held : mapping
         What it is to hold.
     """
+    sealed = {**held, SEAL: _seal(held)}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n")
+
+
+def _seal(held: Mapping[str, Any]) -> str:
+    """Digest what a JSON holds, by which a changed one is known."""
+    plain = {name: value for name, value in held.items() if name != SEAL}
+    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def read_kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
@@ -44,8 +55,8 @@ def read_kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
     if not path.is_file() or not sidecar.is_file():
         return None
     try:
-        found: dict[str, Any] = json.loads(sidecar.read_text())
-        same = found["key"] == key and found["sha256"] == sha256_files([path])[0]
-    except (ValueError, KeyError, TypeError):
+        found: dict[str, Any] = read_json(sidecar)
+    except DocumentError:
         return None
-    return found if same else None
+    of_key = found.get("key") == key and found.get(SEAL) == _seal(found)
+    return found if of_key and found.get("sha256") == sha256_files([path])[0] else None

@@ -1,11 +1,13 @@
 """What jobs ask of a cluster: a YAML file, with sections for stages that need something else."""
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from base import DocumentError, read_yaml
 from execute.errors import ExecuteError
 
 STAGES = ("features", "fit", "ablate", "study", "evaluate")
@@ -134,18 +136,19 @@ def _read(path: Path) -> Any:
     try:
         # All values are text here, and become numbers where one is expected: YAML itself takes
         # 1:30 for 90.
-        return yaml.load(path.read_text(), Loader=yaml.BaseLoader) or {}
+        return read_yaml(path, lambda text: yaml.load(text, Loader=yaml.BaseLoader))
     except FileNotFoundError as error:
         raise ExecuteError(
             f"--cluster {path}: there is no such file; expected a YAML file with partition, time, "
             "memory, cpus, gpus, account, setup ..., and sections of those for "
             f"{', '.join(STAGES)}"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ExecuteError(f"--cluster {path}: expected a YAML file: {error}") from error
-    except yaml.YAMLError as error:
-        why = " ".join(str(error).split())
-        raise ExecuteError(f"--cluster {path}: no YAML: {why}") from error
+    except DocumentError as error:
+        raise ExecuteError(
+            f"--cluster {error}; expected names and values in YAML, such as `memory: 16`"
+        ) from error
 
 
 def _names(path: Path, said: Any, where: str) -> dict[str, Any]:
@@ -153,7 +156,7 @@ def _names(path: Path, said: Any, where: str) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise ExecuteError(
             f"--cluster {path}: {where}expected names and values, such as `memory: 16`, found "
-            f"{said!r}"
+            f"{reprlib.repr(said)}"
         )
     return {name: value for name, value in said.items() if value != ""}
 

@@ -15,10 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
-from base import replacing, say
+from base import DocumentError, read_json, replacing, say
 from execute.calibration import EIGHS, Values, calibrate, n_threads
 from execute.measuring import measured
+from execute.records import RatesRecord
 
 __all__ = ["PACKAGES", "Rates", "Values"]
 
@@ -217,14 +219,14 @@ class Rates:
     @staticmethod
     def _kept(path: Path) -> dict | None:
         """Read rates; None where there are none, or of other versions."""
-        with suppress(OSError, ValueError):
-            found: dict = json.loads(path.read_text())
-            if found["versions"] == {name: version(name) for name in PACKAGES}:
-                return found
+        with suppress(OSError, DocumentError, ValidationError):
+            found = RatesRecord.model_validate(read_json(path))
+            if found.versions == {name: version(name) for name in PACKAGES}:
+                return found.model_dump()
         return None
 
     @classmethod
     def _newest(cls, folder: Path) -> str:
-        files = sorted(folder.glob("[!.]*.json"), key=lambda file: file.stat().st_mtime)
-        whole = [f for f in files if "basic work" in ((cls._kept(f) or {}).get("rates", {}))]
-        return whole[-1].stem if whole else ""
+        kept = {file: cls._kept(file) or {} for file in sorted(folder.glob("[!.]*.json"))}
+        whole = [file for file, of in kept.items() if "basic work" in of.get("rates", {})]
+        return max(whole, key=lambda file: kept[file]["date"]).stem if whole else ""

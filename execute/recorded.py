@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from base import identity
-from execute.runs import Run, write_json
+from execute.runs import Run, read_json, write_json
 from execute.work import Work
 
 
@@ -63,13 +63,14 @@ class Recorded:
 
 @dataclass
 class _Watch:
-    """Units as they are taken: when the next is asked for, the one before is done."""
+    """Units as they are taken; `execute.work.Units` says when each is done."""
 
     run: Run
     number: int
     units: Iterator[int]
     log: str
-    _path: Path | None = None
+    # Of the units at hand: their files, and what these held before.
+    _before: dict[Path, dict[str, Any]] = field(default_factory=dict)
     _about: dict[str, Any] = field(default_factory=dict)
     _began: float = 0.0
 
@@ -77,27 +78,53 @@ class _Watch:
         return self
 
     def __next__(self) -> int:
-        self.end("done")
         unit = next(self.units)
-        self._path, self._began = self.run.unit(self.number, unit), time.monotonic()
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._about = {**identity(), "log": self.log, "state": "running", "began": now}
-        write_json(self._path, self._about)
+        self.resume(unit)
         return unit
 
+    def resume(self, unit: int) -> None:
+        """Record that the work is at a unit now, and that what was at hand before is done."""
+        self.end("done")
+        self._begin([unit])
+
+    def take_all(self) -> list[int]:
+        """Take all units that are left, and record that the work is at all of them."""
+        units = list(self.units)
+        self._begin(units)
+        return units
+
+    def _begin(self, units: list[int]) -> None:
+        self._began = time.monotonic()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._about = {**identity(), "log": self.log, "state": "running", "began": now}
+        for unit in units:
+            path = self.run.unit(self.number, unit)
+            self._before[path] = read_json(path)
+            write_json(path, self._about)
+
+    def postpone(self) -> None:
+        """Leave the record of what is at hand to the process that is at it."""
+        for path, before in self._before.items():
+            if read_json(path) == self._about:
+                if before:
+                    write_json(path, before)
+                else:
+                    path.unlink()
+        self._before = {}
+
     def end(self, state: str, reason: str = "") -> None:
-        """Record how the unit at hand ended, if there is one."""
-        if self._path is None:
-            return
-        self._about |= {
-            "state": state,
-            "reason": reason,
-            "seconds": round(time.monotonic() - self._began, 3),
-            "memory": _peak_memory(),
-            "threads": os.environ.get("OMP_NUM_THREADS", ""),
-        }
-        write_json(self._path, self._about)
-        self._path = None
+        """Record how the units at hand ended, if there are any."""
+        seconds = time.monotonic() - self._began
+        for path in self._before:
+            about = {
+                "state": state,
+                "reason": reason,
+                "seconds": round(seconds / len(self._before), 3),
+                "memory": _peak_memory(),
+                "threads": os.environ.get("OMP_NUM_THREADS", ""),
+            }
+            write_json(path, self._about | about)
+        self._before = {}
 
 
 def _peak_memory() -> int:

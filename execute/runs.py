@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from base import identity, say
+from pydantic import ValidationError
+
+import base
 from execute.cost import Cost
+from execute.records import SHAPES, UnitRecord
 from execute.work import Groups
 
 # What the system says where nothing may be written.
@@ -121,7 +124,7 @@ class Run:
         log : str
             The file of what the process prints, if any.
         """
-        about = {**identity(), "log": log, "state": "failed", "reason": why}
+        about = {**base.identity(), "log": log, "state": "failed", "reason": why}
         write_json(self.unit(number, unit), about)
 
     def unit(self, number: int, unit: int) -> Path:
@@ -159,7 +162,7 @@ def write_json(path: Path, about: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote.
+    """Read what `write_json` wrote of a run: `run.json`, `jobs.json` or the file of a unit.
 
     Parameters
     ----------
@@ -171,13 +174,12 @@ def read_json(path: Path) -> dict[str, Any]:
     dict
         Empty where there is none; and where it is damaged, which is told.
     """
+    shape = SHAPES.get(path.name, UnitRecord)
     try:
-        about = json.loads(path.read_text())
+        about = shape.model_validate(base.read_json(path))
     except FileNotFoundError:
         return {}
-    except ValueError:
-        about = None
-    if not isinstance(about, dict):
-        say(f"warning: {path}: is damaged, and passed over; it holds no results: remove it")
+    except (base.DocumentError, ValidationError):
+        base.say(f"warning: {path}: is damaged, and passed over; it holds no results: remove it")
         return {}
-    return about
+    return about.model_dump(exclude_unset=True)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
-from base import replacing
+from base import read_json, replacing
 from cache import digest
 from challenge import Subject
 from execute import ALONE, Cost, Executor, Run, share
+from execute.work import Work as Share
+from execute.work import take_all
 from extract.captions import read_captions
 from extract.devices import PIECE, Recipe, choose_devices, choose_workers, compute_on
 from extract.naming import name_once
@@ -138,11 +140,11 @@ class _Pieces:
             ready = recipe.prepare(devices[0])
             return sum(_alone(recipe, ready, work) for work in map(self._piece, units))
         # Processes take long to start: they get all pieces at once.
-        every = [part for unit in units for part in self._piece(unit)]
+        every = [part for unit in take_all(units) for part in self._piece(unit)]
         return sum(compute_on(devices, recipe, every, Done([])))
 
     def _piece(self, unit: int) -> list[Work]:
-        piece = json.loads(self.path.read_text())[unit]
+        piece = read_json(self.path, list)[unit]
         return [(tuple(spaces), [(n, Path(p)) for n, p in own]) for spaces, own in piece]
 
 
@@ -175,7 +177,9 @@ class Texts:
     subjects: Sequence[Subject]
     device: str
 
-    def share(self, executor: Executor, out: Path, keys: Sequence[str]) -> list[int]:
+    def share(
+        self, executor: Executor, out: Path, keys: Sequence[str], here: Share | None = None
+    ) -> list[int]:
         """Have the spaces computed.
 
         Parameters
@@ -186,6 +190,8 @@ class Texts:
             The folder of everything that is made.
         keys : sequence of str
             The digest of each space's key.
+        here : callable, optional
+            Does the work in this process, whose networks are made already.
 
         Returns
         -------
@@ -200,7 +206,7 @@ class Texts:
         def report(number: int, found: list[int]) -> None:
             (counts[number],) = found
 
-        share(executor, ALONE, run, [[n] for n in names], self, report)
+        share(executor, ALONE, run, [[n] for n in names], here or self, report)
         return counts
 
     def __call__(self, number: int, units: Iterator[int]) -> int:

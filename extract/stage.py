@@ -129,12 +129,15 @@ def compute_features(
         run = run_of(out, seen, digests[: len(ready)], pictures)
         asking = Asking(executor, options.device, recipe, pictures, replace(run, costs=plan))
         computed += _compute(asking, ready, devices)
-    if executor.is_local:
-        computed += [extract_text(text, said, store) for text in texts]
-    elif texts:
+    if texts:
         written = replace(recipe, specs=read, requests=[requests[spec.name] for spec in read])
         of_texts = Texts(written, options.captions, subjects, options.device)
-        computed += of_texts.share(executor, out, digests[len(ready) :])
+
+        def embed(number: int, units: Iterator[int]) -> int:
+            return sum(extract_text(texts[number], said, store) for _ in units)
+
+        here = embed if executor.is_local else None
+        computed += of_texts.share(executor, out, digests[len(ready) :], here)
     for (name, key), count in zip(keys, computed, strict=True):
         path = store.path(name, key)
         say(f"{name}: {count} pictures computed, {len(pictures) - count} there already -> {path}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cache import Entry, FeatureStore, digest
 from challenge import Roi, Subject
 from execute import Run, planned
+from execute.work import Mapped
 from regress.design import empty_design, load_design
 from regress.encoder import Encoder
 from regress.fit import fit_subjects
@@ -87,7 +88,7 @@ class Asked:
             `fits/<model>-<digest>`.
         """
         jobs = [self._job(one) for one in self.groups[number]]
-        some = (self._spans[unit] for unit in units)
+        some = Mapped(units, lambda unit: self._spans[unit])
         fitted = fit_subjects(jobs, self.begun, self.tests, some)
         return jobs[0].whom, fitted, jobs[0].folder
 

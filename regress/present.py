@@ -210,7 +210,7 @@ class Present:
     def code_changed(self) -> bool:
         """Whether models are there that another code of the same plug-in fitted."""
         kept = [self._read(self.job.path(roi)) for roi in self.rois]
-        return any(meta and meta["inputs"].get(CODE, self._code) != self._code for meta in kept)
+        return any(meta and _inputs(meta).get(CODE, self._code) != self._code for meta in kept)
 
     def _meta(self, roi: Roi) -> dict[str, Any] | None:
         """Read what is said of an ROI's model; None where it is not there, or of other data."""
@@ -218,7 +218,7 @@ class Present:
         if meta is None or ("shared" in meta and not self._has(meta["shared"])):
             return None
         # Earlier revisions did not write which code fitted a model.
-        kept = {CODE: self._code} | meta["inputs"]
+        kept = {CODE: self._code} | _inputs(meta)
         return meta if self.inputs(roi).items() <= kept.items() else None
 
     def _read(self, path: Path) -> dict[str, Any] | None:
@@ -261,3 +261,8 @@ class Present:
                 # An hour old, it is not being written by another process.
                 if time.time() - path.stat().st_mtime > 3600:
                     path.unlink()
+
+
+def _inputs(meta: Mapping[str, Any]) -> dict[str, Any]:
+    inputs = meta.get("inputs")
+    return inputs if isinstance(inputs, dict) else {}

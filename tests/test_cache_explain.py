@@ -121,7 +121,11 @@ def test_explain_takes_names_and_files(main, store, tmp_path):
         assert status == 0
         assert f"{file} (here) beside" in said
         assert "weights.digest: cc here, aa there (other weights)" in said
-    for text, message in [("{", "is not JSON"), ("[]", "holds no key"), ('{"key": 3}', "holds no")]:
+    for text, message in [
+        ("{", "read as JSON"),
+        ("[]", "holds list"),
+        ('{"key": 3}', "holds no"),
+    ]:
         bad.write_text(text)
         status, said = main("explain", bad)
         assert (status, message in said) == (2, True)

@@ -4,7 +4,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base import claiming, taking_turns
 from cache import FeatureStore
 from challenge import find_subjects
 from execute import ALONE, Cost, ExecuteError, Run, choose_executor, share
@@ -24,6 +26,7 @@ from execute.packing import pack
 from execute.runs import write_json
 from execute.status import read_progress
 from execute.task import Task
+from execute.work import Mapped
 from regress.asking import ask
 from regress.design import find_spaces
 
@@ -153,6 +156,70 @@ def test_while_it_runs_it_is_running(tmp_path: Path) -> None:
     assert read_progress(tmp_path)[0].counts == {"done": 3}
 
 
+TAKES = {
+    "one": "(unit,) = units",
+    "all": "take_all(units)",
+    "last": "list(units)",
+}
+AT_ONCE = """
+import sys
+from pathlib import Path
+from execute import ALONE, Run, choose_executor, share
+from execute.work import take_all
+def work(number, units):
+    TAKE
+    print("at it", flush=True)
+    sys.stdin.read()
+run = Run(Path(sys.argv[1]) / "runs" / "fit-1", "fit", "ridge on clip", sys.argv)
+share(choose_executor("local", None, "fit"), ALONE, run, [GROUP], work, print)
+"""
+
+
+@pytest.mark.parametrize("how", list(TAKES))
+@pytest.mark.parametrize("killed", [False, True])
+def test_n1_units_are_done_when_their_work_is(tmp_path: Path, how: str, killed: bool) -> None:
+    group = ["a"] if how == "one" else ["a", "b"]
+    script = AT_ONCE.replace("TAKE", TAKES[how]).replace("GROUP", repr(group))
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == b"at it\n"
+        states = [unit.state for unit in read_progress(tmp_path)[0].units]
+        # Of a list of units the last alone is known to be at hand.
+        first = ["done"] if how == "last" else ["running"] * (len(group) - 1)
+        assert states == [*first, "running"]
+        if killed:
+            process.kill()
+        process.communicate()
+    end = "lost" if killed else "done"
+    assert [unit.state for unit in read_progress(tmp_path)[0].units][-1] == end
+
+
+def test_n1_a_unit_that_another_process_is_at_stays_its_own(tmp_path: Path) -> None:
+    seen = []
+
+    def work(_: int, units: Iterator[int]) -> None:
+        pieces = Mapped(units, "ab".__getitem__)
+        for piece in taking_turns(pieces, tmp_path.joinpath):
+            seen.append((piece, [unit.state for unit in read_progress(tmp_path)[0].units]))
+            if piece == "b":
+                ended.set()
+                holder.join()
+
+    def hold() -> None:
+        with claiming(tmp_path / "a"):
+            begun.set()
+            ended.wait()
+
+    begun, ended = threading.Event(), threading.Event()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    begun.wait()
+    share(choose_executor("local", None, "fit"), ALONE, _run(tmp_path), [["a", "b"]], work, print)
+    assert seen == [("b", ["not begun", "running"]), ("a", ["running", "done"])]
+    assert read_progress(tmp_path)[0].counts == {"done": 2}
+
+
 def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_text(
@@ -175,9 +242,9 @@ def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
         ("partitin: gpu", "partitin (for all stages): unknown; known are partition, account"),
         ("memory: much", "memory, in gigabytes (for all stages): Input should be a valid number"),
         ("fit: {cpus: 0}", "cpus (for fit): Input should be greater than 0, found '0'"),
-        ("- gpu", "expected names and values, such as `memory: 16`, found ['gpu']"),
+        ("- gpu", "holds list, expected names and values"),
         ("features: gpu", "features: expected names and values, such as `memory: 16`, found 'gpu'"),
-        ("a: [", "no YAML: while parsing a flow node expected the node content"),
+        ("a: [", "cannot be read as YAML (while parsing a flow node"),
         ("1: 2", "1 (for all stages): unknown; known are"),
         # YAML takes the one for 5400, and Slurm a job of no memory for one that takes all.
         ("time: 1:30:00", "time, in minutes (for all stages): Input should be a valid integer"),
@@ -186,7 +253,7 @@ def test_a_stage_has_what_all_have_and_its_own(tmp_path: Path) -> None:
         ("memory: .inf", "memory, in gigabytes (for all stages): Input should be a valid number"),
         ("setup: module load x", "setup (for all stages): Input should be a valid list"),
         ("options: {mem: 500}", "options (for all stages): mem is set by `memory`"),
-        ("\x00", "no YAML"),
+        ("\x00", "cannot be read as YAML"),
     ],
 )
 def test_a_cluster_file_that_cannot_be(tmp_path: Path, text: str, told: str) -> None:

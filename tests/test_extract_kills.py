@@ -17,6 +17,7 @@ import pytest
 from cache import CacheError, FeatureStore
 from cache.table import row_names, take_rows
 from challenge import find_subjects, simulate
+from execute.status import read_progress
 
 KILLS = int(os.environ.get("KILLS", "1"))
 SPACES = ("timm:test_vit", "timm:test_resnet")
@@ -136,3 +137,18 @@ def _readable(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_n1_an_extraction_that_was_killed_is_not_done(many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        _command(many, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not list(out.glob("features/*.shards")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        [progress] = read_progress(out)
+        assert [unit.state for unit in progress.units] == ["running"]
+        process.kill()
+    [progress] = read_progress(out)
+    assert [unit.state for unit in progress.units] == ["lost"]

@@ -8,12 +8,14 @@ import open_clip
 import pytest
 import torch
 from captioned import LONG, SAID, name_pictures, said_of, write_coco, write_plain
+from commands import call
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from base import RoiridgeError
 from cache import FeatureStore
 from challenge import find_subjects
+from execute.status import read_progress
 from extract.captions import read_captions
 from extract.spaces import resolve
 from extract.text import extract_text, prepare_text
@@ -263,3 +265,15 @@ def test_projected_and_in_lower_precision(subjects, captions, tmp_path, capsys):
 def test_spaces_that_cannot_be(captions, model, rest, message):
     with pytest.raises(RoiridgeError, match=message):
         prepared(captions, model, rest, given="/no/file")
+
+
+def test_n1_features_of_captions_are_recorded(simulated, named, tmp_path):
+    rows = [(name, said) for number, (name, _) in named.items() for said in said_of(number)]
+    path = write_plain(tmp_path / "captions.csv", rows)
+    space, out = "open_clip_text:RN50/openai", tmp_path / "out"
+    done = call("extract", "--data", simulated, "--out", out, "--device", "cpu", "--spaces", space,
+                "--weights", f"{space}=random:0", "--captions", path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [progress] = read_progress(out)
+    assert [(unit.name, unit.state) for unit in progress.units] == [(space, "done")]
+    assert progress.units[0].about["seconds"] > 0

@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base import DocumentError, read_json
 from regress.errors import RegressError
 from regress.trained.readout import COPIES, alike
 
@@ -161,9 +162,9 @@ def unet_config(folder: str | Path) -> dict[str, Any]:
     """
     path = unet_files(folder)[0]
     try:
-        config: dict[str, Any] = json.loads(path.read_text())
+        config: dict[str, Any] = read_json(path)
         kind = config["_class_name"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (DocumentError, KeyError) as error:
         raise RegressError(f"unet {path}: is not what diffusers writes: {error!r}") from error
     if kind != KIND:
         raise RegressError(f"unet {path}: found a {kind}, expected a {KIND}")

@@ -5,10 +5,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import get_loader
 
-from base import RoiridgeError, choose_from
+from base import DocumentError, RoiridgeError, choose_from, read_yaml
 from regress.asking import make_estimator
 from regress.encoder import Encoder
 from regress.errors import RegressError
@@ -114,9 +113,9 @@ def read_study(study: str) -> Study:
         raise RegressError(f"no study {study!r}: {there}; or give a .yaml file")
     try:
         # As the command line reads its values: 3e-4 is a number, which YAML alone denies.
-        found = get_loader("yaml")(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RegressError(f"{path}: cannot be read as YAML: {error}") from error
+        found = read_yaml(path, get_loader("yaml"))
+    except DocumentError as error:
+        raise RegressError(str(error)) from error
     held = _fields(Study, found, str(path), without=("name",))
     if not isinstance(held["rows"], list) or not held["rows"]:
         raise RegressError(f"{path}: rows: found {held['rows']!r}, expected a list of rows")

@@ -1,0 +1,88 @@
+"""What the small files of a run hold, as they are checked when they are read."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class _Record(BaseModel):
+    # Later revisions may write more.
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class PlannedCost(_Record):
+    """What a unit is planned to take."""
+
+    seconds: float
+    memory: float
+
+
+class RunRecord(_Record):
+    """`run.json`: what was asked for."""
+
+    stage: str
+    label: str
+    asked: str
+    groups: list[list[str]]
+    planned: list[list[PlannedCost]] | None = None
+
+    @model_validator(mode="after")
+    def _plans_every_unit(self) -> Self:
+        if self.planned is not None and list(map(len, self.planned)) != list(map(len, self.groups)):
+            raise ValueError("planned: expected a cost for each unit")
+        return self
+
+
+class UnitRecord(_Record):
+    """`<group>.<unit>.json`: how far a unit is."""
+
+    state: Literal["running", "done", "failed", "interrupted"]
+    host: str = ""
+    job: str = ""
+    reason: str = ""
+    log: str = ""
+    seconds: float | None = None
+    memory: float | None = None
+
+    @model_validator(mode="after")
+    def _tells_what_it_took(self) -> Self:
+        if self.state == "done" and (self.seconds is None or self.memory is None):
+            raise ValueError("a unit that is done lacks seconds or memory")
+        return self
+
+
+class JobRecord(_Record):
+    """A job that is followed."""
+
+    number: str
+    pieces: list[tuple[int, tuple[int, ...]]]
+    tries: int
+
+
+class FailedRecord(_Record):
+    """A job that failed."""
+
+    number: str
+    units: list[str]
+    reason: str
+    node: str
+    log: str
+
+
+class JobsRecord(_Record):
+    """`jobs.json`: the jobs of a run."""
+
+    jobs: list[JobRecord] = []
+    failed: list[FailedRecord] = []
+    asked: dict[Literal["memory", "time"], Any] = {}
+
+
+class RatesRecord(_Record):
+    """A file of rates: what was measured on a machine."""
+
+    date: str
+    versions: dict[str, str]
+    rates: dict[str, dict[str, float]]
+
+
+SHAPES: dict[str, type[_Record]] = {"run.json": RunRecord, "jobs.json": JobsRecord}
