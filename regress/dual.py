@@ -11,7 +11,7 @@ from himalaya.backend import get_backend
 from regress.heldout import Score, predicted_scores
 from regress.last import Last
 from regress.moments import Array
-from regress.spectrum import decompose_rows, eigh, loses_digits
+from regress.spectrum import WIDE, decompose_rows, eigh, loses_digits
 from regress.splits import Splits
 from regress.sums import take
 
@@ -31,11 +31,20 @@ class Dual:
         The score of the held-out side.
     bands : array of int (n_features,)
         The band of each column.
+    wide : float
+        The ratio of eigenvalues beyond which float64 features are decomposed themselves.
     """
 
     def __init__(
-        self, X: Array, splits: Splits, fit_intercept: bool, score: Score, bands: Array
+        self,
+        X: Array,
+        splits: Splits,
+        fit_intercept: bool,
+        score: Score,
+        bands: Array,
+        wide: float = WIDE,
     ) -> None:
+        self.wide = wide
         self.splits, self.fit_intercept, self.score = splits, fit_intercept, score
         self.bands = bands
         self.x_mean = X.mean(0) if fit_intercept else X[0] * 0
@@ -81,7 +90,7 @@ class Dual:
                 within = within - mean[None] - mean[:, None] + mean.mean()
             eigenvalues, Q = eigh(within)
             turned = across @ Q
-            if loses_digits(eigenvalues, least, self.X):
+            if loses_digits(eigenvalues, least, self.X, self.wide):
                 rows = take(self._weighted(gamma), train)
                 mean = rows.mean(0) * self.fit_intercept
                 Q, eigenvalues, V = decompose_rows(rows - mean)
@@ -94,7 +103,7 @@ class Dual:
 
     def _decompose(self, gamma: Array, least: float) -> tuple[Array, Array, Array | None]:
         eigenvalues, Q = eigh(self._kernel(gamma))
-        if not loses_digits(eigenvalues, least, self.X):
+        if not loses_digits(eigenvalues, least, self.X, self.wide):
             return eigenvalues, Q, None
         Q, eigenvalues, V = decompose_rows(self._weighted(gamma))
         return eigenvalues, Q, V * eigenvalues**0.5

@@ -20,7 +20,7 @@ from regress.heldout import (
 )
 from regress.last import Last
 from regress.moments import Array, FeatureMoments, ResponseMoments, total
-from regress.spectrum import decompose_rows, eigh, loses_digits
+from regress.spectrum import WIDE, decompose_rows, eigh, loses_digits
 from regress.splits import Splits
 from regress.sums import about, feature_moments, origin, response_moments
 
@@ -71,6 +71,8 @@ class Primal:
         The band of each column.
     held : list of FeatureMoments, optional
         Of each fold's held-out side, where they are known: then of X as it is, about 0.
+    wide : float
+        The ratio of eigenvalues beyond which float64 features are decomposed themselves.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class Primal:
         score: Score,
         bands: Array,
         held: list[FeatureMoments] | None = None,
+        wide: float = WIDE,
     ) -> None:
+        self.wide = wide
         self.X, self.splits, self.fit_intercept, self.score = X, splits, fit_intercept, score
         self.bands = bands
         self.x_centre = origin(X) if fit_intercept and held is None else None
@@ -127,7 +131,7 @@ class Primal:
             train = (self.whole - self.held[number] if known is None else known).scaled(scale)
             held = self.held[number].scaled(scale)
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
-            exact = loses_digits(fold.eigenvalues, least, self.X)
+            exact = loses_digits(fold.eigenvalues, least, self.X, self.wide)
             if exact:
                 rows = self._rows(self.splits.train[number], scale, fold.x_mean)
                 _, fold.eigenvalues, fold.V = decompose_rows(rows)

@@ -24,10 +24,11 @@ from regress.arguments import (
 )
 from regress.checkpoint import Checkpoint
 from regress.errors import RegressError
-from regress.forms import choose_form, coefficients_of
+from regress.forms import choose_form, coefficients_of, name_form
 from regress.heldout import Score
 from regress.moments import Array
 from regress.search import Found, Rule, search
+from regress.spectrum import widest, with_enough_digits
 from regress.sums import origin
 
 log = logging.getLogger("regress")
@@ -198,9 +199,11 @@ def solve_group_ridge_moments(
     gammas = backend.asarray(
         weightings_of(n_iter, len(Xs), concentration, random_state), dtype="float64"
     )
+    named = name_form(form, *X.shape)
+    X = with_enough_digits(X, named, fit_intercept, gammas, float(penalties.min()))
     splits = splits_of(cv, Y)
     rois = rois_of(scope, Y.shape[1])
-    made = choose_form(form, X, bands, splits, fit_intercept, score_func)
+    made = choose_form(form, X, bands, splits, fit_intercept, score_func, widest(given_in))
     batch = batch_size(
         n_targets_batch, made.bytes_per_vertex, memory, Y.shape[1], rois, local_alpha
     )
