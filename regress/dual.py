@@ -6,9 +6,10 @@ once, in `prepare`, however many vertices follow.
 
 from collections.abc import Sequence
 
+import numpy as np
 from himalaya.backend import get_backend
 
-from regress.heldout import Score, predicted_scores
+from regress.heldout import Score, pool, predicted_scores, score_of_folds
 from regress.last import Last
 from regress.moments import Array
 from regress.spectrum import WIDE, decompose_rows, eigh, loses_digits
@@ -45,14 +46,17 @@ class Dual:
         wide: float = WIDE,
     ) -> None:
         self.wide = wide
-        self.splits, self.fit_intercept, self.score = splits, fit_intercept, score
+        self.splits, self.fit_intercept = splits, fit_intercept
+        self.score = score_of_folds(score, splits)
+        self.pools = self.score is not score
         self.bands = bands
         self.x_mean = X.mean(0) if fit_intercept else X[0] * 0
         self.X = X - self.x_mean
         parts = [self.X[:, bands == band] for band in range(int(bands.max()) + 1)]
         self.kernels = [part @ part.T for part in parts]
         self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
-        self._prepared, self._solved = Last(), Last()
+        matrix = X.dtype.itemsize * splits.n**2
+        self._prepared, self._solved = Last(2 * len(splits.held) * matrix), Last(matrix)
 
     def _kernel(self, gamma: Array) -> Array:
         weights = get_backend().asarray_like(gamma, self.X)
@@ -162,7 +166,13 @@ class Dual:
                     eigenvalues, Q.T @ (train - mean), turned, held - mean, alphas, self.score
                 )
             )
-        return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        if not self.pools:
+            return of_folds
+        held = take(loaded[:, which], np.concatenate(self.splits.held))
+        held = backend.asarray(held, dtype="float64")
+        spread = ((held - held.mean(0)) ** 2).sum(0)
+        return pool(of_folds, self.splits, spread, (held**2).sum(0))
 
     def solve(self, gamma: Array, loaded: Array, which: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.

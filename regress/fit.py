@@ -90,6 +90,12 @@ def fit_subjects(
             n_missing, n_rois = sum(map(len, missing)), sum(len(p.rois) for p in presents)
             label = f"{jobs[0].whom} {'+'.join(span)}"
             say(f"{label}: {n_rois - n_missing} models there already, {n_missing} to fit")
+            if 0 < n_missing < n_rois:
+                say(
+                    f"{label}: sums are rounded in another order when fewer vertices are fitted at "
+                    "once: the last digits may differ from those of a fit of all; for those, "
+                    f"remove {jobs[0].folder} and fit again"
+                )
             if n_missing:
                 _fit_span(jobs, presents, missing, divisions, start)
                 presents[0].remove_unused(presents)

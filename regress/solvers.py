@@ -15,6 +15,7 @@ from himalaya.backend import get_backend
 from himalaya.scoring import l2_neg_loss
 
 from regress.arguments import (
+    MOST,
     batch_size,
     check_rows,
     penalties_of,
@@ -181,6 +182,8 @@ def solve_group_ridge_moments(
     RegressError
         If an argument is out of range, or `memory` too small for one vertex.
     """
+    if isinstance(n_iter, int | np.integer) and not 1 <= n_iter <= MOST:
+        raise RegressError(f"n_iter: found {n_iter}, expected from 1 to {MOST} weightings")
     if patience is not None and patience < 1:
         raise RegressError(f"patience: found {patience}, expected None, or 1 or more")
     if jitter_alphas:
@@ -201,7 +204,7 @@ def solve_group_ridge_moments(
     )
     named = name_form(form, *X.shape)
     X = with_enough_digits(X, named, fit_intercept, gammas, float(penalties.min()))
-    splits = splits_of(cv, Y)
+    splits = splits_of(cv, Y, score_func)
     rois = rois_of(scope, Y.shape[1])
     made = choose_form(form, X, bands, splits, fit_intercept, score_func, widest(given_in))
     batch = batch_size(
