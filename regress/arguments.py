@@ -167,18 +167,23 @@ def check_splitter(cv: Any, n_images: int) -> None:
     ------
     RegressError
         If it needs groups, or labels to balance.
+    ValueError
+        The splitter's own, where it cannot split so many.
     """
     if not hasattr(cv, "split"):
         return
     try:
         next(iter(cv.split(np.empty((n_images, 1)))))
     except (TypeError, ValueError) as error:
-        if isinstance(error, ValueError) and "groups" not in str(error):
-            raise
-        raise RegressError(
-            f"cv: {cv} needs labels or groups, which are not known here ({error}): give its folds, "
-            "list(cv.split(X, labels, groups))"
-        ) from error
+        fault = error
+    else:
+        return
+    if isinstance(fault, ValueError) and "groups" not in str(fault):
+        raise fault
+    raise RegressError(
+        f"cv: {cv} needs labels or groups, which are not known here ({fault}): give its folds, "
+        "list(cv.split(X, labels, groups))"
+    ) from fault
 
 
 def _rows(side: Any) -> NDArray[np.int64]:

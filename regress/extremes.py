@@ -1,4 +1,4 @@
-"""Features that are too large for sums of float32, or so large that all others vanish beside them."""
+"""Features that are too large for sums in float32, or beside which all others vanish."""
 
 from collections.abc import Sequence
 

@@ -15,11 +15,11 @@ log = logging.getLogger("regress")
 WIDE = 1e7
 # Beyond this one, fewer than the four that float32 features promise.
 WIDE_OF_SINGLE = 1e12
-# Rounding of float32 sums above which the smallest penalised eigenvalue must lie, in units of float32
-# times the mean eigenvalue: so much for each root of n, and so much at least, for a matrix of n x n.
-# A matrix of random roundings has a norm of 0.5 such roots; of XX' twice that, as it is decomposed in
-# float32 too. The least keeps a hundredth in a few columns, and leaves alphas from 1 on alone at the
-# size of the challenge.
+# How far above the rounding of float32 sums the smallest penalised eigenvalue must lie: in units of
+# float32 times the mean eigenvalue, so much for each root of n, for a matrix of n x n, and so much
+# at least. Random roundings have a norm of half such a root; of XX' it is twice that, which is
+# decomposed in float32 too. The least keeps two digits where columns are few, and leaves alphas
+# from 1 on alone at the size of the challenge.
 CLEAR = {"primal": 3, "dual": 10}
 CLEAR_AT_LEAST = 300
 
