@@ -190,7 +190,7 @@ def _is_there(directory: Path, described: dict[str, object]) -> bool:
         raise DataError(
             f"{directory}: holds something that is no simulation, and is not overwritten; give "
             "another folder, or remove it"
-        )
+        ) from None
     differ = [key for key, value in described.items() if held.get(key) != value]
     if differ:
         raise DataError(

@@ -35,6 +35,7 @@ from regress.linear import ALPHAS
 from regress.moments import total
 from regress.primal import Loaded, Primal
 from regress.search import Rule, search
+from regress.spectrum import WIDE_OF_SINGLE, with_enough_digits
 from regress.split import fold_numbers, held_out
 from regress.splits import Splits
 from regress.stored import WIDTH, Batch, StoredMoments
@@ -234,11 +235,14 @@ class Ablation:
             Its decompositions are shared by all batches that follow.
         """
         columns = self._columns(numbers)
-        X, one_band = self.X[:, columns], columns * 0
-        if self.is_dual(numbers):
-            return Dual(X, self.splits, True, r2_score, one_band)
-        held = self.stored.features(numbers)
-        return Primal(X, self.splits, True, r2_score, one_band, held)
+        named = "dual" if self.is_dual(numbers) else "primal"
+        one = get_backend().asarray(np.ones((1, 1)), dtype="float64")
+        X = with_enough_digits(self.X[:, columns], named, True, one, min(ALPHAS))
+        if named == "dual":
+            return Dual(X, self.splits, True, r2_score, columns * 0, WIDE_OF_SINGLE)
+        # What is kept was summed in float32.
+        held = self.stored.features(numbers) if X.dtype == self.X.dtype else None
+        return Primal(X, self.splits, True, r2_score, columns * 0, held, WIDE_OF_SINGLE)
 
     def fit(
         self, form: Primal | Dual, numbers: Subset, batch: Batch, measured: NDArray[np.float32]
@@ -267,6 +271,8 @@ class Ablation:
         penalties = backend.asarray(np.array(ALPHAS), dtype="float64")
         found = search(form, loaded, measured.shape[1], one, penalties, Rule())
         coefficients = coefficients_of(form, loaded, one, found.weighting, found.alphas)
+        intercept = backend.asarray_like(form.intercept(loaded, coefficients), self.X)
+        coefficients = backend.asarray_like(coefficients, self.X)
         Y = backend.asarray(measured)
         spaces = self.bands[np.isin(self.bands, numbers)]
         each = [
@@ -275,7 +281,7 @@ class Ablation:
             for number in numbers
         ]
         summed = sum(each)
-        predicted = summed + form.intercept(loaded, coefficients)
+        predicted = summed + intercept
         return Scores(
             # Without the intercept, beside which a weak prediction would lose its digits.
             to_numpy(correlation_score(Y, summed)),
@@ -285,8 +291,8 @@ class Ablation:
         )
 
     def _load(self, form: Primal | Dual, numbers: Subset, batch: Batch) -> Any:
-        if isinstance(form, Dual):
-            return form.load(get_backend().asarray(batch.inside()))
+        if isinstance(form, Dual) or form.X.dtype != self.X.dtype:
+            return form.load(get_backend().asarray(batch.inside(), dtype=form.X.dtype))
         held, centre = self.stored.responses(batch, numbers)
         Y = get_backend().asarray(batch.inside()) if any(form.predict) else None
         return Loaded(held, [None] * len(held), total(held), Y, centre)

@@ -6,13 +6,17 @@ from typing import Any
 import numpy as np
 from himalaya.backend import get_backend
 from himalaya.kernel_ridge import generate_dirichlet_samples
-from himalaya.validation import check_cv
+from himalaya.scoring import correlation_score
+from numpy.typing import NDArray
+from sklearn.model_selection import check_cv
 
 from regress.errors import RegressError
 from regress.moments import Array
 from regress.splits import Splits
 
 SCOPES = ("vertex", "roi")
+# Of weightings, epochs and other counts: a search or training of more would take years.
+MOST = 1_000_000
 
 
 def check_rows(Xs: Sequence[Array], Y: Array) -> None:
@@ -111,8 +115,8 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
     return given
 
 
-def splits_of(cv: Any, Y: Array) -> Splits:
-    """Give the rows of each fold's two sides.
+def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
+    """Return the rows of each fold's two sides.
 
     Parameters
     ----------
@@ -120,6 +124,8 @@ def splits_of(cv: Any, Y: Array) -> Splits:
         The folds.
     Y : array (n_images, n_vertices)
         Responses.
+    score : callable, optional
+        The score of the held-out sides.
 
     Returns
     -------
@@ -130,16 +136,60 @@ def splits_of(cv: Any, Y: Array) -> Splits:
     ------
     ValueError
         If there are more folds than pictures, or one is empty.
+    RegressError
+        If the splitter needs groups or labels, or a fold is too small for the score.
     """
     n_images = Y.shape[0]
-    splitter = check_cv(cv, Y)
-    if splitter.get_n_splits() > n_images:
-        raise ValueError(
-            f"Cannot have number of splits n_splits={splitter.get_n_splits()} greater than the "
-            f"number of samples: n_samples={n_images}."
+    check_splitter(cv, n_images)
+    sides = [(_rows(a), _rows(b)) for a, b in check_cv(cv).split(np.empty((n_images, 1)))]
+    if any(side.size and int(side.max()) >= n_images for pair in sides for side in pair):
+        raise ValueError("Indices in cv exceed number of samples.")
+    splits = Splits([a for a, _ in sides], [b for _, b in sides], n_images)
+    if score is correlation_score and splits.has_single:
+        raise RegressError(
+            "cv: a fold holds out one picture alone, of which there is no correlation: take fewer "
+            "folds, or r2_score, which is pooled over them"
         )
-    sides = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(np.empty((n_images, 1)))]
-    return Splits([a for a, _ in sides], [b for _, b in sides], n_images)
+    return splits
+
+
+def check_splitter(cv: Any, n_images: int) -> None:
+    """Refuse a splitter that needs more than the number of pictures.
+
+    Parameters
+    ----------
+    cv : int, splitter, or iterable of (train, test) index arrays
+        The folds.
+    n_images : int
+        The number of pictures.
+
+    Raises
+    ------
+    RegressError
+        If it needs groups, or labels to balance.
+    ValueError
+        The splitter's own, where it cannot split so many.
+    """
+    if not hasattr(cv, "split"):
+        return
+    try:
+        next(iter(cv.split(np.empty((n_images, 1)))))
+    except (TypeError, ValueError) as error:
+        fault = error
+    else:
+        return
+    if isinstance(fault, ValueError) and "groups" not in str(fault):
+        raise fault
+    raise RegressError(
+        f"cv: {cv} needs labels or groups, which are not known here ({fault}): give its folds, "
+        "list(cv.split(X, labels, groups))"
+    ) from fault
+
+
+def _rows(side: Any) -> NDArray[np.int64]:
+    """Return row numbers, from them or from a mask."""
+    side = np.asarray(side)
+    return np.flatnonzero(side) if side.dtype == bool else side.astype(np.int64)
 
 
 def rois_of(scope: Any, n_vertices: int) -> Any:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cache import Entry, FeatureStore
 from challenge import Subject, pictures_digest
+from regress.extremes import check_extremes
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,10 @@ def load_design(
         columns = slice(start, start + width)
         train[:, columns] = store.read(entry, train_names, as_stored=True)
         test[:, columns] = store.read(entry, test_names, as_stored=True)
+        if dtype is np.float32:
+            for split, values in (("train", train), ("test", test)):
+                files = [path.name for path in subject.pictures(split)]
+                check_extremes(entry.name, values[:, columns], files)
         start += width
     bands = find_bands(entries, layers)
     return Design(

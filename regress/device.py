@@ -85,7 +85,7 @@ def kind_of(name: str) -> str:
 
 
 def backend_on(devices: Sequence[str]) -> str:
-    """Tell the user of the backend, and of the devices where there are several.
+    """Return where models are fitted, in words for the user.
 
     Parameters
     ----------
@@ -95,12 +95,11 @@ def backend_on(devices: Sequence[str]) -> str:
     Returns
     -------
     str
-        "himalaya's numpy backend", or "himalaya's torch_cuda backend on cuda:0, cuda:1".
+        "on cpu", "on cuda:0, cuda:1" or "in jobs of Slurm".
     """
     if not devices:
         return "in jobs of Slurm"
-    where = f" on {', '.join(devices)}" if len(devices) > 1 or ":" in devices[0] else ""
-    return f"himalaya's {BACKENDS[kind_of(devices[0])]} backend{where}"
+    return f"on {', '.join(devices)}"
 
 
 def _gpus() -> list[str]:

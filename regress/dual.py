@@ -6,12 +6,13 @@ once, in `prepare`, however many vertices follow.
 
 from collections.abc import Sequence
 
+import numpy as np
 from himalaya.backend import get_backend
 
-from regress.heldout import Score, predicted_scores
+from regress.heldout import Score, pool, predicted_scores, score_of_folds
 from regress.last import Last
 from regress.moments import Array
-from regress.spectrum import decompose_rows, eigh, loses_digits
+from regress.spectrum import WIDE, decompose_rows, eigh, loses_digits
 from regress.splits import Splits
 from regress.sums import take
 
@@ -31,19 +32,31 @@ class Dual:
         The score of the held-out side.
     bands : array of int (n_features,)
         The band of each column.
+    wide : float
+        The ratio of eigenvalues beyond which float64 features are decomposed themselves.
     """
 
     def __init__(
-        self, X: Array, splits: Splits, fit_intercept: bool, score: Score, bands: Array
+        self,
+        X: Array,
+        splits: Splits,
+        fit_intercept: bool,
+        score: Score,
+        bands: Array,
+        wide: float = WIDE,
     ) -> None:
-        self.splits, self.fit_intercept, self.score = splits, fit_intercept, score
+        self.wide = wide
+        self.splits, self.fit_intercept = splits, fit_intercept
+        self.score = score_of_folds(score, splits)
+        self.pools = self.score is not score
         self.bands = bands
         self.x_mean = X.mean(0) if fit_intercept else X[0] * 0
         self.X = X - self.x_mean
         parts = [self.X[:, bands == band] for band in range(int(bands.max()) + 1)]
         self.kernels = [part @ part.T for part in parts]
         self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
-        self._prepared, self._solved = Last(), Last()
+        matrix = X.dtype.itemsize * splits.n**2
+        self._prepared, self._solved = Last(2 * len(splits.held) * matrix), Last(matrix)
 
     def _kernel(self, gamma: Array) -> Array:
         weights = get_backend().asarray_like(gamma, self.X)
@@ -81,7 +94,7 @@ class Dual:
                 within = within - mean[None] - mean[:, None] + mean.mean()
             eigenvalues, Q = eigh(within)
             turned = across @ Q
-            if loses_digits(eigenvalues, least, self.X):
+            if loses_digits(eigenvalues, least, self.X, self.wide):
                 rows = take(self._weighted(gamma), train)
                 mean = rows.mean(0) * self.fit_intercept
                 Q, eigenvalues, V = decompose_rows(rows - mean)
@@ -94,7 +107,7 @@ class Dual:
 
     def _decompose(self, gamma: Array, least: float) -> tuple[Array, Array, Array | None]:
         eigenvalues, Q = eigh(self._kernel(gamma))
-        if not loses_digits(eigenvalues, least, self.X):
+        if not loses_digits(eigenvalues, least, self.X, self.wide):
             return eigenvalues, Q, None
         Q, eigenvalues, V = decompose_rows(self._weighted(gamma))
         return eigenvalues, Q, V * eigenvalues**0.5
@@ -153,7 +166,13 @@ class Dual:
                     eigenvalues, Q.T @ (train - mean), turned, held - mean, alphas, self.score
                 )
             )
-        return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        if not self.pools:
+            return of_folds
+        held = take(loaded[:, which], np.concatenate(self.splits.held))
+        held = backend.asarray(held, dtype="float64")
+        spread = ((held - held.mean(0)) ** 2).sum(0)
+        return pool(of_folds, self.splits, spread, (held**2).sum(0))
 
     def solve(self, gamma: Array, loaded: Array, which: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.

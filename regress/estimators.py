@@ -7,6 +7,7 @@ import himalaya.ridge
 from himalaya.backend import get_backend
 from sklearn import config_context
 
+from regress.arguments import check_splitter
 from regress.device import refuse_skipped_fits
 from regress.solvers import solve_group_ridge_moments, solve_ridge_cv_moments
 
@@ -38,8 +39,8 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
         "moments" (here) or "svd" (himalaya's).
     solver_params : dict, optional
         More arguments of the solver: `score_func`, `local_alpha`, `scope`, `form`, `memory` …
-    cv : int or scikit-learn splitter
-        The folds.
+    cv : int, scikit-learn splitter, or iterable of (train, test) index arrays
+        The folds. A splitter that needs labels or groups gives them itself: list(cv.split(…)).
     Y_in_cpu, force_cpu : bool
         As in himalaya.
 
@@ -82,6 +83,7 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
             Fitted.
         """
         refuse_skipped_fits()
+        check_splitter(self.cv, len(X))
         with config_context(assume_finite=_surely_finite(X, y)):
             super().fit(X, y)
         return self
@@ -109,8 +111,8 @@ class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
         `patience`, `checkpoint` …
     fit_intercept : bool
         Whether to fit an intercept.
-    cv : int or scikit-learn splitter
-        The folds.
+    cv : int, scikit-learn splitter, or iterable of (train, test) index arrays
+        The folds. A splitter that needs labels or groups gives them itself: list(cv.split(…)).
     random_state : int, optional
         Seed of the search.
     Y_in_cpu, force_cpu : bool
@@ -159,6 +161,7 @@ class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
         """
         refuse_skipped_fits()
         parts = X if isinstance(X, list | tuple) else [X]
+        check_splitter(self.cv, len(parts[0]))
         with config_context(assume_finite=_surely_finite(*parts, y)):
             super().fit(X, y)
         # himalaya computes it only for the solver that it knows.

@@ -93,6 +93,12 @@ def fit_subjects(
             changed = any(present.code_changed for present in presents)
             why = f": the code of {jobs[0].settings.model} changed" if changed else ""
             say(f"{label}: {n_rois - n_missing} models there already, {n_missing} to fit{why}")
+            if 0 < n_missing < n_rois:
+                say(
+                    f"{label}: sums are rounded in another order when fewer vertices are fitted at "
+                    "once: the last digits may differ from those of a fit of all; for those, "
+                    f"remove {jobs[0].folder} and fit again"
+                )
             if n_missing:
                 if not fitted:
                     # All hemispheres: what is wrong with a later one is said before any work.

@@ -15,6 +15,7 @@ from regress.errors import RegressError
 from regress.heldout import Score
 from regress.moments import Array
 from regress.primal import Primal
+from regress.spectrum import WIDE, widest, with_enough_digits
 from regress.splits import Splits
 
 log = logging.getLogger("regress")
@@ -71,7 +72,13 @@ def shared_forms() -> Iterator[None]:
 
 
 def choose_form(
-    form: str, X: Array, bands: Array, splits: Splits, fit_intercept: bool, score: Score
+    form: str,
+    X: Array,
+    bands: Array,
+    splits: Splits,
+    fit_intercept: bool,
+    score: Score,
+    wide: float = WIDE,
 ) -> Primal | Dual:
     """Choose and build the form of the regression, or take a shared one.
 
@@ -89,6 +96,8 @@ def choose_form(
         Whether means are taken off.
     score : callable
         The score of the held-out side.
+    wide : float
+        Of `widest`.
 
     Returns
     -------
@@ -100,13 +109,13 @@ def choose_form(
     def make() -> Primal | Dual:
         if splits.held:
             log.info("%s form: %d pictures, %d columns", name, *X.shape)
-        return FORMS[name](X, splits, fit_intercept, score, bands)
+        return FORMS[name](X, splits, fit_intercept, score, bands, wide=wide)
 
     if not _shared:
         return make()
     backend = get_backend()
     plain = (backend.to_numpy(X), backend.to_numpy(bands), splits.train, splits.held)
-    key = joblib.hash((name, fit_intercept, id(score), *plain))
+    key = joblib.hash((name, fit_intercept, id(score), wide, *plain))
     known = _shared[-1]
     if key not in known:
         while len(known) >= MOST:
@@ -177,20 +186,25 @@ def solve_given(
         Intercepts; 0 without `fit_intercept`.
     """
     backend = get_backend()
-    X, Y = backend.asarray(X), backend.asarray(Y, dtype=X.dtype)
+    given_in = X = backend.asarray(X)
     ratios = np.exp(np.asarray(backend.to_numpy(backend.asarray(deltas)), np.float64))
     alphas = 1 / ratios.sum(0)
     # Equal weightings differ by rounding after the logarithm; six digits tell them together.
     gammas, weighting = np.unique(np.round(ratios * alphas, 6), axis=1, return_inverse=True)
+    weights = backend.asarray(gammas.T, dtype="float64")
+    named = name_form(form, *X.shape)
+    X = with_enough_digits(X, named, fit_intercept, weights, float(alphas.min()))
     made = choose_form(
-        form, X, backend.asarray(bands), Splits([], [], len(X)), fit_intercept, l2_neg_loss
+        form,
+        X,
+        backend.asarray(bands),
+        Splits([], [], len(X)),
+        fit_intercept,
+        l2_neg_loss,
+        widest(given_in),
     )
-    loaded = made.load(Y)
-    coefficients = coefficients_of(
-        made,
-        loaded,
-        backend.asarray(gammas.T, dtype="float64"),
-        weighting.ravel(),
-        backend.asarray(alphas, dtype="float64"),
-    )
-    return coefficients, made.intercept(loaded, coefficients)
+    loaded = made.load(backend.asarray(Y, dtype=X.dtype))
+    penalties = backend.asarray(alphas, dtype="float64")
+    coefficients = coefficients_of(made, loaded, weights, weighting.ravel(), penalties)
+    solved = (coefficients, made.intercept(loaded, coefficients))
+    return backend.asarray_like(solved[0], given_in), backend.asarray_like(solved[1], given_in)

@@ -15,12 +15,14 @@ pictures are few beside the columns, forming predictions is cheaper, and is done
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from himalaya.backend import get_backend
 from himalaya.scoring import correlation_score, l2_neg_loss, r2_score
 
 from regress.moments import Array, FeatureMoments, ResponseMoments
 from regress.quadratic import BYTES, penalty_basis, quadratic, slices
 from regress.spectrum import eigh
+from regress.splits import Splits
 
 Score = Callable[[Array, Array], Array]
 
@@ -123,6 +125,50 @@ class Fold:
         return (1 - rest / (spread + ~varies)[None]) * varies[None]
 
 
+def score_of_folds(score: Score, splits: Splits) -> Score:
+    """Return the score to compute in each fold.
+
+    Parameters
+    ----------
+    score : callable
+        The score that is wanted.
+    splits : Splits
+        The folds.
+
+    Returns
+    -------
+    callable
+        The same; of R^2, which a fold of one picture does not have, the squared error, from which
+        `pool` makes R^2.
+    """
+    return l2_neg_loss if score is r2_score and splits.has_single else score
+
+
+def pool(losses: Array, splits: Splits, spread: Array, squares: Array) -> Array:
+    """Return scores of folds whose mean is R^2 over the held-out pictures of all folds.
+
+    Parameters
+    ----------
+    losses : array of float64 (n_folds, n_alphas, n_vertices)
+        Of each fold the mean squared error, negative.
+    splits : Splits
+        The folds.
+    spread : array of float64 (n_vertices,)
+        Squares of all held-out responses about their mean, summed.
+    squares : array of float64 (n_vertices,)
+        The same about 0, from which rounding is known.
+
+    Returns
+    -------
+    array of float64 (n_folds, n_alphas, n_vertices)
+        0 for a constant vertex.
+    """
+    sizes = np.array([len(held) for held in splits.held], float) * len(splits.held)
+    sizes = get_backend().asarray_like(sizes, losses)[:, None, None]
+    varies = spread > ROUNDING * squares
+    return (1 + sizes * losses / (spread + ~varies)) * varies
+
+
 def decompose(
     train: FeatureMoments, held: FeatureMoments, intercept: bool, like: Array, predict: bool
 ) -> Fold:
@@ -194,5 +240,7 @@ def predicted_scores(
     step = max(1, BYTES // max(1, X.shape[0] * (X.shape[1] + C.shape[1]) * C.dtype.itemsize))
     for some in slices(len(alphas), step):
         stacked = (X[None] * shrink[some, None]).reshape(-1, X.shape[1])
-        parts.append(score(Y, (stacked @ C).reshape(-1, len(X), C.shape[1])))
+        # himalaya divides by the spread of a constant vertex, and then puts 0 for it.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts.append(score(Y, (stacked @ C).reshape(-1, len(X), C.shape[1])))
     return get_backend().concatenate(parts, 0)

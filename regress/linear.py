@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from regress.arguments import SCOPES
+from regress.arguments import MOST, SCOPES
 from regress.device import Floats, refuse_skipped_fits, to_numpy
 
 # Half decades. With columns of unit variance the useful penalties grow with the number of columns
@@ -22,7 +22,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
 
     Features are centred, and scaled to unit variance where `standardise` is set, with statistics
     of the pictures given to `fit` alone. Each vertex is fitted on its own: the models of many ROIs
-    fitted at once are the same as fitted one by one. A constant vertex gets coefficients of 0.
+    fitted at once are the same as fitted one by one, but for the order in which sums are rounded. A
+    constant vertex and a constant column get coefficients of 0.
 
     Attributes
     ----------
@@ -50,6 +51,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             if name in ("n_iter", "n_components"):
                 if not isinstance(value, numbers.Integral) or value < 1:
                     raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
+                if value > MOST:
+                    raise ValueError(f"{name}: found {value}, expected at most {MOST}")
             elif name == "patience":
                 if value is not None and (not isinstance(value, numbers.Integral) or value < 1):
                     raise ValueError(f"patience: found {value!r}, expected None, or 1 or more")
@@ -257,10 +260,13 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         # Means and variances in float64: float32 loses them where the mean is far from 0.
         self._mean = X.mean(0, dtype=np.float64)
         self._response_mean = Y.mean(0, dtype=np.float64)
-        scale = X.std(0, dtype=np.float64) if self.standardise else np.ones(X.shape[1])
-        tiny = np.finfo(X.dtype).eps * np.abs(self._mean)
-        self._scale = np.where(scale > tiny, scale, 1.0)
+        scale = X.std(0, dtype=np.float64)
+        # The mean of equal numbers is not that number: sums are rounded at each step.
+        rounding = max(np.finfo(X.dtype).eps, len(X) ** 0.5 * np.finfo(np.float64).eps)
+        constant = (X[:1] == X).all(axis=0) | (scale <= rounding * np.abs(self._mean))
+        self._scale = np.where(constant | (not self.standardise), 1.0, scale)
         Xs = ((X - self._mean.astype(X.dtype)) / self._scale.astype(X.dtype)).astype(X.dtype)
+        Xs[:, constant] = 0
         Ys = Y - self._response_mean.astype(X.dtype)
         return Xs, Ys, np.asarray((Y[:1] != Y).any(axis=0))
 

@@ -5,7 +5,7 @@ once, in `prepare`, however many vertices follow.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,20 @@ from regress.heldout import (
     Fold,
     Score,
     decompose,
+    pool,
     predicted_scores,
+    score_of_folds,
 )
 from regress.last import Last
 from regress.moments import Array, FeatureMoments, ResponseMoments, total
-from regress.spectrum import decompose_rows, eigh, loses_digits
+from regress.spectrum import WIDE, decompose_rows, eigh, loses_digits
 from regress.splits import Splits
 from regress.sums import about, feature_moments, origin, response_moments
 
-# Each step of refinement squares the error: after a change so small, what is left is rounding.
-ENOUGH = 1e-6
-REFINEMENTS = 5
+# Each step of refinement leaves of the error what rounding made of the smallest eigenvalue: where
+# that is a hundredth, a change so small leaves an error of 1e-11.
+ENOUGH = 1e-9
+REFINEMENTS = 8
 
 
 @dataclass
@@ -71,6 +74,8 @@ class Primal:
         The band of each column.
     held : list of FeatureMoments, optional
         Of each fold's held-out side, where they are known: then of X as it is, about 0.
+    wide : float
+        The ratio of eigenvalues beyond which float64 features are decomposed themselves.
     """
 
     def __init__(
@@ -81,8 +86,12 @@ class Primal:
         score: Score,
         bands: Array,
         held: list[FeatureMoments] | None = None,
+        wide: float = WIDE,
     ) -> None:
-        self.X, self.splits, self.fit_intercept, self.score = X, splits, fit_intercept, score
+        self.wide = wide
+        self.X, self.splits, self.fit_intercept = X, splits, fit_intercept
+        self.score = score_of_folds(score, splits)
+        self.pools = self.score is not score
         self.bands = bands
         self.x_centre = origin(X) if fit_intercept and held is None else None
         self.held = held or [self._features(rows) for rows in splits.held]
@@ -97,7 +106,9 @@ class Primal:
         self.predict = [score not in FROM_MOMENTS or len(h) < 0.6 * p for h in splits.held]
         rows = 2 * splits.n if any(self.predict) else 0
         self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + rows)
-        self._prepared, self._solved = Last(), Last()
+        # Eigenvectors, and of each fold the held-out side turned by them.
+        matrix = X.dtype.itemsize * p * p
+        self._prepared, self._solved = Last(2 * len(self.held) * matrix), Last(2 * matrix)
 
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)
@@ -127,10 +138,12 @@ class Primal:
             train = (self.whole - self.held[number] if known is None else known).scaled(scale)
             held = self.held[number].scaled(scale)
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
-            exact = loses_digits(fold.eigenvalues, least, self.X)
+            exact = loses_digits(fold.eigenvalues, least, self.X, self.wide)
             if exact:
                 rows = self._rows(self.splits.train[number], scale, fold.x_mean)
                 _, fold.eigenvalues, fold.V = decompose_rows(rows)
+            # Of the products, only means and counts are needed from here on.
+            fold.train, fold.held = replace(fold.train, xx=None), replace(fold.held, xx=None)
             turned = None
             if predict or exact:
                 turned = self._rows(self.splits.held[number], scale, fold.x_mean) @ fold.V
@@ -220,7 +233,12 @@ class Primal:
             scores.append(
                 predicted_scores(fold.eigenvalues, C, turned, measured, alphas, self.score)
             )
-        return backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        if not self.pools:
+            return of_folds
+        held = total(loaded.held).vertices(which)
+        n = sum(map(len, self.splits.held))
+        return pool(of_folds, self.splits, held.squares(n, held.y / n), held.yy)
 
     def solve(self, gamma: Array, loaded: Loaded, which: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.
@@ -265,13 +283,14 @@ class Primal:
                 break
         return coefficients
 
-    def _decompose(self, scale: Array | None) -> tuple[Array, Array, Array]:
+    def _decompose(self, scale: Array | None) -> tuple[Array | None, Array, Array]:
         xx = self.whole.about(self._mean(self.whole.x))
         eigenvalues, V = eigh(xx if scale is None else xx * scale[:, None] * scale[None])
         V = get_backend().asarray_like(V, self.X)
         if scale is not None:
             V = V * get_backend().asarray_like(scale, self.X)[:, None]
-        return xx, eigenvalues, V
+        # Float32 is not refined.
+        return xx if self.X.dtype == eigenvalues.dtype else None, eigenvalues, V
 
     def intercept(self, loaded: Loaded, coefficients: Array) -> Array:
         """Give the intercepts that go with coefficients of the loaded vertices.

@@ -15,6 +15,7 @@ from himalaya.backend import get_backend
 from himalaya.scoring import l2_neg_loss
 
 from regress.arguments import (
+    MOST,
     batch_size,
     check_rows,
     penalties_of,
@@ -24,10 +25,11 @@ from regress.arguments import (
 )
 from regress.checkpoint import Checkpoint
 from regress.errors import RegressError
-from regress.forms import choose_form, coefficients_of
+from regress.forms import choose_form, coefficients_of, name_form
 from regress.heldout import Score
 from regress.moments import Array
 from regress.search import Found, Rule, search
+from regress.spectrum import widest, with_enough_digits
 from regress.sums import origin
 
 log = logging.getLogger("regress")
@@ -180,6 +182,8 @@ def solve_group_ridge_moments(
     RegressError
         If an argument is out of range, or `memory` too small for one vertex.
     """
+    if isinstance(n_iter, int | np.integer) and not 1 <= n_iter <= MOST:
+        raise RegressError(f"n_iter: found {n_iter}, expected from 1 to {MOST} weightings")
     if patience is not None and patience < 1:
         raise RegressError(f"patience: found {patience}, expected None, or 1 or more")
     if jitter_alphas:
@@ -198,9 +202,11 @@ def solve_group_ridge_moments(
     gammas = backend.asarray(
         weightings_of(n_iter, len(Xs), concentration, random_state), dtype="float64"
     )
-    splits = splits_of(cv, Y)
+    named = name_form(form, *X.shape)
+    X = with_enough_digits(X, named, fit_intercept, gammas, float(penalties.min()))
+    splits = splits_of(cv, Y, score_func)
     rois = rois_of(scope, Y.shape[1])
-    made = choose_form(form, X, bands, splits, fit_intercept, score_func)
+    made = choose_form(form, X, bands, splits, fit_intercept, score_func, widest(given_in))
     batch = batch_size(
         n_targets_batch, made.bytes_per_vertex, memory, Y.shape[1], rois, local_alpha
     )

@@ -39,3 +39,8 @@ class Splits:
         ]
         every = np.concatenate([np.empty(0, np.int64), *self.held])
         self.partition = len(every) == self.n and len(np.unique(every)) == self.n
+
+    @property
+    def has_single(self) -> bool:
+        """Whether a fold holds out one picture alone, for which R^2 and r are undefined."""
+        return any(len(held) < 2 for held in self.held)

@@ -123,7 +123,7 @@ def test_the_files_are_those_of_one_device(
     assert {int(of) for *_, of, _ in fitted} == {n_units}
     units = re.findall(r"^\S+ \w+: 0 models there already, .*", alone, re.MULTILINE)
     assert sorted(unit for *_, unit in fitted) == sorted(units)
-    assert f" backend on {device}, {device}\n" in said
+    assert f", on {device}, {device}\n" in said
     for whom, count in re.findall(r"^(\S+): (\d+) models fitted", alone, re.MULTILINE):
         assert f"\n{whom}: {count} models fitted -> {outs / 'two'}" in said
     _agree(outs / "one", outs / "two")

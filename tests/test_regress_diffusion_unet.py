@@ -57,8 +57,10 @@ def test_it_begins_as_the_unet_that_is_given_and_trains_all_of_it(unet: Path) ->
     state = model.state()
     held = {n.removeprefix("denoiser.unet."): v for n, v in state.items() if ".unet." in n}
     assert held.keys() == given.keys()
-    moved = [name for name in given if not np.array_equal(held[name], given[name])]
-    assert len(moved) == len(given)
+    still = [name for name in given if np.array_equal(held[name], given[name])]
+    # A picture is one token: attention to it alone is 1, whatever the query, so that what scales
+    # the query has a gradient of 0, or of rounding on some processors.
+    assert [name for name in still if ".norm2." not in name] == []
     # By little: it began there.
     apart = np.mean([np.abs(held[n] - given[n].numpy()).mean() for n in given])
     size = np.mean([np.abs(given[n].numpy()).mean() for n in given])

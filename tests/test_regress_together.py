@@ -350,8 +350,12 @@ def test_test_pictures_of_one_teach_nobody(
         responses[:3] += 9
         np.save(file, responses)
     for name, path in _files(_fit(data, out, subjects=BOTH)).items():
-        np.testing.assert_array_equal(
-            read_artifact(path)[0]["test_predictions"], before[name]["test_predictions"]
+        # A group that subj02 lacks is not fitted again: products of other widths round otherwise.
+        np.testing.assert_allclose(
+            read_artifact(path)[0]["test_predictions"],
+            before[name]["test_predictions"],
+            rtol=1e-4,
+            atol=1e-5,
         )
     # A start that was fitted alone has seen them, and this is told.
     capsys.readouterr()

@@ -6,6 +6,7 @@ import numpy as np
 
 from execute.rates import Rates
 from regress.forms import name_form
+from regress.last import most_kept
 from regress.linear import ALPHAS
 from regress.quadratic import penalty_basis
 from regress.search import CHUNK
@@ -187,13 +188,39 @@ def solve_seconds(
     return own if prepared and n_weightings == 1 else own + shared
 
 
-def working_memory(shape: Shape) -> int:
+def n_kept(shape: Shape, n_weightings: int) -> int:
+    """Return how many weightings of a search stay decomposed for the next batch of vertices.
+
+    Parameters
+    ----------
+    shape : Shape
+        The regression.
+    n_weightings : int
+        How many weightings of bands are tried.
+
+    Returns
+    -------
+    int
+        All, or all but those that take the last one's room.
+    """
+    most = most_kept(_decomposed_bytes(shape))
+    return n_weightings if n_weightings <= most else most - 1
+
+
+def _decomposed_bytes(shape: Shape) -> int:
+    side = shape.n_images if shape.form == "dual" else shape.n_features
+    return 2 * shape.folds * 4 * side**2
+
+
+def working_memory(shape: Shape, n_weightings: int = 1) -> int:
     """Say how much memory a solver takes beside X and Y.
 
     Parameters
     ----------
     shape : Shape
         The regression.
+    n_weightings : int
+        How many weightings of bands are tried.
 
     Returns
     -------
@@ -201,10 +228,15 @@ def working_memory(shape: Shape) -> int:
         Bytes.
     """
     n, p, f, batch = shape.n_images, shape.n_features, shape.folds, shape.batch
+    one = _decomposed_bytes(shape)
+    # Of the search and of the solution, beside the weighting that is worked on.
+    kept = 2 * (min(n_weightings, most_kept(one)) - 1) * one
     chunk = min(CHUNK, shape.n_vertices)
     if shape.form == "dual":
         decomposed = 4 * n * n + (f + 2) * 8 * n * n
-        return decomposed + 4 * n * p + 4 * batch * 2 * n + 4 * chunk * shape.n_alphas * n // f
+        return (
+            kept + decomposed + 4 * n * p + 4 * batch * 2 * n + 4 * chunk * shape.n_alphas * n // f
+        )
     decomposed = (f + 1) * 8 * p * p + f * 2 * 4 * p * p + 6 * 8 * p * p
     vertices = 4 * batch * (f + 2) * p
-    return decomposed + vertices + 4 * n * p
+    return kept + decomposed + vertices + 4 * n * p

@@ -7,6 +7,7 @@ from execute.rates import Rates
 from regress.asked import Asked
 from regress.costs.ridge import (
     Shape,
+    n_kept,
     prepare_seconds,
     score_seconds,
     solve_seconds,
@@ -56,9 +57,14 @@ def solved_cost(asked: Asked, rates: Rates, part: Part, first: bool, memory: int
     held = 4 * part.n_held * part.n_columns
     arrays = 4 * n * (part.n_vertices + COPIES * width) + 4 * 3 * n * p + held
     arrays += 4 * p * part.n_columns
-    return Cost(
-        seconds, memory + arrays + working_memory(replace(shape, n_vertices=width)), 0, disk
-    )
+    solver = working_memory(replace(shape, n_vertices=width), _n_weightings(asked, part))
+    return Cost(seconds, memory + arrays + solver, 0, disk)
+
+
+def _n_weightings(asked: Asked, part: Part) -> int:
+    if asked.settings.model == "banded_ridge" and len(part.bands) > 1:
+        return int(asked.estimator.get_params()["n_iter"])
+    return 1
 
 
 def solver_seconds(asked: Asked, rates: Rates, part: Part, shape: Shape, first: bool) -> float:
@@ -99,17 +105,17 @@ def solver_seconds(asked: Asked, rates: Rates, part: Part, shape: Shape, first: 
             + solve_seconds(rates, replace(own, n_images=part.n_images))
             for own in narrower
         )
-    tries = chosen = 1
-    if name == "banded_ridge" and len(part.bands) > 1:
-        tries = int(parameters["n_iter"])
-        # Most weightings are the best of some vertex.
-        chosen = min(tries, shape.n_vertices)
+    tries = _n_weightings(asked, part)
+    # Most weightings are the best of some vertex.
+    chosen = min(tries, shape.n_vertices)
+    # What memory has no room for is decomposed anew for each batch of vertices.
+    anew = 0 if tries == 1 else tries - n_kept(shape, tries)
+    batches = -(-shape.n_vertices // shape.batch)
     seconds = score_seconds(rates, shape, tries)
-    if tries > 1:
-        # Only the last weighting's decompositions are kept: each batch of vertices does them anew.
-        seconds += -(-shape.n_vertices // shape.batch) * prepare_seconds(rates, shape, tries)
-    elif first:
-        seconds += prepare_seconds(rates, shape)
+    if first:
+        seconds += prepare_seconds(rates, shape, tries)
+    if anew:
+        seconds += (batches - first) * prepare_seconds(rates, shape, anew)
     # Features are digested, to know those that are decomposed already; so is a search's data.
     digested = 3 * shape.n_features + (shape.n_vertices if tries > 1 else 0)
     seconds += rates.digests(4.0 * part.n_images * digested)

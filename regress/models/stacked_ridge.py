@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from himalaya.scoring import r2_score
-from himalaya.validation import check_cv
 from numpy.typing import NDArray
 
+from regress.arguments import splits_of
 from regress.device import Floats, to_numpy
 from regress.forms import solve_given
 from regress.linear import ALPHAS, LinearModel, checked_bands
@@ -60,7 +60,8 @@ class Model(LinearModel):
         self.cv = cv
 
     def _search(self, X: Floats, Y: Floats, scope: Any) -> dict[str, Floats]:
-        splits = list(check_cv(self.cv, Y).split(X))
+        folds = splits_of(self.cv, Y)
+        splits = list(zip(folds.train, folds.held, strict=True))
         alphas, residuals = [], []
         for columns in self._columns(X):
             part = X[:, columns]
@@ -78,7 +79,8 @@ class Model(LinearModel):
             residuals.append(_out_of_fold(part, Y, alphas[-1], splits))
         weights = stack(np.stack(residuals))
         rest = (weights[:, None] * np.stack(residuals)).sum(0)
-        total = ((Y - Y.mean(0)) ** 2).sum(0)
+        held = Y[np.concatenate(folds.held)]
+        total = ((held - held.mean(0)) ** 2).sum(0)
         scores = 1 - (rest**2).sum(0) / np.where(total > 0, total, 1)
         return {
             "best_alphas_": np.stack(alphas),

@@ -8,6 +8,7 @@ from typing import Any
 from jsonargparse import get_loader
 
 from base import DocumentError, RoiridgeError, choose_from, read_yaml
+from regress.arguments import MOST
 from regress.asking import make_estimator
 from regress.encoder import Encoder
 from regress.errors import RegressError
@@ -164,6 +165,8 @@ def _row(found: Any, where: str) -> Row:
 def _check_seeds(row: Row, estimator: Encoder) -> None:
     if isinstance(row.seeds, bool) or not isinstance(row.seeds, int) or row.seeds < 1:
         raise RegressError(f"seeds: found {row.seeds!r}, expected a whole number above 0")
+    if row.seeds > MOST:
+        raise RegressError(f"seeds: found {row.seeds}, expected at most {MOST}")
     if row.seeds > 1 and "random_state" not in estimator.get_params():
         raise RegressError(f"seeds: found {row.seeds}, but {row.model} draws nothing at random; "
                            "expected 1")  # fmt: skip

@@ -74,13 +74,18 @@ def say_what_was_not_learned(
     worse = (kept.epochs == 0) & np.isfinite(kept.best) & (kept.spoiled == 0) & varying
     if not worse.any() or not kept.rows:
         return
-    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups)[worse]
-    losses = np.array([held[worse] for *_, held in kept.rows])
+    groups = np.asarray(names)[worse]
+    losses = np.array([held for *_, held in kept.rows])
+    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups)
+    # Both figures are means over the same vertices: those that stop together, or of these groups.
     if kept.together:
-        losses = np.average(losses, axis=1, weights=sizes)[:, None]
-        sizes = np.ones(1)
+        here = np.unique(kept.member[kept.vertices].numpy())
+        losses = np.average(losses[:, here], axis=1, weights=sizes[here])[:, None]
+        sizes, before = np.ones(1), kept.best[worse][0]
+    else:
+        losses, sizes = losses[:, worse], sizes[worse]
+        before = np.average(kept.best[worse], weights=sizes)
     lowest = np.average(np.where(np.isfinite(losses), losses, np.inf).min(0), weights=sizes)
-    before, groups = kept.best[worse].mean(), np.asarray(names)[worse]
     some = ", ".join(map(str, groups[:NAMED])) + (", …" if len(groups) > NAMED else "")
     log.warning(
         "%d of %d groups learned nothing (%s): no epoch predicts the validation pictures better "

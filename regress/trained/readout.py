@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regress.arguments import MOST
 from regress.errors import RegressError
 
 # A weight, its best value, its gradient and two moments.
@@ -96,7 +97,7 @@ def check_memory(n_groups: int, weights: int, values: int) -> None:
 
 
 def check_whole(parameters: Mapping[str, Any], least: Mapping[str, int]) -> None:
-    """Refuse parameters that are no whole numbers, or too small.
+    """Refuse parameters that are no whole numbers, too small, or beyond what can be computed.
 
     Parameters
     ----------
@@ -114,3 +115,5 @@ def check_whole(parameters: Mapping[str, Any], least: Mapping[str, int]) -> None
         value = parameters[name]
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
             raise ValueError(f"{name}: found {value!r}, expected a whole number from {low} on")
+        if value > MOST:
+            raise ValueError(f"{name}: found {value}, expected at most {MOST}")

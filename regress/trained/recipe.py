@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from regress.arguments import MOST
 from regress.errors import RegressError
 from regress.trained.losses import Loss
 from regress.trained.optimisers import OPTIMISERS, SCHEDULES, named
@@ -100,6 +101,8 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
         whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if not whole or value < lowest:
             raise ValueError(f"{name}: found {value!r}, expected a whole number from {lowest} on")
+        if value > MOST:
+            raise ValueError(f"{name}: found {value}, expected at most {MOST}")
     if parameters["batch"] < least:
         raise ValueError(
             f"batch: found {parameters['batch']}, expected at least {least}: so many pictures must "

@@ -1,0 +1,65 @@
+"""Features that are too large for sums in float32, or beside which all others vanish."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import say
+from regress.errors import RegressError
+
+# Columns that are looked at at once.
+COLUMNS = 2048
+# Beside a value so many times as large, float32 holds no digit of another.
+VANISHING = 1 / float(np.finfo(np.float32).eps)
+
+
+def check_extremes(space: str, values: NDArray, pictures: Sequence[str]) -> None:
+    """Refuse a feature space whose squares overflow float32; warn of a picture that drowns others.
+
+    Parameters
+    ----------
+    space : str
+        Its name.
+    values : array (n_images, n_features)
+        Features.
+    pictures : sequence of str, length n_images
+        What the pictures are called.
+
+    Raises
+    ------
+    RegressError
+        If the sum of squares of a column is beyond float32.
+    """
+    starts = range(0, values.shape[1], COLUMNS)
+    blocks = [np.abs(values[:, start : start + COLUMNS]) for start in starts]
+    peaks = np.concatenate([block.max(axis=0) for block in blocks]).astype(np.float64)
+    sums = np.concatenate([block.sum(axis=0, dtype=np.float64) for block in blocks])
+    largest = (float(np.finfo(np.float32).max) / len(values)) ** 0.5
+    if (peaks > largest).any():
+        raise RegressError(
+            f"{_describe(space, values, peaks > largest, pictures)}; expected at most "
+            f"{largest:.1e}, beyond which sums of squares overflow: compute the space again, or "
+            "leave it out of --spaces"
+        )
+    # Of a sparse column all others are 0; of a space of probabilities all columns are uneven.
+    rest = (sums - peaks) / max(1, len(values) - 1)
+    drowned = (peaks > VANISHING * rest) & (rest > 0) & (peaks > VANISHING * np.median(peaks))
+    if drowned.any():
+        say(
+            f"warning: {_describe(space, values, drowned, pictures)}, beside which the column "
+            "tells no other pictures apart: compute the space again, or leave it out of --spaces"
+        )
+
+
+def _describe(
+    space: str, values: NDArray, columns: NDArray[np.bool_], pictures: Sequence[str]
+) -> str:
+    numbers = np.flatnonzero(columns)
+    first = values[:, numbers[0]]
+    row = int(np.abs(first).argmax())
+    others = f" (and {len(numbers) - 1} columns more)" if len(numbers) > 1 else ""
+    return (
+        f"feature space {space}: column {numbers[0]}{others} holds {first[row]:.3g} for the "
+        f"picture {pictures[row]}"
+    )
