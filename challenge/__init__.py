@@ -9,6 +9,7 @@ from challenge.ceiling import noise_ceiling
 from challenge.errors import DataError
 from challenge.finding import find_subjects
 from challenge.layout import HEMISPHERES, ROI_CLASSES
+from challenge.leakage import test_pictures_in_training
 from challenge.pictures import load_rgb
 from challenge.rois import Roi
 from challenge.simulator import simulate
@@ -24,4 +25,5 @@ __all__ = [
     "load_rgb",
     "noise_ceiling",
     "simulate",
+    "test_pictures_in_training",
 ]
