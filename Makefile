@@ -18,6 +18,8 @@ ENSEMBLE ?= per_vertex
 PARAMS  ?=
 START   ?=
 IMAGES  ?=
+# Not from the environment, where some systems keep the machine's name.
+NAME    :=
 ROI_CLASSES ?=
 MEMORY  ?=
 ROI     ?= V1v
@@ -65,10 +67,11 @@ help:  ## Show this list
 	@echo "  CLUSTER=$(CLUSTER)  for slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup"
 	@echo "  WEIGHTS=\"$(WEIGHTS)\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
 	@echo "  CAPTIONS=\"$(CAPTIONS)\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
-	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
+	@echo "  FITS=\"$(FITS)\"  fits that evaluate and submission take, by NAME or the beginning of their folder's; all if empty"
 	@echo "  PARAMS=\"$(PARAMS)\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
-	@echo "  START=$(START)  a fit that a training begins from, by its folder or the beginning of its name"
+	@echo "  START=$(START)  a fit that a training begins from, by its folder, its NAME or the beginning of its folder's"
 	@echo "  IMAGES=$(IMAGES)  how many training pictures are fitted on; all if empty"
+	@echo "  NAME=$(NAME)  what fit calls the fit in tables and FITS, such as baseline; its folder's name if empty"
 	@echo "  ROI_CLASSES=\"$(ROI_CLASSES)\"  ROI classes that the ensemble is made of; all if empty"
 	@echo "  MEMORY=$(MEMORY)  what the machine has that plan is for, in GB (64) or so (500M); this one's if empty"
 	@echo "  ROI=$(ROI)  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
@@ -96,12 +99,12 @@ features: $(VENV)/installed  ## Compute the feature spaces SPACES of all picture
 	@$(PY) -m extract $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(CAPTIONS),--captions $(CAPTIONS)) $(WHERE)
 
 fit: $(VENV)/installed  ## Fit MODEL on SPACES for SUBJECT: one model per ROI x hemisphere
-	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(PARAMS:%=--params.%) $(WHERE)
+	@$(PY) -m regress $(INPUTS) --model $(MODEL) --spaces $(SPACES) --device $(DEVICE) --group_by $(GROUP_BY) $(if $(SUBJECTS),--subjects $(SUBJECTS)) $(if $(START),--start "$(START)") $(if $(IMAGES),--images $(IMAGES)) $(if $(NAME),--name "$(NAME)") $(PARAMS:%=--params.%) $(WHERE)
 
 ablate: $(VENV)/installed  ## What each of SPACES contributes: every subset of them, OUT/ablation.csv
 	@$(PY) -m regress.ablate $(INPUTS) --spaces $(SPACES) --device $(DEVICE) $(WHERE)
 
-evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure
+evaluate: $(VENV)/installed  ## Score every fit: OUT/scores.csv, a table, a figure (scores.png, scores.pdf)
 	@$(PY) -m evaluate scores $(INPUTS) --split $(SPLIT) $(CHOICE) $(WHERE)
 
 compare: $(VENV)/installed  ## How much better the other FITS are than the first, per ROI: OUT/compare.csv
@@ -145,17 +148,17 @@ ls: $(VENV)/installed  ## List the feature spaces in OUT
 demo: $(VENV)/installed  ## The whole path on real photographs and simulated responses (a few minutes)
 	@$(SIMULATE)
 	@$(MAKE) --no-print-directory demo-stage STAGE=features SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=banded_ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet" NAME=alexnet
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="efficientnet_lite0" NAME=efficientnet
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=ridge SPACES="alexnet efficientnet_lite0" NAME=both
+	@$(MAKE) --no-print-directory demo-stage STAGE=fit MODEL=banded_ridge SPACES="alexnet efficientnet_lite0" NAME=banded
 	@$(MAKE) --no-print-directory demo-stage STAGE=ablate SPACES="alexnet efficientnet_lite0"
 	@$(MAKE) --no-print-directory demo-stage STAGE=submission
 	@$(MAKE) --no-print-directory demo-stage STAGE=report
 	@echo
 	@echo "data (photographs real, responses SIMULATED)  $(DEMO)/data"
 	@echo "features, fits                                $(DEMO)/derivatives/features, fits"
-	@echo "scores, as a table and a picture              $(DEMO)/derivatives/scores.csv, scores.png"
+	@echo "scores, as a table and a picture              $(DEMO)/derivatives/scores.csv, scores.pdf, scores.png"
 	@echo "submission                                    $(DEMO)/derivatives/submission.zip"
 	@echo "report, to open in a browser                  $(DEMO)/derivatives/report/index.html"
 

@@ -11,10 +11,12 @@ from base.plugins import load_plugin, plugin_names
 from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
+from base.wording import decimal, plural
 
 __all__ = [
     "RoiridgeError",
     "claiming",
+    "decimal",
     "end_with_parent",
     "has_ended",
     "holder_of",
@@ -23,6 +25,7 @@ __all__ = [
     "load_plugin",
     "log_lines",
     "plugin_names",
+    "plural",
     "progress",
     "provenance",
     "release",
