@@ -18,6 +18,8 @@ ENSEMBLE ?= per_vertex
 PARAMS  ?=
 START   ?=
 IMAGES  ?=
+# Not from the environment, where some systems keep the machine's name.
+NAME    :=
 ROI_CLASSES ?=
 MEMORY  ?=
 ROI     ?= V1v
@@ -44,7 +46,7 @@ STANDS = clip=efficientnet_lite0 open_clip:ViT-B-32@embedding=$(RANDOM_SPACE)
 RANDOM_SPACE = timm:tf_efficientnet_lite0
 
 VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLUSTER WEIGHTS CAPTIONS FITS SPLIT \
-  ENSEMBLE PARAMS START IMAGES ROI_CLASSES MEMORY ROI STUDY STAND_IN SUBMISSION PYTHON JOBS
+  ENSEMBLE PARAMS START IMAGES NAME ROI_CLASSES MEMORY ROI STUDY STAND_IN SUBMISSION PYTHON JOBS
 # What base/targets.py turns into commands.
 COMMANDS := plan features fit evaluate compare calibrate report maps positions submission score check status ls
 # Those of two commands.
@@ -99,10 +101,11 @@ help:  ## Show this list
 	@echo "  CLUSTER=$$ROIRIDGE_CLUSTER  for slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup"
 	@echo "  WEIGHTS=\"$$ROIRIDGE_WEIGHTS\"  SPACE=FILE ... where no hub can be reached; SPACE=random:0 for untrained"
 	@echo "  CAPTIONS=\"$$ROIRIDGE_CAPTIONS\"  for clip_text: COCO's JSON files and NSD's stimulus table, or a CSV"
-	@echo "  FITS=\"$$ROIRIDGE_FITS\"  fits that evaluate and submission take, by the beginning of their name; all if empty"
+	@echo "  FITS=\"$$ROIRIDGE_FITS\"  fits that evaluate and submission take, by NAME or the beginning of their folder's; all if empty"
 	@echo "  PARAMS=\"$$ROIRIDGE_PARAMS\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
-	@echo "  START=$$ROIRIDGE_START  a fit that a training begins from, by its folder or the beginning of its name"
+	@echo "  START=$$ROIRIDGE_START  a fit that a training begins from, by its folder, its NAME or the beginning of its folder's"
 	@echo "  IMAGES=$$ROIRIDGE_IMAGES  how many training pictures are fitted on; all if empty"
+	@echo "  NAME=$$ROIRIDGE_NAME  what fit calls the fit in tables and FITS, such as baseline; its folder's name if empty"
 	@echo "  ROI_CLASSES=\"$$ROIRIDGE_ROI_CLASSES\"  ROI classes that the ensemble is made of; all if empty"
 	@echo "  MEMORY=$$ROIRIDGE_MEMORY  what the machine has that plan is for, in GB (64) or so (500M); this one's if empty"
 	@echo "  ROI=$$ROIRIDGE_ROI  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
@@ -152,17 +155,17 @@ $(PAIRS): $(VENV)/installed
 demo: $(VENV)/installed  ## The whole path on real photographs and simulated responses (a few minutes)
 	@$(SIMULATE)
 	@$(MAKE) --no-print-directory features $(DERIVATIVES) SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=ridge SPACES="alexnet"
-	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=ridge SPACES="efficientnet_lite0"
-	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=ridge SPACES="alexnet efficientnet_lite0"
-	@$(MAKE) --no-print-directory fit $(DERIVATIVES) MODEL=banded_ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) NAME=alexnet MODEL=ridge SPACES="alexnet"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) NAME=efficientnet MODEL=ridge SPACES="efficientnet_lite0"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) NAME=both MODEL=ridge SPACES="alexnet efficientnet_lite0"
+	@$(MAKE) --no-print-directory fit $(DERIVATIVES) NAME=banded MODEL=banded_ridge SPACES="alexnet efficientnet_lite0"
 	@$(MAKE) --no-print-directory ablate $(DERIVATIVES) SPACES="alexnet efficientnet_lite0"
 	@$(MAKE) --no-print-directory submission $(DERIVATIVES)
 	@$(MAKE) --no-print-directory report $(DERIVATIVES)
 	@echo
 	@echo "data (photographs real, responses SIMULATED)  $(DEMO)/data"
 	@echo "features, fits                                $(DEMO)/derivatives/features, fits"
-	@echo "scores, as a table and a picture              $(DEMO)/derivatives/scores.csv, scores.png"
+	@echo "scores, as a table and a picture              $(DEMO)/derivatives/scores.csv, scores.pdf, scores.png"
 	@echo "submission                                    $(DEMO)/derivatives/submission.zip"
 	@echo "report, to open in a browser                  $(DEMO)/derivatives/report/index.html"
 

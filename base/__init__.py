@@ -17,6 +17,7 @@ from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
 from base.targets import choose_from, make_command, nearest, one_of
+from base.wording import decimal, plural
 
 __all__ = [
     "DocumentError",
@@ -28,6 +29,7 @@ __all__ = [
     "code_digest",
     "content_digests",
     "convert_paths",
+    "decimal",
     "digest",
     "end_with_parent",
     "entry_digest",
@@ -43,6 +45,7 @@ __all__ = [
     "one_of",
     "parse_json",
     "plugin_names",
+    "plural",
     "progress",
     "provenance",
     "read_json",

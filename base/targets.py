@@ -137,6 +137,7 @@ VARIABLES = {
     "PARAMS": Variable("params", split_items),
     "START": Variable("start"),
     "IMAGES": Variable("images"),
+    "NAME": Variable("name"),
     "MEMORY": Variable("memory"),
     "ROI": Variable("roi"),
     "FITS": Variable("fits", split_names),
@@ -223,7 +224,7 @@ _STUDY = (
 TARGETS = {
     "plan": (_command("plan", f"{_INPUTS} {_FIT} WEIGHTS CAPTIONS MEMORY"),),
     "features": (_command("extract", f"{_INPUTS} SPACES DEVICE WEIGHTS CAPTIONS {_WHERE}"),),
-    "fit": (_command("regress", f"{_INPUTS} {_FIT} {_WHERE}"),),
+    "fit": (_command("regress", f"{_INPUTS} {_FIT} NAME {_WHERE}"),),
     "ablate": (
         _command("regress.ablate", f"{_INPUTS} SPACES DEVICE SPLIT {_WHERE}"),
         _command("evaluate ablation", f"{_INPUTS} {_WHERE}"),

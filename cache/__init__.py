@@ -9,6 +9,7 @@ is an error and never a number.
 from cache.artifact import read_artifact, read_meta, write_artifact
 from cache.errors import CacheError, InUseError
 from cache.features import Entry, FeatureStore
+from cache.fit_names import check_fit_name, find_fits, fit_folders, read_fit_name, write_fit_name
 from cache.key import canonical, digest
 from cache.writer import FeatureWriter, ShardWriter
 
@@ -20,8 +21,13 @@ __all__ = [
     "InUseError",
     "ShardWriter",
     "canonical",
+    "check_fit_name",
     "digest",
+    "find_fits",
+    "fit_folders",
     "read_artifact",
+    "read_fit_name",
     "read_meta",
     "write_artifact",
+    "write_fit_name",
 ]

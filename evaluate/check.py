@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from base import convert_paths, progress, say
+from base import convert_paths, plural, progress, say
 from challenge import Subject, find_subjects
 from evaluate.archive import locate, read_array
 from evaluate.expected import Expected, expect, member
@@ -44,11 +44,11 @@ def check(submission: Path, data: Path | None = None) -> int:
         say(f"- {line}")
     for line in found.remarks:
         say(f"  {line}")
-    verdict = f"{len(wrong)} fault{'s' * (len(wrong) != 1)}" if wrong else "valid"
+    verdict = plural(len(wrong), "fault") if wrong else "valid"
     size = f", {submission.stat().st_size / 1e6:.1f} MB" if submission.is_file() else ""
     against = "the published numbers of the challenge's 8 subjects"
     if subjects is not None:
-        against = f"{len(subjects)} subjects of {data}"
+        against = f"{plural(len(subjects), 'subject')} of {data}"
     say(f"{submission}: {verdict} (checked against {against}{size})")
     return 1 if wrong else 0
 

@@ -10,26 +10,27 @@ from typing import Any
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from base import convert_paths, progress, provenance, replacing, run_hint, say
+from base import convert_paths, decimal, plural, progress, provenance, replacing, run_hint, say
 from challenge import SubjectChoice
+from evaluate.caveats import origin_lines, pictures_line, warning_lines
+from evaluate.completeness import unfinished, wrap
 from evaluate.ensemble import DEFAULT
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
-from evaluate.inputs import Inputs, gather, report_missing
+from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
 from evaluate.kept import write_json
 from evaluate.predicted import ENSEMBLE
 from evaluate.resampling import FEWEST_PICTURES, difference
-from evaluate.rows import CLASS_ORDER, ROI_ORDER, Key, union
+from evaluate.rows import Key, describe_fits, roi_place
 from evaluate.score import Tally
 from evaluate.scorer import Resampling
 from evaluate.scoring import Settings, add, check_resampling, hemispheres
 
 COLUMNS = ("first", "second", "subject", "hemisphere", "roi_class", "roi", "split",
            "n_vertices", "measure", "first_mean", "second_mean", "difference", "low", "high",
-           "p", "q")  # fmt: skip
+           "p", "q", "chance", "first_fit", "second_fit")  # fmt: skip
 # What is shown: the mean's name in a tally, the draws', and what makes it as in scores.csv.
 MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
-Named = tuple[str, str]
 
 
 @convert_paths
@@ -50,7 +51,7 @@ def compare(
     Parameters
     ----------
     runs : list of str
-        At least two: folders of `OUT/fits` or their beginnings, or "ensemble", that of all fits.
+        At least two: names of fits, beginnings of their folders, or "ensemble", that of all fits.
     data : Path
         The challenge's directory.
     out : Path
@@ -72,10 +73,11 @@ def compare(
         If there are not two different runs, or a name is of none or of several.
     """
     if len(runs) < 2:
-        there = ", ".join(f"{run.name} ({run.joined})" for run in find_runs(out))
+        there = ", ".join(map(_told, find_runs(out)))
         raise EvaluateError(
-            f"compare {' '.join(runs)}: found {len(runs)} run{'s' * (not runs)}, expected at least "
-            f"two ({run_hint('compare', fits=['A', 'B'])}): name them by their beginnings, or "
+            f"compare {' '.join(runs)}: found {plural(len(runs), 'run')}, expected at least "
+            f"two ({run_hint('compare', fits=['A', 'B'])}): by name, by the beginning of the "
+            "folder's, or "
             f"ensemble, of {there}"
         )
     settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).checked()
@@ -92,9 +94,13 @@ def compare(
         raise EvaluateError(
             f"{absent[0]}: has no fits of subject {subject}: {run_hint('fit', subject=subject)}"
         )
-    named = [_label(name, of, inputs.runs) for name in chosen]
+    if ENSEMBLE in chosen and len(inputs.runs) == 1:
+        raise EvaluateError(
+            f"ensemble: {inputs.runs[0].name} is the only fit, and so all of it: expected another "
+            f"fit to compare with: {run_hint('fit')}"
+        )
     check_resampling(inputs, settings.how)
-    rows = list(_rows(inputs, named, settings))
+    rows = list(_rows(inputs, chosen, settings))
     if not rows:
         raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")
     frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))
@@ -102,8 +108,12 @@ def compare(
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
     kept = {"runs": chosen, "resamples": resamples, "seed": seed, "split": inputs.split,
-            "ensemble": ensemble,
+            "ensemble": ensemble, "titles": {of[n].label: of[n].title for n in chosen if n in of},
             "simulated": [s.name for s in inputs.subjects if s.simulated],
+            "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
+            "unfinished": unfinished(inputs.subjects, inputs.runs),
+            "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
+            "leaked": inputs.leaked,
             "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
     write_json(path.with_suffix(".json"), kept)
     say("\n".join([*in_lines(frame, kept), f"-> {path}"]))
@@ -112,45 +122,52 @@ def compare(
 def _one(out: Path, name: str) -> str:
     found = find_runs(out, [name])
     if len(found) > 1:
-        told = "; ".join(f"{run.name} ({run.joined})" for run in found)
+        told = "; ".join(map(_told, found))
         raise EvaluateError(f"{name}: {len(found)} runs begin so, name one of them: {told}")
     return found[0].name
 
 
-def _label(name: str, of: Mapping[str, Run], runs: Sequence[Run]) -> Named:
-    return (ENSEMBLE, union(runs)) if name == ENSEMBLE else (of[name].label, of[name].joined)
+def _told(run: Run) -> str:
+    """Return how a run may be named, and what it is of."""
+    name = f"{run.label}, {run.name}" if not run.name.startswith(run.label) else run.name
+    return f"{name} ({run.joined})"
 
 
-def _rows(inputs: Inputs, named: Sequence[Named], settings: Settings) -> Iterator[dict[str, Any]]:
+def _rows(inputs: Inputs, chosen: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
     """Score one subject at a time; draws are kept of one, and of all pooled."""
     tallies: dict[Key, Tally] = {}
+    labels = {fit: one["label"] for fit, one in describe_fits(inputs.runs).items()}
     for subject in progress(inputs.subjects, desc="comparing", unit="subject"):
         for side, found in hemispheres(inputs, subject, settings):
-            wanted = {leaf: t for leaf, t in found.tallies.items() if leaf[:2] in named}
+            wanted = {leaf: t for leaf, t in found.tallies.items() if leaf[0] in chosen}
             add(tallies, wanted, subject.name, side)
-        yield from _differences(tallies, named, subject.name, inputs.split)
+        yield from _differences(tallies, chosen, labels, subject.name, inputs.split)
         tallies = {key: tally for key, tally in tallies.items() if key.subject == "all"}
-    yield from _differences(tallies, named, "all", inputs.split)
+    yield from _differences(tallies, chosen, labels, "all", inputs.split)
 
 
 def _differences(
-    tallies: Mapping[Key, Tally], named: Sequence[Named], subject: str, split: str
+    tallies: Mapping[Key, Tally],
+    chosen: Sequence[str],
+    labels: Mapping[str, str],
+    subject: str,
+    split: str,
 ) -> Iterator[dict[str, Any]]:
-    first, *others = named
-    keys = [k for k in tallies if k.subject == subject and (k.model, k.spaces) == first]
+    first, *others = chosen
+    keys = [key for key in tallies if key.subject == subject and key.fit == first]
     for other in others:
         for key in sorted(keys, key=_place):
-            one, two = tallies[key], tallies.get(key._replace(model=other[0], spaces=other[1]))
+            one, two = tallies[key], tallies.get(key._replace(fit=other))
             # A run that lacks a ROI covers fewer vertices: nothing there is paired.
             if two is not None and one.n_vertices == two.n_vertices:
-                yield {"first": " ".join(first), "second": " ".join(other), **key._asdict(),
-                       "split": split, **_difference(one, two)}  # fmt: skip
+                yield {"first": labels[first], "second": labels[other], **key._asdict(),
+                       "split": split, **_difference(one, two),
+                       "first_fit": first, "second_fit": other}  # fmt: skip
 
 
 def _place(key: Key) -> tuple[Any, ...]:
-    roi = ROI_ORDER.index(key.roi) if key.roi in ROI_ORDER else 0
     sides = (key.hemisphere != "lh", key.hemisphere != "rh")
-    return (*sides, CLASS_ORDER.index(key.roi_class), key.roi == "all", roi)
+    return (*sides, *roi_place(key.roi_class, key.roi))
 
 
 def _difference(one: Tally, two: Tally) -> dict[str, Any]:
@@ -161,6 +178,7 @@ def _difference(one: Tally, two: Tally) -> dict[str, Any]:
         "measure": measure,
         "first_mean": one.mean(metric),
         "second_mean": two.mean(metric),
+        "chance": one.mean("chance"),
     }
     means = row["first_mean"], row["second_mean"]
     if None not in means:
@@ -177,7 +195,7 @@ def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
     """Control false discoveries over the ROIs of one comparison, subject and hemisphere."""
     frame["q"] = frame["q"].astype(float)
     rois = frame[(frame["roi"] != "all") & frame["p"].notna()]
-    for _, group in rois.groupby(["second", "subject", "hemisphere"]):
+    for _, group in rois.groupby(["second_fit", "subject", "hemisphere"]):
         frame.loc[group.index, "q"] = false_discovery_control(group["p"].astype(float))
     return frame
 
@@ -199,7 +217,7 @@ def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     """
     lines: list[str] = []
     whole = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
-    for _, rows in whole.groupby("second", sort=False):
+    for _, rows in whole.groupby("second_fit", sort=False):
         head = rows.iloc[0]
         lines += ["", f"{head['second']} less {head['first']}", ""]
         lines.append(_line(head["measure"], "", "first", "second", "difference", "95 %", "p", "q"))
@@ -210,26 +228,27 @@ def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
         "difference: second less first, on the same vertices, pictures and draws",
         "q: p after false-discovery control over the ROIs (Benjamini and Hochberg)",
     ]
+    every = whole[(whole["roi_class"] == "all") & whole["chance"].notna()]
+    if not every.empty:
+        lines.append(f"chance: predictions unrelated to the pictures score "
+                     f"{decimal(every['chance'].iloc[0], 2)} on all vertices")  # fmt: skip
+    lines += [line for title in sidecar["titles"].values() for line in wrap(title)]
     n = sidecar["n_pictures"]
     if min(n.values()) < FEWEST_PICTURES:
-        lines.append(f"no intervals: {min(n.values())} pictures are too few, {FEWEST_PICTURES} are "
+        lines.append(f"no intervals: {plural(min(n.values()), 'picture')}, {FEWEST_PICTURES} are "
                      "needed")  # fmt: skip
-    on = {"test": "test", "heldout": "held-out training"}[sidecar["split"]]
-    counts = "/".join(map(str, sorted(set(n.values()))))
-    lines.append(f"on {counts} {on} pictures of each subject: {', '.join(n)}; "
+    lines.append(f"{pictures_line(n, sidecar['split'])}; "
                  f"{sidecar['resamples']} draws of pictures, seed {sidecar['seed']}")  # fmt: skip
-    if sidecar["simulated"]:
-        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
-    return lines
+    lines += origin_lines(sidecar)
+    return lines + [part for line in warning_lines(sidecar) for part in wrap(f"WARNING: {line}")]
 
 
 def _in_line(row: Mapping[Any, Any]) -> str:
     digits = 2 if row["measure"] == "score" else 3
     first, second, value, low, high = (
-        "–" if pd.isna(row[name]) else f"{row[name]:{sign}.{digits}f}"
-        for name, sign in (("first_mean", ""), ("second_mean", ""), ("difference", "+"),
-                           ("low", "+"), ("high", "+"))
-    )  # fmt: skip
+        decimal(row[name], digits, signed=name not in ("first_mean", "second_mean"))
+        for name in ("first_mean", "second_mean", "difference", "low", "high")
+    )
     span = "–" if low == "–" else f"[{low}, {high}]"
     p, q = ("" if pd.isna(row[name]) else _p(row[name]) for name in ("p", "q"))
     return _line(row["roi_class"], row["roi"], first, second, value, span, p, q)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import nearest, run_hint
-from cache import read_artifact, read_meta
+from cache import find_fits, fit_folders, read_artifact, read_fit_name, read_meta
 from evaluate.errors import EvaluateError
 from evaluate.twins import differences
 
@@ -25,6 +25,8 @@ FIELDS = (
     "subject",
     "untrained",
 )
+# Of a fit's digest, in the label of one that has no name.
+LABEL_DIGITS = 6
 
 
 # Arguments of fits that no variable of make gives, as they usually are.
@@ -128,8 +130,10 @@ class Run:
     name : str
         The folder, `<model>-<digest>`.
     label : str
-        The model's name; with `#` and the digest's first six digits where several runs have the
-        same model and spaces.
+        What tables call it: the name that it was given (`make fit NAME=…`), else the beginning of
+        its folder's name. It depends on no other run.
+    model : str
+        The model's name.
     spaces : tuple of str
         The feature spaces.
     untrained : frozenset of str
@@ -142,6 +146,7 @@ class Run:
 
     name: str
     label: str
+    model: str
     spaces: tuple[str, ...]
     untrained: frozenset[str]
     models: tuple[RoiModel, ...]
@@ -153,9 +158,30 @@ class Run:
         return "+".join(self.spaces)
 
     @property
+    def title(self) -> str:
+        """The label with the model and its spaces, for a page."""
+        return describe_fit(self.label, self.model, self.joined)
+
+    @property
     def subjects(self) -> list[str]:
         """The subjects that it has fits of, such as "01", sorted."""
         return sorted({str(model.meta["subject"]) for model in self.models})
+
+
+def describe_fit(label: str, model: str, spaces: str) -> str:
+    """Return a fit's label with what is not in it.
+
+    Parameters
+    ----------
+    label, model, spaces : str
+        As in scores.csv.
+
+    Returns
+    -------
+    str
+        Such as "baseline (ridge, alexnet)", or "ridge-75dbf0 (alexnet)".
+    """
+    return f"{label} ({spaces if label.startswith(f'{model}-') else f'{model}, {spaces}'})"
 
 
 def find_runs(
@@ -168,8 +194,8 @@ def find_runs(
     out : Path
         The output folder.
     names : sequence of str, optional
-        Which: names of folders in `fits`, or their beginnings (`ridge`, `ridge-3f`); all by
-        default.
+        Which: names that fits were given, or beginnings of their folders' names (`ridge`,
+        `ridge-3f`); all by default.
     subjects : sequence of str, optional
         Only the fits of these subjects ("01"); of all by default.
 
@@ -184,11 +210,9 @@ def find_runs(
         If there are none, or a name fits none.
     """
     root = out / "fits"
-    folders = sorted(folder for folder in root.glob("*") if folder.is_dir())
-    if names:
-        folders = _chosen(folders, names)
-    runs = [(folder.name, _models(folder, subjects)) for folder in folders]
-    runs = [(name, models) for name, models in runs if models]
+    folders = _chosen(root, names) if names else fit_folders(root)
+    found = [(folder, _models(folder, subjects)) for folder in folders]
+    runs = [_run(folder, models) for folder, models in found if models]
     if not runs:
         whom = f" of subject {', '.join(subjects)}" if subjects else ""
         raise EvaluateError(
@@ -196,22 +220,32 @@ def find_runs(
             f"`{run_hint('fit', subject=subjects, out=out)}` first, or name the folder with --out"
         )
     twins = defaultdict(list)
-    for name, models in runs:
-        twins[_title(models[0])].append(_run(name, models))
-    found = [run for alike in twins.values() for run in _told_apart(alike)]
-    return sorted(found, key=lambda run: (len(run.spaces), len(run.label), run.label, run.spaces))
+    for run in runs:
+        twins[run.model, run.spaces].append(run)
+    runs = [run for alike in twins.values() for run in _told_apart(alike)]
+    return sorted(
+        runs, key=lambda run: (len(run.spaces), len(run.model), run.model, run.spaces, run.name)
+    )
 
 
-def _chosen(folders: list[Path], names: Sequence[str]) -> list[Path]:
-    unknown = [name for name in names if not any(f.name.startswith(name) for f in folders)]
-    if unknown:
-        there = [folder.name for folder in folders]
-        beginnings = {name[: len(unknown[0]) + 1] for name in there} | set(there)
+def _chosen(root: Path, names: Sequence[str]) -> list[Path]:
+    found = {name: find_fits(root, name) for name in names}
+    if unknown := [name for name, folders in found.items() if not folders]:
+        existing = fit_folders(root)
+        there = ", ".join(map(_named, existing)) or "none"
+        folders = [folder.name for folder in existing]
+        beginnings = {name[: len(unknown[0]) + 1] for name in folders}
+        given = {name for name in map(read_fit_name, existing) if name}
         raise EvaluateError(
-            f"no fits named {', '.join(unknown)}: there are {', '.join(there) or 'none'}"
-            f"{nearest(unknown[0], sorted(beginnings))}"
+            f"no fits named {', '.join(unknown)}: there are {there}"
+            f"{nearest(unknown[0], sorted(beginnings | given | set(folders)))}"
         )
-    return [folder for folder in folders if folder.name.startswith(tuple(names))]
+    return sorted({folder for folders in found.values() for folder in folders})
+
+
+def _named(folder: Path) -> str:
+    name = read_fit_name(folder)
+    return f"{name} ({folder.name})" if name else folder.name
 
 
 def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
@@ -231,26 +265,21 @@ def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...
     return tuple(models)
 
 
-def _title(model: RoiModel) -> tuple[str, tuple[str, ...]]:
-    return str(model.meta["model"]), tuple(model.meta["spaces"])
-
-
 def _told_apart(alike: Sequence[Run]) -> Sequence[Run]:
     if len(alike) == 1:
         return alike
-    metas = [run.models[0].meta for run in alike]
-    return [
-        replace(run, label=f"{run.label}#{str(meta['digest'])[:6]}", differs=differs)
-        for run, meta, differs in zip(alike, metas, differences(metas), strict=True)
-    ]
+    told = differences([run.models[0].meta for run in alike])
+    return [replace(run, differs=differs) for run, differs in zip(alike, told, strict=True)]
 
 
-def _run(name: str, models: tuple[RoiModel, ...]) -> Run:
-    model, spaces = _title(models[0])
+def _run(folder: Path, models: tuple[RoiModel, ...]) -> Run:
+    meta = models[0].meta
+    model, digest = str(meta["model"]), str(meta["digest"])
     return Run(
-        name=name,
-        label=model,
-        spaces=spaces,
+        name=folder.name,
+        label=read_fit_name(folder) or f"{model}-{digest[:LABEL_DIGITS]}",
+        model=model,
+        spaces=tuple(meta["spaces"]),
         untrained=frozenset(space for m in models for space in m.meta["untrained"]),
         models=models,
     )

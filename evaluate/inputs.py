@@ -23,8 +23,10 @@ from challenge import (
 )
 from challenge.inputs import check_fitted, check_values, say_absent_classes
 from challenge.layout import responses_file
+from evaluate.caveats import Leaked, find_leaked
 from evaluate.errors import EvaluateError
 from evaluate.fits import Run, find_runs
+from evaluate.predicted import ENSEMBLE
 
 SPLITS = ("auto", "test", "heldout")
 CEILINGS = "ceilings"
@@ -64,6 +66,16 @@ class Inputs:
     responses: dict[tuple[str, str], str]
     absent: dict[str, list[str]]
     key: dict[str, Any]
+
+    @property
+    def pooled(self) -> str:
+        """What predicts every vertex from all fits: "ensemble", or the only fit's folder."""
+        return ENSEMBLE if len(self.runs) > 1 else self.runs[0].name
+
+    @cached_property
+    def leaked(self) -> Leaked:
+        """Test pictures that are training pictures too, by subject."""
+        return find_leaked(self.subjects)
 
     @cached_property
     def n_pictures(self) -> dict[str, int]:

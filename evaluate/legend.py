@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from base import plural
 from challenge import HEMISPHERES, SMALLEST_CEILING
-from evaluate.completeness import say_coverage, say_unfinished, wrap
+from evaluate.caveats import origin_lines, pictures_line, warning_lines
+from evaluate.completeness import say_coverage, wrap
 from evaluate.members import say_members
 from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
 from evaluate.table import measure, overall
@@ -30,20 +32,17 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
         Lines of at most 100 characters, for few models.
     """
     lines = [*_measured(frame, sidecar), *_uncertainty(frame, sidecar), *_pictures(sidecar)]
-    if sidecar["simulated"]:
-        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
-    untrained = sorted({space for spaces in sidecar["untrained"].values() for space in spaces})
-    if untrained:
-        lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")
+    lines += origin_lines(sidecar)
     lines += say_members(sidecar["members"])
     for label, differs in sidecar["twins"].items():
         lines += wrap(f"{label}: {differs}")
-    lines += [f"WARNING: {line}" for line in say_unfinished(sidecar["unfinished"])]
+    for line in score_warnings(frame, sidecar):
+        lines += wrap(f"WARNING: {line}")
     if uneven := say_coverage(sidecar["coverage"], "evaluate"):
         lines += ["columns cover different subjects, do not compare them:", *uneven]
     if filled := sum(sidecar["n_filled"].values()):
-        lines.append(f"ensemble: {filled} vertices lie in none of the chosen ROI classes, filled "
-                     "from the others")  # fmt: skip
+        lines.append(f"ensemble: {plural(filled, 'vertex')} in none of the chosen ROI classes, "
+                     "filled from the others")  # fmt: skip
     lines += _constant_measured(sidecar)
     lines.append(f"excluded: ceiling 0 (below {SMALLEST_CEILING:g}), in no mean; "
                  "clipped: score cut at 100;")  # fmt: skip
@@ -51,12 +50,35 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def score_warnings(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    """Write a sentence for each thing that makes the scores other than they seem.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+
+    Returns
+    -------
+    list of str
+        The sentences.
+    """
+    whole = overall(frame)
+    lines = warning_lines(sidecar)
+    if (whole.loc[whole["roi_class"] == "all", "explained_low"] > 100).any():
+        lines.append("more than 100 % explained: the ceilings are too low, or predictions saw the "
+                     "responses")  # fmt: skip
+    return lines
+
+
 def _measured(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if measure(frame) == "score":
-        lines = ["score: mean over vertices of r^2 / noise ceiling, in percent"]
-        if made := sidecar["made_ceilings"]:
-            lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(made)}")
-        return lines
+        return [
+            "score: mean over vertices of r^2 / noise ceiling, in percent",
+            "chance: the score that is expected of predictions unrelated to the pictures",
+        ]
     line = "pearson_r: mean over vertices, NOT noise-normalised: "
     missing = sidecar["absent"]["ceilings"]
     if not missing:
@@ -92,18 +114,11 @@ def _uncertainty(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if measure(frame) == "score":
         lines.append("explained: rho^2 / noise ceiling with infinitely many pictures, small-sample "
                      "bias removed")  # fmt: skip
-    whole = overall(frame)
-    if (whole.loc[whole["roi_class"] == "all", "explained_low"] > 100).any():
-        lines.append("WARNING: more than 100 % explained: the ceilings are too low, or predictions "
-                     "saw the responses")  # fmt: skip
     return lines
 
 
 def _pictures(sidecar: Mapping[str, Any]) -> list[str]:
-    counts = sorted(set(sidecar["n_pictures"].values()))
-    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    on = {"test": "test", "heldout": "held-out training"}[sidecar["split"]]
-    lines = [f"on {span} {on} pictures of each subject: {', '.join(sidecar['n_pictures'])}"]
+    lines = [pictures_line(sidecar["n_pictures"], sidecar["split"])]
     missing = sidecar["absent"]["test_responses"]
     chosen = sidecar["settings"]["split"] == "heldout"
     # The organisers keep all test responses; that only some are there is not meant.

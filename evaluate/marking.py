@@ -8,7 +8,7 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from base import convert_paths, provenance, replacing, run_hint, say, sha256_files
+from base import convert_paths, decimal, plural, provenance, replacing, run_hint, say, sha256_files
 from challenge import (
     HEMISPHERES,
     ROI_CLASSES,
@@ -18,6 +18,7 @@ from challenge import (
     find_subjects,
 )
 from challenge.layout import labels_file, mapping_file
+from evaluate.caveats import find_leaked, leak_lines, pictures_line
 from evaluate.check import inspect
 from evaluate.definitions import EXPLAINED, SOURCES, check_known
 from evaluate.errors import EvaluateError
@@ -71,8 +72,8 @@ def score(
     found = inspect(submission, subjects, strangers=True)
     if found.faults:
         raise EvaluateError(
-            f"{submission}: cannot be scored, {len(found.faults)} "
-            f"fault{'s' * (len(found.faults) != 1)}:\n- " + "\n- ".join(found.faults)
+            f"{submission}: cannot be scored, {plural(len(found.faults), 'fault')}:\n- "
+            + "\n- ".join(found.faults)
         )
     marks = mark(submission, subjects, [s for s in subjects if rois or _has_label_maps(s)])
     for line in found.suspicions:
@@ -125,13 +126,13 @@ def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequenc
     lines = ["", f"{'score' if official else 'pearson_r':<{width}}" + _cells(["lh", "rh", "both"])]
     for of in [*marks.subjects, "all"]:
         values = [marks.mean(shown, side, of=of) for side in SIDES]
-        lines.append(f"{of:<{width}}" + _cells([_number(value, digits) for value in values]))
+        lines.append(f"{of:<{width}}" + _cells([decimal(value, digits) for value in values]))
     if rois:
         lines += ["", " " * (width + 3 * 10) + _cells(also, 22)] if also else [""]
         for roi in marks.rois:
             label = f"{roi[0]}, all" if roi[1] == "all" else f"  {roi[1]}"
-            cells = [_number(marks.mean(shown, side, roi), digits) for side in SIDES]
-            defined = [_number(marks.define(name, roi), 3) for name in also]
+            cells = [decimal(marks.mean(shown, side, roi), digits) for side in SIDES]
+            defined = [decimal(marks.define(name, roi), 3) for name in also]
             lines.append(f"{label:<{width}}" + _cells(cells) + _cells(defined, 22))
     say("\n".join(lines))
     say("")
@@ -144,7 +145,11 @@ def _notes(
 ) -> list[str]:
     beside: tuple[tuple[str, str, int], ...]
     if official:
-        lines = ["score: mean over vertices of r^2 / noise ceiling, in percent, cut at 100"]
+        lines = [
+            "score: mean over vertices of r^2 / noise ceiling, in percent, cut at 100",
+            "chance: predictions unrelated to the pictures score "
+            f"{decimal(marks.mean('chance'), 2)} on all vertices",
+        ]
         beside = (
             ("r", "pearson_r", 4),
             ("r^2", "r2", 4),
@@ -158,7 +163,7 @@ def _notes(
                else "all noise ceilings are 0")
         ]  # fmt: skip
         beside = (("r^2", "r2", 4),)
-    figures = ", ".join(f"{name} {_number(marks.mean(key), n)}" for name, key, n in beside)
+    figures = ", ".join(f"{name} {decimal(marks.mean(key), n)}" for name, key, n in beside)
     lines.append(f"beside it, over the same vertices: {figures}")
     whole = marks.tally()
     assert whole is not None  # there is a subject at least
@@ -173,19 +178,14 @@ def _notes(
             "are constant: r = 0, whatever is predicted"
         )
     lines += [
-        f"{name}: {_number(marks.define(name), 4)} ({EXPLAINED[name]}; {SOURCES[name]})"
+        f"{name}: {decimal(marks.define(name), 4)} ({EXPLAINED[name]}; {SOURCES[name]})"
         for name in also
     ]
-    counts = sorted({len(subject.pictures("test")) for subject in subjects})
-    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    lines.append(f"on {span} test pictures of each subject")
+    lines.append(pictures_line({s.name: len(s.pictures("test")) for s in subjects}, "test"))
+    lines += [f"WARNING: {line}" for line in leak_lines(find_leaked(subjects))]
     if simulated := [subject.name for subject in subjects if subject.simulated]:
         lines.append(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
     return lines
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _cells(cells: Sequence[str], width: int = 8) -> str:
@@ -212,7 +212,9 @@ def _write(
             },
             "submission": str(submission),
             "submission_sha256": sha256_files([submission])[0],
+            "chance": marks.mean("chance"),
             "simulated": [subject.name for subject in subjects if subject.simulated],
+            "leaked": find_leaked(subjects),
             "provenance": provenance(),
         }
     }

@@ -9,16 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from base import convert_paths, replacing, say
+from base import convert_paths, plural, replacing, say
 from cache import CacheError, digest, read_meta
 from evaluate.fits import RoiModel, Run, find_runs
 from evaluate.vertices import vertices_file
 
 SCORED = ("split", "n_vertices", "n_excluded", "pearson_r", "r2", "score", "pearson_r_low",
           "pearson_r_high", "score_low", "score_high", "explained", "explained_low",
-          "explained_high")  # fmt: skip
+          "explained_high", "chance")  # fmt: skip
 COLUMNS = ("run", "model", "spaces", "parameters", "seed", "subject", "n_fits", "simulated",
-           "untrained", "created", "revision", "digest", *SCORED)  # fmt: skip
+           "untrained", "created", "revision", "digest", *SCORED, "fit", "label")  # fmt: skip
 
 
 @convert_paths
@@ -33,7 +33,10 @@ def results(out: Path = Path("derivatives")) -> None:
     path = write_results(out)
     frame = pd.read_csv(path, dtype={"subject": str})
     n_scored = int(frame["split"].notna().sum())
-    say(f"{len(frame)} runs x subjects, {n_scored} of them scored as they are now -> {path}")
+    n_fits, n_subjects = (frame[name].nunique() for name in ("fit", "subject"))
+    said = f"{plural(n_fits, 'fit')} of {plural(n_subjects, 'subject')} in "
+    said += f"{plural(len(frame), 'line')}, {n_scored} of them scored as they are now"
+    say(f"{said} -> {path}")
 
 
 def write_results(out: Path) -> Path:
@@ -82,6 +85,8 @@ def _rows(out: Path, run: Run) -> Iterator[dict[str, Any]]:
         settings = last.meta.get("settings", {})
         yield {
             "run": run.name,
+            "fit": run.name,
+            "label": run.label,
             "model": last.meta["model"],
             "spaces": run.joined,
             "parameters": json.dumps(settings.get("parameters", {}), sort_keys=True),

@@ -18,15 +18,14 @@ from evaluate.selection import Member
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
 ROI_ORDER = [roi for rois in ROI_CLASSES.values() for roi in rois]
 
-# Model, spaces, ROI class and ROI.
-Leaf = tuple[str, str, str, str]
+# Fit (the name of its folder, or "ensemble"), ROI class and ROI.
+Leaf = tuple[str, str, str]
 
 
 class Key(NamedTuple):
     """What a row of scores.csv is about."""
 
-    model: str
-    spaces: str
+    fit: str
     subject: str
     hemisphere: str
     roi_class: str
@@ -39,8 +38,9 @@ class HemisphereScores:
 
     Attributes
     ----------
-    tallies : dict of (str, str, str, str) to Tally
-        By model, spaces, ROI class and ROI; `all` for the whole class or hemisphere.
+    tallies : dict of (str, str, str) to Tally
+        By fit (the name of its folder, or "ensemble"), ROI class and ROI; `all` for the whole
+        class or hemisphere. One fit has no ensemble beside it.
     n_filled : int
         Vertices that the ensemble filled from other classes than the chosen.
     maps : dict of str to VertexMap
@@ -98,7 +98,9 @@ def score_hemisphere(
     strengths = judge(hemisphere, seed, ensemble, roi_classes)
     tallies: dict[Leaf, Tally] = {}
     maps, combined = {}, {}
-    for run in (*runs, None):
+    # What a run as a whole predicts is the ensemble of it alone.
+    alone = runs[0].name if len(runs) == 1 else ""
+    for run in runs if alone else (*runs, None):
         found = predicted_by(hemisphere, run, split, strengths, roi_classes)
         if found is None:
             continue
@@ -107,11 +109,13 @@ def score_hemisphere(
             *each, whole = scorer.compared([*each, whole], against, found)
         maps[found.name] = scorer.map(values, found.whole, found.combined.covered)
         combined[found.name] = found.combined
-        named = (ENSEMBLE, union(runs)) if run is None else (run.label, run.joined)
-        tallies |= _named(*named, dict(zip(found.rois, each, strict=True)), whole)
-    n_filled = combined[ENSEMBLE].n_filled
+        tallies |= _named(found.name, dict(zip(found.rois, each, strict=True)), whole)
+    n_filled = combined[alone or ENSEMBLE].n_filled
     members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
-    return HemisphereScores(tallies, n_filled, scorer.permute(maps, combined), members)
+    permuted = scorer.permute(maps, combined)
+    if alone:
+        permuted[ENSEMBLE] = permuted[alone]
+    return HemisphereScores(tallies, n_filled, permuted, members)
 
 
 def union(runs: Iterable[Run]) -> str:
@@ -130,20 +134,81 @@ def union(runs: Iterable[Run]) -> str:
     return "+".join(sorted({space for run in runs for space in run.spaces}))
 
 
-def _named(
-    model: str, spaces: str, rois: Mapping[tuple[str, str], Tally], whole: Tally
-) -> dict[Leaf, Tally]:
-    named = {(model, spaces, *roi): tally for roi, tally in rois.items()}
+def describe_fits(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
+    """Return what scores.csv says of each fit, and of the ensemble of all.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The fits.
+
+    Returns
+    -------
+    dict of str to dict of str to str
+        By the name of the fit's folder, or "ensemble": `label`, `model` and `spaces`.
+    """
+    described = {
+        run.name: {"label": run.label, "model": run.model, "spaces": run.joined} for run in runs
+    }
+    return described | {
+        ENSEMBLE: {"label": ENSEMBLE, "model": ENSEMBLE, "spaces": union(runs)},
+    }
+
+
+def _named(fit: str, rois: Mapping[tuple[str, str], Tally], whole: Tally) -> dict[Leaf, Tally]:
+    named = {(fit, *roi): tally for roi, tally in rois.items()}
     for roi_class in {roi_class for roi_class, _ in rois}:
         # Labels within a class do not overlap, so its ROIs add up to it.
         parts = [tally for (of, _), tally in rois.items() if of == roi_class]
-        named[model, spaces, roi_class, "all"] = pool(parts)
-    named[model, spaces, "all", "all"] = whole
+        named[fit, roi_class, "all"] = pool(parts)
+    named[fit, "all", "all"] = whole
     return named
 
 
+def class_order(roi_classes: Iterable[str]) -> list[str]:
+    """Sort ROI classes into reading order.
+
+    Parameters
+    ----------
+    roi_classes : iterable of str
+        Classes, the residual and `all`, each any number of times.
+
+    Returns
+    -------
+    list of str
+        Each once: those of the challenge, then others as they come, the residual, `all`.
+    """
+    return sorted(dict.fromkeys(roi_classes), key=_class_place)
+
+
+def roi_place(roi_class: str, roi: str) -> tuple[Any, ...]:
+    """Return what to sort the ROIs of a table by.
+
+    Parameters
+    ----------
+    roi_class, roi : str
+        ROI class and ROI.
+
+    Returns
+    -------
+    tuple
+        Class by class; in each the challenge's ROIs, then others by name, then the whole.
+    """
+    known = ROI_ORDER.index(roi) if roi in ROI_ORDER else len(ROI_ORDER)
+    return (_class_place(roi_class), roi_class, roi == "all", known, roi)
+
+
+def _class_place(roi_class: str) -> int:
+    known = list(ROI_CLASSES)
+    return {**{name: i for i, name in enumerate(known)}, "residual": len(known) + 1,
+            "all": len(known) + 2}.get(roi_class, len(known))  # fmt: skip
+
+
 def rows(
-    tallies: Mapping[Key, Tally], intervals: Mapping[Key, Mapping[str, float | None]], split: str
+    tallies: Mapping[Key, Tally],
+    intervals: Mapping[Key, Mapping[str, float | None]],
+    split: str,
+    described: Mapping[str, Mapping[str, str]],
 ) -> list[dict[str, Any]]:
     """Turn tallies into rows of scores.csv, in reading order.
 
@@ -155,31 +220,31 @@ def rows(
         For each, the columns of `evaluate.resampling.intervals`.
     split : str
         On which pictures.
+    described : mapping of str to mapping of str to str
+        From `describe_fits`.
 
     Returns
     -------
     list of dict
         One row each. Means are over the vertices that count, `n_vertices - n_excluded`.
     """
-    models = dict.fromkeys((key.model, key.spaces) for key in tallies)
+    fits = dict.fromkeys(key.fit for key in tallies)
     # A run that only later subjects have comes after the ensemble of the first: it goes last.
-    models = dict.fromkeys(sorted(models, key=lambda model: model[0] == ENSEMBLE))
-    place = {model: i for i, model in enumerate(models)}
+    place = {fit: i for i, fit in enumerate(sorted(fits, key=lambda fit: fit == ENSEMBLE))}
     order = sorted(
         tallies,
         key=lambda key: (
-            place[key.model, key.spaces],
+            place[key.fit],
             key.subject == "all",
             key.subject,
             key.hemisphere != "lh",
             key.hemisphere != "rh",
-            CLASS_ORDER.index(key.roi_class),
-            key.roi == "all",
-            ROI_ORDER.index(key.roi) if key.roi in ROI_ORDER else 0,
+            roi_place(key.roi_class, key.roi),
         ),
     )
     return [
         {
+            **described[key.fit],
             **key._asdict(),
             "split": split,
             "n_vertices": tallies[key].n_vertices,
@@ -188,6 +253,7 @@ def rows(
             "pearson_r": tallies[key].mean("pearson_r"),
             "r2": tallies[key].mean("r2"),
             "score": tallies[key].mean("noise_normalised"),
+            "chance": tallies[key].mean("chance"),
             **intervals[key],
         }
         for key in order

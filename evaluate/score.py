@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from base import load_plugin, plugin_names, run_hint
 from challenge import constant_columns
 from evaluate import metrics
+from evaluate.chance import chance_score
 from evaluate.errors import EvaluateError
 from evaluate.pair import Pair
 from evaluate.resampling import Draws, Swaps
@@ -35,7 +36,7 @@ class Tally:
     n_constant : int
         Counted vertices whose prediction was constant, so that r was set to 0.
     sums : mapping of str to float
-        For each metric, the sum over the counted vertices; NaN where the metric has no value.
+        For each metric and `chance`, the sum over the counted vertices; NaN where it has no value.
     draws : Draws, optional
         The same sums in resamples of the pictures; None where they were not resampled.
     swaps : Swaps, optional
@@ -110,7 +111,7 @@ class VertexScores:
     Attributes
     ----------
     values : mapping of str to array (n_vertices,), float64
-        For each metric, NaN where it has no value.
+        For each metric, and `chance`, the score of unrelated predictions; NaN where it has none.
     r : array (n_vertices,), float64
         Pearson's r, where the noise ceiling is 0 too.
     excluded : array (n_vertices,), bool
@@ -184,6 +185,7 @@ def score_vertices(
         # Without ceilings, a metric that needs them is NaN everywhere, and only then.
         if ceiling is not None or not np.isnan(value).all():
             _check_defined(name, value, ~pair.excluded)
+    values["chance"] = chance_score(len(measured), pair.divisor)
     return VertexScores(
         values, pair.r, pair.excluded, constant_columns(predicted), constant_columns(measured)
     )

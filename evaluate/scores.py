@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,19 @@ from challenge import SubjectChoice
 from evaluate import metrics
 from evaluate.completeness import coverage, unfinished
 from evaluate.ensemble import DEFAULT, rule_code
-from evaluate.figure import draw
-from evaluate.fits import Run
+from evaluate.figure import draw_all
 from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
 from evaluate.kept import read_kept, write_json
 from evaluate.legend import legend
 from evaluate.members import members_of
 from evaluate.results import write_results
-from evaluate.rows import rows
+from evaluate.rows import describe_fits, rows
 from evaluate.scorer import Resampling
 from evaluate.scoring import Scored, Settings, score_all, vertices_kept
 from evaluate.table import read_rows, render, write_rows
+
+# What stands in OUT for each request, the figure last: as pixels, and for print.
+FILES = ("csv", "json", "png", "pdf")
 
 
 @convert_paths
@@ -48,7 +51,7 @@ def scores(
     resamples: int = 1000,
     permutations: int = 1000,
 ) -> None:
-    """Score every fit and the ensemble; write scores.csv, scores.json and scores.png.
+    """Score every fit and the ensemble; write scores.csv, scores.json and scores.png, scores.pdf.
 
     The scores of some subjects alone go to scores-02.csv, scores-01+02.csv and so on, and leave
     those of all alone.
@@ -68,7 +71,7 @@ def scores(
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: folders of `OUT/fits` or their beginnings. All by default.
+        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
     seed : int
         Draws the halves that cross-fit the ensemble's weights on held-out pictures, and the
         pictures of resamples and permutations.
@@ -117,52 +120,57 @@ def score_inputs(
     settings = asked.described() | {"split": split}
     loaded = {name: load_plugin(metrics, name, "metric") for name in plugin_names(metrics)}
     code = {name: code_digest(metric) for name, metric in loaded.items()}
+    described = describe_fits(inputs.runs)
     made_by = {"kind": "scores", "schema": 6, "metrics": code, "rule": rule_code(asked.ensemble)}
-    key = digest({**made_by, "settings": settings, **inputs.key})
-    csv, sidecar, png = (out / f"scores{inputs.suffix}.{type_}" for type_ in ("csv", "json", "png"))
-    whole = png.is_file() and vertices_kept(inputs, out, asked)
+    key = digest({**made_by, "settings": settings, "fitted": described, **inputs.key})
+    csv, sidecar, *figures = (out / f"scores{inputs.suffix}.{type_}" for type_ in FILES)
+    whole = all(file.is_file() for file in figures) and vertices_kept(inputs, out, asked)
     kept = read_kept(csv, sidecar, key) if whole else None
     if kept is None:
         scored = score_all(inputs, out, asked)
         with replacing(csv) as temporary:
-            write_rows(rows(scored.tallies, scored.intervals, inputs.split), temporary)
-        kept = _describe(inputs, scored) | {
+            made = rows(scored.tallies, scored.intervals, inputs.split, described)
+            write_rows(made, temporary)
+        kept = _describe(inputs, scored, described) | {
             "key": key,
             "sha256": sha256_files([csv])[0],
             "settings": settings,
             "inputs": inputs.key,
             "provenance": provenance(),
         }
-        with replacing(png) as temporary:
-            draw(read_rows(csv), kept, temporary)
+        draw_all(read_rows(csv), kept, figures)
         # The sidecar comes last: where it names a key, the files beside it are of that key.
         write_json(sidecar, kept)
         write_results(out)
     else:
         say(f"{csv}: nothing has changed since it was made, nothing recomputed")
     frame = read_rows(csv)
-    say("\n".join(["", render(frame, kept), "", *legend(frame, kept), f"-> {csv}", f"-> {png}"]))
+    files = [f"-> {file}" for file in (csv, *figures)]
+    say("\n".join(["", render(frame, kept), "", *legend(frame, kept), *files]))
     return frame, kept
 
 
-def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
+def _describe(
+    inputs: Inputs, scored: Scored, described: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
     return {
         "split": inputs.split,
         "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
-        "subjects": {run_name(run): run.subjects for run in inputs.runs},
+        "subjects": {run.name: run.subjects for run in inputs.runs},
+        "leaked": inputs.leaked,
         "coverage": coverage(inputs.subjects, inputs.runs),
         "unfinished": unfinished(inputs.subjects, inputs.runs),
-        "twins": {run.label: run.differs or run.name for run in inputs.runs if "#" in run.label},
+        "twins": {run.label: run.differs for run in inputs.runs if run.differs},
         "absent": inputs.absent,
         "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
-        "untrained": {run_name(run): sorted(run.untrained) for run in inputs.runs},
+        "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
         "n_pictures": inputs.n_pictures,
         "n_filled": scored.filled,
         "members": members_of(inputs.runs, scored.members),
         "counts": [
             {
-                "model": key.model,
-                "spaces": key.spaces,
+                "fit": key.fit,
+                **described[key.fit],
                 "subject": key.subject,
                 "hemisphere": key.hemisphere,
                 "n_vertices": tally.n_vertices,
@@ -176,19 +184,3 @@ def _describe(inputs: Inputs, scored: Scored) -> dict[str, Any]:
             if key.roi_class == "all"
         ],
     }
-
-
-def run_name(run: Run) -> str:
-    """Name a run as the table does.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-
-    Returns
-    -------
-    str
-        Its label and spaces.
-    """
-    return f"{run.label} {run.joined}"

@@ -17,7 +17,7 @@ from evaluate.inputs import Inputs
 from evaluate.predicted import ENSEMBLE, predicted_by
 from evaluate.resampling import check_counts, intervals
 from evaluate.results import fits_digest
-from evaluate.rows import HemisphereScores, Key, rows, score_hemisphere, union
+from evaluate.rows import HemisphereScores, Key, describe_fits, rows, score_hemisphere
 from evaluate.score import Tally, pool
 from evaluate.scorer import Resampling, VertexMap, with_p_values
 from evaluate.selection import Member
@@ -31,7 +31,7 @@ class Scored:
     Attributes
     ----------
     tallies : dict of Key to Tally
-        For each model, subject, hemisphere and ROI, and pooled ("all").
+        For each fit, subject, hemisphere and ROI, and pooled ("all").
     intervals : dict of Key to dict of str to float or None
         The columns of scores.csv that say how far these can be trusted.
     filled : dict of str to int
@@ -115,6 +115,7 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
     """
     scored = Scored()
     check_resampling(inputs, settings.how)
+    described = describe_fits(inputs.runs)
     sides = len(inputs.subjects) * len(HEMISPHERES)
     with progress(desc="scoring", unit="hemisphere", total=sides) as bar:
         for subject in inputs.subjects:
@@ -129,8 +130,12 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
             _settle(scored, subject.name)
             for run, of_run in maps.items():
                 meta = _meta(inputs, subject, run, settings)
-                key = Key(meta["model"], meta["spaces"], subject.name, "all", "all", "all")
-                [means] = rows({key: scored.tallies[key]}, scored.intervals, inputs.split)
+                # The ensemble of a single fit is kept as that fit.
+                name = inputs.pooled if run == ENSEMBLE else run
+                key = Key(name, subject.name, "all", "all", "all")
+                [means] = rows(
+                    {key: scored.tallies[key]}, scored.intervals, inputs.split, described
+                )
                 meta |= {"means": means, "provenance": provenance()}
                 write_vertices(vertices_file(out, run, subject.name), with_p_values(of_run), meta)
     _settle(scored, "all")
@@ -228,7 +233,7 @@ def hemispheres(
 
 def add(
     tallies: dict[Key, Tally],
-    found: Mapping[tuple[str, str, str, str], Tally],
+    found: Mapping[tuple[str, str, str], Tally],
     subject: str,
     hemisphere: str,
 ) -> None:
@@ -238,15 +243,15 @@ def add(
     ----------
     tallies : dict of Key to Tally
         What is added to.
-    found : mapping of (str, str, str, str) to Tally
-        By model, spaces, ROI class and ROI.
+    found : mapping of (str, str, str) to Tally
+        By fit, ROI class and ROI.
     subject, hemisphere : str
         Whose.
     """
     for leaf, tally in found.items():
         for whose, side in product((subject, "all"), (hemisphere, "all")):
-            model, spaces, roi_class, roi = leaf
-            key = Key(model, spaces, whose, side, roi_class, roi)
+            fit, roi_class, roi = leaf
+            key = Key(fit, whose, side, roi_class, roi)
             known = tallies.get(key)
             tallies[key] = tally if known is None else pool([known, tally])
 
@@ -262,6 +267,7 @@ def _settle(scored: Scored, subject: str) -> None:
 def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
     """Describe a file of vertices; its key changes with all that changes its numbers."""
     runs = [one for one in inputs.runs if run in {one.name, ENSEMBLE}]
+    described = describe_fits(inputs.runs)[run]
     of = {one.name: [m for m in one.models if m.meta["subject"] == subject.name] for one in runs}
     made_of = {
         "kind": "vertices",
@@ -273,8 +279,8 @@ def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dic
     }
     return {
         "run": run,
-        "model": ENSEMBLE if run == ENSEMBLE else runs[0].label,
-        "spaces": union(inputs.runs) if run == ENSEMBLE else runs[0].joined,
+        "model": described["model"],
+        "spaces": described["spaces"],
         "subject": subject.name,
         "split": inputs.split,
         "n_pictures": inputs.n_pictures[subject.name],

@@ -16,8 +16,8 @@ from evaluate.ensemble import judge
 from evaluate.errors import EvaluateError
 from evaluate.fits import RoiModel, Run
 from evaluate.hemisphere import load_hemisphere
-from evaluate.inputs import Inputs, gather, report_missing
-from evaluate.predicted import ENSEMBLE, Predicted, predicted_by
+from evaluate.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
+from evaluate.predicted import Predicted, predicted_by
 from evaluate.resampling import intervals
 from evaluate.rows import CLASS_ORDER, score_hemisphere
 from evaluate.score import Tally, pool
@@ -39,7 +39,7 @@ SPREAD = ("seeds", "seeds_low", "seeds_high", "pearson_r_seeds_low", "pearson_r_
 COMPARED = ("against", "difference", "difference_low", "difference_high", "covers", "survives", "p")
 COLUMNS = ("row", *TOLD, *TRAINING, "subject", "split", "measure", "n_vertices", *CLASSES, *R,
            *SPREAD, *COMPARED, "simulated", "untrained", "paper", "why", "fit",
-           "command")  # fmt: skip
+           "command", "chance")  # fmt: skip
 
 # By fit, subject ("all" for all) and ROI class.
 Tallies = Mapping[tuple[str, str, str], Tally]
@@ -113,7 +113,10 @@ def study(
         "seed": seed,
         "n_pictures": inputs.n_pictures,
         "simulated": [one.name for one in inputs.subjects if one.simulated],
+        "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
+        "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
         "unfinished": unfinished(inputs.subjects, inputs.runs),
+        "leaked": inputs.leaked,
         "provenance": provenance(),
     }
     with replacing(path.with_suffix(".json")) as temporary:
@@ -141,8 +144,8 @@ def _tallies(inputs: Inputs, how: Resampling, against: str) -> Tallies:
             strengths = judge(hemisphere, how.seed)
             first = predicted_by(hemisphere, run, inputs.split, strengths)
         scored = score_hemisphere(hemisphere, [run], inputs.split, how=how, against=first)
-        for (model, _, roi_class, roi), tally in scored.tallies.items():
-            if model != ENSEMBLE and roi == "all":
+        for (_, roi_class, roi), tally in scored.tallies.items():
+            if roi == "all":
                 for whose in (subject.name, "all"):
                     key = run.name, whose, roi_class
                     found[key] = found[key] + tally if key in found else tally
@@ -168,7 +171,8 @@ def _line(
             line["why"] = f"trained on {line['trained_on']}, not on {whose}"
         return line
     measure = "pearson_r" if each[0].mean("noise_normalised") is None else "score"
-    line |= {"measure": measure, "n_vertices": each[0].n_vertices, "seeds": len(each)}
+    line |= {"measure": measure, "n_vertices": each[0].n_vertices, "seeds": len(each),
+             "chance": each[0].mean("chance")}  # fmt: skip
     line |= over_seeds([training(_models(run, whose)) for run in runs])
     line["untrained"] = "+".join(sorted({space for run in runs for space in run.untrained}))
     line["simulated"] = any(model.meta.get("simulated") for model in runs[0].models)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from evaluate.completeness import say_unfinished, wrap
+from base import decimal
+from evaluate.caveats import origin_lines, pictures_line, warning_lines
+from evaluate.completeness import wrap
 from evaluate.resampling import FEWEST_PICTURES
 from evaluate.rows import CLASS_ORDER
 
@@ -136,7 +138,7 @@ def _predicted(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
     """Give a line of means, and one of their intervals where there are any."""
     score = row["measure"] == "score"
     digits = 2 if score else 3
-    means = ["" if pd.isna(row[n]) else f"{row[n]:.{digits}f}" for n in CLASS_ORDER]
+    means = ["" if pd.isna(row[n]) else decimal(row[n], digits) for n in CLASS_ORDER]
     last = _span(row, "seeds", f".{digits}f", "–") if seeded else _difference(row)[0]
     yield [row["row"], *means, last]
     digits = 0 if score else 2
@@ -151,7 +153,7 @@ def _difference(row: Mapping[Any, Any]) -> tuple[str, str]:
         return "", ""
     score = row["measure"] == "score"
     span = _span(row, "difference", "+.1f" if score else "+.3f", ", ")
-    return f"{row['difference']:+.{2 if score else 3}f}", f"[{span}]" if span else ""
+    return decimal(row["difference"], 2 if score else 3, signed=True), f"[{span}]" if span else ""
 
 
 def _compared(row: Mapping[Any, Any]) -> Iterator[list[str]]:
@@ -160,7 +162,7 @@ def _compared(row: Mapping[Any, Any]) -> Iterator[list[str]]:
     spread = _span(told, "pearson_r_seeds", ".3f", "–")
     value, span = _difference(row)
     survives = "" if pd.isna(row["survives"]) else "yes" if row["survives"] else "no"
-    r = "" if pd.isna(row["pearson_r"]) else f"{row['pearson_r']:.3f}"
+    r = "" if pd.isna(row["pearson_r"]) else decimal(row["pearson_r"], 3)
     yield [row["row"], r, spread, _words(row["paper"]), _words(row["against"]), value, survives]
     if (of_r := _span(told, "pearson_r", ".2f", "–")) or span:
         yield ["", of_r, "", "", "", span, ""]
@@ -194,21 +196,18 @@ def _legend(
     measures = {row["measure"] for row in rows}
     if "score" in measures:
         lines.append("score: mean over vertices of r^2 / noise ceiling, in percent, by ROI class")
+        chance = max(row["chance"] for row in rows if row["measure"] == "score")
+        lines.append("chance: predictions unrelated to the pictures score "
+                     f"{decimal(chance, 2)} on all vertices")  # fmt: skip
     if "pearson_r" in measures:
         lines.append("pearson_r: mean over vertices, NOT noise-normalised, as ceilings are missing")
-    on = {"test": "test", "heldout": "held-out training"}[sidecar["split"]]
     n = sidecar["n_pictures"]
-    counts = "/".join(map(str, sorted(set(n.values()))))
-    lines.append(f"on {counts} {on} pictures of each subject: {', '.join(n)}")
+    lines.append(pictures_line(n, sidecar["split"]))
     if min(n.values()) < FEWEST_PICTURES:
         lines.append(f"no intervals: {FEWEST_PICTURES} pictures are needed")
     elif sidecar["resamples"]:
         lines.append("below each mean its 95 % interval, had other pictures been shown; "
                      f"{sidecar['resamples']} draws, seed {sidecar['seed']}")  # fmt: skip
     lines += [f"{space} stands in for {role}" for role, space in sidecar["stand_in"].items()]
-    if sidecar["simulated"]:
-        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
-    untrained = sorted({s for row in rows for s in str(row["untrained"]).split("+") if s})
-    if untrained:
-        lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")
-    return lines + [f"WARNING: {line}" for line in say_unfinished(sidecar["unfinished"])]
+    lines += origin_lines(sidecar)
+    return lines + [part for line in warning_lines(sidecar) for part in wrap(f"WARNING: {line}")]

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import convert_paths, progress, provenance, replacing, run_hint, say, sha256_files
+from base import convert_paths, plural, progress, provenance, replacing, run_hint, say, sha256_files
 from cache import digest
 from challenge import HEMISPHERES, Subject, SubjectChoice
+from evaluate.caveats import origin_lines, warning_lines
 from evaluate.check import faults, member
 from evaluate.completeness import coverage, say_coverage, say_unfinished, unfinished
 from evaluate.ensemble import DEFAULT, check_rule, combine, judge, rule_code
@@ -50,7 +51,7 @@ def submission(
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: folders of `OUT/fits` or their beginnings. All by default.
+        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
     ensemble : str
         The rule of its weights: average, per_roi, per_vertex or stacked.
     allow_incomplete : bool
@@ -96,9 +97,13 @@ def submission(
 def _describe(inputs: Inputs) -> dict[str, Any]:
     return {
         "inputs": inputs.key,
-        "runs": {run.name: {"model": run.label, "spaces": run.joined} for run in inputs.runs},
+        "runs": {
+            run.name: {"label": run.label, "model": run.model, "spaces": run.joined}
+            for run in inputs.runs
+        },
         "untrained": sorted({space for run in inputs.runs for space in run.untrained}),
         "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
+        "leaked": inputs.leaked,
         "coverage": coverage(inputs.subjects, inputs.runs),
     }
 
@@ -208,21 +213,19 @@ def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
 
 def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
     if filled := sum(about["n_filled"].values()):
-        say(f"{filled} vertices lie in none of the chosen ROI classes, filled from the others")
+        say(f"{plural(filled, 'vertex')} in none of the chosen ROI classes, filled from the others")
     if inputs.suffix:
         names = ", ".join(subject.name for subject in inputs.subjects)
         several = "s" * (len(inputs.subjects) > 1)
         say(f"holds subject{several} {names} alone: the challenge takes all subjects in one zip")
-    for line in say_unfinished(about["unfinished"]):
+    for line in warning_lines(about | {"split": "test"}):
         say(f"WARNING: {line}")
     for line in say_members(about["members"]):
         say(line)
     if uneven := say_coverage(about["coverage"], "submission"):
         say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))
-    if about["untrained"]:
-        say(f"UNTRAINED networks, random weights: {', '.join(about['untrained'])}")
-    if about["simulated"]:
-        say(f"the responses are SIMULATED, subjects: {', '.join(about['simulated'])}")
+    for line in origin_lines(about):
+        say(line)
     runs = ", ".join(run.name for run in inputs.runs)
-    say(f"-> {path}: {len(inputs.subjects)} subjects from {runs}, "
+    say(f"-> {path}: {plural(len(inputs.subjects), 'subject')} from {runs}, "
         f"{path.stat().st_size / 1e6:.1f} MB, checked")  # fmt: skip

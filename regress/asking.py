@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import load_plugin, nearest, say
-from cache import Entry, FeatureStore
+from cache import Entry, FeatureStore, find_fits
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
 from challenge.inputs import check_fitted
 from regress import models
@@ -128,14 +128,14 @@ def _chosen(data: Path, subject: SubjectChoice, subjects: list[str]) -> list[Sub
 
 
 def _begun(out: Path, start: Path) -> "Start":
-    """Open the fit to begin from, by its folder or by the beginning of its name."""
+    """Open the fit to begin from, by its folder, its name, or the beginning of its folder's."""
     # Lightning takes seconds to import, and ridge needs none of it.
     from regress.start import Start
 
     if start.is_dir() or start.is_absolute():
         return Start(start)
     name, *subject = start.parts
-    named = [folder for folder in (out / "fits").glob(f"{name}*") if folder.is_dir()]
+    named = find_fits(out / "fits", name)
     return Start(named[0].joinpath(*subject) if len(named) == 1 else start)
 
 

@@ -4,14 +4,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from base import convert_paths, say
+from base import convert_paths, plugin_names, say
+from cache import check_fit_name, write_fit_name
 from challenge import SubjectChoice
 from challenge.inputs import say_absent_classes
 from execute import choose_executor, share
+from regress import models
 from regress.asking import ask, with_tests
 from regress.design import find_spaces
 from regress.device import backend_on, choose_devices, place_of
 from regress.errors import RegressError
+
+# What else chooses fits: all of a model, all there are, and all combined.
+RESERVED = ("all", "ensemble")
 
 
 @convert_paths
@@ -30,6 +35,7 @@ def fit(
     subjects: list[str] = [],  # noqa: B006
     start: Path | None = None,
     images: int | None = None,
+    name: str = "",
     executor: str = "local",
     cluster: Path | None = None,
 ) -> Path:
@@ -70,11 +76,15 @@ def fit(
         readouts.
     start : Path
         A fit of the same model that a training begins from, of these subjects or of others: its
-        folder, or the beginning of its name; with /subj01 behind it where several subjects were
-        fitted, each alone. --params.freeze true trains only what belongs to single vertices.
+        folder, its name, or the beginning of its folder's; with /subj01 behind it where several
+        subjects were fitted, each alone. --params.freeze true trains only what belongs to single
+        vertices.
     images : int
         Fit on so many training pictures of each subject, the first that are not held out; all by
         default.
+    name : str
+        What to call the fit, unique among those in OUT: tables show it, and --fits and --start
+        take it. A fit that has another name is renamed. By default it is called by its folder.
     executor : str
         local, or slurm: in jobs of a cluster, which this command waits for.
     cluster : Path
@@ -89,6 +99,8 @@ def fit(
     ------
     RegressError
         If no space is named, or a model that is not trained is to share or to begin from another.
+    CacheError
+        If the fit cannot have its name.
     """
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
@@ -110,6 +122,8 @@ def fit(
         start=start,
         images=images,
     )
+    if name:
+        check_fit_name(asked.folder, name, (*plugin_names(models), *RESERVED))
     say(f"{model} on {' + '.join(e.name for e in asked.entries)}, {backend_on(devices)}")
     say_absent_classes([one for group in asked.groups for one in group])
     asked, together = with_tests(asked, data), len(asked.groups[0]) > 1
@@ -122,4 +136,9 @@ def fit(
         folders.append(folder)
 
     share(where, place_of(device), asked.run(), asked.units(), asked, report)
+    if name:
+        # Another command may have taken it since.
+        check_fit_name(folders[0], name)
+        write_fit_name(folders[0], name)
+        say(f"{folders[0]}: is called {name}")
     return folders[0]

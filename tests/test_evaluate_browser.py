@@ -56,49 +56,49 @@ def numbers(cells: list[str]) -> list[float]:
 
 
 def test_the_table_sorts_by_mouse(opened) -> None:
-    head = opened.locator("#table-scores thead th").nth(2)
-    before = column(opened, 2)
+    head = opened.locator("#table-scores thead th").nth(3)
+    before = column(opened, 3)
     assert head.get_attribute("aria-sort") is None
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "descending"
-    down = column(opened, 2)
+    down = column(opened, 3)
     assert numbers(down) == sorted(numbers(before), reverse=True)
     assert down[-1] == "–", "ROIs without vertices are last"
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    up = column(opened, 2)
+    up = column(opened, 3)
     assert numbers(up) == sorted(numbers(before))
     assert up[-1] == "–"
     assert "ascending" in opened.locator("#table-status").inner_text()
     opened.locator("#table-scores thead button").first.click()
-    assert column(opened, 2) == before
+    assert column(opened, 3) == before
 
 
 def test_the_table_sorts_by_keyboard_and_focus_is_seen(opened) -> None:
     opened.locator("#table-metric").focus()
-    for _ in range(4):  # the scrolled region, then three headings
+    for _ in range(5):  # the scrolled region, then four headings
         opened.keyboard.press("Tab")
     heading = opened.evaluate("document.activeElement.closest('th').cellIndex")
-    assert heading == 2
+    assert heading == 3
     style = opened.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert style == "solid"
     opened.keyboard.press("Enter")
-    head = opened.locator("#table-scores thead th").nth(2)
+    head = opened.locator("#table-scores thead th").nth(3)
     assert head.get_attribute("aria-sort") == "descending"
     opened.keyboard.press("Space")
     assert head.get_attribute("aria-sort") == "ascending"
 
 
 def test_the_table_shows_other_subjects_and_figures(opened) -> None:
-    pooled = column(opened, 2)
+    pooled = column(opened, 3)
     opened.locator("#table-subject").select_option("02")
-    one = column(opened, 2)
+    one = column(opened, 3)
     assert one != pooled
     opened.locator("#table-metric").select_option(label="Pearson's r")
-    assert max(numbers(column(opened, 2))) < 1
+    assert max(numbers(column(opened, 3))) < 1
     opened.locator("#table-subject").select_option("all")
     opened.locator("#table-metric").select_option("0")
-    assert column(opened, 2) == pooled
+    assert column(opened, 3) == pooled
 
 
 def pixels(page) -> np.ndarray:
@@ -217,4 +217,4 @@ def test_a_phone_scrolls_down_only(opened) -> None:
 
 @pytest.mark.parametrize("opened", [{"java_script_enabled": False}], indirect=True)
 def test_without_scripts_the_scores_are_there(opened) -> None:
-    assert len(numbers(column(opened, 2))) > 20
+    assert len(numbers(column(opened, 3))) > 20

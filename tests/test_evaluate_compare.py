@@ -36,13 +36,13 @@ def out(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_table_and_csv_of_a_comparison(out: Path, simulated: Path) -> None:
     done = run("compare", "ridge", "banded", "ensemble", "--data", simulated, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert "banded_ridge alexnet+clip less ridge alexnet" in done.stdout
-    assert "ensemble alexnet+clip less ridge alexnet" in done.stdout
+    assert "banded_ridge-bbbbbb less ridge-012345" in done.stdout
+    assert "ensemble less ridge-012345" in done.stdout
     assert "SIMULATED" in done.stdout
     assert max(len(x) for x in done.stdout.splitlines() if str(out) not in x) <= 100
     assert "nan" not in done.stdout.lower()
     frame = pd.read_csv(out / "compare.csv", dtype={"subject": str})
-    frame = frame[frame["second"] == "banded_ridge alexnet+clip"]
+    frame = frame[frame["second_fit"] == BANDED]
     scored = read(out)
     for _, row in frame.iterrows():
         place = {k: row[k] for k in ("subject", "hemisphere", "roi_class", "roi")}
@@ -100,7 +100,7 @@ def test_what_cannot_be_compared_is_said(
     # A ROI that one of them lacks is not compared, nor are the means that it belongs to.
     (tmp_path / "fits" / ("ridge-" + "e" * 16) / "subj01" / "lh.OPA.h5").unlink()
     compare(["ridge-0", "ridge-e"], simulated, tmp_path, subject="01")
-    assert "ridge#eeeeee alexnet less ridge#012345 alexnet" in capsys.readouterr().out
+    assert "ridge-eeeeee less ridge-012345" in capsys.readouterr().out
     frame = pd.read_csv(tmp_path / "compare-01.csv", dtype={"subject": str})
     left = frame[frame["hemisphere"] == "lh"]
     assert "OPA" not in set(left["roi"])
@@ -142,7 +142,7 @@ def test_results_have_every_run_and_subject(out: Path, simulated: Path, tmp_path
     write_fits(tmp_path, simulated, subject="01", change=lambda _, meta: meta.update(seed=1))
     write_fits(tmp_path, simulated, "ols_pca", digest="c" * 16, subject="01")
     done = run("results", "--out", tmp_path)
-    assert "2 runs x subjects, 0 of them scored as they are now" in done.stdout
+    assert "2 fits of 1 subject in 2 lines, 0 of them scored as they are now" in done.stdout
     assert pd.read_csv(write_results(tmp_path))["score"].isna().all()
 
 

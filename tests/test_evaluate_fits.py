@@ -102,16 +102,14 @@ def rewrite(path: Path, **arrays: np.ndarray) -> None:
     write_artifact(path, old | arrays, meta)
 
 
-def test_runs_are_labelled_by_model_unless_twins(simulated: Path, tmp_path: Path) -> None:
+def test_runs_are_labelled_by_their_folder_alone(simulated: Path, tmp_path: Path) -> None:
     write_fits(tmp_path, simulated, subject="01")
     write_fits(tmp_path, simulated, spaces=("clip",), digest="c" * 16, subject="01")
-    assert [(r.label, r.joined) for r in find_runs(tmp_path)] == [
-        ("ridge", "alexnet"),
-        ("ridge", "clip"),
-    ]
+    before = [(r.label, r.joined) for r in find_runs(tmp_path)]
+    assert before == [("ridge-012345", "alexnet"), ("ridge-cccccc", "clip")]
     write_fits(tmp_path, simulated, digest="d" * 16, subject="01")
     labels = {(r.label, r.joined) for r in find_runs(tmp_path)}
-    assert labels == {("ridge#012345", "alexnet"), ("ridge#dddddd", "alexnet"), ("ridge", "clip")}
+    assert labels == {*before, ("ridge-dddddd", "alexnet")}
     assert [r.name for r in find_runs(tmp_path, ["ridge-c"])] == ["ridge-" + "c" * 16]
 
 
@@ -297,9 +295,9 @@ def test_twins_tell_what_differs(simulated: Path, tmp_path: Path) -> None:
         write_fits(tmp_path, simulated, digest=digest, subject="01", change=change)
     write_fits(tmp_path, simulated, spaces=("clip",), digest="d" * 16, subject="01")
     assert {run.label: run.differs for run in find_runs(tmp_path)} == {
-        "ridge#aaaaaa": "alphas=[1, 10], features of alexnet=000000000000…",
-        "ridge#bbbbbb": "alphas=[1e-05 … 1e+08, 14 values], features of alexnet=111111111111…",
-        "ridge#cccccc": "alphas=[1, 2], features of alexnet=111111111111…",
-        "ridge": "",
+        "ridge-aaaaaa": "alphas=[1, 10], features of alexnet=000000000000…",
+        "ridge-bbbbbb": "alphas=[1e-05 … 1e+08, 14 values], features of alexnet=111111111111…",
+        "ridge-cccccc": "alphas=[1, 2], features of alexnet=111111111111…",
+        "ridge-dddddd": "",
     }
     assert [run.differs for run in find_runs(tmp_path, ["ridge-a"])] == [""]

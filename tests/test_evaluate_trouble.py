@@ -91,8 +91,8 @@ def test_twins_are_told_apart_below_the_table(
         )  # fmt: skip
     scores(simulated, tmp_path)
     lines = capsys.readouterr().out.splitlines()
-    assert "ridge#aaaaaa: alphas=[1, 10]" in lines
-    assert "ridge#bbbbbb: alphas=[100]" in lines
+    assert "ridge-aaaaaa: alphas=[1, 10]" in lines
+    assert "ridge-bbbbbb: alphas=[100]" in lines
 
 
 def test_a_changed_label_is_noticed(broken: Callable[[], Path], tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from base import convert_paths, progress, replacing, run_hint, say
+from base import convert_paths, plural, progress, replacing, run_hint, say
 from challenge import HEMISPHERES, Subject, SubjectChoice
 from challenge.rois import read_mask
+from evaluate.caveats import leak_lines
 from evaluate.errors import EvaluateError
 from evaluate.inputs import Inputs, gather, report_missing
 from evaluate.maps.camera import photograph
@@ -17,7 +18,14 @@ from evaluate.maps.paint import maps_of
 from evaluate.maps.sheet import draw_sheet
 from evaluate.maps.spaces import PICTURES
 from evaluate.maps.surface import Mesh, load_mesh
-from evaluate.maps.values import Known, average, check_outlined, gather_known, split_placed
+from evaluate.maps.values import (
+    Known,
+    average,
+    check_outlined,
+    gather_known,
+    region_names,
+    split_placed,
+)
 from evaluate.predicted import ENSEMBLE
 from evaluate.vertices import vertices_file
 
@@ -47,7 +55,7 @@ def maps(
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     fits : list of str, optional
-        Whose score and r: folders of `OUT/fits` or their beginnings. The ensemble by default.
+        Whose score and r: names of fits, or beginnings of their folders. The ensemble by default.
     mesh : str
         "fsaverage5", which is always there; "fsaverage", all vertices, downloaded where nilearn
         does not have it yet; or "auto": fsaverage where it is there, never the network.
@@ -63,23 +71,30 @@ def maps(
     inputs = gather(data, out, subject, fits)
     report_missing(inputs)
     surface = load_mesh(mesh)
-    runs = [(run.name, f"{run.label} ({run.joined})") for run in inputs.runs] if fits else None
+    runs = [(run.name, run.title) for run in inputs.runs]
+    if not fits and len(runs) > 1:
+        runs = [(ENSEMBLE, "the ensemble of all fits")]
     placed, told = split_placed(inputs.subjects)
     if not placed:
         raise EvaluateError(f"{told}: copy the masks to draw maps")
     if told:
         say(told)
     simulated = [one.name for one in placed if one.simulated]
+    leaked = leak_lines(inputs.leaked, inputs.split)
+    caveat = " – SIMULATED responses" * bool(simulated)
+    caveat += " – WARNING: test pictures were training pictures" * bool(leaked)
     written: list[Path] = []
-    for run, label in runs or [(ENSEMBLE, "the ensemble of all fits")]:
+    for run, label in runs:
         known = know(out, inputs, run, surface, outlines)
         if known:
             about = f"{label}, {PICTURES[known[0].split]} pictures"
-            written += _draw(out, known, surface, outlines, run, about, bool(simulated))
+            written += _draw(out, known, surface, outlines, run, about, caveat)
     say("\n".join(count_shown(placed, surface)))
     if simulated:
         say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
-    say(f"-> {out / 'maps'}: {len(written)} files")
+    for line in leaked:
+        say(f"WARNING: {line}")
+    say(f"-> {out / 'maps'}: {plural(len(written), 'file')}")
 
 
 def know(
@@ -120,9 +135,10 @@ def know(
             f"{vertices_file(out, run, absent[0].name)}: no such file: run {run_hint('evaluate')} "
             "first, with the same subjects and fits"
         )
+    regions = region_names(split_placed(inputs.subjects)[0], outlined)
     known = [
         gather_known(
-            out, one, run, inputs.runs, inputs.responses, mesh.n_vertices, outlined, spaces
+            out, one, run, inputs.runs, inputs.responses, mesh.n_vertices, outlined, spaces, regions
         )
         for one in subjects
     ]
@@ -187,14 +203,14 @@ def _draw(
     outlined: str,
     run: str,
     about: str,
-    simulated: bool,
+    caveat: str,
 ) -> list[Path]:
     pictures = photograph(mesh, WIDTH, measured(known))
     sheets = [(one, shown) for one in known for shown in maps_of(one, known)]
     written = []
     for one, shown in progress(sheets, desc="drawing", unit="map"):
         shown_of = f"{one.counts[0]} of {one.counts[1]} vertices on {mesh.name}"
-        shown_of += " – SIMULATED responses" * simulated
+        shown_of += caveat
         whose = "mean over subjects" if one.subject == "mean" else f"subject {one.subject}"
         stem = out / "maps" / run / f"{_plain(one.subject)}-{_plain(shown.name)}"
         png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")

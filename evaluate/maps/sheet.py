@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from challenge import HEMISPHERES, ROI_CLASSES
+from challenge import HEMISPHERES
 from evaluate.figure import COLOURS
 from evaluate.maps.camera import VIEWS, Picture
 from evaluate.maps.outlines import name_places
@@ -66,7 +66,7 @@ def draw_sheet(
         if picture.view in {"lateral", "flat"}:
             axes.set_title({"lh": "left", "rh": "right"}[picture.hemisphere], fontsize=10)
         if picture.view == "flat":
-            _name_regions(axes, picture, known, ROI_CLASSES[outlined])
+            _name_regions(axes, picture, known, known.regions)
     _bar(figure, grid, shown)
     title = {"ha": "left", "x": 0.01}
     figure.suptitle(f"{shown.title}\n\n", fontsize=13, **title)

@@ -65,7 +65,7 @@ def spaces_of(
     found = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
     alone = {space: vertices.field("r") for space, vertices in found.items()}
     on = {PICTURES[one.meta["split"]] for one in found.values()}
-    model = singles[0].label.partition("#")[0] if singles else ""
+    model = singles[0].model if singles else ""
     return alone, unique, f"{model} on each space alone, {' and '.join(sorted(on))} pictures"
 
 
@@ -88,7 +88,7 @@ def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
     by_model: dict[str, dict[str, Run]] = defaultdict(dict)
     for run in runs:
         if len(run.spaces) == 1 and subject in run.subjects:
-            by_model[run.label.partition("#")[0]].setdefault(run.joined, run)
+            by_model[run.model].setdefault(run.joined, run)
     if not by_model:
         return []
     return list(max(by_model.values(), key=len).values())

@@ -17,6 +17,7 @@ from evaluate.errors import EvaluateError
 from evaluate.fits import Run
 from evaluate.maps.spaces import say_sources, spaces_of
 from evaluate.maps.surface import fsaverage_vertices, place
+from evaluate.rows import roi_place
 from evaluate.vertices import read_vertices
 
 # By hemisphere, a value for each vertex of the mesh, NaN where there is none.
@@ -39,7 +40,9 @@ class Known:
     unique : dict of str to dict of str to array (n_mesh_vertices,), float64
         For each feature space, the part of R^2 that no other space explains.
     labels : dict of str to array (n_mesh_vertices,), float64
-        The regions of the outlined ROI class, numbered from 1 by `ROI_CLASSES`; 0 outside.
+        The regions of the outlined ROI class: their places in `regions`, from 1; 0 outside.
+    regions : tuple of str
+        Their names, the same for all subjects that are shown together.
     source : str
         What `alone` and `unique` are of: which model, on which pictures.
     split : str
@@ -55,6 +58,7 @@ class Known:
     alone: dict[str, Sides] = field(default_factory=dict)
     unique: dict[str, Sides] = field(default_factory=dict)
     labels: Sides = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
     source: str = ""
     split: str = "test"
     counts: tuple[int, int] = (0, 0)
@@ -109,6 +113,31 @@ def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
     )
 
 
+def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
+    """List the regions of a class in the data of several subjects, whose labels may differ.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Whose.
+    outlined : str
+        The ROI class.
+
+    Returns
+    -------
+    tuple of str
+        Those of the challenge first, then others.
+    """
+    found = {
+        roi.name: None
+        for subject in subjects
+        for h in HEMISPHERES
+        for roi in subject.rois(h)
+        if roi.roi_class == outlined
+    }
+    return tuple(sorted(found, key=lambda name: roi_place(outlined, name)))
+
+
 def gather_known(
     out: Path,
     subject: Subject,
@@ -118,6 +147,7 @@ def gather_known(
     n_mesh: int,
     outlined: str = "streams",
     spaces: bool = True,
+    regions: Sequence[str] | None = None,
 ) -> Known:
     """Read all that is to be shown of a subject.
 
@@ -139,6 +169,8 @@ def gather_known(
         The ROI class whose outlines are drawn.
     spaces : bool
         Whether to read what each feature space does, which is the same for all runs.
+    regions : sequence of str, optional
+        The names of the outlined regions, from `region_names`; this subject's by default.
 
     Returns
     -------
@@ -156,7 +188,8 @@ def gather_known(
 
     found = read_vertices(out, run, subject.name)
     alone, unique, source = spaces_of(out, subject, runs, responses) if spaces else ({}, {}, "")
-    labels = {h: _number_regions(subject, h, outlined) for h in where}
+    names = tuple(region_names([subject], outlined) if regions is None else regions)
+    labels = {h: _labels(subject, h, outlined, names) for h in HEMISPHERES}
     return Known(
         subject=subject.name,
         score=on_mesh(found.field("score")),
@@ -167,6 +200,7 @@ def gather_known(
         source=source,
         split=found.meta["split"],
         labels={h: np.nan_to_num(values) for h, values in on_mesh(labels).items()},
+        regions=names,
         counts=(
             sum(int((vertices < n_mesh).sum()) for vertices in where.values()),
             sum(len(vertices) for vertices in where.values()),
@@ -174,13 +208,15 @@ def gather_known(
     )
 
 
-def _number_regions(subject: Subject, hemisphere: str, roi_class: str) -> NDArray[np.int64]:
-    """Return the regions as numbers from 1, in the order of `ROI_CLASSES`, then of the mapping."""
-    numbers = np.zeros(subject.n_vertices(hemisphere), np.int64)
-    rois = [roi for roi in subject.rois(hemisphere) if roi.roi_class == roi_class]
-    for number, roi in enumerate(rois, start=1):
-        numbers[roi.vertices] = number
-    return numbers
+def _labels(
+    subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return the place of each vertex' region among names, as files may number them otherwise."""
+    labels = np.zeros(subject.n_vertices(hemisphere), np.int64)
+    for roi in subject.rois(hemisphere):
+        if roi.roi_class == outlined:
+            labels[roi.vertices] = names.index(roi.name) + 1
+    return labels
 
 
 def average(known: Sequence[Known]) -> Known:
@@ -208,6 +244,7 @@ def average(known: Sequence[Known]) -> Known:
         source=say_sources({one.subject: one.source for one in known}),
         split=known[0].split,
         labels={h: _most([one.labels[h] for one in known]) for h in HEMISPHERES},
+        regions=known[0].regions,
         counts=(max(one.counts[0] for one in known), max(one.counts[1] for one in known)),
     )
 

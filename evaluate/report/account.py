@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from base import plural
 from challenge import HEMISPHERES, Subject
+from challenge.published import PUBLISHED
 from evaluate.completeness import say_coverage, say_unfinished
 from evaluate.fits import Run
 from evaluate.inputs import Inputs
-from evaluate.predicted import ENSEMBLE
+from evaluate.legend import score_warnings
 
 
 def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -75,16 +79,19 @@ def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]
     found = []
     ensemble = next(
         (c for c in sidecar["counts"]
-         if c["model"] == ENSEMBLE and c["subject"] == c["hemisphere"] == "all"), None
+         if c["fit"] == inputs.pooled and c["subject"] == c["hemisphere"] == "all"), None
     )  # fmt: skip
-    if ensemble:
+    if ensemble is not None:
+        whose = "of the ensemble" if len(inputs.runs) > 1 else "of the fit"
         n, out = ensemble["n_vertices"], ensemble["n_excluded"]
-        found.append(_line(f"{out} of {n} vertices", "their noise ceiling is 0: in no mean"))
-        clipped = f"{ensemble['n_clipped']} vertices of the ensemble"
+        found.append(
+            _line(f"{out} of {plural(n, 'vertex')}", "their noise ceiling is 0: in no mean")
+        )
+        clipped = f"{plural(ensemble['n_clipped'], 'vertex')} {whose}"
         found.append(_line(clipped, "kept, but their score was cut at 100 %, as the challenge has "
                                     "it, which biases means downwards"))  # fmt: skip
         if ensemble["n_constant"]:
-            constant = f"{ensemble['n_constant']} vertices of the ensemble"
+            constant = f"{plural(ensemble['n_constant'], 'vertex')} {whose}"
             found.append(_line(constant, "kept: one prediction for all pictures counts as r = 0"))
         if n_flat := ensemble["n_constant_measured"]:
             found.append(_line(f"{n_flat} vertices", "kept: measured responses that are constant "
@@ -99,7 +106,7 @@ def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]
                       ("ceilings", "noise ceilings are not there")):  # fmt: skip
         files = sidecar["absent"][kind]
         if files:
-            found.append(_line(f"{len(files)} files, such as {files[0]}", why))
+            found.append(_line(f"{plural(len(files), 'file')}, such as {files[0]}", why))
     found += _empty(inputs.subjects)
     return found
 
@@ -122,13 +129,13 @@ def _empty(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     return found
 
 
-def banners(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[str]:
+def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     """Say in capitals what a reader must not overlook.
 
     Parameters
     ----------
-    inputs : Inputs
-        What was scored.
+    frame : DataFrame
+        Rows of scores.csv.
     sidecar : mapping
         What scores.json says.
 
@@ -137,15 +144,13 @@ def banners(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[str]:
     list of str
         Sentences.
     """
-    found = []
+    found = [f"WARNING: {line}." for line in score_warnings(frame, sidecar)]
     if sidecar["simulated"]:
         found.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
                      "figures say nothing about brains.")  # fmt: skip
     untrained = sorted({s for spaces in sidecar["untrained"].values() for s in spaces})
     if untrained:
         found.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}.")
-    if sidecar["unfinished"]:
-        found.append("Runs are not finished: " + "; ".join(say_unfinished(sidecar["unfinished"])))
     if say_coverage(sidecar["coverage"], "report"):
         found.append("Columns cover different subjects: do not compare them where all subjects "
                      "are pooled.")  # fmt: skip
@@ -174,3 +179,28 @@ def again(options: Mapping[str, Any]) -> str:
             words += [str(Path(v) if name in {"data", "out"} else v) for v in
                       (value if isinstance(value, list) else [value])]  # fmt: skip
     return shlex.join(words)
+
+
+def response_unit(subjects: Sequence[Subject]) -> str:
+    """Write in what unit the responses are, as far as it is known.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Whose.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
+    if all(subject.simulated or _published(subject) for subject in subjects):
+        return "Responses are in standard deviations of a scan session."
+    return "Responses are in the unit of the data's files."
+
+
+def _published(subject: Subject) -> bool:
+    """Return whether a subject has the sizes of the challenge's own data, which are z-scored."""
+    counts = PUBLISHED.get(subject.name)
+    found = (len(subject.pictures("train")), *(subject.n_vertices(h) for h in HEMISPHERES))
+    return counts is not None and found == (counts.train, counts.lh, counts.rh)

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from challenge import HEMISPHERES, ROI_CLASSES
+from challenge import HEMISPHERES
 from evaluate.figure import COLOURS
 from evaluate.maps.camera import BRIGHT, FOLD, Picture, photograph
 from evaluate.maps.command import measured
@@ -20,7 +20,6 @@ from evaluate.maps.outlines import name_places
 from evaluate.maps.paint import Map, colours, maps_of, paint
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import Known
-from evaluate.predicted import ENSEMBLE
 from evaluate.report.examples import encode
 
 WIDTH = 560
@@ -31,7 +30,7 @@ STOPS = 11
 APART = 46
 
 
-def stills(known: Sequence[Known], mesh: Mesh, outlined: str) -> list[dict[str, Any]]:
+def stills(known: Sequence[Known], mesh: Mesh, pooled: str) -> list[dict[str, Any]]:
     """Paint the maps: of the first all views, of the others the flat one.
 
     Parameters
@@ -40,8 +39,8 @@ def stills(known: Sequence[Known], mesh: Mesh, outlined: str) -> list[dict[str, 
         The mean and the subjects, or one subject alone.
     mesh : Mesh
         The mesh.
-    outlined : str
-        The ROI class that is outlined.
+    pooled : str
+        What score and r are of: the ensemble, or the only fit.
 
     Returns
     -------
@@ -57,10 +56,9 @@ def stills(known: Sequence[Known], mesh: Mesh, outlined: str) -> list[dict[str, 
             "name": shown.name,
             "title": shown.title,
             "bar": bar(shown),
-            "source": shown.source or (ENSEMBLE if shown.name in {"score", "r"} else ""),
+            "source": shown.source or (pooled if shown.name in {"score", "r"} else ""),
             "pictures": [
-                _still(picture, shown, one, ROI_CLASSES[outlined])
-                for picture in (every if one is known[0] else flat)
+                _still(picture, shown, one) for picture in (every if one is known[0] else flat)
             ],
         }
         for one in known
@@ -68,12 +66,13 @@ def stills(known: Sequence[Known], mesh: Mesh, outlined: str) -> list[dict[str, 
     ]
 
 
-def _still(picture: Picture, shown: Map, known: Known, names: Sequence[str]) -> dict[str, Any]:
+def _still(picture: Picture, shown: Map, known: Known) -> dict[str, Any]:
     rgba = paint(picture, shown, known)
     image = Image.fromarray(rgba)
     if picture.view == "flat":
         draw, font = ImageDraw.Draw(image), ImageFont.load_default(LETTER)
-        places = name_places(picture, known.labels[picture.hemisphere], names, LETTER)
+        labels = known.labels[picture.hemisphere]
+        places = name_places(picture, labels, known.regions, LETTER)
         for name, (x, y) in places.items():
             draw.text((x, y), name, font=font, anchor="mm", fill="white", stroke_width=2,
                       stroke_fill="black")  # fmt: skip
@@ -202,4 +201,4 @@ def regions_map(known: Known, outlined: str) -> Map:
     values = {h: np.where(labels[h] > 0, labels[h] - 1, np.nan) for h in HEMISPHERES}
     full: Mapping[str, NDArray[Any]] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}
     return Map("regions", f"Regions of {outlined}", "", values, 1,
-               categories=ROI_CLASSES[outlined], strength=dict(full))  # fmt: skip
+               categories=known.regions, strength=dict(full))  # fmt: skip

@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
-from challenge import ROI_CLASSES
 from evaluate.figure import COLOURS, HATCHES
 from evaluate.predicted import ENSEMBLE
 from evaluate.report.svg import INK, STYLE, figure_of, to_svg
+from evaluate.rows import class_order
 from evaluate.table import Model, overall
 
 FAINT = 0.25
@@ -35,7 +35,7 @@ def colour(models: Sequence[Model], index: int) -> str:
     str
         As matplotlib takes it.
     """
-    return INK if models[index].label == ENSEMBLE else COLOURS[index % len(COLOURS)]
+    return INK if models[index].fit == ENSEMBLE else COLOURS[index % len(COLOURS)]
 
 
 def on_page(ink: str) -> str:
@@ -55,7 +55,7 @@ def on_page(ink: str) -> str:
 
 
 def bars(frame: pd.DataFrame, models: Sequence[Model], metric: str) -> list[dict[str, str]]:
-    """Draw, for each ROI class, a bar per ROI and model with its interval, below the ceiling.
+    """Draw, for each ROI class, a bar per ROI and model with its interval, ceiling and chance.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def bars(frame: pd.DataFrame, models: Sequence[Model], metric: str) -> list[dict
     """
     whole = overall(frame)
     found = []
-    for roi_class in ROI_CLASSES:
+    for roi_class in class_order(whole["roi_class"]):
         of = whole[(whole["roi_class"] == roi_class) & (whole["roi"] != "all")]
         if of[metric].notna().any():
             found.append({"title": roi_class, "svg": _bars(of, models, metric, roi_class)})
@@ -85,7 +85,7 @@ def _bars(of: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str
     figure, axes = figure_of(5.2, 2.7)
     width = 0.84 / len(models)
     for i, model in enumerate(models):
-        rows = of[(of["model"] == model.label) & (of["spaces"] == model.spaces)].set_index("roi")
+        rows = of[of["fit"] == model.fit].set_index("roi")
         values = rows[metric].reindex(rois).to_numpy(float)
         x = np.arange(len(rois)) + (i - (len(models) - 1) / 2) * width
         axes.bar(x, np.nan_to_num(values), width * 0.92, color=colour(models, i), linewidth=0,
@@ -98,6 +98,9 @@ def _bars(of: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str
         axes.axhline(100, color=INK, linestyle="--", linewidth=1)
         axes.text(-0.48, 101, "noise ceiling", fontsize=8, va="bottom")
         axes.set_ylim(0, 112)
+        chance = of.groupby("roi")["chance"].last().reindex(rois).to_numpy(float)
+        places = np.arange(len(rois))
+        axes.hlines(chance, places - 0.45, places + 0.45, color=INK, linestyle=":", linewidth=1.2)
     axes.set_xlim(-0.55, len(rois) - 0.45)
     axes.set_xticks(range(len(rois)), rois)
     axes.tick_params(axis="x", length=0, labelrotation=20 if len(rois) > 5 else 0)

@@ -59,7 +59,7 @@ def report(
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: folders of `OUT/fits` or their beginnings. All by default.
+        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
     seed : int
         Of the scores.
     ensemble : str

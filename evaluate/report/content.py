@@ -62,18 +62,19 @@ def gather_content(
     mesh = load_mesh("fsaverage5")
     outlined = str(options["outlines"])
     placed, unplaced = split_placed(inputs.subjects)
-    known = know(out, inputs, ENSEMBLE, mesh, outlined)
+    known = know(out, inputs, inputs.pooled, mesh, outlined)
     each = {
         run.name: know(out, inputs, run.name, mesh, outlined, spaces=False)
         for run in progress(inputs.runs, desc="reading vertices", unit="run")
     }
+    pooled = "the ensemble" if inputs.pooled == ENSEMBLE else inputs.runs[0].title
     rows = row_names(out)
-    titles = _titles(models, inputs.runs, rows)
+    titles = _titles(models, rows)
     best = best_run(inputs.runs, frame, shown)
     subjects = [s for s in inputs.subjects if s.name in best.subjects]
     spaces = {s.name: spaces_of(out, s, inputs.runs, inputs.responses) for s in inputs.subjects}
     return {
-        "banners": account.banners(inputs, about),
+        "banners": account.banners(frame, about),
         "cards": _cards(frame, models, titles, shown, about),
         "fitted": account.fitted(inputs.runs),
         "rows": rows,
@@ -85,21 +86,28 @@ def gather_content(
             {"title": title, "colour": on_page(colour(models, i))} for i, title in enumerate(titles)
         ],
         "unplaced": unplaced,
-        "stills": stills(known, mesh, outlined) if known else [],
+        "stills": stills(known, mesh, pooled) if known else [],
         "multiples": multiples(each, known, inputs.runs, frame, rows, mesh) if known else None,
-        "turning": turning(list(_turning_maps(inputs.runs, each, known, rows, outlined)), mesh)
+        "turning": turning(
+            list(_turning_maps(inputs.runs, each, known, rows, outlined, pooled)), mesh
+        )
         if known
         else None,
         "shown": count_shown(placed, mesh),
         "outlined": outlined,
-        "example_run": f"{best.label} ({best.joined})",
+        "example_run": best.title,
+        "unit": account.response_unit(subjects),
         "examples": examples(
             subjects,
             best,
             {s.name: read_vertices(out, best.name, s.name) for s in subjects},
             inputs.split,
         ),
-        "ceiling_svg": _density([read_vertices(out, ENSEMBLE, s.name) for s in inputs.subjects]),
+        "pooled": pooled,
+        "several": len(inputs.runs) > 1,
+        "ceiling_svg": _density(
+            [read_vertices(out, inputs.pooled, s.name) for s in inputs.subjects]
+        ),
         "winners": winners(inputs.subjects, {name: one[0] for name, one in spaces.items()}),
         "compared": say_sources({name: one[2] for name, one in spaces.items()}),
         "excluded": account.excluded(inputs, about),
@@ -131,15 +139,13 @@ def best_run(runs: Sequence[Run], frame: pd.DataFrame, shown: str) -> Run:
     """
     whole = overall(frame)
     whole = whole[whole["roi_class"] == "all"]
-    names = zip(whole["model"], whole["spaces"], strict=True)
-    values = dict(zip(names, whole[shown].fillna(-1), strict=True))
-    return max(runs, key=lambda run: float(values.get((run.label, run.joined), -1)))
+    values = dict(zip(whole["fit"], whole[shown].fillna(-1), strict=True))
+    return max(runs, key=lambda run: float(values.get(run.name, -1)))
 
 
-def _titles(models: Sequence[Model], runs: Sequence[Run], rows: Mapping[str, str]) -> list[str]:
+def _titles(models: Sequence[Model], rows: Mapping[str, str]) -> list[str]:
     """Call each model by the row of a study that it is, if it is one."""
-    names = {(run.label, run.joined): rows.get(run.name) for run in runs}
-    return [_called(model.title, names.get((model.label, model.spaces))) for model in models]
+    return [_called(model.title, rows.get(model.fit)) for model in models]
 
 
 def _called(title: str, row: str | None) -> str:
@@ -155,12 +161,15 @@ def _cards(
 ) -> list[dict[str, Any]]:
     whole = overall(frame)
     whole = whole[whole["roi_class"] == "all"]
-    cells = table_data(whole, about)["cells"].get("all all", {}).get("all all", {})
+    data = table_data(whole, about)
+    cells = data["cells"].get("all all", {}).get("all all", {})
+    chance = data["chance"].get("all all", {}).get("all all")
     return [
         {
             "title": title,
             "triple": cells.get(i, {}).get(shown),
             "digits": 2 if shown == "score" else 3,
+            "chance": chance if shown == "score" else None,
             "unit": "% of the noise ceiling" if shown == "score" else "mean r",
         }
         for i, title in enumerate(titles)
@@ -180,14 +189,15 @@ def _turning_maps(
     known: Sequence[Known],
     rows: Mapping[str, str],
     outlined: str,
+    pooled: str,
 ) -> Iterator[tuple[str, str, Map]]:
     for one in known:
         for shown in maps_of(one, known):
-            model = ENSEMBLE if shown.name in {"score", "r"} else shown.source
+            model = pooled if shown.name in {"score", "r"} else shown.source
             yield one.subject, model, shown
         yield one.subject, "", regions_map(one, outlined)
-    for run in runs:
-        title = _called(f"{run.label} ({run.joined})", rows.get(run.name))
+    for run in runs if len(runs) > 1 else ():
+        title = _called(run.title, rows.get(run.name))
         for one in each[run.name]:
             for shown in maps_of(one, known):
                 if shown.name in {"score", "r"}:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base import progress
-from challenge import HEMISPHERES, ROI_CLASSES, Subject, load_rgb
+from challenge import HEMISPHERES, Subject, load_rgb
 from evaluate.correlation import correlation
 from evaluate.fits import RoiModel, Run
 from evaluate.report.charts import scatter
+from evaluate.rows import roi_place
 from evaluate.vertices import Vertices
 
 N_PICTURES = 4
@@ -57,12 +58,11 @@ def examples(
         `lowest` response.
     """
     models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
-    named = [(roi_class, roi) for roi_class, rois in ROI_CLASSES.items() for roi in rois]
     regions = _regions(subjects)
+    named = sorted(regions, key=lambda roi: roi_place(*roi))
     shown = []
     for roi_class, roi in progress(named, desc="choosing vertices", unit="ROI"):
-        where = regions.get((roi_class, roi), [])
-        best, n = _best(where, vertices)
+        best, n = _best(regions[roi_class, roi], vertices)
         model = best and models.get((best.subject.name, best.hemisphere, roi_class, roi))
         if best and model:
             shown.append(

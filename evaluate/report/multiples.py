@@ -69,7 +69,7 @@ def multiples(
             for one in each[run.name]:
                 if one.subject == whose:
                     shown = _map_of_r(one, known)
-                    r = means.get((run.label, run.joined, "all" if whose == "mean" else whose))
+                    r = means.get((run.name, "all" if whose == "mean" else whose))
                     of_subject.append(_panel(pictures, shown, one, run, r, rows.get(run.name, "")))
         # Where r has no mean at all, the order is that of the runs.
         panels += sorted(of_subject, key=lambda panel: -(-2 if panel["r"] is None else panel["r"]))
@@ -93,10 +93,10 @@ def _map_of_r(one: Known, known: Sequence[Known]) -> Map:
     return next(shown for shown in maps_of(one, known) if shown.name == "r")
 
 
-def _means(frame: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+def _means(frame: pd.DataFrame) -> dict[tuple[str, str], float]:
     whole = frame[(frame["hemisphere"] == "all") & (frame["roi_class"] == "all")]
     whole = whole[whole["pearson_r"].notna()]
-    names = zip(whole["model"], whole["spaces"], whole["subject"], strict=True)
+    names = zip(whole["fit"], whole["subject"], strict=True)
     return dict(zip(names, whole["pearson_r"].astype(float), strict=True))
 
 
@@ -109,16 +109,15 @@ def _panel(
     padded = [np.pad(side, ((0, height - len(side)), (0, 0), (0, 0))) for side in sides]
     image = Image.fromarray(np.hstack([padded[0], between, padded[1]]))
     values = np.concatenate(list(known.r.values()))
-    title = f"{run.label} ({run.joined})"
     told = f"median {np.nanmedian(values):.2f}" if np.isfinite(values).any() else "no values"
     return {
         "subject": known.subject,
         "row": row,
-        "title": title,
+        "title": run.title,
         "differs": run.differs,
         "r": r,
         "width": image.width,
         "height": image.height,
         "png": encode(image.quantize(64, Image.Quantize.FASTOCTREE), "PNG"),
-        "alt": f"Pearson's r of {row or title}, both hemispheres flattened: {told}",
+        "alt": f"Pearson's r of {row or run.title}, both hemispheres flattened: {told}",
     }

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from base import decimal, plural
 from evaluate.report.tables import text_of
 
 STYLES = ("report.css",)
@@ -36,7 +37,7 @@ def render_page(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["triple"] = text_of
-    environment.filters["svg"] = Markup
+    environment.filters |= {"svg": Markup, "decimal": decimal, "plural": plural}
 
     def source(*names: str) -> Markup:
         return Markup("\n".join(loader.get_source(environment, name)[0] for name in names))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from challenge import HEMISPHERES, ROI_CLASSES, Subject
+from challenge import HEMISPHERES, Subject
 from evaluate.figure import COLOURS
+from evaluate.rows import roi_place
 
 # For each subject, space and hemisphere, r of a model on this space alone.
 Alone = Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]]
@@ -51,8 +52,6 @@ def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
                 wins[key] += np.bincount(r[:, vertices].argmax(0), minlength=len(spaces))
                 sums[key] += r[:, vertices].sum(1)
                 counts[key] += len(vertices)
-    order = [(c, roi) for c, rois in ROI_CLASSES.items() for roi in rois]
-    order += [("residual", "residual")]
     return {
         "spaces": [{"name": s, "colour": COLOURS[i % len(COLOURS)]} for i, s in enumerate(spaces)],
         "rois": [
@@ -63,7 +62,7 @@ def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
                 "share": [float(v) / counts[key] for v in wins[key]],
                 "r": [float(v) / counts[key] for v in sums[key]],
             }
-            for key in order
-            if counts.get(key)
+            for key in sorted(counts, key=lambda roi: roi_place(*roi))
+            if counts[key]
         ],
     }

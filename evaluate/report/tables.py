@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from base import decimal
 from challenge import ROI_CLASSES
-from evaluate.rows import CLASS_ORDER
+from evaluate.rows import class_order
 from evaluate.table import models_of
 
 # Column of scores.csv, how it is called on the page, digits after the point.
@@ -54,7 +55,7 @@ def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """
     found = dict.fromkeys(zip(frame["roi_class"], frame["roi"], strict=True))
     rows = []
-    for roi_class in CLASS_ORDER:
+    for roi_class in class_order(of for of, _ in found):
         own = [roi for of, roi in found if of == roi_class and roi != "all"]
         named = dict.fromkeys([*ROI_CLASSES.get(roi_class, ()), *own]) if own else {}
         rows += [(roi_class, roi) for roi in named]
@@ -77,18 +78,22 @@ def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any
     Returns
     -------
     dict
-        In JSON's types: `models`, `metrics`, `rows`, `subjects`, `hemispheres`, and `cells`: for
-        each "subject hemisphere", "class roi" and model number, `n`, the vertices that count, and
-        for each metric its value and interval; what has no value is None.
+        In JSON's types: `models`, `metrics`, `rows`, `subjects`, `hemispheres`, `cells`: for each
+        "subject hemisphere", "class roi" and model number, `n`, the vertices that count, and for
+        each metric its value and interval; and `chance`, for each "subject hemisphere" and "class
+        roi" the score of unrelated predictions. All are rounded as they are shown; what has no
+        value is None.
     """
     models = models_of(frame, sidecar)
     metrics = metrics_of(frame)
-    number = {(m.label, m.spaces): i for i, m in enumerate(models)}
+    number = {model.fit: i for i, model in enumerate(models)}
+    chance: dict[str, dict[str, float | None]] = {}
     cells: dict[str, dict[str, dict[int, Any]]] = {}
     for row in frame.to_dict("records"):
-        of = cells.setdefault(f"{row['subject']} {row['hemisphere']}", {})
-        place = of.setdefault(f"{row['roi_class']} {row['roi']}", {})
-        place[number[row["model"], row["spaces"]]] = {
+        side, roi = f"{row['subject']} {row['hemisphere']}", f"{row['roi_class']} {row['roi']}"
+        chance.setdefault(side, {})[roi] = _number(row["chance"], 2)
+        place = cells.setdefault(side, {}).setdefault(roi, {})
+        place[number[row["fit"]]] = {
             "n": int(row["n_vertices"]) - int(row["n_excluded"]),
             **{name: _triple(row, name, digits) for name, _, digits in metrics},
         }
@@ -99,6 +104,8 @@ def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any
         "subjects": _all_first(frame["subject"]),
         "hemispheres": _all_first(frame["hemisphere"]),
         "cells": cells,
+        # Without ceilings there is no score, nor what it is by chance.
+        "chance": chance if frame["chance"].notna().any() else {},
     }
 
 
@@ -108,11 +115,12 @@ def _all_first(values: pd.Series) -> list[str]:
 
 
 def _triple(row: Mapping[Any, Any], name: str, digits: int) -> list[float | None]:
-    return [_number(row.get(key), digits + 1) for key in (name, f"{name}_low", f"{name}_high")]
+    return [_number(row.get(key), digits) for key in (name, f"{name}_low", f"{name}_high")]
 
 
 def _number(value: Any, digits: int) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(float(value), digits)
+    """Round as `decimal` does, which then writes the same digits, as a page's script does."""
+    return None if value is None or not np.isfinite(value) else float(decimal(value, digits))
 
 
 def text_of(triple: Sequence[float | None] | None, digits: int) -> str:
@@ -131,8 +139,6 @@ def text_of(triple: Sequence[float | None] | None, digits: int) -> str:
         Such as "54.78 [52.10, 57.33]", the mean alone, or a dash.
     """
     value, low, high = triple or (None, None, None)
-    if value is None:
-        return "–"
-    if low is None or high is None:
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    if value is None or low is None or high is None:
+        return decimal(value, digits)
+    return " ".join([decimal(value, digits), f"[{decimal(low, digits)}, {decimal(high, digits)}]"])

@@ -76,7 +76,7 @@ def say_what_was_not_learned(
         return
     groups = np.asarray(names)[worse]
     losses = np.array([held for *_, held in kept.rows])
-    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups)
+    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups).astype(np.float64)
     # Both figures are means over the same vertices: those that stop together, or of these groups.
     if kept.together:
         here = np.unique(kept.member[kept.vertices].numpy())

@@ -9,9 +9,18 @@
   const heads = [...table.tHead.rows[0].cells];
   const status = document.getElementById("table-status");
 
+  // The column of the first model, behind ROI, vertices and, where there is any, chance.
+  const first = 2 + (Object.keys(data.chance).length > 0);
+
   const cellsOf = (row) =>
     (data.cells[`${subject.value} ${hemisphere.value}`] || {})[row.dataset.key] || {};
   const tripleOf = (cell) => (cell && cell[data.metrics[metric.value || 0].name]) || [null, null, null];
+
+  // What predictions unrelated to the pictures score; other figures have none.
+  function chanceOf(row) {
+    const found = (data.chance[`${subject.value} ${hemisphere.value}`] || {})[row.dataset.key];
+    return data.metrics[metric.value || 0].name === "score" && found !== undefined ? found : null;
+  }
 
   function show(cell, [value, low, high], digits) {
     cell.textContent = value === null ? "–" : value.toFixed(digits);
@@ -31,10 +40,11 @@
       const means = data.models.map((_, i) => tripleOf(cells[i])[0]);
       const best = Math.max(...means.filter((mean) => mean !== null));
       data.models.forEach((_, i) => {
-        const cell = row.cells[i + 2];
+        const cell = row.cells[i + first];
         show(cell, tripleOf(cells[i]), digits);
         cell.classList.toggle("best", data.models.length > 1 && means[i] !== null && means[i] === best);
       });
+      if (first > 2) show(row.cells[2], [chanceOf(row), null, null], 2);
     }
     const sorted = heads.findIndex((head) => head.hasAttribute("aria-sort"));
     if (sorted > 0) sort(sorted, heads[sorted].getAttribute("aria-sort"));
@@ -43,7 +53,8 @@
   function value(row, column) {
     if (column === 0) return Number(row.dataset.place);
     const found = column === 1 ? parseInt(row.cells[1].textContent, 10)
-      : tripleOf(cellsOf(row)[column - 2])[0];
+      : column < first ? chanceOf(row)
+      : tripleOf(cellsOf(row)[column - first])[0];
     return found === null || Number.isNaN(found) ? null : found;
   }
 
@@ -60,9 +71,9 @@
 
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
     // Scores begin with the highest, the ROIs' own order with the first.
-    const first = column === 0 ? "ascending" : "descending";
+    const usual = column === 0 ? "ascending" : "descending";
     const other = column === 0 ? "descending" : "ascending";
-    sort(column, head.getAttribute("aria-sort") === first ? other : first);
+    sort(column, head.getAttribute("aria-sort") === usual ? other : usual);
   }));
   [subject, hemisphere, metric].forEach((choice) => choice.addEventListener("change", fill));
   fill();

@@ -1,0 +1,57 @@
+"""Numbers as people read them: every figure that is shown is rounded here, once."""
+
+import math
+
+
+def decimal(value: float | None, digits: int, signed: bool = False) -> str:
+    """Return a number as it is shown, rounded once from all its digits.
+
+    Parameters
+    ----------
+    value : float or None
+        The number, as it was computed; never one that was rounded before.
+    digits : int
+        After the point.
+    signed : bool
+        Whether to write the sign of a positive number.
+
+    Returns
+    -------
+    str
+        Such as "0.806"; a dash where there is no number.
+
+    Examples
+    --------
+    >>> decimal(0.80549, 3), decimal(2.5, 1, signed=True), decimal(None, 2)
+    ('0.805', '+2.5', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    noun : str
+        Of one: "subject", "vertex", "class".
+
+    Returns
+    -------
+    str
+        Such as "1 subject", "2 subjects" or "3 vertices".
+
+    Examples
+    --------
+    >>> plural(1, "subject"), plural(0, "vertex"), plural(2, "class")
+    ('1 subject', '0 vertices', '2 classes')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("ex"):
+        return f"{count} {noun.removesuffix('ex')}ices"
+    return f"{count} {noun}{'es' if noun.endswith('s') else 's'}"

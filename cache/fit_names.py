@@ -1,0 +1,137 @@
+"""Names that people give to fits: a line in the file `name` of a fit's folder."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from base import replacing
+from cache.errors import CacheError
+
+FILE = "name"
+PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
+ALLOWED = "a letter and then letters, digits, `_`, `.` or `-`, 40 characters at most"
+
+
+def read_fit_name(folder: Path) -> str:
+    """Return the name that a fit was given.
+
+    Parameters
+    ----------
+    folder : Path
+        The fit's folder, `OUT/fits/<model>-<digest>`.
+
+    Returns
+    -------
+    str
+        The name; empty where none was given.
+
+    Raises
+    ------
+    CacheError
+        If the file of the name holds something else.
+    """
+    path = folder / FILE
+    try:
+        with path.open("rb") as opened:
+            text = opened.read(1000).decode("utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    if not PATTERN.fullmatch(text):
+        raise CacheError(
+            f"{path}: found {text[:40]!r}, expected a name, {ALLOWED}: remove the file, and give "
+            "the name again with make fit NAME=…"
+        )
+    return text
+
+
+def check_fit_name(folder: Path, name: str, reserved: Sequence[str] = ()) -> None:
+    """Refuse a name that cannot be a fit's, or that another fit has.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the fit that is to have it, which need not exist.
+    name : str
+        The name.
+    reserved : sequence of str
+        Names that mean something else, such as those of models.
+
+    Raises
+    ------
+    CacheError
+        With what is in the way, and what to do.
+    """
+    if not PATTERN.fullmatch(name):
+        raise CacheError(f"--name {name}: expected {ALLOWED}")
+    if name in reserved:
+        raise CacheError(
+            f"--name {name}: means something else where fits are chosen (--fits {name}); expected "
+            f"another, such as {name[:35]}-1"
+        )
+    for other in fit_folders(folder.parent):
+        if other.name != folder.name and read_fit_name(other) == name:
+            raise CacheError(
+                f"--name {name}: is the name of {other}, a fit of other settings or features; "
+                f"expected another name, or remove {other / FILE} to free this one"
+            )
+
+
+def write_fit_name(folder: Path, name: str) -> None:
+    """Name a fit, in place of the name that it may have.
+
+    Parameters
+    ----------
+    folder : Path
+        The fit's folder.
+    name : str
+        A name that `check_fit_name` passes.
+    """
+    if read_fit_name(folder) != name:
+        with replacing(folder / FILE) as temporary:
+            temporary.write_text(f"{name}\n", encoding="utf-8")
+
+
+def fit_folders(root: Path) -> list[Path]:
+    """Return the folders of fits, sorted.
+
+    Parameters
+    ----------
+    root : Path
+        `OUT/fits`.
+
+    Returns
+    -------
+    list of Path
+        All of them, named or not.
+    """
+    return sorted(path for path in root.glob("[!.]*") if path.is_dir())
+
+
+def find_fits(root: Path, wanted: str) -> list[Path]:
+    """Return the fits that a name stands for.
+
+    Parameters
+    ----------
+    root : Path
+        `OUT/fits`.
+    wanted : str
+        A name that a fit was given, or the beginning of the names of folders.
+
+    Returns
+    -------
+    list of Path
+        The fit of exactly this name if there is one; else all whose folder begins so.
+
+    Raises
+    ------
+    CacheError
+        If several fits have this name, as where their folders were copied from elsewhere.
+    """
+    folders = fit_folders(root)
+    named = [folder for folder in folders if read_fit_name(folder) == wanted]
+    if len(named) > 1:
+        raise CacheError(
+            f"{wanted}: is the name of {' and '.join(map(str, named))}: remove the file {FILE} of "
+            "one of them, or choose by the beginning of the folder's name"
+        )
+    return named or [folder for folder in folders if folder.name.startswith(wanted)]
