@@ -19,7 +19,7 @@ from torch.nn.functional import normalize
 from base import progress, provenance, say
 from cache import FeatureStore
 from extract.backbone import settle
-from extract.backbones.open_clip import build, load_weights
+from extract.backbones.open_clip import PACKAGE, build, load_weights
 from extract.captions import Captions
 from extract.halving import in_halves
 from extract.pooling import Projection, choose_projection
@@ -150,7 +150,7 @@ def prepare_text(
         "family": FAMILY,
         "model": spec.model,
         "quick_gelu": clip.quick_gelu,
-        "weights": weights_key(tower, request.seed),
+        "weights": weights_key(tower, request.seed, PACKAGE),
         "tokenizer": tokenizer_key(spec, tokenizer),
         "context_length": tokenizer.context_length,
         "pooling": POOLING,

@@ -7,6 +7,7 @@ from typing import Any
 import timm
 import torch
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
+from timm.layers.activations import QuickGELU
 from timm.models.beit import Beit
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
@@ -87,6 +88,24 @@ def make(name: str, seed: int | None, **options: Any) -> tuple[nn.Module, dict[s
     return module, resolve_model_data_config(module)  # type: ignore[no-untyped-call]
 
 
+def classifiers(module: nn.Module) -> tuple[str, ...]:
+    """Return the paths of a network's classifiers, which neither features nor `pooled` pass.
+
+    Parameters
+    ----------
+    module : nn.Module
+        As `make` gives it.
+
+    Returns
+    -------
+    tuple of str
+        Empty where it has none.
+    """
+    config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
+    names = config.get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def load_weights(module: nn.Module, name: str, request: Request, resample: bool = False) -> str:
     """Load the weights of a network of timm's, from wherever they may be had.
 
@@ -97,7 +116,7 @@ def load_weights(module: nn.Module, name: str, request: Request, resample: bool 
     name : str
         As `full_name` gives it.
     request : Request
-        Where they may come from.
+        Where they may come from; they may lack the classifier, or have another one.
     resample : bool
         Whether weights of places, of pictures of another size, are resampled to this network's.
 
@@ -105,24 +124,48 @@ def load_weights(module: nn.Module, name: str, request: Request, resample: bool 
     -------
     str
         Where they came from, in words.
+
+    Raises
+    ------
+    NetworkError
+        If they cannot be had, or were trained with another activation than this network has.
     """
     if request.seed is not None:
         return request.seed_origin
+    _check_activation(module, name, request.name)
     config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
     packages = []
     if name.partition(".")[0] == "tf_efficientnet_lite0":
         packages.append(lambda: packaged.efficientnet_lite0(module))
     hub_id = str(config.get("hf_hub_id") or f"timm/{name}")
     found = request.find(f"timm's {name}", HubFile(hub_id, HUB_NAMES), packages)
-    load_into(module, _state(found, module, resample), found.origin)
+    state = _state(found, module, resample)
+    load_into(module, state, found.origin, unused=classifiers(module))
     return found.origin
+
+
+def _check_activation(module: nn.Module, name: str, asked: str) -> None:
+    """Refuse weights that were trained with QuickGELU in a network of timm's that has GELU."""
+    config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
+    trained = any("quickgelu" in note.lower() for note in config.get("notes") or ())
+    if not trained or any(isinstance(part, QuickGELU) for part in module.modules()):
+        return
+    model, _, tag = name.partition(".")
+    variant = model.replace("_clip_", "_clip_quickgelu_")
+    raise NetworkError(
+        f"{asked}: the weights {tag!r} of {model} were trained with QuickGELU, and timm builds "
+        f"{model} with GELU: expected {variant}; write timm:{variant}/{tag} for a feature space, "
+        f"network={variant}.{tag} for a model"
+    )
 
 
 def _state(found: Found, module: nn.Module, resample: bool) -> dict[str, Tensor]:
     """Read a published file; some need their names changed to timm's."""
     state, own = found.load(), module.state_dict()
-    fits = set(state) == set(own)
-    if fits and not (resample and any(state[n].shape != own[n].shape for n in own)):
+    heads = tuple(f"{path}." for path in classifiers(module))
+    body = [n for n in own if not n.startswith(heads)] if heads else list(own)
+    fits = set(body) == {n for n in state if not (heads and n.startswith(heads))}
+    if fits and not (resample and any(state[n].shape != own[n].shape for n in body)):
         return state
     filters = inspect.getmodule(type(module))
     convert = getattr(filters, "checkpoint_filter_fn", None)
@@ -156,7 +199,8 @@ def patch_size(name: str) -> int:
     if not isinstance(module, TRANSFORMERS):
         raise NetworkError(
             f"{name} is no vision transformer of tokens, but {type(module).__name__}; expected one "
-            "of timm's, such as vit_small_patch16_224 or vit_base_patch16_clip_224.openai"
+            "of timm's, such as vit_small_patch16_224 or "
+            "vit_base_patch16_clip_quickgelu_224.openai"
         )
     return int(module.patch_embed.patch_size[0])
 

@@ -6,16 +6,17 @@ asked for by name, and then "untrained" is in the key, the listing and every rep
 
 import hashlib
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from networks.checkpoints import load_checkpoint
 from networks.errors import NetworkError
 from networks.hub import HubFile, HubUnreachable, fetch
 
@@ -149,31 +150,7 @@ class Found:
         if self.tensors is not None:
             return dict(self.tensors)
         assert self.path is not None
-        try:
-            if self.path.suffix == ".safetensors":
-                return load_file(self.path)
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        # A damaged file raises any of many errors in there, and each means the same to the user.
-        except Exception as error:
-            raise NetworkError(
-                f"{self.path}: cannot be read as weights ({_reason(error)}); expected a "
-                ".safetensors file, or a PyTorch file that holds tensors alone"
-            ) from error
-        while isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-            state = state["state_dict"]
-        if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-            raise NetworkError(f"{self.path}: expected a mapping of names to tensors")
-        return state
-
-
-def _reason(error: Exception) -> str:
-    """Say why a file could not be read; torch's own text advises to run what is in it."""
-    text = " ".join(str(error).split())
-    if foreign := re.search(r"Unsupported (?:global|class|operand)[^:]*: (?:GLOBAL )?(\S+)", text):
-        return f"it holds more than tensors: {foreign[1]}"
-    if not isinstance(error, SafetensorError):
-        return f"it is damaged, or of another kind: {type(error).__name__}"
-    return text[:160]
+        return load_checkpoint(self.path)
 
 
 @contextmanager
@@ -195,8 +172,10 @@ def drawing(seed: int | None) -> Iterator[None]:
         yield
 
 
-def load_into(module: nn.Module, state: Tensors, what: str) -> None:
+def load_into(module: nn.Module, state: Tensors, what: str, unused: Sequence[str] = ()) -> None:
     """Load weights, all of them and nothing but them.
+
+    Names are compared after the network's own modules have renamed the tensors of older files.
 
     Parameters
     ----------
@@ -206,6 +185,8 @@ def load_into(module: nn.Module, state: Tensors, what: str) -> None:
         The weights.
     what : str
         Where they came from, for the error.
+    unused : sequence of str
+        Paths of modules that no feature passes; the weights may lack them, or have others there.
 
     Raises
     ------
@@ -213,17 +194,30 @@ def load_into(module: nn.Module, state: Tensors, what: str) -> None:
         If a tensor is missing, left over or of another shape.
     """
     own = module.state_dict()
-    # Older files lack the counters of batch normalisation.
-    missing = sorted(name for name in set(own) - set(state) if not name.endswith(COUNTER))
-    extra = sorted(set(state) - set(own))
+    needed = OrderedDict(
+        (name, values)
+        for name, values in state.items()
+        if not _is_inside(name, unused) or (name in own and own[name].shape == values.shape)
+    )
+    # Files that lost the versions of their modules: the network itself is taken as it is today.
+    metadata = {"": {"version": module._version}}
+    needed._metadata = getattr(state, "_metadata", metadata)  # type: ignore[attr-defined]
     shapes = [
-        f"{name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+        f"{name} is {tuple(needed[name].shape)}, expected {tuple(own[name].shape)}"
         for name in own
-        if name in state and state[name].shape != own[name].shape
+        if name in needed and needed[name].shape != own[name].shape
     ]
+    missing, extra = sorted(set(own) - set(needed)), sorted(set(needed) - set(own))
+    if not shapes:
+        try:
+            missing, extra = map(sorted, module.load_state_dict(needed, strict=False))
+        except (RuntimeError, ValueError) as error:  # renamed, and then of another shape
+            shapes = [" ".join(str(error).split())[:300]]
+    # Older files lack the counters of batch normalisation.
+    missing = [n for n in missing if not n.endswith(COUNTER) and not _is_inside(n, unused)]
     faults = [
-        f"{what_of} {', '.join(names[:3])}{'…' if len(names) > 3 else ''}"
-        for what_of, names in (("missing", missing), ("left over", extra), ("wrong shape", shapes))
+        f"{kind} {', '.join(names[:3])}{'…' if len(names) > 3 else ''}"
+        for kind, names in (("missing", missing), ("left over", extra), ("wrong shape", shapes))
         if names
     ]
     if faults:
@@ -231,11 +225,19 @@ def load_into(module: nn.Module, state: Tensors, what: str) -> None:
             f"the weights from {what} are of another network than {type(module).__name__}: "
             + "; ".join(faults)
         )
-    module.load_state_dict(state, strict=False)
 
 
-def weights_key(module: nn.Module, seed: int | None) -> dict[str, object]:
-    """Digest the weights that a network really has.
+def _is_inside(name: str, paths: Sequence[str]) -> bool:
+    return any(name == path or name.startswith(f"{path}.") for path in paths)
+
+
+def weights_key(
+    module: nn.Module, seed: int | None, library: str, unused: Sequence[str] = ()
+) -> dict[str, object]:
+    """Digest the weights that a network really has, or the recipe by which random ones are drawn.
+
+    What is drawn differs in its last bits between processors, so that of random weights only names
+    and shapes are digested.
 
     Parameters
     ----------
@@ -243,22 +245,29 @@ def weights_key(module: nn.Module, seed: int | None) -> dict[str, object]:
         The network.
     seed : int or None
         The seed, if they are random.
+    library : str
+        The package that builds the network and draws its weights.
+    unused : sequence of str
+        Paths of modules that no feature passes.
 
     Returns
     -------
     dict
-        `digest`, and `untrained` with the seed where they are random.
+        `digest`; where they are random also `untrained`, with the seed, and `drawn_with`, the
+        versions of the packages that drew them.
     """
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        if name.endswith(COUNTER):
+        if name.endswith(COUNTER) or _is_inside(name, unused):
             continue
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        if tensor.is_meta:
-            continue  # of a network that is built for its shapes alone, and can compute nothing
+        if seed is not None or tensor.is_meta:
+            continue  # a network on the meta device is built for its shapes alone
         values = tensor.detach().cpu().contiguous()
         total.update(values.reshape(-1).view(torch.uint8).numpy())
     key: dict[str, object] = {"digest": total.hexdigest()[:32]}
     if seed is not None:
         key["untrained"] = f"random:{seed}"
+        # Builds of one version for other devices ("+cpu", "+cu130") draw the same.
+        key["drawn_with"] = {p: version(p).partition("+")[0] for p in ("torch", library)}
     return key

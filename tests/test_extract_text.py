@@ -15,10 +15,10 @@ from base import RoiridgeError
 from cache import FeatureStore
 from challenge import find_subjects
 from extract.captions import read_captions
-from extract.errors import ExtractError
 from extract.spaces import resolve
 from extract.text import extract_text, prepare_text
 from extract.text_tower import TextTower
+from networks import NetworkError
 from networks.weights import Request
 
 CPU = torch.device("cpu")
@@ -125,7 +125,7 @@ def test_what_the_key_holds(captions):
         "family": "open_clip_text",
         "model": "RN50",
         "quick_gelu": True,
-        "weights": ["digest", "untrained"],
+        "weights": ["digest", "drawn_with", "untrained"],
         "tokenizer": {"name": "SimpleTokenizer", "settings": {}, "digest": "ab7316202ece1f45"},
         "context_length": 77,
         "pooling": "mean of normalised, not normalised again",
@@ -136,21 +136,21 @@ def test_what_the_key_holds(captions):
     other = prepared(
         captions, rest="~64", given="random:1", precision="bfloat16", dtype="float16"
     ).key
-    assert other["weights"].pop("untrained") == "random:1"
     changed = {name for name in other if other[name] != key.get(name)}
     assert changed == {"weights", "projection", "dtype", "autocast"}
-    assert other["weights"]["digest"] != key["weights"]["digest"]
+    assert other["weights"] == {**key["weights"], "untrained": "random:1"}
 
 
 def test_the_image_tower_is_not_in_the_key(captions, small, tmp_path):
     state = dict(small[0].state_dict())
     changed = {name: state[name] + 1 for name in ("visual.conv1.weight", "logit_scale")}
     torch.save({**state, **changed}, tmp_path / "clip.pt")
-    space, random = prepared(captions, given=tmp_path / "clip.pt"), prepared(captions)
-    assert (space.origin, random.origin) == ("file clip.pt", "random, seed 0")
-    assert random.key["weights"] == {**space.key["weights"], "untrained": "random:0"}
+    torch.save(state, tmp_path / "same.pt")
+    space, same = (prepared(captions, given=tmp_path / file) for file in ("clip.pt", "same.pt"))
+    assert (space.origin, prepared(captions).origin) == ("file clip.pt", "random, seed 0")
+    assert space.key == same.key
     save_file({"logit_scale": state["logit_scale"]}, tmp_path / "part.safetensors")
-    with pytest.raises(ExtractError, match=r"part\.safetensors: cannot be loaded into open_clip's"):
+    with pytest.raises(NetworkError, match=r"part\.safetensors are of another network.*: missing"):
         prepared(captions, given=tmp_path / "part.safetensors")
 
 

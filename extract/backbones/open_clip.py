@@ -8,18 +8,26 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import open_clip
 import open_clip.pretrained
+from open_clip.convert import convert_state_dict
+from open_clip.model import (
+    convert_to_custom_text_state_dict,
+    resize_pos_embed,
+    resize_text_pos_embed,
+)
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor, nn
 
 from extract.backbone import (
-    Activation,
     Backbone,
+    Keep,
     check_layers,
     hooked,
+    keep_copy,
     lay_out_tokens,
     settle,
     shaped,
@@ -27,8 +35,14 @@ from extract.backbone import (
 from extract.errors import ExtractError
 from extract.spaces import Spec
 from networks.hub import HubFile
-from networks.weights import Request, drawing, weights_key
+from networks.weights import Request, drawing, load_into, weights_key
 
+PACKAGE = "open_clip_torch"
+# By what similarities are multiplied and shifted, which no embedding passes; what files of OpenAI
+# hold beside the weights; and the numbers 0, 1, 2 … of older text towers.
+UNUSED = ("logit_scale", "logit_bias")
+SETTINGS = ("input_resolution", "context_length", "vocab_size")
+POSITIONS = ".embeddings.position_ids"
 HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -97,7 +111,7 @@ def load_weights(clip: Clip, request: Request) -> str:
 
     Raises
     ------
-    ExtractError
+    NetworkError
         If they are nowhere, or are of another network.
     """
     if request.seed is not None:
@@ -107,16 +121,35 @@ def load_weights(clip: Clip, request: Request) -> str:
     if not repo:
         hub = HubFile(url=str(clip.published["url"]))
     found = request.find(clip.title, hub, [])
-    try:
-        # open_clip renames the tensors of older files; a file that does not fit raises any of
-        # many errors in there, and each means the same to the user.
-        open_clip.load_checkpoint(clip.module, str(found.path), weights_only=True)
-    except Exception as error:
-        raise ExtractError(
-            f"{found.path}: cannot be loaded into {clip.title}: "
-            f"{' '.join(str(error).split())[:300]}"
-        ) from error
+    if found.path is not None and found.path.suffix == ".npz":
+        _load_arrays(clip, found.path)
+    else:
+        load_into(clip.module, _fitted(found.load(), clip.module), found.origin, UNUSED)
     return found.origin
+
+
+def _load_arrays(clip: Clip, path: Path) -> None:
+    """Load a file of JAX's arrays, of which open_clip reads those of SigLIP."""
+    try:
+        open_clip.load_checkpoint(clip.module, str(path))
+    except Exception as error:  # any of many, and each means the same to the user
+        raise ExtractError(
+            f"{path}: cannot be loaded into {clip.title}: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _fitted(state: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
+    """Rename the tensors of older files, and resample places, as open_clip does."""
+    state = {n: v for n, v in state.items() if n not in SETTINGS and not n.endswith(POSITIONS)}
+    try:
+        state = convert_state_dict(module, state)
+        if not hasattr(module, "positional_embedding"):
+            state = convert_to_custom_text_state_dict(state)
+        resize_pos_embed(state, module)
+        resize_text_pos_embed(state, module)
+    except (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, ValueError):
+        pass  # of another network: what does not fit is said where they are loaded
+    return state
 
 
 def load(spec: Spec, request: Request) -> Backbone:
@@ -148,7 +181,7 @@ def load(spec: Spec, request: Request) -> Backbone:
             "family": "open_clip",
             "model": spec.model,
             "quick_gelu": clip.quick_gelu,
-            "weights": weights_key(visual, request.seed),
+            "weights": weights_key(visual, request.seed, PACKAGE),
             "preprocessing": {
                 "size": size,
                 "mean": list(preprocess.mean),
@@ -209,13 +242,19 @@ def _blocks(visual: nn.Module) -> dict[str, str]:
 def _forward(visual: Any, blocks: dict[str, str]) -> Any:
     batch_first = getattr(getattr(visual, "transformer", None), "batch_first", True)
 
-    def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
-        output, kept = hooked(visual, batch, [blocks[n] for n in names if n in blocks])
-        given = {"embedding": shaped(output)} if "embedding" in names else {}
-        for name in names:
-            if name in blocks:
-                tokens = kept[blocks[name]]
-                given[name] = lay_out_tokens(tokens if batch_first else tokens.transpose(0, 1), 1)
-        return given
+    names_of = {path: name for name, path in blocks.items()}
+
+    def forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
+        def keep_block(path: str, tokens: Tensor) -> Any:
+            laid = lay_out_tokens(tokens if batch_first else tokens.transpose(0, 1), 1)
+            return keep(names_of[path], laid)
+
+        output, kept = hooked(visual, batch, [blocks[n] for n in names if n in blocks], keep_block)
+        given = {names_of[path]: value for path, value in kept.items()}
+        if "embedding" in names:
+            # CoCa's tower gives the tokens for its decoder too.
+            embedding = output[0] if isinstance(output, tuple) else output
+            given["embedding"] = keep("embedding", shaped(embedding))
+        return {name: given[name] for name in names}
 
     return forward

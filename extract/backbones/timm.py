@@ -7,14 +7,23 @@ before the last norm: a transformer's block, a convolutional network's stage. On
 
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from timm.data import create_transform  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
-from extract.backbone import Activation, Backbone, check_layers, settle, shaped
+from extract.backbone import (
+    Activation,
+    Backbone,
+    Keep,
+    check_layers,
+    keep_copy,
+    settle,
+    shaped,
+)
 from extract.spaces import Spec
-from networks.timm import full_name, load_weights, make
+from networks.timm import classifiers, full_name, load_weights, make
 from networks.weights import Request, weights_key
 
 
@@ -44,7 +53,7 @@ def load(spec: Spec, request: Request) -> Backbone:
         key={
             "family": "timm",
             "model": name,
-            "weights": weights_key(module, request.seed),
+            "weights": weights_key(module, request.seed, "timm", classifiers(module)),
             "preprocessing": {k: _plain(v) for k, v in preprocessing.items()},
             # Only where it is: `features` of these were once read with rows taken for channels.
             **({"maps": "NHWC"} if _channels_last(module) else {}),
@@ -55,6 +64,7 @@ def load(spec: Spec, request: Request) -> Backbone:
         preprocess=create_transform(**preprocessing, is_training=False),
         forward=_forward(module, blocks),
         default_layers=("pooled",),
+        former_weights=partial(weights_key, module, request.seed, "timm"),
     )
 
 
@@ -83,8 +93,8 @@ def _forward(module: Any, blocks: dict[str, int]) -> Any:
     options: dict[str, Any] = {"output_fmt": "NCHW", **_with_prefix(module, prefix)}
     layout = {"has_class": has_class, "channels_last": _channels_last(module)}
 
-    def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
-        given: dict[str, Activation] = {}
+    def forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
+        given: dict[str, Any] = {}
         indices = sorted(blocks[name] for name in names if name in blocks)
         inner, features = [], None
         if not indices:
@@ -96,13 +106,15 @@ def _forward(module: Any, blocks: dict[str, int]) -> Any:
                 batch, indices=indices, intermediates_only=True, stop_early=True, **options
             )
         if "features" in names:
-            given["features"] = shaped(features, prefix, **layout)
+            given["features"] = keep("features", shaped(features, prefix, **layout))
         if "pooled" in names:
-            given["pooled"] = shaped(module.forward_head(features, pre_logits=True))
+            pooled = shaped(module.forward_head(features, pre_logits=True))
+            given["pooled"] = keep("pooled", pooled)
         for index, output in zip(indices, inner, strict=True):
             spatial, tokens = output if isinstance(output, tuple) else (output, None)
             cls = tokens[:, 0] if tokens is not None and has_class else None
-            given[f"blocks.{index}"] = Activation(spatial=spatial, cls=cls)
+            name = f"blocks.{index}"
+            given[name] = keep(name, Activation(spatial=spatial, cls=cls))
         return {name: given[name] for name in names}
 
     return forward

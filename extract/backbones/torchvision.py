@@ -5,6 +5,7 @@ outputs of the convolutions' ReLUs, and are what an index or a depth counts; in 
 links of its chain are: `features.N`, `encoder.layers.…`, `layer1` to `layer4`.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +15,16 @@ from torch import Tensor, nn
 from torchvision.models.maxvit import PartitionAttentionLayer
 from torchvision.ops import Permute
 
-from extract.backbone import Activation, Backbone, check_layers, hooked, settle, shaped
+from extract.backbone import (
+    Activation,
+    Backbone,
+    Keep,
+    check_layers,
+    hooked,
+    keep_copy,
+    settle,
+    shaped,
+)
 from extract.errors import ExtractError
 from extract.spaces import Spec
 from networks.hub import HubFile
@@ -61,7 +71,7 @@ def load(spec: Spec, request: Request) -> Backbone:
     key: dict[str, Any] = {
         "family": "torchvision",
         "model": spec.model,
-        "weights": weights_key(module, request.seed),
+        "weights": weights_key(module, request.seed, "torchvision"),
         "preprocessing": _describe(preprocess),
     }
     # Only where they are: such networks were once read without, and under the key they had then.
@@ -118,6 +128,9 @@ def _load_weights(
     packages = [partial(convolutions, spec.model)] if carried else []
     found = request.find(f"torchvision's {spec.model}", HubFile(url=published.url), packages)
     state = found.load()
+    if spec.model.startswith("densenet"):
+        # torchvision's own files keep the names that its dense layers had at first.
+        state = {re.sub(r"\b(norm|conv)\.([12])\.", r"\1\2.", n): v for n, v in state.items()}
     prefix = "features."
     if trunk and any(name.startswith(prefix) for name in state):
         # The network's other layers may be there, and are left; what it does not have may not.
@@ -161,15 +174,22 @@ def _forward(module: nn.Module, whole: nn.Module, paths: dict[str, str], strip: 
     prefix = int(hasattr(whole, "class_token"))
     swin = isinstance(whole, torchvision.models.SwinTransformer)
 
-    def lay_out(output: Tensor | None, path: str) -> Activation:
+    def lay_out(output: object, path: str) -> Activation:
         last = swin and path.partition(".")[0] in ("features", "norm")
         return shaped(output, prefix, channels_last=last)
 
-    def forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
-        _, kept = hooked(module, batch, [paths[name].removeprefix(strip) for name in names])
-        return {
-            name: lay_out(kept.get(paths[name].removeprefix(strip)), paths[name]) for name in names
-        }
+    def forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
+        # Two names may be of one module: `conv1` is a ReLU's.
+        layers_at: dict[str, list[str]] = {}
+        for name in names:
+            layers_at.setdefault(paths[name].removeprefix(strip), []).append(name)
+
+        def keep_layers(path: str, output: Any) -> dict[str, Any]:
+            return {name: keep(name, lay_out(output, paths[name])) for name in layers_at[path]}
+
+        _, by_path = hooked(module, batch, list(layers_at), keep_layers)
+        by_name = {name: value for layers in by_path.values() for name, value in layers.items()}
+        return {n: by_name[n] if n in by_name else keep(n, Activation()) for n in names}
 
     return forward
 

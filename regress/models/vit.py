@@ -34,7 +34,7 @@ class Model(Generative):
     ----------
     network : str
         A vision transformer of timm's, with or without the tag of its weights:
-        vit_small_patch16_224, vit_base_patch16_clip_224.openai ...
+        vit_small_patch16_224, vit_base_patch16_clip_quickgelu_224.openai ...
     weights : str
         Where its weights come from: a file; random:SEED, and then it is called untrained; or
         nothing, for timm's own, from the hub.

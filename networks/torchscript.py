@@ -1,0 +1,147 @@
+"""The tensors of a TorchScript archive, such as OpenAI's CLIP files; its programs are never loaded.
+
+An archive is a zip file: `data.pkl` pickles the modules, `data/N` holds the bytes of storage N,
+and `code/` the programs, of which only the names of parameters and buffers are read.
+"""
+
+import ast
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+STORAGES = {
+    "BFloat16Storage": torch.bfloat16,
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8,
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "ShortStorage": torch.int16,
+}
+# How TorchScript pickles lists of one type.
+LISTS = {f"build_{kind}list" for kind in ("int", "bool", "double", "tensor")}
+_CLASS = re.compile(r"^class (\w+)\(Module\):\n((?:  __\w+__ = .*\n)+)", re.MULTILINE)
+_NAMES = re.compile(r"__(?:parameters|buffers)__ = (\[.*\])")
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a TorchScript archive.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    bool
+        False for the zip files of `torch.save`, which hold no constants.
+    """
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def load_archive(path: Path) -> dict[str, Tensor]:
+    """Read the parameters and buffers of a TorchScript archive.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+
+    Returns
+    -------
+    dict of str to Tensor
+        What `state_dict` of the loaded module would give.
+
+    Raises
+    ------
+    pickle.UnpicklingError
+        If it asks for anything beyond modules, lists and tensors; then nothing of it has been run.
+    """
+    with zipfile.ZipFile(path) as archive:
+        root = next(n for n in archive.namelist() if n.endswith("/data.pkl"))[: -len("data.pkl")]
+        with archive.open(f"{root}data.pkl") as opened:
+            module = _Unpickler(opened, lambda key: _stored(archive, f"{root}data/{key}")).load()
+        return dict(_tensors(module, _declared(archive, f"{root}code/"), ""))
+
+
+class _Module:
+    """Attributes of a module; no method of the archive's is known."""
+
+    __slots__ = ("__dict__",)
+    kind = ""
+
+
+class _Unpickler(pickle.Unpickler):  # noqa: S301 - it admits no code
+    def __init__(self, file: IO[bytes], stored: Callable[[str], bytearray]) -> None:
+        super().__init__(file)
+        self._stored = stored
+        self._bytes: dict[str, bytearray] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "__torch__":
+            return type("Module", (_Module,), {"kind": f"{module}.{name}"})
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda values, offset, shape, stride, *_: torch.as_strided(
+                values, shape, stride, offset
+            )
+        if module == "torch.jit._pickle" and name in LISTS:
+            return lambda values: list(values)
+        if (module, name) == ("torch.jit._pickle", "restore_type_tag"):
+            return lambda value, _: value
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        _, dtype, key, _, _ = pid
+        if key not in self._bytes:
+            self._bytes[key] = self._stored(key)
+        values = self._bytes[key]
+        return torch.frombuffer(values, dtype=dtype) if values else torch.empty(0, dtype=dtype)
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> bytearray:
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise pickle.UnpicklingError(f"{name} is compressed, as torch never does")
+    return bytearray(archive.read(name))
+
+
+def _declared(archive: zipfile.ZipFile, code: str) -> dict[str, set[str]]:
+    """Read which attributes of each class are parameters and buffers."""
+    declared = {}
+    for file in archive.namelist():
+        if not (file.startswith(f"{code}__torch__") and file.endswith(".py")):
+            continue
+        package = file.removeprefix(code).removesuffix(".py").replace("/", ".")
+        for name, head in _CLASS.findall(archive.read(file).decode()):
+            lists = [ast.literal_eval(text) for text in _NAMES.findall(head)]
+            declared[f"{package}.{name}"] = {attribute for names in lists for attribute in names}
+    return declared
+
+
+def _tensors(
+    module: _Module, declared: dict[str, set[str]], prefix: str
+) -> Iterator[tuple[str, Tensor]]:
+    attributes = vars(module)
+    names = declared.get(module.kind, set(attributes))
+    for name, value in attributes.items():
+        if isinstance(value, _Module):
+            yield from _tensors(value, declared, f"{prefix}{name}.")
+        elif isinstance(value, Tensor) and name in names:
+            yield prefix + name, value
