@@ -25,7 +25,9 @@ from PIL import Image
 
 from base import sha256_files
 from cache import FeatureStore
+from extract.backbone import Activation
 from extract.pipeline import extract_spaces
+from extract.pooling import pool
 from extract.run import Prepared, compute, prepare
 from extract.spaces import resolve
 from networks.weights import Request
@@ -175,8 +177,13 @@ def ready(name: str, precision: str = "float32") -> Prepared:
 
 def plainly(prepared: Prepared, batch: torch.Tensor) -> NDArray[Any]:
     """Run a network on a whole batch, as its documentation shows."""
+
+    def pooled(layer: str, activation: Activation) -> dict[str, torch.Tensor]:
+        pooling = prepared.poolings[layer]
+        return {pooling: pool(activation, pooling, layer)}
+
     with torch.inference_mode():
-        return prepared.rows(prepared.backbone.forward(batch, prepared.layers))
+        return prepared.rows(prepared.backbone.forward(batch, prepared.layers, pooled))
 
 
 def loop(networks: list[str], folder: Path, workers: int) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 from torch import Tensor, nn
@@ -38,6 +38,39 @@ class Activation:
         return self.vector is None and self.spatial is None and self.cls is None
 
 
+# What is kept of a layer's output, by the layer's name; called while the network runs, since many
+# networks write over the outputs of their layers afterwards.
+Keep = Callable[[str, Activation], Any]
+
+
+def keep_copy(_name: str, activation: Activation) -> Activation:
+    """Keep all of a layer's output.
+
+    Parameters
+    ----------
+    _name : str
+        The layer's name.
+    activation : Activation
+        Its output for a batch.
+
+    Returns
+    -------
+    Activation
+        A copy, which the network does not write over.
+    """
+    parts = (activation.vector, activation.spatial, activation.cls)
+    return Activation(*(None if part is None else part.clone() for part in parts))
+
+
+class Forward(Protocol):
+    """A network's pass over a batch."""
+
+    def __call__(
+        self, batch: Tensor, names: Sequence[str], keep: Keep = keep_copy
+    ) -> dict[str, Any]:
+        """Return what `keep` gave for each named layer, called with its output as it was made."""
+
+
 @dataclass
 class Backbone:
     """A network ready to run.
@@ -57,7 +90,8 @@ class Backbone:
     preprocess : callable
         From a decoded RGB picture to a tensor (3, size, size).
     forward : callable
-        From a batch (n_images, 3, size, size) and names of layers to a dict of `Activation`.
+        From a batch (n_images, 3, size, size) and names of layers to a dict of `Activation`, or of
+        what is to be kept of each.
     default_layers : tuple of str
         What a space takes that names no layer.
     blocks : list of str
@@ -65,6 +99,8 @@ class Backbone:
         `blocks.N` where the family does not say.
     dtype : str
         What rows are stored as: "float32", or "uint8" for pictures as they are.
+    former_weights : callable, optional
+        Digests the weights as the keys of earlier versions held them, where `key` holds fewer.
     """
 
     module: nn.Module
@@ -73,10 +109,11 @@ class Backbone:
     size: int
     layers: list[str]
     preprocess: Callable[[Image.Image], Tensor]
-    forward: Callable[[Tensor, Sequence[str]], dict[str, Activation]]
+    forward: Forward
     default_layers: tuple[str, ...] = field(default=())
     blocks: list[str] = field(default_factory=list)
     dtype: str = "float32"
+    former_weights: Callable[[], dict[str, object]] | None = None
 
     def __post_init__(self) -> None:
         self.blocks = self.blocks or blocks_among(self.layers)
@@ -163,9 +200,9 @@ def shaped(
 
 
 def hooked(
-    module: nn.Module, batch: Tensor, names: Sequence[str]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Run a network and keep what some of its modules put out.
+    module: nn.Module, batch: Tensor, names: Sequence[str], keep: Callable[[str, Any], Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Run a network and keep, of what some of its modules put out, as much as is asked for.
 
     Parameters
     ----------
@@ -175,24 +212,27 @@ def hooked(
         Its input.
     names : sequence of str
         Paths of modules, as `named_modules` gives them.
+    keep : callable
+        From a path and the output of that module to what is kept; nothing of the output itself,
+        which modules that run later may write over.
 
     Returns
     -------
-    output : Tensor
+    output : object
         The network's own output.
-    kept : dict of str to Tensor
-        The output of each named module: of its last use where it is used twice; modules that did
-        not run are left out.
+    kept : dict of str to object
+        For each named module, of its last use where it is used twice; modules that did not run are
+        left out.
     """
-    kept: dict[str, Tensor] = {}
+    kept: dict[str, Any] = {}
 
-    def keep(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            kept[name] = output
+    def hook_of(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            kept[name] = keep(name, output)
 
         return hook
 
-    handles = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    handles = [module.get_submodule(name).register_forward_hook(hook_of(name)) for name in names]
     try:
         return module(batch), kept
     finally:
@@ -201,9 +241,7 @@ def hooked(
 
 
 def settle(module: nn.Module) -> nn.Module:
-    """Make a network fit for reading its layers: evaluation mode, nothing done in place.
-
-    An in-place ReLU after a convolution would overwrite the output that a hook has kept.
+    """Make a network fit for reading its layers: evaluation mode, no activation done in place.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ import torch
 from base import end_with_parent, unheard
 from cache import FeatureStore
 from extract.errors import ExtractError
-from extract.naming import name_once
+from extract.naming import name_once, take_former_keys
 from extract.pipeline import Done, Work, compute_rows, share_networks
 from extract.run import Prepared, prepare
 from extract.spaces import Spec
@@ -138,6 +138,7 @@ class Recipe:
         """
         both = zip(self.specs, self.requests, strict=True)
         every = [prepare(s, r, device, self.precision, self.dtype) for s, r in both]
+        take_former_keys(every, self.kept)
         ready = name_once(every, self.kept)
         share_networks(ready)
         return ready

@@ -10,7 +10,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from base import load_plugin
 from extract import backbones
-from extract.backbone import Activation, Backbone, check_layers
+from extract.backbone import Activation, Backbone, Keep, check_layers
 from extract.errors import ExtractError
 from extract.pooling import default_pooling, pool, projected_width
 from extract.spaces import SPACES, TEXT_FAMILIES, Spec, resolve
@@ -119,8 +119,60 @@ def sketch(space: str) -> tuple[Spec, Backbone]:
     return check_layers(spec, backbone.layers, backbone.blocks), backbone
 
 
-def dry_run(backbone: Backbone, names: Sequence[str]) -> dict[str, Activation]:
+def keep_shape(_name: str, activation: Activation) -> Activation:
+    """Keep a layer's output itself, of which only the shape is of use.
+
+    Parameters
+    ----------
+    _name : str
+        The layer's name.
+    activation : Activation
+        Its output.
+
+    Returns
+    -------
+    Activation
+        The same; the network may write over it.
+    """
+    return activation
+
+
+def dry_run(
+    backbone: Backbone, names: Sequence[str], keep: Keep = keep_shape
+) -> dict[str, Activation]:
     """Learn the shapes of layers, if possible without computing: SAM takes 10 s on two cores.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The network; on the CPU, or built for its shapes alone.
+    names : sequence of str
+        Layers.
+    keep : callable
+        From a layer's name and output to that output.
+
+    Returns
+    -------
+    dict of str to Activation
+        Of one picture, without values.
+    """
+    shape = (1, 3, backbone.size, backbone.size)
+    # Not in inference mode, whose tensors do not count how often they are written to.
+    with torch.inference_mode(mode=False), torch.no_grad():
+        if any(part.is_meta for part in backbone.module.parameters()):
+            with torch.device("meta"):
+                return backbone.forward(torch.empty(shape), names, keep)
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                return backbone.forward(torch.empty(shape), names, keep)
+        except (NotImplementedError, RuntimeError):  # it looks at values: compute one picture
+            return backbone.forward(torch.zeros(shape), names, keep)
+
+
+def find_overwritten(
+    backbone: Backbone, names: Sequence[str]
+) -> tuple[dict[str, Activation], frozenset[str]]:
+    """Find the layers whose output the network writes over after they have run.
 
     Parameters
     ----------
@@ -131,19 +183,25 @@ def dry_run(backbone: Backbone, names: Sequence[str]) -> dict[str, Activation]:
 
     Returns
     -------
-    dict of str to Activation
-        Of one picture, without values.
+    shapes : dict of str to Activation
+        As `dry_run` gives them.
+    overwritten : frozenset of str
+        Those of the layers.
     """
-    shape = (1, 3, backbone.size, backbone.size)
-    if any(part.is_meta for part in backbone.module.parameters()):
-        with torch.no_grad(), torch.device("meta"):
-            return backbone.forward(torch.empty(shape), names)
-    try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-            return backbone.forward(torch.empty(shape), names)
-    except (NotImplementedError, RuntimeError):  # it looks at values: compute one picture
-        with torch.inference_mode():
-            return backbone.forward(torch.zeros(shape), names)
+    versions: dict[str, list[int]] = {}
+
+    def keep(name: str, activation: Activation) -> Activation:
+        versions[name] = _versions(activation)
+        return activation
+
+    shapes = dry_run(backbone, names, keep)
+    return shapes, frozenset(n for n in names if _versions(shapes[n]) != versions[n])
+
+
+def _versions(activation: Activation) -> list[int]:
+    # torch counts how often a tensor, or another one with the same memory, was written to.
+    parts = (activation.vector, activation.spatial, activation.cls)
+    return [part._version for part in parts if part is not None]
 
 
 def largest_output(backbone: Backbone, names: Sequence[str]) -> int:

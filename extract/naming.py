@@ -25,6 +25,16 @@ class Space(Protocol):
         """All that changes the numbers."""
 
 
+class Computed(Space, Protocol):
+    """A space whose features an earlier version may have kept under another key."""
+
+    former: bool
+
+    @property
+    def former_key(self) -> dict[str, Any] | None:
+        """That key, if there was another."""
+
+
 AnySpace = TypeVar("AnySpace", bound=Space)
 
 
@@ -45,6 +55,24 @@ def names_by_digest(entries: Sequence[Entry]) -> dict[str, list[str]]:
     for entry in entries:
         names.setdefault(entry.digest, []).append(entry.name)
     return names
+
+
+def take_former_keys(spaces: Sequence[Computed], kept: Mapping[str, Sequence[str]]) -> None:
+    """Let spaces go on under the key of an earlier version where features have it.
+
+    Fits refer to features by their keys, and nothing is computed twice.
+
+    Parameters
+    ----------
+    spaces : sequence of Prepared
+        Those with such features are changed.
+    kept : mapping of str to sequence of str
+        As `names_by_digest` gives it.
+    """
+    for space in spaces:
+        if digest(space.key) not in kept:
+            former = space.former_key
+            space.former = former is not None and digest(former) in kept
 
 
 def name_once(spaces: Sequence[AnySpace], kept: Mapping[str, Sequence[str]]) -> list[AnySpace]:

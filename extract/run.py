@@ -1,6 +1,6 @@
 """A feature space made ready: the network, its layers, their pooling; from pictures to rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from extract import backbones
 from extract.backbone import Activation, Backbone, check_layers
 from extract.errors import ExtractError
 from extract.halving import in_halves
-from extract.listing import dry_run, largest_output
+from extract.listing import find_overwritten, largest_output
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
 from networks.weights import Request
@@ -26,6 +26,8 @@ BATCH = 32
 # On the CPU a network's largest layer puts out no more at once. Beyond 32 MB glibc would give each
 # output back to the system, which then clears its pages anew: half of EfficientNet-Lite0's time.
 OUTPUT_BYTES = 20 << 20
+# The share of a layer's values that may lie where float16 loses digits.
+VANISHING = 0.5
 
 
 @dataclass
@@ -54,6 +56,10 @@ class Prepared:
         The columns of each layer, as they are stored.
     at_once : int
         How many pictures the network takes at once.
+    overwritten : frozenset of str
+        Layers whose output the network writes over once it has used it.
+    former : bool
+        Whether its features are kept under the key of an earlier version.
     """
 
     spec: Spec
@@ -66,6 +72,14 @@ class Prepared:
     device: torch.device
     widths: dict[str, int]
     at_once: int
+    overwritten: frozenset[str] = frozenset()
+    former: bool = False
+
+    @property
+    def former_key(self) -> dict[str, Any] | None:
+        """The key of an earlier version for the same numbers, if there was another."""
+        weights = self.backbone.former_weights
+        return {**self.key, "weights": weights()} if weights is not None else None
 
     @property
     def key(self) -> dict[str, Any]:
@@ -75,10 +89,14 @@ class Prepared:
                 "layer": name,
                 "pooling": self.poolings[name],
                 "projection": p.key if (p := self.projections[name]) else None,
+                # Only where it is: these were once read after the network had written over them.
+                **({"output": "before it is written over"} if name in self.overwritten else {}),
             }
             for name in self.layers
         ]
         key = {"schema": 1, **self.backbone.key, "layers": layers, "dtype": self.dtype}
+        if self.former and self.backbone.former_weights is not None:
+            key["weights"] = self.backbone.former_weights()
         if self.bands:
             key["bands"] = [band["columns"] for band in self.bands]
         return key if self.precision == "float32" else {**key, "autocast": self.precision}
@@ -107,13 +125,13 @@ class Prepared:
             "provenance": provenance(),
         }
 
-    def rows(self, given: dict[str, Activation]) -> NDArray[Any]:
-        """Pool and project what the network gave for a batch.
+    def rows(self, pooled: Mapping[str, Mapping[str, Tensor]]) -> NDArray[Any]:
+        """Project what the network gave for a batch.
 
         Parameters
         ----------
-        given : dict of str to Activation
-            Of the layers.
+        pooled : mapping of str to mapping of str to Tensor
+            Of each layer, by the name of the pooling.
 
         Returns
         -------
@@ -127,21 +145,30 @@ class Prepared:
         """
         parts = []
         for name in self.layers:
-            pooled = pool(given[name], self.poolings[name], name).cpu().numpy()
+            columns = pooled[name][self.poolings[name]].cpu().numpy()
             projection = self.projections[name]
-            parts.append(projection(pooled) if projection else pooled)
-        found = np.concatenate(parts, axis=1)
-        if self.dtype == "float16":
-            _check_half(found, self.spec.name)
-        return found.astype(self.dtype, copy=False)
+            parts.append(projection(columns) if projection else columns)
+            if self.dtype == "float16":
+                _check_half(parts[-1], self.spec.name, name)
+        return np.concatenate(parts, axis=1).astype(self.dtype, copy=False)
 
 
-def _check_half(rows: NDArray[np.float32], name: str) -> None:
-    largest = float(np.abs(rows[np.isfinite(rows)]).max(initial=0.0))
-    if largest > float(np.finfo(np.float16).max):
+def _check_half(rows: NDArray[np.float32], name: str, layer: str) -> None:
+    half = np.finfo(np.float16)
+    sizes = np.abs(rows[np.isfinite(rows) & (rows != 0)])
+    largest = float(sizes.max(initial=0.0))
+    if largest > float(half.max):
         raise ExtractError(
-            f"--dtype float16: {name} has values up to {largest:g}, and float16 ends at "
-            f"{np.finfo(np.float16).max:g}; use --dtype float32"
+            f"--dtype float16: {name} has values up to {largest:g} in layer {layer}, and float16 "
+            f"ends at {half.max:g}; use --dtype float32"
+        )
+    # Below the smallest normal number digits are lost, and in the end the whole value.
+    lost = np.count_nonzero(sizes < half.smallest_normal)
+    if lost > VANISHING * sizes.size:
+        raise ExtractError(
+            f"--dtype float16: {name} has values of at most {largest:g} in layer {layer}, "
+            f"{lost / sizes.size:.0%} of them below {half.smallest_normal:g}, where float16 loses "
+            "digits or rounds to 0; use --dtype float32"
         )
 
 
@@ -179,7 +206,7 @@ def prepare(
         say(f"{spec.name} is kept as {named.name}: use that name from here on")
     spec = named
     layers = spec.layers or backbone.default_layers
-    shapes = dry_run(backbone, layers)
+    shapes, overwritten = find_overwritten(backbone, layers)
     poolings = {name: spec.pooling or default_pooling(shapes[name]) for name in layers}
     pooled = {name: pool(shapes[name], poolings[name], name).shape[1] for name in layers}
     projections = {
@@ -201,6 +228,7 @@ def prepare(
         device=device,
         widths=widths,
         at_once=_at_once(backbone, layers, device),
+        overwritten=overwritten,
     )
 
 
@@ -241,12 +269,19 @@ def _rows(same: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArr
     backbone, device = same[0].backbone, same[0].device
     names = list(dict.fromkeys(name for prepared in same for name in prepared.layers))
     autocast = PRECISIONS[precision]
+
+    def keep(layer: str, activation: Activation) -> dict[str, Tensor]:
+        # Pooled at once: what the network writes over is not needed whole any more. The clone is of
+        # poolings that share memory with the output, and is small beside the others.
+        poolings = {prepared.poolings[layer] for prepared in same if layer in prepared.layers}
+        return {how: pool(activation, how, layer).clone() for how in poolings}
+
     with (
         torch.inference_mode(),
         torch.autocast(device.type, dtype=autocast, enabled=autocast is not None),
     ):
-        given = backbone.forward(batch.to(device), names)
-        return [prepared.rows(given) for prepared in same]
+        pooled = backbone.forward(batch.to(device), names, keep)
+        return [prepared.rows(pooled) for prepared in same]
 
 
 def compare_precisions(same: Sequence[Prepared], batch: Tensor) -> list[float]:

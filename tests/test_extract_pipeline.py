@@ -169,6 +169,33 @@ def test_half_precision_only_where_it_fits(
         extract_spaces([huge], pictures[:8], FeatureStore(tmp_path / "huge"))
 
 
+@pytest.mark.parametrize("layers", ["pooled", "blocks.0+pooled"])
+def test_e10_features_that_vanish_in_half_precision_are_refused(
+    pictures: list[tuple[str, Path]], tmp_path: Path, layers: str
+) -> None:
+    name = f"{VIT}@{layers}#mean"
+
+    def scaled(factor: float, dtype: str) -> Prepared:
+        prepared = _ready(name, dtype=dtype)
+        norm = prepared.backbone.module.get_submodule("norm")
+        with torch.no_grad():
+            for parameter in norm.parameters():
+                parameter.mul_(factor)
+        return prepared
+
+    store = FeatureStore(tmp_path / "full")
+    extract_spaces([scaled(1e-8, "float32")], pictures[:4], store)
+    (kept,) = store.entries()
+    rows = store.read(kept, [d for d, _ in pictures[:4]])[:, -64:]
+    assert 0 < np.abs(rows).max() < 1e-7
+    # What float16 would have kept of them.
+    assert (rows.astype(np.float16) == 0).mean() > 0.5
+    said = r"--dtype float16: \S+ has values of at most \S+ in layer pooled, 100% of them below 6"
+    with pytest.raises(ExtractError, match=said):
+        extract_spaces([scaled(1e-8, "float16")], pictures[:4], FeatureStore(tmp_path / "half"))
+    extract_spaces([scaled(1e-2, "float16")], pictures[:4], FeatureStore(tmp_path / "enough"))
+
+
 def _both(store: FeatureStore, pictures: list[tuple[str, Path]]) -> list[np.ndarray]:
     return [store.read(entry, [d for d, _ in pictures]) for entry in store.entries()]
 

@@ -7,13 +7,14 @@ by row from the top, so that `row.reshape(3, SIDE, SIDE)` is the picture. It has
 import re
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from extract.backbone import Activation, Backbone, check_layers
+from extract.backbone import Activation, Backbone, Keep, check_layers, keep_copy
 from extract.errors import ExtractError
 from extract.spaces import Spec
 from networks.weights import Request
@@ -92,5 +93,5 @@ def resize(picture: Image.Image, side: int) -> Tensor:
     return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()
 
 
-def _forward(batch: Tensor, names: Sequence[str]) -> dict[str, Activation]:
-    return {name: Activation(vector=batch.flatten(1)) for name in names}
+def _forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
+    return {name: keep(name, Activation(vector=batch.flatten(1))) for name in names}
