@@ -3,7 +3,7 @@
 Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
 """
 
-from base.calls import convert_paths, run_hint
+from base.calls import convert_paths, make_command, run_hint
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
 from base.code import code_digest, entry_digest
 from base.counts import check_count
@@ -12,11 +12,11 @@ from base.documents import DocumentError, parse_json, read_json, read_yaml
 from base.errors import RoiridgeError
 from base.files import replacing
 from base.memory import machine_memory, release
-from base.plugins import load_plugin, plugin_names
+from base.plugins import choose_from, load_plugin, one_of, plugin_names
 from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
-from base.targets import choose_from, make_command, nearest, one_of
+from base.targets import nearest
 from base.wording import decimal, plural
 
 __all__ = [

@@ -1,6 +1,8 @@
 """How this run was called: paths given as text, and commands that messages tell the user to run."""
 
+import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +12,14 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from base.targets import CALLED_BY, TARGETS, make_command, python_command
+from base.targets import CALLED_BY, TARGETS, VARIABLES, Variable, split_items, split_paths
 
 P = ParamSpec("P")
 R = TypeVar("R")
 FOLDERS = ("data", "out")
 PACKAGES = {name.module.split()[0].partition(".")[0] for name, *_ in TARGETS.values()}
+# Parameters that are one word of a command line.
+SINGLE = {variable.parameter for variable in VARIABLES.values() if variable.split is None}
 # The folders that were given to the function which runs.
 _folders: dict[str, str] = {}
 
@@ -113,3 +117,98 @@ def _around(word: str, words: list[str]) -> tuple[list[str], str]:
     """Return the words before a word, and the one behind it."""
     at = words.index(word) if word in words[:-1] else len(words)
     return words[:at], "".join(words[at + 1 : at + 2])
+
+
+def make_command(target: str, arguments: Mapping[str, Any]) -> str:
+    """Return the make command that gives some arguments to a target, as it is typed.
+
+    Parameters
+    ----------
+    target : str
+        Of the Makefile.
+    arguments : mapping
+        Values by the names of the command's parameters; those that are as by default are left out.
+
+    Returns
+    -------
+    str
+        Such as `make features SPACES=clip DATA=challenge`.
+    """
+    words = [
+        f"{name}={shlex.quote(_joined(arguments[variable.parameter], variable))}"
+        for name, variable in VARIABLES.items()
+        if not _is_usual(arguments.get(variable.parameter), variable.parameter)
+    ]
+    return " ".join(["make", target, *words])
+
+
+def python_command(module: str, arguments: Mapping[str, Any], positional: str = "") -> str:
+    """Return what gives some arguments to a command, as it is typed behind `python -m`.
+
+    Parameters
+    ----------
+    module : str
+        The module, with the verb.
+    arguments : mapping
+        As for `make_command`.
+    positional : str
+        The one of them that is given without a flag.
+
+    Returns
+    -------
+    str
+        Such as `extract --spaces clip --data challenge`.
+    """
+    words, flags = module.split(), list[str]()
+    for name, value in arguments.items():
+        if name in SINGLE and value:
+            value = " ".join(split_argument(value))
+        if name == positional:
+            words += split_argument(value)
+        elif isinstance(value, Mapping):
+            flags += [f"--{name}.{item}" for item in split_argument(value)]
+        elif not _is_usual(value, name):
+            flags += [f"--{name}", *split_argument(value)]
+    return shlex.join([*words, *flags])
+
+
+# What commands take where nothing is given.
+USUAL = {
+    "subject": "all",
+    "group_by": "roi",
+    "device": "auto",
+    "data": "data",
+    "out": "derivatives",
+}
+
+
+def _is_usual(value: Any, parameter: str) -> bool:
+    return not value or str(value) == USUAL.get(parameter)
+
+
+def _joined(value: Any, variable: Variable) -> str:
+    """Return the value of a variable that is split into these words again."""
+    words = split_argument(value)
+    if variable.split in (split_items, split_paths):
+        words = [shlex.quote(word) if re.search(r"[\s'\"\\]", word) else word for word in words]
+    return " ".join(words)
+
+
+def split_argument(value: Any) -> list[str]:
+    """Return an argument as the words of a command line.
+
+    Parameters
+    ----------
+    value : object
+        A mapping becomes `name=value` words, a list or tuple a word for each item.
+
+    Returns
+    -------
+    list of str
+        The words.
+    """
+    if isinstance(value, Mapping):
+        plain = {n: v if isinstance(v, str) else json.dumps(v, separators=(",", ":"))
+                 for n, v in value.items()}  # fmt: skip
+        return [f"{name}={text}" for name, text in plain.items()]
+    return [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]

@@ -2,10 +2,11 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from types import ModuleType
 
 from base.errors import RoiridgeError
-from base.targets import choose_from
+from base.targets import nearest
 
 
 def plugin_names(package: ModuleType) -> list[str]:
@@ -51,3 +52,40 @@ def load_plugin(package: ModuleType, name: str, kind: str) -> ModuleType:
     if name not in names:
         raise RoiridgeError(f"unknown {kind} {name!r}: {choose_from(name, names)}")
     return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def choose_from(name: object, names: Iterable[str]) -> str:
+    """Return "choose from" and what `one_of` returns.
+
+    Parameters
+    ----------
+    name : object
+        What was given.
+    names : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        "choose from clip, sam; did you mean 'clip'?".
+    """
+    return f"choose from {one_of(name, names)}"
+
+
+def one_of(name: object, names: Iterable[str]) -> str:
+    """Return what a message says of an unknown name: the names that there are, and the nearest.
+
+    Parameters
+    ----------
+    name : object
+        What was given.
+    names : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        "clip, sam; did you mean 'clip'?".
+    """
+    known = list(names)
+    return f"{', '.join(known)}{nearest(str(name), known)}"

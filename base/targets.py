@@ -7,15 +7,12 @@ name before anything is installed.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 PREFIX = "ROIRIDGE_"
 # Set for a command that make runs, to the target.
@@ -151,8 +148,6 @@ VARIABLES = {
     "DATA": Variable("data"),
     "OUT": Variable("out"),
 }
-# Parameters that are one word of a command line.
-SINGLE = {variable.parameter for variable in VARIABLES.values() if variable.split is None}
 # Used by recipes of the Makefile itself.
 OTHERS = ("PYTHON", "JOBS")
 
@@ -247,101 +242,6 @@ TARGETS = {
 }  # fmt: skip
 
 
-def make_command(target: str, arguments: Mapping[str, Any]) -> str:
-    """Return the make command that gives some arguments to a target, as it is typed.
-
-    Parameters
-    ----------
-    target : str
-        Of the Makefile.
-    arguments : mapping
-        Values by the names of the command's parameters; those that are as by default are left out.
-
-    Returns
-    -------
-    str
-        Such as `make features SPACES=clip DATA=challenge`.
-    """
-    words = [
-        f"{name}={shlex.quote(_joined(arguments[variable.parameter], variable))}"
-        for name, variable in VARIABLES.items()
-        if not _is_usual(arguments.get(variable.parameter), variable.parameter)
-    ]
-    return " ".join(["make", target, *words])
-
-
-def python_command(module: str, arguments: Mapping[str, Any], positional: str = "") -> str:
-    """Return what gives some arguments to a command, as it is typed behind `python -m`.
-
-    Parameters
-    ----------
-    module : str
-        The module, with the verb.
-    arguments : mapping
-        As for `make_command`.
-    positional : str
-        The one of them that is given without a flag.
-
-    Returns
-    -------
-    str
-        Such as `extract --spaces clip --data challenge`.
-    """
-    words, flags = module.split(), list[str]()
-    for name, value in arguments.items():
-        if name in SINGLE and value:
-            value = " ".join(split_argument(value))
-        if name == positional:
-            words += split_argument(value)
-        elif isinstance(value, Mapping):
-            flags += [f"--{name}.{item}" for item in split_argument(value)]
-        elif not _is_usual(value, name):
-            flags += [f"--{name}", *split_argument(value)]
-    return shlex.join([*words, *flags])
-
-
-# What commands take where nothing is given.
-USUAL = {
-    "subject": "all",
-    "group_by": "roi",
-    "device": "auto",
-    "data": "data",
-    "out": "derivatives",
-}
-
-
-def _is_usual(value: Any, parameter: str) -> bool:
-    return not value or str(value) == USUAL.get(parameter)
-
-
-def _joined(value: Any, variable: Variable) -> str:
-    """Return the value of a variable that is split into these words again."""
-    words = split_argument(value)
-    if variable.split in (split_items, split_paths):
-        words = [shlex.quote(word) if re.search(r"[\s'\"\\]", word) else word for word in words]
-    return " ".join(words)
-
-
-def split_argument(value: Any) -> list[str]:
-    """Return an argument as the words of a command line.
-
-    Parameters
-    ----------
-    value : object
-        A mapping becomes `name=value` words, a list or tuple a word for each item.
-
-    Returns
-    -------
-    list of str
-        The words.
-    """
-    if isinstance(value, Mapping):
-        plain = {n: v if isinstance(v, str) else json.dumps(v, separators=(",", ":"))
-                 for n, v in value.items()}  # fmt: skip
-        return [f"{name}={text}" for name, text in plain.items()]
-    return [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]
-
-
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return a question for the name that was meant, or nothing where none is near.
 
@@ -360,43 +260,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
     by_lower = {one.lower(): one for one in names}
     close = get_close_matches(name.lower(), by_lower, 1)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
-
-
-def choose_from(name: object, names: Iterable[str]) -> str:
-    """Return "choose from" and what `one_of` returns.
-
-    Parameters
-    ----------
-    name : object
-        What was given.
-    names : iterable of str
-        What there is.
-
-    Returns
-    -------
-    str
-        "choose from clip, sam; did you mean 'clip'?".
-    """
-    return f"choose from {one_of(name, names)}"
-
-
-def one_of(name: object, names: Iterable[str]) -> str:
-    """Return what a message says of an unknown name: the names that there are, and the nearest.
-
-    Parameters
-    ----------
-    name : object
-        What was given.
-    names : iterable of str
-        What there is.
-
-    Returns
-    -------
-    str
-        "clip, sam; did you mean 'clip'?".
-    """
-    known = list(names)
-    return f"{', '.join(known)}{nearest(str(name), known)}"
 
 
 def _refuse(kind: str, names: Sequence[str], known: Sequence[str]) -> str:

@@ -291,7 +291,9 @@ def test_what_is_amiss_is_said(simulated: Path, prepared: Path, fitted: tuple[Pa
     expected = "--stand_in sam2=known: expected SPACE=OTHER with a space of the study"
     with pytest.raises(RoiridgeError, match=expected):
         fit_study(str(prepared / "mine.yaml"), simulated, prepared, "01", ["sam2=known"])
-    with pytest.raises(RoiridgeError, match=r"no list of its rows .*there: mine.*regress.study"):
+    with pytest.raises(
+        RoiridgeError, match=r"no list of its rows .*there: mine.*compare-encoders STUDY=yours"
+    ):
         study("yours", simulated, prepared)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from base import RoiridgeError, make_command, run_hint, say
+from base import RoiridgeError, make_command, say
 from cache import CacheError, FeatureStore, digest
 from challenge import find_subjects
 from execute import ALONE, Executor, Run, share
@@ -238,8 +238,8 @@ class Fitting:
 
     def _lacking(self, space: str, untrained: bool) -> str:
         weights = {"weights": [f"{space}=random:0"]} if untrained else {}
-        arguments = {"spaces": [space], **weights, **self._common}
-        command = run_hint("features", **arguments)
+        # It is kept with the row, so it is the same however this was called.
+        command = make_command("features", {"spaces": [space], **weights, **self._common})
         try:
             entry = self._store.find(space)
         except CacheError as error:
