@@ -83,7 +83,10 @@ def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
     """
     named = dict.fromkeys(zip(*(frame[name] for name in Model._fields[:4]), strict=True))
     untrained = sidecar["untrained"]
-    return [Model(*one, tuple(untrained.get(one[0], ()))) for one in named]
+    return [
+        Model(fit, label, model, spaces, tuple(untrained.get(fit, ())))
+        for fit, label, model, spaces in named
+    ]
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -74,7 +74,8 @@ def fit(
     start : Path
         A fit of the same model that a training begins from, of these subjects or of others: its
         folder, its name, or the beginning of its folder's; with /subj01 behind it where several
-        subjects were fitted, each alone. --params.freeze true trains only what belongs to single vertices.
+        subjects were fitted, each alone. --params.freeze true trains only what belongs to single
+        vertices.
     images : int
         Fit on so many training pictures of each subject, the first that are not held out; all by
         default.

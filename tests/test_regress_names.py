@@ -79,7 +79,7 @@ def test_u7_an_exact_name_comes_before_the_beginning_of_a_folder(tmp_path):
     write_fit_name(two, "ridge-a")
     assert find_fits(tmp_path, "ridge-a") == [two]
     write_fit_name(one, "ridge-a")
-    with pytest.raises(RoiridgeError, match="ridge-a: is the name of .*remove the file name"):
+    with pytest.raises(RoiridgeError, match=r"ridge-a: is the name of .*remove the file name"):
         find_fits(tmp_path, "ridge-a")
     (one / "name").write_bytes(b"\xff\xfe" + b"[" * 5000)
     with pytest.raises(RoiridgeError, match=r"name: found .*expected a name.*remove the file"):
