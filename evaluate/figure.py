@@ -26,8 +26,10 @@ HATCHES = ("", "///", "...", "xxx")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # More are no longer told apart; those of the highest means are drawn.
 MOST_FITS = 8
-# Inches: of a page, of what a panel has beside its points, of the most and least for a point.
-WIDTH, HEIGHT, AROUND = 7.5, 10.0, 0.45
+# Inches: a page; the names of ROIs beside a panel; what stands above and below it; the title; a
+# line of the legend; the most and the least for a point.
+WIDTH, HEIGHT = 7.5, 10.0
+NAMES, ABOVE, BELOW, TITLE, LEGEND = 1.0, 0.25, 0.22, 0.4, 0.17
 WIDEST, NARROWEST = 0.11, 0.05
 COLUMNS = 2
 # Text of a PDF stays text, and equal figures have equal bytes.
@@ -62,41 +64,40 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], shown: str) -> Figu
     models, n_left_out = _drawn(whole, models_of(whole, sidecar), shown)
     rois = whole[(whole["roi"] != "all") & whole["fit"].isin([model.fit for model in models])]
     classes = class_order(rois["roi_class"])
-    columns = [classes[i::COLUMNS] for i in range(COLUMNS)]
-    n_lines = rois.groupby("roi_class")["roi"].nunique() * (len(models) + 1)
-    notes = 0.2 * (len(models) // 2 + 3)
-    line = min(
-        (HEIGHT - notes - AROUND * len(column)) / n_lines[column].sum()
-        for column in columns
-        if column
-    )
-    line = float(np.clip(line, NARROWEST, WIDEST))
-    heights = {name: AROUND + line * float(n_lines[name]) for name in classes}
-    tallest = max(sum(heights[name] for name in column) for column in columns)
-    figure = Figure(figsize=(WIDTH, tallest + notes), layout="constrained")
+    columns = [column for i in range(COLUMNS) if (column := classes[i::COLUMNS])]
+    labels = [textwrap.fill(model.title, 110) for model in models] + ["chance"]
+    per_line = 2 if max(map(len, labels)) <= 48 else 1
+    n_legend = sum(1 + label.count("\n") for label in labels) / per_line + 2
+    # Panels are as high as what they show, and the page no higher than it must be.
+    n_points = rois.groupby("roi_class")["roi"].nunique() * (len(models) + 1)
+    notes, around = TITLE + LEGEND * n_legend, ABOVE + BELOW
+    room = [(HEIGHT - notes - around * len(of)) / n_points[of].sum() for of in columns]
+    step = float(np.clip(min(room), NARROWEST, WIDEST))
+    tallest = max(around * len(of) + step * n_points[of].sum() for of in columns)
+    size = (WIDTH, float(tallest + notes))
+    figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
-    sides = figure.subfigures(1, sum(map(bool, columns)), squeeze=False)[0]
-    axes: dict[str, Axes] = {}
-    for side, column in zip(sides, filter(None, columns), strict=True):
-        # What a column is shorter than the other stays blank below it.
-        ratios = [heights[name] for name in column]
-        blank = [rest] if (rest := tallest - sum(ratios)) > line else []
-        grid = side.add_gridspec(len(column) + len(blank), 1, height_ratios=[*ratios, *blank])
-        axes |= {name: side.add_subplot(grid[i]) for i, name in enumerate(column)}
-        unit = "noise-normalised score, %" if shown == "score" else "Pearson's r"
-        axes[column[-1]].set_xlabel(unit)
-    high = max(rois[f"{shown}_high"].max(), rois[shown].max())
-    low = min(0, rois[f"{shown}_low"].min(), rois[shown].min())
-    for name in classes:
-        of_class = rois[rois["roi_class"] == name]
-        _panel(axes[name], of_class, models, shown, min(3.6, 65 * line))
-        axes[name].set_title(name, fontsize=8.5, loc="left")
-        axes[name].set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
-    handles, labels = axes[classes[0]].get_legend_handles_labels()
-    labels = [textwrap.fill(label, 110) for label in labels]
-    n_columns = 2 if max(map(len, labels)) <= 48 else 1
-    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, frameon=False)
-    figure.suptitle(_title(sidecar, shown, n_left_out), fontsize=9)
+    # From axes to page by hand: a layout that looks for room takes ten times as long.
+    wide = WIDTH / len(columns)
+    panels: list[Axes] = []
+    for number, column in enumerate(columns):
+        y = size[1] - TITLE
+        for name in column:
+            high = step * float(n_points[name])
+            y -= ABOVE + high
+            left, width = (wide * number + NAMES) / size[0], (wide - NAMES - 0.2) / size[0]
+            at = (left, y / size[1], width, high / size[1])
+            panels.append(figure.add_axes(at, sharex=panels[0] if panels else None))
+            of_class = rois[rois["roi_class"] == name]
+            _panel(panels[-1], of_class, models, shown, min(3.6, 65 * step))
+            panels[-1].set_title(name, fontsize=8.5, loc="left", pad=4)
+            y -= BELOW
+        panels[-1].set_xlabel("noise-normalised score, %" if shown == "score" else "Pearson's r")
+    handles = panels[0].get_legend_handles_labels()[0]
+    figure.legend(handles, labels[: len(handles)], loc="lower center", ncols=per_line,
+                  frameon=False)  # fmt: skip
+    title = _title(sidecar, shown, n_left_out)
+    figure.text(0.5, 1 - 0.05 / size[1], title, fontsize=9, ha="center", va="top")
     return figure
 
 

@@ -85,8 +85,8 @@ def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
     named = dict.fromkeys(zip(*(frame[name] for name in Model._fields[:4]), strict=True))
     untrained = sidecar["untrained"]
     return [
-        Model(fit, label, name, spaces, tuple(untrained.get(fit, ())))
-        for fit, label, name, spaces in named
+        Model(fit, label, model, spaces, tuple(untrained.get(fit, ())))
+        for fit, label, model, spaces in named
     ]
 
 
