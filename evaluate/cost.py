@@ -131,9 +131,11 @@ def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) ->
     # Predictions of all fits and ROIs of a hemisphere, and of what the responses say in each draw.
     columns = max(scored.n_columns) / 2 * (scored.n_fits + 1)
     memory = int(4 * n_images * (columns + 4 * widest) + 12 * RESAMPLES * widest)
+    held = 0.1 * max(len(one.pictures("train")) for one in subjects)
+    # Weighted held-out predictions of all fits, by which the ensemble's members are selected.
+    memory = max(memory, int(4 * held * widest * scored.n_fits))
     saved = 60 * runs * sum(map(sum, scored.n_vertices))
     scores = Cost(seconds, begin.memory + memory, 0, saved)
-    held = 0.1 * max(len(one.pictures("train")) for one in subjects)
     filled = 4 * sum(n * sum(v) for n, v in zip(_test(subjects), scored.n_vertices, strict=True))
     both = int(4 * held * (columns + 4 * widest))
     submission = Cost(read + _deflating(filled, rates), begin.memory + both, 0, filled)
