@@ -164,7 +164,7 @@ def test_ctrl_c_ends_with_130(main):
     )  # fmt: skip
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "interrupted: what was finished is kept" in errors
     assert "Traceback" not in errors
@@ -196,7 +196,7 @@ def test_progress_in_a_terminal_is_a_bar(main, columns):
     except OSError:
         pass  # the other side is closed
     os.close(ours)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=300) == 0
     # A terminal that does not know its width gets lines.
     assert (shown.count(b"\rcounting:") > 2) == (columns > 0)
     assert b"50/50" in shown

@@ -190,7 +190,7 @@ def test_e11_a_file_that_is_being_written_elsewhere_is_in_use(main, store, tmp_p
         if kind == "features":
             for verb in ("ls", "verify"):
                 assert "is in use: another program has it open" in main(verb)[1]
-        other.communicate(timeout=60)
+        other.communicate(timeout=300)
     read()
     # Killed while it wrote: nobody holds it, and nobody closed it.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

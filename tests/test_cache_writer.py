@@ -70,7 +70,7 @@ def filling(tmp_path_factory):
 
 
 def finish(process):
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=300)
     return process.returncode, said, errors
 
 

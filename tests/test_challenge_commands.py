@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert not data.exists()
     assert list(tmp_path.iterdir())  # it was in the middle of writing
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
     assert f"interrupted: nothing was written to {data}" in stderr
     assert "Traceback" not in stderr
@@ -132,7 +132,7 @@ def test_a_disk_that_fills_up_is_said_and_nothing_is_left(small_disk, size):
     process.send_signal(signal.SIGSTOP)
     fill(small_disk, but=300_000 if len(size) == 2 else 5_000_000)
     process.send_signal(signal.SIGCONT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 2, stderr
     assert f"error: {data}: the disk is full, expected " in stderr
     assert "MB for the simulation; nothing was written: free some space" in stderr

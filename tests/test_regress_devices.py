@@ -163,7 +163,7 @@ def test_interrupted_and_killed_it_is_the_same_in_the_end(simulated: Path, outs:
             os.killpg(process.pid, number)
         else:
             os.kill(children[1] if whom == "one" else process.pid, number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
         assert "Traceback" not in errors
         assert whom == "us" or "leaked" not in errors
         _wait_for_end(children)

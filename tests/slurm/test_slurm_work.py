@@ -158,7 +158,7 @@ def test_jobs_that_ended_unseen_are_told_and_their_work_is_asked_for_anew(
         while "submitted" not in (line := command.stdout.readline()):
             assert line, command.stderr.read()
         command.send_signal(signal.SIGINT)
-        assert "the jobs go on without this command" in command.communicate(timeout=60)[0]
+        assert "the jobs go on without this command" in command.communicate(timeout=300)[0]
         cluster.wait()
         shown = subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert re.search(told, shown), shown
