@@ -144,9 +144,9 @@ def _check_trained(estimator: Encoder, model: str, together: bool, begun: "Start
     asked = "--subjects" if together else "--start"
     if (together or begun) and not estimator.streams:
         raise RegressError(
-            f"{asked}: {model} is solved for each subject alone (--subject '01 02'); expected "
-            "a model that is trained: linear, mlp, conv1d, positional, shallow, unet, vit or "
-            "diffusion"
+            f"{asked}: {model} is solved for each subject alone; expected a model that is trained: "
+            "linear, mlp, conv1d, positional, shallow, unet, vit or diffusion; or each alone, "
+            "--subject '01 02'"
         )
     parameters = estimator.get_params()
     if (together or begun) and parameters["scope"] == "vertex":

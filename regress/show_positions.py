@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from base import choose_from, convert_paths, replacing, say
+from base import convert_paths, one_of, replacing, say
 from base.command import run
 from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects
 from regress import grid
@@ -110,9 +110,7 @@ def _columns(
     chosen = [region for region in regions if region.name == roi]
     if not chosen:
         names = dict.fromkeys(region.name for region in regions)
-        raise RegressError(
-            f"--roi {roi}: no ROI of subject {subject.name}: {choose_from(roi, names)}"
-        )
+        raise RegressError(f"--roi {roi}: subject {subject.name} has {one_of(roi, names)}")
     sides = np.concatenate(
         [np.repeat(region.hemisphere, len(region.vertices)) for region in chosen]
     )

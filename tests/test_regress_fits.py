@@ -339,7 +339,8 @@ def test_a_picture_without_features(broken: Callable[[], Path], out: Path) -> No
 
     Image.open(pictures[0]).rotate(90).save(pictures[0])
     said = _regress(data, out)
-    assert "has no row for 1 of 40 pictures: run `make features" in said
+    assert "has no row for 1 of 40 pictures: run `" in said
+    assert "-m extract --spaces semantic --data" in said
 
 
 def test_test_pictures_among_the_training_pictures_are_told(

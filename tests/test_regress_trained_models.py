@@ -301,7 +301,7 @@ def test_no_space_has_places(simulated: Path, spaces: Path, tmp_path: Path) -> N
     (kept,) = (spaces / "features").glob("vector-*.h5")
     shutil.copy(kept, tmp_path / "features")
     with pytest.raises(
-        RoiridgeError, match=r'none in .* does: make features SPACES="alexnet@conv5'
+        RoiridgeError, match=r"none in .* does: make features SPACES='alexnet@conv5"
     ):
         regress(simulated, tmp_path, "01", "conv1d", ["vector"], "cpu", params={"over": "tokens"})
 
