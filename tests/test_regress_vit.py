@@ -270,7 +270,7 @@ def test_no_weights_to_be_had_is_told_with_the_fix(
     fix = r"no weights for timm's test_vit\.r160_in1k: tried .*then pass --params\.weights FILE "
     with pytest.raises(RoiridgeError, match=fix + r'\(make: PARAMS="weights=FILE"\)'):
         Model(**QUICK | {"weights": ""}).fit(*_data(20))
-    path = _file(tmp_path / "other.pth", 0, num_classes=7)
+    path = _file(tmp_path / "other.pth", 0, embed_dim=32)
     with pytest.raises(RoiridgeError, match=r"file other\.pth are of another network"):
         Model(**QUICK | {"weights": str(path)}).fit(*_data(20))
 
