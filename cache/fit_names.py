@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from base import replacing
+from base import convert_paths, replacing
 from cache.errors import CacheError
 
 FILE = "name"
@@ -12,6 +12,7 @@ PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 ALLOWED = "a letter and then letters, digits, `_`, `.` or `-`, 40 characters at most"
 
 
+@convert_paths
 def read_fit_name(folder: Path) -> str:
     """Return the name that a fit was given.
 
@@ -44,6 +45,7 @@ def read_fit_name(folder: Path) -> str:
     return text
 
 
+@convert_paths
 def check_fit_name(folder: Path, name: str, reserved: Sequence[str] = ()) -> None:
     """Refuse a name that cannot be a fit's, or that another fit has.
 
@@ -76,6 +78,7 @@ def check_fit_name(folder: Path, name: str, reserved: Sequence[str] = ()) -> Non
             )
 
 
+@convert_paths
 def write_fit_name(folder: Path, name: str) -> None:
     """Name a fit, in place of the name that it may have.
 
@@ -91,6 +94,7 @@ def write_fit_name(folder: Path, name: str) -> None:
             temporary.write_text(f"{name}\n", encoding="utf-8")
 
 
+@convert_paths
 def fit_folders(root: Path) -> list[Path]:
     """Return the folders of fits, sorted.
 
@@ -107,6 +111,7 @@ def fit_folders(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("[!.]*") if path.is_dir())
 
 
+@convert_paths
 def find_fits(root: Path, wanted: str) -> list[Path]:
     """Return the fits that a name stands for.
 
