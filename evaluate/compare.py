@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from base import decimal, plural, progress, provenance, replacing, say
-from evaluate.caveats import origin_lines, pictures_line, warning_lines
+from evaluate.caveats import find_started, origin_lines, pictures_line, warning_lines
 from evaluate.completeness import unfinished, wrap
 from evaluate.ensemble import DEFAULT
 from evaluate.errors import EvaluateError
@@ -108,6 +108,7 @@ def compare(
             "unfinished": unfinished(inputs.subjects, inputs.runs),
             "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
             "leaked": inputs.leaked,
+            "started": find_started(inputs.runs),
             "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
     write_json(path.with_suffix(".json"), kept)
     say("\n".join([*in_lines(frame, kept), f"-> {path}"]))
