@@ -8,6 +8,7 @@ from typing import Any
 from base import plural
 from challenge import Subject, test_pictures_in_training
 from evaluate.completeness import say_unfinished
+from evaluate.fits import Run
 
 # Test pictures of training, by subject: how many are scored, and the pairs of names.
 Leaked = dict[str, dict[str, Any]]
@@ -36,6 +37,27 @@ def find_leaked(subjects: Sequence[Subject]) -> Leaked:
         for name, (subject, pairs) in found.items()
         if pairs
     }
+
+
+def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
+    """Find the fits whose training began from one that had seen test pictures.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The fits.
+
+    Returns
+    -------
+    dict of str to dict of str to int
+        By label and subject, how many.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for model in run.models:
+            if count := model.meta.get("training", {}).get("start_tested", 0):
+                found.setdefault(run.label, {})[str(model.meta["subject"])] = int(count)
+    return found
 
 
 def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> list[str]:
@@ -68,7 +90,7 @@ def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     sidecar : mapping
-        What the JSON beside some scores says: `split`, `leaked`, `unfinished`.
+        What the JSON beside some scores says: `split`, `leaked`, `started`, `unfinished`.
 
     Returns
     -------
@@ -77,6 +99,13 @@ def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
     """
     return [
         *leak_lines(sidecar["leaked"], sidecar["split"]),
+        *(
+            f"{label} began from a fit that was trained on "
+            f"{plural(count, 'test picture')} of subject {name}: its scores on them are inflated"
+            for label, counts in sidecar["started"].items()
+            for name, count in counts.items()
+            if sidecar["split"] == "test"
+        ),
         *say_unfinished(sidecar["unfinished"]),
     ]
 

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control
 
 from base import convert_paths, decimal, plural, progress, provenance, replacing, run_hint, say
 from challenge import SubjectChoice
-from evaluate.caveats import origin_lines, pictures_line, warning_lines
+from evaluate.caveats import find_started, origin_lines, pictures_line, warning_lines
 from evaluate.completeness import unfinished, wrap
 from evaluate.ensemble import DEFAULT
 from evaluate.errors import EvaluateError
@@ -114,6 +114,7 @@ def compare(
             "unfinished": unfinished(inputs.subjects, inputs.runs),
             "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
             "leaked": inputs.leaked,
+            "started": find_started(inputs.runs),
             "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
     write_json(path.with_suffix(".json"), kept)
     say("\n".join([*in_lines(frame, kept), f"-> {path}"]))

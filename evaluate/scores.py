@@ -21,6 +21,7 @@ from base import (
 from cache import digest
 from challenge import SubjectChoice
 from evaluate import metrics
+from evaluate.caveats import find_started
 from evaluate.completeness import coverage, unfinished
 from evaluate.ensemble import DEFAULT, rule_code
 from evaluate.figure import draw_all
@@ -158,6 +159,7 @@ def _describe(
         "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
         "subjects": {run.name: run.subjects for run in inputs.runs},
         "leaked": inputs.leaked,
+        "started": find_started(inputs.runs),
         "coverage": coverage(inputs.subjects, inputs.runs),
         "unfinished": unfinished(inputs.subjects, inputs.runs),
         "twins": {run.label: run.differs for run in inputs.runs if run.differs},

@@ -11,6 +11,7 @@ import pandas as pd
 
 from base import convert_paths, progress, provenance, replacing, run_hint, say
 from challenge import HEMISPHERES, SubjectChoice
+from evaluate.caveats import find_started
 from evaluate.completeness import unfinished
 from evaluate.ensemble import judge
 from evaluate.errors import EvaluateError
@@ -117,6 +118,7 @@ def study(
         "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
         "unfinished": unfinished(inputs.subjects, inputs.runs),
         "leaked": inputs.leaked,
+        "started": find_started(inputs.runs),
         "provenance": provenance(),
     }
     with replacing(path.with_suffix(".json")) as temporary:

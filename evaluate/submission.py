@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from base import convert_paths, plural, progress, provenance, replacing, run_hint, say, sha256_files
 from cache import digest
 from challenge import HEMISPHERES, Subject, SubjectChoice
-from evaluate.caveats import origin_lines, warning_lines
+from evaluate.caveats import find_started, origin_lines, warning_lines
 from evaluate.check import faults, member
 from evaluate.completeness import coverage, say_coverage, say_unfinished, unfinished
 from evaluate.ensemble import DEFAULT, check_rule, combine, judge, rule_code
@@ -104,6 +104,7 @@ def _describe(inputs: Inputs) -> dict[str, Any]:
         "untrained": sorted({space for run in inputs.runs for space in run.untrained}),
         "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
         "leaked": inputs.leaked,
+        "started": find_started(inputs.runs),
         "coverage": coverage(inputs.subjects, inputs.runs),
     }
 

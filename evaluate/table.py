@@ -268,11 +268,11 @@ class _Block:
 
 
 def _header(model: Model, width: int) -> list[str]:
-    """Break a column's name into lines, after `_` and `-` and before `+` where it must."""
+    """Break a column's name into lines, after `_`, `-` and `+` where it must."""
     named = [model.label]
     if model.fit != ENSEMBLE:
         inside = model.label.startswith(f"{model.model}-")
-        named += [*([] if inside else [model.model]), *model.spaces.replace("+", "\n+").split("\n")]
+        named += [*([] if inside else [model.model]), *model.spaces.replace("+", "+\n").split("\n")]
     lines = []
     for name in named:
         line = ""

@@ -52,6 +52,8 @@ class Member:
         self._waiting, self._done = list(rois), np.zeros(n_columns, bool)
         self._fitted: list[tuple[int, Encoder, Rows]] = []
         self._n_taken = 0
+        # Test pictures that the start of the training was trained on: kept beside its cost.
+        self.n_tested = 0
 
     def pictures(self, which: NDArray[np.bool_]) -> list[str]:
         """Name training pictures.
@@ -230,4 +232,5 @@ class Member:
         most = None if None in epochs else max(epochs)
         common = {"shared_parameters": shared} if shared else {}
         common |= {"weights": cost["weights"]} if "weights" in cost else {}
+        common |= {"start_tested": self.n_tested} if self.n_tested else {}
         return {"parameters": parameters, **common, "epochs": most, "seconds_per_epoch": seconds}

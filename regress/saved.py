@@ -112,7 +112,8 @@ def save_fit(
         What they took to fit: `parameters`, of all vertices that share any with these, apart from
         `shared_parameters`, which belong to all vertices of the training; `epochs`;
         `seconds_per_epoch` of each training that they were in, by its name, so that what was
-        trained together is not counted twice.
+        trained together is not counted twice; `start_tested`, of how many test pictures the start
+        knew, if of any.
     heldout : array of float32 (n_held_images, n_vertices)
         Predictions for the pictures that were held out.
     held : array of bool (n_images,)

@@ -40,6 +40,12 @@ class Start:
     ------
     RegressError
         If it holds no fits, or those of several subjects who were fitted alone.
+
+    Attributes
+    ----------
+    n_tested : dict of str to int
+        Of each subject of the new training, how many of its test pictures it was trained on, if
+        any; known from `check_pictures`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,6 +70,7 @@ class Start:
         self._metas, self._about = metas, next(iter(metas.values()))
         # Any file of a group holds all of its network.
         self._of_group = {meta["group"]: path for path, meta in self._metas.items()}
+        self.n_tested: dict[str, int] = {}
 
     @property
     def groups(self) -> set[str]:
@@ -161,6 +168,7 @@ class Start:
                 )
             tested = whole & set(job.design.test_pictures)
             if tested:
+                self.n_tested[name] = len(tested)
                 say(
                     f"warning: --start was trained on {len(tested)} test pictures of subj{name}: "
                     "scores on the test split will be inflated, those on held-out pictures not"

@@ -224,7 +224,7 @@ def swapped(members, manifest):
         ),
         (lambda m, manifest: (m, {**manifest, "kind": "x"}), r"holds x with schema 1, expected"),
         (lambda m, manifest: (m, None), r"has no manifest\.json"),
-        (lambda m, manifest: (m, [manifest]), r"is no mapping"),
+        (lambda m, manifest: (m, [manifest]), r"holds list, expected names and values"),
         (lambda m, manifest: (m, {**manifest, "spaces": [3]}), r"lacks bytes, file, sha256"),
         (lambda m, manifest: ({}, manifest), r"holds other files than its .*\(clip-"),
         (lambda m, manifest: ({**m, "x": b""}, manifest), r"holds other files than its .*\(x\)"),

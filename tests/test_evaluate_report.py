@@ -82,7 +82,7 @@ def test_the_page_says_what_must_be_known(reported: tuple[Path, str], simulated:
     for words in (
         "SIMULATED responses, subjects 01, 02",
         "UNTRAINED networks, random weights: clip",
-        "ridge (UNTRAINED clip)",
+        "ridge-cccccc (UNTRAINED clip)",
         "mTL-faces of every subject",
         "their noise ceiling is 0: in no mean",
         f"evaluate report --data {simulated} --out {out} --subject all --split auto",

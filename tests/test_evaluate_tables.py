@@ -212,6 +212,19 @@ def test_r3_test_pictures_of_training_are_told_where_scores_stand(
     assert warning_lines(sidecar | {"split": "heldout"}) == []
 
 
+def test_r3_a_start_that_knew_test_pictures_is_told(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_fits(tmp_path, data, change=lambda _, meta: meta.update(training={"start_tested": 3}))
+    quick(data, tmp_path)
+    told = (
+        "WARNING: ridge-012345 began from a fit that was trained on 3 test pictures of subject 01"
+    )
+    assert told in capsys.readouterr().out.replace("\n    ", " ")
+    submission(data, tmp_path)
+    assert told in capsys.readouterr().out
+
+
 def test_r3_without_such_pictures_nothing_is_said(data: Path, scored: Path) -> None:
     assert sidecar_of(scored)["leaked"] == {}
     assert not [line for line in banners(read_rows(scored / "scores.csv"), sidecar_of(scored))

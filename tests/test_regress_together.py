@@ -14,7 +14,7 @@ import torch
 from commands import call
 
 from base import RoiridgeError
-from cache import FeatureStore, read_artifact
+from cache import FeatureStore, read_artifact, read_meta
 from challenge import HEMISPHERES, find_subjects
 from regress import held_out
 from regress.command import fit
@@ -359,10 +359,14 @@ def test_test_pictures_of_one_teach_nobody(
         )
     # A start that was fitted alone has seen them, and this is told.
     capsys.readouterr()
-    _fit(data, out, subject="01", start=folder)
+    clean = _fit(data, out, subject="01", start=folder)
     assert "was trained on" not in capsys.readouterr().out
-    _fit(data, out, subject="01", start=_fit(data, out, subject="02"))
+    seen = _fit(data, out, subject="01", start=_fit(data, out, subject="02"))
     assert "--start was trained on 3 test pictures of subj01" in capsys.readouterr().out
+    # It stands in the fits, for whoever scores them.
+    for made, expected in ((clean, set()), (seen, {3})):
+        metas = [read_meta(path) for path in _files(made).values()]
+        assert {m["training"].get("start_tested") for m in metas} - {None} == expected
 
 
 def test_the_command_takes_lists(simulated: Path, joint: Path, out: Path) -> None:
