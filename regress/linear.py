@@ -51,7 +51,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             if name in ("n_iter", "n_components"):
                 if not isinstance(value, numbers.Integral) or value < 1:
                     raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
-                if value > MOST:
+                if int(value) > MOST:
                     raise ValueError(f"{name}: found {value}, expected at most {MOST}")
             elif name == "patience":
                 if value is not None and (not isinstance(value, numbers.Integral) or value < 1):

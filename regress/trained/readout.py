@@ -115,5 +115,5 @@ def check_whole(parameters: Mapping[str, Any], least: Mapping[str, int]) -> None
         value = parameters[name]
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
             raise ValueError(f"{name}: found {value!r}, expected a whole number from {low} on")
-        if value > MOST:
+        if int(value) > MOST:
             raise ValueError(f"{name}: found {value}, expected at most {MOST}")
