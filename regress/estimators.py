@@ -22,10 +22,12 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
       singular have no solution.
     - `n_targets_batch_refit` and `n_alphas_batch` have no effect: no array grows with them, and
       `memory` bounds those of the vertices. `warn` has none: wide X is solved in the dual form.
-    - Sums of products square what the data span. Where that costs digits, more is done: without
-      `fit_intercept`, float32 data far from 0 are summed in float64, which takes twice the time;
-      and float64 data whose columns differ in scale by so much that the smallest penalty drowns are
-      decomposed themselves, at himalaya's speed.
+    - Sums of products square what the data span. Where that costs digits, more is done: float32
+      data are summed in float64, which takes two to three times as long, where they lie far from 0
+      without `fit_intercept`, or where columns nearly depend on one another and the smallest alpha
+      leaves such a direction; and float64 data whose columns differ in scale by so much that the
+      smallest penalty drowns are decomposed themselves, at himalaya's speed.
+    - With `r2_score`, folds that hold out one picture are pooled, as R^2 of one is undefined.
     - Scores of equal quality are told apart in another order of rounding: where two penalties are
       equal to the last digits, the other may be chosen.
 

@@ -123,7 +123,7 @@ def _forty() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, 5))
     Y = X @ rng.standard_normal((5, 3)) + 0.5 * rng.standard_normal((40, 3))
-    return X, Y, np.logspace(-2, 8, 11)
+    return X, Y, np.logspace(-2, 8, 6)
 
 
 @pytest.mark.parametrize("form", ["primal", "dual"])
@@ -132,12 +132,10 @@ def test_r5_folds_of_one_picture_are_pooled(form: str, cv: Any) -> None:
     X, Y, alphas = _forty()
     parameters = {"score_func": r2_of_vertices, "form": form}
     model = RidgeCV(alphas, fit_intercept=True, cv=cv, solver_params=parameters).fit(X, Y)
-    for vertex in range(3):
-        y = Y[:, vertex]
-        predictions = (cross_val_predict(OneRidge(alpha), X, y, cv=cv) for alpha in alphas)
-        scores = [r2_score(y, predicted) for predicted in predictions]
-        assert model.best_alphas_[vertex] == pytest.approx(alphas[np.argmax(scores)])
-        assert model.cv_scores_[vertex] == pytest.approx(max(scores))
+    predictions = (cross_val_predict(OneRidge(alpha), X, Y, cv=cv) for alpha in alphas)
+    scores = np.array([r2_score(Y, made, multioutput="raw_values") for made in predictions])
+    np.testing.assert_allclose(model.best_alphas_, alphas[scores.argmax(0)])
+    np.testing.assert_allclose(model.cv_scores_, scores.max(0))
 
 
 @pytest.mark.parametrize("made", [Ridge, Banded, Stacked])

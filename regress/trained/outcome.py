@@ -81,11 +81,11 @@ def say_what_was_not_learned(
     if kept.together:
         here = np.unique(kept.member[kept.vertices].numpy())
         losses = np.average(losses[:, here], axis=1, weights=sizes[here])[:, None]
-        sizes, before = np.ones(1), kept.best[worse][0]
+        weights, before = np.ones(1), kept.best[worse][0]
     else:
-        losses, sizes = losses[:, worse], sizes[worse]
-        before = np.average(kept.best[worse], weights=sizes)
-    lowest = np.average(np.where(np.isfinite(losses), losses, np.inf).min(0), weights=sizes)
+        losses, weights = losses[:, worse], sizes[worse]
+        before = np.average(kept.best[worse], weights=weights)
+    lowest = np.average(np.where(np.isfinite(losses), losses, np.inf).min(0), weights=weights)
     some = ", ".join(map(str, groups[:NAMED])) + (", …" if len(groups) > NAMED else "")
     log.warning(
         "%d of %d groups learned nothing (%s): no epoch predicts the validation pictures better "
