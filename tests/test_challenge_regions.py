@@ -48,13 +48,16 @@ def test_e5_a_negative_label_is_no_sign_for_an_absent_name(subject):
 
 
 def test_e5_maps_number_regions_by_their_names(subject):
-    from evaluate.maps.values import _number_regions
+    from evaluate.maps.values import _labels, region_names
 
     labels = np.load(subject.folder / "roi_masks/lh.floc-places_challenge_space.npy")
-    np.testing.assert_array_equal(_number_regions(subject, "lh", "floc-places"), labels)
+    names = region_names([subject], "floc-places")
+    assert names == ("OPA", "PPA", "RSC")
+    np.testing.assert_array_equal(_labels(subject, "lh", "floc-places", names), labels)
     rename(subject, "floc-places", ["PPA", "OPA", "OPA"])
     expected = np.array([0, 2, 1, 1])[labels]
-    np.testing.assert_array_equal(_number_regions(subject, "lh", "floc-places"), expected)
+    found = _labels(subject, "lh", "floc-places", region_names([subject], "floc-places"))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(
