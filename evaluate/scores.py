@@ -122,7 +122,7 @@ def score_inputs(
     loaded = {name: load_plugin(metrics, name, "metric") for name in plugin_names(metrics)}
     code = {name: code_digest(metric) for name, metric in loaded.items()}
     described = describe_fits(inputs.runs)
-    made_by = {"kind": "scores", "schema": 6, "metrics": code, "rule": rule_code(asked.ensemble)}
+    made_by = {"kind": "scores", "schema": 7, "metrics": code, "rule": rule_code(asked.ensemble)}
     key = digest({**made_by, "settings": settings, "fitted": described, **inputs.key})
     csv, sidecar, *figures = (out / f"scores{inputs.suffix}.{type_}" for type_ in FILES)
     whole = all(file.is_file() for file in figures) and vertices_kept(inputs, out, asked)
