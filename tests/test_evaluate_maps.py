@@ -179,7 +179,8 @@ def test_scales_are_dark_where_low_and_brighten_evenly(mesh: Mesh, subject: Subj
     known = known_of(mesh, subject, unique={"a": {h: v / 100 for h, v in alike.items()}})
     found = [m for m in maps_of(known) if not m.categories]
     assert [m.name for m in found] == ["score", "r", "ceiling", "unique-a"]
-    for shown in found:
+    # What may lie below 0 has a scale of its own, which diverges there.
+    for shown in found[:-1]:
         order = np.argsort(shown.values["lh"])[: subject.n_vertices("lh")]
         luminance = colours(shown, "lh")[order, :3] @ (0.2126, 0.7152, 0.0722)
         assert luminance[0] < 0.15 < 0.7 < luminance[-1], shown.name
