@@ -132,8 +132,8 @@ class Loss:
             name = name.strip()
             if name not in LOSSES:
                 raise RegressError(
-                    f"loss {text!r}: {name!r} is none{nearest(name, LOSSES)}; expected one of "
-                    f"{', '.join(LOSSES)}, or a weighted sum such as mse+0.5*pearson"
+                    f"loss {text!r}: {name!r} is none; expected one of {', '.join(LOSSES)}, or a "
+                    f"weighted sum such as mse+0.5*pearson{nearest(name, LOSSES)}"
                 )
             self.terms.append((_positive(text, weight) if star else 1.0, LOSSES[name]))
 
