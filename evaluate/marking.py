@@ -17,6 +17,7 @@ from challenge import (
     SubjectChoice,
     find_subjects,
 )
+from challenge.inputs import say_absent_classes
 from challenge.layout import labels_file, mapping_file
 from evaluate.caveats import find_leaked, leak_lines, pictures_line
 from evaluate.check import inspect
@@ -76,6 +77,8 @@ def score(
             + "\n- ".join(found.faults)
         )
     marks = mark(submission, subjects, [s for s in subjects if rois or _has_label_maps(s)])
+    if rois:
+        say_absent_classes(subjects)
     for line in found.suspicions:
         say(f"WARNING: {line}")
     for line in found.remarks:
