@@ -74,8 +74,6 @@ def say_members(members: Sequence[Mapping[str, Any]]) -> list[str]:
     for one in sorted(members, key=lambda one: (-one["n_chosen"], -one["change"])):
         chosen, n = one["n_chosen"], one["n_hemispheres"]
         what = "left out of all" if not chosen else f"member in {chosen} of"
-        line = f"{one['model']} ({one['spaces']}): {what} {n} hemispheres, "
-        lines += [
-            "  " + part for part in wrap(f"{line}{one['change']:+.4f}, alone {one['alone']:.3f}")
-        ]
+        line = f"  {one['model']} ({one['spaces']}): {what} {n} hemispheres, "
+        lines += wrap(f"{line}{one['change']:+.4f}, alone {one['alone']:.3f}")
     return lines
