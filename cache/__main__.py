@@ -4,7 +4,7 @@ import json as json_text
 import sys
 from pathlib import Path
 
-from base import progress
+from base import plural, progress
 from base.command import Command, run
 from cache import prune as pruning
 from cache.arguments import as_flags, compared, find_files, open_store
@@ -213,7 +213,9 @@ def pack(file: Path, spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: 
     manifest = pack_entries([store.find(name) for name in spaces], file)
     for space in manifest["spaces"]:
         print(f"{space['file']}: {space['rows']} rows, sha256 {space['sha256'][:16]}…")
-    print(f"{len(manifest['spaces'])} spaces, {file.stat().st_size / 1e6:.1f} MB -> {file}")
+    print(
+        f"{plural(len(manifest['spaces']), 'space')}, {file.stat().st_size / 1e6:.1f} MB -> {file}"
+    )
 
 
 def unpack(file: Path, out: Path = OUT) -> None:

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from base import progress, provenance, say
+from base import plural, progress, provenance, say
 from challenge.errors import DataError
 from challenge.layout import HEMISPHERES, N_FSAVERAGE, N_NSD, ROI_CLASSES, SIMULATION
 from challenge.patch import draw_patches
@@ -131,7 +131,7 @@ def simulate(
         _write(folder, settings, source)
         record = {**described, "caution": source.caution, "provenance": provenance()}
         (folder / SIMULATION).write_text(json.dumps(record, indent=2) + "\n")
-    say(f"{directory}: {subjects} simulated subjects written")
+    say(f"{directory}: {plural(subjects, 'simulated subject')} written")
     say(source.caution)
 
 

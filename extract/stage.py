@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from base import say
+from base import plural, say
 from cache import FeatureStore, digest
 from cache.explain import explain
 from cache.features import Entry
@@ -93,7 +93,7 @@ def compute_features(
     pictures = _pictures(subjects)
     names = ", ".join(str(device) for device in devices)
     where = names if executor.is_local else "nodes of Slurm"
-    say(f"{len(pictures)} pictures of {len(subjects)} subjects on {where}")
+    say(f"{plural(len(pictures), 'picture')} of {plural(len(subjects), 'subject')} on {where}")
     store = FeatureStore(out / "features")
     entries = store.readable()
     refuse_imported(specs, entries)

@@ -10,6 +10,7 @@ from typing import Any
 import evaluate.cost
 import extract.cost
 import regress.cost
+from base import plural
 from cache import Entry, FeatureStore
 from challenge import Subject
 from execute.cost import Cost, in_turn
@@ -103,8 +104,7 @@ def plan_features(
         whole = Cost()
     rows.append(["in all, with the start", "", "", "", "", *_figures(whole)])
     header = ["space", "columns", "there", "to compute", "at once", *FIGURES]
-    of = f"{len(subjects)} subject{'s' if len(subjects) > 1 else ''}"
-    title = f"features: {n_pictures} pictures of {of}"
+    title = f"features: {n_pictures} pictures of {plural(len(subjects), 'subject')}"
     return Stage("features", [title, *table(header, rows)], whole)
 
 
@@ -217,7 +217,7 @@ def plan_evaluate(
     costs = evaluate.cost.evaluate_costs(scored, subjects, rates)
     names = {"scores": "evaluate", "submission": "submission", "report": "report"}
     rows = [[f"make {names[name]}", *_figures(cost)] for name, cost in costs.items()]
-    title = f"scores of {n_fits} fit{'s' if n_fits > 1 else ''}, and of their ensemble"
+    title = f"scores of {plural(n_fits, 'fit')}{', and of their ensemble' * (n_fits > 1)}"
     lines = [title, *table(["command", *FIGURES], rows)]
     stages = [Stage(names[name], [], cost) for name, cost in costs.items()]
     return [replace(stages[0], lines=lines), *stages[1:]]

@@ -160,8 +160,9 @@ class _Span:
         self.members, self.start, self.first = members, start, first
         self.job, self.span = members[0].job, "+".join(members[0].present.span)
         self.label = f"{self.job.whom} {self.span} {self.job.settings.model}"
-        for member in members if start is not None else ():
-            member.n_tested = start.n_tested.get(member.job.subject.name, 0)
+        if start is not None:
+            for member in members:
+                member.n_tested = start.n_tested.get(member.job.subject.name, 0)
 
     def fit(self) -> None:
         """Fit batch after batch; save an ROI when all of it is fitted."""

@@ -140,7 +140,7 @@ def test_the_brain_shows_the_map_that_is_chosen(opened) -> None:
     opened.locator("#brain-title").select_option("Space that predicts best alone")
     assert "clip" in opened.locator("#brain-bar").inner_text()
     opened.locator("#brain-title").select_option("Noise-normalised score")
-    opened.locator("#brain-model").select_option("ridge (alexnet)")
+    opened.locator("#brain-model").select_option("ridge-012345 (alexnet)")
     opened.locator("#brain-subject").select_option("01")
 
 

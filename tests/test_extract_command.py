@@ -59,7 +59,7 @@ def test_shared_pictures_once_and_a_second_run_computes_nothing(simulated, tmp_p
     out = tmp_path / "my out"
     status, said, _ = extract("--data", simulated, "--out", out, "--subject", "02", *UNTRAINED)
     assert status == 0
-    assert "52 pictures of 1 subjects on cpu" in said
+    assert "52 pictures of 1 subject on cpu" in said
     assert f"{VIT}: weights from random, seed 0" in said
     assert f"{VIT}: 52 pictures computed, 0 there already" in said
     status, said, _ = extract("--data", simulated, "--out", out, *UNTRAINED)

@@ -67,7 +67,7 @@ def gather_content(
         run.name: know(out, inputs, run.name, mesh, outlined, spaces=False)
         for run in progress(inputs.runs, desc="reading vertices", unit="run")
     }
-    pooled = "the ensemble" if inputs.pooled == ENSEMBLE else inputs.runs[0].title
+    pooled = ENSEMBLE if inputs.pooled == ENSEMBLE else inputs.runs[0].title
     rows = row_names(out)
     titles = _titles(models, rows)
     best = best_run(inputs.runs, frame, shown)
