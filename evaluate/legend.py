@@ -36,8 +36,8 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     lines += say_members(sidecar["members"])
     for label, differs in sidecar["twins"].items():
         lines += wrap(f"{label}: {differs}")
-    for line in score_warnings(frame, sidecar):
-        lines += wrap(f"WARNING: {line}")
+    # Not wrapped: a command in it must stay one line.
+    lines += [f"WARNING: {line}" for line in score_warnings(frame, sidecar)]
     if uneven := say_coverage(sidecar["coverage"], "evaluate"):
         lines += ["columns cover different subjects, do not compare them:", *uneven]
     if filled := sum(sidecar["n_filled"].values()):
