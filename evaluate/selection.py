@@ -3,9 +3,10 @@
 Whatever the rule of the weights, a fit that is bad enough lowers the ensemble, and fits that say
 the same outvote one that says something else. So members are selected before they are weighed, by
 forward selection [1]_: the fit of the greatest r is the first member. Then the fit is tried with
-which the mean r over vertices is greatest, and is added unless r falls by more than its standard
-error; and so on. With the 30 pictures of a small data set, fits that help are left out by chance
-otherwise.
+which the mean r over vertices is greatest, and is added unless r then lies more than a standard
+error below that of the best ensemble so far; and so on. So the ensemble is never below its best
+member by more than noise. With the 30 pictures of a small data set, fits that help would be left
+out by chance if none might lower r at all.
 
 r is honest: weights come from one half of the held-out pictures, and r from the other, both ways.
 It is found from sums of products of predictions, which are formed once; only the standard error of
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 # Gains in mean r below this are rounding: predictions are float32.
 ROUNDING = 1e-6
-# How many standard errors r may fall by for one member more.
+# How many standard errors r may lie below that of the best ensemble so far.
 NOISE = 1.0
 # Vertices whose predictions are multiplied at once.
 BLOCK = 256
@@ -145,8 +146,8 @@ class Selection:
     alone : array (n_fits,), float64
         The mean held-out r of each fit alone.
     changes : array (n_fits,), float64
-        The mean held-out r of the ensemble with each fit, less that without it: not negative for
-        members but for the only one, where it is that one's r.
+        The mean held-out r of the ensemble with each fit, less that without it: may be below 0 for
+        a member, by less than noise; for the only member it is its r.
     """
 
     members: NDArray[np.bool_]
@@ -175,7 +176,7 @@ def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) 
     n_covered : int
         How many vertices some fit covers, over which r is averaged.
     noise : float
-        How many standard errors r may fall by for one member more.
+        How many standard errors r may lie below that of the best ensemble so far.
 
     Returns
     -------
@@ -189,18 +190,21 @@ def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) 
     if not (alone > ROUNDING).any():
         return Selection(np.ones(n_fits, bool), alone, np.zeros(n_fits))
     members[alone.argmax()] = True
-    current = float(alone.max())
-    refused = members.copy()
-    while not refused.all():
+    current = highest = float(alone.max())
+    leaders = members  # the members of the best ensemble so far
+    tried = members.copy()
+    while not tried.all():
         toggled = share * _toggled(folds, members)
-        best = int(np.where(refused, -np.inf, toggled).argmax())
-        refused[best] = True
+        candidate = int(np.where(tried, -np.inf, toggled).argmax())
+        tried[candidate] = True
         more = members.copy()
-        more[best] = True
-        change = float(toggled[best]) - current
-        error = share * _error(folds, members, more)
-        if change >= -noise * error:
-            members, current = more, float(toggled[best])
+        more[candidate] = True
+        r = float(toggled[candidate])
+        if r < highest - noise * share * _error(folds, leaders, more):
+            continue
+        members, current = more, r
+        if r > highest:
+            leaders, highest = more, r
     toggled = share * _toggled(folds, members)
     changes = np.where(members, current - toggled, toggled - current)
     return Selection(members, alone, changes)

@@ -11,6 +11,7 @@ import pytest
 from himalaya.scoring import r2_score
 from planned_work import hold, plan_ridge, run_regress
 
+from base import read_json
 from base.command import run as command
 from cache import FeatureStore
 from challenge import HEMISPHERES, find_subjects
@@ -18,7 +19,6 @@ from execute.calibration import n_threads
 from execute.cost import Cost, in_turn, side_by_side
 from execute.measuring import measured
 from execute.rates import PACKAGES, Rates
-from execute.runs import read_json
 from extract.cost import plan_space
 from extract.listing import describe, sketch
 from plan.command import plan
