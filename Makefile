@@ -47,7 +47,7 @@ RANDOM_SPACE = timm:tf_efficientnet_lite0
 
 VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLUSTER WEIGHTS CAPTIONS FITS SPLIT \
   ENSEMBLE PARAMS START IMAGES NAME ROI_CLASSES MEMORY ROI STUDY STAND_IN SUBMISSION PYTHON JOBS
-# What base/targets.py turns into commands.
+# What base/command_line/targets.py turns into commands.
 COMMANDS := plan features fit evaluate compare calibrate report maps positions submission score check status ls
 # Those of two commands.
 PAIRS := ablate compare-encoders compare-generative
@@ -55,9 +55,9 @@ TARGETS := $(COMMANDS) $(PAIRS) help install demo demo-encoders demo-generative 
 
 # The libraries of another processor, imitated on this one: vectors of 128 bits alone, no FMA.
 OTHER_PROCESSOR := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem ONEDNN_MAX_CPU_ISA=SSE41
-NUMERICAL := tests/test_regress_*.py tests/test_challenge_simulator.py \
-  $(patsubst %,tests/test_extract_%.py,equality layers layer_contract poolings spaces text pixels) \
-  $(patsubst %,tests/test_evaluate_%.py,bootstrap metrics permutation ceilings ensemble contract marking compare scores)
+NUMERICAL := tests/regress tests/challenge/test_simulator.py \
+  $(patsubst %,tests/extract/test_%.py,equality layers layer_contract poolings spaces text pixels) \
+  $(patsubst %,tests/evaluate/test_%.py,bootstrap metrics permutation ceilings ensemble contract marking compare scores)
 
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
@@ -75,14 +75,14 @@ export ROIRIDGE_GIVEN := $(GIVEN)
 export ROIRIDGE_GOALS := $(MAKECMDGOALS)
 
 # refuse: kind, names, names that there are.
-refuse = $(if $2,$(error $(or $(shell $(call quote,$(PYTHON)) base/targets.py unknown $1 $(foreach name,$2,$(call quote,$(name))) -- $3),unknown $1 $2)))
+refuse = $(if $2,$(error $(or $(shell $(call quote,$(PYTHON)) base/command_line/targets.py unknown $1 $(foreach name,$2,$(call quote,$(name))) -- $3),unknown $1 $2)))
 $(call refuse,variable,$(filter-out $(VARIABLES) SHELL MAKE% -%,$(GIVEN)),$(VARIABLES))
 $(call refuse,target,$(filter-out $(TARGETS) $(VENV)/installed,$(MAKECMDGOALS)),$(TARGETS))
 
 # run: target, number of its command. With --dry-run, make shows that command.
 DRY := $(findstring n,$(firstword -$(MAKEFLAGS)))
-shown = $(shell $(foreach name,$(VARIABLES),ROIRIDGE_$(name)=$(call quote,$(ROIRIDGE_$(name)))) $(call quote,$(PYTHON)) base/targets.py print $1)
-run = $(if $(DRY),$(call shown,$1),@$(PY) base/targets.py run $1)
+shown = $(shell $(foreach name,$(VARIABLES),ROIRIDGE_$(name)=$(call quote,$(ROIRIDGE_$(name)))) $(call quote,$(PYTHON)) base/command_line/targets.py print $1)
+run = $(if $(DRY),$(call shown,$1),@$(PY) base/command_line/targets.py run $1)
 
 help:  ## Show this list
 	@echo "Targets:"
@@ -191,8 +191,8 @@ test-processor: $(VENV)/installed  ## Run the numerical tests as an older proces
 	@OMP_NUM_THREADS=1 $(OTHER_PROCESSOR) $(PY) -m pytest -n "$$ROIRIDGE_JOBS" --dist worksteal $(NUMERICAL)
 
 test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments, let jobs run out of time (over an hour)
-	@KILLS=100 $(PY) -m pytest tests/test_extract_kills.py
-	@KILLS=100 $(PY) -m pytest tests/slurm tests/test_extract_equality.py -k "out_of_time or sam_is"
+	@KILLS=100 $(PY) -m pytest tests/extract/test_kills.py
+	@KILLS=100 $(PY) -m pytest tests/slurm tests/extract/test_equality.py -k "out_of_time or sam_is"
 
 lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on any finding
 	$(VENV)/bin/ruff check .

@@ -3,9 +3,10 @@
 Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
 """
 
-from base.calls import convert_paths, make_command, run_hint
 from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
 from base.code import code_digest, entry_digest
+from base.command_line.calls import convert_paths, make_command, run_hint
+from base.command_line.targets import nearest
 from base.counts import check_count
 from base.digests import canonical, content_digests, digest, sha256_files
 from base.documents import DocumentError, parse_json, read_json, read_yaml
@@ -16,7 +17,6 @@ from base.plugins import choose_from, load_plugin, one_of, plugin_names
 from base.processes import end_with_parent, unheard
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
-from base.targets import nearest
 from base.wording import decimal, plural
 
 __all__ = [

@@ -55,7 +55,7 @@ def entry_digest(module: str, table: str, name: str) -> str:
     Parameters
     ----------
     module : str
-        The module, for example "regress.trained.losses".
+        The module, for example "regress.training.losses".
     table : str
         A dict at its top, which is written out there: "LOSSES".
     name : str

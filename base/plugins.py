@@ -5,8 +5,8 @@ import pkgutil
 from collections.abc import Iterable
 from types import ModuleType
 
+from base.command_line.targets import nearest
 from base.errors import RoiridgeError
-from base.targets import nearest
 
 
 def plugin_names(package: ModuleType) -> list[str]:

@@ -55,7 +55,7 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _revision() -> str:
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[1]
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+changes"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

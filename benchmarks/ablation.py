@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from cache import FeatureStore
-from challenge import HEMISPHERES, Subject, find_subjects, simulate
+from challenge import HEMISPHERES, Subject, find_subjects
+from challenge.simulator import simulate
 from regress import RidgeCV, fold_numbers, held_out, load_design
-from regress.ablation import subsets
-from regress.design import Design, find_spaces
-from regress.linear import ALPHAS
-from regress.partition import Plan, ablate_subject
+from regress.ablation.subsets import subsets
+from regress.ablation.variance_partition import Plan, ablate_subject
+from regress.data.design import Design, find_spaces
+from regress.linear_model import ALPHAS
 
 SETTINGS = {"heldout": 0.1, "folds": 5, "seed": 0}
 SPACES = ["a", "b", "c", "d", "e"]

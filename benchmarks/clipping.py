@@ -9,7 +9,7 @@ score and of the unclipped one, for the challenge's three numbers of test pictur
 import numpy as np
 
 from evaluate.metrics import noise_normalised, unclipped
-from evaluate.pair import Pair
+from evaluate.metrics._inputs import Pair
 
 PICTURES = (159, 293, 395)
 CEILINGS = (0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate import correlation
-from evaluate.ensemble import split_pictures
 from evaluate.ensembles import per_roi, per_vertex, stacked
-from evaluate.selection import Fold, select_members
+from evaluate.metrics import _correlation as correlation
+from evaluate.scoring.ensemble import split_pictures
+from evaluate.scoring.member_selection import Fold, select_members
 
 Floats = NDArray[np.float64]
 # Of each model: how much it sees of two signals, its error, and how loud it is.

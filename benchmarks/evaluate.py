@@ -18,7 +18,7 @@ import numpy as np
 
 from evaluate.resampling import orders, permute, picture_weights, resample, significance
 from evaluate.resampling.intervals import intervals
-from evaluate.score import score_vertices
+from evaluate.scoring.vertex_scores import score_vertices
 
 PICTURES, VERTICES, ROIS, LOOPED = 159, 39_548, 60, 20
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]

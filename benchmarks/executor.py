@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from cache import FeatureStore
-from challenge import find_subjects, simulate
+from challenge import find_subjects
+from challenge.simulator import simulate
 from execute import ALONE, Run, choose_executor, share
 
 SUBJECTS, IMAGES, COLUMNS, VERTICES = 8, 1000, 1024, 3000

@@ -26,7 +26,7 @@ from PIL import Image
 from base import sha256_files
 from cache import FeatureStore
 from extract.backbone import Activation
-from extract.pipeline import extract_spaces
+from extract.pipeline.shared_passes import extract_spaces
 from extract.pooling import pool
 from extract.run import Prepared, compute, prepare
 from extract.spaces import resolve

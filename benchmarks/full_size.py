@@ -18,7 +18,8 @@ import numpy as np
 
 from base import say
 from cache import FeatureStore
-from challenge import find_subjects, simulate
+from challenge import find_subjects
+from challenge.simulator import simulate
 
 
 def main() -> None:

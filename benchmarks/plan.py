@@ -19,14 +19,15 @@ from pathlib import Path
 
 from benchmarks.full_size import _write_features as write_features
 from cache import FeatureStore
-from challenge import find_subjects, simulate
+from challenge import find_subjects
+from challenge.simulator import simulate
 from evaluate.cost import count_scored, evaluate_costs
-from execute.cost import Cost, in_turn
-from execute.rates import Rates
+from execute.forecast.cost import Cost, in_turn
+from execute.forecast.rates import Rates
 from plan.stages import plan_ablate, plan_features, plan_spaces
-from regress.asking import ask
-from regress.cost import fit_costs, start_cost
-from regress.design import find_spaces
+from regress.costs.units import fit_costs, start_cost
+from regress.data.design import find_spaces
+from regress.fitting.request_checks import ask
 
 BOTH = ["alexnet", "efficientnet_lite0"]
 FITS = (("ridge", BOTH[:1]), ("ridge", BOTH[1:]), ("ridge", BOTH), ("banded_ridge", BOTH))

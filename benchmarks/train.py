@@ -84,7 +84,7 @@ def _make(folder: Path, n: int, p: int, vertices: list[int]) -> None:
 
 
 def _train(child: dict) -> None:
-    from regress.responses import Responses
+    from regress.data.responses import Responses
 
     Model = importlib.import_module(f"regress.models.{child['model']}").Model
     folder = Path(child["folder"])

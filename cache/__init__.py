@@ -8,10 +8,10 @@ is an error and never a number.
 
 from cache.artifact import read_artifact, read_meta, write_artifact
 from cache.errors import CacheError, InUseError
-from cache.features import Entry, FeatureStore
+from cache.feature_store import Entry, FeatureStore
+from cache.feature_writer import FeatureWriter, ShardWriter
 from cache.fit_names import check_fit_name, find_fits, fit_folders, read_fit_name, write_fit_name
 from cache.key import canonical, digest
-from cache.writer import FeatureWriter, ShardWriter
 
 __all__ = [
     "CacheError",

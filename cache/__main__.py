@@ -5,19 +5,19 @@ import sys
 from pathlib import Path
 
 from base import convert_paths, plural, progress, run_hint
-from base.command import Command, run
-from cache import prune as pruning
-from cache.arguments import as_flags, compared, find_files, open_store
-from cache.explain import explain as explain_key
-from cache.exporting import export_rows
-from cache.features import FeatureStore
-from cache.importing import check_name, import_rows
-from cache.pack import pack as pack_entries
-from cache.pack import unpack as unpack_file
-from cache.pictures import digest_pictures, resolve_names
-from cache.showing import describe, listing
-from cache.sources import open_source
-from cache.verify import KINDS, Verdict, artifacts, verify_artifact, verify_space
+from base.command_line.parser import Command, run
+from cache.commands import prune as pruning
+from cache.commands.arguments import as_flags, compared, find_files, open_store
+from cache.commands.explain import explain as explain_key
+from cache.commands.show import describe, listing
+from cache.commands.verify import KINDS, Verdict, artifacts, verify_artifact, verify_space
+from cache.exchange.export_rows import export_rows
+from cache.exchange.import_rows import check_name, import_rows
+from cache.exchange.open_source import open_source
+from cache.exchange.pack import pack as pack_entries
+from cache.exchange.pack import unpack as unpack_file
+from cache.feature_store import FeatureStore
+from cache.picture_digests import digest_pictures, resolve_names
 
 OUT = Path("derivatives")
 

@@ -1,20 +1,19 @@
 """The Algonauts 2023 challenge's files: what they hold and mean, and a simulator of them.
 
 A `Subject` reads its folder piece by piece and refuses what is not as it should be, in words that
-name the file and the fix. `simulate` writes the same layout with a known truth. Nothing here knows
-of networks, models or scores.
+name the file and the fix. `challenge.simulator` writes the same layout with a known truth. Nothing
+here knows of networks, models or scores.
 """
 
-from challenge.ceiling import SMALLEST_CEILING, has_ceiling, noise_ceiling
-from challenge.constant import constant_columns
+from challenge.ceilings.noise_ceiling import SMALLEST_CEILING, has_ceiling, noise_ceiling
+from challenge.constant_columns import constant_columns
 from challenge.errors import DataError
-from challenge.finding import SubjectChoice, chooses_all, find_subjects
+from challenge.find_subjects import SubjectChoice, chooses_all, find_subjects
 from challenge.identity import pictures_digest, response_digests, vertices_digest
 from challenge.layout import HEMISPHERES, ROI_CLASSES
 from challenge.leakage import test_pictures_in_training
-from challenge.pictures import load_rgb
-from challenge.rois import Roi
-from challenge.simulator import simulate
+from challenge.pictures.decoding import load_rgb
+from challenge.rois.regions import Roi
 from challenge.subject import Subject
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "noise_ceiling",
     "pictures_digest",
     "response_digests",
-    "simulate",
     "test_pictures_in_training",
     "vertices_digest",
 ]

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from base import convert_paths, say
-from base.command import run
-from challenge import simulator
-from challenge.checker import inspect, summarise
-from challenge.finding import find_subjects
+from base.command_line.parser import run
+from challenge.checks.dataset import inspect, summarise
+from challenge.find_subjects import find_subjects
+from challenge.simulator import dataset as simulator
 
 
 @convert_paths

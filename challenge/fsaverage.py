@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from base import choose_from
 from challenge.errors import DataError
 from challenge.layout import HEMISPHERES, N_FSAVERAGE
-from challenge.rois import read_mask
+from challenge.rois.regions import read_mask
 from challenge.subject import Subject
 
 Coordinates = NDArray[np.float64]

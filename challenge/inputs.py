@@ -6,7 +6,7 @@ from functools import partial
 from base import say
 from challenge.errors import DataError, faults_of
 from challenge.layout import HEMISPHERES, SPLITS
-from challenge.rois import absent_classes
+from challenge.rois.regions import absent_classes
 from challenge.subject import Subject
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from challenge.arrays import open_array
 from challenge.errors import DataError
+from challenge.files.arrays import open_array
 from challenge.layout import pictures_folder, vertices_file
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from base import content_digests
-from challenge.arrays import check_finite
-from challenge.ceiling import read_ceilings
+from challenge.ceilings.noise_ceiling import read_ceilings
 from challenge.errors import DataError
+from challenge.files.arrays import check_finite
 from challenge.layout import (
     FOLDER_NAME,
     HEMISPHERES,
@@ -20,10 +20,10 @@ from challenge.layout import (
     responses_file,
     vertices_file,
 )
-from challenge.listing import list_pictures
-from challenge.pictures import nsd_ids
+from challenge.pictures.decoding import nsd_ids
+from challenge.pictures.listing import list_pictures
 from challenge.responses import column_fault, open_responses, row_fault
-from challenge.rois import Roi, check_distinct, read_mask, read_rois, with_residual
+from challenge.rois.regions import Roi, check_distinct, read_mask, read_rois, with_residual
 
 
 @dataclass(frozen=True)

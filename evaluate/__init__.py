@@ -6,9 +6,9 @@ scores.csv, `submission` the zip that the challenge takes; `check` looks through
 `score` scores it; `ceilings` makes noise ceilings where there are none.
 """
 
-from evaluate.check import faults
-from evaluate.correlation import correlation
+from evaluate.commands.check import faults
 from evaluate.errors import EvaluateError
-from evaluate.score import Tally, pool
+from evaluate.metrics._correlation import correlation
+from evaluate.scoring.vertex_scores import Tally, pool
 
 __all__ = ["EvaluateError", "Tally", "correlation", "faults", "pool"]

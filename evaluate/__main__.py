@@ -4,20 +4,20 @@ import json
 import sys
 from itertools import takewhile
 
-from base.command import Command
-from evaluate.ablation import ablation
-from evaluate.calibrate import calibrate
-from evaluate.ceilings import ceilings
-from evaluate.check import check
-from evaluate.compare import compare
+from base.command_line.parser import Command
+from evaluate.commands.ablation import ablation
+from evaluate.commands.calibrate import calibrate
+from evaluate.commands.ceilings import ceilings
+from evaluate.commands.check import check
+from evaluate.commands.compare import compare
+from evaluate.commands.maps import maps
+from evaluate.commands.report import report
+from evaluate.commands.results import results
+from evaluate.commands.score import score
+from evaluate.commands.scores import scores
+from evaluate.commands.study import study
+from evaluate.commands.submission import submission
 from evaluate.cost import cost_of
-from evaluate.maps.command import maps
-from evaluate.marking import score
-from evaluate.report.command import report
-from evaluate.results import results
-from evaluate.scores import scores
-from evaluate.study import study
-from evaluate.submission import submission
 from execute import run_anywhere
 
 EXAMPLES = (

@@ -16,12 +16,12 @@ from evaluate.report.brain import WIDTH
 from evaluate.report.charts import scatter
 from evaluate.report.examples import N_PICTURES, PIXELS, QUALITY, encode
 from evaluate.resampling import intervals, orders, permute, picture_weights, resample
-from evaluate.score import score_vertices
-from execute.calibration import Values, elapsed, least
-from execute.cost import Cost
-from execute.measuring import measured
-from execute.rates import Rates
-from execute.whole import Asked
+from evaluate.scoring.vertex_scores import score_vertices
+from execute.forecast.calibration import Values, elapsed, least
+from execute.forecast.cost import Cost
+from execute.forecast.measure import measured
+from execute.forecast.rates import Rates
+from execute.whole_command import Asked
 
 IMPORTS = "evaluate.__main__"
 # Pictures and vertices of a trial.

@@ -3,12 +3,12 @@
 A stage says what its units of work are, and hands them over; each unit writes what it makes itself.
 """
 
-from execute.cost import Cost
 from execute.errors import ExecuteError
 from execute.executor import ALONE, Executor, Place, choose_executor, share
-from execute.kept import planned
+from execute.forecast.cost import Cost
+from execute.forecast.planned_work import planned
 from execute.runs import Run
-from execute.whole import run_anywhere
+from execute.whole_command import run_anywhere
 from execute.work import Work
 
 __all__ = [

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from base import convert_paths, say
-from base.command import run
+from base.command_line.parser import run
 from execute.status import Progress, Unit, read_progress
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base import convert_paths, one_of
-from execute.cluster import Resources, read_cluster
 from execute.errors import ExecuteError
 from execute.local import share_here
-from execute.recorded import Recorded
+from execute.recording import Recorded
 from execute.runs import Run
+from execute.slurm.cluster import Resources, read_cluster
 from execute.work import Groups, Report, Work
 
 EXECUTORS = ("local", "slurm")
@@ -101,7 +101,7 @@ def choose_executor(
             )
         return Executor()
     # submitit is an extra.
-    from execute.slurm import check_slurm
+    from execute.slurm.queue import check_slurm
 
     check_slurm()
     # What is not here either, the work itself will miss, if it needs it.
@@ -145,8 +145,8 @@ def share(
             f"{run.folder}: nothing can be written there; jobs are handed over in that folder: "
             "give another with --out"
         )
-    from execute.jobs import share_by_jobs
-    from execute.task import Task
+    from execute.slurm.jobs import share_by_jobs
+    from execute.slurm.task import Task
 
     made = Task([], groups, place, run, work, sys.orig_argv, executor.data)
     share_by_jobs(executor.resources, made, report)

@@ -15,7 +15,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 import base
-from execute.cost import Cost
+from execute.forecast.cost import Cost
 from execute.records import SHAPES, UnitRecord
 from execute.work import Groups
 

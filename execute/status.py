@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from base import has_ended, identity
-from execute.cluster import Resources
-from execute.job import Job, jobs_in
 from execute.runs import read_json
-from execute.slurm import Queued, ended, queue
+from execute.slurm.cluster import Resources
+from execute.slurm.job import Job, jobs_in
+from execute.slurm.queue import Queued, ended, queue
 
 # What of a log is shown.
 LINES = 5

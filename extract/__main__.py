@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from base import convert_paths
-from base.command import run
+from base.command_line.parser import run
 from challenge import SubjectChoice
 
 
@@ -59,7 +59,7 @@ def extract(
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
     # The networks take seconds to import: only now, so that --help is quick and Ctrl-C is heard.
-    from extract.stage import Options, compute_features
+    from extract.pipeline.stage import Options, compute_features
 
     options = Options(device, precision, dtype, workers, captions, executor, cluster)
     compute_features(data, out, subject, spaces, weights, options)
@@ -75,7 +75,7 @@ def layers(space: str, deep: bool = False) -> None:
     deep : bool
         true to list all modules of a network that has many.
     """
-    from extract.listing import list_layers
+    from extract.layer_listing import list_layers
 
     list_layers(space, deep)
 

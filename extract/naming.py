@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from base import say
 from cache import digest
-from cache.features import Entry
+from cache.feature_store import Entry
 from extract.errors import ExtractError
 from extract.spaces import SPACES, Spec
 

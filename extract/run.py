@@ -15,7 +15,7 @@ from extract import backbones
 from extract.backbone import Activation, Backbone, check_layers
 from extract.errors import ExtractError
 from extract.halving import in_halves
-from extract.listing import find_overwritten, largest_output
+from extract.layer_listing import find_overwritten, largest_output
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
 from networks.weights import Request

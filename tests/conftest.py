@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import call
-from small import SMALL
 
-from challenge import simulate
+from challenge.simulator import simulate
+from tests.builders.commands import call
+from tests.builders.small import SMALL
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def broken(simulated: Path, tmp_path: Path) -> Callable[[], Path]:
 @pytest.fixture(scope="session")
 def reported(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Report two spaces, one of them untrained: the output folder, and what was printed."""
-    from test_evaluate_fits import write_fits
+    from tests.builders.fits import write_fits
 
     out = tmp_path_factory.mktemp("reported")
 

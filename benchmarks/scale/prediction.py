@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from benchmarks.scale.data import Size, write_data, write_features, write_space
 from cache import FeatureStore, read_artifact
-from cache.table import all_rows
-from regress.command import fit
-from regress.saved import load_fit
+from cache.feature_table import all_rows
+from regress.commands.fit import fit
+from regress.fitting.fit_files import load_fit
 
 Floats = NDArray[np.float32]
 # Rows that are predicted at once: their responses of a subject are 320 MB.

@@ -41,10 +41,10 @@ def prepare(stage: str, folder: Path, size: Size, options: dict[str, Any]) -> Wo
         return _extract(common, options)
     spaces = write_features(data, out, size)
     if stage == "ablate":
-        from regress.ablate import ablate
+        from regress.commands.ablate import ablate
 
         return lambda: ablate(**common, spaces=spaces, device="cpu")
-    from regress.command import fit
+    from regress.commands.fit import fit
 
     fitting = {**common, "spaces": spaces, "device": "cpu"}
     if stage == "fit":
@@ -52,11 +52,11 @@ def prepare(stage: str, folder: Path, size: Size, options: dict[str, Any]) -> Wo
     # Fits that differ, on the same pictures: scored together, they are an ensemble.
     for number in range(options["fits"]):
         fit(**fitting, model="ridge", folds=5 + number)
-    from evaluate.scores import scores
+    from evaluate.commands.scores import scores
 
     if stage == "evaluate":
         return lambda: scores(**common)
-    from evaluate.report.command import report
+    from evaluate.commands.report import report
 
     scores(**common)
     return lambda: report(**common)

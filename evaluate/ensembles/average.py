@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.hemisphere import Hemisphere
+from evaluate.fits.hemisphere import Hemisphere
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.correlation import correlation
-from evaluate.ensembles._each import FEWEST_PICTURES, each_model, over_loudness
-from evaluate.hemisphere import Hemisphere
+from evaluate.ensembles._combine import FEWEST_PICTURES, each_model, over_loudness
+from evaluate.fits.hemisphere import Hemisphere
+from evaluate.metrics._correlation import correlation
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from challenge import constant_columns
-from evaluate.ensembles._each import FEWEST_PICTURES
-from evaluate.hemisphere import Hemisphere
+from evaluate.ensembles._combine import FEWEST_PICTURES
+from evaluate.fits.hemisphere import Hemisphere
 
 PRIOR = 200
 Floats = NDArray[np.float64]

@@ -16,10 +16,10 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES
-from evaluate.figure import COLOURS
 from evaluate.maps.camera import Picture
 from evaluate.maps.outlines import outlines
 from evaluate.maps.values import Known, Sides
+from evaluate.tables.scores_figure import COLOURS
 
 STEPS = 256
 # Vertices whose ceiling is 0 have no score: they are neither dark nor grey.

@@ -1,8 +1,8 @@
 """The mesh of fsaverage, as maps show it, and values put on it.
 
 The first 10,242 of fsaverage's 163,842 vertices are fsaverage5's, in the same order (see
-`challenge.fsaverage`): a map of fsaverage, cut there, is a map on fsaverage5, each vertex with its
-own value. nilearn ships fsaverage5; fsaverage itself has to be downloaded.
+`challenge.fsaverage`): a map of fsaverage, cut there, is a map on fsaverage5, each vertex with
+its own value. nilearn ships fsaverage5; fsaverage itself has to be downloaded.
 """
 
 from __future__ import annotations

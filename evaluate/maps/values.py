@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from challenge.layout import vertices_file
 from evaluate.errors import EvaluateError
-from evaluate.fits import Run
-from evaluate.maps.spaces import say_sources, spaces_of
+from evaluate.fits.runs import Run
+from evaluate.maps.space_values import say_sources, spaces_of
 from evaluate.maps.surface import fsaverage_vertices, place
-from evaluate.rows import roi_place
-from evaluate.vertices import read_vertices
+from evaluate.scoring.hemisphere_rows import roi_place
+from evaluate.scoring.vertex_files import read_vertices
 
 # By hemisphere, a value for each vertex of the mesh, NaN where there is none.
 Sides = dict[str, NDArray[np.float64]]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.metrics import unclipped
-from evaluate.pair import Pair
+from evaluate.metrics._inputs import Pair
 
 
 def compute(pair: Pair) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.pair import Pair
+from evaluate.metrics._inputs import Pair
 
 
 def compute(pair: Pair) -> NDArray[np.float64]:

@@ -11,11 +11,11 @@ import pandas as pd
 
 from base import plural
 from challenge import HEMISPHERES, Subject
-from challenge.published import PUBLISHED
-from evaluate.completeness import say_coverage, say_unfinished
-from evaluate.fits import Run
-from evaluate.inputs import Inputs
-from evaluate.legend import score_warnings
+from challenge.ceilings.published import PUBLISHED
+from evaluate.fits.completeness import say_coverage, say_unfinished
+from evaluate.fits.inputs import Inputs
+from evaluate.fits.runs import Run
+from evaluate.tables.legend import score_warnings
 
 
 def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:

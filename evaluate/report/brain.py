@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from challenge import HEMISPHERES
-from evaluate.figure import COLOURS
 from evaluate.maps.camera import BRIGHT, FOLD, Picture, photograph
-from evaluate.maps.command import measured
 from evaluate.maps.outlines import name_places
 from evaluate.maps.paint import Map, colours, maps_of, paint
+from evaluate.maps.shown_subjects import measured
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import Known
 from evaluate.report.examples import encode
+from evaluate.tables.scores_figure import COLOURS
 
 WIDTH = 560
 LETTER = 15

@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
-from evaluate.figure import COLOURS, HATCHES
-from evaluate.predicted import ENSEMBLE
+from evaluate.fits.runs import ENSEMBLE
 from evaluate.report.svg import INK, STYLE, figure_of, to_svg
-from evaluate.rows import class_order
-from evaluate.table import Model, overall
+from evaluate.scoring.hemisphere_rows import class_order
+from evaluate.tables.scores_figure import COLOURS, HATCHES
+from evaluate.tables.scores_table import Model, overall
 
 FAINT = 0.25
 

@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from base import progress, provenance
-from evaluate.fits import Run
-from evaluate.inputs import Inputs
-from evaluate.legend import legend
-from evaluate.maps.command import count_shown, know
+from evaluate.fits.inputs import Inputs
+from evaluate.fits.runs import ENSEMBLE, Run
+from evaluate.fits.study_rows import row_names
 from evaluate.maps.paint import Map, maps_of
-from evaluate.maps.spaces import say_sources, spaces_of
+from evaluate.maps.shown_subjects import count_shown, know
+from evaluate.maps.space_values import say_sources, spaces_of
 from evaluate.maps.surface import load_mesh
 from evaluate.maps.values import Known, split_placed
-from evaluate.predicted import ENSEMBLE
 from evaluate.report import account
 from evaluate.report.brain import regions_map, stills, turning
 from evaluate.report.charts import against_ceiling, bars, colour, on_page
@@ -26,9 +25,9 @@ from evaluate.report.examples import examples
 from evaluate.report.multiples import multiples
 from evaluate.report.spaces import winners
 from evaluate.report.tables import table_data
-from evaluate.studied import row_names
-from evaluate.table import Model, measure, models_of, overall
-from evaluate.vertices import Vertices, read_vertices
+from evaluate.scoring.vertex_files import Vertices, read_vertices
+from evaluate.tables.legend import legend
+from evaluate.tables.scores_table import Model, measure, models_of, overall
 
 
 def gather_content(

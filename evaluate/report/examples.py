@@ -14,11 +14,11 @@ from PIL import Image
 
 from base import progress
 from challenge import HEMISPHERES, Subject, load_rgb
-from evaluate.correlation import correlation
-from evaluate.fits import RoiModel, Run
+from evaluate.fits.runs import RoiModel, Run
+from evaluate.metrics._correlation import correlation
 from evaluate.report.charts import scatter
-from evaluate.rows import roi_place
-from evaluate.vertices import Vertices
+from evaluate.scoring.hemisphere_rows import roi_place
+from evaluate.scoring.vertex_files import Vertices
 
 N_PICTURES = 4
 PIXELS = 128

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluate.fits import Run
+from evaluate.fits.runs import Run
 from evaluate.maps.camera import Picture, photograph
-from evaluate.maps.command import measured
 from evaluate.maps.paint import Map, maps_of, paint
+from evaluate.maps.shown_subjects import measured
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import Known
 from evaluate.report.brain import bar

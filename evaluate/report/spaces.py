@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, Subject
-from evaluate.figure import COLOURS
-from evaluate.rows import roi_place
+from evaluate.scoring.hemisphere_rows import roi_place
+from evaluate.tables.scores_figure import COLOURS
 
 # For each subject, space and hemisphere, r of a model on this space alone.
 Alone = Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]]

@@ -10,8 +10,8 @@ import pandas as pd
 
 from base import decimal
 from challenge import ROI_CLASSES
-from evaluate.rows import class_order
-from evaluate.table import models_of
+from evaluate.scoring.hemisphere_rows import class_order
+from evaluate.tables.scores_table import models_of
 
 # Column of scores.csv, how it is called on the page, digits after the point.
 METRICS = (

@@ -30,14 +30,14 @@ References
 .. [2] Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 10 and 14.
 """
 
-from evaluate.resampling.difference import Difference, difference
 from evaluate.resampling.draws import Draws
 from evaluate.resampling.intervals import FEWEST_CALIBRATED, FEWEST_PICTURES, intervals
+from evaluate.resampling.memory_limits import check_counts
+from evaluate.resampling.paired_difference import Difference, difference
 from evaluate.resampling.permutation import Permuted, Significance, orders, permute, significance
+from evaluate.resampling.picture_weights import Weights, picture_weights
 from evaluate.resampling.resampler import Resampler, resample
-from evaluate.resampling.sizes import check_counts
-from evaluate.resampling.swapping import Swaps, swap, swap_signs
-from evaluate.resampling.weights import Weights, picture_weights
+from evaluate.resampling.swap_test import Swaps, swap, swap_signs
 
 __all__ = [
     "FEWEST_CALIBRATED",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from evaluate.errors import EvaluateError
-from evaluate.resampling.columns import standardised
+from evaluate.resampling.standardise import standardised
 from evaluate.resampling.threads import in_blocks
 
 # Numbers of a block of vertices: its columns in 32 orders are then 1 MB in float32.

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import has_ceiling
-from evaluate.correlation import correlation
-from evaluate.resampling.columns import inverse_deviation, standardised
+from evaluate.metrics._correlation import correlation
 from evaluate.resampling.draws import DRAWN, LEFT_OUT, Draws
+from evaluate.resampling.picture_weights import Weights
+from evaluate.resampling.standardise import inverse_deviation, standardised
 from evaluate.resampling.threads import in_blocks
-from evaluate.resampling.weights import Weights
 
 # Blocks that stay in a core's cache: 1000 resamples of 128 vertices in float32 are 0.5 MB.
 VERTICES = 128

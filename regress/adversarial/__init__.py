@@ -4,7 +4,7 @@ from regress.adversarial.adversary import Adversary
 from regress.adversarial.critics import CRITICS, make_critics
 from regress.adversarial.generative import Generative
 from regress.adversarial.generator import Generator
-from regress.adversarial.glance import Glance
-from regress.adversarial.sheet import Sheet
+from regress.adversarial.vertex_geometry import Sheet
+from regress.layers.downsample import Glance
 
 __all__ = ["CRITICS", "Adversary", "Generative", "Generator", "Glance", "Sheet", "make_critics"]

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from regress.adversarial.attentive import Attentive, Make
-from regress.adversarial.patch import Patch
-from regress.adversarial.sheet import Sheet
+from regress.adversarial.mesh_patch import Patch
+from regress.adversarial.roi_attention import Attentive, Make
+from regress.adversarial.vertex_geometry import Sheet
 from regress.errors import RegressError
 
 

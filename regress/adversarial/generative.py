@@ -13,10 +13,10 @@ from torch import nn
 from regress.adversarial.adversary import Adversary, check_game
 from regress.adversarial.critics import critic_names, make_critics
 from regress.adversarial.generator import Generator
-from regress.adversarial.several import Several, beside
-from regress.adversarial.sheet import Sheet
+from regress.adversarial.multi_subject import Several, beside
+from regress.adversarial.vertex_geometry import Sheet
 from regress.errors import RegressError
-from regress.trained.readout import check_whole
+from regress.layers.readout import check_whole
 
 
 class Generative(Several):

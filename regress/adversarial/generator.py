@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from regress.trained import Network
-from regress.trained.network import axis_of
+from regress.layers.network import axis_of
+from regress.training import Network
 
 
 class Generator(Network):

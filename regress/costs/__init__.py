@@ -1,1 +1,1 @@
-"""The parts of `regress.cost`: shapes, what is tried, and what each kind of model takes."""
+"""The parts of `regress.costs.units`: shapes, what is tried, and what each kind of model takes."""

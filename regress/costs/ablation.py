@@ -7,9 +7,10 @@ import numpy as np
 
 from cache import Entry
 from challenge import HEMISPHERES, Subject
-from execute.cost import Cost
-from execute.rates import Rates
-from regress.ablation import Subset
+from execute.forecast.cost import Cost
+from execute.forecast.rates import Rates
+from regress.ablation.moment_files import WIDTH
+from regress.ablation.subsets import Subset
 from regress.costs.ridge import (
     Shape,
     prepare_seconds,
@@ -18,8 +19,7 @@ from regress.costs.ridge import (
     working_memory,
 )
 from regress.costs.trials import artifact, picture_seconds, start_cost
-from regress.design import empty_design
-from regress.stored import WIDTH
+from regress.data.design import empty_design
 
 
 def ablate_costs(

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from execute.rates import Rates
-from regress.forms import name_form
-from regress.last import most_kept
-from regress.linear import ALPHAS
-from regress.quadratic import penalty_basis
-from regress.search import CHUNK
-from regress.solvers import MEMORY
+from execute.forecast.rates import Rates
+from regress.linear_model import ALPHAS
+from regress.solvers.eigen import most_kept
+from regress.solvers.forms import name_form
+from regress.solvers.group_ridge import MEMORY
+from regress.solvers.heldout_scores import penalty_basis
+from regress.solvers.random_search import CHUNK
 
 # The rounding of float32: what `penalty_basis` is told.
 LIKE = np.zeros(1, np.float32)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from challenge import Roi, Subject
-from regress.asked import Asked
-from regress.design import empty_design
+from regress.data.design import empty_design
+from regress.data.vertex_columns import lay_out, spans
 from regress.errors import RegressError
-from regress.job import Job
-from regress.layout import lay_out, spans
+from regress.fitting.request import Asked
+from regress.fitting.settings import Job
 
 
 @dataclass(frozen=True)

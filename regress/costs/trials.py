@@ -9,15 +9,15 @@ import numpy as np
 
 from cache import write_artifact
 from challenge import Subject
-from challenge.arrays import check_finite
-from execute.calibration import Values, elapsed, least
-from execute.cost import Cost
-from execute.measuring import measured
-from execute.rates import Rates
+from challenge.files.arrays import check_finite
+from execute.forecast.calibration import Values, elapsed, least
+from execute.forecast.cost import Cost
+from execute.forecast.measure import measured
+from execute.forecast.rates import Rates
+from regress.backend import Floats
 from regress.costs.shapes import Part
-from regress.device import Floats
-from regress.linear import LinearModel
-from regress.responses import Responses
+from regress.data.responses import Responses
+from regress.linear_model import LinearModel
 
 IMPORTS = "regress.__main__"
 # Responses of a trial, pictures and vertices: more than a processor's cache holds.
@@ -45,7 +45,7 @@ def start_cost(rates: Rates, trained: bool = False, imports: str = IMPORTS) -> C
     """
     # Looking for a GPU imports torch.
     found = rates.start(
-        imports, *(["torch", "regress.trained.estimator"] if trained else ["torch"])
+        imports, *(["torch", "regress.training.estimator"] if trained else ["torch"])
     )
     return Cost(found["seconds"], int(found["memory"]))
 

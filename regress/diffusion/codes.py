@@ -12,8 +12,8 @@ from scipy.linalg import orthogonal_procrustes
 from sklearn.linear_model import Ridge
 from sklearn.utils.extmath import randomized_svd
 
-from regress.joint import Joint
-from regress.responses import Responses
+from regress.data.responses import Responses
+from regress.data.several_subjects import Joint
 
 if TYPE_CHECKING:
     from regress.diffusion.network import Diffusion

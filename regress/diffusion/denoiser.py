@@ -7,7 +7,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.trained.readout import alike
+from regress.layers.readout import alike
 
 # Sinusoids that tell the level of the noise.
 N_SINUSOIDS = 32

@@ -8,20 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from regress.diffusion.code_algebra import encode, metric
 from regress.diffusion.denoiser import Denoiser
-from regress.diffusion.linear import encode, metric
-from regress.diffusion.noise import (
-    LEVELS,
-    Noising,
-    draw_noise,
-    even_levels,
-    plainly,
-    sampled,
-)
-from regress.diffusion.pretrained import Pretrained
-from regress.trained import Network
-from regress.trained.readout import read_out
-from regress.trained.tower import Tower
+from regress.diffusion.pretrained_unet import Pretrained
+from regress.diffusion.schedulers import LEVELS, Noising, draw_noise, even_levels, plainly, sampled
+from regress.layers.readout import read_out
+from regress.layers.tower import Tower
+from regress.training import Network
 
 # Levels of noise that a step shows each picture's code with: responses are read once for all.
 SHOWN = 4

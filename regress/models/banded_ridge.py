@@ -8,10 +8,10 @@ import numpy as np
 from himalaya.scoring import r2_score
 from numpy.typing import NDArray
 
-from regress.device import Floats, to_numpy
-from regress.forms import solve_given
-from regress.linear import ALPHAS, LinearModel, checked_bands
-from regress.solvers import solve_group_ridge_moments
+from regress.backend import Floats, to_numpy
+from regress.linear_model import ALPHAS, LinearModel, checked_bands
+from regress.solvers.forms import solve_given
+from regress.solvers.group_ridge import solve_group_ridge_moments
 
 # A band is nearly left out, not wholly: the logarithm of its weight is kept.
 SMALLEST = 1e-5

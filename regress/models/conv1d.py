@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.trained import Network, TrainedModel
-from regress.trained.readout import alike, check_memory, check_whole, read_out
+from regress.layers.readout import alike, check_memory, check_whole, read_out
+from regress.training import Network, TrainedModel
 
 ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 

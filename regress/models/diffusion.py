@@ -9,20 +9,20 @@ from torch import Tensor
 
 from base import sha256_files
 from cache import digest
-from regress.diffusion.calibration import Calibration
+from regress.data.responses import Responses
+from regress.data.several_subjects import Joint
 from regress.diffusion.codes import find_codes
 from regress.diffusion.denoiser import Denoiser
-from regress.diffusion.drawing import BLOCK, Drawing, Rows
+from regress.diffusion.memory_limits import check_latent
 from regress.diffusion.network import Diffusion, Sharing
-from regress.diffusion.noise import LEVELS, SAMPLERS
-from regress.diffusion.pretrained import Pretrained, check_unet, unet_config, unet_files
-from regress.diffusion.sizes import check_latent
+from regress.diffusion.pretrained_unet import Pretrained, check_unet, unet_config, unet_files
+from regress.diffusion.sampling import BLOCK, Drawing, Rows
+from regress.diffusion.schedulers import LEVELS, SAMPLERS
+from regress.diffusion.spread_calibration import Calibration
 from regress.errors import RegressError
-from regress.joint import Joint
-from regress.responses import Responses
-from regress.trained import Network
-from regress.trained.inputs import groups_of
-from regress.trained.readout import check_memory, check_whole
+from regress.layers.readout import check_memory, check_whole
+from regress.training import Network
+from regress.training.inputs import groups_of
 
 
 class Model(Drawing):

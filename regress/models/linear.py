@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regress.trained import Network, TrainedModel
+from regress.training import Network, TrainedModel
 
 
 class Model(TrainedModel):

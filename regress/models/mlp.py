@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.trained import Network, TrainedModel
-from regress.trained.readout import check_memory, check_whole, read_out
-from regress.trained.tower import Tower
+from regress.layers.readout import check_memory, check_whole, read_out
+from regress.layers.tower import Tower
+from regress.training import Network, TrainedModel
 
 
 class Model(TrainedModel):

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.decomposition import PCA
 
-from regress.device import Floats
-from regress.linear import LinearModel
+from regress.backend import Floats
+from regress.linear_model import LinearModel
 
 
 class Model(LinearModel):

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.grid import centred, sinusoids, to_grid
-from regress.positions import SURFACES, describe, frames
-from regress.trained import Network, TrainedModel
-from regress.trained.readout import alike, check_memory, check_whole
-from regress.trained.tower import Tower
+from regress.data.fsaverage_positions import SURFACES, describe, frames
+from regress.data.position_grid import centred, sinusoids, to_grid
+from regress.layers.readout import alike, check_memory, check_whole
+from regress.layers.tower import Tower
+from regress.training import Network, TrainedModel
 
 log = logging.getLogger("regress")
 

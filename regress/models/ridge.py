@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from himalaya.scoring import r2_score
 
-from regress.device import Floats, to_numpy
-from regress.forms import solve_given
-from regress.linear import ALPHAS, LinearModel
-from regress.solvers import solve_group_ridge_moments
+from regress.backend import Floats, to_numpy
+from regress.linear_model import ALPHAS, LinearModel
+from regress.solvers.forms import solve_given
+from regress.solvers.group_ridge import solve_group_ridge_moments
 
 
 class Model(LinearModel):

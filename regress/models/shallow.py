@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from regress.adversarial import Generative, Generator
+from regress.layers.readout import check_memory, check_whole
 from regress.models.mlp import Residual
-from regress.trained.readout import check_memory, check_whole
 
 
 class Model(Generative):

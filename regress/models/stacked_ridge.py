@@ -8,11 +8,11 @@ import numpy as np
 from himalaya.scoring import r2_score
 from numpy.typing import NDArray
 
-from regress.arguments import splits_of
-from regress.device import Floats, to_numpy
-from regress.forms import solve_given
-from regress.linear import ALPHAS, LinearModel, checked_bands
-from regress.solvers import solve_group_ridge_moments
+from regress.backend import Floats, to_numpy
+from regress.linear_model import ALPHAS, LinearModel, checked_bands
+from regress.solvers.arguments import splits_of
+from regress.solvers.forms import solve_given
+from regress.solvers.group_ridge import solve_group_ridge_moments
 
 # Every set of bands is tried as the set with weights above 0.
 MOST_BANDS = 12

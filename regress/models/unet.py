@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from regress.adversarial import Generative, Generator, Glance
 from regress.errors import RegressError
-from regress.trained.readout import check_memory, check_whole
-from regress.unet import Maps, read_fields
+from regress.layers.encoder_decoder import Maps
+from regress.layers.readout import check_memory, check_whole
+from regress.layers.receptive_fields import read_fields
 
 # Pictures that are predicted at once: each has maps of some megabytes.
 BLOCK = 64

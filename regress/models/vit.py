@@ -14,10 +14,10 @@ from networks.timm import full_name, load_weights, make_transformer, patch_size
 from networks.tuning import check_tuning, put, tune
 from regress.adversarial import Generative, Generator, Glance
 from regress.errors import RegressError
-from regress.eye import Eye, headless, side_of
+from regress.layers.network import Network
+from regress.layers.readout import check_memory, check_whole
+from regress.layers.vit_backbone import Eye, headless, side_of
 from regress.models.shallow import Shallow
-from regress.trained.network import Network
-from regress.trained.readout import check_memory, check_whole
 
 # Bytes of pictures become -1 to 1.
 MIDDLE = 127.5

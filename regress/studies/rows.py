@@ -8,11 +8,11 @@ from typing import Any
 from jsonargparse import get_loader
 
 from base import DocumentError, RoiridgeError, choose_from, read_yaml
-from regress.arguments import MOST
-from regress.asking import make_estimator
-from regress.encoder import Encoder
+from regress.data.vertex_columns import check_grouping
+from regress.encoding_model import Encoder
 from regress.errors import RegressError
-from regress.layout import check_grouping
+from regress.fitting.request_checks import make_estimator
+from regress.solvers.arguments import MOST
 
 FOLDER = Path(__file__).parent
 MANY = ("all", "others")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, running, why_not
+
+from tests.builders.cluster import Cluster, running, why_not
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import submitit
-import submitted
-from cluster import Cluster, why_not
 
-HERE = Path(__file__).parent
+from tests.builders import submitted
+from tests.builders.cluster import Cluster, why_not
+from tests.builders.paths import ROOT
+
 HOG = f"{sys.executable} -c 'import time; held = bytearray(600_000_000); time.sleep(60)'"
 # Runs long, but not when it runs again.
 TWICE = 'echo run $SLURM_RESTART_COUNT; [ -n "$SLURM_RESTART_COUNT" ] || sleep 60'
@@ -30,7 +31,7 @@ def test_an_array_runs_side_by_side(cluster: Cluster) -> None:
 
 def test_submitit_gets_its_results(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it need accounting for that."""
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     executor = submitit.SlurmExecutor(cluster.folder / "submitit")
     executor.update_parameters(mem="500M", time=5, array_parallelism=4, use_srun=False)
     jobs = executor.map_array(submitted.square, range(6))
@@ -121,7 +122,7 @@ def test_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
     code = f"""
         import signal, time
         from pathlib import Path
-        from cluster import running
+        from tests.builders.cluster import running
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with running(Path({str(tmp_path)!r})) as cluster:
             job = cluster.submit("echo run; sleep 600")
@@ -131,7 +132,7 @@ def test_nothing_is_left_behind(tmp_path: Path, how: signal.Signals) -> None:
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)],
-        cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     # When it is killed, nobody is left to end the job that runs; the daemons end all the same.
     allowed = {"slurmstepd", "slurm_script", "sleep"} if how == signal.SIGKILL else set()

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cluster import Cluster, running, why_not
 
 from cache import read_artifact
-from cache.table import all_rows, row_names
-from challenge import simulate
+from cache.feature_table import all_rows, row_names
+from challenge.simulator import simulate
 from execute import Run
 from execute.runs import write_json
 from execute.status import read_progress
+from tests.builders.cluster import Cluster, running, why_not
+from tests.builders.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 SPACES = ("pixels:8", "pixels:4")
 RIDGE = ("--model", "ridge")
 # So long that a job can be killed in the middle of its search.

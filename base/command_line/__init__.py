@@ -1,0 +1,1 @@
+"""The command line: flags and YAML from signatures, calls in messages, make targets."""

@@ -1,0 +1,228 @@
+"""The command line of every stage: flags and YAML from a function's signature, errors in words."""
+
+import errno
+import io
+import json
+import re
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
+from inspect import signature
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, capture_parser
+
+from base.command_line.targets import nearest
+from base.errors import RoiridgeError
+from base.progress import log_lines, stop_printing
+
+Command = Callable[..., int | None]
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def run(
+    commands: Command | Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse the command line, run the function, and turn errors into one clear message.
+
+    Parameters
+    ----------
+    commands : callable or mapping of str to callable
+        The function, or one for each verb. Its signature gives the flags, its numpydoc docstring
+        the help; it may return an exit status.
+    module : str
+        What stands after `python -m`.
+    examples : sequence of str
+        Command lines for the end of `--help`.
+    argv : sequence of str, optional
+        Arguments; those of this process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0, the command's own, 2 for bad input, 130 when interrupted.
+
+    Raises
+    ------
+    OSError
+        If it names no file; a full disk and a file or folder that cannot be used are said in words.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    return in_words(module, lambda: call(commands, module, examples, argv))
+
+
+def in_words(module: str, work: Callable[[], int]) -> int:
+    """Do something, and turn errors into one clear message.
+
+    Parameters
+    ----------
+    module : str
+        What stands after `python -m`.
+    work : callable
+        Gives an exit status.
+
+    Returns
+    -------
+    int
+        The exit status, as of `run`.
+
+    Raises
+    ------
+    OSError
+        As of `run`.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A log in an old encoding shows a question mark for "…"; it must not end the work.
+            stream.reconfigure(errors="replace")
+    log_lines(module.partition(".")[0])
+    try:
+        return work()
+    except RoiridgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was finished is kept; run it again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        stop_printing()
+        return 0
+    except OSError as error:
+        if error.errno not in FULL and error.filename is None:
+            raise
+        print(f"error: {_in_words(error)}", file=sys.stderr)
+        return 2
+
+
+def call(
+    commands: Command | Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+) -> int:
+    """Parse the command line and run the function; errors are the caller's.
+
+    Parameters
+    ----------
+    commands, module, examples, argv
+        As for `run`.
+
+    Returns
+    -------
+    int
+        The command's own exit status, or 0.
+    """
+    return int(_cli(commands, module, examples, argv) or 0)
+
+
+def check(
+    commands: Command | Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+) -> None:
+    """Refuse what `run` would refuse of the words themselves, and do nothing else.
+
+    Parameters
+    ----------
+    commands, module, examples, argv
+        As for `run`.
+
+    Raises
+    ------
+    SystemExit
+        If a word is unknown or of the wrong type, with a message for the user.
+    """
+    capture_parser(partial(_cli, commands, module, examples, argv)).parse_args(
+        _arguments(commands, argv)
+    )
+
+
+def _cli(
+    commands: Command | Mapping[str, Command],
+    module: str,
+    examples: Sequence[str],
+    argv: Sequence[str],
+) -> Any:
+    return auto_cli(
+        dict(commands) if isinstance(commands, Mapping) else commands,
+        args=_arguments(commands, argv),
+        prog=f"python -m {module}",
+        epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
+        formatter_class=_Help,
+        parser_class=_Parser,
+    )
+
+
+def _arguments(commands: Command | Mapping[str, Command], argv: Sequence[str]) -> list[str]:
+    functions = commands if isinstance(commands, Mapping) else {"": commands}
+    options = {
+        f"--{name}": parameter
+        for function in functions.values()
+        for name, parameter in signature(function).parameters.items()
+    }
+    lists = {o for o, p in options.items() if str(p.annotation).startswith("list[")}
+    return _join_lists([_underscored(a, options) for a in argv], lists)
+
+
+class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the examples a line each."""
+
+
+class _Parser(ArgumentParser):
+    """Names the nearest flag for one that is unknown."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        unknown = re.search(r"(?i)unrecognized arguments: (--[\w-]+)", message)
+        super().error(
+            message + (nearest(unknown[1], self._option_string_actions) if unknown else ""), ex
+        )
+
+
+def _in_words(error: OSError) -> str:
+    if error.errno not in FULL:
+        return (
+            f"{error.filename}: {error.strerror}; expected a file or folder that can be used: "
+            "check the path and its permissions"
+        )
+    where = f" (writing {error.filename})" if error.filename else ""
+    return (
+        f"the disk is full{where}: free some space, or give another folder with --out; "
+        "what was finished is kept, run it again to go on"
+    )
+
+
+def _underscored(argument: str, options: Container[str]) -> str:
+    # --train-images is as good as --train_images.
+    name, equals, value = argument.partition("=")
+    renamed = "--" + name.removeprefix("--").replace("-", "_")
+    return f"{renamed}{equals}{value}" if name.startswith("--") and renamed in options else argument
+
+
+def _join_lists(arguments: Sequence[str], options: set[str]) -> list[str]:
+    # `--spaces a b c` becomes the one list that jsonargparse reads; `--spaces=a b --spaces c` too.
+    joined: list[str] = []
+    lists: dict[str, list[str]] = {}
+    collecting: list[str] | None = None
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in options:
+            if name not in lists:
+                joined.append(name)
+            collecting = lists.setdefault(name, [])
+            collecting.extend([value] if equals else [])
+        elif collecting is not None and not argument.startswith("-"):
+            collecting.append(argument)
+        else:
+            collecting = None
+            joined.append(argument)
+    return [f"{word}={_as_list(lists[word])}" if word in lists else word for word in joined]
+
+
+def _as_list(words: Sequence[str]) -> str:
+    is_list = len(words) == 1 and words[0].startswith("[")
+    return words[0] if is_list else json.dumps(words)

@@ -1,0 +1,1 @@
+"""The verbs of `python -m cache` that read and remove kept files."""

@@ -1,0 +1,118 @@
+"""Feature spaces for reading: a table of all, and everything about one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cache.feature_store import Entry
+from cache.key_fields import flatten, in_words
+
+# Fields of the meta that `describe` says in lines of its own.
+TOLD = {
+    "bands",
+    "bytes",
+    "column_names",
+    "columns",
+    "dtype",
+    "key",
+    "name",
+    "origin",
+    "provenance",
+    "rows",
+}
+
+
+def listing(entries: Sequence[Entry]) -> list[str]:
+    """Write a table of feature spaces.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The spaces.
+
+    Returns
+    -------
+    list of str
+        A header, then a line for each space.
+    """
+    table = [("space", "rows", "columns", "MB", "digest", "origin of the weights")]
+    for e in entries:
+        size = f"{e.meta['bytes'] / 1e6:.1f}"
+        origin = ("UNTRAINED: " if e.untrained else "") + str(e.meta.get("origin", "unknown"))
+        table.append((e.name, str(e.meta["rows"]), str(e.meta["columns"]), size, e.digest, origin))
+    widths = [max(len(row[i]) for row in table) for i in range(5)]
+    lines = []
+    for row in table:
+        left = row[0].ljust(widths[0])
+        middle = (row[i].rjust(widths[i]) for i in (1, 2, 3))
+        lines.append("  ".join([left, *middle, row[4].ljust(widths[4]), row[5]]))
+    return lines
+
+
+def describe(entry: Entry) -> list[str]:
+    """Write everything about one feature space.
+
+    Parameters
+    ----------
+    entry : Entry
+        The space.
+
+    Returns
+    -------
+    list of str
+        A line for each fact: file, rows, columns, type, size, origin, every field of the key,
+        what else was kept, and what it was made with.
+    """
+    facts = list(_facts(entry))
+    width = max(len(name) for name, _ in facts)
+    return [f"{name.ljust(width)}  {value}" for name, value in facts]
+
+
+def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
+    meta, key = entry.meta, entry.meta["key"]
+    yield "space", entry.name
+    yield "file", str(entry.path)
+    yield "rows", f"{meta['rows']}, one for each picture"
+    yield "columns", f"{meta['columns']}{_names(meta.get('column_names', []))}"
+    for layer in key.get("layers", []):
+        yield "layer", _layer(layer)
+    for band in meta.get("bands") or []:
+        yield "band", f"{band['name']}, {band['columns']} columns"
+    yield "dtype", meta["dtype"]
+    yield "size", f"{meta['bytes'] / 1e6:.1f} MB, {meta['bytes']} bytes"
+    yield "origin", str(meta.get("origin", "unknown"))
+    if entry.untrained:
+        yield "UNTRAINED", f"random weights ({key['weights']['untrained']})"
+    yield "digest", entry.digest
+    for path, value in flatten({n: v for n, v in key.items() if n != "layers"}, "key"):
+        yield path, in_words(value, whole=True)
+    for path, value in flatten({n: v for n, v in meta.items() if n not in TOLD}):
+        if path:
+            yield path, in_words(value, whole=True)
+    yield from _provenance(meta.get("provenance", {}))
+
+
+def _layer(layer: object) -> str:
+    if not isinstance(layer, Mapping):
+        return in_words(layer, whole=True)
+    fields = [f"{n} {_inside(v)}" for n, v in layer.items() if n != "layer" and v is not None]
+    return ", ".join([str(layer.get("layer")), *fields])
+
+
+def _inside(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return in_words(value)
+    return "(" + ", ".join(f"{name} {in_words(inner)}" for name, inner in value.items()) + ")"
+
+
+def _names(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return ": " + ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+
+
+def _provenance(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in made.items():
+        if isinstance(value, Mapping):
+            yield name, ", ".join(f"{package} {version}" for package, version in value.items())
+        else:
+            yield name, in_words(value, whole=True)

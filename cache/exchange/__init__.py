@@ -1,0 +1,1 @@
+"""Feature spaces from and for other programs: import, export, pack."""

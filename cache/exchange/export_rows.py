@@ -1,0 +1,166 @@
+"""A feature space as a file that other programs read: npy, npz, CSV or Parquet.
+
+Rows stand in the order of the pictures' names, whatever the order in which they were computed, so
+that two spaces of the same pictures can be put side by side.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import replacing
+from cache.errors import CacheError
+from cache.exchange.row_source import PICTURE
+from cache.feature_store import Entry
+from cache.feature_table import row_names, take_rows
+
+# So many bytes of rows are in memory at once; each time, the whole file is read.
+BLOCK_BYTES = 256 << 20
+# So many significant digits bring every number back, also by way of float64.
+DIGITS = {"float16": "%.5g", "float32": "%.9g"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is exported.
+
+    Attributes
+    ----------
+    names : sequence of str
+        The picture of each row.
+    columns : sequence of str
+        What the columns are called.
+    dtype : np.dtype
+        Of the numbers.
+    blocks : iterator of array (some, n_columns)
+        The rows, in order.
+    """
+
+    names: Sequence[str]
+    columns: Sequence[str]
+    dtype: np.dtype
+    blocks: Iterator[NDArray[Any]]
+
+
+def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = None) -> list[Path]:
+    """Write a feature space to a file, by its suffix.
+
+    Parameters
+    ----------
+    entry : Entry
+        The space.
+    path : Path
+        The file to make. Beside an npy file, a `.txt` file gets the names, a line each.
+    pictures : dict of str to Path, optional
+        Names for pictures by their sha256; a picture without one is named by its sha256, and stands
+        behind those with names.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    CacheError
+        If the suffix is unknown, the file is there already, or the space is damaged.
+    """
+    if path.suffix not in WRITERS:
+        raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(WRITERS)}")
+    made = [path, path.with_suffix(".txt")] if path.suffix == ".npy" else [path]
+    for file in made:
+        if file.exists():
+            raise CacheError(f"{file}: is there already; remove it, or give another name")
+    named = {digest: name.as_posix() for digest, name in (pictures or {}).items()}
+    stored = [name.decode() for name in row_names(entry.path)]
+    digests = sorted(stored, key=lambda one: (one not in named, named.get(one, one)))
+    names = [named.get(digest, digest) for digest in digests]
+    n_columns = int(entry.meta["columns"])
+    columns = entry.meta.get("column_names") or [f"f{number}" for number in range(n_columns)]
+    rows = Rows(names, columns, np.dtype(entry.meta["dtype"]), _ordered(entry, digests))
+    with replacing(path) as temporary:
+        WRITERS[path.suffix](temporary, rows)
+        if len(made) > 1:
+            with replacing(made[1]) as beside:
+                beside.write_text("\n".join(names) + "\n", encoding="utf-8")
+    return made
+
+
+def _ordered(entry: Entry, digests: Sequence[str]) -> Iterator[NDArray[Any]]:
+    """Read the rows of pictures, block after block."""
+    row_bytes = int(entry.meta["columns"]) * np.dtype(entry.meta["dtype"]).itemsize
+    step = max(1, BLOCK_BYTES // max(1, row_bytes))
+    for start in range(0, len(digests), step):
+        yield take_rows(entry.path, digests[start : start + step])
+
+
+def _npy(path: Path, rows: Rows) -> None:
+    with path.open("wb") as opened:
+        _write_array(opened, rows)
+
+
+def _npz(path: Path, rows: Rows) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        with archive.open("pictures.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(member, np.array(rows.names, dtype=str), allow_pickle=False)
+        with archive.open("features.npy", "w", force_zip64=True) as member:
+            _write_array(member, rows)
+
+
+def _write_array(opened: IO[bytes], rows: Rows) -> None:
+    header = {
+        "shape": (len(rows.names), len(rows.columns)),
+        "fortran_order": False,
+        "descr": np.lib.format.dtype_to_descr(rows.dtype),
+    }
+    np.lib.format.write_array_header_1_0(opened, header)
+    for block in rows.blocks:
+        opened.write(np.ascontiguousarray(block).tobytes())
+
+
+def _csv(path: Path, rows: Rows) -> None:
+    # pandas takes half a second to import: only where tables are written.
+    import pandas as pd
+
+    start = 0
+    with path.open("w", encoding="utf-8", newline="") as opened:
+        for block in rows.blocks:
+            numbers = block.astype(np.float64) if block.dtype.kind == "f" else block
+            table = pd.DataFrame(numbers, columns=list(rows.columns))
+            table.insert(0, PICTURE, rows.names[start : start + len(block)])
+            table.to_csv(
+                opened,
+                header=start == 0,
+                index=False,
+                float_format=DIGITS.get(rows.dtype.name),
+                lineterminator="\n",
+            )
+            start += len(block)
+
+
+def _parquet(path: Path, rows: Rows) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kind = pa.from_numpy_dtype(rows.dtype)
+    schema = pa.schema([(PICTURE, pa.string()), *((name, kind) for name in rows.columns)])
+    start = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        for block in rows.blocks:
+            names = pa.array(rows.names[start : start + len(block)], pa.string())
+            columns = [pa.array(np.ascontiguousarray(column)) for column in block.T]
+            writer.write_table(pa.Table.from_arrays([names, *columns], schema=schema))
+            start += len(block)
+
+
+WRITERS: dict[str, Callable[[Path, Rows], None]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

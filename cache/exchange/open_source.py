@@ -1,0 +1,55 @@
+"""A file of rows computed elsewhere, opened by its suffix."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from cache.errors import CacheError
+from cache.exchange.array_files import read_npy, read_npz
+from cache.exchange.row_source import Source
+from cache.exchange.table_files import read_csv, read_parquet
+from cache.key_fields import some
+
+READERS: dict[str, Callable[[Path], Source]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
+
+
+def open_source(path: Path) -> Source:
+    """Open a file of rows, by its suffix.
+
+    Parameters
+    ----------
+    path : Path
+        The file: npy, npz, CSV or Parquet.
+
+    Returns
+    -------
+    Source
+        The rows; what goes wrong while they are read is a `CacheError` that names the file.
+
+    Raises
+    ------
+    CacheError
+        If there is no such file, its suffix is unknown, or it has not a name for each row.
+    """
+    if path.suffix not in READERS:
+        raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(READERS)}")
+    if not path.is_file():
+        raise CacheError(f"{path}: there is no such file")
+    source = READERS[path.suffix](path)
+    if len(source.names) != source.shape[0]:
+        raise CacheError(
+            f"{path}: {source.shape[0]} rows and {len(source.names)} names of pictures, expected "
+            "one name for each row: mend one of them"
+        )
+    twice = sorted(name for name, count in Counter(source.names).items() if count > 1)
+    if twice:
+        raise CacheError(
+            f"{path}: {len(twice)} pictures have more than one row ({some(twice)}); expected one "
+            "each: remove the others"
+        )
+    return source

@@ -1,0 +1,221 @@
+"""Rows in tables: CSV and Parquet, with the column `picture` and a column for each number."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import say
+from cache.errors import CacheError
+from cache.exchange.row_source import BLOCK_BYTES, PICTURE, Source, naming, two_dimensional
+from cache.key_fields import some
+
+CSV = "CSV in UTF-8 with a header, commas and decimal points"
+PARQUET = "a whole Parquet file"
+# A byte-order mark, as Excel writes it, is no part of the first column's name.
+ENCODING = "utf-8-sig"
+# What pandas calls the numbers of a table's rows where it writes them as a column.
+NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+NUMBERS_ROWS = re.compile(r"index|level_\d+")
+
+
+def read_csv(path: Path) -> Source:
+    """Open a CSV file with a header.
+
+    Parameters
+    ----------
+    path : Path
+        The file, with commas and decimal points.
+
+    Returns
+    -------
+    Source
+        The rows.
+    """
+    # pandas takes half a second to import: only where tables are read.
+    import pandas as pd
+
+    header = _header(path)
+    columns = _feature_columns(path, header)
+    names = read_column(path)
+    for name in [name for name in columns if _may_be_index(name)]:
+        with naming(path, CSV):
+            place = header.index(name)
+            values = pd.read_csv(path, usecols=[place], dtype=str, encoding=ENCODING).iloc[:, 0]
+        if _is_index(path, name, values.tolist()):
+            columns.remove(name)
+    shape = two_dimensional(path, (len(names), len(columns)))
+    # Text takes several times the room of its numbers while it is parsed.
+    rows = max(1, BLOCK_BYTES // (32 * len(columns)))
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        with pd.read_csv(path, dtype={PICTURE: str}, chunksize=rows, encoding=ENCODING) as chunks:
+            for chunk in chunks:
+                for name in columns:
+                    if not pd.api.types.is_numeric_dtype(chunk[name]):
+                        raise CacheError(_not_numbers(path, name, chunk[name].dropna().tolist()))
+                yield chunk[columns].to_numpy(np.float64)
+
+    return Source(path, names, shape, np.dtype(np.float64), blocks, tuple(columns))
+
+
+def read_column(path: Path) -> tuple[str, ...]:
+    """Read the names of pictures from a CSV file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, with a column `picture`.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the rows.
+    """
+    import pandas as pd
+
+    _feature_columns(path, _header(path))
+    with naming(path, CSV):
+        # A picture may be called "NA".
+        table = pd.read_csv(
+            path, usecols=[PICTURE], dtype=str, keep_default_na=False, encoding=ENCODING
+        )
+    return tuple(str(name) for name in table[PICTURE])
+
+
+def _header(path: Path) -> list[str]:
+    with naming(path, CSV), path.open(encoding=ENCODING, newline="") as opened:
+        lines = csv.reader(opened)
+        header = next(lines, [])
+        first = next(lines, header)
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise CacheError(
+            f"{path}: its first line is {header[0][:40]!r}; expected {CSV}: save it with commas"
+        )
+    if len(first) != len(header):
+        # pandas would take the first column for names of rows, in silence.
+        raise CacheError(
+            f"{path}: {len(header)} columns are named and the first row has {len(first)}; expected "
+            "a name for each column: mend the header"
+        )
+    return header
+
+
+def _feature_columns(path: Path, header: Sequence[str]) -> list[str]:
+    if PICTURE not in header:
+        raise CacheError(
+            f"{path}: has no column {PICTURE!r} (its columns: {some(header)}); expected one, with "
+            "the name of each row's picture: rename yours"
+        )
+    if len(set(header)) < len(header):
+        twice = sorted({name for name in header if header.count(name) > 1})
+        raise CacheError(
+            f"{path}: several columns are named {', '.join(twice[:5])}; expected a name of its own "
+            "for each: rename them"
+        )
+    return [name for name in header if name != PICTURE]
+
+
+def _may_be_index(name: str) -> bool:
+    return bool(NAMELESS.fullmatch(name) or NUMBERS_ROWS.fullmatch(name))
+
+
+def _is_index(path: Path, name: str, values: Sequence[object]) -> bool:
+    """Return whether a column only numbers the rows, as the index of a pandas table does."""
+    whole = [str(value).removesuffix(".0") for value in values]
+    if all(one.isdecimal() for one in whole) and len(set(whole)) == len(whole):
+        say(f"{path}: column {name!r} numbers the rows, as an index of pandas does: left out")
+        return True
+    if NAMELESS.fullmatch(name):
+        raise CacheError(
+            f"{path}: column {name!r} has no name of its own, and does not number the rows; "
+            "expected features with names: name it, or remove it (index=False leaves an index out)"
+        )
+    return False
+
+
+def _not_numbers(path: Path, name: str, values: Sequence[object]) -> str:
+    example = next((value for value in values if not _is_number(value)), "nothing")
+    return (
+        f"{path}: column {name!r} holds {str(example)[:40]!r}, expected numbers: remove the column "
+        "or write numbers for its values"
+    )
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def read_parquet(path: Path) -> Source:
+    """Open a Parquet file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Source
+        The rows.
+
+    Raises
+    ------
+    CacheError
+        If a column does not hold numbers.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with naming(path, PARQUET), parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        index = _pandas_index(schema.metadata or {})
+        columns = [name for name in _feature_columns(path, schema.names) if name not in index]
+        stored = file.read(columns=[PICTURE])[PICTURE].to_pylist()
+        for name in [name for name in columns if _may_be_index(name)]:
+            if _is_index(path, name, file.read(columns=[name])[name].to_pylist()):
+                columns.remove(name)
+    left_out = [name for name in schema.names if name in index and name != PICTURE]
+    if left_out:
+        say(f"{path}: {some(left_out)}: the index of a pandas table, left out")
+    for name in columns:
+        kind = schema.field(name).type
+        if not (
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        ):
+            raise CacheError(
+                f"{path}: column {name!r} holds {kind}, expected numbers: remove the column or "
+                "write numbers for its values"
+            )
+    names = tuple("" if name is None else str(name) for name in stored)
+    shape = two_dimensional(path, (len(names), len(columns)))
+    dtype = np.result_type(*(schema.field(name).type.to_pandas_dtype() for name in columns))
+    rows = max(1, BLOCK_BYTES // (8 * len(columns)))
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(rows, columns=columns):
+                yield np.column_stack(
+                    [batch[name].to_numpy(zero_copy_only=False) for name in columns]
+                )
+
+    return Source(path, names, shape, dtype, blocks, tuple(columns))
+
+
+def _pandas_index(metadata: Mapping[bytes, bytes]) -> set[str]:
+    """Read which columns of a Parquet file pandas wrote for the index of its table."""
+    try:
+        told = json.loads(metadata.get(b"pandas", b"{}"))
+        columns = told.get("index_columns", [])
+        return {name for name in columns if isinstance(name, str)}
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return set()

@@ -1,0 +1,1 @@
+"""Noise ceilings: from ncsnr, from repeated trials, and the published numbers."""

@@ -1,0 +1,234 @@
+"""Noise ceilings from repeated measurements: NSD's variances, and split halves.
+
+Both estimate the same fraction, the reliability of the average over each picture's trials: the
+share of its variance over pictures that would come back in another experiment.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from base import check_count, machine_memory
+from challenge.ceilings.noise_ceiling import noise_share
+from challenge.constant_columns import constant_columns
+from challenge.errors import DataError
+
+# Vertices at a time: three trials of 10,000 pictures in float64 are then 120 MB.
+_BLOCK = 512
+# Trials that differ by less, as a share of the responses' root mean square, are copies that were
+# rounded: of float32 by 6e-8. Measured trials of a picture differ by as much as their noise.
+_ROUNDING = 1e-6
+
+
+def count_repeats(trials: np.ndarray) -> np.ndarray:
+    """Count how often each picture was shown.
+
+    Parameters
+    ----------
+    trials : array (n_images, n_trials, n_vertices)
+        Single-trial responses, any float dtype, may be mapped from disk; NaN in all vertices for
+        a trial that there was not.
+
+    Returns
+    -------
+    array (n_images,) of int64
+        How often.
+
+    Raises
+    ------
+    DataError
+        If the array has another number of dimensions, a picture has no trial, or none has two.
+    """
+    if trials.ndim != 3 or trials.dtype.kind != "f" or 0 in trials.shape:
+        raise DataError(
+            f"trials: {trials.dtype} of shape {trials.shape}, expected floats (images, trials, "
+            "vertices), NaN for a trial that there was not"
+        )
+    shown = ~np.isnan(np.asarray(trials[:, :, 0]))
+    repeats = shown.sum(axis=1)
+    if (repeats == 0).any():
+        raise DataError(
+            f"trials: picture {np.argmin(repeats)}, counting from 0, has no trial that is not NaN; "
+            "expected one at least for each: leave the picture out, or fill it in"
+        )
+    if (repeats < 2).all():
+        raise DataError(
+            "trials: every picture was shown once; noise can only be told from signal by pictures "
+            "shown twice or more: give all trials, not their average"
+        )
+    return repeats
+
+
+def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate how much of a trial's variance is signal and how much is noise, as NSD does.
+
+    The noise variance is that of a picture's trials, averaged over pictures; the signal variance
+    is what remains of the total. NSD's total is 1, as its responses are z-scored; here it is
+    estimated, without bias, as the variance of the pictures' means plus the share of the noise
+    that averaging took from them. The signal variance is not cut off at 0.
+
+    Parameters
+    ----------
+    trials : array (n_images, n_trials, n_vertices)
+        Single-trial responses as `count_repeats` takes them.
+
+    Returns
+    -------
+    signal : array (n_vertices,) of float64
+        Variance over pictures of the response to a picture, squared units of the trials; below 0
+        by chance where there is none.
+    noise : array (n_vertices,) of float64
+        Variance over trials of the same picture.
+
+    Raises
+    ------
+    DataError
+        If single values are missing or infinite, or all trials of a picture are the same.
+
+    References
+    ----------
+    Allen et al. (2022), A massive 7T fMRI dataset to bridge cognitive neuroscience and artificial
+    intelligence, Nature Neuroscience 25, "Noise ceiling estimation".
+    """
+    repeats = count_repeats(trials)
+    share = noise_share(repeats)
+    signal, noise = np.empty(trials.shape[2]), np.empty(trials.shape[2])
+    for block, y in _blocks(trials, repeats):
+        means, noise[block] = _means_and_noise(y, repeats)
+        signal[block] = means.var(axis=0, ddof=1) - share * noise[block]
+    return signal, noise
+
+
+def nsd_ncsnr(trials: np.ndarray) -> np.ndarray:
+    """Estimate the noise ceiling signal-to-noise ratio as NSD does.
+
+    Parameters
+    ----------
+    trials : array (n_images, n_trials, n_vertices)
+        Single-trial responses as `count_repeats` takes them.
+
+    Returns
+    -------
+    array (n_vertices,) of float64
+        Standard deviation of the signal over that of a trial's noise; 0 where there is no signal.
+    """
+    signal, noise = variances(trials)
+    # Without noise all trials of all pictures are the same, and the signal is a rounding.
+    return np.sqrt(np.maximum(signal, 0) / np.where(noise > 0, noise, np.inf))
+
+
+def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.ndarray:
+    """Estimate the reliability of the average over trials from random halves.
+
+    Each split draws two disjoint groups of a picture's trials, equally many for all pictures, and
+    correlates the two groups' averages over pictures. The correlation, averaged over splits,
+    is taken by Spearman and Brown's formula from the size of a group to all trials. Averaging
+    before that has less bias than after, where a low chance value counts more than a high one.
+    Pictures shown once enter only the number of trials.
+
+    Parameters
+    ----------
+    trials : array (n_images, n_trials, n_vertices)
+        Single-trial responses as `count_repeats` takes them.
+    n_splits : int
+        How many splits.
+    seed : int
+        Draws them; the same for every vertex.
+
+    Returns
+    -------
+    array (n_vertices,) of float64
+        Reliability in 0..1, to be read as a noise ceiling.
+
+    Raises
+    ------
+    DataError
+        If there are no splits, fewer than three pictures were shown twice, single values are
+        missing or infinite, or all trials of a picture are the same.
+    RoiridgeError
+        If there are more splits than fit the memory.
+
+    References
+    ----------
+    Spearman (1910), Correlation calculated from faulty data, British Journal of Psychology 3;
+    Brown (1910), Some experimental results in the correlation of mental abilities, ibid.
+    """
+    repeats = count_repeats(trials)
+    twice = repeats >= 2
+    if n_splits < 1 or twice.sum() < 3:
+        raise DataError(
+            f"split_half: {n_splits} splits of {int(twice.sum())} pictures shown twice or more, "
+            "expected at least one split and three such pictures"
+        )
+    size = int(repeats[twice].min()) // 2
+    each = 2 * 8 * size * int(twice.sum())  # two groups of trials of each picture, int64
+    largest = machine_memory() // (2 * each)
+    reason = f"the halves need half of the {machine_memory() / 1e9:.0f} GB of this machine"
+    check_count("--splits", n_splits, largest, reason)
+    groups = _draw_groups(~np.isnan(np.asarray(trials[:, :, 0]))[twice], size, n_splits, seed)
+    found = np.empty(trials.shape[2])
+    for block, y in _blocks(trials, repeats):
+        total = np.zeros(y.shape[2])
+        for first, second in groups:
+            halves = (
+                np.take_along_axis(y[twice], group[:, :, None], axis=1).mean(axis=1)
+                for group in (first, second)
+            )
+            total += _correlate(*halves)
+        found[block] = np.maximum(total / n_splits, 0)
+    # Spearman-Brown with the lengthening 1 / (size * k): 2r / (1 + r) for halves of equal numbers.
+    return found / (found + size * noise_share(repeats) * (1 - found))
+
+
+def _draw_groups(
+    shown: np.ndarray, size: int, n_splits: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw, for each split and picture, which trials form either group."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(n_splits):
+        order = np.argsort(np.where(shown, rng.random(shown.shape), 2.0), axis=1)
+        drawn.append((order[:, :size], order[:, size : 2 * size]))
+    return drawn
+
+
+def _means_and_noise(y: np.ndarray, repeats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures' means, and the variance of their trials averaged over pictures."""
+    means = np.nansum(y, axis=1) / repeats[:, None]  # (n_images, n_block)
+    return means, np.nansum((y - means[:, None]) ** 2, axis=(0, 1)) / (repeats - 1).sum()
+
+
+def _blocks(trials: np.ndarray, repeats: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Read the trials some vertices at a time, in float64, and check that they are whole."""
+    absent = np.isnan(np.asarray(trials[:, :, 0]))
+    for start in range(0, trials.shape[2], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        y = np.array(trials[:, :, block], dtype=np.float64)
+        if not (np.isnan(y) == absent[:, :, None]).all() or np.isinf(y).any():
+            raise DataError(
+                f"trials: some values are NaN or infinite at vertices {start} to "
+                f"{start + y.shape[2] - 1}; expected NaN only for whole trials that there were "
+                "not: leave out these vertices, or the trials"
+            )
+        # Copies of an average, or a vertex without any signal: all the same but for rounding.
+        means, noise = _means_and_noise(y, repeats)
+        smallest = _ROUNDING * np.sqrt(np.nanmean(y**2, axis=(0, 1)))
+        unchanged = np.sqrt(noise) <= smallest
+        varied = means.std(axis=0) > smallest
+        if copied := int((unchanged & varied).sum()):
+            raise DataError(
+                f"trials: at {copied} vertices all trials of a picture are the same, but for "
+                f"rounding (vertices {start} to {start + y.shape[2] - 1}); expected single trials, "
+                "not copies of their average"
+            )
+        y[..., unchanged] = np.where(absent[:, :, None], np.nan, 0.0)
+        yield block, y
+
+
+def _correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    undefined = constant_columns(a) | constant_columns(b)
+    a -= a.mean(axis=0)
+    b -= b.mean(axis=0)
+    norms = np.sqrt(np.einsum("iv,iv->v", a, a)) * np.sqrt(np.einsum("iv,iv->v", b, b))
+    undefined |= norms == 0
+    return np.where(undefined, 0.0, np.einsum("iv,iv->v", a, b) / np.where(undefined, 1.0, norms))

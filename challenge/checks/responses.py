@@ -1,0 +1,101 @@
+"""Check responses and noise ceilings: shapes, values, and what contradicts one another."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from challenge.ceilings.noise_ceiling import read_ceilings
+from challenge.checks.findings import Findings
+from challenge.constant_columns import constant_columns
+from challenge.files.arrays import check_finite
+from challenge.layout import HEMISPHERES, SPLITS, ceiling_file, responses_file
+from challenge.responses import column_fault, open_responses, row_fault
+from challenge.subject import Subject
+
+Counts = Mapping[str, int | None]
+
+
+def check_responses(
+    subject: Subject, n_images: Counts, n_vertices: Counts, findings: Findings
+) -> None:
+    """Read the responses and noise ceilings of a subject, and check every value.
+
+    Parameters
+    ----------
+    subject : Subject
+        The subject.
+    n_images : mapping of str to int or None
+        The number of pictures of each split to be checked; None where it is not known.
+    n_vertices : mapping of str to int or None
+        The number of vertices of each hemisphere; None where it is not known.
+    findings : Findings
+        Where faults and remarks go.
+    """
+    ceilings = _check_ceilings(subject, n_vertices, findings)
+    tests = [responses_file(subject.folder, h, "test") for h in HEMISPHERES]
+    for hemisphere in HEMISPHERES:
+        for split, count in n_images.items():
+            if split == "test" and not any(file.exists() for file in tests):
+                continue  # the organisers keep them
+            file = responses_file(subject.folder, hemisphere, split)
+            values = findings.attempt(partial(open_responses, file))
+            if values is None:
+                continue
+            if count is not None:
+                findings.add_fault(row_fault(file, values, subject.folder, split, count))
+            n = n_vertices[hemisphere]
+            if n is not None:
+                findings.add_fault(column_fault(file, values, subject.folder, hemisphere, n))
+            findings.attempt(partial(check_finite, values, file))
+            _check_constant(file, values, split, ceilings[hemisphere], findings)
+
+
+def _check_ceilings(
+    subject: Subject, n_vertices: Counts, findings: Findings
+) -> dict[str, np.ndarray | None]:
+    """Return the ceilings of the test pictures, by hemisphere."""
+    read: dict[str, np.ndarray | None] = {}
+    for split in SPLITS:
+        files = {h: ceiling_file(subject.folder, h, split) for h in HEMISPHERES}
+        there = [file for file in files.values() if file.is_file()]
+        for hemisphere, file in files.items():
+            read[hemisphere] = None
+            if file in there:
+                reading = partial(read_ceilings, file, n_vertices[hemisphere])
+                read[hemisphere] = findings.attempt(reading)
+            elif there:
+                findings.add_fault(
+                    f"{file}: missing, while {there[0].name} is there; expected the noise ceilings "
+                    "of both hemispheres, or none: copy it into place, or remove the other"
+                )
+    return read
+
+
+def _check_constant(
+    file: Path, values: np.ndarray, split: str, ceilings: np.ndarray | None, findings: Findings
+) -> None:
+    if len(values) < 2:
+        return
+    constant = np.flatnonzero(constant_columns(values))
+    if split == "test" and ceilings is not None and len(ceilings) == values.shape[1]:
+        # Where the ceiling is 0, no score counts.
+        constant = constant[ceilings[constant] > 0]
+        if constant.size:
+            findings.add_fault(
+                f"{file}: {_some(constant)} the same response to all pictures and a noise ceiling "
+                "above 0, expected responses that vary: no prediction correlates with them; copy "
+                "the file again, or write 0 as their ceilings"
+            )
+    elif constant.size:
+        findings.add_remark(
+            f"{file}: {_some(constant)} the same response to all pictures: no model can learn "
+            "anything of them, and no prediction correlates with them"
+        )
+
+
+def _some(columns: np.ndarray) -> str:
+    listed = ", ".join(map(str, columns[:5])) + (", …" if columns.size > 5 else "")
+    has = "1 vertex has" if columns.size == 1 else f"{columns.size} vertices have"
+    return f"{has} (columns {listed}, counting from 0)"

@@ -1,0 +1,1 @@
+"""Regions of interest on fsaverage: masks, label maps, and where vertices lie."""

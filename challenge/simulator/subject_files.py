@@ -1,0 +1,147 @@
+"""Write one simulated subject: masks, responses, ceilings and the truth."""
+
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from challenge.ceilings.noise_ceiling import noise_ceiling
+from challenge.layout import (
+    HEMISPHERES,
+    ROI_CLASSES,
+    SPLITS,
+    ceiling_file,
+    labels_file,
+    mapping_file,
+    responses_file,
+    vertices_file,
+)
+from challenge.simulator.anatomy import Cortex, draw_cortex
+from challenge.simulator.measurement import draw_order, record
+from challenge.simulator.surface_patch import Patch
+from challenge.simulator.tuning import REPEATS, Stimuli, Tuning, draw_tuning, signals
+
+# Bounds the memory: three showings of all pictures for these many vertices at a time.
+_BATCH = 256
+
+
+def write_subject(
+    folder: Path,
+    stimuli: dict[str, Stimuli],
+    patches: dict[str, Patch],
+    readouts: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    lacks_vertices: bool,
+    advance: Callable[[int], object],
+) -> None:
+    """Simulate and write all but the pictures of one subject.
+
+    Parameters
+    ----------
+    folder : Path
+        The subject's folder.
+    stimuli : dict of str to Stimuli
+        The pictures of "train" and "test".
+    patches : dict of str to Patch
+        The measured vertices of each hemisphere.
+    readouts : array (n_rois, n_hidden)
+        What the regions read in all subjects.
+    rng : np.random.Generator
+        The subject's own.
+    lacks_vertices : bool
+        Whether a few vertices are missing.
+    advance : callable
+        Told how many vertices were done.
+    """
+    for roi_class, names in ROI_CLASSES.items():
+        _save(mapping_file(folder, roi_class), _mapping(names))
+    both = Stimuli(
+        np.concatenate([stimuli[split].energy for split in SPLITS]),
+        np.concatenate([stimuli[split].hidden for split in SPLITS]),
+    )
+    sessions = draw_order(len(both.energy), rng)
+    n_train = len(stimuli["train"].energy)
+    for hemisphere, own in zip(HEMISPHERES, rng.spawn(len(HEMISPHERES)), strict=True):
+        cortex = draw_cortex(hemisphere, patches[hemisphere], own)
+        if lacks_vertices:
+            n = len(cortex.line)
+            cortex = cortex.without(own.choice(n, max(1, n // 200), replace=False))
+        _write_masks(folder, cortex)
+        tuning = draw_tuning(cortex, readouts, own)
+        _write_ceilings(folder, hemisphere, tuning)
+        _write_responses(folder, hemisphere, both, n_train, tuning, sessions, own, advance)
+
+
+def _write_responses(
+    folder: Path,
+    hemisphere: str,
+    stimuli: Stimuli,
+    n_train: int,
+    tuning: Tuning,
+    sessions: list[np.ndarray],
+    rng: np.random.Generator,
+    advance: Callable[[int], object],
+) -> None:
+    # Measured and noise-free responses side by side, some vertices at a time.
+    rows = {"train": slice(0, n_train), "test": slice(n_train, None)}
+    n_images, n_vertices = len(stimuli.energy), len(tuning.ncsnr)
+    files = {
+        split: (
+            responses_file(folder, hemisphere, split),
+            folder / "truth" / f"{hemisphere}_{SPLITS[split]}_signal.npy",
+        )
+        for split in SPLITS
+    }
+    opened = {}
+    for split, pair in files.items():
+        shape = (len(range(n_images)[rows[split]]), n_vertices)
+        for file in pair:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        opened[split] = [_allocate(file, shape) for file in pair]
+    for start in range(0, n_vertices, _BATCH):
+        batch = slice(start, min(start + _BATCH, n_vertices))
+        signal = signals(stimuli, tuning, batch)
+        measured = record(signal, tuning.ncsnr[batch], sessions, rng)
+        for split, (responses, truth) in opened.items():
+            responses[:, batch] = measured[rows[split]]
+            truth[:, batch] = signal[rows[split]]
+        advance(batch.stop - batch.start)
+
+
+def _write_masks(folder: Path, cortex: Cortex) -> None:
+    _save(vertices_file(folder, cortex.hemisphere), cortex.mask())
+    for roi_class, labels in cortex.labels.items():
+        _save(labels_file(folder, cortex.hemisphere, roi_class), labels)
+        on_surface = cortex.on_fsaverage(labels)
+        _save(labels_file(folder, cortex.hemisphere, roi_class, "fsaverage"), on_surface)
+
+
+def _write_ceilings(folder: Path, hemisphere: str, tuning: Tuning) -> None:
+    ceilings = noise_ceiling(tuning.ncsnr, np.array([REPEATS]))
+    _save(ceiling_file(folder, hemisphere, "test"), ceilings)
+    _save(folder / "truth" / f"{hemisphere}_ncsnr.npy", tuning.ncsnr)
+
+
+def _mapping(names: tuple[str, ...]) -> np.ndarray:
+    return np.array(dict(enumerate(("Unknown", *names))), dtype=object)
+
+
+def _save(file: Path, values: np.ndarray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # By way of memory: where the disk is full, np.save raises an OSError that does not say so.
+    content = BytesIO()
+    np.save(content, values, allow_pickle=True)
+    file.write_bytes(content.getvalue())
+
+
+def _allocate(file: Path, shape: tuple[int, int]) -> np.memmap:
+    array = open_memmap(file, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):
+        # A mapped file has holes, and a full disk then ends the process without a word.
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    return array

@@ -1,0 +1,223 @@
+"""From pictures to noise-free responses: what each simulated vertex is tuned to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from challenge.layout import ROI_CLASSES
+from challenge.simulator.anatomy import Cortex
+from challenge.simulator.image_features import FREQUENCIES, GRID, ORIENTATIONS
+
+REPEATS = 3
+_HIDDEN = 80
+_MEANING = 0.7  # share of meaning in the hidden layer; the rest is colour and texture
+_HIGHEST_CEILING = 0.8
+
+
+@dataclass(frozen=True)
+class Stimuli:
+    """What the simulated brain gets from a set of pictures.
+
+    Attributes
+    ----------
+    energy : array (n_images, n_channels * GRID * GRID) of float32
+        Gabor energies.
+    hidden : array (n_images, n_hidden) of float32
+        The hidden layer that meaning and colour statistics pass through.
+    """
+
+    energy: np.ndarray
+    hidden: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Stimuli":
+        """Choose pictures.
+
+        Parameters
+        ----------
+        rows : array of int64
+            Their rows.
+
+        Returns
+        -------
+        Stimuli
+            These pictures, in this order.
+        """
+        return Stimuli(self.energy[rows], self.hidden[rows])
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What each vertex of a hemisphere responds to, and how reliably.
+
+    Attributes
+    ----------
+    retinotopic : array (n_vertices,) of float64
+        The share of the retinotopic signal.
+    fields : array (n_vertices, GRID * GRID) of float32
+        Population receptive fields.
+    channels : array (n_vertices, n_channels) of float32
+        Weights of frequencies and orientations.
+    readout : array (n_hidden, n_vertices) of float32
+        Weights of the hidden layer.
+    ncsnr : array (n_vertices,) of float64
+        Standard deviation of the signal over that of a trial's noise.
+    """
+
+    retinotopic: np.ndarray
+    fields: np.ndarray
+    channels: np.ndarray
+    readout: np.ndarray
+    ncsnr: np.ndarray
+
+
+def hidden_layer(
+    meaning: np.ndarray, statistics: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Pass meaning and colour statistics through a random rectified layer, shared by all subjects.
+
+    Parameters
+    ----------
+    meaning : array (n_images, n_latent)
+        What is to be seen in each picture.
+    statistics : array (n_images, n_statistics)
+        What each picture is like.
+    rng : np.random.Generator
+        Draws the layer's weights.
+
+    Returns
+    -------
+    array (n_images, n_hidden) of float32
+        The activations, standardised.
+    """
+    # Shares of the variance, whatever the numbers of dimensions.
+    parts = [
+        standardise(part) * np.sqrt(share / part.shape[1])
+        for part, share in ((meaning, _MEANING), (statistics, 1 - _MEANING))
+    ]
+    weights = [rng.standard_normal((part.shape[1], _HIDDEN)) for part in parts]
+    drive = sum(part @ weight for part, weight in zip(parts, weights, strict=True))
+    return standardise(np.maximum(drive + 0.5 * rng.standard_normal(_HIDDEN), 0))
+
+
+def shared_readouts(rng: np.random.Generator) -> np.ndarray:
+    """Draw what each region reads from the hidden layer, alike within a class.
+
+    Parameters
+    ----------
+    rng : np.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    array (n_rois, n_hidden) of float64
+        Weights, regions in the order of `ROI_CLASSES`.
+    """
+    rows = []
+    for names in ROI_CLASSES.values():
+        alike = rng.standard_normal(_HIDDEN)
+        rows += [alike + rng.standard_normal(_HIDDEN) for _ in names]
+    return np.array(rows)
+
+
+def draw_tuning(cortex: Cortex, readouts: np.ndarray, rng: np.random.Generator) -> Tuning:
+    """Draw what the vertices of one hemisphere respond to.
+
+    Parameters
+    ----------
+    cortex : Cortex
+        The hemisphere.
+    readouts : array (n_rois, n_hidden)
+        What the regions read in all subjects.
+    rng : np.random.Generator
+        Draws what is this subject's and each vertex' own.
+
+    Returns
+    -------
+    Tuning
+        The vertices' tuning.
+    """
+    n, share = len(cortex.line), cortex.retinotopic
+    own = 0.7 * rng.standard_normal(readouts.shape)
+    specific = rng.standard_normal((n, readouts.shape[1]))
+    readout = cortex.members() @ (readouts + own) + specific
+    sizes = (0.08 + 0.2 * (1 - share)) * rng.uniform(0.8, 1.25, n)
+    # Each hemisphere sees mostly the other half of the picture.
+    centres = rng.uniform(0.1, 0.9, (n, 2))
+    middle = 0.6 if cortex.hemisphere == "lh" else 0.1
+    centres[:, 1] = middle + (centres[:, 1] - 0.1) * 0.375
+    return Tuning(
+        retinotopic=share,
+        fields=_fields(centres, sizes),
+        channels=_channels(n, rng),
+        readout=readout.T.astype(np.float32),
+        ncsnr=_draw_ncsnr(n, rng),
+    )
+
+
+def signals(stimuli: Stimuli, tuning: Tuning, vertices: slice) -> np.ndarray:
+    """Compute noise-free responses.
+
+    Parameters
+    ----------
+    stimuli : Stimuli
+        The pictures.
+    tuning : Tuning
+        The hemisphere's tuning.
+    vertices : slice
+        The columns to compute.
+
+    Returns
+    -------
+    array (n_images, n) of float32
+        The signal, standardised over these pictures.
+    """
+    weights = tuning.channels[vertices, :, None] * tuning.fields[vertices, None, :]
+    drive = stimuli.energy @ weights.reshape(len(weights), -1).T  # n_images x n
+    early = standardise(np.sqrt(drive))  # compressive, as summation within a receptive field is
+    late = standardise(stimuli.hidden @ tuning.readout[:, vertices])
+    share = tuning.retinotopic[vertices].astype(np.float32)
+    return standardise(np.sqrt(share) * early + np.sqrt(1 - share) * late)
+
+
+def standardise(values: np.ndarray) -> np.ndarray:
+    """Give every column mean 0 and standard deviation 1; a constant column becomes 0.
+
+    Parameters
+    ----------
+    values : array (n, k)
+        The columns.
+
+    Returns
+    -------
+    array (n, k) of float32
+        The columns, standardised.
+    """
+    values = np.asarray(values, dtype=np.float32)
+    centred = values - values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    spread = centred.std(axis=0, dtype=np.float64)
+    return centred / np.where(spread > 1e-9, spread, 1.0).astype(np.float32)
+
+
+def _fields(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    # Gaussians on the grid, each of sum 1.
+    at = (np.arange(GRID) + 0.5) / GRID
+    rows = np.exp(-(((at - centres[:, :1]) / sizes[:, None]) ** 2) / 2)
+    columns = np.exp(-(((at - centres[:, 1:]) / sizes[:, None]) ** 2) / 2)
+    fields = (rows[:, :, None] * columns[:, None, :]).reshape(len(sizes), -1)
+    return (fields / fields.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _channels(n: int, rng: np.random.Generator) -> np.ndarray:
+    # Smooth preferences for an orientation and a frequency.
+    angle = rng.uniform(0, np.pi, (n, 1))
+    octave = rng.uniform(np.log2(FREQUENCIES[0]), np.log2(FREQUENCIES[-1]), (n, 1))
+    orientation = np.exp(1.5 * np.cos(2 * (ORIENTATIONS - angle)))
+    frequency = np.exp(-((np.log2(FREQUENCIES) - octave) ** 2))
+    return (frequency[:, :, None] * orientation[:, None, :]).reshape(n, -1).astype(np.float32)
+
+
+def _draw_ncsnr(n: int, rng: np.random.Generator) -> np.ndarray:
+    # Ratios whose ceilings for three repeats lie in 0..0.8, with a mean of 0.35.
+    ceiling = _HIGHEST_CEILING * rng.beta(1.75, 2.25, n)
+    ceiling[rng.choice(n, max(1, n // 100), replace=False)] = 0.0  # pure noise
+    return np.sqrt(ceiling / (REPEATS * (1 - ceiling)))

@@ -1,0 +1,168 @@
+"""`python -m evaluate ablation`: what each feature space contributes, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from base import convert_paths, provenance, replacing, run_hint, say, sha256_files
+from cache import CacheError, read_artifact, read_meta
+from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects
+from evaluate.errors import EvaluateError
+from evaluate.fits.sidecar import write_json
+from evaluate.scoring.contributions import Part, contributions
+from evaluate.tables.ablation_figure import draw_ablation
+from evaluate.tables.ablation_table import describe, render
+
+LAST = Path("ablations/last.h5")
+# Subject, hemisphere, ROI class and ROI.
+Place = tuple[str, str, str, str]
+
+
+@convert_paths
+def ablation(
+    data: Path = Path("data"), out: Path = Path("derivatives"), subject: SubjectChoice = "all"
+) -> None:
+    """Tabulate and draw the last `make ablate`: ablation.csv, ablation.json, .png and .svg.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder, which holds `ablations`.
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
+
+    Raises
+    ------
+    EvaluateError
+        If nothing was ablated for a subject, or what was is damaged or of other responses.
+    """
+    path = out / LAST
+    if not path.is_file():
+        raise EvaluateError(f"{path}: no such file: run `{run_hint('ablate')}` first")
+    asked = read_meta(path)
+    subjects = find_subjects(data, subject)
+    parts = pool(subjects, asked, out)
+    names = asked["spaces"]
+    frame = pd.DataFrame(_rows(parts, names, asked["subsets"], asked["split"]))
+    counts = {s.name: len(parts[s.name, "all", "all", "all"].pictures) for s in subjects}
+    about = describe(subjects, asked, counts) | {"provenance": provenance()}
+    csv = out / "ablation.csv"
+    with replacing(csv) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+    figures = [csv.with_suffix(suffix) for suffix in (".png", ".svg")]
+    with replacing(figures[0]) as png, replacing(figures[1]) as svg:
+        draw_ablation(frame, about, [png, svg])
+    write_json(csv.with_suffix(".json"), about)
+    say("\n".join([*render(frame, about), *(f"-> {file}" for file in (csv, *figures))]))
+
+
+def pool(subjects: Sequence[Subject], asked: Mapping[str, Any], out: Path) -> dict[Place, Part]:
+    """Gather every ROI, and pool ROIs of a class, hemispheres and subjects.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Whose.
+    asked : mapping
+        What `make ablate` wrote of its last call.
+    out : Path
+        The output folder.
+
+    Returns
+    -------
+    dict of Place to Part
+        In reading order.
+    """
+    parts: dict[Place, Part] = {}
+    for subject, hemisphere in product(subjects, HEMISPHERES):
+        for (roi_class, roi), part in _read(subject, hemisphere, asked, out).items():
+            rois = (roi, "all") if roi != "all" else ("all",)
+            sides = product((subject.name, "all"), (hemisphere, "all"), rois)
+            for whose, side, name in sides:
+                place = (whose, side, roi_class, name)
+                parts[place] = part if place not in parts else parts[place] + part
+    classes = list(dict.fromkeys(place[2] for place in parts))
+    names = list(dict.fromkeys(place[2:] for place in parts if place[3] != "all"))
+
+    def order(place: Place) -> tuple[Any, ...]:
+        whose, side, roi_class, roi = place
+        last = (roi_class == "all", classes.index(roi_class), roi == "all")
+        number = names.index((roi_class, roi)) if roi != "all" else 0
+        return (whose == "all", whose, [*HEMISPHERES, "all"].index(side), *last, number)
+
+    return {place: parts[place] for place in sorted(parts, key=order)}
+
+
+def _read(
+    subject: Subject, hemisphere: str, asked: Mapping[str, Any], out: Path
+) -> dict[tuple[str, str], Part]:
+    """Read the subsets of a hemisphere."""
+    names = asked["files"].get(subject.name, {}).get(hemisphere)
+    if names is None:
+        raise EvaluateError(
+            f"{out / LAST}: holds subjects {', '.join(asked['files'])}, not {subject.name}: "
+            f"run `{run_hint('ablate', subject=subject.name)}`, or `{run_hint('ablate')}` for all"
+        )
+    folder = out / "ablations" / f"subj{subject.name}"
+    digests = _digests(subject, hemisphere, asked["split"])
+    found = []
+    for name in names:
+        try:
+            arrays, meta = read_artifact(folder / name)
+        except CacheError as error:
+            raise EvaluateError(f"{error}: run `{run_hint('ablate')}` again") from error
+        changed = [what for what, sha256 in digests.items() if meta["key"].get(what) != sha256]
+        if changed:
+            what = " and ".join(changed).replace("_", " ")
+            raise EvaluateError(
+                f"{folder / name}: {what} have changed since: run `{run_hint('ablate')}` again"
+            )
+        found.append(arrays)
+    parts = {}
+    regions = {(roi.roi_class, roi.name): roi.vertices for roi in subject.regions(hemisphere)}
+    for column, (roi_class, roi, n_vertices) in enumerate(meta["parts"]):
+        where: Any = regions.get((roi_class, roi), slice(None))
+        parts[roi_class, roi] = Part(
+            n_vertices,
+            np.array([arrays["pearson_r"][where].sum(dtype=float) for arrays in found]),
+            np.array([arrays["r2"][where].sum(dtype=float) for arrays in found]),
+            found[-1]["product"][:, where].sum(axis=1, dtype=float),
+            found[-1]["pictures"],
+            np.stack([arrays["left_out"][:, column] for arrays in found]),
+        )
+    return parts
+
+
+def _digests(subject: Subject, hemisphere: str, split: str) -> dict[str, str]:
+    splits = {"responses": "train"}
+    if split == "test":
+        splits["test_responses"] = "test"
+    files = [Path(str(subject.responses(hemisphere, of).filename)) for of in splits.values()]
+    return dict(zip(splits, sha256_files(files), strict=True))
+
+
+def _rows(
+    parts: Mapping[Place, Part], names: Sequence[str], subsets: Sequence[list[int]], split: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of ablation.csv."""
+    for place, part in parts.items():
+        about = dict(zip(("subject", "hemisphere", "roi_class", "roi"), place, strict=True))
+        for number, subset in enumerate(subsets):
+            row = {**about, "n_vertices": part.n_vertices,
+                   "spaces": "+".join(names[n] for n in subset), "split": split,
+                   "pearson_r": float(part.pearson_r[number]) / part.n_vertices}  # fmt: skip
+            row |= part.interval("r2", np.eye(len(subsets))[number])
+            if number == len(subsets) - 1:
+                for name, weights in contributions(names, subsets).items():
+                    row |= part.interval(name, weights)
+                each = zip(names, part.product, strict=True)
+                row |= {f"product:{name}": float(sum_) / part.n_vertices for name, sum_ in each}
+            yield row

@@ -1,0 +1,182 @@
+"""`python -m evaluate ceilings`: noise ceilings from NSD's ncsnr, or from repeated trials."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import choose_from, convert_paths, progress, provenance, replacing, say, sha256_files
+from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects, has_ceiling, noise_ceiling
+from challenge.ceilings.ncsnr import read_ncsnr, read_repeats
+from challenge.ceilings.noise_ceiling import noise_share
+from challenge.ceilings.reliability import count_repeats, nsd_ncsnr, split_half
+from challenge.files.arrays import open_array
+from challenge.layout import SPLITS, ceiling_file
+from challenge.rois.regions import read_mask
+from evaluate.errors import EvaluateError, check_seed
+from evaluate.fits.inputs import CEILINGS
+from evaluate.fits.sidecar import write_json
+
+ESTIMATORS = ("nsd", "split_half")
+
+
+@convert_paths
+def ceilings(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    ncsnr: str | None = None,
+    repeats: str | int | None = None,
+    trials: str | None = None,
+    estimator: str = "nsd",
+    split: str = "test",
+    subject: SubjectChoice = "all",
+    splits: int = 100,
+    seed: int = 0,
+) -> None:
+    """Write noise ceilings to OUT/ceilings, where `scores` finds them; DATA stays as it is.
+
+    They are made from NSD's ncsnr and the number of repeats, or estimated from single trials.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder.
+    ncsnr : str, optional
+        NSD's files, .mgh, .mgz or .npy, of fsaverage's or the challenge's vertices:
+        "nsd/subj{subject}/{hemisphere}.ncsnr.mgh", where {subject} is 01 and so on.
+    repeats : str or int, optional
+        How often the pictures were shown, with --ncsnr: a number for all; a CSV of
+        nsd_id,repeats; or NSD's nsd_stim_info_merged.csv. {subject} may stand in the name.
+    trials : str, optional
+        Single-trial responses instead, "trials/subj{subject}_{hemisphere}.npy": pictures in the
+        order of their files x trials x vertices; NaN for a trial that there was not.
+    estimator : str
+        Of the trials: "nsd", by variances, or "split_half", by Spearman and Brown's formula.
+    split : str
+        The pictures that the ceilings are for: "test", or "train", for held-out ones.
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
+    splits : int
+        Random halves that split_half averages over.
+    seed : int
+        Draws the halves.
+
+    Raises
+    ------
+    EvaluateError
+        If not one source is given, or an argument is unknown, or trials are of other pictures.
+    """
+    _check_arguments(ncsnr, repeats, trials, estimator, split)
+    check_seed(seed)
+    for found in find_subjects(data, subject):
+        values, about = {}, {}
+        for hemisphere in progress(HEMISPHERES, desc=f"ceilings {found.name}", unit="hemisphere"):
+            named = {"subject": found.name, "hemisphere": hemisphere}
+            if ncsnr is not None:
+                file = Path(ncsnr.format(**named))
+                shown = read_repeats(str(repeats).format(**named), found.name, found.nsd_ids(split))
+                ratios = read_ncsnr(file, read_mask(found.folder, hemisphere))
+                values[hemisphere] = noise_ceiling(ratios, shown)
+            else:
+                file = Path(str(trials).format(**named))
+                measured = _open_trials(file, found, hemisphere, split)
+                shown = count_repeats(measured)
+                values[hemisphere] = _estimate(measured, shown, estimator, splits, seed)
+            about[hemisphere] = _describe(file, values[hemisphere], shown)
+        made_by = "ncsnr" if ncsnr is not None else estimator
+        folder = _write(out / CEILINGS, found, split, values, {"made_by": made_by, **about})
+        _report(found, split, about)
+        say(f"-> {folder}")
+
+
+def _check_arguments(
+    ncsnr: str | None, repeats: object, trials: str | None, estimator: str, split: str
+) -> None:
+    if (ncsnr is None) == (trials is None):
+        raise EvaluateError("give --ncsnr with NSD's files, or --trials with single trials: one")
+    if (ncsnr is None) != (repeats is None):
+        raise EvaluateError(
+            "--repeats goes with --ncsnr, and there it is needed: the number of times that each "
+            "picture was shown, such as 3, or a table; from --trials it is counted"
+        )
+    for name, value, known in (("estimator", estimator, ESTIMATORS), ("split", split, SPLITS)):
+        if value not in known:
+            raise EvaluateError(f"unknown {name} {value!r}: {choose_from(value, known)}")
+    for pattern in (ncsnr, trials):
+        try:
+            (pattern or "").format(subject="01", hemisphere="lh")
+        except (KeyError, ValueError, IndexError) as error:
+            raise EvaluateError(
+                f"{pattern}: in braces there may stand {{subject}} and {{hemisphere}} only"
+            ) from error
+        if pattern is not None and "{hemisphere}" not in pattern:
+            raise EvaluateError(f"{pattern}: expected {{hemisphere}} in it, each has its own file")
+
+
+def _open_trials(file: Path, subject: Subject, hemisphere: str, split: str) -> NDArray[Any]:
+    found = open_array(file)
+    expected = (len(subject.pictures(split)), subject.n_vertices(hemisphere))
+    if found.ndim != 3 or (found.shape[0], found.shape[2]) != expected:
+        raise EvaluateError(
+            f"{file}: shape {found.shape}, expected ({expected[0]}, trials, {expected[1]}): the "
+            f"{split} pictures of {subject.folder}, any number of trials, the vertices of its mask"
+        )
+    return found
+
+
+def _estimate(
+    trials: NDArray[Any], shown: NDArray[np.int64], estimator: str, splits: int, seed: int
+) -> NDArray[np.float64]:
+    if estimator == "split_half":
+        return split_half(trials, splits, seed)
+    return noise_ceiling(nsd_ncsnr(trials), shown)
+
+
+def _describe(file: Path, values: NDArray[np.float64], shown: NDArray[np.int64]) -> dict[str, Any]:
+    if not ((values >= 0) & (values <= 1)).all():
+        raise EvaluateError(f"{file}: gives ceilings outside 0..1: it does not hold what is named")
+    times, counts = np.unique(shown, return_counts=True)
+    return {
+        "source": str(file),
+        "source_sha256": sha256_files([file])[0],
+        "shown": {str(t): int(n) for t, n in zip(times, counts, strict=True)},
+        "k": noise_share(shown),
+        "n_vertices": len(values),
+        "n_zero": int((~has_ceiling(values)).sum()),
+        "median": float(np.median(values)),
+        "largest": float(values.max()),
+    }
+
+
+def _write(
+    folder: Path,
+    subject: Subject,
+    split: str,
+    values: dict[str, NDArray[np.float64]],
+    about: dict[str, Any],
+) -> Path:
+    files = {h: ceiling_file(folder / subject.folder.name, h, split) for h in values}
+    for hemisphere, file in files.items():
+        content = BytesIO()
+        np.save(content, values[hemisphere])
+        with replacing(file) as temporary:
+            temporary.write_bytes(content.getvalue())
+    into = next(iter(files.values())).parent
+    write_json(into / "noise_ceiling.json", {"split": split, **about, "provenance": provenance()})
+    return into
+
+
+def _report(subject: Subject, split: str, about: dict[str, Any]) -> None:
+    for hemisphere, found in about.items():
+        shown = ", ".join(f"{n} shown {times} x" for times, n in found["shown"].items())
+        say(
+            f"subject {subject.name} {hemisphere}, {split} pictures: {found['n_vertices']} "
+            f"ceilings, median {found['median']:.3f}, largest {found['largest']:.3f}, "
+            f"{found['n_zero']} are 0; k = {found['k']:.4f} ({shown})"
+        )

@@ -1,0 +1,137 @@
+"""`python -m evaluate report`: everything on one page, made again only where something changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from base import convert_paths, provenance, replacing, run_hint, say, sha256_files
+from cache import digest
+from challenge import SubjectChoice
+from evaluate.commands.scores import score_inputs
+from evaluate.errors import EvaluateError
+from evaluate.fits.inputs import Inputs, gather
+from evaluate.fits.sidecar import read_kept, write_json
+from evaluate.fits.study_rows import read_listed, row_names
+from evaluate.maps.ablation_values import ablation_files
+from evaluate.maps.values import check_outlined
+from evaluate.report.content import gather_content
+from evaluate.report.page import render_page
+from evaluate.scoring.all_subjects import Settings
+from evaluate.scoring.ensemble import DEFAULT
+from evaluate.scoring.hemisphere_scorer import Resampling
+
+# What draws the page: changed, it is drawn anew.
+DRAWING = ("report", "maps")
+
+
+@convert_paths
+def report(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: SubjectChoice = "all",
+    split: str = "auto",
+    roi_classes: list[str] | None = None,
+    fits: list[str] | None = None,
+    seed: int = 0,
+    ensemble: str = DEFAULT,
+    outlines: str = "streams",
+    study: str = "",
+) -> None:
+    """Write OUT/report/index.html: scores, maps, examples and provenance on one page.
+
+    The scores are made first where they are not there or something changed. The page needs no
+    network and no other file. That of some subjects alone goes to OUT/report-02, OUT/report-01+02 …
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder, which holds `fits`, and `ablations` where `make ablate` was run.
+    subject : str, int or sequence of them
+        "all", or the numbers of one or several: "01", "01 02".
+    split : str
+        "test" responses, "heldout" training pictures, or "auto": test where there are responses.
+    roi_classes : list of str, optional
+        ROI classes that the ensemble is made of; the others only fill in. All by default.
+    fits : list of str, optional
+        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+    seed : int
+        Of the scores.
+    ensemble : str
+        The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
+    outlines : str
+        The ROI class that is outlined on the maps, such as prf-visualrois.
+    study : str
+        A study whose rows are the fits, each by its first seed; in place of `fits`.
+
+    Raises
+    ------
+    EvaluateError
+        If both are given, or no row of the study is fitted.
+    """
+    check_outlined(outlines)
+    subject = subject if isinstance(subject, str | int) else " ".join(map(str, subject))
+    fits = _rows(out, study, fits) if study else fits
+    options = {"data": data, "out": out, "subject": subject, "split": split,
+               "roi_classes": roi_classes, "fits": fits, "seed": seed,
+               "ensemble": ensemble, "outlines": outlines}  # fmt: skip
+    asked = Settings(roi_classes, ensemble, Resampling(seed=seed)).checked()
+    inputs = gather(data, out, subject, fits, roi_classes, split)
+    frame, about = score_inputs(inputs, out, asked, split)
+    key = _key(out, inputs, about, outlines)
+    page = out / f"report{inputs.suffix}" / "index.html"
+    sidecar = page.with_name("report.json")
+    if read_kept(page, sidecar, key) is not None:
+        say(f"{page}: nothing has changed since it was made, nothing recomputed")
+    else:
+        _write(page, sidecar, key, inputs, frame, about, options)
+    say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
+
+
+def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
+    if fits:
+        raise EvaluateError(f"--study {study} and --fits: expected one of them")
+    found = [row["fit"] for row in read_listed(out, study)["rows"] if row["fit"]]
+    if not found:
+        raise EvaluateError(
+            f"--study {study}: no row is fitted: {run_hint('compare-encoders', study=study)}"
+        )
+    return list(dict.fromkeys(found))
+
+
+def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
+    files = [file for one in inputs.subjects for file in ablation_files(out, one.name)]
+    folders = [Path(__file__).parent.with_name(name) for name in DRAWING]
+    own = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")
+    return digest(
+        {
+            "kind": "report",
+            "code": sha256_files(own),
+            "without": [one.name for one in inputs.without],
+            "scores": [about["key"], about["sha256"]],
+            "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
+            "outlines": outlines,
+            "rows": row_names(out),
+        }
+    )
+
+
+def _write(
+    page: Path,
+    sidecar: Path,
+    key: str,
+    inputs: Inputs,
+    frame: pd.DataFrame,
+    about: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> None:
+    content = gather_content(Path(options["out"]), inputs, frame, about, options)
+    with replacing(page) as temporary:
+        temporary.write_text(render_page(content), encoding="utf-8")
+    told = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
+    write_json(sidecar, told)

@@ -1,0 +1,232 @@
+"""`python -m evaluate submission`: all fits into one zip, checked before and after writing."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import convert_paths, plural, progress, provenance, replacing, run_hint, say, sha256_files
+from cache import digest
+from challenge import HEMISPHERES, Subject, SubjectChoice
+from evaluate.commands.check import faults, member
+from evaluate.errors import EvaluateError
+from evaluate.fits.caveats import find_started, origin_lines, warning_lines
+from evaluate.fits.completeness import coverage, say_coverage, say_unfinished, unfinished
+from evaluate.fits.hemisphere import load_hemisphere
+from evaluate.fits.inputs import Inputs, gather
+from evaluate.fits.sidecar import read_kept, write_json
+from evaluate.scoring.ensemble import DEFAULT, check_rule, combine, judge, rule_code
+from evaluate.scoring.member_selection import Member
+from evaluate.tables.member_lines import members_of, say_members
+
+
+@convert_paths
+def submission(
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: SubjectChoice = "all",
+    roi_classes: list[str] | None = None,
+    fits: list[str] | None = None,
+    ensemble: str = DEFAULT,
+    allow_incomplete: bool = False,
+) -> None:
+    """Combine all fits into submission.zip, for every subject and vertex.
+
+    Some subjects alone go to submission-02.zip, submission-01+02.zip and so on, and leave that of
+    all alone.
+
+    Parameters
+    ----------
+    data : Path
+        The challenge's directory.
+    out : Path
+        The output folder, which holds `fits`.
+    subject : str, int or sequence of them
+        "all", as the challenge takes it, or one or several ("01 02"), for a zip of these alone.
+    roi_classes : list of str, optional
+        ROI classes that the ensemble is made of; the others only fill in. All by default.
+    fits : list of str, optional
+        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+    ensemble : str
+        The rule of its weights: average, per_roi, per_vertex or stacked.
+    allow_incomplete : bool
+        Whether to take runs that lack models of some ROIs; every vertex must have one even so.
+
+    Raises
+    ------
+    EvaluateError
+        If a subject or vertex has no fit, a run lacks models, or the zip does not pass its check.
+    """
+    # Weights come from all held-out pictures, whether or not test responses are there to see.
+    check_rule(ensemble)
+    inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
+    _check_subjects(inputs, data)
+    lacks = unfinished(inputs.subjects, inputs.runs)
+    if lacks and not allow_incomplete:
+        raise EvaluateError("\n".join([*say_unfinished(lacks), _otherwise(inputs, lacks)]))
+    settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
+    made_by = {"kind": "submission", "schema": 3, "rule": rule_code(ensemble)}
+    key = digest({**made_by, "settings": settings, **inputs.key})
+    path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
+    if (kept := read_kept(path, sidecar, key)) is not None:
+        say(f"{path}: nothing has changed since it was made, nothing recomputed")
+        _report(path, inputs, kept)
+        return
+    with replacing(path) as temporary:
+        filled, members = _write(temporary, inputs, roi_classes, ensemble)
+        if wrong := faults(temporary, inputs.subjects):
+            raise EvaluateError("the submission did not pass its check:\n- " + "\n- ".join(wrong))
+    about = _describe(inputs) | {
+        "key": key,
+        "sha256": sha256_files([path])[0],
+        "settings": settings,
+        "n_filled": filled,
+        "members": members_of(inputs.runs, members),
+        "unfinished": lacks,
+        "provenance": provenance(),
+    }
+    write_json(sidecar, about)
+    _report(path, inputs, about)
+
+
+def _describe(inputs: Inputs) -> dict[str, Any]:
+    return {
+        "inputs": inputs.key,
+        "runs": {
+            run.name: {"label": run.label, "model": run.model, "spaces": run.joined}
+            for run in inputs.runs
+        },
+        "untrained": sorted({space for run in inputs.runs for space in run.untrained}),
+        "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
+        "leaked": inputs.leaked,
+        "started": find_started(inputs.runs),
+        "coverage": coverage(inputs.subjects, inputs.runs),
+    }
+
+
+def _otherwise(inputs: Inputs, lacks: Sequence[Mapping[str, Any]]) -> str:
+    """Return how to do without the runs that lack models, or to take them as they are."""
+    lacking = {one["run"] for one in lacks}
+    whole = [run.name for run in inputs.runs if run.name not in lacking]
+    others = run_hint("submission", fits=whole or "…")
+    anyway = run_hint("evaluate submission", data=None, out=None, allow_incomplete="true")
+    return f"(or leave the run out by naming the others, {others}; to take it as it is, {anyway})"
+
+
+def _check_subjects(inputs: Inputs, data: Path) -> None:
+    lacking = [
+        f"subject {subject.name} ({', '.join(absent)})"
+        for subject in sorted([*inputs.subjects, *inputs.without], key=lambda found: found.name)
+        if (absent := [h for h in HEMISPHERES if not _fitted(inputs, subject, h)])
+    ]
+    if lacking:
+        first = lacking[0].split()[1]
+        raise EvaluateError(
+            f"no fits of {'; '.join(lacking)}, and a submission holds all subjects of {data}: "
+            f"run `{run_hint('fit', subject=first)}`, or `{run_hint('fit')}` for all"
+        )
+
+
+def _fitted(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
+    return any(
+        (model.meta["subject"], model.meta["hemisphere"]) == (subject.name, hemisphere)
+        for run in inputs.runs
+        for model in run.models
+    )
+
+
+def _write(
+    path: Path, inputs: Inputs, roi_classes: Sequence[str] | None, ensemble: str
+) -> tuple[dict[str, int], dict[str, dict[str, Member]]]:
+    filled, members = {}, {}
+    sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
+    with zipfile.ZipFile(path, "w") as opened:
+        for subject, name in progress(sides, desc="predicting", unit="hemisphere"):
+            side = f"{subject.name} {name}"
+            predictions, filled[side], members[side] = _predict(
+                inputs, subject, name, roi_classes, ensemble
+            )
+            add_array(opened, member(subject, name), predictions)
+    return filled, members
+
+
+def _predict(
+    inputs: Inputs,
+    subject: Subject,
+    name: str,
+    roi_classes: Sequence[str] | None,
+    ensemble: str,
+) -> tuple[NDArray[np.float32], int, dict[str, Member]]:
+    hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
+    assert hemisphere is not None  # _check_subjects has seen to it
+    everything = range(len(hemisphere.models))
+    strengths = judge(hemisphere, rule=ensemble, roi_classes=roi_classes)
+    found = combine(hemisphere, "test", strengths, everything, roi_classes)
+    expected = (len(subject.pictures("test")), subject.n_vertices(name))
+    predictions, again = found.predictions, run_hint("fit", subject=subject.name)
+    if predictions.shape != expected or predictions.dtype != np.float32:
+        raise EvaluateError(
+            f"subject {subject.name} {name}: predictions are {predictions.dtype} of shape "
+            f"{predictions.shape}, expected float32 of {expected}: run {again} again"
+        )
+    if not found.covered.all():
+        raise EvaluateError(
+            f"subject {subject.name} {name}: no fit covers {int((~found.covered).sum())} of "
+            f"{expected[1]} vertices (first: {int(np.argmin(found.covered))}): run "
+            f"`{again}` to the end, for all ROI classes"
+        )
+    if not np.isfinite(predictions).all():
+        raise EvaluateError(
+            f"subject {subject.name} {name}: the combined predictions overflow float32: "
+            f"run {again} again"
+        )
+    members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
+    return predictions, found.n_filled, members
+
+
+def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    """Add an array to a zip as .npy, deflated, the same bytes whenever it is done.
+
+    Parameters
+    ----------
+    opened : ZipFile
+        Open for writing.
+    name : str
+        The member.
+    array : array
+        Any plain array.
+    """
+    # A fixed time and system: equal predictions give equal bytes, on any day and machine.
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.create_system = 3
+    entry.external_attr = 0o644 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with opened.open(entry, "w") as stream:
+        np.lib.format.write_array(
+            stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
+        )
+
+
+def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
+    if filled := sum(about["n_filled"].values()):
+        say(f"{plural(filled, 'vertex')} in none of the chosen ROI classes, filled from the others")
+    if inputs.suffix:
+        names = ", ".join(subject.name for subject in inputs.subjects)
+        several = "s" * (len(inputs.subjects) > 1)
+        say(f"holds subject{several} {names} alone: the challenge takes all subjects in one zip")
+    for line in warning_lines(about | {"split": "test"}):
+        say(f"WARNING: {line}")
+    for line in say_members(about["members"]):
+        say(line)
+    if uneven := say_coverage(about["coverage"], "submission"):
+        say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))
+    for line in origin_lines(about):
+        say(line)
+    runs = ", ".join(run.name for run in inputs.runs)
+    say(f"-> {path}: {plural(len(inputs.subjects), 'subject')} from {runs}, "
+        f"{path.stat().st_size / 1e6:.1f} MB, checked")  # fmt: skip

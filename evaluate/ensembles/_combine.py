@@ -1,0 +1,63 @@
+"""What rules share that judge each model without the others."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.fits.hemisphere import Hemisphere
+
+Strength = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
+
+# Below this, r is too uncertain to tell models apart: all weigh the same.
+FEWEST_PICTURES = 5
+
+
+def each_model(
+    hemisphere: Hemisphere, parts: Sequence[Any], strength: Strength
+) -> list[list[NDArray[np.float64]]]:
+    """Judge every model of a hemisphere, one in memory at a time.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The models.
+    parts : sequence of index
+        Sets of held-out pictures.
+    strength : callable
+        From measured and predicted responses (n_images, n_roi_vertices) to (n_roi_vertices,).
+
+    Returns
+    -------
+    list of list of array (n_roi_vertices,), float64
+        For each part, the strength of each model.
+    """
+    measured = hemisphere.measured("heldout")
+    judged: list[list[NDArray[np.float64]]] = [[] for _ in parts]
+    for index, vertices in enumerate(hemisphere.vertices):
+        predicted = hemisphere.predictions(index, "heldout")
+        truth = measured[:, vertices]
+        for part, strengths in zip(parts, judged, strict=True):
+            strengths.append(strength(truth[part], predicted[part]))
+    return judged
+
+
+def over_loudness(accuracy: NDArray[np.float64], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    """Turn accuracies into strengths: a^2 / s, so that no model is heard for being loud.
+
+    Parameters
+    ----------
+    accuracy : array (n_roi_vertices,)
+        a; what is negative counts as 0.
+    predicted : array (n_images, n_roi_vertices)
+        Predictions, of standard deviation s.
+
+    Returns
+    -------
+    array (n_roi_vertices,), float64
+        Not negative; 0 where the prediction is constant.
+    """
+    loudness = predicted.std(axis=0, dtype=np.float64)
+    audible = loudness > 0
+    return np.where(audible, np.maximum(accuracy, 0) ** 2 / np.where(audible, loudness, 1), 0)

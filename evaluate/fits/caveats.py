@@ -1,0 +1,159 @@
+"""What must be known before a score is believed: it stands wherever scores stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from base import plural
+from challenge import Subject, test_pictures_in_training
+from evaluate.fits.completeness import say_unfinished
+from evaluate.fits.runs import Run
+
+# Test pictures of training, by subject: how many are scored, and the pairs of names.
+Leaked = dict[str, dict[str, Any]]
+
+
+def find_leaked(subjects: Sequence[Subject]) -> Leaked:
+    """Find the test pictures that are training pictures too.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Whose.
+
+    Returns
+    -------
+    dict of str to dict
+        For each subject that has any: `n_pictures` that test, and `pairs` of the files' names, in
+        the test and in the training split.
+    """
+    found = {subject.name: (subject, test_pictures_in_training(subject)) for subject in subjects}
+    return {
+        name: {
+            "n_pictures": len(subject.pictures("test")),
+            "pairs": [[test.name, training.name] for test, training in pairs],
+        }
+        for name, (subject, pairs) in found.items()
+        if pairs
+    }
+
+
+def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
+    """Find the fits whose training began from one that had seen test pictures.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The fits.
+
+    Returns
+    -------
+    dict of str to dict of str to int
+        By label and subject, how many.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for model in run.models:
+            if count := model.meta.get("training", {}).get("start_tested", 0):
+                found.setdefault(run.label, {})[str(model.meta["subject"])] = int(count)
+    return found
+
+
+def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> list[str]:
+    """Write a sentence for each subject whose test pictures are training pictures.
+
+    Parameters
+    ----------
+    leaked : mapping of str to mapping
+        From `find_leaked`.
+    split : str
+        What is scored; held-out pictures are not concerned.
+
+    Returns
+    -------
+    list of str
+        The sentences.
+    """
+    return [
+        f"{len(found['pairs'])} of {plural(found['n_pictures'], 'test picture')} of subject {name} "
+        "are training pictures too, which a model has learned: their scores are no predictions "
+        f"(such as {' = '.join(found['pairs'][0])}; make check lists all)"
+        for name, found in leaked.items()
+        if split == "test"
+    ]
+
+
+def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
+    """Write a sentence for each thing that makes scores other than they seem.
+
+    Parameters
+    ----------
+    sidecar : mapping
+        What the JSON beside some scores says: `split`, `leaked`, `started`, `unfinished`.
+
+    Returns
+    -------
+    list of str
+        The sentences, for a line that begins with WARNING.
+    """
+    return [
+        *leak_lines(sidecar["leaked"], sidecar["split"]),
+        *(
+            f"{label} began from a fit that was trained on "
+            f"{plural(count, 'test picture')} of subject {name}: its scores on them are inflated"
+            for label, counts in sidecar["started"].items()
+            for name, count in counts.items()
+            if sidecar["split"] == "test"
+        ),
+        *say_unfinished(sidecar["unfinished"]),
+    ]
+
+
+def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
+    """Write where responses, networks and ceilings come from that are not as usual.
+
+    Parameters
+    ----------
+    sidecar : mapping
+        What the JSON beside some scores says: `simulated`, `untrained` (spaces, or those of each
+        fit) and, where ceilings count, `made_ceilings`.
+
+    Returns
+    -------
+    list of str
+        Lines.
+    """
+    lines = []
+    if made := sidecar.get("made_ceilings"):
+        lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(made)}")
+    if sidecar["simulated"]:
+        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
+    untrained = sidecar["untrained"]
+    if isinstance(untrained, Mapping):
+        untrained = sorted({space for spaces in untrained.values() for space in spaces})
+    if untrained:
+        lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")
+    return lines
+
+
+def pictures_line(n_pictures: Mapping[str, int], split: str) -> str:
+    """Write on which pictures a score is.
+
+    Parameters
+    ----------
+    n_pictures : mapping of str to int
+        How many, by subject.
+    split : str
+        "test" or "heldout".
+
+    Returns
+    -------
+    str
+        Such as "on 159 to 395 test pictures of each subject: 01, 02".
+    """
+    low, high = min(n_pictures.values()), max(n_pictures.values())
+    noun = {"test": "test picture", "heldout": "held-out training picture"}[split]
+    counted = plural(high, noun) if low == high else f"{low} to {plural(high, noun)}"
+    several = "each subject: " if len(n_pictures) > 1 else "subject "
+    return f"on {counted} of {several}{', '.join(n_pictures)}"

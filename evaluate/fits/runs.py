@@ -1,0 +1,313 @@
+"""The fits that stage 2 left: which there are, what they are called, what they predicted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import nearest, run_hint
+from cache import (
+    digest,
+    find_fits,
+    fit_folders,
+    read_artifact,
+    read_fit_name,
+    read_meta,
+)
+from evaluate.errors import EvaluateError
+from evaluate.fits.run_differences import differences
+
+FIELDS = (
+    "digest",
+    "hemisphere",
+    "model",
+    "responses",
+    "roi",
+    "roi_class",
+    "spaces",
+    "subject",
+    "untrained",
+)
+# Of a fit's digest, in the label of one that has no name.
+LABEL_DIGITS = 6
+
+
+# Arguments of fits that no variable of make gives, as they usually are.
+RARE = {"heldout": 0.1, "folds": 5, "seed": 0}
+
+
+@dataclass(frozen=True)
+class RoiModel:
+    """One fitted model: of one ROI, hemisphere and subject.
+
+    Attributes
+    ----------
+    path : Path
+        Its file.
+    meta : dict
+        What stage 2 wrote of it.
+    """
+
+    path: Path
+    meta: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        """The folder's name, `<model>-<digest>`: all ROI models of one run of settings."""
+        return self.path.parent.parent.name
+
+    @property
+    def roi_class(self) -> str:
+        """The class of its ROI, or "residual"."""
+        return str(self.meta["roi_class"])
+
+    @property
+    def roi(self) -> str:
+        """Its ROI, or "residual"."""
+        return str(self.meta["roi"])
+
+    @property
+    def fit_command(self) -> str:
+        """The command that fits it again."""
+        settings = self.meta.get("settings") or {}
+        together = settings.get("subjects")
+        whom = {"subjects": together} if together else {"subject": self.meta["subject"]}
+        same = {name: settings.get(name) for name in ("group_by", "images")}
+        same["params"] = settings.get("parameters")
+        rare = {n: settings[n] for n, usual in RARE.items() if settings.get(n, usual) != usual}
+        # What no variable of make says is said by a flag.
+        folders = {"data": None, "out": None} if rare else {}
+        model, spaces = self.meta["model"], self.meta["spaces"]
+        name = "regress" if rare else "fit"
+        return run_hint(name, **whom, model=model, spaces=spaces, **same, **rare, **folders)
+
+    def read(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Read some of its arrays, checksums verified.
+
+        Parameters
+        ----------
+        *names : str
+            Which.
+
+        Returns
+        -------
+        dict of str to array
+            The arrays.
+        """
+        return read_artifact(self.path, names)[0]
+
+    def predictions(self, split: str) -> NDArray[np.float32]:
+        """Read its predictions of one split.
+
+        Parameters
+        ----------
+        split : str
+            "test" or "heldout".
+
+        Returns
+        -------
+        array (n_images, n_roi_vertices), float32
+            The predictions.
+
+        Raises
+        ------
+        EvaluateError
+            If they are not finite.
+        """
+        name = f"{split}_predictions"
+        predicted = self.read(name)[name]
+        if not np.isfinite(predicted).all():
+            raise EvaluateError(
+                f"{self.path}: {name} has NaN or infinity: remove the file and run "
+                f"{self.fit_command} again"
+            )
+        return predicted
+
+
+@dataclass(frozen=True)
+class Run:
+    """All ROI models that were fitted with the same settings.
+
+    Attributes
+    ----------
+    name : str
+        The folder, `<model>-<digest>`.
+    label : str
+        What tables call it: the name that it was given (`make fit NAME=…`), else the beginning of
+        its folder's name. It depends on no other run.
+    model : str
+        The model's name.
+    spaces : tuple of str
+        The feature spaces.
+    untrained : frozenset of str
+        Those of them that came from random weights.
+    models : tuple of RoiModel
+        The fits.
+    differs : str
+        The settings in which it differs from runs of the same model and spaces, if there are any.
+    """
+
+    name: str
+    label: str
+    model: str
+    spaces: tuple[str, ...]
+    untrained: frozenset[str]
+    models: tuple[RoiModel, ...]
+    differs: str = ""
+
+    @property
+    def joined(self) -> str:
+        """The spaces, as the column `spaces` of scores.csv has them."""
+        return "+".join(self.spaces)
+
+    @property
+    def title(self) -> str:
+        """The label with the model and its spaces, for a page."""
+        return describe_fit(self.label, self.model, self.joined)
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects that it has fits of, such as "01", sorted."""
+        return sorted({str(model.meta["subject"]) for model in self.models})
+
+
+def describe_fit(label: str, model: str, spaces: str) -> str:
+    """Return a fit's label with what is not in it.
+
+    Parameters
+    ----------
+    label, model, spaces : str
+        As in scores.csv.
+
+    Returns
+    -------
+    str
+        Such as "baseline (ridge, alexnet)", or "ridge-75dbf0 (alexnet)".
+    """
+    return f"{label} ({spaces if label.startswith(f'{model}-') else f'{model}, {spaces}'})"
+
+
+def find_runs(
+    out: Path, names: Sequence[str] | None = None, subjects: Sequence[str] | None = None
+) -> list[Run]:
+    """Find the fits under an output folder.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    names : sequence of str, optional
+        Which: names that fits were given, or beginnings of their folders' names (`ridge`,
+        `ridge-3f`); all by default.
+    subjects : sequence of str, optional
+        Only the fits of these subjects ("01"); of all by default.
+
+    Returns
+    -------
+    list of Run
+        Those with any fit, few spaces first.
+
+    Raises
+    ------
+    EvaluateError
+        If there are none, or a name fits none.
+    """
+    root = out / "fits"
+    folders = _chosen(root, names) if names else fit_folders(root)
+    found = [(folder, _models(folder, subjects)) for folder in folders]
+    runs = [_run(folder, models) for folder, models in found if models]
+    if not runs:
+        whom = f" of subject {', '.join(subjects)}" if subjects else ""
+        raise EvaluateError(
+            f"no fits{whom} under {root}: run `{run_hint('features', out=out)}` and "
+            f"`{run_hint('fit', subject=subjects, out=out)}` first, or name the folder with --out"
+        )
+    twins = defaultdict(list)
+    for run in runs:
+        twins[run.model, run.spaces].append(run)
+    runs = [run for alike in twins.values() for run in _told_apart(alike)]
+    return sorted(
+        runs, key=lambda run: (len(run.spaces), len(run.model), run.model, run.spaces, run.name)
+    )
+
+
+def _chosen(root: Path, names: Sequence[str]) -> list[Path]:
+    found = {name: find_fits(root, name) for name in names}
+    if unknown := [name for name, folders in found.items() if not folders]:
+        existing = fit_folders(root)
+        there = ", ".join(map(_named, existing)) or "none"
+        folders = [folder.name for folder in existing]
+        beginnings = {name[: len(unknown[0]) + 1] for name in folders}
+        given = {name for name in map(read_fit_name, existing) if name}
+        raise EvaluateError(
+            f"no fits named {', '.join(unknown)}: there are {there}"
+            f"{nearest(unknown[0], sorted(beginnings | given | set(folders)))}"
+        )
+    return sorted({folder for folders in found.values() for folder in folders})
+
+
+def _named(folder: Path) -> str:
+    name = read_fit_name(folder)
+    return f"{name} ({folder.name})" if name else folder.name
+
+
+def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
+    models = []
+    for path in sorted(folder.glob("subj*/*.h5")):
+        wanted = subjects is None or path.parent.name.removeprefix("subj") in subjects
+        if not wanted or path.name.startswith("."):
+            continue
+        meta = read_meta(path)
+        absent = [field for field in FIELDS if field not in meta]
+        if meta.get("kind") != "fit" or absent:
+            raise EvaluateError(
+                f"{path}: is not a fit ({', '.join(absent) or meta.get('kind')} amiss): "
+                f"remove it and run {run_hint('fit')} again"
+            )
+        models.append(RoiModel(path, meta))
+    return tuple(models)
+
+
+def _told_apart(alike: Sequence[Run]) -> Sequence[Run]:
+    if len(alike) == 1:
+        return alike
+    told = differences([run.models[0].meta for run in alike])
+    return [replace(run, differs=differs) for run, differs in zip(alike, told, strict=True)]
+
+
+def _run(folder: Path, models: tuple[RoiModel, ...]) -> Run:
+    meta = models[0].meta
+    model, digest = str(meta["model"]), str(meta["digest"])
+    return Run(
+        name=folder.name,
+        label=read_fit_name(folder) or f"{model}-{digest[:LABEL_DIGITS]}",
+        model=model,
+        spaces=tuple(meta["spaces"]),
+        untrained=frozenset(space for m in models for space in m.meta["untrained"]),
+        models=models,
+    )
+
+
+ENSEMBLE = "ensemble"
+
+
+def fits_digest(models: Sequence[RoiModel]) -> str:
+    """Digest what the fits of a run and subject say of themselves.
+
+    Parameters
+    ----------
+    models : sequence of RoiModel
+        The fits.
+
+    Returns
+    -------
+    str
+        Another one where a fit was made anew, or one came or went.
+    """
+    return digest({model.path.name: digest(model.meta) for model in models})

@@ -1,0 +1,118 @@
+"""Whether fits are of the data on disk, and may be combined with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from challenge import Subject
+from challenge.layout import SPLITS
+from evaluate.errors import EvaluateError
+from evaluate.fits.runs import RoiModel
+
+ARRAYS = ("vertices", "heldout_rows", "test_pictures", "training_pictures")
+
+Regions = dict[tuple[str, str], NDArray[np.int64]]
+
+
+def check_belonging(
+    subject: Subject, hemisphere: str, models: Sequence[RoiModel], responses: str
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.bytes_]]:
+    """Check the fits of one hemisphere of one subject.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose.
+    hemisphere : str
+        "lh" or "rh".
+    models : sequence of RoiModel
+        The fits.
+    responses : str
+        The sha256 of the training responses on disk.
+
+    Returns
+    -------
+    vertices : list of array (n_roi_vertices,), int64
+        Of each fit.
+    heldout_rows : array (n_heldout,), int64
+        The rows of the training split that all of them held out.
+    heldout_pictures : array (n_heldout,), S64
+        The sha256 of the pictures there.
+
+    Raises
+    ------
+    EvaluateError
+        If a fit is of other responses than those on disk; and, likewise, of other pictures or
+        vertices, or of a ROI that the masks do not have; or if the fits held different pictures
+        out.
+    """
+    for model in models:
+        if model.meta["responses"] != responses:
+            raise EvaluateError(
+                _stale(model, f"the training responses of {subject.folder} changed")
+            )
+    # The training pictures name the held-out rows: another picture there is another prediction.
+    pictures = {split: np.array(subject.picture_digests(split), "S64") for split in SPLITS}
+    rois = {(r.roi_class, r.name): r.vertices for r in subject.regions(hemisphere)}
+    first = models[0].read(*ARRAYS)
+    rows = first["heldout_rows"]
+    vertices = []
+    for model in models:
+        arrays = model.read(*ARRAYS)
+        _check_pictures(model, arrays, pictures)
+        _check_vertices(model, arrays["vertices"], rois, subject)
+        _check_heldout(models[0], model, rows, arrays["heldout_rows"])
+        vertices.append(arrays["vertices"])
+    return vertices, rows, first["training_pictures"][rows]
+
+
+def _stale(model: RoiModel, since: str) -> str:
+    return (
+        f"{model.path}: is stale, {since} since this fit: run {model.fit_command} again, or "
+        f"leave it out by naming the others with --fits (its run is {model.run})"
+    )
+
+
+def _check_pictures(
+    model: RoiModel, arrays: dict[str, NDArray[Any]], pictures: dict[str, NDArray[np.bytes_]]
+) -> None:
+    for split, name in (("test", "test_pictures"), ("train", "training_pictures")):
+        now = pictures[split]
+        if not np.array_equal(arrays[name], now):
+            told = f"{len(now)} now, others or in another order than its {len(arrays[name])}"
+            raise EvaluateError(_stale(model, f"the {name.replace('_', ' ')} changed ({told})"))
+
+
+def _check_vertices(
+    model: RoiModel, vertices: NDArray[np.int64], rois: Regions, subject: Subject
+) -> None:
+    roi = rois.get((model.roi_class, model.roi))
+    if roi is None:
+        raise EvaluateError(
+            f"{model.path}: is of {model.roi_class} {model.roi}, which has no vertices in "
+            f"{subject.folder / 'roi_masks'}: delete it, or run {model.fit_command} again "
+            f"(its run is {model.run})"
+        )
+    if not np.array_equal(np.sort(vertices), roi):
+        now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: masks changed"
+        raise EvaluateError(_stale(model, now))
+
+
+def _check_heldout(
+    first: RoiModel,
+    other: RoiModel,
+    expected: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    if np.array_equal(expected, found):
+        return
+    raise EvaluateError(
+        f"{first.path} and {other.path} held out different pictures "
+        f"({len(expected)} and {len(found)}), so their accuracies "
+        "cannot be compared: fit both with the same seed and held-out share, or choose one of "
+        f"{first.run} and {other.run} with --fits"
+    )

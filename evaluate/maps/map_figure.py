@@ -1,0 +1,107 @@
+"""A map for a paper: all views of both hemispheres, with its colour bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from challenge import HEMISPHERES
+from evaluate.maps.camera import VIEWS, Picture
+from evaluate.maps.outlines import name_places
+from evaluate.maps.paint import EXCLUDED, Map, paint
+from evaluate.maps.values import Known
+from evaluate.tables.scores_figure import COLOURS
+
+# So that SVGs of equal maps have equal bytes, and their text stays text.
+# The flat maps are the largest.
+LAYOUT: Any = [[f"{h} {view}" for h in HEMISPHERES] + [f"{h} flat" for h in HEMISPHERES]
+          for view in VIEWS if view != "flat"]  # fmt: skip
+SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none"}
+
+
+def draw_sheet(
+    shown: Map,
+    known: Known,
+    pictures: Sequence[Picture],
+    outlined: str,
+    about: str,
+    paths: Sequence[Path],
+) -> None:
+    """Draw one map as PNG and SVG.
+
+    Parameters
+    ----------
+    shown : Map
+        The map.
+    known : Known
+        Of the same subject.
+    pictures : sequence of Picture
+        From `photograph`.
+    outlined : str
+        The ROI class whose outlines are drawn.
+    about : str
+        A line of what is shown: subject, model, whether responses are simulated.
+    paths : sequence of Path
+        The files; each one's suffix says what it becomes. In an SVG the brain is pixels, and the
+        rest text.
+    """
+    figure = Figure(figsize=(12, 5.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplot_mosaic(LAYOUT, width_ratios=(1, 1, 1.7, 1.7), height_ratios=(7, 7, 4))
+    for picture in pictures:
+        axes = grid[f"{picture.hemisphere} {picture.view}"]
+        axes.imshow(paint(picture, shown, known))
+        axes.set_axis_off()
+        if picture.view in {"lateral", "flat"}:
+            axes.set_title({"lh": "left", "rh": "right"}[picture.hemisphere], fontsize=10)
+        if picture.view == "flat":
+            _name_regions(axes, picture, known, known.regions)
+    _bar(figure, grid, shown)
+    title = {"ha": "left", "x": 0.01}
+    figure.suptitle(f"{shown.title}\n\n", fontsize=13, **title)
+    figure.text(0.01, 0.93, about, fontsize=8.5, color="0.35", va="top")
+    with mpl.rc_context(SETTINGS):
+        for path in paths:
+            # Without date and version, equal maps have equal bytes.
+            metadata: Any = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+            figure.savefig(path, metadata=metadata, facecolor="white", dpi=300)
+
+
+def _name_regions(axes: Axes, picture: Picture, known: Known, names: Sequence[str]) -> None:
+    places = name_places(picture, known.labels[picture.hemisphere], names)
+    for name, (x, y) in places.items():
+        axes.text(x, y, name, fontsize=7, ha="center", va="center", color="white",
+                  path_effects=[withStroke(linewidth=1.6, foreground="black")])  # fmt: skip
+
+
+def _bar(figure: Figure, grid: Mapping[str, Axes], shown: Map) -> None:
+    if shown.categories:
+        patches = [Patch(color=COLOURS[i % len(COLOURS)], label=name)
+                   for i, name in enumerate(shown.categories)]  # fmt: skip
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches),
+                      title=f"{shown.unit} (brightest: {shown.high:g})", frameon=False)  # fmt: skip
+        return
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(shown.low, shown.high), mpl.colormaps[shown.scale]),
+        ax=list(grid.values()), orientation="horizontal", shrink=0.4, aspect=40, pad=0.02,
+    )  # fmt: skip
+    bar.set_label(shown.unit, fontsize=9)
+    if shown.mark is not None and np.isfinite(shown.mark):
+        bar.ax.axvline(min(shown.mark, shown.high), color="#e00", linewidth=2)
+        label = "ceiling" if shown.name == "score" else f"mean ceiling {shown.mark:.2f}"
+        bar.ax.annotate(label, (min(shown.mark, shown.high), 1), (0, 2), fontsize=8, ha="center",
+                        xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip
+    if shown.name == "score":
+        figure.legend(handles=[Patch(color=EXCLUDED, label="ceiling 0: no score")],
+                      loc="outside lower right", frameon=False, fontsize=8)  # fmt: skip

@@ -1,0 +1,116 @@
+"""What each feature space does at every vertex: from an ablation, or from fits on one space."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from challenge import HEMISPHERES, Subject
+from evaluate.fits.runs import Run
+from evaluate.maps.ablation_values import read_ablation
+from evaluate.scoring.vertex_files import read_vertices
+
+PICTURES = {"test": "test", "heldout": "held-out"}
+# For each feature space and hemisphere, a value for each column of the responses.
+BySpace = dict[str, dict[str, NDArray[Any]]]
+
+
+def spaces_of(
+    out: Path,
+    subject: Subject,
+    runs: Sequence[Run],
+    responses: Mapping[tuple[str, str], str],
+) -> tuple[BySpace, BySpace, str]:
+    """Find what each space does alone, and what only it does.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    subject : Subject
+        Whose.
+    runs : sequence of Run
+        All runs; those on one space alone are compared where there is no ablation.
+    responses : mapping of (str, str) to str
+        The sha256 of the training responses, by subject and hemisphere.
+
+    Returns
+    -------
+    alone : dict of str to dict of str to array (n_vertices,)
+        For each space and hemisphere, r of a model on it alone.
+    unique : dict of str to dict of str to array (n_vertices,)
+        Likewise, the part of R^2 that no other space explains; empty without an ablation.
+    source : str
+        Which model that is, and on which pictures.
+    """
+    alone: BySpace = defaultdict(dict)
+    unique: BySpace = defaultdict(dict)
+    splits: set[str] = set()
+    for h in HEMISPHERES:
+        ablated = read_ablation(out, subject.name, h, responses[subject.name, h])
+        if ablated is None:
+            continue
+        splits.add(PICTURES[ablated.split])
+        for space, values in ablated.alone.items():
+            alone[space][h] = values
+        for space, values in ablated.unique.items():
+            unique[space][h] = values
+    if len(alone) > 1:
+        return alone, unique, f"ablation with ridge, {' and '.join(sorted(splits))} pictures"
+    singles = single_space_runs(runs, subject.name)
+    found = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
+    alone = {space: vertices.field("r") for space, vertices in found.items()}
+    on = {PICTURES[one.meta["split"]] for one in found.values()}
+    model = singles[0].model if singles else ""
+    return alone, unique, f"{model} on each space alone, {' and '.join(sorted(on))} pictures"
+
+
+def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
+    """Choose runs that differ by their space alone, to compare spaces by.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        All runs.
+    subject : str
+        They must be of this subject.
+
+    Returns
+    -------
+    list of Run
+        One for each space, of the model that was fitted on most spaces alone; of several runs of
+        that model on a space, the first.
+    """
+    by_model: dict[str, dict[str, Run]] = defaultdict(dict)
+    for run in runs:
+        if len(run.spaces) == 1 and subject in run.subjects:
+            by_model[run.model].setdefault(run.joined, run)
+    if not by_model:
+        return []
+    return list(max(by_model.values(), key=len).values())
+
+
+def say_sources(sources: Mapping[str, str]) -> str:
+    """Say what the values of each space are of, where several subjects are shown together.
+
+    Parameters
+    ----------
+    sources : mapping of str to str
+        For each subject, the third of what `spaces_of` gives.
+
+    Returns
+    -------
+    str
+        The source; with the subjects of each where there are several.
+    """
+    of: dict[str, list[str]] = defaultdict(list)
+    for subject, source in sources.items():
+        of[source].append(subject)
+    if len(of) == 1:
+        return next(iter(of))
+    return "; ".join(f"{source} (subject{'s' * (len(names) > 1)} {', '.join(names)})"
+                     for source, names in of.items())  # fmt: skip

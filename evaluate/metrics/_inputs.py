@@ -1,0 +1,51 @@
+"""Responses and predictions side by side, as every metric takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from challenge import has_ceiling
+from evaluate.metrics._correlation import correlation
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Responses, and predictions of the same pictures and vertices.
+
+    Attributes
+    ----------
+    measured : array (n_images, n_vertices)
+        Responses.
+    predicted : array (n_images, n_vertices)
+        Predictions.
+    ceiling : array (n_vertices,), optional
+        Noise ceilings as fractions 0..1 of the variance, not percent.
+    """
+
+    measured: NDArray[Any]
+    predicted: NDArray[Any]
+    ceiling: NDArray[Any] | None = None
+
+    @cached_property
+    def r(self) -> NDArray[np.float64]:
+        """Pearson's r of each vertex, computed once for all metrics; 0 where one is constant."""
+        return correlation(self.measured, self.predicted)
+
+    @cached_property
+    def excluded(self) -> NDArray[np.bool_]:
+        """Where the noise ceiling is 0, or next to it, so that the vertex counts in no mean."""
+        if self.ceiling is None:
+            return np.zeros(self.measured.shape[1], bool)
+        return ~has_ceiling(self.ceiling)
+
+    @cached_property
+    def divisor(self) -> NDArray[np.float64]:
+        """The ceilings, NaN where one is 0, and everywhere where there are none."""
+        if self.ceiling is None:
+            return np.full(self.measured.shape[1], np.nan)
+        return np.where(self.excluded, np.nan, np.asarray(self.ceiling, np.float64))

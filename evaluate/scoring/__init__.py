@@ -1,0 +1,1 @@
+"""From predictions to scores: per vertex, per ROI, per subject, with the ensemble."""

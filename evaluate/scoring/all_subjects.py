@@ -1,0 +1,299 @@
+"""Every subject scored, one hemisphere in memory at a time, and pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from base import progress, provenance
+from cache import CacheError, digest, read_meta
+from challenge import HEMISPHERES, Subject
+from evaluate.fits.hemisphere import load_hemisphere
+from evaluate.fits.inputs import Inputs
+from evaluate.fits.runs import ENSEMBLE, fits_digest
+from evaluate.resampling import check_counts, intervals
+from evaluate.scoring.ensemble import check_rule, judge
+from evaluate.scoring.hemisphere_rows import (
+    HemisphereScores,
+    Key,
+    describe_fits,
+    rows,
+    score_hemisphere,
+)
+from evaluate.scoring.hemisphere_scorer import Resampling, VertexMap, with_p_values
+from evaluate.scoring.member_selection import Member
+from evaluate.scoring.predictions import predicted_by
+from evaluate.scoring.vertex_files import vertices_file, write_vertices
+from evaluate.scoring.vertex_scores import Tally, pool
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring found.
+
+    Attributes
+    ----------
+    tallies : dict of Key to Tally
+        For each fit, subject, hemisphere and ROI, and pooled ("all").
+    intervals : dict of Key to dict of str to float or None
+        The columns of scores.csv that say how far these can be trusted.
+    filled : dict of str to int
+        For each "subject hemisphere", the vertices that only unchosen ROI classes cover.
+    members : dict of str to dict of str to Member
+        For each "subject hemisphere" and run, whether it is a member of the ensemble.
+    """
+
+    tallies: dict[Key, Tally] = field(default_factory=dict)
+    intervals: dict[Key, dict[str, float | None]] = field(default_factory=dict)
+    filled: dict[str, int] = field(default_factory=dict)
+    members: dict[str, dict[str, Member]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What scoring is asked for, beside its inputs.
+
+    Attributes
+    ----------
+    roi_classes : sequence of str, optional
+        The classes that combinations are made of; all by default.
+    ensemble : str
+        The rule of the ensemble's weights.
+    how : Resampling
+        How often pictures are drawn and shuffled; its seed draws the ensemble's halves too.
+    against : str, optional
+        The run's folder, or "ensemble", that the others are compared with.
+    """
+
+    roi_classes: Sequence[str] | None
+    ensemble: str
+    how: Resampling
+    against: str | None = None
+
+    def checked(self) -> Settings:
+        """Refuse what cannot be computed, before anything is.
+
+        Returns
+        -------
+        Settings
+            Itself.
+        """
+        check_rule(self.ensemble)
+        self.how.checked()
+        return self
+
+    def described(self) -> dict[str, Any]:
+        """Give them as JSON.
+
+        Returns
+        -------
+        dict
+            What changes the numbers.
+        """
+        return {
+            "ensemble": self.ensemble,
+            "permutations": self.how.permutations,
+            "resamples": self.how.resamples,
+            "roi_classes": sorted(set(self.roi_classes or ())),
+            "seed": self.how.seed,
+        }
+
+
+def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
+    """Score every fit and the ensemble, and write `evaluate.scoring.vertex_files` of each.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    out : Path
+        The output folder.
+    settings : Settings
+        What is asked for.
+
+    Returns
+    -------
+    Scored
+        Tallies, intervals and counts.
+    """
+    scored = Scored()
+    check_resampling(inputs, settings.how)
+    described = describe_fits(inputs.runs)
+    sides = len(inputs.subjects) * len(HEMISPHERES)
+    with progress(desc="scoring", unit="hemisphere", total=sides) as bar:
+        for subject in inputs.subjects:
+            maps: dict[str, dict[str, VertexMap]] = {}
+            for name, found in hemispheres(inputs, subject, settings):
+                add(scored.tallies, found.tallies, subject.name, name)
+                scored.filled[f"{subject.name} {name}"] = found.n_filled
+                scored.members[f"{subject.name} {name}"] = found.members
+                for run, one in found.maps.items():
+                    maps.setdefault(run, {})[name] = one
+                bar.update()
+            _settle(scored, subject.name)
+            for run, of_run in maps.items():
+                meta = _meta(inputs, subject, run, settings)
+                # The ensemble of a single fit is kept as that fit.
+                name = inputs.pooled if run == ENSEMBLE else run
+                key = Key(name, subject.name, "all", "all", "all")
+                [means] = rows(
+                    {key: scored.tallies[key]}, scored.intervals, inputs.split, described
+                )
+                meta |= {"means": means, "provenance": provenance()}
+                write_vertices(vertices_file(out, run, subject.name), with_p_values(of_run), meta)
+    _settle(scored, "all")
+    return scored
+
+
+def check_resampling(inputs: Inputs, how: Resampling) -> None:
+    """Check that what is to be drawn fits the memory, for every hemisphere, before any is scored.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    how : Resampling
+        How often pictures are drawn and shuffled.
+
+    Raises
+    ------
+    RoiridgeError
+        If it does not; names the largest that does.
+    """
+    for subject, hemisphere in product(inputs.subjects, HEMISPHERES):
+        n_vertices = subject.n_vertices(hemisphere)
+        n_pictures = inputs.n_pictures[subject.name]
+        check_counts(how.resamples, how.permutations, n_pictures, n_vertices, len(inputs.runs))
+
+
+def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:
+    """Tell whether the files of vertices are there, and of these inputs.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    out : Path
+        The output folder.
+    settings : Settings
+        What is asked for.
+
+    Returns
+    -------
+    bool
+        True if `score_all` would write the same.
+    """
+    for subject in inputs.subjects:
+        runs = [r.name for r in inputs.runs if subject.name in r.subjects]
+        for run in (*runs, ENSEMBLE):
+            try:
+                kept = read_meta(vertices_file(out, run, subject.name)).get("key")
+            except (CacheError, OSError):
+                return False
+            if kept != _meta(inputs, subject, run, settings)["key"]:
+                return False
+    return True
+
+
+def hemispheres(
+    inputs: Inputs, subject: Subject, settings: Settings
+) -> Iterator[tuple[str, HemisphereScores]]:
+    """Score the hemispheres of a subject.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Subjects and fits.
+    subject : Subject
+        Whose.
+    settings : Settings
+        What is asked for.
+
+    Yields
+    ------
+    name : str
+        "lh" or "rh", if there are fits of it.
+    HemisphereScores
+        What was found.
+    """
+    for name in HEMISPHERES:
+        digest_there = inputs.responses[subject.name, name]
+        hemisphere = load_hemisphere(subject, name, inputs.runs, digest_there)
+        if hemisphere is not None:
+            against = None
+            if settings.against is not None:
+                run = next((one for one in inputs.runs if one.name == settings.against), None)
+                strengths = judge(
+                    hemisphere, settings.how.seed, settings.ensemble, settings.roi_classes
+                )
+                against = predicted_by(
+                    hemisphere, run, inputs.split, strengths, settings.roi_classes
+                )
+            yield name, score_hemisphere(hemisphere, inputs.runs, inputs.split,
+                                         settings.roi_classes, settings.how.seed,
+                                         settings.ensemble, settings.how, against)  # fmt: skip
+
+
+def add(
+    tallies: dict[Key, Tally],
+    found: Mapping[tuple[str, str, str], Tally],
+    subject: str,
+    hemisphere: str,
+) -> None:
+    """Add what a hemisphere gave to it, to its subject, and to all.
+
+    Parameters
+    ----------
+    tallies : dict of Key to Tally
+        What is added to.
+    found : mapping of (str, str, str) to Tally
+        By fit, ROI class and ROI.
+    subject, hemisphere : str
+        Whose.
+    """
+    for leaf, tally in found.items():
+        for whose, side in product((subject, "all"), (hemisphere, "all")):
+            fit, roi_class, roi = leaf
+            key = Key(fit, whose, side, roi_class, roi)
+            known = tallies.get(key)
+            tallies[key] = tally if known is None else pool([known, tally])
+
+
+def _settle(scored: Scored, subject: str) -> None:
+    """Turn the draws of a subject's means into intervals, and let the draws go."""
+    for key, tally in scored.tallies.items():
+        if key.subject == subject:
+            scored.intervals[key] = intervals(tally.draws)
+            scored.tallies[key] = replace(tally, draws=None)
+
+
+def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
+    """Describe a file of vertices; its key changes with all that changes its numbers."""
+    runs = [one for one in inputs.runs if run in {one.name, ENSEMBLE}]
+    described = describe_fits(inputs.runs)[run]
+    of = {one.name: [m for m in one.models if m.meta["subject"] == subject.name] for one in runs}
+    made_of = {
+        "kind": "vertices",
+        "schema": 2,
+        "fits": {name: fits_digest(models) for name, models in of.items() if models},
+        "data": inputs.key["data"][subject.name],
+        "scored": inputs.key["scored"],
+        "settings": settings.described(),
+    }
+    return {
+        "run": run,
+        "model": described["model"],
+        "spaces": described["spaces"],
+        "subject": subject.name,
+        "split": inputs.split,
+        "n_pictures": inputs.n_pictures[subject.name],
+        "fits": fits_digest([model for models in of.values() for model in models]),
+        "simulated": subject.simulated,
+        "untrained": sorted({space for one in runs for space in one.untrained}),
+        "permutations": settings.how.permutations,
+        "seed": settings.how.seed,
+        "key": digest(made_of),
+    }

@@ -1,0 +1,260 @@
+"""What is scored of one hemisphere: each ROI model, each run as a whole, the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from challenge import ROI_CLASSES
+from evaluate.fits.hemisphere import Hemisphere
+from evaluate.fits.runs import ENSEMBLE, Run
+from evaluate.scoring.ensemble import DEFAULT, judge
+from evaluate.scoring.hemisphere_scorer import Resampling, Scorer, VertexMap
+from evaluate.scoring.member_selection import Member
+from evaluate.scoring.predictions import Predicted, predicted_by
+from evaluate.scoring.vertex_scores import Tally, pool
+
+CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
+ROI_ORDER = [roi for rois in ROI_CLASSES.values() for roi in rois]
+
+# Fit (the name of its folder, or "ensemble"), ROI class and ROI.
+Leaf = tuple[str, str, str]
+
+
+class Key(NamedTuple):
+    """What a row of scores.csv is about."""
+
+    fit: str
+    subject: str
+    hemisphere: str
+    roi_class: str
+    roi: str
+
+
+@dataclass(frozen=True)
+class HemisphereScores:
+    """What was found of one hemisphere.
+
+    Attributes
+    ----------
+    tallies : dict of (str, str, str) to Tally
+        By fit (the name of its folder, or "ensemble"), ROI class and ROI; `all` for the whole
+        class or hemisphere. One fit has no ensemble beside it.
+    n_filled : int
+        Vertices that the ensemble filled from other classes than the chosen.
+    maps : dict of str to VertexMap
+        Every vertex, as each run (by the name of its folder) and the ensemble predict it.
+    members : dict of str to Member
+        Whether each run is a member of the ensemble, chosen on all held-out pictures.
+    """
+
+    tallies: dict[Leaf, Tally]
+    n_filled: int
+    maps: dict[str, VertexMap]
+    members: dict[str, Member]
+
+
+def score_hemisphere(
+    hemisphere: Hemisphere,
+    runs: Sequence[Run],
+    split: str,
+    roi_classes: Sequence[str] | None = None,
+    seed: int = 0,
+    ensemble: str = DEFAULT,
+    how: Resampling | None = None,
+    against: Predicted | None = None,
+) -> HemisphereScores:
+    """Score every fit of a hemisphere and the ensemble of all.
+
+    A run's row of a ROI is of that ROI's own model. Its row `all` counts each vertex once: where
+    several ROI models cover it, they are combined as in an ensemble of this run alone.
+
+    Parameters
+    ----------
+    hemisphere : Hemisphere
+        The fits.
+    runs : sequence of Run
+        Their runs.
+    split : str
+        "test" or "heldout".
+    roi_classes : sequence of str, optional
+        The classes that combinations are made of; all by default.
+    seed : int
+        Draws the halves for cross-fitting.
+    ensemble : str
+        The rule of its weights, a file of `evaluate/ensembles`.
+    how : Resampling, optional
+        How often pictures are drawn and shuffled.
+    against : Predicted, optional
+        What the others are compared with, from `predicted_by`.
+
+    Returns
+    -------
+    HemisphereScores
+        Of each run and the ensemble.
+    """
+    scorer = Scorer(hemisphere, split, how or Resampling())
+    strengths = judge(hemisphere, seed, ensemble, roi_classes)
+    tallies: dict[Leaf, Tally] = {}
+    maps, combined = {}, {}
+    # What a run as a whole predicts is the ensemble of it alone.
+    alone = runs[0].name if len(runs) == 1 else ""
+    for run in runs if alone else (*runs, None):
+        found = predicted_by(hemisphere, run, split, strengths, roi_classes)
+        if found is None:
+            continue
+        values, [*each, whole] = scorer.score(found.columns, found.vertices, found.parts)
+        if against is not None and against.name != found.name:
+            *each, whole = scorer.compared([*each, whole], against, found)
+        maps[found.name] = scorer.map(values, found.whole, found.combined.covered)
+        combined[found.name] = found.combined
+        tallies |= _named(found.name, dict(zip(found.rois, each, strict=True)), whole)
+    n_filled = combined[alone or ENSEMBLE].n_filled
+    members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
+    permuted = scorer.permute(maps, combined)
+    if alone:
+        permuted[ENSEMBLE] = permuted[alone]
+    return HemisphereScores(tallies, n_filled, permuted, members)
+
+
+def union(runs: Iterable[Run]) -> str:
+    """Join the spaces of several runs.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        The runs.
+
+    Returns
+    -------
+    str
+        Each space once, sorted, joined by "+".
+    """
+    return "+".join(sorted({space for run in runs for space in run.spaces}))
+
+
+def describe_fits(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
+    """Return what scores.csv says of each fit, and of the ensemble of all.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The fits.
+
+    Returns
+    -------
+    dict of str to dict of str to str
+        By the name of the fit's folder, or "ensemble": `label`, `model` and `spaces`.
+    """
+    described = {
+        run.name: {"label": run.label, "model": run.model, "spaces": run.joined} for run in runs
+    }
+    return described | {
+        ENSEMBLE: {"label": ENSEMBLE, "model": ENSEMBLE, "spaces": union(runs)},
+    }
+
+
+def _named(fit: str, rois: Mapping[tuple[str, str], Tally], whole: Tally) -> dict[Leaf, Tally]:
+    named = {(fit, *roi): tally for roi, tally in rois.items()}
+    for roi_class in {roi_class for roi_class, _ in rois}:
+        # Labels within a class do not overlap, so its ROIs add up to it.
+        parts = [tally for (of, _), tally in rois.items() if of == roi_class]
+        named[fit, roi_class, "all"] = pool(parts)
+    named[fit, "all", "all"] = whole
+    return named
+
+
+def class_order(roi_classes: Iterable[str]) -> list[str]:
+    """Sort ROI classes into reading order.
+
+    Parameters
+    ----------
+    roi_classes : iterable of str
+        Classes, the residual and `all`, each any number of times.
+
+    Returns
+    -------
+    list of str
+        Each once: those of the challenge, then others as they come, the residual, `all`.
+    """
+    return sorted(dict.fromkeys(roi_classes), key=_class_place)
+
+
+def roi_place(roi_class: str, roi: str) -> tuple[Any, ...]:
+    """Return what to sort the ROIs of a table by.
+
+    Parameters
+    ----------
+    roi_class, roi : str
+        ROI class and ROI.
+
+    Returns
+    -------
+    tuple
+        Class by class; in each the challenge's ROIs, then others by name, then the whole.
+    """
+    known = ROI_ORDER.index(roi) if roi in ROI_ORDER else len(ROI_ORDER)
+    return (_class_place(roi_class), roi_class, roi == "all", known, roi)
+
+
+def _class_place(roi_class: str) -> int:
+    known = list(ROI_CLASSES)
+    return {**{name: i for i, name in enumerate(known)}, "residual": len(known) + 1,
+            "all": len(known) + 2}.get(roi_class, len(known))  # fmt: skip
+
+
+def rows(
+    tallies: Mapping[Key, Tally],
+    intervals: Mapping[Key, Mapping[str, float | None]],
+    split: str,
+    described: Mapping[str, Mapping[str, str]],
+) -> list[dict[str, Any]]:
+    """Turn tallies into rows of scores.csv, in reading order.
+
+    Parameters
+    ----------
+    tallies : mapping of Key to Tally
+        What was scored.
+    intervals : mapping of Key to mapping of str to float or None
+        For each, the columns of `evaluate.resampling.intervals`.
+    split : str
+        On which pictures.
+    described : mapping of str to mapping of str to str
+        From `describe_fits`.
+
+    Returns
+    -------
+    list of dict
+        One row each. Means are over the vertices that count, `n_vertices - n_excluded`.
+    """
+    fits = dict.fromkeys(key.fit for key in tallies)
+    # A run that only later subjects have comes after the ensemble of the first: it goes last.
+    place = {fit: i for i, fit in enumerate(sorted(fits, key=lambda fit: fit == ENSEMBLE))}
+    order = sorted(
+        tallies,
+        key=lambda key: (
+            place[key.fit],
+            key.subject == "all",
+            key.subject,
+            key.hemisphere != "lh",
+            key.hemisphere != "rh",
+            roi_place(key.roi_class, key.roi),
+        ),
+    )
+    return [
+        {
+            **described[key.fit],
+            **key._asdict(),
+            "split": split,
+            "n_vertices": tallies[key].n_vertices,
+            "n_excluded": tallies[key].n_excluded,
+            "n_constant_measured": tallies[key].n_constant_measured,
+            "pearson_r": tallies[key].mean("pearson_r"),
+            "r2": tallies[key].mean("r2"),
+            "score": tallies[key].mean("noise_normalised"),
+            "chance": tallies[key].mean("chance"),
+            **intervals[key],
+        }
+        for key in order
+    ]

@@ -1,0 +1,145 @@
+"""Models that were trained several times, from other seeds: their mean, and what of it is luck.
+
+A model's score over S seeds is the mean of the S scores. As every score is a mean over vertices,
+this is the mean over the vertices of all S fits, and so are its draws: intervals over pictures come
+from the same formulas.
+
+Which of two models is better depends on two things that are drawn at random: the pictures that
+they are judged on, and the seeds that they were trained from (weights, batches, dropout, noise,
+critics). Both are paired: a fit is compared with the other model's fit of the same seed, on the
+same draws of the same pictures. From the mean difference D over seeds, the interval reaches down to
+
+    D - sqrt((D - l)^2 + t^2 s^2 / S)
+
+and up likewise, where [l, u] is its 95 % interval over pictures with these very fits, s the
+standard deviation over seeds of the differences, and t the 97.5 % quantile of Student's
+distribution of S - 1 degrees of freedom [1]_. What pictures and seeds do together is counted in
+both parts, so that the interval is rather too wide than too narrow [2]_, as it must be with few
+seeds: t is 4.3 for three.
+
+It covers other pictures of the same kind and other seeds. It does not cover other training
+pictures, other subjects or other hyper-parameters: these vary too, and are not drawn anew [3]_.
+
+References
+----------
+.. [1] Zou and Donner (2008), "Construction of confidence limits about effect measures: a general
+   approach", Statistics in Medicine 27 (10).
+.. [2] Owen (2007), "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2).
+.. [3] Bouthillier et al. (2021), "Accounting for variance in machine learning benchmarks",
+   Proceedings of Machine Learning and Systems 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import t as student
+
+from evaluate.resampling import difference
+from evaluate.scoring.vertex_scores import Tally, pool
+
+# A measure's name in a tally, in draws, and what makes it as in scores.csv.
+MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
+
+PICTURES, BOTH = "pictures", "pictures and seeds"
+
+
+def compare_seeds(
+    first: Sequence[Tally], second: Sequence[Tally], measure: str, solved: bool = False
+) -> dict[str, Any]:
+    """Compare two models over their seeds.
+
+    Parameters
+    ----------
+    first, second : sequence of Tally
+        Of the fits of each model, in the order of their seeds: of the same vertices and pictures,
+        from the same draws. Of two that were fitted more than once, as many as both have.
+    measure : str
+        "score" or "pearson_r".
+    solved : bool
+        Whether the first is a model that no seed changes, so that its one fit stands for all.
+
+    Returns
+    -------
+    dict
+        `difference`, the second less the first; `difference_low` and `difference_high`; `covers`,
+        whether the interval is over pictures or over seeds too; `survives`, whether it lacks 0; `p`
+        of one fit against one, where swaps were drawn. Empty where they are not of the same
+        vertices, or have no value; without draws the difference alone.
+    """
+    metric, drawn, scale = MEASURES[measure]
+    n = min(len(first), len(second)) if min(len(first), len(second)) > 1 else len(second)
+    pairs = [(first[i % len(first)], second[i]) for i in range(n)]
+    means = [(one.mean(metric), two.mean(metric)) for one, two in pairs]
+    if any(None in pair for pair in means) or len({t.n_vertices for p in pairs for t in p}) > 1:
+        return {}
+    each = [two - one for one, two in means]  # type: ignore[operator]
+    value = float(np.mean(each))
+    one, two = (pool(tallies) for tallies in zip(*pairs, strict=True))
+    if one.draws is None or two.draws is None:
+        return {"difference": value}
+    found = difference(one.draws, two.draws, drawn, second[0].swaps if n == 1 else None)
+    if found.low is None or found.high is None:
+        return {"difference": value}
+    over_seeds = n > 1 and (solved or len(first) > 1)
+    low, high = scale * found.low, scale * found.high
+    if over_seeds:
+        low, high = widen(value, low, high, each)
+    return {
+        "difference": value,
+        "difference_low": low,
+        "difference_high": high,
+        "covers": BOTH if over_seeds else PICTURES,
+        "survives": bool(low > 0 or high < 0),
+        "p": found.p,
+    }
+
+
+def widen(value: float, low: float, high: float, each: ArrayLike) -> tuple[float, float]:
+    """Widen an interval over pictures so that it covers seeds too.
+
+    Parameters
+    ----------
+    value : float
+        The mean over seeds.
+    low, high : float
+        Its 95 % interval over pictures, with these very fits.
+    each : array (n_seeds,)
+        What each seed gives; their mean is `value`.
+
+    Returns
+    -------
+    low, high : float
+        The interval over both.
+    """
+    values = np.asarray(each, np.float64)
+    n = len(values)
+    half = float(student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    return value - float(np.hypot(value - low, half)), value + float(np.hypot(high - value, half))
+
+
+def spread(each: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
+    """Give the least and the greatest score of some fits.
+
+    Parameters
+    ----------
+    each : sequence of Tally
+        Of each seed.
+    measure : str
+        "score" or "pearson_r".
+    name : str
+        What the two are called before `_low` and `_high`.
+
+    Returns
+    -------
+    dict
+        The two; None where a fit has no value.
+    """
+    means = [tally.mean(MEASURES[measure][0]) for tally in each]
+    known = [mean for mean in means if mean is not None]
+    whole = len(known) == len(means)
+    return {f"{name}_low": min(known) if whole else None,
+            f"{name}_high": max(known) if whole else None}  # fmt: skip

@@ -1,0 +1,201 @@
+"""From vertices to means: every figure is a mean over vertices, whatever is pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import load_plugin, plugin_names, run_hint
+from challenge import constant_columns
+from evaluate import metrics
+from evaluate.errors import EvaluateError
+from evaluate.metrics._inputs import Pair
+from evaluate.resampling import Draws, Swaps
+from evaluate.scoring.chance import chance_score
+
+OFFICIAL = "noise_normalised"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over some vertices, so that tallies of parts add up to the tally of the whole.
+
+    Attributes
+    ----------
+    n_vertices : int
+        Vertices, those left out included.
+    n_excluded : int
+        Vertices of noise ceiling 0, or one below `challenge.SMALLEST_CEILING`, in no mean.
+    n_clipped : int
+        Counted vertices whose official score was cut off at 100.
+    n_constant : int
+        Counted vertices whose prediction was constant, so that r was set to 0.
+    sums : mapping of str to float
+        For each metric and `chance`, the sum over the counted vertices; NaN where it has no value.
+    draws : Draws, optional
+        The same sums in resamples of the pictures; None where they were not resampled.
+    swaps : Swaps, optional
+        What they are more than of another prediction; None where it is not compared with one.
+    n_constant_measured : int
+        Counted vertices whose measured responses were constant: r is 0 whatever is predicted.
+    """
+
+    n_vertices: int
+    n_excluded: int
+    n_clipped: int
+    n_constant: int
+    sums: Mapping[str, float]
+    draws: Draws | None = None
+    swaps: Swaps | None = None
+    n_constant_measured: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.n_vertices + other.n_vertices,
+            self.n_excluded + other.n_excluded,
+            self.n_clipped + other.n_clipped,
+            self.n_constant + other.n_constant,
+            {name: total + other.sums[name] for name, total in self.sums.items()},
+            None if self.draws is None or other.draws is None else self.draws + other.draws,
+            None if self.swaps is None or other.swaps is None else self.swaps + other.swaps,
+            self.n_constant_measured + other.n_constant_measured,
+        )
+
+    def mean(self, metric: str) -> float | None:
+        """Average a metric over the vertices that count.
+
+        Parameters
+        ----------
+        metric : str
+            Its name.
+
+        Returns
+        -------
+        float or None
+            The mean; None where no vertex counts, or where some vertices have no ceiling and the
+            metric needs one.
+        """
+        counted = self.n_vertices - self.n_excluded
+        total = self.sums[metric]
+        return None if counted == 0 or np.isnan(total) else float(total) / counted
+
+
+def pool(tallies: Iterable[Tally]) -> Tally:
+    """Put vertices together: hemispheres, subjects, ROIs.
+
+    The mean of the whole is the mean over all its counted vertices, as the challenge's overall
+    score: not the mean of the parts' means.
+
+    Parameters
+    ----------
+    tallies : iterable of Tally
+        At least one.
+
+    Returns
+    -------
+    Tally
+        Their sum.
+    """
+    return reduce(Tally.__add__, tallies)
+
+
+@dataclass(frozen=True)
+class VertexScores:
+    """Every metric of every vertex of one prediction.
+
+    Attributes
+    ----------
+    values : mapping of str to array (n_vertices,), float64
+        For each metric, and `chance`, the score of unrelated predictions; NaN where it has none.
+    r : array (n_vertices,), float64
+        Pearson's r, where the noise ceiling is 0 too.
+    excluded : array (n_vertices,), bool
+        Where the noise ceiling is 0.
+    constant : array (n_vertices,), bool
+        Where the prediction is constant.
+    constant_measured : array (n_vertices,), bool
+        Where the measured responses are constant.
+    """
+
+    values: Mapping[str, NDArray[np.float64]]
+    r: NDArray[np.float64]
+    excluded: NDArray[np.bool_]
+    constant: NDArray[np.bool_]
+    constant_measured: NDArray[np.bool_]
+
+    def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
+        """Sum over some vertices.
+
+        Parameters
+        ----------
+        vertices : array of int or of bool, or slice
+            Which; all by default.
+
+        Returns
+        -------
+        Tally
+            Their sums and counts.
+        """
+        counted = ~self.excluded[vertices]
+        values = {name: value[vertices][counted] for name, value in self.values.items()}
+        return Tally(
+            n_vertices=len(counted),
+            n_excluded=int((~counted).sum()),
+            n_clipped=int((values[OFFICIAL] >= 100).sum()),
+            n_constant=int(self.constant[vertices][counted].sum()),
+            n_constant_measured=int(self.constant_measured[vertices][counted].sum()),
+            sums={name: float(value.sum()) for name, value in values.items()},
+        )
+
+
+def score_vertices(
+    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
+) -> VertexScores:
+    """Compute every metric of the folder `metrics`.
+
+    Parameters
+    ----------
+    measured : array (n_images, n_vertices)
+        Responses.
+    predicted : array (n_images, n_vertices)
+        Predictions.
+    ceiling : array (n_vertices,), optional
+        Noise ceilings as fractions 0..1.
+
+    Returns
+    -------
+    VertexScores
+        The metrics, and which vertices are excluded or constant.
+
+    Raises
+    ------
+    EvaluateError
+        If a metric has no finite value at a vertex where it should have one.
+    """
+    pair = Pair(measured, predicted, ceiling)
+    values = {
+        name: load_plugin(metrics, name, "metric").compute(pair) for name in plugin_names(metrics)
+    }
+    for name, value in values.items():
+        # Without ceilings, a metric that needs them is NaN everywhere, and only then.
+        if ceiling is not None or not np.isnan(value).all():
+            _check_defined(name, value, ~pair.excluded)
+    values["chance"] = chance_score(len(measured), pair.divisor)
+    return VertexScores(
+        values, pair.r, pair.excluded, constant_columns(predicted), constant_columns(measured)
+    )
+
+
+def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np.bool_]) -> None:
+    wrong = np.flatnonzero(counted & ~np.isfinite(values))
+    if wrong.size:
+        raise EvaluateError(
+            f"{metric}: not finite at {wrong.size} of {int(counted.sum())} vertices that count, "
+            f"the first at place {wrong[0]} ({values[wrong[0]]}): look for NaN, infinite or huge "
+            f"values in responses, predictions and ceilings with {run_hint('check')}"
+        )

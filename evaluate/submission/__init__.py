@@ -1,0 +1,1 @@
+"""Submissions: expected files, zip files read without trust, plausibility, other benchmarks."""

@@ -1,0 +1,163 @@
+"""The figure beside scores.csv, for print: a panel per ROI class, a point per ROI and fit."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from base import plural, replacing
+from evaluate.fits.runs import ENSEMBLE
+from evaluate.scoring.hemisphere_rows import class_order
+from evaluate.tables.scores_table import Model, measure, models_of, overall
+
+# Okabe and Ito's colours, told apart with any colour vision; black is the ensemble's.
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
+HATCHES = ("", "///", "...", "xxx")
+# Shapes tell fits apart where the print has no colours.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# More are no longer told apart; those of the highest means are drawn.
+MOST_FITS = 8
+# Inches: a page; the names of ROIs beside a panel; what stands above and below it; the title; a
+# line of the legend; the most and the least for a point.
+WIDTH, HEIGHT = 7.5, 10.0
+NAMES, ABOVE, BELOW, TITLE, LEGEND = 1.0, 0.25, 0.22, 0.4, 0.17
+WIDEST, NARROWEST = 0.11, 0.05
+COLUMNS = 2
+# Text of a PDF stays text, and equal figures have equal bytes.
+SETTINGS: Any = {"pdf.fonttype": 42, "font.size": 8, "axes.linewidth": 0.6}
+METADATA: dict[str, Any] = {
+    ".png": {"Software": None},
+    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+def draw_all(frame: pd.DataFrame, sidecar: Mapping[str, Any], paths: Sequence[Path]) -> None:
+    """Draw the means per ROI over all subjects and both hemispheres.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of scores.csv.
+    sidecar : mapping
+        What scores.json says of them.
+    paths : sequence of Path
+        The files, whose suffixes say what they are: .png or .pdf. Their bytes depend on nothing
+        but the arguments.
+    """
+    with mpl.rc_context(SETTINGS):
+        figure = _figure(overall(frame), sidecar, measure(frame))
+        for path in paths:
+            with replacing(path) as temporary:
+                figure.savefig(temporary, dpi=200, metadata=METADATA[path.suffix])
+
+
+def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], shown: str) -> Figure:
+    models, n_left_out = _drawn(whole, models_of(whole, sidecar), shown)
+    rois = whole[(whole["roi"] != "all") & whole["fit"].isin([model.fit for model in models])]
+    classes = class_order(rois["roi_class"])
+    columns = [column for i in range(COLUMNS) if (column := classes[i::COLUMNS])]
+    labels = [textwrap.fill(model.title, 110) for model in models] + ["chance"]
+    per_line = 2 if max(map(len, labels)) <= 48 else 1
+    n_legend = sum(1 + label.count("\n") for label in labels) / per_line + 2
+    # Panels are as high as what they show, and the page no higher than it must be.
+    n_points = rois.groupby("roi_class")["roi"].nunique() * (len(models) + 1)
+    notes, around = TITLE + LEGEND * n_legend, ABOVE + BELOW
+    room = [(HEIGHT - notes - around * len(of)) / n_points[of].sum() for of in columns]
+    step = float(np.clip(min(room), NARROWEST, WIDEST))
+    tallest = max(around * len(of) + step * n_points[of].sum() for of in columns)
+    size = (WIDTH, float(tallest + notes))
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    # From axes to page by hand: a layout that looks for room takes ten times as long.
+    wide = WIDTH / len(columns)
+    panels: list[Axes] = []
+    for number, column in enumerate(columns):
+        y = size[1] - TITLE
+        for name in column:
+            high = step * float(n_points[name])
+            y -= ABOVE + high
+            left, width = (wide * number + NAMES) / size[0], (wide - NAMES - 0.2) / size[0]
+            at = (left, y / size[1], width, high / size[1])
+            panels.append(figure.add_axes(at, sharex=panels[0] if panels else None))
+            of_class = rois[rois["roi_class"] == name]
+            _panel(panels[-1], of_class, models, shown, min(3.6, 65 * step))
+            panels[-1].set_title(name, fontsize=8.5, loc="left", pad=4)
+            y -= BELOW
+        panels[-1].set_xlabel("noise-normalised score, %" if shown == "score" else "Pearson's r")
+    handles = panels[0].get_legend_handles_labels()[0]
+    figure.legend(handles, labels[: len(handles)], loc="lower center", ncols=per_line,
+                  frameon=False)  # fmt: skip
+    title = _title(sidecar, shown, n_left_out)
+    figure.text(0.5, 1 - 0.05 / size[1], title, fontsize=9, ha="center", va="top")
+    return figure
+
+
+def _drawn(whole: pd.DataFrame, models: Sequence[Model], shown: str) -> tuple[list[Model], int]:
+    """Choose the fits that are drawn, in their order, and count the others."""
+    if len(models) <= MOST_FITS:
+        return list(models), 0
+    every = whole[whole["roi_class"] == "all"].set_index("fit")[shown].fillna(-np.inf)
+    best = set(every.drop(ENSEMBLE, errors="ignore").nlargest(MOST_FITS - 1).index) | {ENSEMBLE}
+    drawn = [model for model in models if model.fit in best]
+    return drawn, len(models) - len(drawn)
+
+
+def _title(sidecar: Mapping[str, Any], shown: str, n_left_out: int) -> str:
+    on = {"test": "test", "heldout": "held-out"}[sidecar["split"]]
+    subjects = list(sidecar["n_pictures"])
+    whose = f"subject {subjects[0]}" if len(subjects) == 1 else plural(len(subjects), "subject")
+    title = f"Mean over vertices per ROI, {on} pictures, {whose}, both hemispheres"
+    below = "95 % intervals" if sidecar["settings"]["resamples"] else "no intervals"
+    if shown != "score":
+        below += "; not noise-normalised"
+    if n_left_out:
+        below += f"; {plural(n_left_out, 'other fit')} with lower means in scores.csv"
+    if sidecar["simulated"]:
+        below += "; SIMULATED responses"
+    if sidecar["leaked"] and sidecar["split"] == "test":
+        below += "; WARNING: test pictures were training pictures"
+    return f"{title}\n{below}"
+
+
+def _panel(
+    axes: Axes, rois: pd.DataFrame, models: Sequence[Model], shown: str, size: float
+) -> None:
+    names = list(dict.fromkeys(rois["roi"]))
+    place = {roi: i for i, roi in enumerate(names)}
+    step = 1 / (len(models) + 1)
+    for i, model in enumerate(models):
+        of = rois[rois["fit"] == model.fit]
+        y = of["roi"].map(place).to_numpy(float) + (i - (len(models) - 1) / 2) * step
+        look = _look(model, i)
+        axes.hlines(y, of[f"{shown}_low"], of[f"{shown}_high"], color=look["color"], linewidth=1)
+        axes.plot(of[shown], y, linestyle="none", markersize=size, markeredgewidth=0.4,
+                  markeredgecolor="black", label=model.title, **look)  # fmt: skip
+    chance = rois.groupby("roi")["chance"].last().reindex(names)
+    if shown == "score" and chance.notna().any():
+        rows = np.arange(len(names))
+        axes.vlines(chance, rows - 0.45, rows + 0.45, color="0.35", linewidth=0.9, linestyle=":",
+                    label="chance")  # fmt: skip
+    axes.set_yticks(range(len(names)), [name if len(name) <= 16 else f"{name[:15]}…"
+                                        for name in names])  # fmt: skip
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    for edge in range(1, len(names)):
+        axes.axhline(edge - 0.5, color="0.85", linewidth=0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.grid(True, color="0.9", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _look(model: Model, index: int) -> dict[str, Any]:
+    if model.fit == ENSEMBLE:
+        return {"color": "black", "marker": "*"}
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}

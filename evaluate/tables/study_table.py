@@ -1,0 +1,213 @@
+"""The tables of a study: what each row is and took to train, how well it predicts, what is luck."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from base import decimal
+from evaluate.fits.caveats import origin_lines, pictures_line, warning_lines
+from evaluate.fits.completeness import wrap
+from evaluate.resampling import FEWEST_PICTURES
+from evaluate.scoring.hemisphere_rows import CLASS_ORDER
+
+# Widths of the cells; they are joined by a space.
+MADE = {"row": -21, "model": -12, "inputs": -18, "grouped by": -11, "loss": -11, "params": 7,
+        "s/epoch": 7, "epochs": 6}  # fmt: skip
+# Where some rows are trained against critics.
+JUDGED = {"row": -20, "model": -9, "inputs": -15, "pretr.": -6, "loss": -10, "critics": -13,
+          "params": 6, "s/epoch": 7, "epochs": 6}  # fmt: skip
+SHORT = {"prf-visualrois": "prf", "floc-bodies": "bodies", "floc-faces": "faces",
+         "floc-places": "places", "floc-words": "words", "residual": "resid."}  # fmt: skip
+PREDICTED = {"row": -21, **{SHORT.get(name, name): 7 for name in CLASS_ORDER}, "less the first": 14}
+SEEDED = {**PREDICTED, "all, by seed": 14}
+del SEEDED["less the first"]
+COMPARED = {"row": -21, "r": 8, "by seed": 10, "theirs": -7, "less": -21, "difference": 14,
+            "survives": 8}  # fmt: skip
+WIDTH = 100
+# What the figures of several seeds are.
+SEEDS = [
+    "by seed: the least and the greatest of the fits of a row, which differ in their seed alone;",
+    "all other figures are means over these",
+    "theirs: the correlation that the study gives, of the REAL data: not to be compared with these",
+    "difference: of the score of all vertices to the row named under less, seed by seed; its 95 %",
+    "interval is over pictures and seeds; survives: whether it lacks 0 (where nothing differs, one",
+    "in 20 does)",
+]
+
+
+def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    """Lay out a study: its tables, and what must be known to read them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of the study's CSV; of several subjects, those of all are shown.
+    sidecar : mapping
+        What the JSON beside it says of them.
+
+    Returns
+    -------
+    list of str
+        Lines of at most 100 characters, but for paths and commands.
+    """
+    whose = "all" if (frame["subject"] == "all").any() else frame["subject"].iloc[0]
+    rows = frame[frame["subject"] == whose].to_dict("records")
+    shown = [row for row in rows if not pd.isna(row["n_vertices"])]
+    judged = any(not pd.isna(row["discriminators"]) for row in shown)
+    seeded = any(row["seeds"] > 1 for row in shown)
+    return [
+        "",
+        *([sidecar["about"], ""] if sidecar["about"] else []),
+        *_table(JUDGED if judged else MADE, (_made(row, judged) for row in shown)),
+        "",
+        *_table(
+            SEEDED if seeded else PREDICTED, (c for row in shown for c in _predicted(row, seeded))
+        ),
+        "",
+        *([*_table(COMPARED, (c for row in shown for c in _compared(row))), ""] if seeded else []),
+        *_legend(shown, sidecar, seeded),
+        *(line for row in rows if pd.isna(row["n_vertices"]) for line in _absent(row)),
+        *textwrap.wrap(sidecar["paper"], WIDTH),
+        *(
+            line
+            for row in rows
+            if row["paper"] and not seeded
+            for line in wrap(f"  {row['row']}: {row['paper']}")
+        ),
+    ]
+
+
+def _table(widths: Mapping[str, int], rows: Any) -> Iterator[str]:
+    yield _line(widths, list(widths))
+    yield "-" * (sum(map(abs, widths.values())) + len(widths) - 1)
+    for cells in rows:
+        yield from _lines(widths, cells)
+
+
+def _lines(widths: Mapping[str, int], cells: Sequence[str]) -> Iterator[str]:
+    """Break cells that are too wide into several lines, behind one of `+-_@#` or a space."""
+    broken = [_broken(cell, abs(w)) for cell, w in zip(cells, widths.values(), strict=True)]
+    for number in range(max(map(len, broken))):
+        yield _line(widths, [b[number] if number < len(b) else "" for b in broken])
+
+
+def _broken(cell: str, width: int) -> list[str]:
+    lines = [""]
+    for piece in re.findall(r"[^+\-_@# ]+[+\-_@# ]?|[+\-_@# ]", cell):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return lines
+
+
+def _line(widths: Mapping[str, int], cells: Sequence[str]) -> str:
+    return " ".join(
+        f"{cell.rstrip():<{-w}}" if w < 0 else f"{cell:>{w}}"
+        for cell, w in zip(cells, widths.values(), strict=True)
+    ).rstrip()
+
+
+def _made(row: Mapping[Any, Any], judged: bool) -> list[str]:
+    loss, critics = (_words(row[name]) for name in ("loss", "discriminators"))
+    epochs = "" if pd.isna(row["epochs"]) else f"{row['epochs']:.0f}"
+    seconds = "" if epochs == "" else f"{row['seconds_per_epoch']:.2g}"
+    of = [row["pretrained"], loss, critics] if judged else [row["group_by"], loss]
+    return [row["row"], row["model"], row["spaces"], *of, _count(row["parameters"]), seconds,
+            epochs]  # fmt: skip
+
+
+def _words(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
+def _count(number: Any) -> str:
+    if pd.isna(number):
+        return ""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.3g} {name}"
+    return f"{number:.0f}"
+
+
+def _predicted(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
+    """Give a line of means, and one of their intervals where there are any."""
+    score = row["measure"] == "score"
+    digits = 2 if score else 3
+    means = ["" if pd.isna(row[n]) else decimal(row[n], digits) for n in CLASS_ORDER]
+    last = _span(row, "seeds", f".{digits}f", "–") if seeded else _difference(row)[0]
+    yield [row["row"], *means, last]
+    digits = 0 if score else 2
+    spans = [_span(row, name, f".{digits}f", "–") for name in CLASS_ORDER]
+    if any(spans):
+        yield ["", *spans, "" if seeded else _difference(row)[1]]
+
+
+def _difference(row: Mapping[Any, Any]) -> tuple[str, str]:
+    """Write a difference, and its interval; empty where there is none."""
+    if pd.isna(row["difference"]):
+        return "", ""
+    score = row["measure"] == "score"
+    span = _span(row, "difference", "+.1f" if score else "+.3f", ", ")
+    return decimal(row["difference"], 2 if score else 3, signed=True), f"[{span}]" if span else ""
+
+
+def _compared(row: Mapping[Any, Any]) -> Iterator[list[str]]:
+    """Give a line of what seeds and pictures leave of a row, and one of its intervals."""
+    told = dict(row) | {"measure": "pearson_r"}
+    spread = _span(told, "pearson_r_seeds", ".3f", "–")
+    value, span = _difference(row)
+    survives = "" if pd.isna(row["survives"]) else "yes" if row["survives"] else "no"
+    r = "" if pd.isna(row["pearson_r"]) else decimal(row["pearson_r"], 3)
+    yield [row["row"], r, spread, _words(row["paper"]), _words(row["against"]), value, survives]
+    if (of_r := _span(told, "pearson_r", ".2f", "–")) or span:
+        yield ["", of_r, "", "", "", span, ""]
+
+
+def _span(row: Mapping[Any, Any], name: str, form: str, between: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if pd.isna(low):
+        return ""
+    # Of r, without the 0 before the point: it is never above 1.
+    text = f"{low:{form}}{between}{high:{form}}"
+    return text if row["measure"] == "score" else re.sub(r"\b0\.", ".", text)
+
+
+def _absent(row: Mapping[Any, Any]) -> list[str]:
+    return wrap(f"{'not scored' if row['fit'] else 'not run'}: {row['row']}: {row['why']}")
+
+
+def _legend(
+    rows: Sequence[Mapping[Any, Any]], sidecar: Mapping[str, Any], seeded: bool
+) -> list[str]:
+    lines = [
+        "params: weights of all groups; s/epoch: a pass over the pictures, of all groups;",
+        "epochs: until the loss on validation pictures is best, the median over groups",
+    ]
+    against = next((row["against"] for row in rows if not pd.isna(row["against"])), None)
+    if seeded:
+        lines += SEEDS
+    elif against is not None:
+        lines.append(f"less the first: the row's `all` less that of {against}, on the same draws")
+    measures = {row["measure"] for row in rows}
+    if "score" in measures:
+        lines.append("score: mean over vertices of r^2 / noise ceiling, in percent, by ROI class")
+        chance = max(row["chance"] for row in rows if row["measure"] == "score")
+        lines.append("chance: predictions unrelated to the pictures score "
+                     f"{decimal(chance, 2)} on all vertices")  # fmt: skip
+    if "pearson_r" in measures:
+        lines.append("pearson_r: mean over vertices, NOT noise-normalised, as ceilings are missing")
+    n = sidecar["n_pictures"]
+    lines.append(pictures_line(n, sidecar["split"]))
+    if min(n.values()) < FEWEST_PICTURES:
+        lines.append(f"no intervals: {FEWEST_PICTURES} pictures are needed")
+    elif sidecar["resamples"]:
+        lines.append("below each mean its 95 % interval, had other pictures been shown; "
+                     f"{sidecar['resamples']} draws, seed {sidecar['seed']}")  # fmt: skip
+    lines += [f"{space} stands in for {role}" for role, space in sidecar["stand_in"].items()]
+    lines += origin_lines(sidecar)
+    return lines + [part for line in warning_lines(sidecar) for part in wrap(f"WARNING: {line}")]

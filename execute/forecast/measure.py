@@ -1,0 +1,99 @@
+"""`python -m execute.forecast.measure`: time and memory of something in a process of its own."""
+
+import base64
+import importlib
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from execute.errors import ExecuteError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def measured(
+    work: Callable[..., dict[str, float]] | None = None,
+    *arguments: Any,
+    imports: Sequence[str] = (),
+) -> dict[str, float]:
+    """Import modules and call a function in a process of its own.
+
+    Parameters
+    ----------
+    work : callable, optional
+        A function of a module, which gives numbers by name; nothing is called by default.
+    *arguments : object
+        What it is called with; pickled.
+    imports : sequence of str
+        Modules that are imported first.
+
+    Returns
+    -------
+    dict of str to float
+        `seconds` of the whole process, less what it waited for others; `memory`, its peak in
+        bytes; and what the function gave.
+
+    Raises
+    ------
+    ExecuteError
+        If the process failed, with the end of what it wrote.
+    """
+    given = base64.b64encode(pickle.dumps((work, arguments))).decode()
+    # Where this process is, so that its paths hold; this project is found all the same.
+    path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    began, before = time.perf_counter(), os.times()
+    done = subprocess.run(
+        [sys.executable, "-m", "execute.forecast.measure", *imports],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+    )
+    seconds, after = time.perf_counter() - began, os.times()
+    processor = sum(after[2:4]) - sum(before[2:4])
+    if done.returncode:
+        what = getattr(work, "__name__", " ".join(imports))
+        told = done.stderr.strip()[-600:] or "it said nothing, as when memory runs out"
+        raise ExecuteError(
+            f"measuring {what}: its process ended with status {done.returncode}: {told}"
+        )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {"seconds": min(seconds, processor), **found}
+
+
+def peak_memory() -> int:
+    """Give the most memory that this process has had resident.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    # What `resource` gives counts the process that this one was copied from.
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    """Do what standard input says, and print what it took as JSON."""
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
+    # Of the process that started this one, which is of this project.
+    work, arguments = pickle.loads(base64.b64decode(sys.stdin.read()))  # noqa: S301
+    found = work(*arguments) if work else {}
+    print(json.dumps({"memory": peak_memory(), **found}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

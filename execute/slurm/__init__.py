@@ -1,0 +1,1 @@
+"""Work on a Slurm cluster: jobs, tasks, queue."""

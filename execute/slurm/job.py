@@ -1,0 +1,100 @@
+"""A job of Slurm, and the files that it leaves in a run's folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from execute.errors import ExecuteError
+from execute.slurm.task import Outcome, Piece
+
+
+@dataclass
+class Job:
+    """A job of Slurm that does some units.
+
+    Attributes
+    ----------
+    number : str
+        Slurm's: "12", or "12_3" of an array.
+    pieces : sequence of (int, tuple of int)
+        Groups, and units of each.
+    tries : int
+        How often it was started again.
+    """
+
+    number: str
+    pieces: Sequence[Piece]
+    tries: int = 0
+
+    def gave(self, folder: Path) -> bool:
+        """Say whether it has given something.
+
+        Parameters
+        ----------
+        folder : Path
+            The run's.
+
+        Returns
+        -------
+        bool
+            Also where it is only what stopped it.
+        """
+        return (folder / "jobs" / f"{self.number}_0_result.pkl").exists()
+
+    def outcome(self, folder: Path) -> Outcome | None:
+        """Read what it gave.
+
+        Parameters
+        ----------
+        folder : Path
+            The run's.
+
+        Returns
+        -------
+        Outcome or None
+            None as long as it gave nothing.
+        """
+        if not self.gave(folder):
+            return None
+        import submitit
+
+        own = submitit.SlurmJob[Outcome](folder=folder / "jobs", job_id=self.number, tasks=[0])
+        error = own.exception()
+        if error is None:
+            return own.result()
+        last = str(error).strip().splitlines()[-1]
+        told = f"job {self.number} broke off: {last}; its log: {self.log(folder)}"
+        return Outcome(error=ExecuteError(told))
+
+    def log(self, folder: Path) -> Path:
+        """Name the file that it prints to.
+
+        Parameters
+        ----------
+        folder : Path
+            The run's.
+
+        Returns
+        -------
+        Path
+            There once it has begun.
+        """
+        return folder / "jobs" / f"{self.number}_0_log.out"
+
+
+def jobs_in(kept: Mapping[str, Any]) -> list[Job]:
+    """List the jobs that a command submitted and has not seen the end of.
+
+    Parameters
+    ----------
+    kept : mapping
+        What `jobs.json` in a run's folder holds.
+
+    Returns
+    -------
+    list of Job
+        Empty where it holds none.
+    """
+    jobs = kept.get("jobs", [])
+    return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in jobs]

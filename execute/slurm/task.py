@@ -1,0 +1,173 @@
+"""What a job of a cluster does: units of work, on its node, with the devices there."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from base import RoiridgeError, log_lines
+from execute.errors import ExecuteError
+from execute.local import share_here
+from execute.recording import Recorded
+from execute.runs import Run
+from execute.work import Groups, Work, package_of
+
+# Of a group, some of its units.
+Piece = tuple[int, tuple[int, ...]]
+
+
+@dataclass
+class Outcome:
+    """What a task gave.
+
+    Attributes
+    ----------
+    results : list of (int, list)
+        Of each group that it had a part in.
+    error : Exception, optional
+        What stopped it that the user can mend.
+    """
+
+    results: list[tuple[int, list[Any]]] = field(default_factory=list)
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Units of work for one job; it is pickled, so it holds names and numbers, and no arrays.
+
+    Attributes
+    ----------
+    pieces : sequence of (int, tuple of int)
+        Groups, and units of each.
+    groups : sequence of sequence of str
+        The names of all units.
+    place : Place
+        Chooses the devices.
+    run : Run
+        What it is part of.
+    work : Work
+        Does it.
+    command : list of str
+        What the user called.
+    data : Path, optional
+        The challenge directory, which must be seen on the node.
+    """
+
+    pieces: Sequence[Piece]
+    groups: Groups
+    place: Any
+    run: Run
+    work: Work
+    command: list[str]
+    data: Path | None = None
+
+    def __call__(self) -> Outcome:
+        """Do it, on the node.
+
+        Returns
+        -------
+        Outcome
+            Also where the user has to mend something.
+        """
+        # Not submitit's command, for the provenance of what is made.
+        sys.orig_argv = self.command
+        log_lines(package_of(self.work))
+        logging.getLogger("submitit").setLevel(logging.WARNING)
+        outcome = Outcome()
+
+        def report(number: int, found: list[Any]) -> None:
+            outcome.results.append((self.pieces[number][0], found))
+
+        names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
+        try:
+            self._check_folders()
+            work = _Renumbered(self.pieces, Recorded(_InTime(self.work), self.run, _log()))
+            with _in_time():
+                share_here(self.place.choose(), self.place.begin, names, work, report)
+        except (RoiridgeError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            outcome.error = error
+        return outcome
+
+    def checkpoint(self) -> Any:
+        """Go on in the same way, when the job was preempted or reached its time.
+
+        Returns
+        -------
+        submitit.helpers.DelayedSubmission
+            This task: what it has done is there.
+        """
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+    def _check_folders(self) -> None:
+        node = socket.gethostname()
+        if not (self.run.folder / "run.json").exists():
+            raise ExecuteError(_unseen(self.run.folder, node, "--out"))
+        if self.data and not self.data.exists():
+            why = _unseen(self.data, node, "--data")
+            for group, units in self.pieces:
+                for unit in units:
+                    self.run.refuse(group, unit, why, _log())
+            raise ExecuteError(why)
+
+
+def _unseen(folder: Path, node: str, option: str) -> str:
+    return (
+        f"{folder.absolute()} is not there on node {node}; expected {option} in a folder that all "
+        "nodes share"
+    )
+
+
+@dataclass(frozen=True)
+class _Renumbered:
+    """The work of some units, numbered from 0."""
+
+    pieces: Sequence[Piece]
+    work: Work
+
+    def __call__(self, number: int, units: Iterator[int]) -> Any:
+        group, own = self.pieces[number]
+        return self.work(group, (own[unit] for unit in units))
+
+
+@dataclass(frozen=True)
+class _InTime:
+    """Work that says in our words that its job was out of time once too often."""
+
+    work: Work
+
+    def __call__(self, number: int, units: Iterator[int]) -> Any:
+        with _in_time():
+            return self.work(number, units)
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    # An extra, which `make status` does without.
+    from submitit.core.utils import UncompletedJobError
+
+    try:
+        yield
+    except UncompletedJobError as error:
+        raise ExecuteError(
+            "reached its time once more than `retries` lets a job be started again: run the same "
+            "command again, which goes on, or ask for more with `time`"
+        ) from error
+
+
+def _log() -> str:
+    """Name the file that the job prints to."""
+    folder = os.environ.get("SUBMITIT_FOLDER", "")
+    array, task, job = (
+        os.environ.get(f"SLURM_{name}", "") for name in ("ARRAY_JOB_ID", "ARRAY_TASK_ID", "JOB_ID")
+    )
+    number = f"{array}_{task}" if array else job
+    return str(Path(folder) / f"{number}_0_log.out") if folder else ""

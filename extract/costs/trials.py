@@ -1,0 +1,102 @@
+"""Networks with random weights, tried on a few pictures: how fast they are, and how large."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from challenge import load_rgb
+from execute.forecast.calibration import Values, least
+from execute.forecast.measure import peak_memory
+from extract.backbone import settle
+from extract.backbones.open_clip import build
+from extract.layer_listing import largest_output
+from extract.picture_reader import BATCH, batch_size
+from extract.run import PRECISIONS, Prepared, compute, prepare
+from extract.spaces import Spec
+from extract.text.text_space import BATCH as CAPTIONS
+from extract.text.text_tower import TextTower
+from networks.weights import Request
+
+# Of COCO's pictures, which NSD's are.
+CAPTIONS_A_PICTURE = 5
+# What CUDA itself takes, and how many of a network's largest outputs are there at once.
+CUDA, OUTPUTS = 500 << 20, 4
+
+
+def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> Values:
+    """Run a network with random weights on some pictures.
+
+    Parameters
+    ----------
+    specs : sequence of Spec
+        Spaces that are layers of it.
+    files : sequence of str
+        Pictures.
+    precision : str
+        As for `python -m extract`.
+
+    Returns
+    -------
+    dict
+        `prepare`, seconds to build it; `decode`, `preprocess` and `forward`, seconds a picture;
+        `at_once`, pictures; `gpu_memory`, bytes that it would take on a GPU, from shapes.
+    """
+    began = perf_counter()
+    device = torch.device("cpu")
+    same = [prepare(spec, Request(spec.name, "random:0"), device, precision) for spec in specs]
+    prepared = perf_counter() - began
+    backbone = same[0].backbone
+    for one in same[1:]:
+        one.backbone = backbone
+    paths = [Path(file) for file in files]
+    pictures = [load_rgb(path) for path in paths]
+    decode = least(lambda: [load_rgb(path) for path in paths]) / len(paths)
+    preprocess = least(lambda: [backbone.preprocess(p) for p in pictures]) / len(paths)
+    size = min(batch_size([backbone.size]), max(1, same[0].at_once))
+    batch = torch.stack([backbone.preprocess(pictures[n % len(pictures)]) for n in range(size)])
+    forward = least(lambda: compute(same, batch), enough=2) / size
+    return {
+        "prepare": prepared,
+        "decode": decode,
+        "preprocess": preprocess,
+        "forward": forward,
+        "at_once": same[0].at_once,
+        "gpu_memory": _gpu_memory(same[0]),
+        "memory": peak_memory() + (BATCH - size) * batch[0].nbytes,
+    }
+
+
+def _gpu_memory(prepared: Prepared) -> int:
+    backbone = prepared.backbone
+    weights = sum(p.nbytes for p in backbone.module.parameters())
+    outputs = largest_output(backbone, prepared.layers)
+    half = 1 if PRECISIONS[prepared.precision] is None else 2
+    at_once = max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
+    return CUDA + weights + OUTPUTS * at_once * outputs // half
+
+
+def try_text(spec: Spec) -> Values:
+    """Run a tower that reads captions with random weights.
+
+    Parameters
+    ----------
+    spec : Spec
+        The space.
+
+    Returns
+    -------
+    dict
+        As `try_network`; `forward` of all captions of a picture.
+    """
+    began = perf_counter()
+    clip = build(spec, Request(spec.name, "random:0"))
+    tower = TextTower(settle(clip.module))
+    prepared = perf_counter() - began
+    tokens = torch.randint(1, 1000, (CAPTIONS, 16))
+    with torch.inference_mode():
+        forward = least(lambda: tower.embed(tokens)) / CAPTIONS * CAPTIONS_A_PICTURE
+    weights = sum(p.nbytes for p in tower.parameters())
+    return {"prepare": prepared, "decode": 0.0, "preprocess": 0.0, "forward": forward,
+            "at_once": CAPTIONS, "gpu_memory": CUDA + 2 * weights}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Captions and their CLIP text embeddings."""

@@ -1,0 +1,152 @@
+"""COCO's captions of NSD's pictures: annotation files, and NSD's table from its ids to COCO's.
+
+NSD's ids count from 0 both in the table's column `nsdId` (0 to 72,999) and in the challenge's file
+names: the challenge's tutorial says that the number in `train-0001_nsd-00013.png` indexes NSD's
+stimuli from 0. So they are compared as they are. NSD's MATLAB files, its `responses.tsv` and names
+such as `shared0001_nsd02951.png` count the same pictures from 1; a table that reaches 73,000 does
+so too, and is refused.
+
+NSD showed square crops of COCO's pictures: a caption may speak of what was cut away.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from challenge.layout import N_NSD
+from extract.errors import ExtractError
+from extract.text.csv_rows import read_columns
+
+TABLE_COLUMNS = ("nsdId", "cocoId")
+TABLE_NAME = "nsd_stim_info_merged.csv"
+
+
+def read_coco(annotations: Sequence[Path], table: Path) -> dict[int, list[str]]:
+    """Read the captions of all pictures that NSD's table lists.
+
+    Parameters
+    ----------
+    annotations : sequence of Path
+        COCO's files: `captions_train2017.json`, `captions_val2017.json`.
+    table : Path
+        NSD's `nsd_stim_info_merged.csv`.
+
+    Returns
+    -------
+    dict of int to list of str
+        The captions of each NSD id of the table; an empty list where the files have none.
+
+    Raises
+    ------
+    ExtractError
+        If a file is not what it should be, or the caption of a listed picture is empty.
+    """
+    coco_ids = read_stimulus_table(table)
+    # Half of COCO was never shown: its captions need not stay in memory.
+    captions: dict[int, list[str]] = {coco_id: [] for coco_id in coco_ids.values()}
+    for path in annotations:
+        empty = []
+        for image, caption in read_annotations(path):
+            if image in captions:
+                captions[image].append(caption.strip())
+                if not caption.strip():
+                    empty.append(image)
+        if empty:
+            raise ExtractError(
+                f"{path}: {len(empty)} captions of NSD's pictures are empty (first: COCO id "
+                f"{empty[0]}): take them out of the file, or fetch it again"
+            )
+    return {nsd_id: captions[coco_id] for nsd_id, coco_id in coco_ids.items()}
+
+
+def read_stimulus_table(path: Path) -> dict[int, int]:
+    """Read which of COCO's pictures NSD's are.
+
+    Parameters
+    ----------
+    path : Path
+        NSD's `nsd_stim_info_merged.csv`, or a CSV with its columns `nsdId` and `cocoId`.
+
+    Returns
+    -------
+    dict of int to int
+        The COCO id of each NSD id; NSD ids are from 0.
+
+    Raises
+    ------
+    ExtractError
+        If an id is no whole number, is listed twice, or is out of range, as where ids are from 1.
+    """
+    found: dict[int, int] = {}
+    for line, (nsd_text, coco_text) in read_columns(path, TABLE_COLUMNS):
+        try:
+            nsd_id, coco_id = int(nsd_text), int(coco_text)
+        except ValueError:
+            raise ExtractError(
+                f"{path}: line {line}: nsdId {nsd_text!r}, cocoId {coco_text!r}; expected whole "
+                f"numbers: fetch {TABLE_NAME} again"
+            ) from None
+        if not 0 <= nsd_id < N_NSD:
+            raise ExtractError(
+                f"{path}: line {line}: nsdId {nsd_id}, expected 0 to {N_NSD - 1}, as in the "
+                "pictures' names: where a table counts from 1, take 1 from each"
+            )
+        if found.setdefault(nsd_id, coco_id) != coco_id:
+            raise ExtractError(
+                f"{path}: line {line}: nsdId {nsd_id} has cocoId {coco_id}, and {found[nsd_id]} "
+                f"further up; expected one: fetch {TABLE_NAME} again"
+            )
+    return found
+
+
+def read_annotations(path: Path) -> Iterator[tuple[int, str]]:
+    """Read the captions of one of COCO's annotation files.
+
+    Parameters
+    ----------
+    path : Path
+        A file such as `captions_train2017.json`: some 90 MB, read whole.
+
+    Yields
+    ------
+    image : int
+        The COCO id of a picture.
+    caption : str
+        One caption of it, as it stands in the file.
+
+    Raises
+    ------
+    ExtractError
+        If the file is no JSON, or none of captions.
+    """
+    listed = _annotations(path)
+    for number, annotation in enumerate(listed, start=1):
+        fields = annotation if isinstance(annotation, dict) else {}
+        image, caption = fields.get("image_id"), fields.get("caption")
+        if type(image) is not int or not isinstance(caption, str):
+            raise ExtractError(
+                f"{path}: annotation {number} has the fields {', '.join(fields) or 'none'}; "
+                "expected a whole number image_id and a text caption: COCO's files of captions "
+                "are captions_train2017.json and captions_val2017.json"
+            )
+        yield image, caption
+
+
+def _annotations(path: Path) -> list[Any]:
+    try:
+        with path.open(encoding="utf-8-sig") as opened:
+            content = json.load(opened)
+    # Deep nesting ends in a RecursionError; wrong JSON and wrong encoding are ValueErrors.
+    except (ValueError, RecursionError) as error:
+        raise ExtractError(
+            f"{path}: cannot be read as JSON ({error}); expected COCO's captions: fetch the file "
+            "again, and unpack it"
+        ) from error
+    listed = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(listed, list):
+        found = f"fields {', '.join(content)}" if isinstance(content, dict) else "no fields"
+        raise ExtractError(
+            f'{path}: {found}; expected a list "annotations", as in COCO\'s captions_train2017.json'
+        )
+    return listed

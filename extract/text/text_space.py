@@ -1,0 +1,240 @@
+"""Captions to features: each caption through a CLIP text tower, the mean over a picture's captions.
+
+Each caption's embedding is brought to length 1, as CLIP was trained to compare them; their mean is
+not brought to length 1 again, so that its length says how far a picture's captions agree.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from base import progress, provenance, say
+from cache import FeatureStore
+from extract.backbone import settle
+from extract.backbones.open_clip import PACKAGE, build, load_weights
+from extract.halving import in_halves
+from extract.pooling import Projection, choose_projection
+from extract.run import PRECISIONS
+from extract.spaces import Spec
+from extract.text.captions import Captions
+from extract.text.text_tower import (
+    FAMILY,
+    LAYER,
+    TextTower,
+    check_text,
+    count_cut,
+    model_config,
+    tokenizer_key,
+)
+from networks.weights import Request, weights_key
+
+POOLING = "mean of normalised, not normalised again"
+# Captions in a batch; pictures whose rows are handed over at once.
+BATCH, CHUNK = 64, 128
+
+
+@dataclass
+class PreparedText:
+    """A feature space of captions, ready to compute.
+
+    Attributes
+    ----------
+    spec : Spec
+        What was asked for.
+    tower : TextTower
+        The network, on its device.
+    tokenizer : open_clip.tokenizer.SimpleTokenizer
+        The model's own.
+    key : dict
+        All that changes the numbers.
+    origin : str
+        Where the weights came from, in words.
+    projection : Projection or None
+        How rows are made narrower.
+    precision : str
+        "float32", "bfloat16" or "float16" (autocast).
+    device : torch.device
+        Where it runs.
+    files : tuple of str
+        Names of the files that the captions came from.
+    """
+
+    spec: Spec
+    tower: TextTower
+    tokenizer: Any
+    key: dict[str, Any]
+    origin: str
+    projection: Projection | None
+    precision: str
+    device: torch.device
+    files: tuple[str, ...]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What else is kept with the rows."""
+        return {
+            "origin": self.origin,
+            "captions": list(self.files),
+            "spec": {"layers": [LAYER], "precision": self.precision},
+            "provenance": provenance(),
+        }
+
+    def embed(self, tokens: Tensor) -> NDArray[np.float32]:
+        """Embed tokenised captions.
+
+        Parameters
+        ----------
+        tokens : Tensor of int64 (n_captions, context_length)
+            As the tokenizer gives them.
+
+        Returns
+        -------
+        array of float32 (n_captions, n_columns)
+            Rows of length 1.
+        """
+        autocast = PRECISIONS[self.precision]
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=autocast, enabled=autocast is not None),
+        ):
+            given = self.tower.embed(tokens.to(self.device))
+        return normalize(given.float(), dim=-1).cpu().numpy()
+
+
+def prepare_text(
+    spec: Spec,
+    request: Request,
+    captions: Captions,
+    device: torch.device,
+    precision: str = "float32",
+    dtype: str = "float32",
+) -> PreparedText:
+    """Build a text tower with its weights.
+
+    Parameters
+    ----------
+    spec : Spec
+        The space, of the family "open_clip_text".
+    request : Request
+        Where its weights may come from: files and hubs hold those of both towers.
+    captions : Captions
+        Of which its rows are made.
+    device : torch.device
+        Where to run.
+    precision : str
+        A name in `PRECISIONS`.
+    dtype : str
+        "float32" or "float16": how rows are stored.
+
+    Returns
+    -------
+    PreparedText
+        Ready to compute.
+    """
+    check_text(spec)
+    clip = build(spec, request)
+    origin = load_weights(clip, request)
+    tower = TextTower(settle(clip.module))
+    tokenizer = open_clip.get_tokenizer(spec.model)
+    projection = choose_projection(model_config(spec)["embed_dim"], spec.columns)
+    key = {
+        "schema": 1,
+        "family": FAMILY,
+        "model": spec.model,
+        "quick_gelu": clip.quick_gelu,
+        "weights": weights_key(tower, request.seed, PACKAGE),
+        "tokenizer": tokenizer_key(spec, tokenizer),
+        "context_length": tokenizer.context_length,
+        "pooling": POOLING,
+        "projection": projection.key if projection else None,
+        "captions": captions.digest,
+        "dtype": dtype,
+    }
+    if precision != "float32":
+        key["autocast"] = precision
+    tower.to(device)
+    files = tuple(path.name for path in captions.files)
+    return PreparedText(spec, tower, tokenizer, key, origin, projection, precision, device, files)
+
+
+def extract_text(
+    prepared: PreparedText, captions: Mapping[str, Sequence[str]], store: FeatureStore
+) -> int:
+    """Compute the rows that a space of captions lacks, and store them.
+
+    Parameters
+    ----------
+    prepared : PreparedText
+        The space.
+    captions : mapping of str to sequence of str
+        The captions of each picture, by its sha256, as `Captions.of` gives them.
+    store : FeatureStore
+        Where to.
+
+    Returns
+    -------
+    int
+        Of how many pictures rows were computed; the others had one already.
+    """
+    name = prepared.spec.name
+    with store.writer(name, prepared.key, prepared.about) as writer:
+        stored = writer.stored()
+        missing = {d: texts for d, texts in captions.items() if d not in stored}
+        if not missing:
+            return 0
+        with progress(total=len(missing), desc=name, unit="picture") as bar:
+            for digests, rows in _rows(prepared, missing):
+                writer.add(digests, rows.astype(prepared.key["dtype"], copy=False))
+                bar.update(len(digests))
+    return len(missing)
+
+
+def _rows(
+    prepared: PreparedText, captions: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    """Average the embeddings of each picture's captions; each distinct caption is encoded once."""
+    waiting = Counter(text for texts in captions.values() for text in set(texts))
+    distinct, cut = len(waiting), 0
+    kept: dict[str, NDArray[np.float32]] = {}
+    names = list(captions)
+    what = f"{prepared.spec.name}: out of memory with {{}} captions"
+    for start in range(0, len(names), CHUNK):
+        chunk = names[start : start + CHUNK]
+        new = {text for name in chunk for text in captions[name]} - kept.keys()
+        # Captions of like length share a batch, which is as long as its longest.
+        ordered = sorted(new, key=lambda text: (len(text), text))
+        for first in range(0, len(ordered), BATCH):
+            batch = ordered[first : first + BATCH]
+            tokens = prepared.tokenizer(batch)
+            if start == first == 0 and prepared.precision != "float32":
+                _tell_precision(prepared, tokens[:4])
+            cut += count_cut(prepared.tokenizer, batch, tokens)
+            # Copied, or a caption that is kept would keep its whole batch.
+            (found,) = in_halves(lambda part: [prepared.embed(part)], tokens, what)
+            kept.update(zip(batch, map(np.copy, found), strict=True))
+        rows = np.stack([np.mean([kept[t] for t in captions[n]], axis=0) for n in chunk])
+        yield chunk, prepared.projection(rows) if prepared.projection else rows
+        for text in (text for name in chunk for text in set(captions[name])):
+            waiting[text] -= 1
+            if not waiting[text]:  # memory stays flat however many pictures
+                del kept[text]
+    if cut:
+        limit = prepared.tokenizer.context_length
+        say(f"{prepared.spec.name}: {cut} of {distinct} captions are cut at {limit} tokens")
+
+
+def _tell_precision(prepared: PreparedText, tokens: Tensor) -> None:
+    exact = replace(prepared, precision="float32").embed(tokens)
+    cosine = float((exact * prepared.embed(tokens)).sum(axis=1).min())
+    say(
+        f"{prepared.spec.name}: {prepared.precision} beside float32, cosine {cosine:.6f} "
+        f"(the least of {len(tokens)} captions)"
+    )

@@ -1,0 +1,1 @@
+"""Contributions of feature spaces: subsets, variance partitioning, sums kept on disk."""

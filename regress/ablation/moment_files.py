@@ -1,0 +1,231 @@
+"""Moments in the cache: formed once for a subject's spaces, pictures, folds and responses.
+
+X'X lies in a file a pair of spaces, X'Y in a file a space and batch of vertices, so that a space
+more adds its own files and none is formed again. Changed responses have another digest: their
+moments are formed anew, and the old ones removed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from himalaya.backend import get_backend
+from numpy.typing import NDArray
+
+from base import progress, provenance, say
+from cache import CacheError, digest, read_artifact, write_artifact
+from regress.backend import to_numpy
+from regress.solvers.arguments import Splits
+from regress.solvers.moment_sums import feature_moments, origin, products, response_moments
+from regress.solvers.moments import Array, FeatureMoments, ResponseMoments
+
+# Vertices in a file: 2048 x 4096 columns x 5 folds are 168 MB.
+WIDTH = 2048
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Vertices of a hemisphere that are in memory at once.
+
+    Attributes
+    ----------
+    hemisphere : str
+        "lh" or "rh".
+    digest : str
+        The sha256 of the responses' file.
+    vertices : slice
+        Which.
+    inside : callable
+        Reads the responses to the pictures that are not held out, (n_images, n_vertices).
+    """
+
+    hemisphere: str
+    digest: str
+    vertices: slice
+    inside: Callable[[], NDArray[np.float32]]
+
+
+class StoredMoments:
+    """The moments of a subject's feature spaces, read where they are there, else formed and kept.
+
+    Parameters
+    ----------
+    folder : Path
+        `derivatives/moments/subj01`.
+    depends : mapping
+        What all of them depend on: pictures, held-out share, folds, seed.
+    keys : sequence of str
+        The digest of each space's key.
+    X : array (n_images, n_features)
+        Features of the pictures that are not held out, about their mean.
+    bands : array of int (n_features,)
+        The space of each column.
+    splits : Splits
+        The folds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        depends: Mapping[str, Any],
+        keys: Sequence[str],
+        X: Array,
+        bands: NDArray[np.int64],
+        splits: Splits,
+    ) -> None:
+        self.folder, self.keys, self.splits = folder, keys, splits
+        self._depends = {"schema": 1, **depends}
+        self._spaces = [
+            X[:, get_backend().asarray(np.flatnonzero(bands == number))]
+            for number in range(len(keys))
+        ]
+
+    def features(self, numbers: Sequence[int]) -> list[FeatureMoments]:
+        """Give X'X and the column sums of some spaces.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            The spaces, increasing.
+
+        Returns
+        -------
+        list of FeatureMoments
+            Of each fold's held-out pictures.
+        """
+        blocks = {(a, b): self._pair(a, b) for a in numbers for b in numbers if a <= b}
+        asarray = get_backend().asarray
+        found = []
+        for fold, rows in enumerate(self.splits.held):
+            xx = np.block(
+                [
+                    [
+                        blocks[a, b]["xx"][fold] if a <= b else blocks[b, a]["xx"][fold].T
+                        for b in numbers
+                    ]
+                    for a in numbers
+                ]
+            )
+            x = np.concatenate([blocks[a, a]["x"][fold] for a in numbers])
+            found.append(FeatureMoments(len(rows), asarray(x), asarray(xx)))
+        return found
+
+    def responses(
+        self, batch: Batch, numbers: Sequence[int]
+    ) -> tuple[list[ResponseMoments], Array]:
+        """Give X'Y of some spaces, and the sums of the responses.
+
+        Parameters
+        ----------
+        batch : Batch
+            The vertices.
+        numbers : sequence of int
+            The spaces, increasing.
+
+        Returns
+        -------
+        moments : list of ResponseMoments
+            Of each fold's held-out pictures.
+        centre : array (n_vertices,)
+            What was subtracted from the responses first.
+        """
+        asarray = get_backend().asarray
+        parts = [self._space(batch, number) for number in numbers]
+        moments = [
+            ResponseMoments(
+                asarray(parts[0]["y"][fold]),
+                asarray(parts[0]["yy"][fold]),
+                asarray(np.concatenate([part["xy"][fold] for part in parts])),
+            )
+            for fold in range(len(self.splits.held))
+        ]
+        return moments, asarray(parts[0]["centre"])
+
+    def complete(self, batches: Sequence[Batch], numbers: Sequence[int], label: str) -> None:
+        """Form what is missing, reading each batch of responses once; remove what is stale.
+
+        Parameters
+        ----------
+        batches : sequence of Batch
+            All of one hemisphere.
+        numbers : sequence of int
+            The spaces that will be asked for.
+        label : str
+            What stands before the progress.
+        """
+        hemisphere, responses = batches[0].hemisphere, batches[0].digest
+        current = f"{hemisphere}-{responses[:16]}-"
+        for path in self.folder.glob(f"{hemisphere}-*.h5"):
+            if not path.name.startswith(current):
+                say(f"{path}: of responses that have changed since; removed")
+                path.unlink()
+        wanted = [(b, n) for b in batches for n in numbers if not self._path(b, n).exists()]
+        if not wanted:
+            return
+        with progress(total=len(wanted), desc=f"{label} moments", unit="file") as bar:
+            for batch in batches:
+                absent = [n for b, n in wanted if b is batch]
+                if absent:
+                    Y = get_backend().asarray(batch.inside())
+                    for number in absent:
+                        self._space(batch, number, Y)
+                        bar.update()
+
+    def _pair(self, a: int, b: int) -> Arrays:
+        key = {**self._depends, "spaces": [self.keys[a], self.keys[b]]}
+        path = self.folder / f"xx-{digest(key)}.h5"
+
+        def make() -> Arrays:
+            if a == b:
+                sums = [feature_moments(self._spaces[a], rows, None) for rows in self.splits.held]
+                xx = np.stack([to_numpy(one.xx) for one in sums])
+                return {"xx": xx, "x": np.stack([to_numpy(one.x) for one in sums])}
+            pairs = [products(self._spaces[a], self._spaces[b], rows) for rows in self.splits.held]
+            return {"xx": np.stack([to_numpy(pair) for pair in pairs])}
+
+        return _read_or(path, key, make)
+
+    def _path(self, batch: Batch, number: int) -> Path:
+        name = digest({**self._depends, "space": self.keys[number], "width": WIDTH})
+        return self.folder / (
+            f"{batch.hemisphere}-{batch.digest[:16]}-{name}-{batch.vertices.start}.h5"
+        )
+
+    def _space(self, batch: Batch, number: int, Y: Array = None) -> Arrays:
+        def make() -> Arrays:
+            return self._sum(number, get_backend().asarray(batch.inside()) if Y is None else Y)
+
+        return _read_or(self._path(batch, number), self._about(batch, number), make)
+
+    def _about(self, batch: Batch, number: int) -> dict[str, Any]:
+        return {**self._depends, "space": self.keys[number], "responses": batch.digest}
+
+    def _sum(self, number: int, Y: Array) -> Arrays:
+        centre = origin(Y)
+        sums = [
+            response_moments(self._spaces[number], Y, rows, (None, centre))
+            for rows in self.splits.held
+        ]
+        arrays = {
+            name: np.stack([to_numpy(getattr(one, name)) for one in sums])
+            for name in ("y", "yy", "xy")
+        }
+        zeros = np.zeros(Y.shape[1], arrays["xy"].dtype)
+        return {**arrays, "centre": zeros if centre is None else to_numpy(centre)}
+
+
+def _read_or(path: Path, key: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
+    """Read what is kept, or make and keep it; what is damaged or of another key is made again."""
+    if path.exists():
+        try:
+            arrays, meta = read_artifact(path)
+            if meta.get("key") == key:
+                return arrays
+        except CacheError as error:
+            say(f"{error}; it is formed again")
+    arrays = make()
+    write_artifact(path, arrays, {"kind": "moments", "key": key, "provenance": provenance()})
+    return arrays

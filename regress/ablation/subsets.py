@@ -1,0 +1,301 @@
+"""What each feature space contributes: every subset of the spaces, fitted on shared sums.
+
+The sums over pictures of all spaces are formed once, and kept; a subset of the spaces is a slice of
+them. All figures are of pictures that no fit has seen: those of the test split, or held-out ones.
+
+References
+----------
+Lescroart, Stansbury, Gallant (2015). Fourier power, subjective distance, and object categories all
+provide plausible models of BOLD responses in scene-selective visual areas. Frontiers in
+Computational Neuroscience 9 (variance partitioning).
+Hoffman (1960). The paramorphic representation of clinical judgment. Psychological Bulletin 57
+(the product measure, of which himalaya's `correlation_score_split` is the correlation's form).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from himalaya.backend import get_backend
+from himalaya.scoring import correlation_score, correlation_score_split, r2_score
+from numpy.typing import NDArray
+
+from challenge import Subject
+from regress.ablation.left_out_pictures import left_out_r2
+from regress.ablation.moment_files import WIDTH, Batch, StoredMoments
+from regress.backend import to_numpy
+from regress.data.design import Design
+from regress.data.picture_splits import fold_numbers, held_out
+from regress.errors import RegressError
+from regress.linear_model import ALPHAS
+from regress.solvers.arguments import Splits
+from regress.solvers.dual import Dual
+from regress.solvers.eigen import WIDE_OF_SINGLE, with_enough_digits
+from regress.solvers.forms import coefficients_of, name_form
+from regress.solvers.moments import total
+from regress.solvers.primal import Loaded, Primal
+from regress.solvers.random_search import Rule, search
+
+JOIN = "+"
+# Spaces whose subsets, 255, are still a table that someone reads.
+MANY = 8
+Subset = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one subset of the spaces, per vertex.
+
+    Attributes
+    ----------
+    pearson_r : array (n_vertices,)
+        Correlation with the responses.
+    r2 : array (n_vertices,)
+        1 - residual / total sum of squares of the responses; may be negative.
+    product : array (n_spaces, n_vertices)
+        What each space of the subset adds to the correlation; the sum is `pearson_r`.
+    left_out : array (n_pictures, n_vertices)
+        By how much `r2` changes without each picture.
+    """
+
+    pearson_r: NDArray[np.float64]
+    r2: NDArray[np.float64]
+    product: NDArray[np.float64]
+    left_out: NDArray[np.float64]
+
+
+def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
+    """Give the subsets to fit, as numbers of spaces.
+
+    Parameters
+    ----------
+    spaces : sequence of str
+        All feature spaces.
+    listed : sequence of str
+        Subsets as "a+b"; none for every subset.
+
+    Returns
+    -------
+    list of tuple of int
+        Each increasing; the whole set is always among them, last.
+
+    Raises
+    ------
+    RegressError
+        If a listed subset names a space that is not there, or all of too many spaces are asked for.
+    """
+    numbers = range(len(spaces))
+    if not listed and len(spaces) > MANY:
+        raise RegressError(
+            f"--spaces: {len(spaces)} spaces have {2 ** len(spaces) - 1} subsets; "
+            f"name those to fit with --only, or give at most {MANY} spaces"
+        )
+    if not listed:
+        return [c for size in numbers for c in combinations(numbers, size + 1)]
+    chosen = {tuple(numbers)}
+    for item in listed:
+        # A spelled-out space may hold the sign that joins spaces: the longest name that fits.
+        names = re.findall("|".join(re.escape(s) for s in sorted(spaces, key=len)[::-1]), item)
+        if JOIN.join(names) != item:
+            raise RegressError(
+                f"--only {item}: expected names joined by {JOIN}, from {', '.join(spaces)}"
+            )
+        chosen.add(tuple(sorted({spaces.index(name) for name in names})))
+    return sorted(chosen, key=lambda subset: (len(subset), subset))
+
+
+class Ablation:
+    """The fits of subsets of a subject's feature spaces.
+
+    Parameters
+    ----------
+    design : Design
+        The features.
+    folder : Path
+        Where moments are kept.
+    heldout : float
+        Share of training pictures that is held out.
+    folds : int
+        Folds that choose the penalty.
+    seed : int
+        Of both.
+    form : str
+        "primal", "dual" or "auto".
+    split : str
+        The pictures that are scored: "heldout", or "test".
+
+    Attributes
+    ----------
+    rows : array of int64 (n_scored,)
+        The rows of the scored split's responses.
+    pictures : tuple of str (n_scored,)
+        The sha256 of each row's picture.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        folder: Path,
+        heldout: float,
+        folds: int,
+        seed: int,
+        form: str = "auto",
+        split: str = "heldout",
+    ) -> None:
+        self.held = held_out(design.training_pictures, heldout, seed)
+        self.bands, self._wanted_form = design.bands, form
+        inside = design.train[~self.held]
+        mean, scale = inside.mean(0, dtype=np.float64), inside.std(0, dtype=np.float64)
+        scale[scale <= np.finfo(np.float32).eps * np.abs(mean)] = 1
+        backend = get_backend()
+        self.X = backend.asarray(((inside - mean) / scale).astype(np.float32))
+        if split == "test":
+            self.rows, scored = np.arange(len(design.test)), design.test
+            self.pictures = tuple(design.test_pictures)
+        else:
+            self.rows, scored = np.flatnonzero(self.held), design.train[self.held]
+            self.pictures = tuple(design.training_pictures[row] for row in self.rows)
+        self.X_scored = backend.asarray(((scored - mean) / scale).astype("f4"))
+        pictures = [
+            p for p, out in zip(design.training_pictures, self.held, strict=True) if not out
+        ]
+        number = fold_numbers(pictures, folds, seed)
+        self.splits = Splits(
+            [np.flatnonzero(number != f) for f in range(folds)],
+            [np.flatnonzero(number == f) for f in range(folds)],
+            len(inside),
+        )
+        depends = {"pictures": design.pictures_digest, "heldout": heldout}
+        self.stored = StoredMoments(
+            folder,
+            {**depends, "folds": folds, "seed": seed},
+            design.band_keys,
+            self.X,
+            self.bands,
+            self.splits,
+        )
+
+    def batches(self, subject: Subject, hemisphere: str, digest: str) -> list[Batch]:
+        """Divide a hemisphere into batches of vertices.
+
+        Parameters
+        ----------
+        subject : Subject
+            The subject.
+        hemisphere : str
+            "lh" or "rh".
+        digest : str
+            The sha256 of the responses' file.
+
+        Returns
+        -------
+        list of Batch
+            In order; nothing is read yet.
+        """
+        responses = subject.responses(hemisphere)
+
+        def reader(vertices: slice) -> Callable[[], NDArray[np.float32]]:
+            return lambda: np.array(responses[:, vertices], np.float32)[~self.held]
+
+        n_vertices = responses.shape[1]
+        slices = [slice(s, min(s + WIDTH, n_vertices)) for s in range(0, n_vertices, WIDTH)]
+        return [Batch(hemisphere, digest, some, reader(some)) for some in slices]
+
+    def is_dual(self, numbers: Subset) -> bool:
+        """Say whether a subset is wider than there are pictures, so that it needs no moments.
+
+        Parameters
+        ----------
+        numbers : tuple of int
+            The subset.
+
+        Returns
+        -------
+        bool
+            Whether its form is the dual.
+        """
+        n_features = int(np.isin(self.bands, numbers).sum())
+        return name_form(self._wanted_form, self.splits.n, n_features) == "dual"
+
+    def form(self, numbers: Subset) -> Primal | Dual:
+        """Give the regression on a subset: what does not depend on the vertices.
+
+        Parameters
+        ----------
+        numbers : tuple of int
+            The subset.
+
+        Returns
+        -------
+        Primal or Dual
+            Its decompositions are shared by all batches that follow.
+        """
+        columns = self._columns(numbers)
+        named = "dual" if self.is_dual(numbers) else "primal"
+        one = get_backend().asarray(np.ones((1, 1)), dtype="float64")
+        X = with_enough_digits(self.X[:, columns], named, True, one, min(ALPHAS))
+        if named == "dual":
+            return Dual(X, self.splits, True, r2_score, columns * 0, WIDE_OF_SINGLE)
+        # What is kept was summed in float32.
+        held = self.stored.features(numbers) if X.dtype == self.X.dtype else None
+        return Primal(X, self.splits, True, r2_score, columns * 0, held, WIDE_OF_SINGLE)
+
+    def fit(
+        self, form: Primal | Dual, numbers: Subset, batch: Batch, measured: NDArray[np.float32]
+    ) -> Scores:
+        """Fit a subset on a batch of vertices, and score it.
+
+        Parameters
+        ----------
+        form : Primal or Dual
+            Of `form`.
+        numbers : tuple of int
+            The subset.
+        batch : Batch
+            The vertices.
+        measured : array (n_scored, n_vertices)
+            The responses to the pictures that are scored.
+
+        Returns
+        -------
+        Scores
+            Of each vertex.
+        """
+        backend = get_backend()
+        loaded = self._load(form, numbers, batch)
+        one = backend.asarray(np.ones((1, 1)), dtype="float64")
+        penalties = backend.asarray(np.array(ALPHAS), dtype="float64")
+        found = search(form, loaded, measured.shape[1], one, penalties, Rule())
+        coefficients = coefficients_of(form, loaded, one, found.weighting, found.alphas)
+        intercept = backend.asarray_like(form.intercept(loaded, coefficients), self.X)
+        coefficients = backend.asarray_like(coefficients, self.X)
+        Y = backend.asarray(measured)
+        spaces = self.bands[np.isin(self.bands, numbers)]
+        each = [
+            self.X_scored[:, self._columns((number,))]
+            @ coefficients[backend.asarray(np.flatnonzero(spaces == number))]
+            for number in numbers
+        ]
+        summed = sum(each)
+        predicted = summed + intercept
+        return Scores(
+            # Without the intercept, beside which a weak prediction would lose its digits.
+            to_numpy(correlation_score(Y, summed)),
+            to_numpy(r2_score(Y, predicted)),
+            to_numpy(correlation_score_split(Y, backend.stack(each))),
+            left_out_r2(measured, to_numpy(predicted), self.pictures),
+        )
+
+    def _load(self, form: Primal | Dual, numbers: Subset, batch: Batch) -> Any:
+        if isinstance(form, Dual) or form.X.dtype != self.X.dtype:
+            return form.load(get_backend().asarray(batch.inside(), dtype=form.X.dtype))
+        held, centre = self.stored.responses(batch, numbers)
+        Y = get_backend().asarray(batch.inside()) if any(form.predict) else None
+        return Loaded(held, [None] * len(held), total(held), Y, centre)
+
+    def _columns(self, numbers: Subset) -> Any:
+        return get_backend().asarray(np.flatnonzero(np.isin(self.bands, numbers)))

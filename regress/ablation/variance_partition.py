@@ -1,0 +1,200 @@
+"""An ablation of one subject: subsets that are there already are kept, the others fitted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import progress, provenance, say, sha256_files
+from cache import CacheError, digest, read_artifact, write_artifact
+from challenge import HEMISPHERES, Subject
+from challenge.inputs import check_values
+from regress.ablation.left_out_pictures import Parts, parts_of
+from regress.ablation.subsets import Ablation, Scores, Subset
+from regress.data.design import Design
+from regress.linear_model import ALPHAS
+
+FIELDS = tuple(field.name for field in fields(Scores))
+# A hemisphere and a subset.
+Fit = tuple[str, Subset]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One subject's ablation.
+
+    Attributes
+    ----------
+    subject : Subject
+        The subject.
+    design : Design
+        Its features.
+    wanted : sequence of tuple of int
+        The subsets; the last is the whole.
+    settings : dict
+        `heldout`, `folds` and `seed`.
+    folder : Path
+        Where scores of subsets are kept: `derivatives/ablations`.
+    split : str
+        The pictures that are scored: "heldout", or "test".
+    """
+
+    subject: Subject
+    design: Design
+    wanted: Sequence[Subset]
+    settings: dict[str, Any]
+    folder: Path
+    split: str = "heldout"
+
+    @cached_property
+    def data(self) -> dict[str, dict[str, Any]]:
+        """For each hemisphere, what the scores depend on beside features: digests of files."""
+        splits = {"responses": "train"}
+        if self.split == "test":
+            splits["test_responses"] = "test"
+        sides = [(h, name, split) for h in HEMISPHERES for name, split in splits.items()]
+        files = [Path(str(self.subject.responses(h, split).filename)) for h, _, split in sides]
+        found: dict[str, dict[str, Any]] = {h: {} for h in HEMISPHERES}
+        for (h, name, _), sha256 in zip(sides, sha256_files(files), strict=True):
+            found[h][name] = sha256
+        masks = digest(self.subject.mask_digests())
+        return {h: {**of, "split": self.split, "masks": masks} for h, of in found.items()}
+
+    def key(self, hemisphere: str, numbers: Subset) -> dict[str, Any]:
+        """Return all that the scores of a subset depend on.
+
+        Parameters
+        ----------
+        hemisphere : str
+            "lh" or "rh".
+        numbers : tuple of int
+            The subset.
+
+        Returns
+        -------
+        dict
+            Without the spaces beside the subset: a space more leaves those without it valid.
+        """
+        return {
+            "schema": 2,
+            "spaces": [self.design.band_keys[n] for n in numbers],
+            "pictures": self.design.pictures_digest,
+            "alphas": list(ALPHAS),
+            **self.data[hemisphere],
+            **self.settings,
+        }
+
+    def path(self, hemisphere: str, numbers: Subset) -> Path:
+        """Return where the scores of a subset are kept.
+
+        Parameters
+        ----------
+        hemisphere : str
+            "lh" or "rh".
+        numbers : tuple of int
+            The subset.
+
+        Returns
+        -------
+        Path
+            Named by a digest of the key.
+        """
+        name = f"{hemisphere}-{digest(self.key(hemisphere, numbers))}.h5"
+        return self.folder / f"subj{self.subject.name}" / name
+
+
+def ablate_subject(plan: Plan) -> dict[str, list[str]]:
+    """Fit and keep the scores of every subset that is not there yet.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to do.
+
+    Returns
+    -------
+    dict of str to list of str
+        For each hemisphere, the names of the files, in the order of the subsets.
+    """
+    every = [(hemisphere, numbers) for hemisphere in HEMISPHERES for numbers in plan.wanted]
+    missing = [fit for fit in every if not _is_kept(plan.path(*fit))]
+    say(
+        f"subj{plan.subject.name}: {len(plan.wanted)} subsets x 2 hemispheres, "
+        f"{len(every) - len(missing)} fits there already, {len(missing)} to fit"
+    )
+    if missing:
+        for (hemisphere, numbers), arrays, names in _fit(plan, missing):
+            spaces = [plan.design.band_names[n] for n in numbers]
+            meta = {"kind": "ablation", "spaces": spaces, "parts": names,
+                    "key": plan.key(hemisphere, numbers), "provenance": provenance()}  # fmt: skip
+            write_artifact(plan.path(hemisphere, numbers), arrays, meta)
+    return {h: [plan.path(h, numbers).name for numbers in plan.wanted] for h in HEMISPHERES}
+
+
+def _is_kept(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        read_artifact(path)
+    except CacheError as error:
+        say(f"{error}; it is fitted again")
+        return False
+    return True
+
+
+def _fit(
+    plan: Plan, missing: Sequence[Fit]
+) -> Iterator[tuple[Fit, Mapping[str, NDArray[Any]], list[list[Any]]]]:
+    """Fit subset after subset: one decomposition serves all vertices of both hemispheres."""
+    name = f"subj{plan.subject.name}"
+    moments = plan.folder.parent / "moments" / name
+    ablation = Ablation(plan.design, moments, **plan.settings, split=plan.split)
+    batches, parts = {}, {}
+    check_values([plan.subject])
+    for hemisphere in dict.fromkeys(hemisphere for hemisphere, _ in missing):
+        parts[hemisphere] = parts_of(plan.subject, hemisphere)
+        responses = plan.data[hemisphere]["responses"]
+        batches[hemisphere] = ablation.batches(plan.subject, hemisphere, responses)
+        primal = [n for h, n in missing if h == hemisphere and not ablation.is_dual(n)]
+        spaces = sorted({number for numbers in primal for number in numbers})
+        ablation.stored.complete(batches[hemisphere], spaces, f"{name} {hemisphere}")
+        if plan.split == "test":
+            plan.subject.check_finite(hemisphere, "test")
+    pictures = np.array(sorted(set(ablation.pictures)), "S64")
+    with progress(total=len(missing), desc=name, unit="fit") as bar:
+        for numbers in dict.fromkeys(numbers for _, numbers in missing):
+            form = ablation.form(numbers)
+            for hemisphere in [h for h, n in missing if n == numbers]:
+                of = plan.subject.responses(hemisphere, "test" if plan.split == "test" else "train")
+                scores = []
+                for batch in batches[hemisphere]:
+                    measured = np.array(of[ablation.rows, batch.vertices], np.float32)
+                    fitted = ablation.fit(form, numbers, batch, measured)
+                    scores.append(_summed(fitted, parts[hemisphere], batch.vertices.start))
+                bar.update()
+                arrays = _joined(scores) | {"pictures": pictures}
+                yield (hemisphere, numbers), arrays, _described(parts[hemisphere])
+
+
+def _summed(scores: Scores, parts: Parts, first: int) -> dict[str, NDArray[Any]]:
+    arrays = {name: getattr(scores, name) for name in FIELDS}
+    return arrays | {"left_out": parts.sums(scores.left_out, first)}
+
+
+def _joined(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Join what is known of each vertex; add what is summed over vertices."""
+    joined = {
+        name: np.concatenate([batch[name] for batch in batches], axis=-1)
+        for name in FIELDS
+        if name != "left_out"
+    }
+    return joined | {"left_out": np.sum([batch["left_out"] for batch in batches], axis=0)}
+
+
+def _described(parts: Parts) -> list[list[Any]]:
+    each = zip(parts.names, parts.vertices, strict=True)
+    return [[*names, len(vertices)] for names, vertices in each]

@@ -1,0 +1,113 @@
+"""Where vertices lie, as far as a critic asks: hemispheres, ROIs, and who is whose neighbour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from challenge.fsaverage import neighbours
+from regress.data.vertex_columns import Layout
+from regress.errors import RegressError
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Some vertices of the cortical sheet.
+
+    Attributes
+    ----------
+    hemispheres : array of int (n_vertices,)
+        The number of each vertex' hemisphere.
+    rois : tuple of array of int
+        The vertices of each ROI; ROIs may overlap, and leave vertices out.
+    edges : array of int (n_edges, 2)
+        Pairs of neighbours on the mesh, each pair once.
+    """
+
+    hemispheres: Numbers
+    rois: tuple[Numbers, ...]
+    edges: Numbers
+
+    @classmethod
+    def line(cls, n_vertices: int) -> Self:
+        """Place vertices in a row, for data that have no cortex: one hemisphere, one ROI.
+
+        Parameters
+        ----------
+        n_vertices : int
+            How many.
+
+        Returns
+        -------
+        Sheet
+            Of vertices whose neighbours are those before and after.
+        """
+        row = np.arange(n_vertices)
+        return cls(np.zeros(n_vertices, np.int64), (row,), np.stack([row[:-1], row[1:]], 1))
+
+    @classmethod
+    def of(cls, layout: Layout, columns: Numbers, on_fsaverage: Mapping[str, Numbers]) -> Self:
+        """Place columns of a fit.
+
+        Parameters
+        ----------
+        layout : Layout
+            All columns. A vertex that has several is its own neighbour.
+        columns : array of int (n_vertices,)
+            Which.
+        on_fsaverage : mapping of str to array of int
+            For each hemisphere, the vertex of fsaverage that each of the responses' columns is.
+
+        Returns
+        -------
+        Sheet
+            Of these.
+        """
+        at = np.full(len(layout.vertices), -1)
+        at[columns] = np.arange(len(columns))
+        inside = [at[own][at[own] >= 0] for own in layout.columns.values()]
+        hemispheres, vertices = layout.hemispheres[columns], layout.vertices[columns]
+        edges = [np.empty((0, 2), np.int64)]
+        for hemisphere in np.unique(hemispheres):
+            here = np.flatnonzero(hemispheres == hemisphere)
+            vertex, number = np.unique(vertices[here], return_inverse=True)
+            pairs = neighbours(on_fsaverage[str(hemisphere)][vertex])
+            same = np.stack([np.arange(len(vertex))] * 2, 1)
+            # Of a vertex with several columns, each is a neighbour of all that its neighbours have.
+            own = pd.DataFrame({"vertex": number, "column": here})
+            joined = pd.DataFrame(np.concatenate([pairs, same]), columns=["a", "b"])
+            for end in ("a", "b"):
+                joined = joined.merge(own, left_on=end, right_on="vertex", suffixes=("_a", "_b"))
+            both = np.sort(joined[["column_a", "column_b"]].to_numpy())
+            edges.append(np.unique(both[both[:, 0] < both[:, 1]], axis=0))
+        return cls(
+            np.unique(hemispheres, return_inverse=True)[1],
+            tuple(roi for roi in inside if len(roi)),
+            np.concatenate(edges),
+        )
+
+    def check(self, n_vertices: int) -> None:
+        """Refuse a sheet of other vertices.
+
+        Parameters
+        ----------
+        n_vertices : int
+            Of the responses.
+
+        Raises
+        ------
+        RegressError
+            If it has more or fewer, or names one that there is not.
+        """
+        named: list[ArrayLike] = [*self.rois, self.edges.ravel()]
+        most = max((int(np.max(numbers)) for numbers in named if np.size(numbers)), default=-1)
+        if len(self.hemispheres) != n_vertices or most >= n_vertices:
+            raise RegressError(
+                f"sheet: found {len(self.hemispheres)} vertices, the highest that is named "
+                f"{most}; expected {n_vertices}, as the responses have"
+            )

@@ -1,0 +1,142 @@
+"""What a model takes that is solved."""
+
+from dataclasses import replace
+
+from execute.forecast.cost import Cost
+from execute.forecast.rates import Rates
+from regress.costs.ridge import (
+    Shape,
+    n_kept,
+    prepare_seconds,
+    score_seconds,
+    solve_seconds,
+    working_memory,
+)
+from regress.costs.shapes import Part, fit_bytes
+from regress.costs.trials import artifact, handling
+from regress.fitting.fit import MEMORY
+from regress.fitting.request import Asked
+
+# Copies of the responses of a batch that are in memory at once: as they were read, and about
+# their means.
+COPIES = 2
+
+
+def solved_cost(asked: Asked, rates: Rates, part: Part, first: bool, memory: int) -> Cost:
+    """Say what a unit of a model that is solved takes.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is asked for.
+    rates : Rates
+        Of the machine.
+    part : Part
+        The unit.
+    first : bool
+        Whether sums and decompositions of the features are not there yet, from another unit.
+    memory : int
+        Bytes that the process has before it begins.
+
+    Returns
+    -------
+    Cost
+        What of it the unit takes alone.
+    """
+    n, p = part.n_images, part.n_features
+    # As `regress.fitting.fit` divides the columns; every batch decomposes nothing anew.
+    width = min(part.n_columns, max(1, MEMORY // (4 * n)))
+    shape = Shape(part.n_inside, p, part.n_columns, asked.settings.folds)
+    seconds = solver_seconds(asked, rates, part, shape, first)
+    seconds += rates.digests(4.0 * part.n_vertices * n)
+    seconds += 4.0 * n * part.n_columns * handling(rates)["second"] + rates.passes(48.0 * n * p)
+    seconds += rates.products(part.n_held + part.n_test, p, part.n_saved)
+    disk = fit_bytes(part)
+    saved = artifact(rates)
+    seconds += rates.writes(disk, 0) + rates.passes(2 * disk) + part.n_rois * saved["seconds"]
+    held = 4 * part.n_held * part.n_columns
+    arrays = 4 * n * (part.n_vertices + COPIES * width) + 4 * 3 * n * p + held
+    arrays += 4 * p * part.n_columns
+    solver = working_memory(replace(shape, n_vertices=width), _n_weightings(asked, part))
+    return Cost(seconds, memory + arrays + solver, 0, disk)
+
+
+def _n_weightings(asked: Asked, part: Part) -> int:
+    if asked.settings.model == "banded_ridge" and len(part.bands) > 1:
+        return int(asked.estimator.get_params()["n_iter"])
+    return 1
+
+
+def solver_seconds(asked: Asked, rates: Rates, part: Part, shape: Shape, first: bool) -> float:
+    """Say how long the search of a unit's model and its two solutions take.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is asked for.
+    rates : Rates
+        Of the machine.
+    part : Part
+        The unit.
+    shape : Shape
+        Its search.
+    first : bool
+        Whether sums and decompositions of the features are not there yet, from another unit.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
+    parameters, name = asked.estimator.get_params(), asked.settings.model
+    whole = replace(shape, n_images=part.n_images)
+    if name == "ols_pca":
+        return 2 * _pca_seconds(rates, whole, int(parameters["n_components"]))
+    # A model that is not known here is taken for ridge.
+    n_alphas = len(parameters.get("alphas", (1.0,)))
+    shape, whole = (replace(s, n_alphas=n_alphas) for s in (shape, whole))
+    if name == "stacked_ridge":
+        # For each band a search, models of each fold's other pictures, and the two solutions.
+        narrower = [replace(shape, n_features=width) for width in part.bands]
+        return _stacking_seconds(rates, shape, len(narrower)) + sum(
+            prepare_seconds(rates, own)
+            + score_seconds(rates, own)
+            + (shape.folds + 1) * solve_seconds(rates, own)
+            + solve_seconds(rates, replace(own, n_images=part.n_images))
+            for own in narrower
+        )
+    tries = _n_weightings(asked, part)
+    # Most weightings are the best of some vertex.
+    chosen = min(tries, shape.n_vertices)
+    # What memory has no room for is decomposed anew for each batch of vertices.
+    anew = 0 if tries == 1 else tries - n_kept(shape, tries)
+    batches = -(-shape.n_vertices // shape.batch)
+    seconds = score_seconds(rates, shape, tries)
+    if first:
+        seconds += prepare_seconds(rates, shape, tries)
+    if anew:
+        seconds += (batches - first) * prepare_seconds(rates, shape, anew)
+    # Features are digested, to know those that are decomposed already; so is a search's data.
+    digested = 3 * shape.n_features + (shape.n_vertices if tries > 1 else 0)
+    seconds += rates.digests(4.0 * part.n_images * digested)
+    return seconds + sum(solve_seconds(rates, s, chosen, not first) for s in (shape, whole))
+
+
+def _stacking_seconds(rates: Rates, shape: Shape, n_bands: int) -> float:
+    # The products of all pairs of bands' errors, vertex by vertex: far slower than a product of
+    # matrices, some 150 bytes' time for each number.
+    return rates.passes(150.0 * shape.n_images * shape.n_vertices * n_bands**2)
+
+
+def _pca_seconds(rates: Rates, shape: Shape, components: int) -> float:
+    n, p, v = shape.n_images, shape.n_features, shape.n_vertices
+    k = max(1, min(components, n - 1, p))
+    # scikit-learn decomposes X'X where pictures are many, else draws at random.
+    if p <= 1000 and n >= 10 * p:
+        decomposed = rates.products(0.5, n, p, p) + rates.eigh(p)
+    elif max(n, p) <= 500:
+        decomposed = 4 * rates.eigh(min(n, p))
+    else:
+        # Its many small steps run at a fraction of the speed of large products.
+        decomposed = rates.products(60, n, p, k + 10)
+    return decomposed + rates.products(2, n, k, v) + rates.products(p, k, v)

@@ -1,0 +1,1 @@
+"""What is fitted on what: features, responses, folds, vertex columns and positions."""

@@ -1,0 +1,208 @@
+"""Where vertices lie on fsaverage, and in which boxes and grids their groups place them."""
+
+import logging
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from challenge import HEMISPHERES, Subject
+from challenge.fsaverage import coordinates, fsaverage_vertices
+from challenge.layout import vertices_file
+from regress.data.position_grid import bounding_box, least_expansion, n_sharing, to_grid
+from regress.errors import RegressError
+
+log = logging.getLogger("regress")
+
+# Axes of each surface.
+SURFACES = {"sphere": 3, "inflated": 3, "pial": 3, "white": 3, "flat": 2}
+# mm between the two hemispheres, side by side.
+GAP = 10.0
+
+DOWNLOAD = "from nilearn.datasets import fetch_surf_fsaverage; fetch_surf_fsaverage('fsaverage')"
+
+
+@cache
+def side_by_side(surface: str) -> dict[str, NDArray[np.float64]]:
+    """Give the vertices of both hemispheres, the left one on the left, so that none coincide.
+
+    Parameters
+    ----------
+    surface : str
+        A key of `SURFACES`. The two spheres, for one, have the same centre.
+
+    Returns
+    -------
+    dict of str to array (n_vertices, n_axes)
+        mm; between the hemispheres, as a whole, are `GAP` mm.
+
+    Raises
+    ------
+    RegressError
+        If there is no such surface.
+    """
+    if surface not in SURFACES:
+        raise RegressError(f"surface: found {surface!r}, expected one of {', '.join(SURFACES)}")
+    apart = {}
+    for hemisphere, places in coordinates(surface).items():
+        x = places[:, 0]
+        edge = x.max() + GAP / 2 if hemisphere == "lh" else x.min() - GAP / 2
+        apart[hemisphere] = places[:, : SURFACES[surface]].copy()
+        apart[hemisphere][:, 0] -= edge
+    return apart
+
+
+def positions_of(
+    subject: Subject, surface: str, hemispheres: NDArray[Any], columns: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Find where some columns of the responses lie.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whose.
+    surface : str
+        A key of `SURFACES`.
+    hemispheres : array of str (n_vertices,)
+        "lh" or "rh".
+    columns : array of int (n_vertices,)
+        The columns of that hemisphere's responses.
+
+    Returns
+    -------
+    array of float32 (n_vertices, n_axes)
+        mm, from `side_by_side`.
+
+    Raises
+    ------
+    RegressError
+        If the subject has no mask of its vertices on fsaverage, or some have no coordinates; the
+        message says how many, and how to get them.
+    """
+    known = side_by_side(surface)
+    found = np.empty((len(columns), SURFACES[surface]), np.float32)
+    lacking = 0
+    for hemisphere in HEMISPHERES:
+        here = np.flatnonzero(hemispheres == hemisphere)
+        if len(here):
+            _check_mask(subject, hemisphere)
+            vertices = fsaverage_vertices(subject, hemisphere)[columns[here]]
+            has = vertices < len(known[hemisphere])
+            found[here[has]] = known[hemisphere][vertices[has]]
+            lacking += int((~has).sum())
+            _say_what_coincides(subject, hemisphere, surface, vertices, found[here])
+    if lacking:
+        raise RegressError(
+            f"subject {subject.name}: {lacking} of {len(columns)} vertices have no place on the "
+            f"{surface} surface, of which only fsaverage5's are shipped: take --params.surface "
+            f'sphere, which has all; or run python -c "{DOWNLOAD}" on a machine with internet, '
+            "and copy its folder ~/nilearn_data/fsaverage to the same place here"
+        )
+    return found
+
+
+def _say_what_coincides(
+    subject: Subject,
+    hemisphere: str,
+    surface: str,
+    vertices: NDArray[np.int64],
+    places: NDArray[np.float32],
+) -> None:
+    # A vertex may be asked for more than once: ROIs overlap.
+    first = np.unique(vertices, return_index=True)[1]
+    together = len(first) - len(np.unique(places[first], axis=0))
+    if together:
+        log.info(
+            "subject %s %s: %d of %d vertices lie in cuts of the %s surface; each has the place, "
+            "and the weights, of the nearest vertex on it",
+            *(subject.name, hemisphere, together, len(first), surface),
+        )
+
+
+def _check_mask(subject: Subject, hemisphere: str) -> None:
+    file = vertices_file(subject.folder, hemisphere)
+    if not file.is_file():
+        raise RegressError(
+            f"{file}: missing, and only it says where on fsaverage the vertices lie: unpack the "
+            "subject's zip again; without it take a model that needs no positions, such as mlp"
+        )
+
+
+@dataclass(frozen=True)
+class Frames:
+    """In which box and with what grid each group's vertices are placed.
+
+    Attributes
+    ----------
+    boxes : Tensor (n_groups, 2, n_axes)
+        The corners of each group's box, mm.
+    expansions : Tensor (n_groups,)
+        Cells a mm.
+    places, sharing : Tensor of int (n_groups,)
+        How many different places there are, and how many of them share their cell with another.
+    """
+
+    boxes: Tensor
+    expansions: Tensor
+    places: Tensor
+    sharing: Tensor
+
+
+def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
+    """Find box and grid of each group.
+
+    Parameters
+    ----------
+    places : Tensor (n_vertices, n_axes)
+        Coordinates, mm. Vertices of several subjects may be at the same place.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex; numbers from 0, none left out.
+    expansion : float or str
+        Cells a mm; "auto" for `least_expansion`, each group its own.
+
+    Returns
+    -------
+    Frames
+        Of all groups.
+    """
+    boxes, expansions, n_places, sharing = [], [], [], []
+    order = torch.argsort(member, stable=True)
+    for inside in torch.split(places[order], torch.bincount(member).tolist()):
+        distinct = torch.unique(inside, dim=0)
+        box = bounding_box(distinct)
+        factor = float(least_expansion(distinct) if expansion == "auto" else expansion)
+        boxes.append(box)
+        expansions.append(factor)
+        n_places.append(len(distinct))
+        sharing.append(n_sharing(to_grid(distinct, box, factor)))
+    numbers = torch.tensor(expansions), torch.tensor(n_places), torch.tensor(sharing)
+    return Frames(torch.stack(boxes), *numbers)
+
+
+def describe(found: Frames) -> str:
+    """Say how far places are told apart.
+
+    Parameters
+    ----------
+    found : Frames
+        Of all groups.
+
+    Returns
+    -------
+    str
+        A line for the log.
+    """
+    low, high = float(found.expansions.min()), float(found.expansions.max())
+    several = low != high or high > 1
+    cells = f"{low:g}{f' to {high:g}' if low != high else ''} cell{'s' * several} a mm"
+    sharing, groups = int(found.sharing.sum()), int((found.sharing > 0).sum())
+    if not sharing:
+        return f"positions: {cells}, each place has a cell of its own"
+    return (
+        f"positions: {cells}, {sharing} of {int(found.places.sum())} places, in {groups} of "
+        f"{len(found.sharing)} groups, share a cell with another and get the same weights"
+    )

@@ -1,0 +1,207 @@
+"""A denoiser that begins as the UNet of a latent diffusion model, such as Stable Diffusion's."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn import functional
+
+from base import DocumentError, read_json
+from regress.errors import RegressError
+from regress.layers.readout import COPIES, alike
+
+CONFIG = "config.json"
+WEIGHTS = "diffusion_pytorch_model"
+KIND = "UNet2DConditionModel"
+
+
+class Pretrained(nn.Module):
+    """Guesses a velocity with a UNet, which all groups share.
+
+    The code is laid out as channels x height x width, padded with 0; what a group sees in the
+    picture is the one token that the UNet attends to.
+
+    Parameters
+    ----------
+    config : dict
+        Of the UNet, whose weights are random until `load`; all of them are trained.
+    n_groups, n_latent, width : int
+        The sizes.
+
+    Attributes
+    ----------
+    token : Tensor (n_groups, width, n_units)
+        From what is seen to the token.
+    config : Tensor of uint8 (n,)
+        The UNet's configuration, JSON: with it, a saved model needs no folder.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = {"token": ("group", 0)}
+
+    config: Tensor
+
+    def __init__(self, config: dict[str, Any], n_groups: int, n_latent: int, width: int) -> None:
+        super().__init__()
+        self.unet = UNet2DConditionModel.from_config(config).train()
+        written = json.dumps(config, sort_keys=True).encode()
+        self.register_buffer("config", torch.tensor(list(written), dtype=torch.uint8))
+        full = self.unet.config
+        drawn = torch.randn(width, full.cross_attention_dim) / width**0.5
+        self.token = alike(drawn, n_groups)
+        channels, halvings = full.in_channels, len(full.block_out_channels) - 1
+        side = 2**halvings
+        while channels * side**2 < n_latent:
+            side += 2**halvings
+        self._shape = channels, side, side
+
+    def load(self, folder: str | Path) -> None:
+        """Take the weights of a folder.
+
+        Parameters
+        ----------
+        folder : path
+            As `unet_files` takes it.
+
+        Raises
+        ------
+        RegressError
+            If they cannot be read, or are of another UNet.
+        """
+        path = unet_files(folder)[0].parent
+        try:
+            given = UNet2DConditionModel.from_pretrained(
+                path, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+            )
+            self.unet.load_state_dict(given.state_dict())
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            said = str(error).strip().splitlines()[0]
+            raise RegressError(f"unet {path}: cannot be loaded: {said}") from error
+
+    def forward(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
+        """Guess.
+
+        Parameters
+        ----------
+        noisy : Tensor (n, n_groups, n_latent)
+            Codes, about what is expected of the picture.
+        levels : Tensor of int (n,)
+            Of their noise.
+        seen : Tensor (n_groups, n, width)
+            What each group sees in the picture.
+
+        Returns
+        -------
+        Tensor (n, n_groups, n_latent)
+            Velocities.
+        """
+        n, n_groups, n_latent = noisy.shape
+        channels, height, width = self._shape
+        padded = functional.pad(noisy, (0, channels * height * width - n_latent))
+        tokens = torch.bmm(seen, self.token).transpose(0, 1)
+        guess: Tensor = self.unet(
+            padded.reshape(n * n_groups, *self._shape),
+            levels.repeat_interleave(n_groups),
+            encoder_hidden_states=tokens.reshape(n * n_groups, 1, -1),
+        ).sample
+        return guess.reshape(n, n_groups, -1)[..., :n_latent]
+
+
+def unet_files(folder: str | Path) -> list[Path]:
+    """Find the files of a UNet, and refuse what is none or would run foreign code.
+
+    Parameters
+    ----------
+    folder : path
+        As diffusers saves a UNet, or a pipeline that has one.
+
+    Returns
+    -------
+    list of Path
+        Configuration and weights.
+
+    Raises
+    ------
+    RegressError
+        If there is no configuration, or no safetensors.
+    """
+    given = Path(folder).expanduser()
+    path = given / "unet" if (given / "unet" / CONFIG).is_file() else given
+    expected = f"expected a folder with {CONFIG} and {WEIGHTS}.safetensors, or one with unet/"
+    if not (path / CONFIG).is_file():
+        found = f"holds no {CONFIG}" if given.is_dir() else "there is no such folder"
+        raise RegressError(f"unet {given}: {found}; {expected}")
+    weights = sorted(path.glob(f"{WEIGHTS}*.safetensors*"))
+    if not weights:
+        pickles = ", ".join(sorted(p.name for p in path.glob("*.bin")))
+        why = f"; {pickles} is a pickle, which is not opened" if pickles else ""
+        raise RegressError(f"unet {path}: found no {WEIGHTS}.safetensors{why}; {expected}")
+    return [path / CONFIG, *weights]
+
+
+def unet_config(folder: str | Path) -> dict[str, Any]:
+    """Read what a UNet is made like.
+
+    Parameters
+    ----------
+    folder : path
+        As `unet_files` takes it.
+
+    Returns
+    -------
+    dict
+        As diffusers has it.
+
+    Raises
+    ------
+    RegressError
+        If it is not that of a UNet which a picture's embedding is enough for.
+    """
+    path = unet_files(folder)[0]
+    try:
+        config: dict[str, Any] = read_json(path)
+        kind = config["_class_name"]
+    except (DocumentError, KeyError) as error:
+        raise RegressError(f"unet {path}: is not what diffusers writes: {error!r}") from error
+    if kind != KIND:
+        raise RegressError(f"unet {path}: found a {kind}, expected a {KIND}")
+    ins, outs = config.get("in_channels", 4), config.get("out_channels", 4)
+    if ins != outs:
+        raise RegressError(f"unet {path}: takes {ins} channels and gives {outs}, expected as many")
+    if not isinstance(config.get("cross_attention_dim", 1280), int):
+        raise RegressError(f"unet {path}: found several cross_attention_dim, expected one number")
+    for name in ("class_embed_type", "addition_embed_type", "encoder_hid_dim_type"):
+        if config.get(name) is not None:
+            raise RegressError(
+                f"unet {path}: has {name} {config[name]!r}, which asks for more than a picture's "
+                "embedding; expected a UNet like that of Stable Diffusion 1 or 2"
+            )
+    return config
+
+
+def check_unet(folder: str | Path) -> None:
+    """Refuse a UNet that cannot be used, or is more than memory holds, before it is made.
+
+    Parameters
+    ----------
+    folder : path
+        As `unet_files` takes it.
+
+    Raises
+    ------
+    RegressError
+        If there is something amiss; the message says what.
+    """
+    config = unet_config(folder)
+    with torch.device("meta"):
+        count = sum(w.numel() for w in UNet2DConditionModel.from_config(config).parameters())
+    needed = 4 * COPIES * count
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise RegressError(
+            f"unet {folder}: its {count:,} weights need {needed / 1e9:.0f} GB to train, and this "
+            f"machine has {there / 1e9:.0f} GB: give a smaller one, or none"
+        )

@@ -1,0 +1,144 @@
+"""What a diffusion model says of pictures: predictions, how sure they are, single draws."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from regress.diffusion.network import Diffusion
+from regress.training import TrainedModel
+
+Rows = NDArray[np.int64]
+
+# Pictures whose draws are looked at at once: each has a response of every vertex.
+BLOCK = 256
+CONFIG = "denoiser.config"
+
+
+class Drawing(TrainedModel):
+    """A trained model whose network draws responses, of one subject at a time."""
+
+    # Of what is trained or restored: how many subjects it tells apart, what the UNet is made like.
+    _n_subjects = 0
+    _config: dict[str, Any] | None = None
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict the responses to pictures.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+
+        Returns
+        -------
+        array (n_images, n_vertices) or (n_images,)
+            The mean of the draws, of the features' dtype.
+        """
+        check_is_fitted(self)
+        subjects = self._subjects()
+        if len(subjects) == 1:
+            return super().predict(X)
+        parts = [self._of(columns).predict(X) for columns in subjects]
+        predicted: NDArray = np.concatenate(parts, 1)[:, np.argsort(np.concatenate(subjects))]
+        return predicted
+
+    def spread(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Say how far responses may be from the predictions.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+
+        Returns
+        -------
+        array of float32 (n_images, n_vertices)
+            Standard deviations: of the draws and of what the code leaves out together, times the
+            factor that made them right, group by group, on the validation pictures.
+        """
+        blocks = [
+            torch.cat([own.spread(part) for part in torch.split(scaled, BLOCK)])
+            for own, scaled in self._looking(X)
+        ]
+        return self._in_order(blocks)
+
+    def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
+        """Draw responses to pictures, each time of other noise.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+        n_samples : int
+            How many draws, in pairs of opposite noise.
+        random_state : int
+            Seed of the noise.
+
+        Returns
+        -------
+        array of float32 (n_samples, n_images, n_vertices)
+            Responses, without what the code leaves out. The noise is the same for all pictures and
+            groups: how vertices vary together is told within a group.
+        """
+        drawn = [
+            torch.stack(list(own.draw(scaled, n_samples, random_state)))
+            for own, scaled in self._looking(X)
+        ]
+        return self._in_order(drawn)
+
+    def _looking(self, X: ArrayLike) -> Iterator[tuple[Diffusion, Tensor]]:
+        """Give the network of each subject, and what it looks at."""
+        check_is_fitted(self)
+        features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
+        scaled = torch.from_numpy(self._standardised(features))
+        subjects = self._subjects()
+        with torch.inference_mode():
+            for columns in subjects:
+                network = (self if len(subjects) == 1 else self._of(columns))._drawing
+                network.eval()
+                yield network, scaled
+
+    def _in_order(self, parts: list[Tensor]) -> NDArray[np.float32]:
+        order = np.argsort(np.concatenate(self._subjects()))
+        ordered: NDArray[np.float32] = torch.cat(parts, -1).numpy()[..., order]
+        return ordered
+
+    def _subjects(self) -> list[Rows]:
+        """Give the vertices of each subject, of which the network predicts one at a time."""
+        whose = self._drawing.whose.numpy()
+        if not self._n_subjects:
+            return [np.arange(len(whose))]
+        return [np.flatnonzero(whose == number) for number in np.unique(whose)]
+
+    @property
+    def _drawing(self) -> Diffusion:
+        assert isinstance(self.network_, Diffusion)
+        return self.network_
+
+    def _of(self, columns: Rows) -> Self:
+        own: Self = clone(self).restore(self.state(columns))
+        return own
+
+    def restore(self, state: dict[str, NDArray]) -> Self:
+        """Make a fitted model of what `state` gave.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            The arrays.
+
+        Returns
+        -------
+        self
+            Predicts the same numbers.
+        """
+        self._n_subjects = state["whom"].shape[1] if "whom" in state else 0
+        self._config = json.loads(state[CONFIG].tobytes()) if CONFIG in state else None
+        return super().restore(state)

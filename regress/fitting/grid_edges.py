@@ -1,0 +1,50 @@
+"""A warning when the grid of penalties was too narrow."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import say
+from regress.encoding_model import Encoder
+from regress.fitting.settings import Job
+
+
+def warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:
+    """Say when many predictable vertices want a penalty beyond the grid.
+
+    Parameters
+    ----------
+    job : Job
+        What was fitted.
+    label : str
+        What the models are called.
+    models : sequence of Encoder
+        Fitted, of several batches of vertices.
+    """
+    grid = job.estimator.get_params().get("alphas")
+    if grid is None:
+        return
+    chosen = _joined(models)
+    alphas, scores = chosen.get("best_alphas_"), chosen.get("cv_scores_")
+    if alphas is None and "deltas_" in chosen:
+        alphas = 1 / np.exp(chosen["deltas_"].astype(np.float64)).sum(0)
+    if alphas is None or scores is None or not (scores > 0).any():
+        return
+    found = alphas[..., scores > 0]
+    for edge, side in ((np.min(grid), "lowest"), (np.max(grid), "highest")):
+        share = float(np.isclose(found, edge, rtol=1e-3).mean())
+        if share > 0.1:
+            say(
+                f"warning: {label}: {share:.0%} of the predictable vertices chose the {side} alpha "
+                f"({edge:g}): widen the grid, for example --params.alphas '[…]'"
+            )
+
+
+def _joined(models: Sequence[Encoder]) -> Mapping[str, NDArray]:
+    names = ("best_alphas_", "deltas_", "cv_scores_")
+    return {
+        name: np.concatenate([getattr(model, name) for model in models], axis=-1)
+        for name in names
+        if hasattr(models[0], name)
+    }

@@ -1,0 +1,119 @@
+"""What networks with a trunk for each group share: readouts of vertices, and limits."""
+
+import numbers
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regress.errors import RegressError
+from regress.solvers.arguments import MOST
+
+# A weight, its best value, its gradient and two moments.
+COPIES = 5
+
+
+def read_out(hidden: Tensor, weight: Tensor, bias: Tensor, member: Tensor) -> Tensor:
+    """Weigh, for each vertex, what the trunk of its group gives.
+
+    Parameters
+    ----------
+    hidden : Tensor (n_groups, n_images, width)
+        What the trunks give; groups may be without vertices.
+    weight : Tensor (width, n_vertices)
+        The weights of each vertex.
+    bias : Tensor (n_vertices,)
+        Added to the predictions.
+    member : Tensor of int (n_vertices,)
+        The group of each vertex. Fastest where it rises, as in a layout: groups are then slices.
+
+    Returns
+    -------
+    Tensor (n_images, n_vertices)
+        Predictions.
+    """
+    if bool((member[1:] < member[:-1]).any()):
+        order = torch.argsort(member, stable=True)
+        given = read_out(hidden, weight[:, order], bias[order], member[order])
+        return given[:, torch.argsort(order)]
+    counts = torch.bincount(member, minlength=len(hidden)).tolist()
+    if len(set(counts)) == 1:
+        # Groups of one size, such as vertices that are trained each alone, in one product.
+        each = weight.reshape(len(weight), len(hidden), -1).transpose(0, 1)
+        return torch.bmm(hidden, each).transpose(0, 1).flatten(1) + bias
+    parts = zip(hidden, torch.split(weight, counts, 1), torch.split(bias, counts), strict=True)
+    return torch.cat([torch.addmm(b, h, w) for h, w, b in parts], 1)
+
+
+def alike(drawn: Tensor, n_groups: int) -> torch.nn.Parameter:
+    """Begin every group with the same weights.
+
+    So a group is trained as it would be alone: how it begins does not depend on which others are
+    trained beside it. They part at the first step.
+
+    Parameters
+    ----------
+    drawn : Tensor
+        The weights of one group.
+    n_groups : int
+        How many groups there are.
+
+    Returns
+    -------
+    Parameter (n_groups, ...)
+        The same for each.
+    """
+    return torch.nn.Parameter(drawn.expand(n_groups, *drawn.shape).contiguous())
+
+
+def check_memory(n_groups: int, weights: int, values: int) -> None:
+    """Refuse more trunks than memory holds, before one is made.
+
+    Parameters
+    ----------
+    n_groups : int
+        How many groups there are.
+    weights : int
+        The weights of one group's trunk.
+    values : int
+        What it computes on the way for a batch of pictures, each with its gradient.
+
+    Raises
+    ------
+    RegressError
+        If the machine's memory is too small.
+    """
+    needed = 4 * n_groups * (COPIES * weights + 2 * values)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise RegressError(
+            f"{n_groups:,} groups, each with {weights:,} weights of its own beside the readouts, "
+            f"need {needed / 1e9:.0f} GB to train, and this machine has {there / 1e9:.0f} GB: let "
+            "more vertices share a network (--params.scope roi, --group_by class), or make it "
+            "smaller"
+        )
+
+
+def check_whole(parameters: Mapping[str, Any], least: Mapping[str, int]) -> None:
+    """Refuse parameters that are no whole numbers, too small, or beyond what can be computed.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The estimator's.
+    least : mapping of str to int
+        The smallest value of each parameter that is looked at.
+
+    Raises
+    ------
+    ValueError
+        If one is; the message names it, what was found and what is expected.
+    """
+    for name, low in least.items():
+        value = parameters[name]
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
+            raise ValueError(f"{name}: found {value!r}, expected a whole number from {low} on")
+        if int(value) > MOST:
+            raise ValueError(f"{name}: found {value}, expected at most {MOST}")

@@ -1,0 +1,91 @@
+"""A network's layers between input and output, which each group of vertices has of its own."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from regress.layers.readout import alike
+
+
+class Tower(nn.Module):
+    """A linear layer and residual blocks, for each group on its own.
+
+    Units are left out for all groups at once, so that a group is trained as it would be alone.
+
+    Parameters
+    ----------
+    n_groups, n_inputs, width, blocks : int
+        The sizes.
+    dropout : float
+        The share of the blocks' inner units that is left out at each step.
+
+    Attributes
+    ----------
+    stem : Tensor (n_groups, width, n_inputs)
+        Of the first layer; `stem_bias` (n_groups, width).
+    inner, outer : Tensor (n_groups, blocks, width, width)
+        The two layers of each block; `inner_bias` and `outer_bias` (n_groups, blocks, width). The
+        second is 0 to begin with: a block then passes on what it gets.
+    """
+
+    axes: ClassVar[dict[str, tuple[str, int]]] = dict.fromkeys(
+        ("stem", "stem_bias", "inner", "inner_bias", "outer", "outer_bias"), ("group", 0)
+    )
+
+    def __init__(
+        self, n_groups: int, n_inputs: int, width: int, blocks: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.blocks, self.dropout = blocks, nn.Dropout(dropout)
+        self.stem = alike(torch.randn(width, n_inputs) / n_inputs**0.5, n_groups)
+        self.stem_bias = alike(torch.zeros(width), n_groups)
+        if blocks:
+            self.inner = alike(torch.randn(blocks, width, width) / width**0.5, n_groups)
+            self.inner_bias = alike(torch.zeros(blocks, width), n_groups)
+            self.outer = alike(torch.zeros(blocks, width, width), n_groups)
+            self.outer_bias = alike(torch.zeros(blocks, width), n_groups)
+
+    def masks(self, n: int) -> list[Tensor]:
+        """Draw which units are left out at a step.
+
+        Parameters
+        ----------
+        n : int
+            Of so many inputs, each its own; 1 for all inputs the same.
+
+        Returns
+        -------
+        list of Tensor (n, width)
+            For each block, what its inner units are multiplied by.
+        """
+        return [self.dropout(self.stem.new_ones(n, self.stem.shape[1])) for _ in range(self.blocks)]
+
+    def forward(self, inputs: Tensor, masks: list[Tensor], groups: slice) -> Tensor:
+        """Pass inputs through the layers of some groups.
+
+        Parameters
+        ----------
+        inputs : Tensor (n, n_inputs)
+            The same for all of these groups.
+        masks : list of Tensor (n or 1, width)
+            From `masks`.
+        groups : slice
+            Which groups.
+
+        Returns
+        -------
+        Tensor (n_some_groups, n, width)
+            For each group.
+        """
+        stem, bias = self.stem[groups], self.stem_bias[groups]
+        hidden = functional.linear(inputs, stem.flatten(0, 1), bias.flatten())
+        hidden = hidden.reshape(len(inputs), *bias.shape).transpose(0, 1)
+        for number, mask in enumerate(masks):
+            at = groups, number
+            within = functional.layer_norm(hidden, hidden.shape[-1:])
+            within = torch.baddbmm(self.inner_bias[at][:, None], within, self.inner[at])
+            within = functional.gelu(within) * mask
+            hidden = hidden + torch.baddbmm(self.outer_bias[at][:, None], within, self.outer[at])
+        return hidden

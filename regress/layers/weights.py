@@ -1,0 +1,178 @@
+"""States of networks: those that others begin from, and those that are put together.
+
+`fit` trains without the pictures that a model is judged on, `refit` with them. A training whose
+`fit` began from weights of a `refit` would know them: so both are kept, and each begins from its
+like.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regress.layers.network import Network, axis_of
+
+# Before the names of what `fit` found, in the state of a model that was fitted again.
+INSIDE = "inside."
+
+
+def like(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
+    """Choose the weights that a training begins from.
+
+    Parameters
+    ----------
+    start : mapping of str to array
+        As a model's `state` gives it.
+    inside : bool
+        Whether those of `fit`; else those of `refit`. Where there are only those of one, these.
+
+    Returns
+    -------
+    dict of str to array
+        Named as in a state without the others.
+    """
+    named = {n: v for n, v in start.items() if not n.startswith(INSIDE)}
+    if inside:
+        named |= {n.removeprefix(INSIDE): v for n, v in start.items() if n.startswith(INSIDE)}
+    return named
+
+
+def shares(network: Network) -> bool:
+    """Say whether a network holds anything that vertices share, those of a group or all.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+
+    Returns
+    -------
+    bool
+        False where each weight is of one vertex.
+    """
+    return any(axis_of(network, name)[0] != "vertex" for name, _ in network.named_parameters())
+
+
+def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+    """Put weights into a network: those of all and of its groups, and of vertices that are known.
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place.
+    weights : mapping of str to array
+        As `like` gives them; with `known`, for each vertex whether its weights are among them, none
+        by default, and `known_groups`, for each group, all by default.
+
+    Returns
+    -------
+    array of bool (n_vertices,)
+        The vertices whose weights were known.
+
+    Raises
+    ------
+    ValueError
+        If they are of another network.
+    """
+    known = _known(weights.get("known"), len(network.member), "vertex")
+    groups = _known(weights.get("known_groups"), network.n_groups, "group")
+    at = {"vertex": torch.from_numpy(np.flatnonzero(known))}
+    if "known_groups" in weights:
+        at["group"] = torch.from_numpy(np.flatnonzero(groups))
+    for name, values in network.state_dict().items():
+        kind, axis = axis_of(network, name)
+        if name == "member" or (kind in at and not len(at[kind])):
+            continue
+        given = weights.get(name)
+        if given is None or np.shape(given) != tuple(values.shape):
+            found = "absent" if given is None else f"of shape {np.shape(given)}"
+            raise ValueError(
+                f"start: {name} is {found}, expected {tuple(values.shape)}: begin from a model of "
+                "the same kind, parameters, features and groups"
+            )
+        plain = torch.from_numpy(np.array(given)).to(values.dtype)
+        if kind in at:
+            values.index_copy_(axis, at[kind], plain.index_select(axis, at[kind]))
+        else:
+            values.copy_(plain)
+    return known
+
+
+def _known(given: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]:
+    known = np.zeros(n, bool) if given is None else np.asarray(given)
+    if known.shape != (n,) or known.dtype != bool:
+        raise ValueError(
+            f"start: known has shape {known.shape} and is {known.dtype}, expected bool, ({n},), "
+            f"one a {kind}"
+        )
+    return known
+
+
+def freeze_groups(network: Network) -> None:
+    """Leave what belongs to groups, or to all, as it is; what belongs to vertices is trained.
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place.
+
+    Raises
+    ------
+    ValueError
+        If nothing would be left to train.
+    """
+    kinds = {name: axis_of(network, name)[0] for name, _ in network.named_parameters()}
+    if not any(kind == "vertex" for name, kind in kinds.items() if name != "offset"):
+        raise ValueError(
+            "freeze: all that this model trains belongs to groups, nothing to a vertex alone; "
+            "expected freeze=False"
+        )
+    for name, weight in network.named_parameters():
+        if kinds[name] != "vertex":
+            weight.requires_grad_(False)
+
+
+def join_states(
+    network: Network, parts: Sequence[tuple[NDArray[np.int64], Mapping[str, NDArray]]]
+) -> dict[str, NDArray]:
+    """Put the states of vertices side by side, each of which is a group of its own.
+
+    Parameters
+    ----------
+    network : Network
+        Of any of them; it says what the axes count.
+    parts : sequence of (array of int, mapping of str to array)
+        Where the vertices stand in the whole, and the states of models of these.
+
+    Returns
+    -------
+    dict of str to array
+        The state of all.
+
+    Raises
+    ------
+    ValueError
+        If the network has weights that belong to all vertices: each training has its own.
+    """
+    if network.shared:
+        raise ValueError(
+            f"{type(network).__name__} has weights that belong to all vertices, and {len(parts)} "
+            "trainings have each their own; expected all vertices fitted at once"
+        )
+    n_vertices = sum(len(places) for places, _ in parts)
+    joined = dict(parts[0][1])
+    for name in joined:
+        plain = name.removeprefix(INSIDE)
+        if plain in ("centre_", "scale_"):
+            continue
+        kind, axis = ("vertex", 0) if plain == "epochs_" else axis_of(network, plain)
+        whole: list[NDArray] = []
+        for places, state in parts:
+            values = state[name] if kind == "vertex" else state[name].take(state["member"], axis)
+            values = np.moveaxis(values, axis, 0)
+            if not whole:
+                whole.append(np.empty((n_vertices, *values.shape[1:]), values.dtype))
+            whole[0][places] = values
+        joined[name] = np.ascontiguousarray(np.moveaxis(whole[0], 0, axis))
+    return joined | {"member": np.arange(n_vertices)}

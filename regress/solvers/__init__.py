@@ -1,0 +1,1 @@
+"""Ridge regression on shared sums, with himalaya's arguments; nothing here knows about brains."""

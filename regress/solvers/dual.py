@@ -1,0 +1,226 @@
+"""Ridge on kernels between pictures: the form where columns outnumber pictures.
+
+It decomposes matrices of n_images x n_images. What does not depend on the vertices is computed
+once, in `prepare`, however many vertices follow.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from himalaya.backend import get_backend
+
+from regress.solvers.arguments import Splits
+from regress.solvers.eigen import WIDE, Last, decompose_rows, eigh, loses_digits
+from regress.solvers.heldout_scores import Score, pool, predicted_scores, score_of_folds
+from regress.solvers.moment_sums import take
+from regress.solvers.moments import Array
+
+
+class Dual:
+    """Ridge on kernels between pictures, one a band.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    splits : Splits
+        The folds.
+    fit_intercept : bool
+        Whether means are taken off; else X and Y count as they are.
+    score : callable
+        The score of the held-out side.
+    bands : array of int (n_features,)
+        The band of each column.
+    wide : float
+        The ratio of eigenvalues beyond which float64 features are decomposed themselves.
+    """
+
+    def __init__(
+        self,
+        X: Array,
+        splits: Splits,
+        fit_intercept: bool,
+        score: Score,
+        bands: Array,
+        wide: float = WIDE,
+    ) -> None:
+        self.wide = wide
+        self.splits, self.fit_intercept = splits, fit_intercept
+        self.score = score_of_folds(score, splits)
+        self.pools = self.score is not score
+        self.bands = bands
+        self.x_mean = X.mean(0) if fit_intercept else X[0] * 0
+        self.X = X - self.x_mean
+        parts = [self.X[:, bands == band] for band in range(int(bands.max()) + 1)]
+        self.kernels = [part @ part.T for part in parts]
+        self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
+        matrix = X.dtype.itemsize * splits.n**2
+        self._prepared, self._solved = Last(2 * len(splits.held) * matrix), Last(matrix)
+
+    def _kernel(self, gamma: Array) -> Array:
+        weights = get_backend().asarray_like(gamma, self.X)
+        return sum(weight * kernel for weight, kernel in zip(weights, self.kernels, strict=True))
+
+    def prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
+        """Decompose each fold's kernel for a weighting of the bands.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights.
+        least : float
+            The smallest penalty that will be tried.
+
+        Returns
+        -------
+        list of (eigenvalues, eigenvectors, held-out kernel times eigenvectors)
+            One a fold.
+        """
+        return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
+
+    def _prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
+        backend = get_backend()
+        kernel = self._kernel(gamma)
+        prepared = []
+        for train, held in zip(self.splits.train, self.splits.held, strict=True):
+            columns = backend.asarray(train)
+            within = take(kernel, train)[:, columns]
+            across = take(kernel, held)[:, columns]
+            if self.fit_intercept:
+                # The kernels of features about the mean of the training side.
+                mean = within.mean(0)
+                across = across - mean[None] - across.mean(1)[:, None] + mean.mean()
+                within = within - mean[None] - mean[:, None] + mean.mean()
+            eigenvalues, Q = eigh(within)
+            turned = across @ Q
+            if loses_digits(eigenvalues, least, self.X, self.wide):
+                rows = take(self._weighted(gamma), train)
+                mean = rows.mean(0) * self.fit_intercept
+                Q, eigenvalues, V = decompose_rows(rows - mean)
+                turned = (take(self._weighted(gamma), held) - mean) @ V * eigenvalues**0.5
+            prepared.append((eigenvalues, Q, turned))
+        return prepared
+
+    def _weighted(self, gamma: Array) -> Array:
+        return self.X * gamma[self.bands] ** 0.5
+
+    def _decompose(self, gamma: Array, least: float) -> tuple[Array, Array, Array | None]:
+        eigenvalues, Q = eigh(self._kernel(gamma))
+        if not loses_digits(eigenvalues, least, self.X, self.wide):
+            return eigenvalues, Q, None
+        Q, eigenvalues, V = decompose_rows(self._weighted(gamma))
+        return eigenvalues, Q, V * eigenvalues**0.5
+
+    def load(self, Y: Array) -> Array:
+        """Take in the responses of a batch of vertices.
+
+        Parameters
+        ----------
+        Y : array (n_images, n_vertices)
+            Responses.
+
+        Returns
+        -------
+        array (n_images, n_vertices)
+            As they are.
+        """
+        return Y
+
+    def scores(
+        self,
+        prepared: Sequence[tuple[Array, Array, Array]],
+        loaded: Array,
+        which: slice,
+        alphas: Array,
+        gamma: Array,
+    ) -> Array:
+        """Score some of the loaded vertices.
+
+        Parameters
+        ----------
+        prepared : list
+            Of `prepare`.
+        loaded : array
+            Of `load`.
+        which : slice
+            The vertices.
+        alphas : array of float64 (n_alphas,)
+            The penalties.
+        gamma : array (n_bands,)
+            The weights that `prepare` had.
+
+        Returns
+        -------
+        array (n_folds, n_alphas, n_vertices)
+            Scores of the held-out sides.
+        """
+        backend = get_backend()
+        scores = []
+        for number, (eigenvalues, Q, turned) in enumerate(prepared):
+            train = take(loaded[:, which], self.splits.train[number])
+            held = take(loaded[:, which], self.splits.held[number])
+            mean = train.mean(0) if self.fit_intercept else train[0] * 0
+            scores.append(
+                predicted_scores(
+                    eigenvalues, Q.T @ (train - mean), turned, held - mean, alphas, self.score
+                )
+            )
+        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        if not self.pools:
+            return of_folds
+        held = take(loaded[:, which], np.concatenate(self.splits.held))
+        held = backend.asarray(held, dtype="float64")
+        spread = ((held - held.mean(0)) ** 2).sum(0)
+        return pool(of_folds, self.splits, spread, (held**2).sum(0))
+
+    def solve(self, gamma: Array, loaded: Array, which: Array, alphas: Array) -> Array:
+        """Solve for some of the loaded vertices on all pictures.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights of the bands, the same for all these vertices.
+        loaded : array
+            Of `load`.
+        which : array of int
+            The vertices.
+        alphas : array of float64 (n_vertices,)
+            The penalty of each.
+
+        Returns
+        -------
+        array (n_features, n_vertices)
+            Coefficients for X as it came.
+        """
+        backend = get_backend()
+        # In float32 one decomposition serves all penalties, and all batches of vertices.
+        least = float(alphas.min()) if "64" in str(self.X.dtype) else 0.0
+        eigenvalues, Q, back = self._solved.get(
+            (gamma, least), lambda: self._decompose(gamma, least)
+        )
+        Y = loaded[:, which]
+        if self.fit_intercept:
+            Y = Y - Y.mean(0)
+        shrink = 1 / (eigenvalues[:, None] + backend.asarray_like(alphas, self.X)[None])
+        turned = (Q.T @ Y) * shrink
+        weights = backend.asarray_like(gamma, self.X)[self.bands][:, None]
+        if back is not None:
+            return weights**0.5 * (back @ turned)
+        return weights * (self.X.T @ (Q @ turned))
+
+    def intercept(self, loaded: Array, coefficients: Array) -> Array:
+        """Give the intercepts that go with coefficients of the loaded vertices.
+
+        Parameters
+        ----------
+        loaded : array
+            Of `load`.
+        coefficients : array (n_features, n_vertices)
+            Of all of them.
+
+        Returns
+        -------
+        array (n_vertices,)
+            Mean of Y less mean of X times the coefficients.
+        """
+        return loaded.mean(0) - self.x_mean @ coefficients

@@ -1,0 +1,227 @@
+"""Decompositions: of products of X, or where that would cost digits, of X itself."""
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from himalaya.backend import get_backend
+
+from regress.solvers.moment_sums import feature_moments, origin
+from regress.solvers.moments import Array
+
+log = logging.getLogger("regress")
+
+# Beyond this ratio of eigenvalues, X'X in float64 has fewer than nine digits.
+WIDE = 1e7
+# Beyond this one, fewer than the four that float32 features promise.
+WIDE_OF_SINGLE = 1e12
+# How far above the rounding of float32 sums the smallest penalised eigenvalue must lie: in units of
+# float32 times the mean eigenvalue, so much for each root of n, for a matrix of n x n, and so much
+# at least. Random roundings have a norm of half such a root; of XX' it is twice that, which is
+# decomposed in float32 too. The least keeps two digits where columns are few, and leaves alphas
+# from 1 on alone at the size of the challenge.
+CLEAR = {"primal": 3, "dual": 10}
+CLEAR_AT_LEAST = 300
+
+
+def eigh(matrix: Array) -> tuple[Array, Array]:
+    """Decompose a symmetric matrix.
+
+    Parameters
+    ----------
+    matrix : array (n, n)
+        Positive semi-definite but for rounding; of float64 where numbers should be exact.
+
+    Returns
+    -------
+    eigenvalues : array (n,)
+        What rounding made negative is 0.
+    V : array (n, n)
+        Eigenvectors in columns.
+    """
+    # numpy's divide and conquer is several times as fast as scipy's default, himalaya's choice.
+    decompose_it = np.linalg.eigh if isinstance(matrix, np.ndarray) else get_backend().eigh
+    eigenvalues, V = decompose_it(matrix)
+    return eigenvalues * (eigenvalues > 0), V
+
+
+def loses_digits(eigenvalues: Array, least: float, like: Array, wide: float) -> bool:
+    """Tell whether X'X, or XX', has too wide a spectrum to be decomposed in its stead.
+
+    Its rounding is that of its largest eigenvalue, X's that of the root of it.
+
+    Parameters
+    ----------
+    eigenvalues : array of float64 (n,)
+        Of the product.
+    least : float
+        The smallest penalty.
+    like : array
+        Of the dtype of the sums; in float32, what `with_enough_digits` left is not lost.
+    wide : float
+        The largest ratio of eigenvalues: `WIDE`, or `WIDE_OF_SINGLE`.
+
+    Returns
+    -------
+    bool
+        Whether to decompose X itself.
+    """
+    too_wide = float(eigenvalues.max()) > wide * (float(eigenvalues.min()) + least)
+    return too_wide and "64" in str(like.dtype)
+
+
+def widest(features: Array) -> float:
+    """Return the ratio of eigenvalues up to which X'X in float64 serves features.
+
+    Parameters
+    ----------
+    features : array
+        As they were given, before any conversion to float64.
+
+    Returns
+    -------
+    float
+        More for float32, which has fewer digits to lose.
+    """
+    return WIDE if "64" in str(features.dtype) else WIDE_OF_SINGLE
+
+
+def with_enough_digits(
+    X: Array, form: str, fit_intercept: bool, gammas: Array, least: float
+) -> Array:
+    """Return float32 features in float64 where float32 sums would lose directions of X.
+
+    Rounding moves the eigenvalues of X'X, or XX', by about eps trace / sqrt(n) for a matrix of
+    n x n. What lies below that is lost, unless the smallest penalty is larger.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    form : str
+        "primal" or "dual": which product is decomposed.
+    fit_intercept : bool
+        Whether means are taken off.
+    gammas : array of float64 (n_weightings, n_bands)
+        Weightings of the bands that will be tried.
+    least : float
+        The smallest penalty that will be tried.
+
+    Returns
+    -------
+    array (n_images, n_features)
+        X itself, or a copy in float64.
+    """
+    if "32" not in str(X.dtype):
+        return X
+    backend = get_backend()
+    squares = X.var(0) if fit_intercept else (X**2).mean(0)
+    trace = float(gammas.max()) * len(X) * float(backend.asarray(squares, dtype="float64").sum())
+    n = X.shape[1] if form == "primal" else len(X)
+    eps = float(np.finfo(np.float32).eps)
+    limit = eps * trace / n * max(CLEAR[form] * n**0.5, CLEAR_AT_LEAST)
+    if least >= limit:
+        return X
+    # A centred kernel has an eigenvalue of 0; a product of columns, only where they depend on one
+    # another.
+    if form == "primal":
+        sums = feature_moments(X, np.arange(len(X)), origin(X) if fit_intercept else None)
+        mean = sums.x / sums.n * fit_intercept
+        smallest = float(eigh(sums.about(mean))[0].min())
+        if least + smallest * float(gammas[gammas > 0].min()) >= limit:
+            return X
+    _say_double(f"{limit:.2g}")
+    return backend.asarray(X, dtype="float64")
+
+
+@cache
+def _say_double(limit: str) -> None:
+    log.info(
+        "alphas below %s are tried on features that depend on one another: float32 has not the "
+        "digits, float64 is used, which takes two to three times as long",
+        limit,
+    )
+
+
+def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
+    """Decompose X itself, which costs several times as much as X'X, and keeps all digits.
+
+    Parameters
+    ----------
+    X : array of float64 (n_images, n_features)
+        About its mean, where there is an intercept.
+
+    Returns
+    -------
+    Q : array (n_images, n_components)
+        Eigenvectors of XX'.
+    eigenvalues : array (n_components,)
+        Of X'X.
+    V : array (n_features, n_components)
+        Eigenvectors of X'X.
+    """
+    Q, singular, Vt = get_backend().svd(X, full_matrices=False)
+    return Q, singular**2, Vt.T
+
+
+# Bytes of the decompositions of a search that are kept for its next batch, or hemisphere.
+KEPT = 1 << 29
+
+
+class Last:
+    """The results of the first weightings that memory has room for, and the last one.
+
+    Plain ridge has one weighting, so that each decomposition is done once, however many batches of
+    vertices follow. A search goes through the same weightings for every batch, in the same order:
+    those that were kept first are the ones that it needs next.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of one result.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._most = most_kept(size)
+        self._values: dict[tuple[bytes, float], Any] = {}
+
+    def get(self, of: tuple[Array, float], make: Callable[[], Any]) -> Any:
+        """Return the result for a weighting.
+
+        Parameters
+        ----------
+        of : (array (n_bands,), float)
+            The weighting, and what else the result depends on.
+        make : callable
+            Makes the result, where it is not kept.
+
+        Returns
+        -------
+        object
+            What `make` gave.
+        """
+        key = (get_backend().to_numpy(of[0]).tobytes(), of[1])
+        if key not in self._values:
+            # Before the next is made: never are more in memory.
+            if len(self._values) == self._most:
+                self._values.popitem()
+            self._values[key] = make()
+        return self._values[key]
+
+
+def most_kept(size: int) -> int:
+    """Return how many results are kept.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of one result.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return max(1, KEPT // max(1, size))

@@ -1,0 +1,210 @@
+"""Which form of ridge regression, primal or dual; coefficients by either."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import joblib
+import numpy as np
+from himalaya.backend import get_backend
+from himalaya.scoring import l2_neg_loss
+
+from regress.errors import RegressError
+from regress.solvers.arguments import Splits
+from regress.solvers.dual import Dual
+from regress.solvers.eigen import WIDE, widest, with_enough_digits
+from regress.solvers.heldout_scores import Score
+from regress.solvers.moments import Array
+from regress.solvers.primal import Primal
+
+log = logging.getLogger("regress")
+
+FORMS: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
+# Forms that `shared_forms` keeps: those of a model's search, of its solution, and of the refit.
+MOST = 3
+_shared: list[dict[str, Primal | Dual]] = []
+
+
+def name_form(form: str, n_images: int, n_features: int) -> str:
+    """Choose the form by the number of columns and pictures.
+
+    Parameters
+    ----------
+    form : str
+        "primal", "dual", or "auto": dual where columns outnumber pictures.
+    n_images, n_features : int
+        The shape of X.
+
+    Returns
+    -------
+    str
+        "primal" or "dual".
+
+    Raises
+    ------
+    RegressError
+        If there is no such form.
+    """
+    if form == "auto":
+        form = "dual" if n_features > n_images else "primal"
+    if form not in FORMS:
+        raise RegressError(f"form: found {form!r}, expected auto, {' or '.join(FORMS)}")
+    return form
+
+
+@contextmanager
+def shared_forms() -> Iterator[None]:
+    """Keep forms while this is open: batches of vertices with equal features share them.
+
+    Sums over pictures and decompositions are then done once for all batches and hemispheres.
+
+    Yields
+    ------
+    None
+        For a `with` block.
+    """
+    _shared.append({})
+    try:
+        yield
+    finally:
+        _shared.pop()
+
+
+def choose_form(
+    form: str,
+    X: Array,
+    bands: Array,
+    splits: Splits,
+    fit_intercept: bool,
+    score: Score,
+    wide: float = WIDE,
+) -> Primal | Dual:
+    """Choose and build the form of the regression, or take a shared one.
+
+    Parameters
+    ----------
+    form : str
+        As in `name_form`.
+    X : array (n_images, n_features)
+        Features.
+    bands : array of int (n_features,)
+        The band of each column.
+    splits : Splits
+        The folds.
+    fit_intercept : bool
+        Whether means are taken off.
+    score : callable
+        The score of the held-out side.
+    wide : float
+        Of `widest`.
+
+    Returns
+    -------
+    Primal or Dual
+        The form.
+    """
+    name = name_form(form, *X.shape)
+
+    def make() -> Primal | Dual:
+        if splits.held:
+            log.info("%s form: %d pictures, %d columns", name, *X.shape)
+        return FORMS[name](X, splits, fit_intercept, score, bands, wide=wide)
+
+    if not _shared:
+        return make()
+    backend = get_backend()
+    plain = (backend.to_numpy(X), backend.to_numpy(bands), splits.train, splits.held)
+    key = joblib.hash((name, fit_intercept, id(score), wide, *plain))
+    known = _shared[-1]
+    if key not in known:
+        while len(known) >= MOST:
+            known.pop(next(iter(known)))
+        # The caller may write into its array later; the form goes on reading its own.
+        X = backend.copy(X)
+        known[key] = make()
+    return known[key]
+
+
+def coefficients_of(
+    form: Primal | Dual, loaded: Any, gammas: Array, weighting: Array, alphas: Array
+) -> Array:
+    """Solve vertices that share a weighting together, by one decomposition.
+
+    Parameters
+    ----------
+    form : Primal or Dual
+        The form.
+    loaded : object
+        What its `load` gave.
+    gammas : array of float64 (n_weightings, n_bands)
+        Weightings of the bands.
+    weighting : array of int (n_vertices,)
+        The weighting of each vertex.
+    alphas : array of float64 (n_vertices,)
+        The penalty of each vertex.
+
+    Returns
+    -------
+    array (n_features, n_vertices)
+        Coefficients.
+    """
+    backend = get_backend()
+    coefficients = backend.zeros_like(form.X, shape=(form.X.shape[1], len(alphas)))
+    numbers = backend.to_numpy(weighting)
+    for number in np.unique(numbers):
+        which = backend.asarray(np.flatnonzero(numbers == number))
+        coefficients[:, which] = form.solve(gammas[number], loaded, which, alphas[which])
+    return coefficients
+
+
+def solve_given(
+    X: Array, Y: Array, bands: Any, deltas: Any, fit_intercept: bool = False, form: str = "auto"
+) -> tuple[Array, Array]:
+    """Solve banded ridge regression for weights of the bands that are known.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    Y : array (n_images, n_vertices)
+        Responses.
+    bands : array of int (n_features,)
+        The band of each column.
+    deltas : array (n_bands, n_vertices)
+        Log of gamma / alpha; the gammas of a vertex sum to 1.
+    fit_intercept : bool
+        Whether means are taken off.
+    form : str
+        "primal", "dual" or "auto".
+
+    Returns
+    -------
+    coefs : array (n_features, n_vertices)
+        Coefficients.
+    intercept : array (n_vertices,)
+        Intercepts; 0 without `fit_intercept`.
+    """
+    backend = get_backend()
+    given_in = X = backend.asarray(X)
+    ratios = np.exp(np.asarray(backend.to_numpy(backend.asarray(deltas)), np.float64))
+    alphas = 1 / ratios.sum(0)
+    # Equal weightings differ by rounding after the logarithm; six digits tell them together.
+    gammas, weighting = np.unique(np.round(ratios * alphas, 6), axis=1, return_inverse=True)
+    weights = backend.asarray(gammas.T, dtype="float64")
+    named = name_form(form, *X.shape)
+    X = with_enough_digits(X, named, fit_intercept, weights, float(alphas.min()))
+    made = choose_form(
+        form,
+        X,
+        backend.asarray(bands),
+        Splits([], [], len(X)),
+        fit_intercept,
+        l2_neg_loss,
+        widest(given_in),
+    )
+    loaded = made.load(backend.asarray(Y, dtype=X.dtype))
+    penalties = backend.asarray(alphas, dtype="float64")
+    coefficients = coefficients_of(made, loaded, weights, weighting.ravel(), penalties)
+    solved = (coefficients, made.intercept(loaded, coefficients))
+    return backend.asarray_like(solved[0], given_in), backend.asarray_like(solved[1], given_in)

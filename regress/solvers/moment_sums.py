@@ -1,0 +1,166 @@
+"""Forming sums over pictures, from features and responses.
+
+Rounding. Products are formed in the dtype of the data, in blocks of rows, about a fixed origin near
+the mean, so that float32 keeps its digits where the mean is far from 0; X'X, on which
+the decompositions rest, is summed in float64.
+"""
+
+import numpy as np
+from himalaya.backend import get_backend
+from numpy.typing import NDArray
+
+from regress.solvers.moments import Array, FeatureMoments, ResponseMoments
+
+ROWS = 2048
+
+
+def origin(array: Array, deviations: float = 1) -> Array | None:
+    """Choose a point near the mean of the rows, to take products about.
+
+    Parameters
+    ----------
+    array : array (n_images, n_columns)
+        Features or responses.
+    deviations : float
+        How far from 0 a mean must be.
+
+    Returns
+    -------
+    array (n_columns,) or None
+        The mean of some rows; None where the means are so near 0 that nothing is lost without.
+    """
+    some: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
+    rows = take(array, some)
+    mean = rows.mean(0)
+    return mean if bool((mean**2 > deviations**2 * rows.var(0)).any()) else None
+
+
+def take(array: Array, rows: NDArray[np.int64]) -> Array:
+    """Take rows; a run of rows is not copied.
+
+    Parameters
+    ----------
+    array : array (n_images, n_columns)
+        Of himalaya's backend.
+    rows : array of int
+        Which.
+
+    Returns
+    -------
+    array (len(rows), n_columns)
+        A view where the rows follow one another.
+    """
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == len(rows) and (len(rows) < 3 or bool((np.diff(rows) == 1).all())):
+        return array[first : last + 1]
+    return array[get_backend().asarray(rows)]
+
+
+def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> FeatureMoments:
+    """Sum over some pictures, features alone.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    rows : array of int
+        Which pictures.
+    centre : array (n_features,) or None
+        Subtracted from each row first; None for nothing.
+
+    Returns
+    -------
+    FeatureMoments
+        About the centre.
+    """
+    x: Array = 0.0
+    xx: Array = 0.0
+    for block in _blocks(rows):
+        part = about(X, block, centre)
+        x = x + _double(part).sum(0)
+        xx = xx + _double(part.T @ part)
+    return FeatureMoments(len(rows), x, xx)
+
+
+def products(A: Array, B: Array, rows: NDArray[np.int64]) -> Array:
+    """Sum the products of two feature spaces over some pictures.
+
+    Parameters
+    ----------
+    A, B : array (n_images, n_features)
+        Features, each of its own space.
+    rows : array of int
+        Which pictures.
+
+    Returns
+    -------
+    array of float64 (n_features of A, n_features of B)
+        A'B.
+    """
+    return sum(_double(take(A, block).T @ take(B, block)) for block in _blocks(rows))
+
+
+def response_moments(
+    X: Array, Y: Array, rows: NDArray[np.int64], centres: tuple[Array | None, Array | None]
+) -> ResponseMoments:
+    """Sum over some pictures, responses alone and with features.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    Y : array (n_images, n_vertices)
+        Responses.
+    rows : array of int
+        Which pictures.
+    centres : (array or None, array or None)
+        Subtracted from each row of X and of Y first; None for nothing.
+
+    Returns
+    -------
+    ResponseMoments
+        About the centres.
+    """
+    y: Array = 0.0
+    yy: Array = 0.0
+    xy: Array = 0.0
+    for block in _blocks(rows):
+        features, responses = about(X, block, centres[0]), about(Y, block, centres[1])
+        y = y + _double(responses.sum(0))
+        yy = yy + _double(_squares(responses))
+        xy = xy + features.T @ responses
+    return ResponseMoments(y, yy, xy)
+
+
+def about(array: Array, rows: NDArray[np.int64], centre: Array | None) -> Array:
+    """Take rows about a point.
+
+    Parameters
+    ----------
+    array : array (n_images, n_columns)
+        Features or responses.
+    rows : array of int
+        Which pictures.
+    centre : array (n_columns,) or None
+        Subtracted from each row; None for nothing.
+
+    Returns
+    -------
+    array (len(rows), n_columns)
+        A view where nothing is subtracted and the rows follow one another.
+    """
+    return take(array, rows) if centre is None else take(array, rows) - centre
+
+
+def _blocks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+
+
+def _double(array: Array) -> Array:
+    return get_backend().asarray(array, dtype="float64")
+
+
+def _squares(array: Array) -> Array:
+    if isinstance(array, np.ndarray):
+        return np.einsum("ij,ij->j", array, array)
+    return (array * array).sum(0)

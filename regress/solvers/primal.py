@@ -1,0 +1,319 @@
+"""Ridge on sums over pictures: the form where columns are fewer than pictures.
+
+It decomposes matrices of n_features x n_features. What does not depend on the vertices is computed
+once, in `prepare`, however many vertices follow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from himalaya.backend import get_backend
+
+from regress.solvers.arguments import Splits
+from regress.solvers.eigen import WIDE, Last, decompose_rows, eigh, loses_digits
+from regress.solvers.heldout_scores import (
+    FROM_MOMENTS,
+    Fold,
+    Score,
+    decompose,
+    pool,
+    predicted_scores,
+    score_of_folds,
+)
+from regress.solvers.moment_sums import about, feature_moments, origin, response_moments
+from regress.solvers.moments import Array, FeatureMoments, ResponseMoments, total
+
+# Each step of refinement leaves of the error what rounding made of the smallest eigenvalue: where
+# that is a hundredth, a change so small leaves an error of 1e-11.
+ENOUGH = 1e-9
+REFINEMENTS = 8
+
+
+@dataclass
+class Loaded:
+    """Responses of a batch of vertices, as moments.
+
+    Attributes
+    ----------
+    held : list of ResponseMoments
+        Of each fold's held-out side.
+    train : list of ResponseMoments or None
+        Of each fold's training side; None where it is all the rest, which saves memory.
+    whole : ResponseMoments
+        Of all pictures.
+    Y : array (n_images, n_vertices) or None
+        The responses themselves; None where no predictions will be formed, in float32.
+    y_centre : array (n_vertices,) or None
+        What was subtracted from the responses first.
+    """
+
+    held: list[ResponseMoments]
+    train: list[ResponseMoments | None]
+    whole: ResponseMoments
+    Y: Array
+    y_centre: Array | None
+
+
+class Primal:
+    """Ridge on X'X and X'Y of the folds.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Features.
+    splits : Splits
+        The folds.
+    fit_intercept : bool
+        Whether means are taken off; else X and Y count as they are.
+    score : callable
+        The score of the held-out side.
+    bands : array of int (n_features,)
+        The band of each column.
+    held : list of FeatureMoments, optional
+        Of each fold's held-out side, where they are known: then of X as it is, about 0.
+    wide : float
+        The ratio of eigenvalues beyond which float64 features are decomposed themselves.
+    """
+
+    def __init__(
+        self,
+        X: Array,
+        splits: Splits,
+        fit_intercept: bool,
+        score: Score,
+        bands: Array,
+        held: list[FeatureMoments] | None = None,
+        wide: float = WIDE,
+    ) -> None:
+        self.wide = wide
+        self.X, self.splits, self.fit_intercept = X, splits, fit_intercept
+        self.score = score_of_folds(score, splits)
+        self.pools = self.score is not score
+        self.bands = bands
+        self.x_centre = origin(X) if fit_intercept and held is None else None
+        self.held = held or [self._features(rows) for rows in splits.held]
+        everything = np.arange(splits.n)
+        self.whole = total(self.held) if splits.partition else self._features(everything)
+        self.train = [
+            None if complement else self._features(rows)
+            for complement, rows in zip(splits.complements, splits.train, strict=True)
+        ]
+        # Predictions cost n_held a column and penalty, sums a little over half of n_features.
+        p = X.shape[1]
+        self.predict = [score not in FROM_MOMENTS or len(h) < 0.6 * p for h in splits.held]
+        rows = 2 * splits.n if any(self.predict) else 0
+        self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + rows)
+        # Eigenvectors, and of each fold the held-out side turned by them.
+        matrix = X.dtype.itemsize * p * p
+        self._prepared, self._solved = Last(2 * len(self.held) * matrix), Last(2 * matrix)
+
+    def _features(self, rows: Any) -> FeatureMoments:
+        return feature_moments(self.X, rows, self.x_centre)
+
+    def prepare(self, gamma: Array, least: float) -> list[tuple[Fold, Array | None]]:
+        """Decompose each fold for a weighting of the bands.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights.
+        least : float
+            The smallest penalty that will be tried.
+
+        Returns
+        -------
+        list of (Fold, array or None)
+            With the held-out features, turned, where predictions will be formed.
+        """
+        return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
+
+    def _prepare(self, gamma: Array, least: float) -> list[tuple[Fold, Array | None]]:
+        prepared = []
+        scale = self._scale(gamma)
+        for number, predict in enumerate(self.predict):
+            known = self.train[number]
+            train = (self.whole - self.held[number] if known is None else known).scaled(scale)
+            held = self.held[number].scaled(scale)
+            fold = decompose(train, held, self.fit_intercept, self.X, predict)
+            exact = loses_digits(fold.eigenvalues, least, self.X, self.wide)
+            if exact:
+                rows = self._rows(self.splits.train[number], scale, fold.x_mean)
+                _, fold.eigenvalues, fold.V = decompose_rows(rows)
+            # Of the products, only means and counts are needed from here on.
+            fold.train, fold.held = replace(fold.train, xx=None), replace(fold.held, xx=None)
+            turned = None
+            if predict or exact:
+                turned = self._rows(self.splits.held[number], scale, fold.x_mean) @ fold.V
+            prepared.append((fold, turned))
+        return prepared
+
+    def _rows(self, which: Any, scale: Array | None, mean: Array) -> Array:
+        rows = about(self.X, which, self.x_centre)
+        rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
+        return rows - get_backend().asarray_like(mean, rows)
+
+    def _scale(self, gamma: Array) -> Array | None:
+        # One band with weight 1 is plain ridge: nothing to multiply.
+        if len(gamma) == 1 and float(gamma[0]) == 1:
+            return None
+        return gamma[self.bands] ** 0.5
+
+    def load(self, Y: Array) -> Loaded:
+        """Take in the responses of a batch of vertices.
+
+        Parameters
+        ----------
+        Y : array (n_images, n_vertices)
+            Responses.
+
+        Returns
+        -------
+        Loaded
+            Their moments.
+        """
+        y_centre = origin(Y) if self.fit_intercept else None
+
+        def make(rows: Any) -> ResponseMoments:
+            return response_moments(self.X, Y, rows, (self.x_centre, y_centre))
+
+        held = [make(rows) for rows in self.splits.held]
+        train = [
+            None if complement else make(rows)
+            for complement, rows in zip(self.splits.complements, self.splits.train, strict=True)
+        ]
+        whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
+        return Loaded(held, train, whole, Y, y_centre)
+
+    def scores(
+        self,
+        prepared: Sequence[tuple[Fold, Array | None]],
+        loaded: Loaded,
+        which: slice,
+        alphas: Array,
+        gamma: Array,
+    ) -> Array:
+        """Score some of the loaded vertices.
+
+        Parameters
+        ----------
+        prepared : list
+            Of `prepare`.
+        loaded : Loaded
+            Of `load`.
+        which : slice
+            The vertices.
+        alphas : array of float64 (n_alphas,)
+            The penalties.
+        gamma : array (n_bands,)
+            The weights that `prepare` had.
+
+        Returns
+        -------
+        array (n_folds, n_alphas, n_vertices)
+            Scores of the held-out sides.
+        """
+        backend = get_backend()
+        scores = []
+        whole = loaded.whole.vertices(which)
+        scale = self._scale(gamma)
+        for number, (fold, turned) in enumerate(prepared):
+            held = loaded.held[number].vertices(which)
+            known = loaded.train[number]
+            train = (whole - held if known is None else known.vertices(which)).scaled(scale)
+            if turned is None:
+                scores.append(fold.scores(train, held.scaled(scale), alphas, self.score))
+                continue
+            C, y_mean = fold.turned(train)
+            centre = None if loaded.y_centre is None else loaded.y_centre[which]
+            measured = about(loaded.Y[:, which], self.splits.held[number], centre)
+            measured = measured - backend.asarray_like(y_mean, self.X)
+            scores.append(
+                predicted_scores(fold.eigenvalues, C, turned, measured, alphas, self.score)
+            )
+        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        if not self.pools:
+            return of_folds
+        held = total(loaded.held).vertices(which)
+        n = sum(map(len, self.splits.held))
+        return pool(of_folds, self.splits, held.squares(n, held.y / n), held.yy)
+
+    def solve(self, gamma: Array, loaded: Loaded, which: Array, alphas: Array) -> Array:
+        """Solve for some of the loaded vertices on all pictures.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights of the bands, the same for all these vertices.
+        loaded : Loaded
+            Of `load`.
+        which : array of int
+            The vertices.
+        alphas : array of float64 (n_vertices,)
+            The penalty of each.
+
+        Returns
+        -------
+        array (n_features, n_vertices)
+            Coefficients for X as it came.
+        """
+        backend = get_backend()
+        scale = self._scale(gamma)
+        xx, eigenvalues, V = self._solved.get((gamma, 0), lambda: self._decompose(scale))
+        whole = loaded.whole
+        part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
+        xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
+        shrink = backend.asarray_like(1 / (eigenvalues[:, None] + alphas[None]), self.X)
+        coefficients = V @ (shrink * (V.T @ xy))
+        if self.X.dtype != eigenvalues.dtype:
+            return coefficients
+        # X'X squares the range of the columns' scales, and an eigenvector is exact only beside the
+        # largest. Refinement brings back the digits that float64 promises: mostly one step.
+        weights: Any = 1
+        if scale is not None:
+            # A band of weight 0 has coefficients of 0, and nothing to refine.
+            weights = (scale > 0)[:, None] / (scale + (scale == 0))[:, None] ** 2
+        for _ in range(REFINEMENTS):
+            rest = xy - xx @ coefficients - alphas[None] * weights * coefficients
+            change = V @ (shrink * (V.T @ rest))
+            coefficients = coefficients + change
+            if bool(((change**2).sum(0) <= ENOUGH**2 * (coefficients**2).sum(0)).all()):
+                break
+        return coefficients
+
+    def _decompose(self, scale: Array | None) -> tuple[Array | None, Array, Array]:
+        xx = self.whole.about(self._mean(self.whole.x))
+        eigenvalues, V = eigh(xx if scale is None else xx * scale[:, None] * scale[None])
+        V = get_backend().asarray_like(V, self.X)
+        if scale is not None:
+            V = V * get_backend().asarray_like(scale, self.X)[:, None]
+        # Float32 is not refined.
+        return xx if self.X.dtype == eigenvalues.dtype else None, eigenvalues, V
+
+    def intercept(self, loaded: Loaded, coefficients: Array) -> Array:
+        """Give the intercepts that go with coefficients of the loaded vertices.
+
+        Parameters
+        ----------
+        loaded : Loaded
+            Of `load`.
+        coefficients : array (n_features, n_vertices)
+            Of all of them.
+
+        Returns
+        -------
+        array (n_vertices,)
+            Mean of Y less mean of X times the coefficients.
+        """
+        backend = get_backend()
+        x_mean, y_mean = self._mean(self.whole.x), self._mean(loaded.whole.y)
+        if self.x_centre is not None:
+            x_mean = x_mean + backend.asarray(self.x_centre, dtype="float64")
+        if loaded.y_centre is not None:
+            y_mean = y_mean + backend.asarray(loaded.y_centre, dtype="float64")
+        predicted = x_mean @ backend.asarray(coefficients, dtype="float64")
+        return backend.asarray_like(y_mean - predicted, self.X)
+
+    def _mean(self, sums: Array) -> Array:
+        return sums / self.splits.n if self.fit_intercept else sums * 0

@@ -1,0 +1,226 @@
+"""The search for penalties and weights of bands, for all vertices at once."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from himalaya.backend import get_backend
+from numpy.typing import NDArray
+
+from base import progress
+from regress.backend import to_numpy
+from regress.solvers.checkpoint import Checkpoint
+from regress.solvers.dual import Dual
+from regress.solvers.moments import Array
+from regress.solvers.primal import Primal
+
+log = logging.getLogger("regress")
+
+# Vertices whose products with all penalties are formed at once.
+CHUNK = 1024
+
+
+@dataclass
+class Found:
+    """What a search chose for a batch of vertices.
+
+    Attributes
+    ----------
+    weighting : array of int (n_vertices,)
+        The number of the weighting of the bands.
+    alphas : array of float64 (n_vertices,)
+        The penalty.
+    scores : array of float64 (n_weightings, n_vertices)
+        The best score of each weighting, the mean over folds.
+    """
+
+    weighting: Array
+    alphas: Array
+    scores: Array
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How penalties are chosen.
+
+    Attributes
+    ----------
+    local : bool
+        Per vertex, else one for all.
+    conservative : bool
+        The largest within a standard deviation of the best, else the best.
+    groups : array of int (n_vertices,) or None
+        Vertices of one number choose together, by their mean score; None for each on its own.
+    """
+
+    local: bool = True
+    conservative: bool = False
+    groups: Array | None = None
+
+    def shared(self, scores: Array) -> Array:
+        """Average scores over the vertices that choose together.
+
+        Parameters
+        ----------
+        scores : array (..., n_vertices)
+            Of each vertex.
+
+        Returns
+        -------
+        array (..., n_vertices)
+            The same for all vertices of a group.
+        """
+        backend = get_backend()
+        if not self.local:
+            return scores * 0 + scores.mean(-1)[..., None]
+        if self.groups is None:
+            return scores
+        member = backend.asarray_like(
+            np.eye(int(self.groups.max()) + 1)[np.asarray(self.groups)], scores
+        )
+        return (scores @ member / member.sum(0).clip(1)) @ member.T
+
+    def choose(self, scores: Array, alphas: Array) -> tuple[Array, Array]:
+        """Choose a penalty for each vertex.
+
+        Parameters
+        ----------
+        scores : array (n_folds, n_alphas, n_vertices)
+            Of the held-out sides.
+        alphas : array of float64 (n_alphas,)
+            The penalties.
+
+        Returns
+        -------
+        chosen : array of int (n_vertices,)
+            The number of the penalty.
+        mean : array (n_vertices,)
+            Its score, the mean over folds.
+        """
+        backend = get_backend()
+        folded = self.shared(scores)
+        # Of penalties that are equally good, for a constant vertex all, the largest; as himalaya.
+        mean = folded.mean(0) + 1e-10 * backend.log(alphas)[:, None]
+        chosen = backend.argmax(mean, 0)
+        if self.conservative:
+            deviation = backend.apply_argmax(folded.std(0), chosen, 0)
+            enough = mean > (backend.apply_argmax(mean, chosen, 0) - deviation)[None]
+            chosen = backend.argmax(enough * alphas[:, None], 0)
+        return chosen, backend.apply_argmax(scores.mean(0), chosen, 0)
+
+
+def search(
+    form: Primal | Dual,
+    loaded: Any,
+    n_vertices: int,
+    gammas: Array,
+    alphas: Array,
+    rule: Rule,
+    patience: int | None = None,
+    show: bool = False,
+    checkpoint: Checkpoint | None = None,
+) -> Found:
+    """Try every weighting with every penalty on a batch of loaded vertices.
+
+    Parameters
+    ----------
+    form : Primal or Dual
+        The form, which holds features and folds.
+    loaded : object
+        What its `load` gave.
+    n_vertices : int
+        How many vertices were loaded.
+    gammas : array of float64 (n_weightings, n_bands)
+        Weightings of the bands.
+    alphas : array of float64 (n_alphas,)
+        Penalties.
+    rule : Rule
+        How penalties are chosen.
+    patience : int or None
+        Stop after so many weightings that bettered no vertex; None to try all.
+    show : bool
+        Whether to show progress.
+    checkpoint : Checkpoint or None
+        Where the search is kept now and then, and taken up again.
+
+    Returns
+    -------
+    Found
+        The best for each vertex.
+    """
+    backend = get_backend()
+    state = _State.begin(n_vertices, checkpoint)
+    least = float(alphas.min())
+    with progress(
+        total=len(gammas), initial=len(state.tried), desc="weightings", disable=not show
+    ) as bar:
+        for number in range(len(state.tried), len(gammas)):
+            if patience is not None and state.idle >= patience:
+                log.info("stopped after %d of %d weightings: none was better", number, len(gammas))
+                break
+            prepared: Any = form.prepare(gammas[number], least)
+            parts = [
+                form.scores(prepared, loaded, slice(start, start + CHUNK), alphas, gammas[number])
+                for start in range(0, n_vertices, CHUNK)
+            ]
+            which, scores = rule.choose(backend.concatenate(parts, 2), alphas)
+            state.take(which, scores, scores if rule.groups is None else rule.shared(scores))
+            if checkpoint is not None:
+                checkpoint.save(state.arrays)
+            bar.update()
+    return Found(state.weighting, alphas[state.chosen], backend.stack(state.tried))
+
+
+@dataclass
+class _State:
+    """How far a search is.
+
+    Attributes
+    ----------
+    best : array of float64 (n_vertices,)
+        The best score so far.
+    weighting, chosen : array of int (n_vertices,)
+        The numbers of the weighting and of the penalty that gave it.
+    tried : list of array of float64 (n_vertices,)
+        The score of each weighting.
+    idle : int
+        The last so many weightings bettered no vertex.
+    """
+
+    ARRAYS: ClassVar = ("best", "weighting", "chosen")
+    best: Array
+    weighting: Array
+    chosen: Array
+    tried: list[Array]
+    idle: int
+
+    @classmethod
+    def begin(cls, n_vertices: int, checkpoint: Checkpoint | None) -> "_State":
+        backend = get_backend()
+        known = None if checkpoint is None else checkpoint.load()
+        if known is None:
+            best = backend.asarray(np.full(n_vertices, -np.inf), dtype="float64")
+            zeros = np.zeros((2, n_vertices), np.int64)
+            return cls(best, backend.asarray(zeros[0]), backend.asarray(zeros[1]), [], 0)
+        log.info("the search goes on after %d weightings", len(known["tried"]))
+        best, weighting, chosen = (backend.asarray(known[n]) for n in cls.ARRAYS)
+        return cls(
+            best,
+            weighting,
+            chosen,
+            [backend.asarray(scores) for scores in known["tried"]],
+            int(known["idle"]),
+        )
+
+    def take(self, which: Array, scores: Array, judged: Array) -> None:
+        better = judged > self.best + np.finfo(np.float32).eps
+        self.best[better] = judged[better]
+        self.weighting[better], self.chosen[better] = len(self.tried), which[better]
+        self.idle = 0 if bool(better.any()) else self.idle + 1
+        self.tried.append(scores)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        plain = {name: to_numpy(getattr(self, name)) for name in self.ARRAYS}
+        tried = np.stack([to_numpy(scores) for scores in self.tried])
+        return {**plain, "tried": tried, "idle": np.array(self.idle)}

@@ -1,0 +1,221 @@
+"""What a training keeps of each group: its best weights, when they were, whether it goes on."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from regress.layers.network import Network, axis_of
+
+Bools = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
+
+
+class Kept:
+    """The best weights of each group, and which groups are still trained.
+
+    A group that stops keeps what it had, while others go on; its vertices leave the network when
+    enough have stopped. Where a network has weights that belong to all vertices, these cannot be
+    each group's best: all groups then stop together, by the mean loss of all vertices.
+
+    Parameters
+    ----------
+    network : Network
+        As it begins, of all vertices.
+    patience : int
+        After so many epochs without a better loss a group stops.
+    limits : array of int (n_groups,), optional
+        Each group trains for so many epochs; without it, until its loss is best.
+
+    Attributes
+    ----------
+    weights : dict of str to Tensor
+        The network's state, each group's at its best.
+    vertices : Tensor of int (n_left,)
+        The vertices that the network still has.
+    epochs : array of int (n_groups,)
+        The epoch that each group's weights are of; 0 is the beginning.
+    stopped : array of bool (n_groups,)
+        Groups that are trained no more.
+    spoiled : array of int (n_groups,)
+        The step at which a group's loss became NaN or infinite; 0 where it never did.
+    rows : list of (int, float, float, float, array, array)
+        Of each epoch: its number, its seconds, the learning rate at its end, the share of verdicts
+        that critics had right, the loss of each group on training and on validation pictures; NaN
+        where there is none.
+    """
+
+    def __init__(
+        self, network: Network, patience: int, limits: NDArray[np.int64] | None = None
+    ) -> None:
+        n_groups = network.n_groups
+        self.together = bool(network.shared)
+        self.member = network.member.clone()
+        self.weights = {name: values.clone() for name, values in network.state_dict().items()}
+        self.vertices = torch.arange(len(self.member))
+        if self.together and limits is not None:
+            limits = np.full_like(limits, limits.max())
+        self.patience, self.limits = patience, limits
+        self.best = np.full(n_groups, np.inf)
+        self.epochs = np.zeros(n_groups, np.int64)
+        self.stopped = np.zeros(n_groups, bool) if limits is None else limits == 0
+        self.spoiled = np.zeros(n_groups, np.int64)
+        self.epoch = 0
+        self.rows: list[tuple[int, float, float, float, Numbers, Numbers]] = []
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups there are."""
+        return len(self.best)
+
+    def means(self, values: Tensor) -> Numbers:
+        """Average over the vertices of each group.
+
+        Parameters
+        ----------
+        values : Tensor (n_left,)
+            Of the vertices that the network has.
+
+        Returns
+        -------
+        array of float64 (n_groups,)
+            NaN for groups that the network has no more.
+        """
+        member = self.member[self.vertices].numpy()
+        sums = np.bincount(member, values.double().cpu().numpy(), self.n_groups)
+        count = np.bincount(member, minlength=self.n_groups)
+        return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+
+    def scores(self, values: Tensor) -> Numbers:
+        """Give the loss that each group stops by.
+
+        Parameters
+        ----------
+        values : Tensor (n_left,)
+            Of the vertices that the network has.
+
+        Returns
+        -------
+        array of float64 (n_groups,)
+            The mean over its vertices; over all vertices, where groups stop together.
+        """
+        if not self.together:
+            return self.means(values)
+        return np.full(self.n_groups, float(values.double().mean()))
+
+    def spoil(self, values: Tensor, step: int) -> None:
+        """Stop the groups whose loss is NaN or infinite; they keep what they had.
+
+        Parameters
+        ----------
+        values : Tensor (n_left,)
+            The loss of each vertex.
+        step : int
+            The number of the step.
+        """
+        bad = ~torch.isfinite(values).cpu()
+        groups = np.unique(self.member[self.vertices[bad]].numpy())
+        if self.together and len(groups):
+            groups = np.arange(self.n_groups)
+        new = groups[~self.stopped[groups]]
+        self.spoiled[new], self.stopped[new] = step, True
+
+    def end_epoch(
+        self,
+        network: Network,
+        at: tuple[float, float, float],
+        train: Tensor,
+        held: Tensor | None,
+    ) -> None:
+        """Keep what is better now, and stop groups that are done.
+
+        Parameters
+        ----------
+        network : Network
+            After the epoch.
+        at : (float, float, float)
+            The seconds that the epoch took, the learning rate at its end, and the share of verdicts
+            that critics had right, NaN where there are none.
+        train : Tensor (n_left,)
+            The loss of each vertex on the training pictures.
+        held : Tensor (n_left,) or None
+            On the validation pictures, where there are any.
+        """
+        self.epoch += 1
+        scores = self.scores(train if held is None else held)
+        if self.limits is not None or held is None:
+            better = ~self.stopped & np.isfinite(scores)
+        else:
+            better = ~self.stopped & (scores < self.best)
+        self.best[better] = scores[better]
+        self.epochs[better] = self.epoch
+        self._keep(network, better)
+        if self.limits is not None:
+            self.stopped |= self.epoch >= self.limits
+        elif held is not None:
+            self.stopped |= self.epoch - self.epochs >= self.patience
+        none = np.full(self.n_groups, np.nan)
+        losses = self.means(train), none if held is None else self.means(held)
+        self.rows.append((self.epoch, *at, *losses))
+
+    def _keep(self, network: Network, groups: Bools) -> None:
+        chosen = torch.from_numpy(groups)
+        here = {
+            "vertex": chosen[self.member[self.vertices]].nonzero()[:, 0],
+            "group": chosen[self._groups()].nonzero()[:, 0],
+        }
+        there = {
+            "vertex": self.vertices[here["vertex"]],
+            "group": self._groups()[here["group"]],
+        }
+        for name, values in network.state_dict().items():
+            if name == "member":
+                continue
+            kind, axis = axis_of(network, name)
+            whole, kept = values.detach().cpu(), self.weights[name]
+            if kind == "shared":
+                if groups.any():
+                    kept.copy_(whole)
+            elif len(here[kind]) == kept.shape[axis]:
+                kept.copy_(whole)
+            else:
+                kept.index_copy_(axis, there[kind], whole.index_select(axis, here[kind]))
+
+    def _groups(self) -> Tensor:
+        """Give the groups that the network has, in its order."""
+        return torch.unique(self.member[self.vertices])
+
+    def needed(self) -> Tensor:
+        """Say which of the network's vertices are still trained.
+
+        Returns
+        -------
+        Tensor of bool (n_left,)
+            False for those of groups that have stopped.
+        """
+        going = torch.from_numpy(~self.stopped)
+        return going[self.member[self.vertices]]
+
+    def state(self) -> dict[str, Any]:
+        """Give all that changes, for a checkpoint.
+
+        Returns
+        -------
+        dict
+            Arrays, numbers and tensors.
+        """
+        names = ("weights", "vertices", "best", "epochs", "stopped", "spoiled", "epoch", "rows")
+        return {name: getattr(self, name) for name in names}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave.
+
+        Parameters
+        ----------
+        state : dict
+            Of a training of the same.
+        """
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -1,0 +1,159 @@
+"""Lightning's checkpoints in the cache's format: arrays with checksums and JSON, no pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric.plugins import CheckpointIO
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cache import write_artifact
+from regress.solvers.checkpoint import Checkpoint
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Artifacts(CheckpointIO):
+    """Reads and writes the checkpoints of one training.
+
+    Parameters
+    ----------
+    belongs : str
+        A digest of all that the training depends on; a file of another is not taken up.
+    """
+
+    def __init__(self, belongs: str) -> None:
+        self.belongs = belongs
+
+    def stored(self, path: Path) -> dict[str, Any] | None:
+        """Give what an interrupted training had kept.
+
+        Parameters
+        ----------
+        path : Path
+            The file, which need not exist.
+
+        Returns
+        -------
+        dict or None
+            Lightning's; None where there is nothing of this training.
+        """
+        arrays = Checkpoint(path, self.belongs).load()
+        return None if arrays is None else unpack(arrays)
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Parameters
+        ----------
+        checkpoint : dict
+            Lightning's.
+        path : Path
+            The file.
+        storage_options : object
+            None; Lightning's interface has it.
+        """
+        write_artifact(Path(path), pack(checkpoint), {"kind": "search", "belongs": self.belongs})
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        map_location : object
+            Lightning moves the arrays itself.
+        weights_only : bool
+            There are no objects in it anyway.
+
+        Returns
+        -------
+        dict
+            Lightning's; empty where the file is of another training.
+        """
+        return self.stored(Path(path)) or {}
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove a checkpoint.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        """
+        Path(path).unlink(missing_ok=True)
+
+
+def pack(tree: Any) -> Arrays:
+    """Divide nested dicts and lists into arrays and JSON.
+
+    Parameters
+    ----------
+    tree : object
+        Tensors, arrays, numbers, strings, None; in dicts, lists and tuples.
+
+    Returns
+    -------
+    dict of str to array
+        The arrays, numbered, and "tree", the JSON in bytes.
+    """
+    arrays: Arrays = {}
+    text = json.dumps(_taken(tree, arrays))
+    arrays["tree"] = np.frombuffer(text.encode(), np.uint8)
+    return arrays
+
+
+def unpack(arrays: Arrays) -> Any:
+    """Join what `pack` divided.
+
+    Parameters
+    ----------
+    arrays : dict of str to array
+        What `pack` gave.
+
+    Returns
+    -------
+    object
+        The nested dicts and lists.
+    """
+    return _joined(json.loads(arrays["tree"].tobytes().decode()), arrays)
+
+
+def _taken(value: Any, arrays: Arrays) -> Any:
+    if isinstance(value, Tensor | np.ndarray):
+        kind = "tensor" if isinstance(value, Tensor) else "array"
+        plain = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        name = str(len(arrays))
+        # Some files hold no arrays without axes, or of no elements.
+        arrays[name] = plain.reshape(-1) if plain.size else np.zeros(1, plain.dtype)
+        return {kind: name, "shape": list(plain.shape)}
+    if isinstance(value, dict):
+        return {"dict": [[key, _taken(held, arrays)] for key, held in value.items()]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [_taken(held, arrays) for held in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}: {value!r}")
+
+
+def _joined(value: Any, arrays: Arrays) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "dict" in value:
+        return {key: _joined(held, arrays) for key, held in value["dict"]}
+    if "list" in value:
+        return [_joined(held, arrays) for held in value["list"]]
+    if "tuple" in value:
+        return tuple(_joined(held, arrays) for held in value["tuple"])
+    kind = "tensor" if "tensor" in value else "array"
+    flat = arrays[value[kind]]
+    size = int(np.prod(value["shape"], dtype=np.int64))
+    plain = flat[:size].reshape(value["shape"])
+    return torch.from_numpy(plain.copy()) if kind == "tensor" else plain

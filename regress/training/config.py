@@ -1,0 +1,283 @@
+"""How a training goes, apart from the network and the data, and the files that it keeps."""
+
+import inspect
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from regress.errors import RegressError
+from regress.solvers.arguments import MOST, SCOPES
+from regress.training.losses import Loss
+from regress.training.optimisers import OPTIMISERS, SCHEDULES, named
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What of a training changes its numbers, besides network and data.
+
+    Attributes
+    ----------
+    loss : str
+        As `Loss` reads it.
+    optimiser, schedule : str
+        Keys of `OPTIMISERS` and `SCHEDULES`.
+    lr, weight_decay, momentum, warmup : float
+        As `make_optimiser` and `rate` take them.
+    l1_epochs : int
+        Epochs at the beginning that train l1 in place of the loss.
+    epochs, patience, batch : int
+        Epochs at most, epochs without a better loss before a group stops, pictures in a batch.
+    precision : str
+        Lightning's name for the arithmetic.
+    seed : int
+        Of weights, batches and dropout.
+    block : int
+        Pictures that are predicted at once, for validation.
+    """
+
+    loss: str
+    optimiser: str
+    schedule: str
+    lr: float
+    weight_decay: float
+    momentum: float
+    warmup: float
+    l1_epochs: int
+    epochs: int
+    patience: int
+    batch: int
+    precision: Precision
+    seed: int
+    block: int
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a training writes besides its result, which changes no number.
+
+    Attributes
+    ----------
+    checkpoint : Path or None
+        Where its state is kept now and then, so that it can be taken up.
+    belongs : str
+        A digest of all that the training depends on.
+    log : Path or None
+        A CSV file of the losses.
+    show : str
+        What stands before the progress; none is shown where it is empty.
+    """
+
+    checkpoint: Path | None = None
+    belongs: str = ""
+    log: Path | None = None
+    show: str = ""
+
+
+def check_recipe(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters of a training that cannot be.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The estimator's.
+
+    Raises
+    ------
+    ValueError
+        If one is out of range; the message names it, what was found and what is expected.
+    """
+    try:
+        least = Loss(parameters["loss"]).least
+        named(OPTIMISERS, "optimiser", parameters["optimiser"])
+        named(SCHEDULES, "schedule", parameters["schedule"])
+        named(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
+    except RegressError as error:
+        raise ValueError(str(error)) from error
+    for name, lowest in {"epochs": 1, "patience": 1, "batch": 1, "l1_epochs": 0}.items():
+        value = parameters[name]
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or value < lowest:
+            raise ValueError(f"{name}: found {value!r}, expected a whole number from {lowest} on")
+        if value > MOST:
+            raise ValueError(f"{name}: found {value}, expected at most {MOST}")
+    if parameters["batch"] < least:
+        raise ValueError(
+            f"batch: found {parameters['batch']}, expected at least {least}: so many pictures must "
+            f"a batch have, over which loss {parameters['loss']!r} correlates"
+        )
+    if not _is_number(parameters["lr"]) or not parameters["lr"] > 0:
+        raise ValueError(f"lr: found {parameters['lr']!r}, expected a number above 0")
+    if not _is_number(parameters["weight_decay"]) or parameters["weight_decay"] < 0:
+        raise ValueError(
+            f"weight_decay: found {parameters['weight_decay']!r}, expected a number from 0 on"
+        )
+    for name in ("momentum", "warmup", "dropout"):
+        value = parameters[name]
+        if not _is_number(value) or not 0 <= value < 1:
+            raise ValueError(f"{name}: found {value!r}, expected a number from 0 on, below 1")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and abs(float(value)) < float("inf")
+
+
+class Parameters(BaseEstimator):  # type: ignore[misc]
+    """The parameters that all trained models have.
+
+    Parameters
+    ----------
+    loss : str
+        mse, l1, huber, pearson (1 - r over the pictures of a batch, for each vertex), pattern
+        (1 - r over the vertices of a group, for each picture), or a sum: "mse+0.5*pearson".
+    l1_epochs : int
+        So many epochs at the beginning train l1 in place of `loss`: r knows no scale, and so has
+        predictions that have one to begin with. Validation is by `loss` throughout.
+    optimiser : str
+        adamw, adam, sgd or nadam.
+    lr : float
+        The learning rate.
+    weight_decay : float
+        Of adamw and nadam it shrinks the weights by lr * weight_decay each step; of adam and sgd it
+        is a ridge penalty of weight_decay * n_images / 2.
+    momentum : float
+        Of sgd.
+    schedule : str
+        What the learning rate does after the warm-up: cosine (falls to 0) or constant.
+    warmup : float
+        The share of the steps over which the learning rate rises.
+    dropout : float
+        The share of features that is left out at each step.
+    epochs : int
+        Passes over the pictures, at most.
+    patience : int
+        After so many epochs without a better loss a group stops.
+    batch : int
+        Pictures in a batch, at most; with several subjects, of each.
+    validation : float, or array of bool (n_images,)
+        The share of the pictures that stops the training, or which they are; 0 for none: then all
+        epochs are trained.
+    scope : str, or array (n_vertices,)
+        Who trains and stops together: "roi", all vertices given to `fit`; "vertex", each on its
+        own; or the vertices of one number or name.
+    precision : str
+        Lightning's: 32-true, bf16-mixed, or 16-mixed, which needs a GPU.
+    random_state : int
+        Seed of weights, batches and dropout.
+    start : mapping of str to array, optional
+        The weights to begin with, as `state` gives them, of a model of the same groups in the same
+        order (that of their sorted names). What belongs to groups is taken, with the scale of the
+        features; what belongs to vertices where "known", an array of bool (n_vertices,), has it.
+    freeze : bool
+        Whether what belongs to groups stays as it is in `start`.
+    checkpoint : path, optional
+        A file; its name gets "-fit" and "-refit". A training that was interrupted is taken up, one
+        that was done is not repeated, until the file is removed.
+    log : path, optional
+        A CSV file of the losses; its name gets the same.
+    progress_bar : bool
+        Whether to show the progress.
+    """
+
+    def __init__(
+        self,
+        loss: str = "mse",
+        l1_epochs: int = 0,
+        optimiser: str = "adamw",
+        lr: float = 3e-4,
+        weight_decay: float = 0.01,
+        momentum: float = 0.9,
+        schedule: str = "cosine",
+        warmup: float = 0.05,
+        dropout: float = 0.0,
+        epochs: int = 100,
+        patience: int = 10,
+        batch: int = 256,
+        validation: Any = 0.1,
+        scope: Any = "roi",
+        precision: str = "32-true",
+        random_state: int = 0,
+        start: Mapping[str, NDArray] | None = None,
+        freeze: bool = False,
+        checkpoint: str | Path | None = None,
+        log: str | Path | None = None,
+        progress_bar: bool = False,
+    ) -> None:
+        self.loss = loss
+        self.l1_epochs = l1_epochs
+        self.optimiser = optimiser
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.momentum = momentum
+        self.schedule = schedule
+        self.warmup = warmup
+        self.dropout = dropout
+        self.epochs = epochs
+        self.patience = patience
+        self.batch = batch
+        self.validation = validation
+        self.scope = scope
+        self.precision = precision
+        self.random_state = random_state
+        self.start = start
+        self.freeze = freeze
+        self.checkpoint = checkpoint
+        self.log = log
+        self.progress_bar = progress_bar
+
+    def __init_subclass__(cls, **own: Any) -> None:
+        # A subclass adds parameters to those of its base, and passes the others on: all of them
+        # are its signature, which is what scikit-learn and editors look at.
+        super().__init_subclass__(**own)
+        named: dict[str, inspect.Parameter] = {}
+        for one in cls.__mro__:
+            if "__init__" in vars(one) and one is not object:
+                for parameter in list(inspect.signature(vars(one)["__init__"]).parameters.values()):
+                    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+                        named.setdefault(parameter.name, parameter)
+        del named["self"]
+        cls.__signature__ = inspect.Signature(list(named.values()))
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return sorted(inspect.signature(cls).parameters)
+
+    def network_parameters(self) -> dict[str, Any]:
+        """Give the parameters that a model has of its own, which say what its network is.
+
+        Returns
+        -------
+        dict
+            By name; empty where all networks of the model are alike.
+        """
+        shared = Parameters._get_param_names()
+        return {n: v for n, v in self.get_params(deep=False).items() if n not in shared}
+
+    def check_parameters(self) -> None:
+        """Refuse parameters that cannot be, before anything is computed.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range; the message names it.
+        """
+        check_recipe(self.get_params(deep=False))
+        scope, share = self.scope, self.validation
+        if scope not in SCOPES if isinstance(scope, str) else np.ndim(scope) != 1:
+            raise ValueError(f"scope: found {scope!r}, expected {' or '.join(SCOPES)}")
+        if np.ndim(share) == 0 and not (isinstance(share, float | int) and 0 <= share < 1):
+            raise ValueError(f"validation: found {share!r}, expected a share from 0 on, below 1")
+        if not isinstance(self.freeze, bool):
+            raise ValueError(f"freeze: found {self.freeze!r}, expected true or false")
+
+    def _recipe(self) -> Recipe:
+        names = {"seed": "random_state"}
+        fields = Recipe.__dataclass_fields__
+        return Recipe(**{name: getattr(self, names.get(name, name)) for name in fields})

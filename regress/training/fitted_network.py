@@ -1,0 +1,296 @@
+"""What a trained model is once it is trained: predictions, and arrays that are kept of it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from regress.layers.network import Network, axis_of, part_of
+from regress.layers.weights import INSIDE, join_states
+from regress.training.config import Parameters
+
+# Pictures that are predicted at once.
+BLOCK = 1024
+
+
+class Fitted(Parameters):
+    """A network, its features' scale, and the epochs that its weights are of.
+
+    Attributes
+    ----------
+    epochs_ : array of int (n_vertices,)
+        The epoch that the weights of each vertex are of; 0 where nothing was better than the
+        beginning: the mean, or what `start` held.
+    network_ : Network
+        The best weights.
+    inside_ : dict of str to Tensor or array, or None
+        After `refit`, the weights and the scale of features that `fit` had found, where the network
+        has something that vertices share.
+    """
+
+    streams: ClassVar[bool] = True
+
+    inside_: dict[str, Any] | None
+
+    def make_network(self, n_features: int, member: torch.Tensor) -> Network:
+        """Make the network, as it is before it is trained.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        member : Tensor of int (n_vertices,)
+            The group of each vertex.
+
+        Returns
+        -------
+        Network
+            On the CPU. Its random numbers are torch's, seeded.
+
+        Raises
+        ------
+        TypeError
+            If the subclass has none.
+        """
+        raise TypeError(f"{type(self).__name__} does not say what its network is")
+
+    def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
+        """Make what judges the predictions of all vertices together, besides the loss of each.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of the features.
+        widths : sequence of int
+            The vertices of each subject; those without any have none.
+
+        Returns
+        -------
+        ModuleList or None
+            For each of these subjects an `Adversary`; None, as here, where only the loss counts.
+        """
+        return None
+
+    def advice(self) -> list[str]:
+        """Say what besides the learning rate may be lowered where nothing was learned.
+
+        Returns
+        -------
+        list of str
+            In words, with the option; none here.
+        """
+        return []
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Predict the responses to pictures.
+
+        Parameters
+        ----------
+        X : array (n_images, n_features)
+            Features.
+
+        Returns
+        -------
+        array (n_images, n_vertices) or (n_images,)
+            Responses, computed in float32, of the features' dtype; of bytes, float32.
+        """
+        check_is_fitted(self)
+        types = [np.float32, np.float64, np.uint8]
+        features = validate_data(self, X, dtype=types, reset=False)
+        self.network_.eval()
+        with torch.inference_mode():
+            parts = [
+                self.network_(torch.from_numpy(self._standardised(features[at : at + self.block])))
+                for at in range(0, len(features), self.block)
+            ]
+        dtype = np.float32 if features.dtype == np.uint8 else features.dtype
+        predicted: NDArray = torch.cat(parts).numpy().astype(dtype, copy=False)
+        return predicted[:, 0] if self._vector else predicted
+
+    def chosen_names(self) -> list[str]:
+        """Name what `fit` chose per vertex and `refit` keeps.
+
+        Returns
+        -------
+        list of str
+            Attributes whose last axis is vertices.
+        """
+        return ["epochs_"]
+
+    def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
+        """Give the fitted arrays, all or those of some vertices.
+
+        Parameters
+        ----------
+        vertices : array of int, optional
+            Which columns of the responses.
+
+        Returns
+        -------
+        dict of str to array
+            The network's weights, by their names, with those of these vertices' groups alone;
+            `centre_` and `scale_` of the features; `epochs_`; and `inside_`, named "inside.…".
+        """
+        which = np.arange(len(self.epochs_)) if vertices is None else np.asarray(vertices)
+        part = self._part(which, self.network_.state_dict())
+        state = part | {"centre_": self.centre_, "scale_": self.scale_}
+        if self.inside_ is not None:
+            state |= {INSIDE + n: v for n, v in self._part(which, self.inside_).items()}
+        return state | {"epochs_": self.epochs_[which]}
+
+    @property
+    def block(self) -> int:
+        """How many pictures are predicted at once; it changes no number but by rounding."""
+        return BLOCK
+
+    @property
+    def together(self) -> bool:
+        """Whether all vertices are trained as one: where their network has weights of all."""
+        return False
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Others' networks inside it that began with random weights; here there are none."""
+        return ()
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """Others' networks inside it that were trained on other data; here there are none."""
+        return ()
+
+    def sources(self) -> dict[str, str]:
+        """Digest files that it reads besides the data; here there are none.
+
+        Returns
+        -------
+        dict of str to str
+            By the parameter's name.
+        """
+        return {}
+
+    def prepare(self, network: Network) -> None:
+        """Put weights of others into a network that is about to be trained; here there are none.
+
+        Parameters
+        ----------
+        network : Network
+            As `make_network` gave it; changed in place.
+        """
+
+    def shared_names(self) -> list[str]:
+        """Name the arrays of `state` that belong to all vertices, and are saved once.
+
+        Returns
+        -------
+        list of str
+            The weights of all, and of the group where there is but one, with the scale of
+            features; none where there are no such weights.
+        """
+        network = self.network_
+        kinds = {"shared", "group"} if network.n_groups == 1 else {"shared"}
+        own = [name for name in network.state_dict() if axis_of(network, name)[0] in kinds]
+        if not own:
+            return []
+        common = [*own, "centre_", "scale_"]
+        return common + ([INSIDE + name for name in common] if self.inside_ is not None else [])
+
+    def join(
+        self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
+    ) -> dict[str, NDArray]:
+        """Join the states of vertices that were fitted in several batches, each alone.
+
+        Parameters
+        ----------
+        parts : sequence of (array of int, dict of str to array)
+            Where the vertices stand in the whole, and what `state` gave of them.
+
+        Returns
+        -------
+        dict of str to array
+            As `state` would give all; each vertex is a group.
+        """
+        return join_states(clone(self).restore(parts[0][1]).network_, parts)
+
+    def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
+        """Say what some vertices took to train.
+
+        Parameters
+        ----------
+        vertices : array of int (n,)
+            Which columns of the responses.
+
+        Returns
+        -------
+        dict
+            `parameters` of their groups; `shared_parameters`, which belong to all vertices given to
+            `fit`, where there are any; the `epochs` of their weights; `seconds_per_epoch` of all
+            vertices given to `fit`, validation included.
+        """
+        member = self.network_.member.numpy()
+        groups = np.unique(member[vertices])
+        counts = {"group": len(groups), "vertex": int(np.isin(member, groups).sum())}
+        parameters, shared = 0, 0
+        for name, weights in self.network_.named_parameters():
+            kind, axis = axis_of(self.network_, name)
+            if kind == "shared":
+                shared += weights.numel()
+            else:
+                parameters += counts[kind] * (weights.numel() // weights.shape[axis])
+        return {
+            "parameters": parameters,
+            **({"shared_parameters": shared} if shared else {}),
+            "epochs": int(self.epochs_[vertices].max()),
+            "seconds_per_epoch": self._seconds,
+        }
+
+    def restore(self, state: dict[str, NDArray]) -> Self:
+        """Make a fitted model of what `state` gave.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            The arrays.
+
+        Returns
+        -------
+        self
+            Predicts the same numbers.
+        """
+        own = ("centre_", "scale_", "epochs_")
+        for name in own:
+            setattr(self, name, state[name])
+        weights = {n: torch.from_numpy(np.array(v)) for n, v in state.items() if n not in own}
+        inside = {n: weights.pop(n) for n in state if n.startswith(INSIDE)}
+        self.inside_ = {n.removeprefix(INSIDE): v for n, v in inside.items()} or None
+        self.n_features_in_ = len(self.centre_)
+        self._vector = False
+        self.network_ = self._made(weights["member"])
+        self.network_.load_state_dict(weights)
+        return self
+
+    def _part(self, which: NDArray[np.int64], state: dict[str, Any]) -> dict[str, NDArray]:
+        """Take what belongs to some vertices; the scale of the features belongs to all."""
+        scale = {n: np.asarray(state[n]) for n in ("centre_", "scale_") if n in state}
+        weights = {n: v for n, v in state.items() if n not in scale}
+        part = part_of(self.network_, torch.from_numpy(which), weights)
+        return {name: values.numpy() for name, values in part.items()} | scale
+
+    def _standardised(self, X: NDArray) -> NDArray[np.float32]:
+        return np.asarray((X - self.centre_) / self.scale_, np.float32)
+
+    def _made(self, member: torch.Tensor) -> Network:
+        with self._seeded():
+            return self.make_network(len(self.centre_), member)
+
+    @contextmanager
+    def _seeded(self) -> Iterator[None]:
+        # The caller's random numbers are left alone.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.random_state)
+            yield

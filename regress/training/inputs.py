@@ -1,0 +1,173 @@
+"""What a training is made of: pictures that stop it, vertices that stop together, scales."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regress.data.responses import Responses
+from regress.data.several_subjects import Joint
+
+# Columns whose statistics are computed at once: in float64 they take eight times as much as bytes.
+COLUMNS = 2048
+
+
+def standard(
+    X: NDArray[np.float32 | np.uint8], start: Mapping[str, NDArray] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Find the centre and the scale of features.
+
+    Parameters
+    ----------
+    X : array (n_images, n_features)
+        Of the pictures that are trained on.
+    start : mapping of str to array, optional
+        A model that the training begins from: its weights are for features on its scale.
+
+    Returns
+    -------
+    centre, scale : array of float32 (n_features,)
+        Mean and standard deviation; the scale of a constant column is 1.
+
+    Raises
+    ------
+    ValueError
+        If those of `start` are absent, or of other features.
+    """
+    if start is not None:
+        for name in ("centre_", "scale_"):
+            found = np.shape(start[name]) if name in start else None
+            if found != X.shape[1:]:
+                raise ValueError(
+                    f"start: {name} has shape {found}, expected {X.shape[1:]}, "
+                    "one a column of the features: begin from a model of the same features"
+                )
+        return np.asarray(start["centre_"]), np.asarray(start["scale_"])
+    # In float64: float32 loses them where the mean is far from 0.
+    blocks = [X[:, first : first + COLUMNS] for first in range(0, X.shape[1], COLUMNS)]
+    mean = np.concatenate([block.mean(0, dtype=np.float64) for block in blocks])
+    deviation = np.concatenate([block.std(0, dtype=np.float64) for block in blocks])
+    tiny = np.finfo(np.float32).eps * np.abs(mean)
+    scale = np.where(deviation > tiny, deviation, 1)
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_]:
+    """Say which pictures stop a training.
+
+    Parameters
+    ----------
+    validation : float, or array of bool (n_images,)
+        Their share, or which they are.
+    n_images : int
+        How many pictures there are.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    array of bool (n_images,)
+        True for these; none where there are too few pictures to divide.
+
+    Raises
+    ------
+    ValueError
+        If the array has another length, or leaves none to train on.
+    """
+    if np.ndim(validation):
+        held = np.asarray(validation, bool)
+        if held.shape != (n_images,) or held.all():
+            raise ValueError(
+                f"validation: found shape {held.shape}, {held.sum()} of them held, expected "
+                f"({n_images},), one a picture, and pictures left to train on"
+            )
+        return held
+    held = np.zeros(n_images, bool)
+    if validation > 0 and n_images > 3:
+        # r needs two pictures.
+        count = min(max(2, round(validation * n_images)), n_images - 2)
+        held[np.random.default_rng([seed, 2]).permutation(n_images)[:count]] = True
+    return held
+
+
+def check_parts(responses: Responses | Joint, held: NDArray[np.bool_]) -> None:
+    """Refuse a subject without pictures to train on, or to stop on where others have some.
+
+    Parameters
+    ----------
+    responses : Responses or Joint (n_images, n_vertices)
+        Of one subject or several.
+    held : array of bool (n_images,)
+        The pictures that stop the training.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the message gives its number.
+    """
+    edges = np.cumsum([0, *(len(part) for part in responses.parts)])
+    for number, own in enumerate(np.split(held, edges[1:-1]), start=1):
+        if own.all() or (held.any() and not own.any()):
+            raise ValueError(
+                f"validation: of the {len(own)} pictures of subject {number} of "
+                f"{len(responses.parts)}, {int(own.sum())} would stop the training; expected at "
+                "least 1, and 1 left to train on"
+            )
+
+
+def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
+    """Say who stops together.
+
+    Parameters
+    ----------
+    scope : str, or array (n_vertices,)
+        "roi", all; "vertex", each alone; or numbers or names.
+    n_vertices : int
+        How many vertices there are.
+
+    Returns
+    -------
+    names : array (n_groups,)
+        What the groups are called.
+    member : array of int (n_vertices,)
+        The group of each vertex.
+
+    Raises
+    ------
+    ValueError
+        If the array has another length.
+    """
+    if isinstance(scope, str):
+        member = np.arange(n_vertices) if scope == "vertex" else np.zeros(n_vertices, np.int64)
+        return np.unique(member), member
+    if np.shape(scope) != (n_vertices,):
+        raise ValueError(
+            f"scope: found shape {np.shape(scope)}, expected ({n_vertices},), one a vertex"
+        )
+    names, member = np.unique(np.asarray(scope), return_inverse=True)
+    return names, member.astype(np.int64)
+
+
+def most_epochs(
+    epochs: NDArray[np.int64], member: NDArray[np.int64], n_groups: int
+) -> NDArray[np.int64]:
+    """Give each group's epochs; a vertex that stays at its mean has 0.
+
+    Parameters
+    ----------
+    epochs : array of int (n_vertices,)
+        Of each vertex.
+    member : array of int (n_vertices,)
+        The group of each vertex.
+    n_groups : int
+        How many groups there are.
+
+    Returns
+    -------
+    array of int (n_groups,)
+        The most of any of its vertices.
+    """
+    most = np.zeros(n_groups, np.int64)
+    np.maximum.at(most, member, epochs)
+    return most

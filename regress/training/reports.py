@@ -1,0 +1,177 @@
+"""What is to be said at the end of a training that went wrong, and what to do about it."""
+
+import csv
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base import replacing
+from regress.errors import RegressError
+from regress.training.best_weights import Kept
+
+log = logging.getLogger("regress")
+
+# Groups that are named one by one.
+NAMED = 4
+# A loss so many times that of the beginning is no matter of chance.
+FAR = 1.5
+
+
+def say_what_was_spoiled(kept: Kept, lr: float, n_batches: int) -> None:
+    """Warn of groups whose loss became NaN or infinite.
+
+    Parameters
+    ----------
+    kept : Kept
+        At the end of the training.
+    lr : float
+        The learning rate.
+    n_batches : int
+        Steps of an epoch.
+
+    Raises
+    ------
+    RegressError
+        If one had learned nothing yet.
+    """
+    spoiled = np.flatnonzero(kept.spoiled)
+    if not len(spoiled):
+        return
+    step = int(kept.spoiled[spoiled].min())
+    where = f"at step {step}, in epoch {(step - 1) // n_batches + 1}"
+    fix = f"give {lower_rate(lr)}"
+    of = f"{len(spoiled)} of {kept.n_groups} groups"
+    if not kept.epochs[spoiled].all():
+        raise RegressError(
+            f"the loss became NaN or infinite {where}, before anything was learned, in {of}: {fix}"
+        )
+    log.warning(
+        "the loss of %s became NaN or infinite, first %s; they keep the weights of epoch %s: %s",
+        of,
+        where,
+        " or ".join(str(epoch) for epoch in np.unique(kept.epochs[spoiled])[:NAMED]),
+        fix,
+    )
+
+
+def say_what_was_not_learned(
+    kept: Kept, names: NDArray, varying: NDArray[np.bool_], begun: bool, *lower: str
+) -> None:
+    """Warn of groups that no epoch made better than they were before the first step.
+
+    Parameters
+    ----------
+    kept : Kept
+        At the end of a training that was stopped by validation pictures.
+    names : array (n_groups,)
+        What the groups are called.
+    varying : array of bool (n_groups,)
+        Groups in which there is anything to learn.
+    begun : bool
+        Whether they began from another training; else from the mean response.
+    *lower : str
+        What may be lowered, in words.
+    """
+    worse = (kept.epochs == 0) & np.isfinite(kept.best) & (kept.spoiled == 0) & varying
+    if not worse.any() or not kept.rows:
+        return
+    groups = np.asarray(names)[worse]
+    losses = np.array([held for *_, held in kept.rows])
+    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups).astype(np.float64)
+    # Both figures are means over the same vertices: those that stop together, or of these groups.
+    if kept.together:
+        here = np.unique(kept.member[kept.vertices].numpy())
+        losses = np.average(losses[:, here], axis=1, weights=sizes[here])[:, None]
+        weights, before = np.ones(1), kept.best[worse][0]
+    else:
+        losses, weights = losses[:, worse], sizes[worse]
+        before = np.average(kept.best[worse], weights=weights)
+    lowest = np.average(np.where(np.isfinite(losses), losses, np.inf).min(0), weights=weights)
+    some = ", ".join(map(str, groups[:NAMED])) + (", …" if len(groups) > NAMED else "")
+    log.warning(
+        "%d of %d groups learned nothing (%s): no epoch predicts the validation pictures better "
+        "(loss %.3g at best) than %s does (%.3g), which is kept and predicted%s: give %s%s",
+        len(groups),
+        kept.n_groups,
+        some,
+        lowest,
+        "what the training began from" if begun else "the mean response",
+        before,
+        "" if begun else ", whatever the picture",
+        ", or ".join(lower),
+        "" if lowest > FAR * before else ", unless the features tell nothing of these responses",
+    )
+
+
+def lower_rate(lr: float) -> str:
+    """Advise to learn more slowly.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+
+    Returns
+    -------
+    str
+        In words, with the option.
+    """
+    return f"a lower lr (now {lr:g}): --params.lr {min(lr / 10, 1e-3):g}"
+
+
+# With more groups, as where each vertex stops on its own, only their mean is written.
+MANY = 500
+COLUMNS = (
+    "epoch",
+    "seconds",
+    "learning_rate",
+    "group",
+    "vertices",
+    "training_loss",
+    "validation_loss",
+    "right_verdicts",
+)
+
+
+def write_log(path: Path, kept: Kept, names: NDArray) -> None:
+    """Write the loss of each epoch and group.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file; an older one is replaced.
+    kept : Kept
+        Holds the losses.
+    names : array (n_groups,)
+        What the groups are called.
+
+    Notes
+    -----
+    Columns: epoch, from 1; its seconds, validation included; learning_rate at its end; group, or
+    "all" for the mean over vertices; vertices in it; training_loss, the mean over the steps of the
+    epoch, each before it was taken, of l1 in the first `l1_epochs`; validation_loss after the
+    epoch, empty where no pictures were held out; right_verdicts, the share that critics had right
+    of measured and made responses, where there are critics. A group that left the network has no
+    further rows.
+    """
+    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups)
+    with replacing(path) as temporary, temporary.open("w", newline="") as opened:
+        table = csv.writer(opened)
+        table.writerow(COLUMNS)
+        for epoch, seconds, rate, right, train, held in kept.rows:
+            when = [epoch, f"{seconds:.4g}", f"{rate:.6g}"]
+            there = np.flatnonzero(np.isfinite(train))
+            total = sizes[there].sum()
+            mean = [
+                _plain((of[there] * sizes[there]).sum() / max(1, total)) for of in (train, held)
+            ]
+            table.writerow([*when, "all", total, *mean, _plain(right)])
+            for group in there if kept.n_groups <= MANY else ():
+                losses = [_plain(of[group]) for of in (train, held)]
+                table.writerow([*when, names[group], sizes[group], *losses, ""])
+
+
+def _plain(loss: float) -> str:
+    return f"{loss:.6g}" if np.isfinite(loss) else ""

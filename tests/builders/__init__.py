@@ -1,0 +1,1 @@
+"""Data, fits, submissions and processes that several test files make."""
