@@ -79,13 +79,7 @@ class LogLines(logging.Handler):
     """What this project's code logs, as lines for the user, without tearing a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record.
-
-        Parameters
-        ----------
-        record : LogRecord
-            What was logged.
-        """
+        """Print a record."""
         warning = "warning: " if record.levelno >= logging.WARNING else ""
         say(f"{warning}{record.getMessage()}")
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.ensembles import per_roi, per_vertex, stacked
-from evaluate.metrics import _correlation as correlation
+from evaluate.metrics._correlation import correlation
 from evaluate.scoring.ensemble import split_pictures
 from evaluate.scoring.member_selection import Fold, select_members
 

@@ -27,17 +27,8 @@ def write_rows(group: h5py.Group, n_rows: int, blocks: Iterator[Rows]) -> int:
 
     Parameters
     ----------
-    group : h5py.Group
-        Where to: datasets "features" and "checksums".
-    n_rows : int
-        Room for so many.
     blocks : iterator of array (some, n_columns)
         The rows; no more than a block is in memory. At most `n_rows` are written.
-
-    Returns
-    -------
-    int
-        How many came.
     """
     first = next(blocks, None)
     if first is None:
@@ -109,11 +100,6 @@ class CheckedRows:
         -------
         array (some, n_columns)
             The rows of all blocks that these rows are in.
-
-        Raises
-        ------
-        OSError
-            If a checksum differs.
         """
         first, last = start // self.step, -(-stop // self.step)
         n_rows = min(last * self.step, self.shape[0]) - first * self.step
@@ -134,15 +120,8 @@ class CheckedRows:
 
         Parameters
         ----------
-        n_bytes : int
-            Of a run, about.
         wanted : array of int, optional
             Only runs between the first and the last of these rows.
-
-        Yields
-        ------
-        slice
-            Rows.
         """
         n_rows, n_columns = self.shape
         each = max(1, self.step * n_columns * self.dtype.itemsize)

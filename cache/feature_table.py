@@ -30,16 +30,9 @@ def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> N
     ----------
     path : Path
         The file; an older one is replaced in one step.
-    meta : mapping
-        With at least `name` and `key`.
     parts : sequence of (names, blocks)
         Names as bytes of 64 hexadecimal digits, (n,), and an iterator over blocks of rows of
         shape (some, n_columns) that together are n rows.
-
-    Raises
-    ------
-    CacheError
-        If there are fewer or more rows than names.
     """
     names = np.concatenate([part_names for part_names, _ in parts])
     with creating(path) as opened:
@@ -56,20 +49,8 @@ def read_table_meta(path: Path, key: Mapping[str, Any] | None = None) -> dict[st
 
     Parameters
     ----------
-    path : Path
-        The file.
     key : mapping, optional
         The key that is expected; by default any that fits the file's name.
-
-    Returns
-    -------
-    dict
-        The meta, with `rows`, `columns`, `dtype` and `bytes` added.
-
-    Raises
-    ------
-    CacheError
-        If the file is damaged or of another key.
     """
     with reading(path) as opened:
         check_schema(opened, path, "features")
@@ -91,11 +72,6 @@ def read_table_meta(path: Path, key: Mapping[str, Any] | None = None) -> dict[st
 def row_names(path: Path) -> NDArray[np.bytes_]:
     """Read which pictures a file has rows of.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
     Returns
     -------
     array of bytes (n_rows,)
@@ -112,8 +88,6 @@ def all_rows(path: Path, keep: NDArray[np.bool_] | None = None) -> Iterator[NDAr
 
     Parameters
     ----------
-    path : Path
-        The file.
     keep : array of bool (n_rows,), optional
         Leave out the rows where it is false.
 
@@ -132,22 +106,10 @@ def all_rows(path: Path, keep: NDArray[np.bool_] | None = None) -> Iterator[NDAr
 def take_rows(path: Path, digests: Sequence[str]) -> NDArray[Any]:
     """Read the rows of pictures, in any order and with repeats.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    digests : sequence of str
-        The sha256 of each picture's file.
-
     Returns
     -------
     array (n, n_columns)
         In the order asked for.
-
-    Raises
-    ------
-    CacheError
-        If a picture has no row, or the file is damaged.
     """
     # Names and rows from one opening: a writer may put another file here at any time.
     with reading(path) as opened:

@@ -62,20 +62,10 @@ class _Guarded:
 def creating(path: Path) -> Iterator[h5py.File]:
     """Write a new file that appears under its name only when it is whole.
 
-    Parameters
-    ----------
-    path : Path
-        The file; an older one is replaced.
-
     Yields
     ------
     h5py.File
         Open for writing; what is written to it does not stay in memory.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written, as on a full disk.
     """
     with replacing(path) as temporary:
         guarded = _Guarded(temporary)
@@ -92,27 +82,7 @@ def creating(path: Path) -> Iterator[h5py.File]:
 def reading(
     path: Path, fix: str = "delete it and run the command that made it again"
 ) -> Iterator[h5py.File]:
-    """Open a file for reading; whatever is wrong inside becomes one clear error.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    fix : str
-        What the error says is to be done.
-
-    Yields
-    ------
-    h5py.File
-        Open for reading.
-
-    Raises
-    ------
-    CacheError
-        If there is no such file, or it is cut short, damaged or not ours.
-    InUseError
-        If another program has it open for writing.
-    """
+    """Open a file for reading; whatever is wrong inside becomes one clear error."""
     try:
         # locking=False: published files never change, and some file systems refuse locks.
         with h5py.File(path, "r", locking=False) as opened:
@@ -149,22 +119,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def put(group: h5py.Group, name: str, array: NDArray[Any]) -> h5py.Dataset:
-    """Write an array in chunks of whole rows, with checksums.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Where to.
-    name : str
-        The dataset's name.
-    array : array
-        What to write.
-
-    Returns
-    -------
-    h5py.Dataset
-        The dataset.
-    """
+    """Write an array in chunks of whole rows, with checksums."""
     array = np.asarray(array)
     shape = array.shape
     if not shape:
@@ -189,72 +144,26 @@ def _put_number(group: h5py.Group, name: str, number: NDArray[Any]) -> h5py.Data
 
 
 def put_json(group: h5py.Group, name: str, value: Mapping[str, Any]) -> None:
-    """Write a mapping as JSON text, with a checksum.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Where to.
-    name : str
-        The dataset's name.
-    value : mapping
-        What to write.
-    """
+    """Write a mapping as JSON text, with a checksum."""
     text = json.dumps(value, sort_keys=True, allow_nan=False).encode()
     put(group, name, np.frombuffer(text, np.uint8))
 
 
 def get_json(group: h5py.Group, name: str) -> dict[str, Any]:
-    """Read what `put_json` wrote.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Where from.
-    name : str
-        The dataset's name.
-
-    Returns
-    -------
-    dict
-        The mapping.
-    """
+    """Read what `put_json` wrote."""
     value: dict[str, Any] = parse_json(group[name][()].tobytes(), name)
     return value
 
 
 def put_schema(opened: h5py.File, kind: str) -> None:
-    """Write what `check_schema` looks for.
-
-    Parameters
-    ----------
-    opened : h5py.File
-        The file.
-    kind : str
-        What it is: "features" or "artifact".
-    """
+    """Write what `check_schema` looks for."""
     # Of fixed length: texts of variable length lie in a heap without a checksum, where one flipped
     # byte sends HDF5 into an endless loop.
     opened.attrs.update(kind=np.bytes_(kind), schema=SCHEMAS[kind])
 
 
 def check_schema(opened: h5py.File, path: Path, kind: str) -> None:
-    """Refuse a file that another program, or another version of this one, wrote.
-
-    Parameters
-    ----------
-    opened : h5py.File
-        The file.
-    path : Path
-        Its name, for the error.
-    kind : str
-        What it should be: "features" or "artifact".
-
-    Raises
-    ------
-    CacheError
-        If the kind or the schema is another.
-    """
+    """Refuse a file that another program, or another version of this one, wrote."""
     found = opened.attrs.get("kind"), opened.attrs.get("schema")
     if found != (kind.encode(), SCHEMAS[kind]):
         raise CacheError(

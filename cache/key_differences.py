@@ -13,11 +13,6 @@ ABSENT = object()
 def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Compare two keys field by field.
 
-    Parameters
-    ----------
-    here, there : mapping
-        The keys.
-
     Returns
     -------
     dict of str to (object, object)

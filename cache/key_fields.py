@@ -12,11 +12,6 @@ LISTED = 5
 def is_leaf(value: object) -> bool:
     """Say whether a value is shown whole: a number, a text, a list of them, or nothing.
 
-    Parameters
-    ----------
-    value : object
-        As JSON holds it.
-
     Returns
     -------
     bool
@@ -28,22 +23,7 @@ def is_leaf(value: object) -> bool:
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Go through nested mappings and lists, leaf by leaf.
-
-    Parameters
-    ----------
-    value : object
-        As JSON holds it.
-    path : str
-        What stands before the paths.
-
-    Yields
-    ------
-    path : str
-        For example `preprocessing.size` or `layers[0].pooling`.
-    leaf : object
-        The value there.
-    """
+    """Go through nested mappings and lists, leaf by leaf."""
     if is_leaf(value):
         yield path, value
     elif isinstance(value, Mapping):
@@ -59,15 +39,8 @@ def below(path: str, step: str | int) -> str:
 
     Parameters
     ----------
-    path : str
-        The path; empty at the top.
     step : str or int
         The name of a field, or a place in a list.
-
-    Returns
-    -------
-    str
-        The longer path.
     """
     if isinstance(step, int):
         return f"{path}[{step}]"
@@ -76,13 +49,6 @@ def below(path: str, step: str | int) -> str:
 
 def in_words(value: object, whole: bool = False) -> str:
     """Write a value for reading.
-
-    Parameters
-    ----------
-    value : object
-        As JSON holds it.
-    whole : bool
-        Do not shorten.
 
     Returns
     -------
@@ -101,11 +67,6 @@ def in_words(value: object, whole: bool = False) -> str:
 
 def some(names: Sequence[str]) -> str:
     """List the first few names.
-
-    Parameters
-    ----------
-    names : sequence of str
-        All of them.
 
     Returns
     -------

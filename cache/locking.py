@@ -18,39 +18,12 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def lock_of(path: Path) -> Path:
-    """Name the lock of a feature space.
-
-    Parameters
-    ----------
-    path : Path
-        The space's file, or its folder of shards.
-
-    Returns
-    -------
-    Path
-        The file that its writer locks.
-    """
+    """Name the lock of a feature space."""
     return path.with_suffix(".lock")
 
 
 def is_held(lock: Path) -> bool:
-    """Say whether a process writes the space now.
-
-    Parameters
-    ----------
-    lock : Path
-        The lock's file.
-
-    Returns
-    -------
-    bool
-        False also where there is no such file.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    """
+    """Say whether a process writes the space now."""
     try:
         descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:
@@ -72,13 +45,6 @@ def is_held(lock: Path) -> bool:
 def holding(lock: Path, wait: bool = True) -> Iterator[bool]:
     """Keep writers of a space out.
 
-    Parameters
-    ----------
-    lock : Path
-        The lock's file; made where missing.
-    wait : bool
-        Whether to wait for a writer to end.
-
     Yields
     ------
     bool
@@ -95,22 +61,10 @@ def holding(lock: Path, wait: bool = True) -> Iterator[bool]:
 def acquire(lock: Path, wait: bool = True) -> ExitStack | None:
     """Take the lock; close what is returned to give it back.
 
-    Parameters
-    ----------
-    lock : Path
-        The lock's file; made where missing.
-    wait : bool
-        Whether to wait for a writer to end.
-
     Returns
     -------
     ExitStack or None
         None only without `wait`, while a process writes the space.
-
-    Raises
-    ------
-    OSError
-        If the lock cannot be made, as in a folder that can only be read.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     told = False

@@ -21,20 +21,10 @@ DIGEST = re.compile("[0-9a-fA-F]{64}")
 def find_pictures(data: Path) -> list[Path]:
     """List the picture files in a folder and all folders beneath it.
 
-    Parameters
-    ----------
-    data : Path
-        The folder.
-
     Returns
     -------
     list of Path
         Sorted; hidden files and folders are left out, links are followed.
-
-    Raises
-    ------
-    CacheError
-        If there is no such folder, or no picture in it.
     """
     if not data.is_dir():
         raise CacheError(f"{data}: no such folder; give --data, the folder with the pictures")
@@ -65,11 +55,6 @@ def _walk(data: Path) -> Iterator[Path]:
 def digest_pictures(data: Path) -> dict[str, Path]:
     """Digest every picture of a folder.
 
-    Parameters
-    ----------
-    data : Path
-        The folder.
-
     Returns
     -------
     dict of str to Path
@@ -92,18 +77,6 @@ def resolve_names(names: Sequence[str], data: Path | None, source: Path) -> list
         `subj01/train-0001_nsd-00013.png`. A whole path may be of another machine, and of Windows.
     data : Path or None
         The folder with the pictures; it may be None where all names are sha256.
-    source : Path
-        The file that holds the names, for the errors.
-
-    Returns
-    -------
-    list of str
-        The sha256 of each picture's file.
-
-    Raises
-    ------
-    CacheError
-        If a name is no picture's, or of several pictures that differ.
     """
     paths = [name for name in dict.fromkeys(names) if not DIGEST.fullmatch(name)]
     known = {name: name.lower() for name in names if DIGEST.fullmatch(name)}

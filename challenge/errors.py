@@ -10,18 +10,7 @@ class DataError(RoiridgeError):
 
 
 def faults_of(*checks: Callable[[], object]) -> list[str]:
-    """Return what several checks find wrong, so that all of it is said at once.
-
-    Parameters
-    ----------
-    *checks : callable
-        Each raises a DataError where something is wrong.
-
-    Returns
-    -------
-    list of str
-        The lines of their messages, each once.
-    """
+    """Return what several checks find wrong, so that all of it is said at once."""
     found: dict[str, None] = {}  # a file that several checks need is named once
     for check in checks:
         try:
@@ -32,16 +21,5 @@ def faults_of(*checks: Callable[[], object]) -> list[str]:
 
 
 def reason(error: Exception) -> str:
-    """Return what a library's error says, in one line; its kind where it says nothing.
-
-    Parameters
-    ----------
-    error : Exception
-        The error.
-
-    Returns
-    -------
-    str
-        For example "cannot identify image file".
-    """
+    """Return what a library's error says, in one line; its kind where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -44,13 +44,6 @@ RADIUS = 100.0
 def fsaverage_vertices(subject: Subject, hemisphere: str) -> NDArray[np.int64]:
     """Find the vertex of fsaverage that each column of the responses is.
 
-    Parameters
-    ----------
-    subject : Subject
-        Whose.
-    hemisphere : str
-        "lh" or "rh".
-
     Returns
     -------
     array of int64 (n_columns,)
@@ -61,11 +54,6 @@ def fsaverage_vertices(subject: Subject, hemisphere: str) -> NDArray[np.int64]:
 
 def is_downloaded(files: Iterable[str]) -> bool:
     """Say whether nilearn has files of fsaverage; it would fetch any that is missing.
-
-    Parameters
-    ----------
-    files : iterable of str
-        Their names, for example "pial_left.gii.gz".
 
     Returns
     -------
@@ -83,11 +71,6 @@ def is_downloaded(files: Iterable[str]) -> bool:
 def coordinates(surface: str) -> dict[str, Coordinates]:
     """Give the places of fsaverage's vertices on a surface; never asks the network.
 
-    Parameters
-    ----------
-    surface : str
-        A key of `SURFACES`.
-
     Returns
     -------
     dict of str to array of float64 (n_vertices, 3)
@@ -95,11 +78,6 @@ def coordinates(surface: str) -> dict[str, Coordinates]:
         163,842 vertices of "sphere", and of the others where nilearn has downloaded fsaverage; else
         the first 10,242. A vertex that a surface lacks, as the flat one does at its cuts, has the
         place of the one that is nearest on the sphere.
-
-    Raises
-    ------
-    DataError
-        If there is no such surface.
     """
     if surface not in SURFACES:
         raise DataError(f"unknown surface {surface!r}: {choose_from(surface, SURFACES)}")

@@ -11,35 +11,12 @@ from challenge.subject import Subject
 
 
 def check_pictures(subjects: Sequence[Subject]) -> None:
-    """Check that all pictures of some subjects are there, each of them with its row.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        The subjects.
-
-    Raises
-    ------
-    DataError
-        If pictures are missing; the message lists what is wrong with any subject.
-    """
+    """Check that all pictures of some subjects are there, each of them with its row."""
     _raise(faults_of(*_pictures(subjects)))
 
 
 def check_fitted(subjects: Sequence[Subject]) -> None:
-    """Check that all that models are fitted on is there, without reading the values.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        The subjects.
-
-    Raises
-    ------
-    DataError
-        If pictures, training responses or masks are missing or do not fit one another; the message
-        lists what is wrong with any subject and hemisphere.
-    """
+    """Check that all that models are fitted on is there, without reading the values."""
     checks = _pictures(subjects)
     for subject in subjects:
         for hemisphere in HEMISPHERES:
@@ -51,32 +28,13 @@ def check_fitted(subjects: Sequence[Subject]) -> None:
 
 
 def check_values(subjects: Sequence[Subject], split: str = "train") -> None:
-    """Check that all responses are finite, in both hemispheres.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        The subjects.
-    split : str
-        "train" or "test".
-
-    Raises
-    ------
-    DataError
-        If values are NaN or infinite; the message lists all files with such.
-    """
+    """Check that all responses are finite, in both hemispheres."""
     sides = [(subject, hemisphere) for subject in subjects for hemisphere in HEMISPHERES]
     _raise(faults_of(*(partial(s.check_finite, h, split) for s, h in sides)))
 
 
 def say_absent_classes(subjects: Sequence[Subject]) -> None:
-    """Print which classes have no ROIs, since subjects have no masks of them.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        The subjects.
-    """
+    """Print which classes have no ROIs, since subjects have no masks of them."""
     for subject in subjects:
         if line := absent_classes(subject.folder):
             say(line)

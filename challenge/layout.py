@@ -36,70 +36,19 @@ FOLDER_NAME = re.compile(r"subj([0-9]+)")
 
 
 def split_folder(folder: Path, split: str) -> Path:
-    """Name the folder of the training or the test pictures and responses.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    DataError
-        If there is no such split.
-    """
+    """Name the folder of the training or the test pictures and responses."""
     if split not in SPLITS:
         raise DataError(f"unknown split {split!r}: {choose_from(split, SPLITS)}")
     return folder / f"{SPLITS[split]}_split"
 
 
 def pictures_folder(folder: Path, split: str) -> Path:
-    """Name the folder that holds the pictures of a split.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    Path
-        The folder.
-    """
+    """Name the folder that holds the pictures of a split."""
     return split_folder(folder, split) / f"{SPLITS[split]}_images"
 
 
 def responses_file(folder: Path, hemisphere: str, split: str) -> Path:
-    """Name the file of the measured responses.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    Path
-        The file; float32, n_images x n_vertices.
-
-    Raises
-    ------
-    DataError
-        If there is no such hemisphere.
-    """
+    """Name the file of the measured responses."""
     if hemisphere not in HEMISPHERES:
         raise DataError(
             f"unknown hemisphere {hemisphere!r}: {choose_from(hemisphere, HEMISPHERES)}"
@@ -109,34 +58,12 @@ def responses_file(folder: Path, hemisphere: str, split: str) -> Path:
 
 
 def ceiling_file(folder: Path, hemisphere: str, split: str) -> Path:
-    """Name the file of the noise ceilings.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    Path
-        The file; a fraction for each vertex.
-    """
+    """Name the file of the noise ceilings."""
     return split_folder(folder, split) / "noise_ceiling" / f"{hemisphere}_noise_ceiling.npy"
 
 
 def vertices_file(folder: Path, hemisphere: str) -> Path:
     """Name the mask of the vertices that were measured, on fsaverage.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
 
     Returns
     -------
@@ -151,32 +78,14 @@ def labels_file(folder: Path, hemisphere: str, roi_class: str, space: str = "cha
 
     Parameters
     ----------
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
-    roi_class : str
-        A key of `ROI_CLASSES`.
     space : str
         "challenge": one label per column of the responses; "fsaverage": one per fsaverage vertex.
-
-    Returns
-    -------
-    Path
-        The file.
     """
     return folder / "roi_masks" / f"{hemisphere}.{roi_class}_{space}_space.npy"
 
 
 def mapping_file(folder: Path, roi_class: str) -> Path:
     """Name the file that gives each label of a class its name.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    roi_class : str
-        A key of `ROI_CLASSES`.
 
     Returns
     -------

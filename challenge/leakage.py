@@ -42,13 +42,6 @@ def shared_contents(
 ) -> list[tuple[Path, Path]]:
     """Return the test pictures whose contents are those of a training picture.
 
-    Parameters
-    ----------
-    training : iterable of (str, Path)
-        The digest and the file of each training picture.
-    test : iterable of (str, Path)
-        The digest and the file of each test picture.
-
     Returns
     -------
     list of tuple of Path

@@ -10,23 +10,7 @@ from challenge.layout import pictures_folder, vertices_file
 
 
 def open_responses(file: Path) -> np.memmap:
-    """Open a file of responses without reading its values.
-
-    Parameters
-    ----------
-    file : Path
-        The file.
-
-    Returns
-    -------
-    np.memmap (n_images, n_vertices) of float32
-        The responses, read-only.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, or holds another kind of array.
-    """
+    """Open a file of responses without reading its values."""
     values = open_array(file)
     if values.dtype != np.float32 or values.ndim != 2:
         raise DataError(
@@ -41,21 +25,8 @@ def row_fault(file: Path, values: np.ndarray, folder: Path, split: str, n_images
 
     Parameters
     ----------
-    file : Path
-        The file of the responses.
     values : array (n_images, n_vertices)
         The responses.
-    folder : Path
-        The subject's folder.
-    split : str
-        "train" or "test".
-    n_images : int
-        The number of pictures of the split.
-
-    Returns
-    -------
-    str
-        A message.
     """
     if values.shape[0] == n_images:
         return ""
@@ -72,21 +43,8 @@ def column_fault(
 
     Parameters
     ----------
-    file : Path
-        The file of the responses.
     values : array (n_images, n_vertices)
         The responses.
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
-    n_vertices : int
-        The number of vertices of the hemisphere.
-
-    Returns
-    -------
-    str
-        A message.
     """
     if values.shape[1] == n_vertices:
         return ""

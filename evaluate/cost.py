@@ -72,19 +72,8 @@ def count_scored(
 
     Parameters
     ----------
-    subjects : sequence of Subject
-        Whose.
-    n_fits : int
-        Fits that are there, and that will be.
-    n_spaces : int
-        Feature spaces.
     heldout : float
         The share of training pictures that is scored where there are no test responses.
-
-    Returns
-    -------
-    Scored
-        From masks and names of files alone.
     """
     regions = [[roi for h in HEMISPHERES for roi in one.regions(h)] for one in subjects]
     test = all(one.has_test_responses for one in subjects)
@@ -102,22 +91,7 @@ def count_scored(
 
 
 def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) -> dict[str, Cost]:
-    """Say what each command of this stage takes, its process's start with it.
-
-    Parameters
-    ----------
-    scored : Scored
-        What is scored.
-    subjects : sequence of Subject
-        Whose responses are digested.
-    rates : Rates
-        Of the machine.
-
-    Returns
-    -------
-    dict of str to Cost
-        `scores`, `submission`, and `report`, which makes the scores first.
-    """
+    """Say what each command of this stage takes, its process's start with it."""
     start = rates.start(IMPORTS)
     begin = Cost(start["seconds"], int(start["memory"]))
     trial = rates.of("scoring", partial(measured, try_scoring))
@@ -158,20 +132,7 @@ def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) ->
 
 
 def cost_of(asked: Asked, rates: Rates) -> Cost | None:
-    """Say what a command of this stage takes.
-
-    Parameters
-    ----------
-    asked : Asked
-        The command.
-    rates : Rates
-        Of the machine.
-
-    Returns
-    -------
-    Cost or None
-        None for a command that is not planned.
-    """
+    """Say what a command of this stage takes."""
     if asked.verb not in PLANNED or not asked.data.is_dir():
         return None
     subjects = find_subjects(asked.data, asked.subject)

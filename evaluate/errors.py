@@ -8,17 +8,6 @@ class EvaluateError(RoiridgeError):
 
 
 def check_seed(seed: int) -> None:
-    """Check that a seed can seed a generator.
-
-    Parameters
-    ----------
-    seed : int
-        The number that was given.
-
-    Raises
-    ------
-    EvaluateError
-        If it is negative.
-    """
+    """Check that a seed can seed a generator."""
     if seed < 0:
         raise EvaluateError(f"--seed {seed}: expected 0 or more")

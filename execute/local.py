@@ -43,19 +43,12 @@ def share_here(
         there twice is two processes, which have as many processors each.
     begin : callable
         Takes the kind of device, "cpu" or "cuda", and is called first in each process.
-    groups : sequence of sequence of str
-        The units of each group, by name.
     work : callable
         Does units of a group: takes the group's number and those of the units, as they come, and
         takes them all. It is pickled for other processes, as is what it gives.
     report : callable
         Takes the number of a group that is done, and what `work` gave for it: in a list, from each
         process that did some of its units.
-
-    Raises
-    ------
-    ExecuteError
-        If a process was killed; what `work` raises is raised here too, once.
     """
     if len(devices) == 1 and _kind_of(devices[0]) == devices[0]:
         begin(devices[0])

@@ -34,20 +34,7 @@ class Recorded:
     log: str = ""
 
     def __call__(self, number: int, units: Iterator[int]) -> Any:
-        """Do units of a group; record each.
-
-        Parameters
-        ----------
-        number : int
-            The group.
-        units : iterator of int
-            Which, as they come.
-
-        Returns
-        -------
-        object
-            What the work gives.
-        """
+        """Do units of a group; record each."""
         watch = _Watch(self.run, number, units, self.log)
         try:
             result = self.work(number, watch)

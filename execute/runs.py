@@ -146,15 +146,7 @@ class Run:
 
 
 def write_json(path: Path, about: dict[str, Any]) -> None:
-    """Write a small JSON file whole.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    about : dict
-        What it holds.
-    """
+    """Write a small JSON file whole."""
     # Readers see it whole; after a power cut it may be as it was, which costs nothing.
     temporary = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
     temporary.write_text(json.dumps(about, indent=1) + "\n")

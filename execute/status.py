@@ -83,18 +83,7 @@ class Progress:
 
 
 def read_progress(out: Path) -> list[Progress]:
-    """Read how far all runs are.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-
-    Returns
-    -------
-    list of Progress
-        The last that was asked for comes last.
-    """
+    """Read how far all runs are."""
     folders = [path.parent for path in (out / "runs").glob("*/run.json")]
     every = [_progress(folder) for folder in folders if read_json(folder / "run.json")]
     return sorted(every, key=lambda one: one.about["asked"])

@@ -22,18 +22,7 @@ Report = Callable[[int, list[Any]], None]
 
 
 def package_of(work: Work) -> str:
-    """Name the package that does the work, whose log the user is to see.
-
-    Parameters
-    ----------
-    work : callable
-        The work.
-
-    Returns
-    -------
-    str
-        For example "regress".
-    """
+    """Name the package that does the work, whose log the user is to see."""
     while hasattr(work, "work"):
         work = work.work
     if isinstance(work, partial):
@@ -42,18 +31,7 @@ def package_of(work: Work) -> str:
 
 
 def take_all(units: Iterator[int]) -> list[int]:
-    """Take all units at once; all are recorded as running until the work returns.
-
-    Parameters
-    ----------
-    units : iterator of int
-        As `Work` is given them.
-
-    Returns
-    -------
-    list of int
-        Their numbers.
-    """
+    """Take all units at once; all are recorded as running until the work returns."""
     taken: list[int] = units.take_all() if hasattr(units, "take_all") else list(units)
     return taken
 
@@ -89,12 +67,6 @@ class Mapped(Generic[T]):
             self.units.postpone()
 
     def resume(self, made: T) -> None:
-        """Record that the work comes back to a unit.
-
-        Parameters
-        ----------
-        made : object
-            What it stands for.
-        """
+        """Record that the work comes back to a unit."""
         if hasattr(self.units, "resume"):
             self.units.resume(self._numbers[made])

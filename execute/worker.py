@@ -28,8 +28,6 @@ def serve(pipe: Connection, command: list[str], begin: Callable[[], object], wor
         None; ("line", to_errors, text); ("done", group, result); ("failed", exception).
     command : list of str
         What the user called, for the provenance of what is made.
-    begin : callable
-        Called first, such as to choose the device.
     work : callable
         Takes a group's number and units, and gives a result.
     """

@@ -20,20 +20,8 @@ def in_halves(
     ----------
     work : callable
         From a batch to arrays with a row for each of its items.
-    batch : Tensor (n_items, ...)
-        What it is given.
     what : str
         What is said before the halves are tried, with {} for the number of items.
-
-    Returns
-    -------
-    list of array
-        As `work` gives them for the whole batch.
-
-    Raises
-    ------
-    torch.OutOfMemoryError
-        If a single item does not fit.
     """
     try:
         return work(batch)

@@ -26,11 +26,6 @@ LISTED = 40
 def blocks_among(layers: Sequence[str]) -> list[str]:
     """Find the blocks of a network by their usual names.
 
-    Parameters
-    ----------
-    layers : sequence of str
-        All that it can give.
-
     Returns
     -------
     list of str
@@ -44,10 +39,6 @@ def name_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str]) -> Spe
 
     Parameters
     ----------
-    spec : Spec
-        With layers by name, index or depth.
-    layers : sequence of str
-        Those that the network has.
     blocks : sequence of str
         Those among them that are counted, from the picture to the output.
 
@@ -56,11 +47,6 @@ def name_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str]) -> Spe
     Spec
         The same space with names alone, each layer once. A written-out space is called by them
         too, so that `@-1` and `@blocks.11` are one space with one file.
-
-    Raises
-    ------
-    ExtractError
-        If there is no such layer; the message lists those that there are.
     """
     named = each_once([_name(asked, spec, layers, blocks) for asked in band] for band in spec.bands)
     if named == spec.bands:

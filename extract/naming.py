@@ -39,18 +39,7 @@ AnySpace = TypeVar("AnySpace", bound=Space)
 
 
 def names_by_digest(entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Give the names under which features are kept.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The features, with those that were begun.
-
-    Returns
-    -------
-    dict of str to list of str
-        By the digest of the key.
-    """
+    """Give the names under which features are kept."""
     names: dict[str, list[str]] = {}
     for entry in entries:
         names.setdefault(entry.digest, []).append(entry.name)
@@ -61,13 +50,6 @@ def take_former_keys(spaces: Sequence[Computed], kept: Mapping[str, Sequence[str
     """Let spaces go on under the key of an earlier version where features have it.
 
     Fits refer to features by their keys, and nothing is computed twice.
-
-    Parameters
-    ----------
-    spaces : sequence of Prepared
-        Those with such features are changed.
-    kept : mapping of str to sequence of str
-        As `names_by_digest` gives it.
     """
     for space in spaces:
         if digest(space.key) not in kept:
@@ -76,20 +58,7 @@ def take_former_keys(spaces: Sequence[Computed], kept: Mapping[str, Sequence[str
 
 
 def name_once(spaces: Sequence[AnySpace], kept: Mapping[str, Sequence[str]]) -> list[AnySpace]:
-    """Call each space by the name it is kept under, or else by its short one.
-
-    Parameters
-    ----------
-    spaces : sequence of Prepared or PreparedText
-        Their names are changed.
-    kept : mapping of str to sequence of str
-        As `names_by_digest` gives it.
-
-    Returns
-    -------
-    list of Prepared or PreparedText
-        Each space once.
-    """
+    """Call each space by the name it is kept under, or else by its short one."""
     names = dict(kept)
     for space in sorted(spaces, key=lambda space: space.spec.name not in SPACES):
         known = names.setdefault(digest(space.key), [space.spec.name])
@@ -100,20 +69,7 @@ def name_once(spaces: Sequence[AnySpace], kept: Mapping[str, Sequence[str]]) -> 
 
 
 def refuse_imported(specs: Sequence[Spec], entries: Sequence[Entry]) -> None:
-    """Refuse to compute a space whose name was given to numbers from elsewhere.
-
-    Parameters
-    ----------
-    specs : sequence of Spec
-        The spaces.
-    entries : sequence of Entry
-        What is kept.
-
-    Raises
-    ------
-    ExtractError
-        If one of them has the name of imported features.
-    """
+    """Refuse to compute a space whose name was given to numbers from elsewhere."""
     imported = {e.name: e for e in entries if "imported" in e.meta["key"]}
     for spec in specs:
         if spec.name in imported:

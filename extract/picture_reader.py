@@ -51,24 +51,8 @@ def read_batches(
 
     Parameters
     ----------
-    paths : sequence of Path
-        The pictures.
     preprocesses : sequence of callable
         Each from a picture to a tensor (3, height, width).
-    size : int
-        Pictures in a batch.
-    workers : int
-        Processes that read; 0 to read in this one.
-
-    Yields
-    ------
-    list of Tensor (n_images, 3, height, width)
-        A tensor for each of `preprocesses`.
-
-    Raises
-    ------
-    DataError
-        If a picture cannot be decoded; the batches before it have been given.
     """
     workers = min(workers, -(-len(paths) // size) - 1)
     options: dict[str, Any] = {}
@@ -85,18 +69,7 @@ def read_batches(
 
 
 def batch_size(sides: Sequence[int]) -> int:
-    """Say how many pictures are read at once.
-
-    Parameters
-    ----------
-    sides : sequence of int
-        Height and width of the pictures, for each network.
-
-    Returns
-    -------
-    int
-        1 to `BATCH`.
-    """
+    """Say how many pictures are read at once."""
     return max(1, min(BATCH, BYTES // max(1, sum(12 * side**2 for side in sides))))
 
 

@@ -31,11 +31,6 @@ SEED = 0
 def default_pooling(activation: Activation) -> str:
     """Choose how a layer is pooled where the space does not say.
 
-    Parameters
-    ----------
-    activation : Activation
-        The layer's output for one picture.
-
     Returns
     -------
     str
@@ -152,8 +147,6 @@ def projected_width(n_columns: int, asked: int | None, dtype: str = "float32") -
 
     Parameters
     ----------
-    n_columns : int
-        Its columns after pooling.
     asked : int or None
         What the space says: a width, 0 for none, None for the default.
     dtype : str
@@ -163,11 +156,6 @@ def projected_width(n_columns: int, asked: int | None, dtype: str = "float32") -
     -------
     int
         `n_columns` where the layer is not projected; a layer is never made wider.
-
-    Raises
-    ------
-    ExtractError
-        If a projection is asked for of rows that are kept as they are.
     """
     if dtype == "uint8":
         if asked:
@@ -181,17 +169,6 @@ def projected_width(n_columns: int, asked: int | None, dtype: str = "float32") -
 def choose_projection(
     n_columns: int, asked: int | None, dtype: str = "float32"
 ) -> Projection | None:
-    """Draw the projection of a layer that has one.
-
-    Parameters
-    ----------
-    n_columns, asked, dtype
-        As for `projected_width`.
-
-    Returns
-    -------
-    Projection or None
-        None where the layer stays as it is.
-    """
+    """Draw the projection of a layer that has one."""
     width = projected_width(n_columns, asked, dtype)
     return Projection(n_columns, width) if width < n_columns else None

@@ -128,20 +128,10 @@ class Prepared:
     def rows(self, pooled: Mapping[str, Mapping[str, Tensor]]) -> NDArray[Any]:
         """Project what the network gave for a batch.
 
-        Parameters
-        ----------
-        pooled : mapping of str to mapping of str to Tensor
-            Of each layer, by the name of the pooling.
-
         Returns
         -------
         array of `dtype` (n_images, n_columns)
             The layers side by side.
-
-        Raises
-        ------
-        ExtractError
-            If values do not fit half precision.
         """
         parts = []
         for name in self.layers:
@@ -179,26 +169,7 @@ def prepare(
     precision: str = "float32",
     dtype: str = "float32",
 ) -> Prepared:
-    """Build a space's network, with its weights, and settle its layers.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space.
-    request : Request
-        Where its weights may come from.
-    device : torch.device
-        Where to run.
-    precision : str
-        A name in `PRECISIONS`.
-    dtype : str
-        "float32" or "float16": how rows are stored.
-
-    Returns
-    -------
-    Prepared
-        Ready to compute.
-    """
+    """Build a space's network, with its weights, and settle its layers."""
     family = load_plugin(backbones, spec.family, "network family")
     backbone: Backbone = family.load(spec, request)
     named = check_layers(spec, backbone.layers, backbone.blocks)
@@ -242,13 +213,6 @@ def _at_once(backbone: Backbone, layers: Sequence[str], device: torch.device) ->
 def compute(same: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
     """Run a network once over a batch, for all spaces that are layers of it.
 
-    Parameters
-    ----------
-    same : sequence of Prepared
-        Spaces that share their network.
-    batch : Tensor (n_images, 3, size, size)
-        Preprocessed pictures.
-
     Returns
     -------
     list of array (n_images, n_columns)
@@ -286,13 +250,6 @@ def _rows(same: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArr
 
 def compare_precisions(same: Sequence[Prepared], batch: Tensor) -> list[float]:
     """Compare rows of reduced precision with those of float32.
-
-    Parameters
-    ----------
-    same : sequence of Prepared
-        Spaces that share their network.
-    batch : Tensor (n_images, 3, size, size)
-        Preprocessed pictures.
 
     Returns
     -------

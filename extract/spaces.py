@@ -111,16 +111,6 @@ def resolve(name: str) -> Spec:
     name : str
         A short name ("clip"), a spelled-out space ("timm:resnet18/a1_in1k@pooled"), or the name of
         any timm model ("resnet18.a1_in1k").
-
-    Returns
-    -------
-    Spec
-        The space.
-
-    Raises
-    ------
-    ExtractError
-        If it is none of these; the message lists the short names and the grammar.
     """
     network, asked = _divided(name)
     network, usual = _divided(SPACES.get(network, network))
@@ -173,23 +163,7 @@ def _of_timm(model: str, name: str) -> str:
 
 
 def check_pooling(how: str) -> re.Match[str]:
-    """Refuse a pooling that there is not.
-
-    Parameters
-    ----------
-    how : str
-        As it is written after "#".
-
-    Returns
-    -------
-    re.Match
-        With the group `side` for grids.
-
-    Raises
-    ------
-    ExtractError
-        The message lists those that there are.
-    """
+    """Refuse a pooling that there is not."""
     matched = POOLING.fullmatch(how)
     if matched is None:
         raise ExtractError(
@@ -199,18 +173,7 @@ def check_pooling(how: str) -> re.Match[str]:
 
 
 def each_once(bands: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Keep each layer where it is named first: the same columns twice would be no two.
-
-    Parameters
-    ----------
-    bands : iterable of iterables of str
-        The layers of each band.
-
-    Returns
-    -------
-    tuple of tuples of str
-        Without repetitions, and without bands that held nothing else.
-    """
+    """Keep each layer where it is named first: the same columns twice would be no two."""
     seen: set[str] = set()
     kept = []
     for band in bands:

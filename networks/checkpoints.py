@@ -37,16 +37,6 @@ def load_checkpoint(path: Path) -> dict[str, Tensor]:
     path : Path
         A safetensors file, a file of `torch.save` (a state, alone or under "state_dict", "model",
         "state_dict_ema" or "model_ema"), or a TorchScript archive.
-
-    Returns
-    -------
-    dict of str to Tensor
-        The network's state, without the prefixes of wrappers.
-
-    Raises
-    ------
-    NetworkError
-        If the file is damaged, or holds more than tensors.
     """
     try:
         checkpoint = _read(path)

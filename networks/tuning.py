@@ -35,18 +35,7 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(torch.zeros(n_outputs, rank))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Add to a weight.
-
-        Parameters
-        ----------
-        weight : Tensor (n_outputs, n_inputs)
-            As it was.
-
-        Returns
-        -------
-        Tensor (n_outputs, n_inputs)
-            As it is used.
-        """
+        """Add to a weight."""
         return torch.addmm(weight, self.up, self.down)
 
 
@@ -62,11 +51,6 @@ def check_tuning(how: Any) -> tuple[str, int]:
     -------
     (str, int)
         The word, and the number, 0 where there is none.
-
-    Raises
-    ------
-    NetworkError
-        If it is none of these.
     """
     match = re.fullmatch(r"all|none|(?:last|lora):[1-9]\d*", str(how))
     if match is None:
@@ -79,20 +63,7 @@ def check_tuning(how: Any) -> tuple[str, int]:
 
 
 def tune(module: nn.Module, how: str) -> None:
-    """Leave as they are all weights but those that are to be trained.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A transformer, with its `blocks`; changed in place.
-    how : str
-        As `check_tuning` reads it.
-
-    Raises
-    ------
-    NetworkError
-        If it has not so many blocks, or no layers so wide.
-    """
+    """Leave as they are all weights but those that are to be trained."""
     word, number = check_tuning(how)
     if word == "all":
         return
@@ -120,15 +91,7 @@ def tune(module: nn.Module, how: str) -> None:
 
 
 def put(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put plain weights into a network, also where low ranks are added to them.
-
-    Parameters
-    ----------
-    module : nn.Module
-        As `tune` leaves it; changed in place.
-    state : dict of str to Tensor
-        Of the network as it was before.
-    """
+    """Put plain weights into a network, also where low ranks are added to them."""
     own = module.state_dict()
     for name, values in state.items():
         stem = name.removesuffix("weight")

@@ -42,16 +42,6 @@ def find_limits(out: Path, memory: str = "") -> Limits:
         The folder of everything that is made; it need not be there.
     memory : str
         That of another machine, such as "64" (GB) or "500M"; this one's if empty.
-
-    Returns
-    -------
-    Limits
-        What a run may take.
-
-    Raises
-    ------
-    PlanError
-        If `memory` is no amount of memory.
     """
     there = out.absolute()
     while not there.exists():

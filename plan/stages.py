@@ -54,26 +54,7 @@ def plan_features(
     device: str,
     precision: str,
 ) -> Stage:
-    """Plan `make features`.
-
-    Parameters
-    ----------
-    planned : sequence of Planned
-        The spaces.
-    subjects : sequence of Subject
-        Whose pictures.
-    rates : Rates
-        Of the machine.
-    device : str
-        One, or several with commas between.
-    precision : str
-        As for `python -m extract`.
-
-    Returns
-    -------
-    Stage
-        With a row for each space.
-    """
+    """Plan `make features`."""
     n_pictures = extract.costs.units.count_pictures(subjects)
     begin = extract.costs.units.start_cost(rates)
     networks = extract.costs.units.extract_costs(planned, subjects, rates, device, precision)
@@ -109,22 +90,7 @@ def plan_features(
 
 
 def plan_fit(asked: Asked, rates: Rates, device: str) -> Stage:
-    """Plan `make fit`.
-
-    Parameters
-    ----------
-    asked : Asked
-        What is asked for.
-    rates : Rates
-        Of the machine.
-    device : str
-        One, or several with commas between.
-
-    Returns
-    -------
-    Stage
-        With a row for each unit.
-    """
+    """Plan `make fit`."""
     parts = regress.costs.units.parts_of(asked)
     costs = regress.costs.units.fit_costs(asked, rates, device)
     rows = []
@@ -161,24 +127,7 @@ def plan_ablate(
     rates: Rates,
     settings: dict[str, Any],
 ) -> Stage:
-    """Plan `make ablate`.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    entries : sequence of Entry
-        The feature spaces.
-    rates : Rates
-        Of the machine.
-    settings : dict
-        `heldout` and `folds`.
-
-    Returns
-    -------
-    Stage
-        With a row for each subject.
-    """
+    """Plan `make ablate`."""
     wanted = subsets([entry.name for entry in entries], [])
     costs = regress.costs.units.ablate_costs(subjects, entries, wanted, rates=rates, **settings)
     rows = [[f"subj{one.name}", *_figures(cost)] for one, cost in zip(subjects, costs, strict=True)]
@@ -191,26 +140,7 @@ def plan_ablate(
 def plan_evaluate(
     subjects: Sequence[Subject], out: Path, fits: Sequence[str], n_spaces: int, rates: Rates
 ) -> list[Stage]:
-    """Plan `make evaluate`, `make submission` and `make report`.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    out : Path
-        The folder of everything that is made.
-    fits : sequence of str
-        Names of folders of fits that will be there.
-    n_spaces : int
-        Feature spaces that these are on.
-    rates : Rates
-        Of the machine.
-
-    Returns
-    -------
-    list of Stage
-        The first has the lines of all.
-    """
+    """Plan `make evaluate`, `make submission` and `make report`."""
     there = {folder.name for folder in (out / "fits").glob("[!.]*") if folder.is_dir()}
     n_fits = len(there | set(fits))
     scored = evaluate.cost.count_scored(subjects, n_fits, n_spaces)
@@ -226,24 +156,7 @@ def plan_evaluate(
 def plan_spaces(
     names: Sequence[str], store: FeatureStore, subjects: Sequence[Subject], dtype: str
 ) -> list[Planned]:
-    """Look what feature spaces are, each once.
-
-    Parameters
-    ----------
-    names : sequence of str
-        As the user wrote them.
-    store : FeatureStore
-        Where they may be.
-    subjects : sequence of Subject
-        Whose pictures.
-    dtype : str
-        How rows would be stored.
-
-    Returns
-    -------
-    list of Planned
-        In this order.
-    """
+    """Look what feature spaces are, each once."""
     found = [
         extract.costs.units.plan_space(name, store, subjects, dtype)
         for name in dict.fromkeys(names)

@@ -4,18 +4,7 @@ from collections.abc import Sequence
 
 
 def in_bytes(number: float) -> str:
-    """Write a number of bytes.
-
-    Parameters
-    ----------
-    number : float
-        Bytes.
-
-    Returns
-    -------
-    str
-        For example "1.4 GB".
-    """
+    """Write a number of bytes."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if number >= size:
             value = number / size
@@ -24,18 +13,7 @@ def in_bytes(number: float) -> str:
 
 
 def in_time(seconds: float) -> str:
-    """Write a time.
-
-    Parameters
-    ----------
-    seconds : float
-        Of it.
-
-    Returns
-    -------
-    str
-        For example "40 s", "12 min" or "3.5 h".
-    """
+    """Write a time."""
     if seconds == 0:
         return "0"
     if seconds < 9.95:
@@ -50,20 +28,7 @@ def in_time(seconds: float) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows; the first column to the left, the others to the right.
-
-    Parameters
-    ----------
-    header : sequence of str
-        The columns' names.
-    rows : sequence of sequence of str
-        As many cells each.
-
-    Returns
-    -------
-    list of str
-        Lines, with one of dashes below the header.
-    """
+    """Lay out rows; the first column to the left, the others to the right."""
     every = [header, *rows]
     widths = [max(len(row[n]) for row in every) for n in range(len(header))]
     lines = [

@@ -25,16 +25,6 @@ def choose_devices(device: str) -> list[str]:
         "auto" (a GPU if torch sees one), "cpu" (numpy), "cuda" (torch on the GPU), "cuda:1" or
         "torch" (torch on the CPU: the GPU's code path without a GPU); several of one kind with
         commas between.
-
-    Returns
-    -------
-    list of str
-        Of each its name: "cpu", "torch", "cuda" or "cuda:1".
-
-    Raises
-    ------
-    RegressError
-        If one is not there, or they are of several kinds, or himalaya was told to skip fitting.
     """
     refuse_skipped_fits()
     if device == "auto":
@@ -69,28 +59,12 @@ def _fault(names: Sequence[str]) -> str:
 
 
 def kind_of(name: str) -> str:
-    """Give a device's kind, which decides himalaya's backend.
-
-    Parameters
-    ----------
-    name : str
-        One of `choose_devices`.
-
-    Returns
-    -------
-    str
-        "cpu", "torch" or "cuda".
-    """
+    """Give a device's kind, which decides himalaya's backend."""
     return name.partition(":")[0]
 
 
 def backend_on(devices: Sequence[str]) -> str:
     """Return where models are fitted, in words for the user.
-
-    Parameters
-    ----------
-    devices : sequence of str
-        Of `choose_devices`; none where another machine chooses them.
 
     Returns
     -------
@@ -109,39 +83,12 @@ def _gpus() -> list[str]:
 
 
 def place_of(device: str) -> Place:
-    """Say how the machine that does the work chooses its devices.
-
-    Parameters
-    ----------
-    device : str
-        As for `choose_devices`.
-
-    Returns
-    -------
-    Place
-        For `execute.share`.
-    """
+    """Say how the machine that does the work chooses its devices."""
     return Place(partial(choose_devices, device), use_device)
 
 
 def use_device(device: str) -> str:
-    """Choose himalaya's backend; it is one for the whole process.
-
-    Parameters
-    ----------
-    device : str
-        "auto", "cpu", "cuda" or "torch", as for `choose_devices`.
-
-    Returns
-    -------
-    str
-        The name of himalaya's backend.
-
-    Raises
-    ------
-    RegressError
-        If the device is not there, or himalaya was told to skip fitting.
-    """
+    """Choose himalaya's backend; it is one for the whole process."""
     refuse_skipped_fits()
     if device == "auto":
         (device,) = choose_devices(device)
@@ -155,13 +102,7 @@ def use_device(device: str) -> str:
 
 
 def refuse_skipped_fits() -> None:
-    """Refuse to fit where himalaya would return invented weights.
-
-    Raises
-    ------
-    RegressError
-        If the environment variable HIMALAYA_SKIP_FIT is set.
-    """
+    """Refuse to fit where himalaya would return invented weights."""
     if os.environ.get("HIMALAYA_SKIP_FIT"):
         raise RegressError(
             "the environment variable HIMALAYA_SKIP_FIT is set: himalaya would skip the fit and "
@@ -170,17 +111,6 @@ def refuse_skipped_fits() -> None:
 
 
 def to_numpy(array: object) -> NDArray:
-    """Bring an array of himalaya's backend to numpy, in main memory.
-
-    Parameters
-    ----------
-    array : array
-        Of whichever backend.
-
-    Returns
-    -------
-    array
-        The same numbers.
-    """
+    """Bring an array of himalaya's backend to numpy, in main memory."""
     plain: NDArray = np.asarray(get_backend().to_numpy(array))
     return plain

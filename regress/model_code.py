@@ -19,11 +19,6 @@ TABLES = {
 def model_code(estimator: Encoder) -> str:
     """Digest the code of a model: of its plug-in, and of the losses and so on that it names.
 
-    Parameters
-    ----------
-    estimator : Encoder
-        With its parameters.
-
     Returns
     -------
     str

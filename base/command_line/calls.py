@@ -154,17 +154,8 @@ def python_command(module: str, arguments: Mapping[str, Any], positional: str = 
 
     Parameters
     ----------
-    module : str
-        The module, with the verb.
-    arguments : mapping
-        As for `make_command`.
     positional : str
         The one of them that is given without a flag.
-
-    Returns
-    -------
-    str
-        Such as `extract --spaces clip --data challenge`.
     """
     words, flags = module.split(), list[str]()
     for name, value in arguments.items():
@@ -208,11 +199,6 @@ def split_argument(value: Any) -> list[str]:
     ----------
     value : object
         A mapping becomes `name=value` words, a list or tuple a word for each item.
-
-    Returns
-    -------
-    list of str
-        The words.
     """
     if isinstance(value, Mapping):
         plain = {n: v if isinstance(v, str) else json.dumps(v, separators=(",", ":"))

@@ -34,47 +34,18 @@ def run(
     commands : callable or mapping of str to callable
         The function, or one for each verb. Its signature gives the flags, its numpydoc docstring
         the help; it may return an exit status.
-    module : str
-        What stands after `python -m`.
-    examples : sequence of str
-        Command lines for the end of `--help`.
-    argv : sequence of str, optional
-        Arguments; those of this process by default.
 
     Returns
     -------
     int
         The exit status: 0, the command's own, 2 for bad input, 130 when interrupted.
-
-    Raises
-    ------
-    OSError
-        If it names no file; a full disk and a file or folder that cannot be used are said in words.
     """
     argv = sys.argv[1:] if argv is None else argv
     return in_words(module, lambda: call(commands, module, examples, argv))
 
 
 def in_words(module: str, work: Callable[[], int]) -> int:
-    """Do something, and turn errors into one clear message.
-
-    Parameters
-    ----------
-    module : str
-        What stands after `python -m`.
-    work : callable
-        Gives an exit status.
-
-    Returns
-    -------
-    int
-        The exit status, as of `run`.
-
-    Raises
-    ------
-    OSError
-        As of `run`.
-    """
+    """Do something, and turn errors into one clear message."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A log in an old encoding shows a question mark for "…"; it must not end the work.
@@ -104,18 +75,7 @@ def call(
     examples: Sequence[str],
     argv: Sequence[str],
 ) -> int:
-    """Parse the command line and run the function; errors are the caller's.
-
-    Parameters
-    ----------
-    commands, module, examples, argv
-        As for `run`.
-
-    Returns
-    -------
-    int
-        The command's own exit status, or 0.
-    """
+    """Parse the command line and run the function; errors are the caller's."""
     return int(_cli(commands, module, examples, argv) or 0)
 
 
@@ -125,18 +85,7 @@ def check(
     examples: Sequence[str],
     argv: Sequence[str],
 ) -> None:
-    """Refuse what `run` would refuse of the words themselves, and do nothing else.
-
-    Parameters
-    ----------
-    commands, module, examples, argv
-        As for `run`.
-
-    Raises
-    ------
-    SystemExit
-        If a word is unknown or of the wrong type, with a message for the user.
-    """
+    """Refuse what `run` would refuse of the words themselves, and do nothing else."""
     capture_parser(partial(_cli, commands, module, examples, argv)).parse_args(
         _arguments(commands, argv)
     )

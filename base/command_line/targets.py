@@ -22,18 +22,7 @@ EXAMPLE = "WEIGHTS='clip=\"my files/a.pt\" sam=b.pt'"
 
 
 def split_names(value: str) -> list[str]:
-    """Return the words of a list of names, which have no blanks.
-
-    Parameters
-    ----------
-    value : str
-        The names with blanks between.
-
-    Returns
-    -------
-    list of str
-        The names.
-    """
+    """Return the words of a list of names, which have no blanks."""
     return value.split()
 
 
@@ -45,11 +34,6 @@ def split_items(value: str) -> list[str]:
     value : str
         An item begins at a word with "="; quotes are those of a shell, for values with "=" behind a
         blank.
-
-    Returns
-    -------
-    list of str
-        The items, without quotes.
     """
     items: list[str] = []
     for word in shlex.split(value):
@@ -61,18 +45,7 @@ def split_items(value: str) -> list[str]:
 
 
 def split_paths(value: str) -> list[str]:
-    """Return the paths of a list: quoted as in a shell, or with blanks where such a file exists.
-
-    Parameters
-    ----------
-    value : str
-        The paths with blanks between.
-
-    Returns
-    -------
-    list of str
-        The paths, without quotes.
-    """
+    """Return the paths of a list: quoted as in a shell, or with blanks where such a file exists."""
     words, paths = shlex.split(value), list[str]()
     while words:
         joined = (" ".join(words[:n]) for n in range(len(words), 1, -1))
@@ -100,20 +73,10 @@ class Variable:
     def words(self, value: str) -> list[str]:
         """Return the words of a value.
 
-        Parameters
-        ----------
-        value : str
-            What the user gave.
-
         Returns
         -------
         list of str
             One for each item, without the quotes of a shell where items may have blanks.
-
-        Raises
-        ------
-        ValueError
-            If a quote has no partner.
         """
         try:
             return self.split(value) if self.split else [value]
@@ -180,11 +143,6 @@ class Command:
         ----------
         values : mapping of str to str
             Values of variables by name; empty ones are left to the command.
-
-        Returns
-        -------
-        list of str
-            Module, verb, positional argument and flags.
         """
         words, flags = self.module.split(), list[str]()
         for name in self.variables:

@@ -25,16 +25,6 @@ def read_npy(path: Path) -> Source:
     path : Path
         The file, (n_rows, n_columns) or (n_rows,). Names are a line each in the `.txt` of the same
         name, or else the column `picture` of the `.csv`.
-
-    Returns
-    -------
-    Source
-        The rows.
-
-    Raises
-    ------
-    CacheError
-        If it is no npy file, or names are missing.
     """
     with naming(path, NPY):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -50,23 +40,7 @@ def read_npy(path: Path) -> Source:
 
 
 def read_npz(path: Path) -> Source:
-    """Open an npz file with the arrays `pictures` and `features`.
-
-    Parameters
-    ----------
-    path : Path
-        The file; compressed or not.
-
-    Returns
-    -------
-    Source
-        The rows.
-
-    Raises
-    ------
-    CacheError
-        If an array is missing, or is not what it should be.
-    """
+    """Open an npz file with the arrays `pictures` and `features`."""
     if not zipfile.is_zipfile(path):
         raise CacheError(f"{path}: is no npz archive, or was cut short; save it again")
     with naming(path, NPZ), zipfile.ZipFile(path) as archive:

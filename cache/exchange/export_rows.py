@@ -52,23 +52,11 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
 
     Parameters
     ----------
-    entry : Entry
-        The space.
     path : Path
         The file to make. Beside an npy file, a `.txt` file gets the names, a line each.
     pictures : dict of str to Path, optional
         Names for pictures by their sha256; a picture without one is named by its sha256, and stands
         behind those with names.
-
-    Returns
-    -------
-    list of Path
-        The files that were written.
-
-    Raises
-    ------
-    CacheError
-        If the suffix is unknown, the file is there already, or the space is damaged.
     """
     if path.suffix not in WRITERS:
         raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(WRITERS)}")

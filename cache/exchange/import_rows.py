@@ -23,18 +23,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that a feature space of imported numbers cannot have.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-
-    Raises
-    ------
-    CacheError
-        If it could be taken for several names, a path, or a network's layers.
-    """
+    """Refuse a name that a feature space of imported numbers cannot have."""
     if not NAME.fullmatch(name):
         raise CacheError(
             f"{name!r} cannot be the name of a feature space: expected a letter, then at most 99 "
@@ -49,14 +38,6 @@ def import_rows(
 
     Parameters
     ----------
-    store : FeatureStore
-        Where to.
-    name : str
-        What the space will be called.
-    source : Source
-        The rows.
-    digests : sequence of str
-        The sha256 of each row's picture.
     replace : bool
         Remove other imported numbers of that name, once these are whole.
 
@@ -66,12 +47,6 @@ def import_rows(
         The space's file. Other numbers have another key, and so another file.
     added : int
         How many rows were stored; the others were there already.
-
-    Raises
-    ------
-    CacheError
-        If a number is not finite, two rows of one picture differ, or the name is no name or is
-        that of other features.
     """
     check_name(name)
     kept = _kept(source)

@@ -21,20 +21,10 @@ READERS: dict[str, Callable[[Path], Source]] = {
 def open_source(path: Path) -> Source:
     """Open a file of rows, by its suffix.
 
-    Parameters
-    ----------
-    path : Path
-        The file: npy, npz, CSV or Parquet.
-
     Returns
     -------
     Source
         The rows; what goes wrong while they are read is a `CacheError` that names the file.
-
-    Raises
-    ------
-    CacheError
-        If there is no such file, its suffix is unknown, or it has not a name for each row.
     """
     if path.suffix not in READERS:
         raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(READERS)}")

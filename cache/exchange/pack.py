@@ -32,23 +32,11 @@ FIELDS = {"bytes": int, "file": str, "sha256": str}
 def pack(entries: Sequence[Entry], path: Path) -> dict[str, Any]:
     """Write feature spaces to one file.
 
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The spaces; each is verified first.
-    path : Path
-        The file to make.
-
     Returns
     -------
     dict
         The manifest: `kind`, `schema`, `roiridge` (the version) and `spaces`, each with `name`,
         `file`, `sha256`, `bytes`, `rows` and `columns`.
-
-    Raises
-    ------
-    CacheError
-        If no space is given, one is damaged, or the file is there already.
     """
     if path.suffix != ".zip":
         raise CacheError(f"{path}: expected a file to make, such as {path.name}.zip, as last word")
@@ -101,24 +89,11 @@ def unpack(path: Path, store: FeatureStore) -> dict[Path, bool]:
 
     All are copied to a hidden folder and verified there; only then are they renamed, one by one.
 
-    Parameters
-    ----------
-    path : Path
-        What `pack` wrote.
-    store : FeatureStore
-        Where to.
-
     Returns
     -------
     dict of Path to bool
         The file of each space, and whether it is new: one that is there already, with the same
         bytes, is left.
-
-    Raises
-    ------
-    CacheError
-        If the file is damaged, holds anything else than its manifest says, or a space that is
-        there already with other rows.
     """
     if not path.is_file():
         raise CacheError(f"{path}: there is no such file")

@@ -58,25 +58,7 @@ class Source:
 
 
 def two_dimensional(path: Path, shape: Sequence[int]) -> tuple[int, int]:
-    """Take an array's shape as rows and columns.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for the error.
-    shape : sequence of int
-        (n_rows, n_columns), or (n_rows,) for one column.
-
-    Returns
-    -------
-    tuple of int
-        (n_rows, n_columns).
-
-    Raises
-    ------
-    CacheError
-        If there are other dimensions, no rows or no columns.
-    """
+    """Take an array's shape as rows and columns."""
     if len(shape) not in {1, 2} or 0 in shape:
         raise CacheError(
             f"{path}: features of shape {tuple(shape)}, expected (n_rows, n_columns) with at least "
@@ -87,25 +69,7 @@ def two_dimensional(path: Path, shape: Sequence[int]) -> tuple[int, int]:
 
 @contextmanager
 def naming(path: Path, expected: str) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into one clear error.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    expected : str
-        What it should be.
-
-    Yields
-    ------
-    None
-        To the block that reads.
-
-    Raises
-    ------
-    CacheError
-        If the file is not what it should be.
-    """
+    """Turn what goes wrong while a file is read into one clear error."""
     try:
         yield
     except FAULTS as error:
@@ -118,20 +82,7 @@ def naming(path: Path, expected: str) -> Iterator[None]:
 
 
 def steps(shape: tuple[int, int], itemsize: int) -> Iterator[tuple[int, int]]:
-    """Divide rows into blocks.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (n_rows, n_columns).
-    itemsize : int
-        Bytes of a number.
-
-    Yields
-    ------
-    start, stop : int
-        Of each block.
-    """
+    """Divide rows into blocks."""
     step = max(1, BLOCK_BYTES // max(1, shape[1] * itemsize))
     for start in range(0, shape[0], step):
         yield start, min(start + step, shape[0])

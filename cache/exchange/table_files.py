@@ -25,18 +25,7 @@ NUMBERS_ROWS = re.compile(r"index|level_\d+")
 
 
 def read_csv(path: Path) -> Source:
-    """Open a CSV file with a header.
-
-    Parameters
-    ----------
-    path : Path
-        The file, with commas and decimal points.
-
-    Returns
-    -------
-    Source
-        The rows.
-    """
+    """Open a CSV file with a header."""
     # pandas takes half a second to import: only where tables are read.
     import pandas as pd
 
@@ -65,18 +54,7 @@ def read_csv(path: Path) -> Source:
 
 
 def read_column(path: Path) -> tuple[str, ...]:
-    """Read the names of pictures from a CSV file.
-
-    Parameters
-    ----------
-    path : Path
-        The file, with a column `picture`.
-
-    Returns
-    -------
-    tuple of str
-        In the order of the rows.
-    """
+    """Read the names of pictures from a CSV file."""
     import pandas as pd
 
     _feature_columns(path, _header(path))
@@ -156,23 +134,7 @@ def _is_number(value: object) -> bool:
 
 
 def read_parquet(path: Path) -> Source:
-    """Open a Parquet file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Source
-        The rows.
-
-    Raises
-    ------
-    CacheError
-        If a column does not hold numbers.
-    """
+    """Open a Parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -28,12 +28,6 @@ def read_ncsnr(file: Path, mask: np.ndarray) -> np.ndarray:
     -------
     array (n_vertices,) of float64
         The ratios, in the order of the responses' columns.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, or has another number of values, or one of them at a
-        vertex of the mask is no number, negative, or so large that it must be a percentage.
     """
     held = np.squeeze(_read(file))
     if held.dtype.kind not in "biuf":
@@ -91,8 +85,6 @@ def read_repeats(table: str | int, subject: str, nsd_ids: np.ndarray) -> np.ndar
         A number for all pictures; or a CSV with the columns `nsd_id` and `repeats`; or NSD's own
         `nsd_stim_info_merged.csv`, whose trials are counted up to the last session that the
         subject completed.
-    subject : str
-        The subject's number, "01".
     nsd_ids : array (n_images,) of int64
         The pictures.
 
@@ -100,11 +92,6 @@ def read_repeats(table: str | int, subject: str, nsd_ids: np.ndarray) -> np.ndar
     -------
     array (n_images,) of int64
         How often each was shown.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, has other columns, or lacks a picture.
     """
     if str(table).isdecimal():
         return np.full(len(nsd_ids), int(table))

@@ -80,11 +80,6 @@ def noise_share(repeats: np.ndarray) -> float:
     -------
     float
         The mean of 1 / repeats: 1/3 where each picture was shown three times.
-
-    Raises
-    ------
-    DataError
-        If a number is no whole number of at least 1.
     """
     counts = np.asarray(repeats)
     if counts.dtype.kind not in "iuf" or not counts.size or not np.isin(counts % 1, 0).all():
@@ -102,8 +97,6 @@ def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
 
     Parameters
     ----------
-    file : Path
-        The file.
     n_vertices : int, optional
         The number of vertices, which is not checked where it is not known.
 
@@ -111,11 +104,6 @@ def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
     -------
     array (n_vertices,) of float64
         The ceilings, fractions of variance in 0..1; those below `SMALLEST_CEILING` are 0.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, of another length, or holds other values.
     """
     ceilings = read_vector(file, n_vertices, "one for each vertex").astype(np.float64)
     if not ceilings.size:

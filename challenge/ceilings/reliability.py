@@ -33,11 +33,6 @@ def count_repeats(trials: np.ndarray) -> np.ndarray:
     -------
     array (n_images,) of int64
         How often.
-
-    Raises
-    ------
-    DataError
-        If the array has another number of dimensions, a picture has no trial, or none has two.
     """
     if trials.ndim != 3 or trials.dtype.kind != "f" or 0 in trials.shape:
         raise DataError(
@@ -79,11 +74,6 @@ def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         by chance where there is none.
     noise : array (n_vertices,) of float64
         Variance over trials of the same picture.
-
-    Raises
-    ------
-    DataError
-        If single values are missing or infinite, or all trials of a picture are the same.
 
     References
     ----------
@@ -130,23 +120,11 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
     ----------
     trials : array (n_images, n_trials, n_vertices)
         Single-trial responses as `count_repeats` takes them.
-    n_splits : int
-        How many splits.
-    seed : int
-        Draws them; the same for every vertex.
 
     Returns
     -------
     array (n_vertices,) of float64
         Reliability in 0..1, to be read as a noise ceiling.
-
-    Raises
-    ------
-    DataError
-        If there are no splits, fewer than three pictures were shown twice, single values are
-        missing or infinite, or all trials of a picture are the same.
-    RoiridgeError
-        If there are more splits than fit the memory.
 
     References
     ----------

@@ -12,16 +12,6 @@ def inspect(subjects: list[Subject]) -> Findings:
     """Read every file of some subjects and collect what is wrong with them.
 
     Each file is read whatever is wrong with the others.
-
-    Parameters
-    ----------
-    subjects : list of Subject
-        The subjects.
-
-    Returns
-    -------
-    Findings
-        All faults, and what the data lack.
     """
     findings = Findings()
     shown: list[Stimuli] = []
@@ -44,11 +34,6 @@ def inspect(subjects: list[Subject]) -> Findings:
 def find_faults(subjects: list[Subject]) -> list[str]:
     """Return what is wrong with some subjects.
 
-    Parameters
-    ----------
-    subjects : list of Subject
-        The subjects.
-
     Returns
     -------
     list of str
@@ -59,18 +44,7 @@ def find_faults(subjects: list[Subject]) -> list[str]:
 
 
 def summarise(subjects: list[Subject]) -> str:
-    """Return a table of what a faultless dataset holds.
-
-    Parameters
-    ----------
-    subjects : list of Subject
-        The subjects.
-
-    Returns
-    -------
-    str
-        A table with a line for each subject.
-    """
+    """Return a table of what a faultless dataset holds."""
     lines = ["subject  training  test  LH vertices  RH vertices  LH ROIs  RH ROIs  noise ceilings"]
     for subject in subjects:
         splits = _splits(subject)

@@ -25,38 +25,15 @@ class Findings:
     remarks: dict[str, None] = field(default_factory=dict)
 
     def add_fault(self, message: str) -> None:
-        """Add a fault; nothing where the message is empty.
-
-        Parameters
-        ----------
-        message : str
-            A line for each.
-        """
+        """Add a fault; nothing where the message is empty."""
         self.faults.update(dict.fromkeys(message.splitlines()))
 
     def add_remark(self, message: str) -> None:
-        """Add a remark; nothing where the message is empty.
-
-        Parameters
-        ----------
-        message : str
-            A line for each.
-        """
+        """Add a remark; nothing where the message is empty."""
         self.remarks.update(dict.fromkeys(message.splitlines()))
 
     def attempt(self, read: Callable[[], Value]) -> Value | None:
-        """Return what a function reads; where that fails, add the fault.
-
-        Parameters
-        ----------
-        read : callable
-            Raises a DataError where something is wrong.
-
-        Returns
-        -------
-        object or None
-            What the function returned; None where it raised.
-        """
+        """Return what a function reads; where that fails, add the fault."""
         try:
             return read()
         except DataError as error:

@@ -34,8 +34,6 @@ def check_masks(subject: Subject, findings: Findings) -> dict[str, int | None]:
 
     Parameters
     ----------
-    subject : Subject
-        The subject.
     findings : Findings
         Where faults go, and what cannot be done without the files that are absent.
 

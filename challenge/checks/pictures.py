@@ -55,22 +55,7 @@ class Stimuli:
 def check_pictures(
     subject: Subject, splits: Sequence[str], findings: Findings
 ) -> dict[str, Stimuli]:
-    """Decode the pictures of a subject and check that each stands once, in its own split.
-
-    Parameters
-    ----------
-    subject : Subject
-        The subject.
-    splits : sequence of str
-        "train", "test" or both.
-    findings : Findings
-        Where faults go.
-
-    Returns
-    -------
-    dict of str to Stimuli
-        The pictures of each split.
-    """
+    """Decode the pictures of a subject and check that each stands once, in its own split."""
     sizes: dict[tuple[int, int], list[Path]] = defaultdict(list)
     stimuli = {split: _check_split(subject, split, sizes, findings) for split in splits}
     _check_sizes(sizes, findings)
@@ -88,15 +73,7 @@ def check_pictures(
 
 
 def check_shared(stimuli: Iterable[Stimuli], findings: Findings) -> None:
-    """Check that one NSD id is the same picture for all subjects.
-
-    Parameters
-    ----------
-    stimuli : iterable of Stimuli
-        The pictures of all splits of all subjects.
-    findings : Findings
-        Where faults go.
-    """
+    """Check that one NSD id is the same picture for all subjects."""
     holders: dict[int, dict[str, Path]] = defaultdict(dict)
     for split in stimuli:
         for one in split.decoded:

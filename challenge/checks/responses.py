@@ -24,14 +24,10 @@ def check_responses(
 
     Parameters
     ----------
-    subject : Subject
-        The subject.
     n_images : mapping of str to int or None
         The number of pictures of each split to be checked; None where it is not known.
     n_vertices : mapping of str to int or None
         The number of vertices of each hemisphere; None where it is not known.
-    findings : Findings
-        Where faults and remarks go.
     """
     ceilings = _check_ceilings(subject, n_vertices, findings)
     tests = [responses_file(subject.folder, h, "test") for h in HEMISPHERES]

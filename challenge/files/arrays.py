@@ -11,23 +11,7 @@ _BLOCK_BYTES = 64 * 2**20
 
 
 def open_array(file: Path) -> np.memmap:
-    """Map an array from disk, without reading its values.
-
-    Parameters
-    ----------
-    file : Path
-        A `.npy` file.
-
-    Returns
-    -------
-    np.memmap
-        The array, read-only.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, cut short, or no plain array.
-    """
+    """Map an array from disk, without reading its values."""
     try:
         return open_memmap(file, mode="r")
     except FileNotFoundError:
@@ -46,22 +30,13 @@ def read_vector(file: Path, length: int | None, of: str) -> np.ndarray:
 
     Parameters
     ----------
-    file : Path
-        A `.npy` file.
     length : int, optional
         The number of values that it must have; any by default.
-    of : str
-        What the length is, for the error.
 
     Returns
     -------
     array (length,)
         The values, in memory.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, or holds no finite real numbers, or its shape is another.
     """
     values = np.array(open_array(file))
     if values.dtype.kind not in "biuf":
@@ -89,13 +64,6 @@ def check_finite(values: np.ndarray, file: Path) -> None:
     ----------
     values : array (n_images, n_vertices)
         The array; may be mapped from disk.
-    file : Path
-        Where it came from, for the error.
-
-    Raises
-    ------
-    DataError
-        If there are NaN or infinite values; says how many and where the first stands.
     """
     rows = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
     count, first = 0, ""

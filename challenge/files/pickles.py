@@ -26,25 +26,7 @@ class SafeUnpickler(pickle.Unpickler):  # noqa: S301 - it admits no code
     """An unpickler that admits NumPy's array reconstruction and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give the few names that arrays are rebuilt with.
-
-        Parameters
-        ----------
-        module : str
-            The module that the pickle asks for.
-        name : str
-            The name that it asks for in that module.
-
-        Returns
-        -------
-        object
-            The class or function.
-
-        Raises
-        ------
-        pickle.UnpicklingError
-            If the name is not in the list.
-        """
+        """Give the few names that arrays are rebuilt with."""
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return super().find_class(module, name)
@@ -62,12 +44,6 @@ def load_allowlisted(file: Path) -> Any:
     -------
     object
         What it holds: dicts, lists, numbers, text and NumPy arrays.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, or asks for anything beyond arrays and plain data;
-        then nothing of it has been run.
     """
     file = Path(file)
     try:

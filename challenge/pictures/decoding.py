@@ -21,43 +21,16 @@ def picture_name(split: str, index: int, nsd_id: int, n_images: int = 0) -> str:
 
     Parameters
     ----------
-    split : str
-        "train" or "test".
-    index : int
-        Its place in the split, from 1.
-    nsd_id : int
-        Its place among NSD's 73,000 pictures, from 0.
     n_images : int
         The number of pictures of the split. Indices are padded to its width, so that the names
         stand in the same order as text.
-
-    Returns
-    -------
-    str
-        For example `train-0001_nsd-00013.png`.
     """
     width = max(_DIGITS, len(str(n_images)))
     return f"{split}-{index:0{width}d}_nsd-{nsd_id:05d}.png"
 
 
 def nsd_id(picture: Path) -> int:
-    """Read the NSD id from a stimulus' name.
-
-    Parameters
-    ----------
-    picture : Path
-        A file named such as `train-0001_nsd-00013.png`.
-
-    Returns
-    -------
-    int
-        The place among NSD's 73,000 pictures, from 0.
-
-    Raises
-    ------
-    DataError
-        If the name is no such name, or the id is out of range.
-    """
+    """Read the NSD id from a stimulus' name."""
     match = _NSD_ID.fullmatch(picture.name)
     if match is None:
         raise DataError(
@@ -75,11 +48,6 @@ def nsd_id(picture: Path) -> int:
 
 def nsd_ids(pictures: list[Path]) -> np.ndarray:
     """Read the NSD ids from the stimuli's names.
-
-    Parameters
-    ----------
-    pictures : list of Path
-        The files.
 
     Returns
     -------

@@ -46,20 +46,8 @@ def scan_pictures(folder: Path, split: str) -> Listing:
 
     Parameters
     ----------
-    folder : Path
-        A folder of pictures.
     split : str
         "train" or "test": the split that their names must have.
-
-    Returns
-    -------
-    Listing
-        All files of the folder.
-
-    Raises
-    ------
-    DataError
-        If the folder is missing or holds no pictures.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: missing; expected a folder of pictures: unpack the zip again")
@@ -70,27 +58,7 @@ def scan_pictures(folder: Path, split: str) -> Listing:
 
 
 def arrange(folder: Path, split: str, names: Iterable[str]) -> Listing:
-    """Return the stimuli among some files, and what is wrong with their names.
-
-    Parameters
-    ----------
-    folder : Path
-        Their folder, which is not read.
-    split : str
-        "train" or "test".
-    names : iterable of str
-        The names of the files.
-
-    Returns
-    -------
-    Listing
-        All of them.
-
-    Raises
-    ------
-    DataError
-        If there are no pictures among them.
-    """
+    """Return the stimuli among some files, and what is wrong with their names."""
     files = [folder / name for name in sorted(names)]
     pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
     if not pictures:
@@ -111,19 +79,6 @@ def list_pictures(folder: Path, split: str) -> list[Path]:
     folder : Path
         A folder of pictures named such as `train-0001_nsd-00013.png`; the indices may be padded
         with zeros or not.
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    list of Path
-        The files, by the indices in their names.
-
-    Raises
-    ------
-    DataError
-        If the folder is missing or holds no pictures, or their names do not hold each of the
-        indices from 1 to their number once, and the split; the message lists all that is wrong.
     """
     listing = scan_pictures(folder, split)
     if listing.faults:

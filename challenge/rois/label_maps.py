@@ -20,13 +20,6 @@ _LONGEST_NAME = 200
 def lacks_class(folder: Path, roi_class: str) -> bool:
     """Return whether none of a class' label maps and names are there: it then has no regions.
 
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    roi_class : str
-        A key of `ROI_CLASSES`.
-
     Returns
     -------
     bool
@@ -43,12 +36,6 @@ def read_labels(
 
     Parameters
     ----------
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
-    roi_class : str
-        A key of `ROI_CLASSES`.
     n_vertices : int, optional
         The number of columns of the responses, which is not checked where it is not known.
 
@@ -56,11 +43,6 @@ def read_labels(
     -------
     array (n_vertices,) of int64
         The label of each column, 0 where it is in no region of the class.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or of another length, or does not hold whole numbers.
     """
     file = labels_file(folder, hemisphere, roi_class)
     labels = read_vector(file, n_vertices, "the vertices of the all-vertices mask")
@@ -73,22 +55,10 @@ def read_labels(
 def read_names(folder: Path, roi_class: str) -> dict[int, str]:
     """Read the names of the labels of one class.
 
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    roi_class : str
-        A key of `ROI_CLASSES`.
-
     Returns
     -------
     dict of int to str
         The name of each label, that of 0 among them where the file has it.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, or holds anything but names of labels.
     """
     file = mapping_file(folder, roi_class)
     held = load_allowlisted(file)

@@ -46,22 +46,10 @@ class Roi:
 def read_mask(folder: Path, hemisphere: str) -> np.ndarray:
     """Find the fsaverage vertices that are columns of the responses.
 
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
-
     Returns
     -------
     array (163842,) of bool
         True where the vertex was measured.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged, of another length, or marks no vertex.
     """
     file = vertices_file(folder, hemisphere)
     # The challenge added two masks to make this one: what they share is 2, not 1.
@@ -74,18 +62,7 @@ def read_mask(folder: Path, hemisphere: str) -> np.ndarray:
 
 
 def absent_places(folder: Path) -> str:
-    """Return what cannot be done without the masks of all vertices, where a subject lacks them.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-
-    Returns
-    -------
-    str
-        One line; empty where both are there.
-    """
+    """Return what cannot be done without the masks of all vertices, where a subject lacks them."""
     files = [vertices_file(folder, hemisphere) for hemisphere in HEMISPHERES]
     if all(file.exists() for file in files):
         return ""
@@ -97,18 +74,7 @@ def absent_places(folder: Path) -> str:
 
 
 def absent_classes(folder: Path) -> str:
-    """Return which classes have no regions, since a subject has no masks of them.
-
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-
-    Returns
-    -------
-    str
-        One line; empty where all classes have masks.
-    """
+    """Return which classes have no regions, since a subject has no masks of them."""
     classes = [roi_class for roi_class in ROI_CLASSES if lacks_class(folder, roi_class)]
     if not classes:
         return ""
@@ -121,28 +87,12 @@ def absent_classes(folder: Path) -> str:
 def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) -> list[Roi]:
     """Find the vertices of every region of a class.
 
-    Parameters
-    ----------
-    folder : Path
-        The subject's folder.
-    hemisphere : str
-        "lh" or "rh".
-    roi_class : str
-        A key of `ROI_CLASSES`.
-    n_vertices : int
-        How many columns the responses have.
-
     Returns
     -------
     list of Roi
         The regions in the order of `ROI_CLASSES`, empty ones too; then those that only the
         subject's own mapping names. All labels of one name are one region. Without any file of the
         class its regions are empty.
-
-    Raises
-    ------
-    DataError
-        If some of the class' files are missing, or one is damaged, or a label has no name.
     """
     if lacks_class(folder, roi_class):
         empty = np.empty(0, np.int64)
@@ -171,15 +121,6 @@ def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) ->
 def with_residual(rois: Sequence[Roi], n_vertices: int, hemisphere: str) -> list[Roi]:
     """Leave out empty regions, and add the vertices that are in none.
 
-    Parameters
-    ----------
-    rois : sequence of Roi
-        The regions of a hemisphere.
-    n_vertices : int
-        How many vertices it has.
-    hemisphere : str
-        "lh" or "rh".
-
     Returns
     -------
     list of Roi
@@ -198,16 +139,8 @@ def check_distinct(folder: Path, rois: Sequence[Roi]) -> None:
 
     Parameters
     ----------
-    folder : Path
-        The subject's folder.
     rois : sequence of Roi
         The regions of a hemisphere; empty ones have no models.
-
-    Raises
-    ------
-    DataError
-        If two names are the same, or differ only in case or in how accents are encoded, which some
-        file systems do not tell apart.
     """
     first: dict[str, Roi] = {}
     for roi in rois:

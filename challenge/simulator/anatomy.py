@@ -82,18 +82,7 @@ class Cortex:
         return np.stack(columns, axis=1).astype(np.float32)
 
     def without(self, dropped: np.ndarray) -> "Cortex":
-        """Leave out vertices, as those of subjects 6 and 8 that were missing in a trial.
-
-        Parameters
-        ----------
-        dropped : array of int64
-            The columns to leave out.
-
-        Returns
-        -------
-        Cortex
-            The same hemisphere with fewer columns.
-        """
+        """Leave out vertices, as those of subjects 6 and 8 that were missing in a trial."""
         labels = {name: np.delete(values, dropped) for name, values in self.labels.items()}
         return Cortex(
             self.hemisphere,
@@ -135,22 +124,7 @@ class Cortex:
 
 
 def draw_cortex(hemisphere: str, patch: Patch, rng: np.random.Generator) -> Cortex:
-    """Lay out one subject's regions: of slightly different sizes in each, and some missing.
-
-    Parameters
-    ----------
-    hemisphere : str
-        "lh" or "rh".
-    patch : Patch
-        Where the columns lie.
-    rng : np.random.Generator
-        Draws sizes and absences.
-
-    Returns
-    -------
-    Cortex
-        The hemisphere.
-    """
+    """Lay out one subject's regions: of slightly different sizes in each, and some missing."""
     n, line = len(patch.line), patch.line
     warp = rng.uniform(0.97, 1.03)
     labels = {}

@@ -44,13 +44,7 @@ class _Settings:
     picture_size: int
 
     def check(self) -> None:
-        """Refuse what cannot be simulated, before anything is made.
-
-        Raises
-        ------
-        DataError
-            If a setting is out of range.
-        """
+        """Refuse what cannot be simulated, before anything is made."""
         limits = {
             "subjects": (self.subjects, 1, _MOST_SUBJECTS),
             "train-images": (self.train_images, 10, N_NSD),

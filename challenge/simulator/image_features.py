@@ -17,11 +17,6 @@ _OPPONENT = np.array([[1, -1, 0], [-0.5, -0.5, 1], [1 / 3, 1 / 3, 1 / 3]], dtype
 def describe_picture(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """Compute all that the simulated regions take from the pixels.
 
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-        Mode RGB, square.
-
     Returns
     -------
     energy : array (N_CHANNELS, GRID, GRID) of float32

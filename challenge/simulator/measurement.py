@@ -10,13 +10,6 @@ _TRIALS_PER_SESSION = 750
 def draw_order(n_images: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Shuffle three showings of every picture over scan sessions.
 
-    Parameters
-    ----------
-    n_images : int
-        How many pictures.
-    rng : np.random.Generator
-        Shuffles.
-
     Returns
     -------
     list of array of int64
@@ -38,10 +31,6 @@ def record(
         The noise-free responses, standardised.
     ncsnr : array (n,)
         Standard deviation of the signal over that of a trial's noise.
-    sessions : list of array of int64
-        The pictures shown in each session.
-    rng : np.random.Generator
-        Draws the noise.
 
     Returns
     -------

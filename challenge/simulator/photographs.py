@@ -110,11 +110,6 @@ def find_photographs(photos: str = "auto") -> Source:
     -------
     Source
         The photographs; always at least one that is not a cut-out.
-
-    Raises
-    ------
-    DataError
-        If the folder is missing or holds no usable pictures.
     """
     builtin = _builtin()
     if photos == "builtin" or (photos == "auto" and not STAMPS.is_dir()):
@@ -141,23 +136,7 @@ def find_photographs(photos: str = "auto") -> Source:
 
 
 def load_material(path: Path) -> Image.Image:
-    """Decode a file to cut from, of a size that keeps cutting quick.
-
-    Parameters
-    ----------
-    path : Path
-        A PNG or JPEG file of any mode.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode RGBA, 1024 pixels a side at most.
-
-    Raises
-    ------
-    DataError
-        If it cannot be decoded.
-    """
+    """Decode a file to cut from, of a size that keeps cutting quick."""
     try:
         with Image.open(path) as opened:
             image = opened.convert("RGBA")

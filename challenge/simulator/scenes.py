@@ -54,17 +54,8 @@ class Scenery:
     def compose(self, rng: np.random.Generator, size: int) -> tuple[Image.Image, np.ndarray]:
         """Make one picture: a crop of a photograph, with cut-outs pasted on where there are any.
 
-        Parameters
-        ----------
-        rng : np.random.Generator
-            Draws photograph, place, scale, flip and cut-outs.
-        size : int
-            Width and height, pixels.
-
         Returns
         -------
-        picture : PIL.Image.Image
-            Mode RGB, size x size.
         meaning : array (N_LATENT,) of float64
             The latent vectors of the objects, each by how much of it is to be seen.
         """

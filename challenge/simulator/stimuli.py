@@ -47,27 +47,11 @@ def draw_pictures(
 ) -> list[Drawn]:
     """Draw the NSD ids that each subject sees.
 
-    Parameters
-    ----------
-    subjects : int
-        How many subjects.
-    train_images : int
-        Training pictures of each.
-    test_images : int
-        Test pictures of each.
-    rng : np.random.Generator
-        Draws the ids.
-
     Returns
     -------
     list of dict of str to array of int64
         For each subject the ids of "train" and "test", in the order of their files. Some are all
         subjects', and no subject's test picture is any subject's training picture.
-
-    Raises
-    ------
-    DataError
-        If NSD has too few pictures for that.
     """
     sizes = {"train": train_images, "test": test_images}
     shared = {split: round(_SHARED[split] * size) for split, size in sizes.items()}
@@ -99,18 +83,8 @@ def make_pictures(
 
     Parameters
     ----------
-    folder : Path
-        Where the subjects' folders are.
-    drawn : list of dict of str to array of int64
-        The ids that each subject sees.
     ids : array (n_images,) of int64
         All of these ids, ascending, each once.
-    size : int
-        Width and height, pixels.
-    source : Source
-        The photographs to cut from.
-    rng : np.random.Generator
-        Draws objects and pictures.
 
     Returns
     -------

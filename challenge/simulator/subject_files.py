@@ -42,20 +42,8 @@ def write_subject(
 
     Parameters
     ----------
-    folder : Path
-        The subject's folder.
-    stimuli : dict of str to Stimuli
-        The pictures of "train" and "test".
-    patches : dict of str to Patch
-        The measured vertices of each hemisphere.
     readouts : array (n_rois, n_hidden)
         What the regions read in all subjects.
-    rng : np.random.Generator
-        The subject's own.
-    lacks_vertices : bool
-        Whether a few vertices are missing.
-    advance : callable
-        Told how many vertices were done.
     """
     for roi_class, names in ROI_CLASSES.items():
         _save(mapping_file(folder, roi_class), _mapping(names))

@@ -40,13 +40,6 @@ def draw_patches(n_vertices: tuple[int, int], rng: np.random.Generator) -> dict[
     ----------
     n_vertices : tuple of int
         How many in the left and in the right hemisphere.
-    rng : np.random.Generator
-        Draws those that lie outside fsaverage5.
-
-    Returns
-    -------
-    dict of str to Patch
-        For each hemisphere.
     """
     return {
         hemisphere: _draw(hemisphere, n, rng)

@@ -30,18 +30,7 @@ class Stimuli:
     hidden: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Stimuli":
-        """Choose pictures.
-
-        Parameters
-        ----------
-        rows : array of int64
-            Their rows.
-
-        Returns
-        -------
-        Stimuli
-            These pictures, in this order.
-        """
+        """Choose pictures."""
         return Stimuli(self.energy[rows], self.hidden[rows])
 
 
@@ -81,8 +70,6 @@ def hidden_layer(
         What is to be seen in each picture.
     statistics : array (n_images, n_statistics)
         What each picture is like.
-    rng : np.random.Generator
-        Draws the layer's weights.
 
     Returns
     -------
@@ -102,11 +89,6 @@ def hidden_layer(
 def shared_readouts(rng: np.random.Generator) -> np.ndarray:
     """Draw what each region reads from the hidden layer, alike within a class.
 
-    Parameters
-    ----------
-    rng : np.random.Generator
-        Draws them.
-
     Returns
     -------
     array (n_rois, n_hidden) of float64
@@ -124,17 +106,8 @@ def draw_tuning(cortex: Cortex, readouts: np.ndarray, rng: np.random.Generator) 
 
     Parameters
     ----------
-    cortex : Cortex
-        The hemisphere.
     readouts : array (n_rois, n_hidden)
         What the regions read in all subjects.
-    rng : np.random.Generator
-        Draws what is this subject's and each vertex' own.
-
-    Returns
-    -------
-    Tuning
-        The vertices' tuning.
     """
     n, share = len(cortex.line), cortex.retinotopic
     own = 0.7 * rng.standard_normal(readouts.shape)
@@ -156,15 +129,6 @@ def draw_tuning(cortex: Cortex, readouts: np.ndarray, rng: np.random.Generator) 
 
 def signals(stimuli: Stimuli, tuning: Tuning, vertices: slice) -> np.ndarray:
     """Compute noise-free responses.
-
-    Parameters
-    ----------
-    stimuli : Stimuli
-        The pictures.
-    tuning : Tuning
-        The hemisphere's tuning.
-    vertices : slice
-        The columns to compute.
 
     Returns
     -------

@@ -17,11 +17,6 @@ Leaked = dict[str, dict[str, Any]]
 def find_leaked(subjects: Sequence[Subject]) -> Leaked:
     """Find the test pictures that are training pictures too.
 
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-
     Returns
     -------
     dict of str to dict
@@ -40,18 +35,7 @@ def find_leaked(subjects: Sequence[Subject]) -> Leaked:
 
 
 def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
-    """Find the fits whose training began from one that had seen test pictures.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        The fits.
-
-    Returns
-    -------
-    dict of str to dict of str to int
-        By label and subject, how many.
-    """
+    """Find the fits whose training began from one that had seen test pictures."""
     found: dict[str, dict[str, int]] = {}
     for run in runs:
         for model in run.models:
@@ -61,20 +45,7 @@ def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
 
 
 def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> list[str]:
-    """Write a sentence for each subject whose test pictures are training pictures.
-
-    Parameters
-    ----------
-    leaked : mapping of str to mapping
-        From `find_leaked`.
-    split : str
-        What is scored; held-out pictures are not concerned.
-
-    Returns
-    -------
-    list of str
-        The sentences.
-    """
+    """Write a sentence for each subject whose test pictures are training pictures."""
     return [
         f"{len(found['pairs'])} of {plural(found['n_pictures'], 'test picture')} of subject {name} "
         "are training pictures too, which a model has learned: their scores are no predictions "
@@ -91,11 +62,6 @@ def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
     ----------
     sidecar : mapping
         What the JSON beside some scores says: `split`, `leaked`, `started`, `unfinished`.
-
-    Returns
-    -------
-    list of str
-        The sentences, for a line that begins with WARNING.
     """
     return [
         *leak_lines(sidecar["leaked"], sidecar["split"]),
@@ -118,11 +84,6 @@ def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
     sidecar : mapping
         What the JSON beside some scores says: `simulated`, `untrained` (spaces, or those of each
         fit) and, where ceilings count, `made_ceilings`.
-
-    Returns
-    -------
-    list of str
-        Lines.
     """
     lines = []
     if made := sidecar.get("made_ceilings"):
@@ -139,13 +100,6 @@ def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
 
 def pictures_line(n_pictures: Mapping[str, int], split: str) -> str:
     """Write on which pictures a score is.
-
-    Parameters
-    ----------
-    n_pictures : mapping of str to int
-        How many, by subject.
-    split : str
-        "test" or "heldout".
 
     Returns
     -------

@@ -18,8 +18,6 @@ def unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[st
 
     Parameters
     ----------
-    subjects : sequence of Subject
-        Whose.
     runs : sequence of Run
         The runs. One that has no model of a subject at all is not unfinished there.
 
@@ -47,18 +45,7 @@ def unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[st
 
 
 def say_unfinished(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Put into words what `unfinished` found.
-
-    Parameters
-    ----------
-    found : sequence of mapping
-        From `unfinished`.
-
-    Returns
-    -------
-    list of str
-        A line for each.
-    """
+    """Put into words what `unfinished` found."""
     lines = []
     for one in found:
         same = {name: one.get(name) for name in ("subject", "model", "spaces")}
@@ -70,13 +57,6 @@ def say_unfinished(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> dict[str, Any]:
     """Tell which runs the subjects have in common, and which some of them lack.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        The subjects.
-    runs : sequence of Run
-        The runs.
 
     Returns
     -------
@@ -98,13 +78,6 @@ def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> dict[str, Any]
 def say_coverage(found: Mapping[str, Any], target: str) -> list[str]:
     """Put into words what `coverage` found.
 
-    Parameters
-    ----------
-    found : mapping
-        From `coverage`.
-    target : str
-        What to make with other fits: "evaluate" or "submission".
-
     Returns
     -------
     list of str
@@ -125,11 +98,6 @@ def say_coverage(found: Mapping[str, Any], target: str) -> list[str]:
 
 def wrap(line: str) -> list[str]:
     """Break a line at 100 characters.
-
-    Parameters
-    ----------
-    line : str
-        The line.
 
     Returns
     -------

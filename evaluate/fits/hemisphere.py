@@ -55,11 +55,6 @@ class Hemisphere:
     def measured(self, split: str) -> NDArray[np.float32]:
         """Read the responses that one split's predictions are of.
 
-        Parameters
-        ----------
-        split : str
-            "test" or "heldout".
-
         Returns
         -------
         array (n_images, n_vertices), float32
@@ -92,22 +87,10 @@ class Hemisphere:
     def predictions(self, index: int, split: str) -> NDArray[np.float32]:
         """Read what one model predicted.
 
-        Parameters
-        ----------
-        index : int
-            Its place in `models`.
-        split : str
-            "test" or "heldout".
-
         Returns
         -------
         array (n_images, n_roi_vertices), float32
             The predictions.
-
-        Raises
-        ------
-        EvaluateError
-            If there are not as many as pictures and vertices, or they are not finite.
         """
         model = self.models[index]
         predicted = model.predictions(split)
@@ -123,11 +106,6 @@ class Hemisphere:
     def pictures(self, split: str) -> NDArray[np.bytes_]:
         """Name the pictures of a split by their content.
 
-        Parameters
-        ----------
-        split : str
-            "test" or "heldout".
-
         Returns
         -------
         array (n_images,), S64
@@ -138,18 +116,7 @@ class Hemisphere:
         return np.array(self.subject.picture_digests("test"), "S64")
 
     def n_images(self, split: str) -> int:
-        """Count the pictures of a split.
-
-        Parameters
-        ----------
-        split : str
-            "test" or "heldout".
-
-        Returns
-        -------
-        int
-            How many.
-        """
+        """Count the pictures of a split."""
         return self._n_test if split == "test" else len(self.heldout_rows)
 
     @cached_property
@@ -157,42 +124,14 @@ class Hemisphere:
         return len(self.subject.pictures("test"))
 
     def indices(self, run: Run) -> list[int]:
-        """Find the models of one run.
-
-        Parameters
-        ----------
-        run : Run
-            The run.
-
-        Returns
-        -------
-        list of int
-            Their places in `models`.
-        """
+        """Find the models of one run."""
         return [i for i, model in enumerate(self.models) if model.run == run.name]
 
 
 def load_hemisphere(
     subject: Subject, name: str, runs: Sequence[Run], responses: str
 ) -> Hemisphere | None:
-    """Gather the fits of one hemisphere and check what they were made from.
-
-    Parameters
-    ----------
-    subject : Subject
-        Whose.
-    name : str
-        "lh" or "rh".
-    runs : sequence of Run
-        The fits of all subjects.
-    responses : str
-        The digest of this hemisphere's training responses, from `challenge.response_digests`.
-
-    Returns
-    -------
-    Hemisphere or None
-        None if no run has a fit of it.
-    """
+    """Gather the fits of one hemisphere and check what they were made from."""
     models = tuple(
         model
         for run in runs

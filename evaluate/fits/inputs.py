@@ -96,33 +96,7 @@ def gather(
     roi_classes: Sequence[str] | None = None,
     split: str = "auto",
 ) -> Inputs:
-    """Find subjects and fits, and digest them.
-
-    Parameters
-    ----------
-    data : Path
-        The challenge's directory.
-    out : Path
-        The output folder.
-    subject : str, int or sequence of them
-        As for `find_subjects`.
-    fits : sequence of str, optional
-        Which fits; all by default.
-    roi_classes : sequence of str, optional
-        The ensemble's; only checked here.
-    split : str
-        "auto", "test" or "heldout".
-
-    Returns
-    -------
-    Inputs
-        What was found.
-
-    Raises
-    ------
-    EvaluateError
-        If a ROI class or split is unknown, or test responses are asked for and there are none.
-    """
+    """Find subjects and fits, and digest them."""
     known = (*ROI_CLASSES, "residual")
     if wrong := [name for name in roi_classes or () if name not in known]:
         raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: {choose_from(wrong[0], known)}")
@@ -158,13 +132,7 @@ def gather(
 
 
 def report_missing(inputs: Inputs) -> None:
-    """Say which subjects have no fits, and which are scored against ceilings that were made.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        From `gather`.
-    """
+    """Say which subjects have no fits, and which are scored against ceilings that were made."""
     for subject in inputs.without:
         command = run_hint("fit", subject=subject.name)
         say(f"subject {subject.name} has no fits, left out ({command})")
@@ -173,15 +141,7 @@ def report_missing(inputs: Inputs) -> None:
 
 
 def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
-    """Say which subjects' noise ceilings were made by `python -m evaluate ceilings`.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    split : str
-        "train" or "test".
-    """
+    """Say which subjects' noise ceilings were made by `python -m evaluate ceilings`."""
     made = made_ceilings(subjects, split)
     if made:
         folder = next(subject.ceilings for subject in subjects if subject.name == made[0])
@@ -189,20 +149,7 @@ def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
 
 
 def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
-    """Name the subjects whose noise ceilings were made, and did not come with the data.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    list of str
-        Their names.
-    """
+    """Name the subjects whose noise ceilings were made, and did not come with the data."""
     return [
         subject.name
         for subject in subjects
@@ -226,18 +173,7 @@ def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> s
 
 
 def ceilings_of(split: str) -> str:
-    """Say which ceilings the pictures that are scored have: held-out ones were for training.
-
-    Parameters
-    ----------
-    split : str
-        "test" or "heldout".
-
-    Returns
-    -------
-    str
-        "test" or "train".
-    """
+    """Say which ceilings the pictures that are scored have: held-out ones were for training."""
     return "test" if split == "test" else "train"
 
 

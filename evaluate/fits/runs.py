@@ -88,37 +88,16 @@ class RoiModel:
         return run_hint(name, **whom, model=model, spaces=spaces, **same, **rare, **folders)
 
     def read(self, *names: str) -> dict[str, NDArray[Any]]:
-        """Read some of its arrays, checksums verified.
-
-        Parameters
-        ----------
-        *names : str
-            Which.
-
-        Returns
-        -------
-        dict of str to array
-            The arrays.
-        """
+        """Read some of its arrays, checksums verified."""
         return read_artifact(self.path, names)[0]
 
     def predictions(self, split: str) -> NDArray[np.float32]:
         """Read its predictions of one split.
 
-        Parameters
-        ----------
-        split : str
-            "test" or "heldout".
-
         Returns
         -------
         array (n_images, n_roi_vertices), float32
             The predictions.
-
-        Raises
-        ------
-        EvaluateError
-            If they are not finite.
         """
         name = f"{split}_predictions"
         predicted = self.read(name)[name]
@@ -178,18 +157,7 @@ class Run:
 
 
 def describe_fit(label: str, model: str, spaces: str) -> str:
-    """Return a fit's label with what is not in it.
-
-    Parameters
-    ----------
-    label, model, spaces : str
-        As in scores.csv.
-
-    Returns
-    -------
-    str
-        Such as "baseline (ridge, alexnet)", or "ridge-75dbf0 (alexnet)".
-    """
+    """Return a fit's label with what is not in it."""
     return f"{label} ({spaces if label.startswith(f'{model}-') else f'{model}, {spaces}'})"
 
 
@@ -200,23 +168,11 @@ def find_runs(
 
     Parameters
     ----------
-    out : Path
-        The output folder.
     names : sequence of str, optional
         Which: names that fits were given, or beginnings of their folders' names (`ridge`,
         `ridge-3f`); all by default.
     subjects : sequence of str, optional
         Only the fits of these subjects ("01"); of all by default.
-
-    Returns
-    -------
-    list of Run
-        Those with any fit, few spaces first.
-
-    Raises
-    ------
-    EvaluateError
-        If there are none, or a name fits none.
     """
     root = out / "fits"
     folders = _chosen(root, names) if names else fit_folders(root)
@@ -299,11 +255,6 @@ ENSEMBLE = "ensemble"
 
 def fits_digest(models: Sequence[RoiModel]) -> str:
     """Digest what the fits of a run and subject say of themselves.
-
-    Parameters
-    ----------
-    models : sequence of RoiModel
-        The fits.
 
     Returns
     -------

@@ -15,15 +15,7 @@ SEAL = "sha256_of_the_rest"
 
 
 def write_json(path: Path, held: Mapping[str, Any]) -> None:
-    """Write a JSON, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    held : mapping
-        What it is to hold.
-    """
+    """Write a JSON, whole or not at all."""
     sealed = {**held, SEAL: _seal(held)}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n")
@@ -40,8 +32,6 @@ def read_kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
 
     Parameters
     ----------
-    path : Path
-        The file.
     sidecar : Path
         The JSON, whose `key` digests all that the file was made from, and `sha256` the file.
     key : str

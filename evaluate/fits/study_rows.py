@@ -11,25 +11,7 @@ from evaluate.errors import EvaluateError
 
 
 def read_listed(out: Path, name: str) -> dict[str, Any]:
-    """Read the list of a study's rows; those of earlier revisions tell less.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-    name : str
-        The study's.
-
-    Returns
-    -------
-    dict
-        What `python -m regress.study` wrote.
-
-    Raises
-    ------
-    EvaluateError
-        If it is not there, or is something else.
-    """
+    """Read the list of a study's rows; those of earlier revisions tell less."""
     path = out / "studies" / f"{name}.h5"
     if not path.is_file():
         there = sorted(file.stem for file in path.parent.glob("[!.]*.h5"))
@@ -50,11 +32,6 @@ def read_listed(out: Path, name: str) -> dict[str, Any]:
 
 def row_names(out: Path) -> dict[str, str]:
     """Say which rows of studies the fits are.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
 
     Returns
     -------

@@ -13,11 +13,6 @@ from evaluate.fits.runs import RoiModel
 def training(models: Sequence[RoiModel]) -> dict[str, Any]:
     """Sum up what the training of some ROI models took.
 
-    Parameters
-    ----------
-    models : sequence of RoiModel
-        Of one run.
-
     Returns
     -------
     dict
@@ -49,11 +44,6 @@ def training(models: Sequence[RoiModel]) -> dict[str, Any]:
 
 def over_seeds(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Sum up what the trainings of several seeds took, one beside the other.
-
-    Parameters
-    ----------
-    each : sequence of dict
-        From `training`, of each seed.
 
     Returns
     -------

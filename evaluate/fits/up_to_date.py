@@ -23,17 +23,6 @@ def check_belonging(
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.bytes_]]:
     """Check the fits of one hemisphere of one subject.
 
-    Parameters
-    ----------
-    subject : Subject
-        Whose.
-    hemisphere : str
-        "lh" or "rh".
-    models : sequence of RoiModel
-        The fits.
-    responses : str
-        The sha256 of the training responses on disk.
-
     Returns
     -------
     vertices : list of array (n_roi_vertices,), int64
@@ -42,13 +31,6 @@ def check_belonging(
         The rows of the training split that all of them held out.
     heldout_pictures : array (n_heldout,), S64
         The sha256 of the pictures there.
-
-    Raises
-    ------
-    EvaluateError
-        If a fit is of other responses than those on disk; and, likewise, of other pictures or
-        vertices, or of a ROI that the masks do not have; or if the fits held different pictures
-        out.
     """
     for model in models:
         if model.meta["responses"] != responses:

@@ -37,20 +37,7 @@ class Ablated:
 
 
 def ablation_files(out: Path, subject: str) -> list[Path]:
-    """List what `make ablate` kept of a subject.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-    subject : str
-        Such as "01".
-
-    Returns
-    -------
-    list of Path
-        The files, sorted.
-    """
+    """List what `make ablate` kept of a subject."""
     found = (out / "ablations" / f"subj{subject}").glob("*.h5")
     return sorted(file for file in found if not file.name.startswith("."))
 
@@ -60,12 +47,6 @@ def read_ablation(out: Path, subject: str, hemisphere: str, responses: str) -> A
 
     Parameters
     ----------
-    out : Path
-        The output folder.
-    subject : str
-        Such as "01".
-    hemisphere : str
-        "lh" or "rh".
     responses : str
         The sha256 of the training responses on disk; ablations of others are passed over.
 

@@ -61,19 +61,10 @@ def photograph(
 
     Parameters
     ----------
-    mesh : Mesh
-        The mesh.
     width : int
         Of each picture, in pixels; heights are as they come.
     focus : mapping of str to array of int64, optional
         For each hemisphere, vertices that the flat map is to show and be cut to. All by default.
-    views : sequence of str
-        From where, of `VIEWS`.
-
-    Returns
-    -------
-    list of Picture
-        View by view, the left hemisphere before the right.
     """
     return [
         _look(mesh, hemisphere, view, width, focus[hemisphere] if focus else None)

@@ -42,14 +42,6 @@ def draw_sheet(
 
     Parameters
     ----------
-    shown : Map
-        The map.
-    known : Known
-        Of the same subject.
-    pictures : sequence of Picture
-        From `photograph`.
-    outlined : str
-        The ROI class whose outlines are drawn.
     about : str
         A line of what is shown: subject, model, whether responses are simulated.
     paths : sequence of Path

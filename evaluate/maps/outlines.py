@@ -18,8 +18,6 @@ def outlines(
 
     Parameters
     ----------
-    picture : Picture
-        The view.
     labels : array (n_mesh_vertices,)
         A label for each vertex, 0 outside all regions.
 
@@ -45,12 +43,8 @@ def name_places(
 
     Parameters
     ----------
-    picture : Picture
-        The view.
     labels : array (n_mesh_vertices,)
         A label for each vertex, 0 outside all regions.
-    names : sequence of str
-        Of the labels from 1 on.
     height : float
         Of a letter, in pixels; regions of fewer pixels than its square get no name.
 

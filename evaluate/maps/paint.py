@@ -75,8 +75,6 @@ def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
 
     Parameters
     ----------
-    known : Known
-        Of the subject, or the mean.
     limits : sequence of Known, optional
         All that are to be compared, which share the colours' limits; `known` alone by default.
 
@@ -178,13 +176,6 @@ def _upper(*groups: Sequence[Sides]) -> float:
 def colours(shown: Map, hemisphere: str) -> NDArray[np.float64]:
     """Colour every vertex of the mesh.
 
-    Parameters
-    ----------
-    shown : Map
-        The map.
-    hemisphere : str
-        "lh" or "rh".
-
     Returns
     -------
     array (n_mesh_vertices, 4), float64
@@ -209,14 +200,8 @@ def paint(picture: Picture, shown: Map, known: Known, outlined: bool = True) -> 
 
     Parameters
     ----------
-    picture : Picture
-        The view.
-    shown : Map
-        The map.
     known : Known
         Whose ROIs are outlined, and whose ceilings of 0 are marked.
-    outlined : bool
-        Whether they are.
 
     Returns
     -------

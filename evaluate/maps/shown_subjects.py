@@ -32,16 +32,6 @@ def know(
 
     Parameters
     ----------
-    out : Path
-        The output folder.
-    inputs : Inputs
-        Subjects and runs.
-    run : str
-        A run, or "ensemble".
-    mesh : Mesh
-        The mesh.
-    outlined : str
-        The ROI class that is outlined.
     spaces : bool
         Whether to read what each feature space does, which is the same for all runs.
 
@@ -49,11 +39,6 @@ def know(
     -------
     list of Known
         Of several subjects, the mean first; none where no subject has a place on the mesh.
-
-    Raises
-    ------
-    EvaluateError
-        If nothing is known of the run's vertices, or not on the same pictures of all subjects.
     """
     of = {name for one in inputs.runs if run in {ENSEMBLE, one.name} for name in one.subjects}
     subjects = [one for one in split_placed(inputs.subjects)[0] if one.name in of]
@@ -79,18 +64,7 @@ def know(
 
 
 def measured(known: Sequence[Known]) -> dict[str, np.ndarray]:
-    """Find the mesh's vertices that any subject has, for the flat map to show.
-
-    Parameters
-    ----------
-    known : sequence of Known
-        The subjects.
-
-    Returns
-    -------
-    dict of str to array of int64
-        For each hemisphere.
-    """
+    """Find the mesh's vertices that any subject has, for the flat map to show."""
     return {
         h: np.flatnonzero(np.any([np.isfinite(one.r[h]) for one in known], axis=0))
         for h in HEMISPHERES
@@ -98,20 +72,7 @@ def measured(known: Sequence[Known]) -> dict[str, np.ndarray]:
 
 
 def count_shown(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:
-    """Say how many of the subjects' vertices the mesh has.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    mesh : Mesh
-        The mesh.
-
-    Returns
-    -------
-    list of str
-        A line for those that have the same numbers.
-    """
+    """Say how many of the subjects' vertices the mesh has."""
     alike: dict[tuple[int, int], list[str]] = {}
     for subject in subjects:
         masks = [read_mask(subject.folder, h) for h in HEMISPHERES]

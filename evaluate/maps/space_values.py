@@ -29,10 +29,6 @@ def spaces_of(
 
     Parameters
     ----------
-    out : Path
-        The output folder.
-    subject : Subject
-        Whose.
     runs : sequence of Run
         All runs; those on one space alone are compared where there is no ablation.
     responses : mapping of (str, str) to str
@@ -44,8 +40,6 @@ def spaces_of(
         For each space and hemisphere, r of a model on it alone.
     unique : dict of str to dict of str to array (n_vertices,)
         Likewise, the part of R^2 that no other space explains; empty without an ablation.
-    source : str
-        Which model that is, and on which pictures.
     """
     alone: BySpace = defaultdict(dict)
     unique: BySpace = defaultdict(dict)
@@ -72,13 +66,6 @@ def spaces_of(
 def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
     """Choose runs that differ by their space alone, to compare spaces by.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        All runs.
-    subject : str
-        They must be of this subject.
-
     Returns
     -------
     list of Run
@@ -96,11 +83,6 @@ def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
 
 def say_sources(sources: Mapping[str, str]) -> str:
     """Say what the values of each space are of, where several subjects are shown together.
-
-    Parameters
-    ----------
-    sources : mapping of str to str
-        For each subject, the third of what `spaces_of` gives.
 
     Returns
     -------

@@ -72,16 +72,6 @@ def load_mesh(name: str = "auto") -> Mesh:
     name : str
         "fsaverage5", which nilearn ships; "fsaverage", downloaded where it is not there yet; or
         "auto": fsaverage where it was downloaded before, else fsaverage5, never the network.
-
-    Returns
-    -------
-    Mesh
-        The mesh.
-
-    Raises
-    ------
-    EvaluateError
-        If there is no such mesh, or it cannot be downloaded.
     """
     if name not in MESHES:
         raise EvaluateError(f"unknown mesh {name!r}: {choose_from(name, MESHES)}")
@@ -136,19 +126,12 @@ def place(
         A value per column.
     vertices : array (n_columns,), int64
         From `fsaverage_vertices`.
-    n_vertices : int
-        Of the mesh: 163842 or, for fsaverage5, 10242.
 
     Returns
     -------
     array (n_vertices,), float64
         The values at their vertices, NaN elsewhere; columns that the mesh does not have are left
         out.
-
-    Raises
-    ------
-    EvaluateError
-        If there are not as many values as vertices.
     """
     if len(values) != len(vertices):
         raise EvaluateError(

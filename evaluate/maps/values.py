@@ -65,38 +65,14 @@ class Known:
 
 
 def check_outlined(roi_class: str) -> None:
-    """Refuse an unknown class of ROIs, before anything is computed.
-
-    Parameters
-    ----------
-    roi_class : str
-        What is to be outlined.
-
-    Raises
-    ------
-    EvaluateError
-        If there is no such class.
-    """
+    """Refuse an unknown class of ROIs, before anything is computed."""
     if roi_class not in ROI_CLASSES:
         known = ", ".join(ROI_CLASSES)
         raise EvaluateError(f"unknown ROI class {roi_class!r} to outline: choose from {known}")
 
 
 def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
-    """Tell the subjects whose vertices have a place on fsaverage from the others.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        All.
-
-    Returns
-    -------
-    placed : list of Subject
-        Those that have the masks of all vertices.
-    told : str
-        What the others lack; empty where there are none.
-    """
+    """Tell the subjects whose vertices have a place on fsaverage from the others."""
     lacking = {
         one.name: file
         for one in subjects
@@ -114,20 +90,7 @@ def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
 
 
 def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
-    """List the regions of a class in the data of several subjects, whose labels may differ.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    outlined : str
-        The ROI class.
-
-    Returns
-    -------
-    tuple of str
-        Those of the challenge first, then others.
-    """
+    """List the regions of a class in the data of several subjects, whose labels may differ."""
     found = {
         roi.name: None
         for subject in subjects
@@ -153,29 +116,16 @@ def gather_known(
 
     Parameters
     ----------
-    out : Path
-        The output folder.
-    subject : Subject
-        Whose.
     run : str
         The run whose score and r are shown, or "ensemble".
     runs : sequence of Run
         All runs; those on one space alone say which space is best where there is no ablation.
     responses : mapping of (str, str) to str
         The sha256 of the training responses, by subject and hemisphere.
-    n_mesh : int
-        The number of vertices of the mesh's hemisphere.
-    outlined : str
-        The ROI class whose outlines are drawn.
     spaces : bool
         Whether to read what each feature space does, which is the same for all runs.
     regions : sequence of str, optional
         The names of the outlined regions, from `region_names`; this subject's by default.
-
-    Returns
-    -------
-    Known
-        On the mesh.
     """
     check_outlined(outlined)
     where = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
@@ -221,11 +171,6 @@ def _labels(
 
 def average(known: Sequence[Known]) -> Known:
     """Average over subjects, vertex by vertex.
-
-    Parameters
-    ----------
-    known : sequence of Known
-        Of each subject.
 
     Returns
     -------

@@ -21,11 +21,6 @@ from evaluate.tables.legend import score_warnings
 def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """List what was fitted on what.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        The runs.
-
     Returns
     -------
     list of dict
@@ -62,20 +57,7 @@ def _short(value: Any) -> str:
 
 
 def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]:
-    """List what was left out of the numbers, and why.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        What was scored.
-    sidecar : mapping
-        What scores.json says.
-
-    Returns
-    -------
-    list of dict
-        `what` and `why`.
-    """
+    """List what was left out of the numbers, and why."""
     found = []
     ensemble = next(
         (c for c in sidecar["counts"]
@@ -130,20 +112,7 @@ def _empty(subjects: Sequence[Subject]) -> list[dict[str, str]]:
 
 
 def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Say in capitals what a reader must not overlook.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says.
-
-    Returns
-    -------
-    list of str
-        Sentences.
-    """
+    """Say in capitals what a reader must not overlook."""
     found = [f"WARNING: {line}." for line in score_warnings(frame, sidecar)]
     if sidecar["simulated"]:
         found.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
@@ -182,18 +151,7 @@ def again(options: Mapping[str, Any]) -> str:
 
 
 def response_unit(subjects: Sequence[Subject]) -> str:
-    """Write in what unit the responses are, as far as it is known.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-
-    Returns
-    -------
-    str
-        A sentence.
-    """
+    """Write in what unit the responses are, as far as it is known."""
     if all(subject.simulated or _published(subject) for subject in subjects):
         return "Responses are in standard deviations of a scan session."
     return "Responses are in the unit of the data's files."

@@ -35,10 +35,6 @@ def stills(known: Sequence[Known], mesh: Mesh, pooled: str) -> list[dict[str, An
 
     Parameters
     ----------
-    known : sequence of Known
-        The mean and the subjects, or one subject alone.
-    mesh : Mesh
-        The mesh.
     pooled : str
         What score and r are of: the ensemble, or the only fit.
 
@@ -95,11 +91,6 @@ def _still(picture: Picture, shown: Map, known: Known) -> dict[str, Any]:
 def bar(shown: Map) -> dict[str, Any]:
     """Describe the colour bar of a map.
 
-    Parameters
-    ----------
-    shown : Map
-        The map.
-
     Returns
     -------
     dict
@@ -130,13 +121,6 @@ def bar(shown: Map) -> dict[str, Any]:
 
 def turning(shown: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
     """Pack the brain that turns: the mesh once, and the colours of each map.
-
-    Parameters
-    ----------
-    shown : sequence of (str, str, Map)
-        Subject, model and map.
-    mesh : Mesh
-        fsaverage5: its vertices can be counted in 16 bits.
 
     Returns
     -------
@@ -183,20 +167,7 @@ def _pack(values: NDArray[Any], dtype: str) -> str:
 
 
 def regions_map(known: Known, outlined: str) -> Map:
-    """Make a map of the outlined regions themselves.
-
-    Parameters
-    ----------
-    known : Known
-        Of the subject.
-    outlined : str
-        The ROI class.
-
-    Returns
-    -------
-    Map
-        A colour for each region.
-    """
+    """Make a map of the outlined regions themselves."""
     labels = known.labels
     values = {h: np.where(labels[h] > 0, labels[h] - 1, np.nan) for h in HEMISPHERES}
     full: Mapping[str, NDArray[Any]] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}

@@ -21,56 +21,17 @@ FAINT = 0.25
 
 
 def colour(models: Sequence[Model], index: int) -> str:
-    """Choose a model's colour: of Okabe and Ito's, or the text's for the ensemble.
-
-    Parameters
-    ----------
-    models : sequence of Model
-        All models.
-    index : int
-        Which.
-
-    Returns
-    -------
-    str
-        As matplotlib takes it.
-    """
+    """Choose a model's colour: of Okabe and Ito's, or the text's for the ensemble."""
     return INK if models[index].fit == ENSEMBLE else COLOURS[index % len(COLOURS)]
 
 
 def on_page(ink: str) -> str:
-    """Translate a colour for HTML.
-
-    Parameters
-    ----------
-    ink : str
-        From `colour`.
-
-    Returns
-    -------
-    str
-        As CSS takes it.
-    """
+    """Translate a colour for HTML."""
     return "currentColor" if ink == INK else ink
 
 
 def bars(frame: pd.DataFrame, models: Sequence[Model], metric: str) -> list[dict[str, str]]:
-    """Draw, for each ROI class, a bar per ROI and model with its interval, ceiling and chance.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    models : sequence of Model
-        The models.
-    metric : str
-        "score", or "pearson_r" where there are no ceilings.
-
-    Returns
-    -------
-    list of dict
-        `title` and `svg` of each class.
-    """
+    """Draw, for each ROI class, a bar per ROI and model with its interval, ceiling and chance."""
     whole = overall(frame)
     found = []
     for roi_class in class_order(whole["roi_class"]):
@@ -120,11 +81,6 @@ def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
         Fractions.
     r : array (n_vertices,)
         Pearson's r.
-
-    Returns
-    -------
-    str
-        The SVG.
     """
     figure, axes = figure_of(5.2, 4.2)
     square = np.maximum(r, 0) ** 2
@@ -160,11 +116,6 @@ def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str,
         Responses.
     about : mapping
         `name` of the vertex, its `r`, and the `roi` that it is shown for.
-
-    Returns
-    -------
-    str
-        The SVG.
     """
     figure, axes = figure_of(3.9, 3.5, (0.16, 0.14, 0.98, 0.98))
     axes.plot(predicted, measured, "o", color=INK, markersize=4, alpha=0.5,

@@ -37,26 +37,7 @@ def gather_content(
     about: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Gather what the page's template takes.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-    inputs : Inputs
-        Subjects and runs.
-    frame : DataFrame
-        Rows of scores.csv.
-    about : mapping
-        What scores.json says of them.
-    options : mapping
-        Those of `report`.
-
-    Returns
-    -------
-    dict
-        Numbers, texts and pictures.
-    """
+    """Gather what the page's template takes."""
     models, shown = models_of(frame, about), measure(frame)
     mesh = load_mesh("fsaverage5")
     outlined = str(options["outlines"])
@@ -120,22 +101,7 @@ def gather_content(
 
 
 def best_run(runs: Sequence[Run], frame: pd.DataFrame, shown: str) -> Run:
-    """Choose the run of the greatest mean over everything.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        The runs.
-    frame : DataFrame
-        Rows of scores.csv.
-    shown : str
-        The metric.
-
-    Returns
-    -------
-    Run
-        The best; the first where none has a value.
-    """
+    """Choose the run of the greatest mean over everything."""
     whole = overall(frame)
     whole = whole[whole["roi_class"] == "all"]
     values = dict(zip(whole["fit"], whole[shown].fillna(-1), strict=True))

@@ -41,14 +41,8 @@ def examples(
 
     Parameters
     ----------
-    subjects : sequence of Subject
-        The subjects.
     run : Run
         The run; each ROI is shown by the run's own model of it.
-    vertices : mapping of str to Vertices
-        What is known of the run's vertices, by subject.
-    split : str
-        "test" or "heldout".
 
     Returns
     -------
@@ -137,22 +131,7 @@ def _picture(file: Path, measured: float, predicted: float) -> dict[str, Any]:
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> str:
-    """Write a picture as text that can stand in a page.
-
-    Parameters
-    ----------
-    image : Image
-        The picture.
-    kind : str
-        "JPEG" or "PNG".
-    **options
-        Pillow's, such as `quality`.
-
-    Returns
-    -------
-    str
-        Base64.
-    """
+    """Write a picture as text that can stand in a page."""
     written = BytesIO()
     image.save(written, kind, optimize=True, **options)
     return b64encode(written.getvalue()).decode("ascii")

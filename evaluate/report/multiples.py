@@ -43,14 +43,8 @@ def multiples(
         For each run, the mean and the subjects, or one subject alone.
     known : sequence of Known
         The same of the ensemble, whose limits of colours all maps of the page share.
-    runs : sequence of Run
-        The runs.
-    frame : DataFrame
-        Rows of scores.csv.
     rows : mapping of str to str
         Which row of a study a run is, where it is one.
-    mesh : Mesh
-        The mesh.
 
     Returns
     -------

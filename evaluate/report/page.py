@@ -16,18 +16,7 @@ SCRIPTS = ("table.js", "choose.js", "brain.js")
 
 
 def render_page(content: Mapping[str, Any]) -> str:
-    """Put the content into the template.
-
-    Parameters
-    ----------
-    content : mapping
-        From `gather_content`.
-
-    Returns
-    -------
-    str
-        The HTML, which refers to nothing outside itself.
-    """
+    """Put the content into the template."""
     loader = PackageLoader("evaluate.report")
     environment = Environment(
         loader=loader,

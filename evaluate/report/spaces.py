@@ -22,8 +22,6 @@ def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
 
     Parameters
     ----------
-    subjects : sequence of Subject
-        The subjects.
     alone : mapping
         By subject, space and hemisphere, Pearson's r of each vertex.
 

@@ -24,10 +24,6 @@ def to_svg(figure: Figure, label: str, salt: str) -> str:
 
     Parameters
     ----------
-    figure : Figure
-        The figure.
-    label : str
-        What a screen reader says of it.
     salt : str
         Keeps its references apart from those of other figures of the page.
 
@@ -64,20 +60,9 @@ def figure_of(
 
     Parameters
     ----------
-    width : float
-        Inches.
-    height : float
-        Inches.
     sides : tuple of float, optional
         Left, bottom, right and top of the axes, shares of the figure; found from what stands there
         by default, which takes ten times as long.
-
-    Returns
-    -------
-    figure : Figure
-        Transparent.
-    axes : Axes
-        Its only axes.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout=None if sides else "constrained")

@@ -23,18 +23,7 @@ METRICS = (
 
 
 def metrics_of(frame: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """List the metrics that have values.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-
-    Returns
-    -------
-    list of (str, str, int)
-        Column, name, digits.
-    """
+    """List the metrics that have values."""
     there = [metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()]
     # Where no vertex counts at all, the table still stands, of dashes.
     return there or [metric for metric in METRICS if metric[0] == "pearson_r"]
@@ -42,11 +31,6 @@ def metrics_of(frame: pd.DataFrame) -> list[tuple[str, str, int]]:
 
 def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """List the rows of the table: every ROI of the challenge, empty ones too, and all others found.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
 
     Returns
     -------
@@ -67,13 +51,6 @@ def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any]:
     """Gather all numbers of the table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says of them.
 
     Returns
     -------
@@ -125,13 +102,6 @@ def _number(value: Any, digits: int) -> float | None:
 
 def text_of(triple: Sequence[float | None] | None, digits: int) -> str:
     """Write a mean with its interval.
-
-    Parameters
-    ----------
-    triple : sequence of float or None
-        Mean, low, high.
-    digits : int
-        After the point.
 
     Returns
     -------

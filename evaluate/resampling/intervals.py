@@ -48,13 +48,6 @@ class Family:
     def interval(self, found: float, quantile: float) -> tuple[float, float]:
         """Find the truths whose mean is not farther than so many deviations from what was found.
 
-        Parameters
-        ----------
-        found : float
-            The statistic.
-        quantile : float
-            How many standard deviations.
-
         Returns
         -------
         tuple of float
@@ -116,11 +109,6 @@ def intervals(draws: Draws | None) -> dict[str, float | None]:
 def small_sample(n_pictures: int) -> float:
     """Say by how much the resamples' variance is to be raised.
 
-    Parameters
-    ----------
-    n_pictures : int
-        How many different pictures there are.
-
     Returns
     -------
     float
@@ -139,8 +127,6 @@ def quantile_of(left_out: NDArray[np.float64]) -> tuple[float, float]:
 
     Returns
     -------
-    quantile : float
-        At the upper 2.5 %.
     freedom : float
         Its degrees of freedom. A variance of n values of kurtosis k has a relative variance of
         (k - 1) / n, which is 2 / degrees of freedom.

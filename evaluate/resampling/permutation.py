@@ -144,20 +144,7 @@ def permute(
 
 
 def block_size(n_images: int, n_vertices: int) -> int:
-    """Return how many vertices are shuffled at once.
-
-    Parameters
-    ----------
-    n_images : int
-        Pictures.
-    n_vertices : int
-        Vertices of the hemisphere.
-
-    Returns
-    -------
-    int
-        At least 8, where there are as many.
-    """
+    """Return how many vertices are shuffled at once."""
     return max(1, min(n_vertices, max(NUMBERS // n_images, 8)))
 
 

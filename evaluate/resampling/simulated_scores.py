@@ -116,15 +116,8 @@ def roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
     rho : float or str
         The same at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the others,
         "sparse" 0 at four of five and 0.6 at the others.
-    n_vertices : int
-        How many.
     rng : Generator
         Draws ceilings of 0.4 to 0.8; for "mixed" of 0.05 to 0.8, but never below rho^2.
-
-    Returns
-    -------
-    Roi
-        The truth.
     """
     if rho == "mixed":
         each = rng.uniform(0, 0.8, n_vertices)

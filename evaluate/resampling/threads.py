@@ -19,15 +19,6 @@ def in_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Itera
     ----------
     work : callable
         Called with a slice of vertices, from several threads at once.
-    n_vertices : int
-        How many vertices there are.
-    size : int
-        How many are in a block.
-
-    Yields
-    ------
-    object
-        What it returned, in order.
     """
     blocks = [slice(start, start + size) for start in range(0, n_vertices, size)]
     with _libraries().limit(limits=1, user_api="blas"):
@@ -45,11 +36,5 @@ def _libraries() -> ThreadpoolController:
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -74,25 +74,13 @@ class Settings:
     against: str | None = None
 
     def checked(self) -> Settings:
-        """Refuse what cannot be computed, before anything is.
-
-        Returns
-        -------
-        Settings
-            Itself.
-        """
+        """Refuse what cannot be computed, before anything is."""
         check_rule(self.ensemble)
         self.how.checked()
         return self
 
     def described(self) -> dict[str, Any]:
-        """Give them as JSON.
-
-        Returns
-        -------
-        dict
-            What changes the numbers.
-        """
+        """Give them as JSON."""
         return {
             "ensemble": self.ensemble,
             "permutations": self.how.permutations,
@@ -103,22 +91,7 @@ class Settings:
 
 
 def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
-    """Score every fit and the ensemble, and write `evaluate.scoring.vertex_files` of each.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        Subjects and fits.
-    out : Path
-        The output folder.
-    settings : Settings
-        What is asked for.
-
-    Returns
-    -------
-    Scored
-        Tallies, intervals and counts.
-    """
+    """Score every fit and the ensemble, and write `evaluate.scoring.vertex_files` of each."""
     scored = Scored()
     check_resampling(inputs, settings.how)
     described = describe_fits(inputs.runs)
@@ -149,20 +122,7 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
 
 
 def check_resampling(inputs: Inputs, how: Resampling) -> None:
-    """Check that what is to be drawn fits the memory, for every hemisphere, before any is scored.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        Subjects and fits.
-    how : Resampling
-        How often pictures are drawn and shuffled.
-
-    Raises
-    ------
-    RoiridgeError
-        If it does not; names the largest that does.
-    """
+    """Check that the draws fit the memory, for every hemisphere, before any is scored."""
     for subject, hemisphere in product(inputs.subjects, HEMISPHERES):
         n_vertices = subject.n_vertices(hemisphere)
         n_pictures = inputs.n_pictures[subject.name]
@@ -170,22 +130,7 @@ def check_resampling(inputs: Inputs, how: Resampling) -> None:
 
 
 def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:
-    """Tell whether the files of vertices are there, and of these inputs.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        Subjects and fits.
-    out : Path
-        The output folder.
-    settings : Settings
-        What is asked for.
-
-    Returns
-    -------
-    bool
-        True if `score_all` would write the same.
-    """
+    """Tell whether the files of vertices are there, and of these inputs."""
     for subject in inputs.subjects:
         runs = [r.name for r in inputs.runs if subject.name in r.subjects]
         for run in (*runs, ENSEMBLE):
@@ -201,24 +146,7 @@ def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:
 def hemispheres(
     inputs: Inputs, subject: Subject, settings: Settings
 ) -> Iterator[tuple[str, HemisphereScores]]:
-    """Score the hemispheres of a subject.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        Subjects and fits.
-    subject : Subject
-        Whose.
-    settings : Settings
-        What is asked for.
-
-    Yields
-    ------
-    name : str
-        "lh" or "rh", if there are fits of it.
-    HemisphereScores
-        What was found.
-    """
+    """Score the hemispheres of a subject."""
     for name in HEMISPHERES:
         digest_there = inputs.responses[subject.name, name]
         hemisphere = load_hemisphere(subject, name, inputs.runs, digest_there)
@@ -243,17 +171,7 @@ def add(
     subject: str,
     hemisphere: str,
 ) -> None:
-    """Add what a hemisphere gave to it, to its subject, and to all.
-
-    Parameters
-    ----------
-    tallies : dict of Key to Tally
-        What is added to.
-    found : mapping of (str, str, str) to Tally
-        By fit, ROI class and ROI.
-    subject, hemisphere : str
-        Whose.
-    """
+    """Add what a hemisphere gave to it, to its subject, and to all."""
     for leaf, tally in found.items():
         for whose, side in product((subject, "all"), (hemisphere, "all")):
             fit, roi_class, roi = leaf

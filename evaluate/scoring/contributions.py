@@ -71,8 +71,6 @@ class Part:
 
         Parameters
         ----------
-        name : str
-            What it is called.
         weights : array (n_subsets,)
             Of each subset.
 
@@ -96,8 +94,6 @@ def contributions(spaces: Sequence[str], subsets: Sequence[Sequence[int]]) -> di
 
     Parameters
     ----------
-    spaces : sequence of str
-        All feature spaces.
     subsets : sequence of sequence of int
         The subsets that were fitted; the last is of all spaces.
 

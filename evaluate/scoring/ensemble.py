@@ -72,18 +72,7 @@ class Combined:
 
 
 def check_rule(rule: str) -> None:
-    """Refuse a rule that is not there, before anything is computed.
-
-    Parameters
-    ----------
-    rule : str
-        A file of `evaluate/ensembles`.
-
-    Raises
-    ------
-    EvaluateError
-        If there is none of this name; the message lists those that there are.
-    """
+    """Refuse a rule that is not there, before anything is computed."""
     if rule not in plugin_names(ensembles):
         raise EvaluateError(
             f"--ensemble: found {rule!r}, expected one of {one_of(rule, plugin_names(ensembles))}"
@@ -91,18 +80,7 @@ def check_rule(rule: str) -> None:
 
 
 def rule_code(rule: str) -> str:
-    """Digest the code of a rule: what another code combined is not kept.
-
-    Parameters
-    ----------
-    rule : str
-        A file of `evaluate/ensembles`.
-
-    Returns
-    -------
-    str
-        As of `code_digest`.
-    """
+    """Digest the code of a rule: what another code combined is not kept."""
     return code_digest(load_plugin(ensembles, rule, "ensemble rule"))
 
 
@@ -116,19 +94,10 @@ def judge(
 
     Parameters
     ----------
-    hemisphere : Hemisphere
-        The models.
     seed : int
         Draws the two halves of the held-out pictures, and the halves of each.
-    rule : str
-        A file of `evaluate/ensembles`.
     roi_classes : sequence of str, optional
         The classes that combinations are made of, by which members are selected.
-
-    Returns
-    -------
-    Strengths
-        From all held-out pictures, and from each half.
     """
     pictures = hemisphere.heldout_pictures
     second = split_pictures(pictures, seed)
@@ -204,8 +173,6 @@ def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]
     ----------
     pictures : array (n_images,), bytes
         What names each row's picture.
-    seed : int
-        Draws them.
 
     Returns
     -------
@@ -238,8 +205,6 @@ def weigh(
 
     Parameters
     ----------
-    n_vertices : int
-        Of the hemisphere.
     vertices : sequence of array (n_roi_vertices,), int64
         Where each model predicts.
     strengths : sequence of array (n_roi_vertices,), float64
@@ -282,21 +247,8 @@ def combine(
 
     Parameters
     ----------
-    hemisphere : Hemisphere
-        The models.
-    split : str
-        "test" or "heldout".
-    strengths : Strengths
-        From `judge`.
-    indices : sequence of int
-        Which models, as places in `hemisphere.models`.
     roi_classes : sequence of str, optional
         The classes to combine; the others only fill in. All by default.
-
-    Returns
-    -------
-    Combined
-        The prediction.
     """
     n_vertices = hemisphere.n_vertices
     vertices = [hemisphere.vertices[i] for i in indices]

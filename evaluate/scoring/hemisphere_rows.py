@@ -72,27 +72,8 @@ def score_hemisphere(
 
     Parameters
     ----------
-    hemisphere : Hemisphere
-        The fits.
-    runs : sequence of Run
-        Their runs.
-    split : str
-        "test" or "heldout".
     roi_classes : sequence of str, optional
         The classes that combinations are made of; all by default.
-    seed : int
-        Draws the halves for cross-fitting.
-    ensemble : str
-        The rule of its weights, a file of `evaluate/ensembles`.
-    how : Resampling, optional
-        How often pictures are drawn and shuffled.
-    against : Predicted, optional
-        What the others are compared with, from `predicted_by`.
-
-    Returns
-    -------
-    HemisphereScores
-        Of each run and the ensemble.
     """
     scorer = Scorer(hemisphere, split, how or Resampling())
     strengths = judge(hemisphere, seed, ensemble, roi_classes)
@@ -119,28 +100,12 @@ def score_hemisphere(
 
 
 def union(runs: Iterable[Run]) -> str:
-    """Join the spaces of several runs.
-
-    Parameters
-    ----------
-    runs : iterable of Run
-        The runs.
-
-    Returns
-    -------
-    str
-        Each space once, sorted, joined by "+".
-    """
+    """Join the spaces of several runs."""
     return "+".join(sorted({space for run in runs for space in run.spaces}))
 
 
 def describe_fits(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
     """Return what scores.csv says of each fit, and of the ensemble of all.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        The fits.
 
     Returns
     -------
@@ -184,11 +149,6 @@ def class_order(roi_classes: Iterable[str]) -> list[str]:
 def roi_place(roi_class: str, roi: str) -> tuple[Any, ...]:
     """Return what to sort the ROIs of a table by.
 
-    Parameters
-    ----------
-    roi_class, roi : str
-        ROI class and ROI.
-
     Returns
     -------
     tuple
@@ -211,17 +171,6 @@ def rows(
     described: Mapping[str, Mapping[str, str]],
 ) -> list[dict[str, Any]]:
     """Turn tallies into rows of scores.csv, in reading order.
-
-    Parameters
-    ----------
-    tallies : mapping of Key to Tally
-        What was scored.
-    intervals : mapping of Key to mapping of str to float or None
-        For each, the columns of `evaluate.resampling.intervals`.
-    split : str
-        On which pictures.
-    described : mapping of str to mapping of str to str
-        From `describe_fits`.
 
     Returns
     -------

@@ -47,18 +47,7 @@ class Resampling:
     seed: int = 0
 
     def checked(self) -> Resampling:
-        """Refuse numbers that make no interval or p value.
-
-        Returns
-        -------
-        Resampling
-            Itself.
-
-        Raises
-        ------
-        EvaluateError
-            If there are too few, or the seed is negative.
-        """
+        """Refuse numbers that make no interval or p value."""
         check_seed(self.seed)
         for name, fewest in (("resamples", 200), ("permutations", 99)):
             number = getattr(self, name)
@@ -128,15 +117,6 @@ class Scorer:
             Predictions; a vertex may be predicted in several columns.
         vertices : array (n_columns,), int64
             Of which vertex each column is.
-        parts : sequence of array of int64
-            The columns of each part.
-
-        Returns
-        -------
-        values : VertexScores
-            Every metric of every column.
-        tallies : list of Tally
-            Sums of each part, with draws.
         """
         ceiling = None if self._ceiling is None else self._ceiling[vertices]
         values = score_vertices(self._measured[:, vertices], predicted, ceiling)
@@ -150,13 +130,6 @@ class Scorer:
         self, tallies: Sequence[Tally], first: Predicted, second: Predicted
     ) -> list[Tally]:
         """Add to sums of a prediction what they are more than another's.
-
-        Parameters
-        ----------
-        tallies : sequence of Tally
-            Of each part of the second, from `score`.
-        first, second : Predicted
-            What is compared.
 
         Returns
         -------
@@ -189,17 +162,10 @@ class Scorer:
 
         Parameters
         ----------
-        values : VertexScores
-            From `score`.
         columns : array (n_covered,), int64
             Which of its columns is the prediction of each covered vertex.
         covered : array (n_vertices,), bool
             Where there is a prediction.
-
-        Returns
-        -------
-        VertexMap
-            The arrays.
         """
         r, score = np.full((2, len(covered)), np.nan)
         r[covered] = values.r[columns]
@@ -253,11 +219,6 @@ class Scorer:
 
 def with_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
     """Correct the p values over all vertices of a subject.
-
-    Parameters
-    ----------
-    maps : dict of str to VertexMap
-        Of each hemisphere.
 
     Returns
     -------

@@ -155,13 +155,7 @@ class Selection:
     changes: Floats
 
     def by_fit(self) -> list[Member]:
-        """Return what each fit is to the ensemble.
-
-        Returns
-        -------
-        list of Member
-            In the order of the fits.
-        """
+        """Return what each fit is to the ensemble."""
         each = zip(self.members, self.alone, self.changes, strict=True)
         return [Member(bool(m), float(alone), float(change)) for m, alone, change in each]
 
@@ -171,8 +165,6 @@ def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) 
 
     Parameters
     ----------
-    folds : sequence of Fold
-        Of pictures that the strengths do not come from.
     n_covered : int
         How many vertices some fit covers, over which r is averaged.
     noise : float

@@ -75,11 +75,6 @@ class Predicted:
     def beside(self, first: Predicted) -> Pairs:
         """Line up with another prediction of the same pictures.
 
-        Parameters
-        ----------
-        first : Predicted
-            Of the same hemisphere.
-
         Returns
         -------
         Pairs
@@ -116,12 +111,6 @@ def predicted_by(
 
     Parameters
     ----------
-    hemisphere : Hemisphere
-        The fits.
-    run : Run or None
-        Whose; None for the ensemble of all.
-    split : str
-        "test" or "heldout".
     strengths : Strengths
         How much each model is heard where several predict a vertex.
     roi_classes : sequence of str, optional

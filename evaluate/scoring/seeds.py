@@ -57,8 +57,6 @@ def compare_seeds(
     first, second : sequence of Tally
         Of the fits of each model, in the order of their seeds: of the same vertices and pictures,
         from the same draws. Of two that were fitted more than once, as many as both have.
-    measure : str
-        "score" or "pearson_r".
     solved : bool
         Whether the first is a model that no seed changes, so that its one fit stands for all.
 
@@ -103,17 +101,10 @@ def widen(value: float, low: float, high: float, each: ArrayLike) -> tuple[float
 
     Parameters
     ----------
-    value : float
-        The mean over seeds.
     low, high : float
         Its 95 % interval over pictures, with these very fits.
     each : array (n_seeds,)
         What each seed gives; their mean is `value`.
-
-    Returns
-    -------
-    low, high : float
-        The interval over both.
     """
     values = np.asarray(each, np.float64)
     n = len(values)
@@ -122,22 +113,7 @@ def widen(value: float, low: float, high: float, each: ArrayLike) -> tuple[float
 
 
 def spread(each: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
-    """Give the least and the greatest score of some fits.
-
-    Parameters
-    ----------
-    each : sequence of Tally
-        Of each seed.
-    measure : str
-        "score" or "pearson_r".
-    name : str
-        What the two are called before `_low` and `_high`.
-
-    Returns
-    -------
-    dict
-        The two; None where a fit has no value.
-    """
+    """Give the least and the greatest score of some fits."""
     means = [tally.mean(MEASURES[measure][0]) for tally in each]
     known = [mean for mean in means if mean is not None]
     whole = len(known) == len(means)

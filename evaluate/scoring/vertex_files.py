@@ -84,11 +84,6 @@ class Vertices:
     def field(self, name: str) -> dict[str, NDArray[Any]]:
         """Pick one of the arrays.
 
-        Parameters
-        ----------
-        name : str
-            Which, such as "r".
-
         Returns
         -------
         dict of str to array (n_vertices,)
@@ -102,17 +97,8 @@ def vertices_file(out: Path, run: str, subject: str) -> Path:
 
     Parameters
     ----------
-    out : Path
-        The output folder.
     run : str
         The name of the run's folder in `fits`, or "ensemble".
-    subject : str
-        Such as "01".
-
-    Returns
-    -------
-    Path
-        The file, which may not exist.
     """
     return out / "vertices" / run / f"subj{subject}.h5"
 
@@ -124,12 +110,8 @@ def write_vertices(
 
     Parameters
     ----------
-    path : Path
-        From `vertices_file`.
     hemispheres : mapping of str to mapping of str to array (n_vertices,)
         For each hemisphere, the arrays of the module's docstring.
-    meta : mapping
-        What they are of.
     """
     arrays = {
         f"{hemisphere}_{name}": of[name] if of[name].dtype == bool else of[name].astype(np.float32)
@@ -144,22 +126,8 @@ def read_vertices(out: Path, run: str, subject: str) -> Vertices:
 
     Parameters
     ----------
-    out : Path
-        The output folder.
     run : str
         The name of the run's folder in `fits`, or "ensemble".
-    subject : str
-        Such as "01".
-
-    Returns
-    -------
-    Vertices
-        The arrays and what they are of.
-
-    Raises
-    ------
-    EvaluateError
-        If there is no such file, or it is something else.
     """
     path = vertices_file(out, run, subject)
     if not path.is_file():

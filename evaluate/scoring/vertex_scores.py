@@ -129,18 +129,7 @@ class VertexScores:
     constant_measured: NDArray[np.bool_]
 
     def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
-        """Sum over some vertices.
-
-        Parameters
-        ----------
-        vertices : array of int or of bool, or slice
-            Which; all by default.
-
-        Returns
-        -------
-        Tally
-            Their sums and counts.
-        """
+        """Sum over some vertices."""
         counted = ~self.excluded[vertices]
         values = {name: value[vertices][counted] for name, value in self.values.items()}
         return Tally(
@@ -166,16 +155,6 @@ def score_vertices(
         Predictions.
     ceiling : array (n_vertices,), optional
         Noise ceilings as fractions 0..1.
-
-    Returns
-    -------
-    VertexScores
-        The metrics, and which vertices are excluded or constant.
-
-    Raises
-    ------
-    EvaluateError
-        If a metric has no finite value at a vertex where it should have one.
     """
     pair = Pair(measured, predicted, ceiling)
     values = {

@@ -53,23 +53,7 @@ class Expected:
 
 
 def expect(subjects: Sequence[Subject] | None) -> list[Expected]:
-    """List the files that a submission must hold.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject, optional
-        Whose; without it, the challenge's eight, as published.
-
-    Returns
-    -------
-    list of Expected
-        Subject by subject, left and right.
-
-    Raises
-    ------
-    EvaluateError
-        If test pictures are there that are not read, such as JPEGs.
-    """
+    """List the files that a submission must hold."""
     if subjects is None:
         return [
             Expected(number, side, (counts.test, vertices), counts.train)
@@ -111,32 +95,12 @@ def _image_files(subject: Subject, split: str) -> list[Path]:
 
 
 def member(subject: Subject, hemisphere: str) -> str:
-    """Name the file of a hemisphere's predictions.
-
-    Parameters
-    ----------
-    subject : Subject
-        Whose.
-    hemisphere : str
-        "lh" or "rh".
-
-    Returns
-    -------
-    str
-        Its path within the zip.
-    """
+    """Name the file of a hemisphere's predictions."""
     return f"subj{subject.name}/{hemisphere}_pred_test.npy"
 
 
 def meant(name: str, expected: Sequence[Expected]) -> Expected | None:
     """Guess which file was meant by another name.
-
-    Parameters
-    ----------
-    name : str
-        A path in a zip, such as "mine/subj1/lh_test_pred.npy".
-    expected : sequence of Expected
-        The candidates.
 
     Returns
     -------

@@ -43,17 +43,6 @@ class Marks:
     ) -> float | None:
         """Average a metric over the vertices that count.
 
-        Parameters
-        ----------
-        metric : str
-            Its name.
-        side : str
-            "lh", "rh" or "all".
-        roi : tuple of str
-            ROI class and ROI.
-        of : str
-            A subject's folder, or "all".
-
         Returns
         -------
         float or None
@@ -63,22 +52,7 @@ class Marks:
         return None if found is None else found.mean(metric)
 
     def tally(self, side: str = "all", roi: Key = WHOLE, of: str = "all") -> Tally | None:
-        """Pool subjects and hemispheres.
-
-        Parameters
-        ----------
-        side : str
-            "lh", "rh" or "all".
-        roi : tuple of str
-            ROI class and ROI.
-        of : str
-            A subject's folder, or "all".
-
-        Returns
-        -------
-        Tally or None
-            None where there is nothing.
-        """
+        """Pool subjects and hemispheres."""
         found = [
             tallies[roi]
             for (subject, hemisphere), tallies in self.tallies.items()
@@ -88,13 +62,6 @@ class Marks:
 
     def define(self, name: str, roi: Key = WHOLE) -> float | None:
         """Apply a definition from elsewhere to all subjects.
-
-        Parameters
-        ----------
-        name : str
-            A key of `DEFINITIONS`.
-        roi : tuple of str
-            ROI class and ROI.
 
         Returns
         -------
@@ -129,22 +96,8 @@ def mark(submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subj
 
     Parameters
     ----------
-    submission : Path
-        The zip, without faults.
-    subjects : sequence of Subject
-        Those to score, with test responses.
     with_rois : sequence of Subject
         Those of them whose ROIs are scored too; their label maps are read.
-
-    Returns
-    -------
-    Marks
-        The sums that every mean is made of.
-
-    Raises
-    ------
-    EvaluateError
-        If a file changed since it was found to have no faults.
     """
     marks = Marks()
     expected = expect(subjects)

@@ -97,18 +97,7 @@ SOURCES = {
 
 
 def check_known(names: Sequence[str]) -> None:
-    """Refuse names that are no definition.
-
-    Parameters
-    ----------
-    names : sequence of str
-        What was asked for.
-
-    Raises
-    ------
-    EvaluateError
-        If one is unknown.
-    """
+    """Refuse names that are no definition."""
     if wrong := [name for name in names if name not in DEFINITIONS]:
         raise EvaluateError(
             f"unknown definition {', '.join(wrong)}: {choose_from(wrong[0], DEFINITIONS)}"

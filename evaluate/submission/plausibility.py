@@ -38,12 +38,8 @@ class Suspicion:
 
         Parameters
         ----------
-        name : str
-            The file's path in the zip.
         values : array (n_images, n_vertices)
             Its predictions, finite and of the expected shape.
-        expected : Expected
-            What it is.
         """
         if len(values) > 1 and (values == values[0]).all():
             self._findings.suspicions.append(

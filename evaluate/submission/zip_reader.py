@@ -26,22 +26,11 @@ def locate(
 ) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
     """Find the expected files by name, and list what is wrong with the names.
 
-    Parameters
-    ----------
-    opened : ZipFile
-        The zip.
-    expected : sequence of Expected
-        What it must hold.
-    strangers : bool
-        Whether folders of further subjects are no fault.
-
     Returns
     -------
     located : dict of str to ZipInfo
         For each expected file's name, the member; one with another name where that is what was
         meant, so that its contents can be checked too.
-    faults : list of str
-        A line each.
     """
     entries = [entry for entry in opened.infolist() if not entry.is_dir()]
     names = Counter(entry.filename for entry in entries)
@@ -138,12 +127,6 @@ def read_array(
 
     Parameters
     ----------
-    opened : ZipFile
-        The zip.
-    entry : ZipInfo
-        The member.
-    expected : Expected
-        What it must be.
     all_ : sequence of Expected
         All files, to tell whose an array of another shape is.
 
@@ -151,8 +134,6 @@ def read_array(
     -------
     array : array (n_images, n_vertices), or None
         The predictions; None where there is any fault.
-    faults : list of str
-        Without the file's name.
     """
     if _danger(entry.filename, entry):
         return None, []  # `locate` has named it

@@ -24,17 +24,7 @@ SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none"}
 
 
 def draw_ablation(frame: pd.DataFrame, about: Mapping[str, Any], paths: Sequence[Path]) -> None:
-    """Draw the contributions per ROI over all subjects and both hemispheres.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of ablation.csv.
-    about : mapping
-        What ablation.json says of them.
-    paths : sequence of Path
-        The files; each one's suffix says what it becomes.
-    """
+    """Draw the contributions per ROI over all subjects and both hemispheres."""
     rows = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
     rows = rows[rows["spaces"] == rows["spaces"].iloc[-1]]
     parts = parts_of(frame) or ["r2"]

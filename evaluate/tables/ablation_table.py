@@ -20,15 +20,6 @@ def describe(
 ) -> dict[str, Any]:
     """Return what is to be known of an ablation, as JSON.
 
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    asked : mapping
-        What `make ablate` wrote of its last call.
-    n_pictures : mapping of str to int
-        For each subject, how many different pictures were scored.
-
     Returns
     -------
     dict
@@ -50,37 +41,13 @@ def describe(
 
 
 def parts_of(frame: pd.DataFrame) -> list[str]:
-    """List the contributions that have intervals.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of ablation.csv.
-
-    Returns
-    -------
-    list of str
-        `unique:SPACE`, and `shared`.
-    """
+    """List the contributions that have intervals."""
     names = [str(name).removesuffix("_low") for name in frame if str(name).endswith("_low")]
     return [name for name in names if name != "r2"]
 
 
 def render(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
-    """Lay out R^2 of each subset and the contributions, per ROI class, over all subjects.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of ablation.csv.
-    about : mapping
-        From `describe`.
-
-    Returns
-    -------
-    list of str
-        The tables and the lines below them.
-    """
+    """Lay out R^2 of each subset and the contributions, per ROI class, over all subjects."""
     rows = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
     rows = rows[rows["roi"] == "all"]
     whole = rows[rows["spaces"] == rows["spaces"].iloc[-1]]

@@ -17,20 +17,7 @@ from evaluate.tables.scores_table import measure, overall
 
 
 def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Say what the table's numbers are, and what must be known to read them.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says of them.
-
-    Returns
-    -------
-    list of str
-        Lines of at most 100 characters, for few models.
-    """
+    """Say what the table's numbers are, and what must be known to read them."""
     lines = [*_measured(frame, sidecar), *_uncertainty(frame, sidecar), *_pictures(sidecar)]
     lines += origin_lines(sidecar)
     lines += say_members(sidecar["members"])
@@ -51,20 +38,7 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def score_warnings(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Write a sentence for each thing that makes the scores other than they seem.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says of them.
-
-    Returns
-    -------
-    list of str
-        The sentences.
-    """
+    """Write a sentence for each thing that makes the scores other than they seem."""
     whole = overall(frame)
     lines = warning_lines(sidecar)
     if (whole.loc[whole["roi_class"] == "all", "explained_low"] > 100).any():

@@ -17,13 +17,6 @@ def members_of(
 ) -> list[dict[str, Any]]:
     """Summarise over hemispheres, as JSON.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        The runs.
-    members : mapping of str to mapping of str to Member
-        For each subject's hemisphere, and there for each run.
-
     Returns
     -------
     list of dict
@@ -55,11 +48,6 @@ def members_of(
 
 def say_members(members: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write lines on the members, those that change most first.
-
-    Parameters
-    ----------
-    members : sequence of mapping
-        From `members_of`.
 
     Returns
     -------

@@ -45,10 +45,6 @@ def draw_all(frame: pd.DataFrame, sidecar: Mapping[str, Any], paths: Sequence[Pa
 
     Parameters
     ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says of them.
     paths : sequence of Path
         The files, whose suffixes say what they are: .png or .pdf. Their bytes depend on nothing
         but the arguments.

@@ -67,20 +67,7 @@ class Model(NamedTuple):
 
 
 def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
-    """List the models, the ensemble last.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says of them.
-
-    Returns
-    -------
-    list of Model
-        In the order of scores.csv.
-    """
+    """List the models, the ensemble last."""
     named = dict.fromkeys(zip(*(frame[name] for name in Model._fields[:4]), strict=True))
     untrained = sidecar["untrained"]
     return [
@@ -96,60 +83,25 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     ----------
     rows : sequence of mapping
         Each with the fields of `COLUMNS`; None is left empty.
-    path : Path
-        Where to.
     """
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(path, index=False, lineterminator="\n")
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """Read scores.csv.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    DataFrame
-        Its rows; subjects stay text ("01").
-    """
+    """Read scores.csv."""
     numbers = [name for name in COLUMNS if name not in TEXT]
     return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False,
                        na_values={name: [""] for name in numbers})  # fmt: skip
 
 
 def measure(frame: pd.DataFrame) -> str:
-    """Choose what to show: the score where every vertex has a ceiling, else r.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-
-    Returns
-    -------
-    str
-        "score" or "pearson_r".
-    """
+    """Choose what to show: the score where every vertex has a ceiling, else r."""
     whole = overall(frame)
     return "score" if whole.loc[whole["roi_class"] == "all", "score"].notna().all() else "pearson_r"
 
 
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
-    """Pick the rows that pool all subjects and both hemispheres.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-
-    Returns
-    -------
-    DataFrame
-        Those rows.
-    """
+    """Pick the rows that pool all subjects and both hemispheres."""
     return frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
 
 
@@ -157,13 +109,6 @@ def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> str:
     """Lay out the table: ROI classes down, models across, at most 100 columns wide.
 
     ROIs that the challenge does not have stand below their class.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of scores.csv.
-    sidecar : mapping
-        What scores.json says of them.
 
     Returns
     -------
@@ -181,11 +126,6 @@ def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> str:
 
 def shown_rois(whole: pd.DataFrame) -> list[tuple[str, str]]:
     """List the rows of the terminal's table: every class, and ROIs that only these data have.
-
-    Parameters
-    ----------
-    whole : DataFrame
-        Rows of scores.csv over all subjects and both hemispheres.
 
     Returns
     -------

@@ -47,8 +47,6 @@ def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     ----------
     frame : DataFrame
         Rows of the study's CSV; of several subjects, those of all are shown.
-    sidecar : mapping
-        What the JSON beside it says of them.
 
     Returns
     -------

@@ -84,13 +84,6 @@ def least(work: Callable[[], object], waits: bool = False, enough: float = 0.5) 
     waits : bool
         Whether it waits for the disk. What does not can take no longer than its processor time,
         which tells its own time from that of others on a busy machine.
-    enough : float
-        Seconds after which it is not run again.
-
-    Returns
-    -------
-    float
-        Seconds.
     """
     work()
     times: list[float] = []
@@ -101,20 +94,7 @@ def least(work: Callable[[], object], waits: bool = False, enough: float = 0.5) 
 
 
 def elapsed(work: Callable[[], object], waits: bool = False) -> float:
-    """Time some work once, as on a machine that nobody else uses.
-
-    Parameters
-    ----------
-    work : callable
-        What to time.
-    waits : bool
-        As for `least`.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Time some work once, as on a machine that nobody else uses."""
     began, before = time.perf_counter(), time.process_time()
     work()
     wall, processor = time.perf_counter() - began, time.process_time() - before

@@ -38,11 +38,6 @@ class Cost:
 def in_turn(costs: Iterable[Cost]) -> Cost:
     """Give the cost of units that one process does one after the other.
 
-    Parameters
-    ----------
-    costs : iterable of Cost
-        Of the units.
-
     Returns
     -------
     Cost
@@ -53,11 +48,6 @@ def in_turn(costs: Iterable[Cost]) -> Cost:
 
 def side_by_side(costs: Iterable[Cost]) -> Cost:
     """Give the cost of processes that run at the same time, each on processors of its own.
-
-    Parameters
-    ----------
-    costs : iterable of Cost
-        Of the processes.
 
     Returns
     -------

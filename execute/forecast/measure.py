@@ -29,21 +29,12 @@ def measured(
     ----------
     work : callable, optional
         A function of a module, which gives numbers by name; nothing is called by default.
-    *arguments : object
-        What it is called with; pickled.
-    imports : sequence of str
-        Modules that are imported first.
 
     Returns
     -------
     dict of str to float
         `seconds` of the whole process, less what it waited for others; `memory`, its peak in
         bytes; and what the function gave.
-
-    Raises
-    ------
-    ExecuteError
-        If the process failed, with the end of what it wrote.
     """
     given = base64.b64encode(pickle.dumps((work, arguments))).decode()
     # Where this process is, so that its paths hold; this project is found all the same.
@@ -70,13 +61,7 @@ def measured(
 
 
 def peak_memory() -> int:
-    """Give the most memory that this process has had resident.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
+    """Give the most memory that this process has had resident."""
     # What `resource` gives counts the process that this one was copied from.
     status = Path("/proc/self/status")
     if status.exists():

@@ -68,13 +68,6 @@ class Rates:
         ----------
         name : str
             What it is; with all that the numbers depend on.
-        measure : callable
-            Gives the numbers.
-
-        Returns
-        -------
-        dict of str to float
-            In seconds, bytes, or so much a second.
         """
         for known in (self._own, self._other):
             if name in known:
@@ -87,18 +80,7 @@ class Rates:
         return self._own[name]
 
     def start(self, *modules: str) -> Values:
-        """Say what a process takes to begin.
-
-        Parameters
-        ----------
-        *modules : str
-            What it imports.
-
-        Returns
-        -------
-        dict
-            `seconds`, and `memory` in bytes.
-        """
+        """Say what a process takes to begin."""
         return self.of(f"start {' '.join(modules)}", lambda: measured(imports=modules))
 
     def products(self, *sides: float, float64: bool = False) -> float:
@@ -108,24 +90,12 @@ class Rates:
         ----------
         *sides : float
             The three numbers of an (a, b) matrix times a (b, c) one; more factors repeat it.
-        float64 : bool
-            Whether in float64.
-
-        Returns
-        -------
-        float
-            Seconds.
         """
         name = "float64" if float64 else "float32"
         return 2 * float(np.prod(sides, dtype=float)) / self._basic[name]
 
     def eigh(self, n: float) -> float:
         """Say how long a symmetric matrix of float64 takes to be decomposed.
-
-        Parameters
-        ----------
-        n : float
-            Its side.
 
         Returns
         -------
@@ -138,65 +108,19 @@ class Rates:
         return float(np.exp(np.interp(np.log(max(n, 1)), np.log(EIGHS), np.log(known))))
 
     def passes(self, n_bytes: float) -> float:
-        """Say how long arrays take to be read and written anew, as by adding 1 to them.
-
-        Parameters
-        ----------
-        n_bytes : float
-            Of what is written.
-
-        Returns
-        -------
-        float
-            Seconds.
-        """
+        """Say how long arrays take to be read and written anew, as by adding 1 to them."""
         return n_bytes / self._basic["memory"]
 
     def gathers(self, n_bytes: float) -> float:
-        """Say how long rows take to be picked out of an array.
-
-        Parameters
-        ----------
-        n_bytes : float
-            Of the rows.
-
-        Returns
-        -------
-        float
-            Seconds.
-        """
+        """Say how long rows take to be picked out of an array."""
         return n_bytes / self._basic["gather"]
 
     def digests(self, n_bytes: float) -> float:
-        """Say how long the sha256 of bytes takes, by one thread.
-
-        Parameters
-        ----------
-        n_bytes : float
-            How many.
-
-        Returns
-        -------
-        float
-            Seconds.
-        """
+        """Say how long the sha256 of bytes takes, by one thread."""
         return n_bytes / self._basic["sha256"]
 
     def writes(self, n_bytes: float, n_files: int = 1) -> float:
-        """Say how long files take to be written and flushed to the disk.
-
-        Parameters
-        ----------
-        n_bytes : float
-            In all.
-        n_files : int
-            How many files.
-
-        Returns
-        -------
-        float
-            Seconds.
-        """
+        """Say how long files take to be written and flushed to the disk."""
         return n_bytes / self._basic["write"] + n_files * self._basic["file"]
 
     @property

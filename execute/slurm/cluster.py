@@ -73,13 +73,7 @@ class Resources(BaseModel):
         return {n: v == "true" or v for n, v in options.items() if v != "false"}
 
     def for_submitit(self) -> dict[str, Any]:
-        """Give the settings by the names that submitit has for them.
-
-        Returns
-        -------
-        dict
-            For `SlurmExecutor.update_parameters`.
-        """
+        """Give the settings by the names that submitit has for them."""
         # The libraries would start a thread for each processor of the node.
         threads = [
             f"export {name}={self.cpus}" for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
@@ -109,18 +103,6 @@ def read_cluster(path: Path | None, stage: str) -> Resources:
     path : Path or None
         A YAML file: the fields of `Resources`, for all stages; and sections named as stages, whose
         fields are theirs. None: all as the cluster has it by default.
-    stage : str
-        One of `STAGES`.
-
-    Returns
-    -------
-    Resources
-        Those of the stage.
-
-    Raises
-    ------
-    ExecuteError
-        If the file is not there, or says what is not understood.
     """
     if path is None:
         return Resources()

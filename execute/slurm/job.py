@@ -28,33 +28,11 @@ class Job:
     tries: int = 0
 
     def gave(self, folder: Path) -> bool:
-        """Say whether it has given something.
-
-        Parameters
-        ----------
-        folder : Path
-            The run's.
-
-        Returns
-        -------
-        bool
-            Also where it is only what stopped it.
-        """
+        """Say whether it has given something."""
         return (folder / "jobs" / f"{self.number}_0_result.pkl").exists()
 
     def outcome(self, folder: Path) -> Outcome | None:
-        """Read what it gave.
-
-        Parameters
-        ----------
-        folder : Path
-            The run's.
-
-        Returns
-        -------
-        Outcome or None
-            None as long as it gave nothing.
-        """
+        """Read what it gave."""
         if not self.gave(folder):
             return None
         import submitit
@@ -68,33 +46,11 @@ class Job:
         return Outcome(error=ExecuteError(told))
 
     def log(self, folder: Path) -> Path:
-        """Name the file that it prints to.
-
-        Parameters
-        ----------
-        folder : Path
-            The run's.
-
-        Returns
-        -------
-        Path
-            There once it has begun.
-        """
+        """Name the file that it prints to."""
         return folder / "jobs" / f"{self.number}_0_log.out"
 
 
 def jobs_in(kept: Mapping[str, Any]) -> list[Job]:
-    """List the jobs that a command submitted and has not seen the end of.
-
-    Parameters
-    ----------
-    kept : mapping
-        What `jobs.json` in a run's folder holds.
-
-    Returns
-    -------
-    list of Job
-        Empty where it holds none.
-    """
+    """List the jobs that a command submitted and has not seen the end of."""
     jobs = kept.get("jobs", [])
     return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in jobs]

@@ -29,20 +29,6 @@ def share_by_jobs(resources: Resources, made: Task, report: Report) -> None:
     """Do units of work in jobs; wait for them.
 
     Jobs of an earlier command that asked for the same are followed, and not submitted again.
-
-    Parameters
-    ----------
-    resources : Resources
-        What a job asks for.
-    made : Task
-        All of the work, and no piece of it.
-    report : callable
-        As for `share`.
-
-    Raises
-    ------
-    ExecuteError
-        If Slurm refuses the jobs, or some failed: what was finished is kept.
     """
     jobs, groups = _Jobs(resources, made), made.groups
     results: list[list[Any]] = [[] for _ in groups]
@@ -84,11 +70,6 @@ class _Jobs:
         ------
         (int, int, list)
             Group, number of its units, and results, as they come.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            When the user has seen enough; the jobs go on.
         """
         if not todo:
             say("nothing is left to do: no job was submitted")

@@ -13,8 +13,6 @@ def pack(
 
     Parameters
     ----------
-    units : sequence of (int, int)
-        Groups, and units of them, in order.
     costs : sequence of sequence of Cost, optional
         What each unit of each group takes. Unknown, each unit is a task.
     minutes : float

@@ -39,13 +39,7 @@ class Ended:
 
 
 def check_slurm() -> None:
-    """Refuse to go on where there is no Slurm, or not what speaks with it.
-
-    Raises
-    ------
-    ExecuteError
-        With what is missing, and how to get it.
-    """
+    """Refuse to go on where there is no Slurm, or not what speaks with it."""
     missing = [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]
     if missing:
         raise ExecuteError(
@@ -62,13 +56,7 @@ def check_slurm() -> None:
 
 
 def partitions() -> str:
-    """List the partitions.
-
-    Returns
-    -------
-    str
-        With commas; empty where Slurm does not answer.
-    """
+    """List the partitions."""
     done = _ask("sinfo", "-h", "-o", "%R")
     return ", ".join(dict.fromkeys(done.stdout.split())) if done.returncode == 0 else ""
 
@@ -103,8 +91,6 @@ def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
 
     Parameters
     ----------
-    jobs : sequence of str
-        Their numbers, "12" or "12_3".
     folder : Path
         That of the run which they are of: another cluster's, or a later one's, have the same
         numbers.
@@ -134,24 +120,7 @@ def _is_of(folder: Path, command: str) -> bool:
 
 
 def ended(job: str, folder: Path, resources: Resources, log: Path) -> Ended:
-    """Say how a job ended that is not in the queue any more, and gave no result.
-
-    Parameters
-    ----------
-    job : str
-        Its number.
-    folder : Path
-        Its run's.
-    resources : Resources
-        What it had asked for.
-    log : Path
-        What it printed.
-
-    Returns
-    -------
-    Ended
-        With what to do.
-    """
+    """Say how a job ended that is not in the queue any more, and gave no result."""
     # An array's own number would give all its jobs.
     told = _ask("scontrol", "show", "job", job).stdout
     fields = dict(re.findall(r"(\w+)=(\S+)", told)) if _is_of(folder, told) else {}

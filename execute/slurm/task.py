@@ -68,13 +68,7 @@ class Task:
     data: Path | None = None
 
     def __call__(self) -> Outcome:
-        """Do it, on the node.
-
-        Returns
-        -------
-        Outcome
-            Also where the user has to mend something.
-        """
+        """Do it, on the node."""
         # Not submitit's command, for the provenance of what is made.
         sys.orig_argv = self.command
         log_lines(package_of(self.work))
@@ -96,13 +90,7 @@ class Task:
         return outcome
 
     def checkpoint(self) -> Any:
-        """Go on in the same way, when the job was preempted or reached its time.
-
-        Returns
-        -------
-        submitit.helpers.DelayedSubmission
-            This task: what it has done is there.
-        """
+        """Go on in the same way, when the job was preempted or reached its time."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)

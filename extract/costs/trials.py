@@ -28,15 +28,6 @@ CUDA, OUTPUTS = 500 << 20, 4
 def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> Values:
     """Run a network with random weights on some pictures.
 
-    Parameters
-    ----------
-    specs : sequence of Spec
-        Spaces that are layers of it.
-    files : sequence of str
-        Pictures.
-    precision : str
-        As for `python -m extract`.
-
     Returns
     -------
     dict
@@ -78,18 +69,7 @@ def _gpu_memory(prepared: Prepared) -> int:
 
 
 def try_text(spec: Spec) -> Values:
-    """Run a tower that reads captions with random weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space.
-
-    Returns
-    -------
-    dict
-        As `try_network`; `forward` of all captions of a picture.
-    """
+    """Run a tower that reads captions with random weights."""
     began = perf_counter()
     clip = build(spec, Request(spec.name, "random:0"))
     tower = TextTower(settle(clip.module))

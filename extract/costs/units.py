@@ -46,28 +46,10 @@ class Planned:
 def plan_space(name: str, store: FeatureStore, subjects: Sequence[Subject], dtype: str) -> Planned:
     """Say what a space is, from the cache or else from its network's shapes.
 
-    Parameters
-    ----------
-    name : str
-        A feature space.
-    store : FeatureStore
-        Where it may be.
-    subjects : sequence of Subject
-        Whose pictures it is wanted of.
-    dtype : str
-        How rows would be stored.
-
     Returns
     -------
     Planned
         A space that is there under this name is taken for the one that is meant.
-
-    Raises
-    ------
-    ExtractError
-        If there is no such space or layer.
-    CacheError
-        If several of this name are there.
     """
     if store.named(name):
         entry = store.find(name)
@@ -118,36 +100,14 @@ def _missing(entry: Entry, subjects: Sequence[Subject]) -> float:
 
 
 def count_pictures(subjects: Sequence[Subject]) -> int:
-    """Count the different pictures of subjects, by the numbers in their files' names.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-
-    Returns
-    -------
-    int
-        A picture that several saw counts once.
-    """
+    """Count the different pictures of subjects, by the numbers in their files' names."""
     return len(
         {int(one) for s in subjects for split in ("train", "test") for one in s.nsd_ids(split)}
     )
 
 
 def some_pictures(subjects: Sequence[Subject]) -> list[Path]:
-    """Take a few of the pictures, from all over.
-
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-
-    Returns
-    -------
-    list of Path
-        At most `TRIED`.
-    """
+    """Take a few of the pictures, from all over."""
     files = subjects[0].pictures("train")
     return files[:: max(1, len(files) // TRIED)][:TRIED]
 
@@ -178,18 +138,7 @@ class NetworkCost:
 
 
 def start_cost(rates: Rates) -> Cost:
-    """Say what a process of this stage takes before it does anything.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-
-    Returns
-    -------
-    Cost
-        Time, and the memory of what is imported.
-    """
+    """Say what a process of this stage takes before it does anything."""
     found = rates.start(*IMPORTS)
     return Cost(found["seconds"], int(found["memory"]))
 
@@ -205,16 +154,10 @@ def extract_costs(
 
     Parameters
     ----------
-    planned : sequence of Planned
-        The spaces.
-    subjects : sequence of Subject
-        Whose pictures.
     rates : Rates
         Of the machine; they are of the processor, whatever the device.
     device : str
         Whether GPU memory is asked for: "cpu", or "cuda" with or without a number.
-    precision : str
-        As for `python -m extract`.
 
     Returns
     -------

@@ -35,16 +35,6 @@ def choose_devices(names: str) -> list[torch.device]:
     names : str
         "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps"; several with commas
         between.
-
-    Returns
-    -------
-    list of torch.device
-        The devices.
-
-    Raises
-    ------
-    ExtractError
-        If there is no such device here.
     """
     return [_device(name, names) for name in names.split(",")]
 
@@ -75,18 +65,6 @@ def choose_workers(asked: int, n_devices: int) -> int:
     ----------
     asked : int
         What the user says; -1 to choose by the processors.
-    n_devices : int
-        How many devices there are.
-
-    Returns
-    -------
-    int
-        0 or more.
-
-    Raises
-    ------
-    ExtractError
-        If it is less than -1.
     """
     if asked < -1:
         raise ExtractError(f"--workers {asked}: expected 0 or more, or -1 to choose")
@@ -126,11 +104,6 @@ class Recipe:
     def prepare(self, device: torch.device) -> list[Prepared]:
         """Make the spaces ready.
 
-        Parameters
-        ----------
-        device : torch.device
-            Where.
-
         Returns
         -------
         list of Prepared
@@ -151,24 +124,8 @@ def compute_on(
 
     Parameters
     ----------
-    devices : sequence of torch.device
-        A device twice is two processes.
-    recipe : Recipe
-        The spaces.
-    work : sequence of (tuple of int, list of pictures)
-        Which spaces lack which pictures.
     done : Done
         To which the time of the networks is added, of all devices together.
-
-    Yields
-    ------
-    int
-        Pictures that were computed since the last time.
-
-    Raises
-    ------
-    ExtractError
-        If a process was killed.
     """
     context = multiprocessing.get_context("spawn")
     # Each process takes a device, and the first one also tells what is told once.

@@ -89,17 +89,6 @@ def run_of(
 ) -> Run:
     """Say what is asked, for those who look on.
 
-    Parameters
-    ----------
-    out : Path
-        The folder of everything that is made.
-    specs : sequence of Spec
-        The spaces.
-    keys : sequence of str
-        The digest of each one's key.
-    pictures : sequence of (str, Path)
-        All of them.
-
     Returns
     -------
     Run

@@ -48,13 +48,7 @@ Spread = Callable[[Sequence[Work], Done], Iterator[int]]
 
 
 def share_networks(ready: Sequence[Prepared]) -> None:
-    """Let spaces of equal networks and weights use one of them; the others are freed.
-
-    Parameters
-    ----------
-    ready : sequence of Prepared
-        The spaces, changed.
-    """
+    """Let spaces of equal networks and weights use one of them; the others are freed."""
     first: dict[str, Prepared] = {}
     for prepared in ready:
         same = first.setdefault(canonical(prepared.backbone.key), prepared)
@@ -72,14 +66,8 @@ def extract_spaces(
 
     Parameters
     ----------
-    ready : sequence of Prepared
-        The spaces.
     pictures : sequence of (str, Path)
         The sha256 and the file of each picture, each once.
-    store : FeatureStore
-        Where to.
-    workers : int
-        Processes that read ahead.
     spread : callable, optional
         Computes the rows elsewhere, on several devices; as `compute_rows` gives them.
 
@@ -111,22 +99,7 @@ def extract_spaces(
 def open_writers(
     ready: Sequence[Prepared], store: FeatureStore, stack: ExitStack
 ) -> list[FeatureWriter]:
-    """Open the writer of each space, in an order in which two processes never wait for each other.
-
-    Parameters
-    ----------
-    ready : sequence of Prepared
-        The spaces.
-    store : FeatureStore
-        Where to.
-    stack : ExitStack
-        Closes them.
-
-    Returns
-    -------
-    list of FeatureWriter
-        In the order of the spaces.
-    """
+    """Open the writer of each space, in an order that keeps two processes from a deadlock."""
     writers = [store.writer(p.spec.name, p.key, p.about) for p in ready]
     for writer in sorted(writers, key=lambda writer: writer.path):
         stack.enter_context(writer)
@@ -159,21 +132,8 @@ def compute_rows(
 
     Parameters
     ----------
-    ready : sequence of Prepared
-        The spaces.
-    writers : sequence of ShardWriter
-        Of the spaces, open.
-    work : sequence of (tuple of int, list of pictures)
-        Which spaces lack which pictures.
-    workers : int
-        Processes that read ahead.
     done : Done
         To which the time of the networks is added, and what was told.
-
-    Yields
-    ------
-    int
-        Pictures that were computed since the last time.
     """
     for spaces, pictures in work:
         networks = _networks([ready[number] for number in spaces])

@@ -59,22 +59,11 @@ class Captions:
     def of(self, subjects: Sequence[Subject]) -> dict[str, tuple[str, ...]]:
         """Find the captions of all pictures of some subjects.
 
-        Parameters
-        ----------
-        subjects : sequence of Subject
-            Whose pictures, training and test.
-
         Returns
         -------
         dict of str to tuple of str
             The captions of each picture, which is named by the sha256 of its file; a caption that
             was given twice stands there twice.
-
-        Raises
-        ------
-        ExtractError
-            If a picture has no caption, different ones under two names, or shares its name in the
-            CSV with another picture.
         """
         found: dict[str, dict[str, tuple[str, ...]]] = {}
         shown: dict[str, str] = {}
@@ -141,16 +130,6 @@ def read_captions(files: Sequence[str | Path]) -> Captions:
         COCO's annotation files (.json) and NSD's stimulus table (a CSV with `nsdId` and `cocoId`);
         or CSV files of `picture` and `caption`, in which a picture is a file's name, its path such
         as `subj01/train-0001_nsd-00013.png`, or the sha256 of the file, once for each caption.
-
-    Returns
-    -------
-    Captions
-        To be asked for the captions of subjects' pictures.
-
-    Raises
-    ------
-    ExtractError
-        If there are none, or a file is missing, damaged or of another kind.
     """
     given = [Path(file).expanduser() for file in files]
     paths = tuple({path.resolve(): path for path in given}.values())

@@ -25,22 +25,10 @@ TABLE_NAME = "nsd_stim_info_merged.csv"
 def read_coco(annotations: Sequence[Path], table: Path) -> dict[int, list[str]]:
     """Read the captions of all pictures that NSD's table lists.
 
-    Parameters
-    ----------
-    annotations : sequence of Path
-        COCO's files: `captions_train2017.json`, `captions_val2017.json`.
-    table : Path
-        NSD's `nsd_stim_info_merged.csv`.
-
     Returns
     -------
     dict of int to list of str
         The captions of each NSD id of the table; an empty list where the files have none.
-
-    Raises
-    ------
-    ExtractError
-        If a file is not what it should be, or the caption of a listed picture is empty.
     """
     coco_ids = read_stimulus_table(table)
     # Half of COCO was never shown: its captions need not stay in memory.
@@ -72,11 +60,6 @@ def read_stimulus_table(path: Path) -> dict[int, int]:
     -------
     dict of int to int
         The COCO id of each NSD id; NSD ids are from 0.
-
-    Raises
-    ------
-    ExtractError
-        If an id is no whole number, is listed twice, or is out of range, as where ids are from 1.
     """
     found: dict[int, int] = {}
     for line, (nsd_text, coco_text) in read_columns(path, TABLE_COLUMNS):
@@ -110,15 +93,8 @@ def read_annotations(path: Path) -> Iterator[tuple[int, str]]:
 
     Yields
     ------
-    image : int
-        The COCO id of a picture.
     caption : str
         One caption of it, as it stands in the file.
-
-    Raises
-    ------
-    ExtractError
-        If the file is no JSON, or none of captions.
     """
     listed = _annotations(path)
     for number, annotation in enumerate(listed, start=1):

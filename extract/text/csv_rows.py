@@ -10,11 +10,6 @@ from extract.errors import ExtractError
 def read_header(path: Path) -> list[str]:
     """Read the names of a CSV's columns.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
     Returns
     -------
     list of str
@@ -26,27 +21,7 @@ def read_header(path: Path) -> list[str]:
 
 
 def read_columns(path: Path, names: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Read some columns of a CSV, line by line.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its first line names the columns.
-    names : sequence of str
-        Those to read; the file must have them.
-
-    Yields
-    ------
-    line : int
-        Where the row ends in the file, from 1.
-    values : tuple of str
-        The row's fields, in the order of `names`.
-
-    Raises
-    ------
-    ExtractError
-        If the file is no UTF-8 text or no CSV, or a row has more or fewer fields than the header.
-    """
+    """Read some columns of a CSV, line by line."""
     header = read_header(path)
     places = [header.index(name) for name in names]
     lines = _lines(path)

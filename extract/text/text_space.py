@@ -90,11 +90,6 @@ class PreparedText:
     def embed(self, tokens: Tensor) -> NDArray[np.float32]:
         """Embed tokenised captions.
 
-        Parameters
-        ----------
-        tokens : Tensor of int64 (n_captions, context_length)
-            As the tokenizer gives them.
-
         Returns
         -------
         array of float32 (n_captions, n_columns)
@@ -121,23 +116,8 @@ def prepare_text(
 
     Parameters
     ----------
-    spec : Spec
-        The space, of the family "open_clip_text".
     request : Request
         Where its weights may come from: files and hubs hold those of both towers.
-    captions : Captions
-        Of which its rows are made.
-    device : torch.device
-        Where to run.
-    precision : str
-        A name in `PRECISIONS`.
-    dtype : str
-        "float32" or "float16": how rows are stored.
-
-    Returns
-    -------
-    PreparedText
-        Ready to compute.
     """
     check_text(spec)
     clip = build(spec, request)
@@ -172,12 +152,8 @@ def extract_text(
 
     Parameters
     ----------
-    prepared : PreparedText
-        The space.
     captions : mapping of str to sequence of str
         The captions of each picture, by its sha256, as `Captions.of` gives them.
-    store : FeatureStore
-        Where to.
 
     Returns
     -------

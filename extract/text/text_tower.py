@@ -35,18 +35,7 @@ class TextTower(nn.Module):
         self.clip = clip
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Embed tokens as they are.
-
-        Parameters
-        ----------
-        tokens : Tensor of int64 (n_captions, context_length)
-            As open_clip's tokenizer gives them.
-
-        Returns
-        -------
-        Tensor (n_captions, n_columns)
-            What `encode_text` gives.
-        """
+        """Embed tokens as they are."""
         return self.clip.encode_text(tokens)  # type: ignore[operator]
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -54,16 +43,6 @@ class TextTower(nn.Module):
 
         A causal tower reads its output at the end mark, and no token sees those behind it: for
         captions of some fifteen tokens, most of the context is padding that changes nothing.
-
-        Parameters
-        ----------
-        tokens : Tensor of int64 (n_captions, context_length)
-            As open_clip's tokenizer gives them.
-
-        Returns
-        -------
-        Tensor (n_captions, n_columns)
-            What `encode_text` gives, to rounding.
         """
         text: Any = getattr(self.clip, "text", self.clip)
         pool = getattr(text, "pool_type", getattr(text, "text_pool_type", None))
@@ -82,19 +61,7 @@ class TextTower(nn.Module):
 
 
 def check_text(spec: Spec) -> None:
-    """Refuse what a text tower does not have; to be done before weights are looked for.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, of the family "open_clip_text".
-
-    Raises
-    ------
-    ExtractError
-        If a layer other than `embedding` or a pooling is asked for, or the model reads texts with
-        a tokenizer that is not open_clip's own.
-    """
+    """Refuse what a text tower does not have; to be done before weights are looked for."""
     if spec.layers not in ((), (LAYER,)):
         raise ExtractError(
             f"{spec.name}: a text tower has no layer {'+'.join(spec.layers)}; expected {LAYER}: "
@@ -117,11 +84,6 @@ def check_text(spec: Spec) -> None:
 def model_config(spec: Spec) -> dict[str, Any]:
     """Read how one of open_clip's models is built.
 
-    Parameters
-    ----------
-    spec : Spec
-        Which.
-
     Returns
     -------
     dict
@@ -133,20 +95,7 @@ def model_config(spec: Spec) -> dict[str, Any]:
 
 
 def tokenizer_key(spec: Spec, tokenizer: Any) -> dict[str, Any]:
-    """Identify a tokenizer by its class, settings, vocabulary and the order of its merges.
-
-    Parameters
-    ----------
-    spec : Spec
-        The model's.
-    tokenizer : open_clip.tokenizer.SimpleTokenizer
-        The model's own.
-
-    Returns
-    -------
-    dict
-        `name`, `settings` and `digest`.
-    """
+    """Identify a tokenizer by its class, settings, vocabulary and the order of its merges."""
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.get)
     content = [sorted(tokenizer.encoder.items()), merges, tokenizer.pat.pattern]
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
@@ -158,22 +107,7 @@ def tokenizer_key(spec: Spec, tokenizer: Any) -> dict[str, Any]:
 
 
 def count_cut(tokenizer: Any, captions: Sequence[str], tokens: Tensor) -> int:
-    """Count the captions that were too long for the model.
-
-    Parameters
-    ----------
-    tokenizer : open_clip.tokenizer.SimpleTokenizer
-        The model's own; it cuts without a word.
-    captions : sequence of str
-        What was tokenised.
-    tokens : Tensor of int64 (n_captions, context_length)
-        What it gave for them.
-
-    Returns
-    -------
-    int
-        Those whose last words are not among the tokens.
-    """
+    """Count the captions that were too long for the model."""
     full = (tokens[:, -1] != 0).tolist()
     # Of those that fill the context, some fit exactly; two marks stand around the words.
     return sum(

@@ -45,8 +45,6 @@ class Parts:
         ----------
         values : array (n_pictures, n_vertices)
             Values.
-        first : int
-            The number of the first vertex.
 
         Returns
         -------
@@ -62,13 +60,6 @@ class Parts:
 
 def parts_of(subject: Subject, hemisphere: str) -> Parts:
     """List the ROIs of a hemisphere, and all its vertices.
-
-    Parameters
-    ----------
-    subject : Subject
-        Whose.
-    hemisphere : str
-        "lh" or "rh".
 
     Returns
     -------

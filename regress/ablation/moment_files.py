@@ -84,18 +84,7 @@ class StoredMoments:
         ]
 
     def features(self, numbers: Sequence[int]) -> list[FeatureMoments]:
-        """Give X'X and the column sums of some spaces.
-
-        Parameters
-        ----------
-        numbers : sequence of int
-            The spaces, increasing.
-
-        Returns
-        -------
-        list of FeatureMoments
-            Of each fold's held-out pictures.
-        """
+        """Give X'X and the column sums of some spaces."""
         blocks = {(a, b): self._pair(a, b) for a in numbers for b in numbers if a <= b}
         asarray = get_backend().asarray
         found = []
@@ -118,17 +107,8 @@ class StoredMoments:
     ) -> tuple[list[ResponseMoments], Array]:
         """Give X'Y of some spaces, and the sums of the responses.
 
-        Parameters
-        ----------
-        batch : Batch
-            The vertices.
-        numbers : sequence of int
-            The spaces, increasing.
-
         Returns
         -------
-        moments : list of ResponseMoments
-            Of each fold's held-out pictures.
         centre : array (n_vertices,)
             What was subtracted from the responses first.
         """
@@ -145,17 +125,7 @@ class StoredMoments:
         return moments, asarray(parts[0]["centre"])
 
     def complete(self, batches: Sequence[Batch], numbers: Sequence[int], label: str) -> None:
-        """Form what is missing, reading each batch of responses once; remove what is stale.
-
-        Parameters
-        ----------
-        batches : sequence of Batch
-            All of one hemisphere.
-        numbers : sequence of int
-            The spaces that will be asked for.
-        label : str
-            What stands before the progress.
-        """
+        """Form what is missing, reading each batch of responses once; remove what is stale."""
         hemisphere, responses = batches[0].hemisphere, batches[0].digest
         current = f"{hemisphere}-{responses[:16]}-"
         for path in self.folder.glob(f"{hemisphere}-*.h5"):

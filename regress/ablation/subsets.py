@@ -71,22 +71,10 @@ class Scores:
 def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
     """Give the subsets to fit, as numbers of spaces.
 
-    Parameters
-    ----------
-    spaces : sequence of str
-        All feature spaces.
-    listed : sequence of str
-        Subsets as "a+b"; none for every subset.
-
     Returns
     -------
     list of tuple of int
         Each increasing; the whole set is always among them, last.
-
-    Raises
-    ------
-    RegressError
-        If a listed subset names a space that is not there, or all of too many spaces are asked for.
     """
     numbers = range(len(spaces))
     if not listed and len(spaces) > MANY:
@@ -180,22 +168,7 @@ class Ablation:
         )
 
     def batches(self, subject: Subject, hemisphere: str, digest: str) -> list[Batch]:
-        """Divide a hemisphere into batches of vertices.
-
-        Parameters
-        ----------
-        subject : Subject
-            The subject.
-        hemisphere : str
-            "lh" or "rh".
-        digest : str
-            The sha256 of the responses' file.
-
-        Returns
-        -------
-        list of Batch
-            In order; nothing is read yet.
-        """
+        """Divide a hemisphere into batches of vertices."""
         responses = subject.responses(hemisphere)
 
         def reader(vertices: slice) -> Callable[[], NDArray[np.float32]]:
@@ -206,34 +179,12 @@ class Ablation:
         return [Batch(hemisphere, digest, some, reader(some)) for some in slices]
 
     def is_dual(self, numbers: Subset) -> bool:
-        """Say whether a subset is wider than there are pictures, so that it needs no moments.
-
-        Parameters
-        ----------
-        numbers : tuple of int
-            The subset.
-
-        Returns
-        -------
-        bool
-            Whether its form is the dual.
-        """
+        """Say whether a subset is wider than there are pictures, so that it needs no moments."""
         n_features = int(np.isin(self.bands, numbers).sum())
         return name_form(self._wanted_form, self.splits.n, n_features) == "dual"
 
     def form(self, numbers: Subset) -> Primal | Dual:
-        """Give the regression on a subset: what does not depend on the vertices.
-
-        Parameters
-        ----------
-        numbers : tuple of int
-            The subset.
-
-        Returns
-        -------
-        Primal or Dual
-            Its decompositions are shared by all batches that follow.
-        """
+        """Give the regression on a subset: what does not depend on the vertices."""
         columns = self._columns(numbers)
         named = "dual" if self.is_dual(numbers) else "primal"
         one = get_backend().asarray(np.ones((1, 1)), dtype="float64")
@@ -251,19 +202,8 @@ class Ablation:
 
         Parameters
         ----------
-        form : Primal or Dual
-            Of `form`.
-        numbers : tuple of int
-            The subset.
-        batch : Batch
-            The vertices.
         measured : array (n_scored, n_vertices)
             The responses to the pictures that are scored.
-
-        Returns
-        -------
-        Scores
-            Of each vertex.
         """
         backend = get_backend()
         loaded = self._load(form, numbers, batch)

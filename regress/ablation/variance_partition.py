@@ -67,13 +67,6 @@ class Plan:
     def key(self, hemisphere: str, numbers: Subset) -> dict[str, Any]:
         """Return all that the scores of a subset depend on.
 
-        Parameters
-        ----------
-        hemisphere : str
-            "lh" or "rh".
-        numbers : tuple of int
-            The subset.
-
         Returns
         -------
         dict
@@ -89,31 +82,13 @@ class Plan:
         }
 
     def path(self, hemisphere: str, numbers: Subset) -> Path:
-        """Return where the scores of a subset are kept.
-
-        Parameters
-        ----------
-        hemisphere : str
-            "lh" or "rh".
-        numbers : tuple of int
-            The subset.
-
-        Returns
-        -------
-        Path
-            Named by a digest of the key.
-        """
+        """Return where the scores of a subset are kept."""
         name = f"{hemisphere}-{digest(self.key(hemisphere, numbers))}.h5"
         return self.folder / f"subj{self.subject.name}" / name
 
 
 def ablate_subject(plan: Plan) -> dict[str, list[str]]:
     """Fit and keep the scores of every subset that is not there yet.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to do.
 
     Returns
     -------

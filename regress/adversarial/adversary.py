@@ -37,18 +37,7 @@ GAMES: dict[str, Pair] = {
 
 
 def check_game(name: str) -> None:
-    """Refuse a game that there is not.
-
-    Parameters
-    ----------
-    name : str
-        A key of `GAMES`.
-
-    Raises
-    ------
-    RegressError
-        If it is none.
-    """
+    """Refuse a game that there is not."""
     if name not in GAMES:
         raise RegressError(f"game: found {name!r}, expected {' or '.join(GAMES)}")
 

@@ -52,20 +52,7 @@ class Whole(nn.Module):
         self.picture = norm(nn.Linear(n_features, width, bias=False))
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge.
-
-        Parameters
-        ----------
-        responses : Tensor (n_images, n_vertices)
-            Measured or made.
-        embedding : Tensor (n_images, n_features)
-            Of the pictures.
-
-        Returns
-        -------
-        Tensor (n_images, 1)
-            Verdicts.
-        """
+        """Judge."""
         hidden = functional.leaky_relu(self.first(responses[:, self.vertices]), 0.2)
         hidden = functional.leaky_relu(self.second(hidden), 0.2)
         agrees = (hidden * self.picture(embedding)).sum(1, keepdim=True)
@@ -87,20 +74,7 @@ class Several(nn.Module):
         self.critics = nn.ModuleList(critics)
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge.
-
-        Parameters
-        ----------
-        responses : Tensor (n_images, n_vertices)
-            Measured or made.
-        embedding : Tensor (n_images, n_features)
-            Of the pictures.
-
-        Returns
-        -------
-        Tensor (n_images, n_verdicts)
-            The verdicts of all.
-        """
+        """Judge."""
         return torch.cat([critic(responses, embedding) for critic in self.critics], 1)
 
 
@@ -136,23 +110,7 @@ CRITICS = {
 
 
 def critic_names(text: str) -> list[str]:
-    """Read which critics there are to be.
-
-    Parameters
-    ----------
-    text : str
-        Such as "single", or "patch+per_roi"; empty for none.
-
-    Returns
-    -------
-    list of str
-        Keys of `CRITICS`.
-
-    Raises
-    ------
-    RegressError
-        If it names one that there is not, or one twice.
-    """
+    """Read which critics there are to be."""
     names = [name.strip() for name in str(text).split("+")] if text else []
     for name in names:
         if name not in CRITICS:

@@ -58,20 +58,7 @@ class Patch(nn.Module):
         self.picture = nn.Linear(n_features, n, bias=False)
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge.
-
-        Parameters
-        ----------
-        responses : Tensor (n_images, n_vertices)
-            Measured or made.
-        embedding : Tensor (n_images, n_features)
-            Of the pictures.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Verdicts.
-        """
+        """Judge."""
         # Vertices first: their neighbours' mean is then one product with a sparse matrix.
         hidden = torch.stack([responses.T, self.picture(embedding).T], 2)
         for own, others in zip(self.own, self.others, strict=True):

@@ -51,13 +51,7 @@ class Several(TrainedModel):
         return bool(self.embedding)
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
-
-        Raises
-        ------
-        ValueError
-            If one is out of range; the message names it.
-        """
+        """Refuse parameters that cannot be."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"embedding": 0})
         common = self.common_readout
@@ -73,16 +67,6 @@ class Several(TrainedModel):
             Features; of several subjects, one below the other.
         y : array (n_images, n_vertices) or (n_images,), or Responses, or Joint
             Responses.
-
-        Returns
-        -------
-        self
-            Fitted.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of range, or there are no several subjects where one wants them.
         """
         self.check_parameters()
         widths = [part.shape[1] for part in y.parts] if isinstance(y, Joint) else []
@@ -105,18 +89,7 @@ class Several(TrainedModel):
         return super().fit(X, y)
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
-
-        Parameters
-        ----------
-        state : dict of str to array
-            The arrays.
-
-        Returns
-        -------
-        self
-            Predicts the same numbers.
-        """
+        """Make a fitted model of what `state` gave."""
         self._n_subjects = len(state.get("vectors", ()))
         self._subject, self._home = (
             np.asarray(state.get(name, ()), np.int64) for name in ("subject", "home")
@@ -124,15 +97,7 @@ class Several(TrainedModel):
         return super().restore(state)
 
     def attach(self, network: Generator, n_units: int) -> None:
-        """Give a network the vectors and the ties that the parameters ask for.
-
-        Parameters
-        ----------
-        network : Generator
-            Changed.
-        n_units : int
-            Its units that a subject's vector changes.
-        """
+        """Give a network the vectors and the ties that the parameters ask for."""
         if self.embedding:
             subject = torch.from_numpy(self._subject)
             network.embed(self._n_subjects, self.embedding, n_units, subject)
@@ -147,16 +112,6 @@ class Several(TrainedModel):
         subject : int
             The number of the subject, from 0, in the order in which they were fitted: that of
             "subjects" in the settings of a fit's file.
-
-        Returns
-        -------
-        Generative
-            Another model.
-
-        Raises
-        ------
-        ValueError
-            If there is no such subject.
         """
         check_is_fitted(self)
         if not self.embedding or not self._n_subjects:

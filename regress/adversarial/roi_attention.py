@@ -53,20 +53,7 @@ class Attentive(nn.Module):
         self.verdict = norm(nn.Linear(width, 1))
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge.
-
-        Parameters
-        ----------
-        responses : Tensor (n_images, n_vertices)
-            Measured or made.
-        embedding : Tensor (n_images, n_features)
-            Of the pictures.
-
-        Returns
-        -------
-        Tensor (n_images, 1)
-            Verdicts.
-        """
+        """Judge."""
         parts = zip(self.tokens, self._rois, strict=True)
         tokens = [self.picture(embedding), *(layer(responses[:, roi]) for layer, roi in parts)]
         # The fast kernels have no second derivative, which the critic's slope asks for.

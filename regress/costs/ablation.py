@@ -32,21 +32,6 @@ def ablate_costs(
 ) -> list[Cost]:
     """Say what the ablation of each subject takes.
 
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    entries : sequence of Entry
-        The feature spaces, which need not be there.
-    wanted : sequence of tuple of int
-        The subsets.
-    rates : Rates
-        Of the machine.
-    folds : int
-        Folds that choose the penalty.
-    heldout : float
-        The share of pictures that is held out.
-
     Returns
     -------
     list of Cost

@@ -58,22 +58,7 @@ class Shape:
 
 
 def prepare_seconds(rates: Rates, shape: Shape, n_weightings: int = 1) -> float:
-    """Say how long what all vertices share takes: sums or kernels, and their decompositions.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-    shape : Shape
-        The regression.
-    n_weightings : int
-        How many weightings of bands are tried.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Say how long what all vertices share takes: sums or kernels, and their decompositions."""
     n, p, f = shape.n_images, shape.n_features, shape.folds
     train, held = n * (1 - 1 / f), n / f
     if shape.form == "dual":
@@ -88,22 +73,7 @@ def prepare_seconds(rates: Rates, shape: Shape, n_weightings: int = 1) -> float:
 
 
 def score_seconds(rates: Rates, shape: Shape, n_weightings: int = 1) -> float:
-    """Say how long the responses' sums, and the scores of all penalties, take.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-    shape : Shape
-        The regression.
-    n_weightings : int
-        How many weightings of bands are tried.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Say how long the responses' sums, and the scores of all penalties, take."""
     n, p, v, f, a = (
         shape.n_images,
         shape.n_features,
@@ -133,18 +103,7 @@ def score_seconds(rates: Rates, shape: Shape, n_weightings: int = 1) -> float:
 
 
 def n_basis(shape: Shape) -> int:
-    """Say of how many penalties the others are mixtures, for a spectrum as features have it.
-
-    Parameters
-    ----------
-    shape : Shape
-        The regression.
-
-    Returns
-    -------
-    int
-        From 1 to the number of penalties.
-    """
+    """Say of how many penalties the others are mixtures, for a spectrum as features have it."""
     n, p = shape.n_images, shape.n_features
     # Columns of unit variance, eigenvalues that fall as 1 / rank.
     falling = 1 / np.arange(1, p + 1)
@@ -160,19 +119,8 @@ def solve_seconds(
 
     Parameters
     ----------
-    rates : Rates
-        Of the machine.
-    shape : Shape
-        The regression.
-    n_weightings : int
-        How many weightings of bands the vertices chose.
     prepared : bool
         Whether sums and decompositions are there already, as of the other hemisphere.
-
-    Returns
-    -------
-    float
-        Seconds.
     """
     n, p, v = shape.n_images, shape.n_features, shape.n_vertices
     if shape.form == "dual":
@@ -191,13 +139,6 @@ def solve_seconds(
 def n_kept(shape: Shape, n_weightings: int) -> int:
     """Return how many weightings of a search stay decomposed for the next batch of vertices.
 
-    Parameters
-    ----------
-    shape : Shape
-        The regression.
-    n_weightings : int
-        How many weightings of bands are tried.
-
     Returns
     -------
     int
@@ -213,20 +154,7 @@ def _decomposed_bytes(shape: Shape) -> int:
 
 
 def working_memory(shape: Shape, n_weightings: int = 1) -> int:
-    """Say how much memory a solver takes beside X and Y.
-
-    Parameters
-    ----------
-    shape : Shape
-        The regression.
-    n_weightings : int
-        How many weightings of bands are tried.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
+    """Say how much memory a solver takes beside X and Y."""
     n, p, f, batch = shape.n_images, shape.n_features, shape.folds, shape.batch
     one = _decomposed_bytes(shape)
     # Of the search and of the solution, beside the weighting that is worked on.

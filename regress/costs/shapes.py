@@ -56,20 +56,10 @@ class Part:
 def parts_of(asked: Asked) -> list[list[list[Part]]]:
     """Say what the units of a command fit; no features are read.
 
-    Parameters
-    ----------
-    asked : Asked
-        What is asked for.
-
     Returns
     -------
     list of list of list of Part
         Of each group, each unit, each subject of the group.
-
-    Raises
-    ------
-    RegressError
-        If fewer pictures are there than are asked for.
     """
     return [
         [
@@ -112,11 +102,6 @@ def _part(asked: Asked, subject: Subject, rois: Sequence[Roi], span: Sequence[st
 def fit_bytes(part: Part) -> int:
     """Say how much disk the models of a unit take.
 
-    Parameters
-    ----------
-    part : Part
-        The unit.
-
     Returns
     -------
     int
@@ -128,16 +113,5 @@ def fit_bytes(part: Part) -> int:
 
 
 def digest_of(*what: object) -> str:
-    """Name what a rate depends on.
-
-    Parameters
-    ----------
-    *what : object
-        Whose text tells all.
-
-    Returns
-    -------
-    str
-        Sixteen hexadecimal digits.
-    """
+    """Name what a rate depends on."""
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]

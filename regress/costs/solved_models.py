@@ -27,21 +27,8 @@ def solved_cost(asked: Asked, rates: Rates, part: Part, first: bool, memory: int
 
     Parameters
     ----------
-    asked : Asked
-        What is asked for.
-    rates : Rates
-        Of the machine.
-    part : Part
-        The unit.
     first : bool
         Whether sums and decompositions of the features are not there yet, from another unit.
-    memory : int
-        Bytes that the process has before it begins.
-
-    Returns
-    -------
-    Cost
-        What of it the unit takes alone.
     """
     n, p = part.n_images, part.n_features
     # As `regress.fitting.fit` divides the columns; every batch decomposes nothing anew.
@@ -72,21 +59,8 @@ def solver_seconds(asked: Asked, rates: Rates, part: Part, shape: Shape, first: 
 
     Parameters
     ----------
-    asked : Asked
-        What is asked for.
-    rates : Rates
-        Of the machine.
-    part : Part
-        The unit.
-    shape : Shape
-        Its search.
     first : bool
         Whether sums and decompositions of the features are not there yet, from another unit.
-
-    Returns
-    -------
-    float
-        Seconds.
     """
     parameters, name = asked.estimator.get_params(), asked.settings.model
     whole = replace(shape, n_images=part.n_images)

@@ -35,17 +35,6 @@ def training_cost(
 ) -> Cost:
     """Say what the trainings of a unit take, at most: all epochs, for the fit and the refit.
 
-    Parameters
-    ----------
-    asked : Asked
-        What is asked for.
-    rates : Rates
-        Of the machine.
-    number, unit : int
-        Of the group, and of its unit.
-    parts : sequence of Part
-        The unit, of each subject.
-
     Returns
     -------
     Cost
@@ -71,13 +60,6 @@ def training_cost(
 
 def try_training(asked: Asked, number: int, unit: int) -> Values:
     """Train on some pictures for some epochs, and tell the time of a step.
-
-    Parameters
-    ----------
-    asked : Asked
-        What is asked for.
-    number, unit : int
-        Of the group, and of its unit.
 
     Returns
     -------

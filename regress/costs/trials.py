@@ -27,22 +27,7 @@ OPENING = 50e3
 
 
 def start_cost(rates: Rates, trained: bool = False, imports: str = IMPORTS) -> Cost:
-    """Say what a process of this stage takes before it does anything.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-    trained : bool
-        Whether it trains, and so imports Lightning too.
-    imports : str
-        Its main module.
-
-    Returns
-    -------
-    Cost
-        Time, and the memory of what is imported.
-    """
+    """Say what a process of this stage takes before it does anything."""
     # Looking for a GPU imports torch.
     found = rates.start(
         imports, *(["torch", "regress.training.estimator"] if trained else ["torch"])
@@ -51,22 +36,7 @@ def start_cost(rates: Rates, trained: bool = False, imports: str = IMPORTS) -> C
 
 
 def reading_seconds(rates: Rates, group: Sequence[Subject], parts: Sequence[Part]) -> float:
-    """Say how long the features and pictures of subjects take to be read and digested.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-    group : sequence of Subject
-        Whose.
-    parts : sequence of Part
-        A unit of each.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Say how long the features and pictures of subjects take to be read and digested."""
     seconds = 0.0
     for subject, part in zip(group, parts, strict=True):
         seconds += picture_seconds(rates, subject)
@@ -75,20 +45,7 @@ def reading_seconds(rates: Rates, group: Sequence[Subject], parts: Sequence[Part
 
 
 def picture_seconds(rates: Rates, subject: Subject) -> float:
-    """Say how long a subject's pictures take to be digested, side by side.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-    subject : Subject
-        Whose pictures.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
+    """Say how long a subject's pictures take to be digested, side by side."""
     files = [*subject.pictures("train"), *subject.pictures("test")]
     some = files[:: max(1, len(files) // 50)]
     each = sum(file.stat().st_size for file in some) / len(some)
@@ -97,18 +54,7 @@ def picture_seconds(rates: Rates, subject: Subject) -> float:
 
 
 def handling(rates: Rates) -> Values:
-    """Say what responses take to be read and centred, for the fit and for the refit.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-
-    Returns
-    -------
-    dict
-        `second`, of a byte of them.
-    """
+    """Say what responses take to be read and centred, for the fit and for the refit."""
     return rates.of("responses", partial(measured, fit_nothing, str(rates.path.parent)))
 
 
@@ -120,18 +66,7 @@ class _Nothing(LinearModel):
 
 
 def fit_nothing(folder: str) -> Values:
-    """Do with responses from a file all that a fit and its refit do, but for solving.
-
-    Parameters
-    ----------
-    folder : str
-        Where the file is written, to be removed again.
-
-    Returns
-    -------
-    dict
-        `second`, of a byte of them.
-    """
+    """Do with responses from a file all that a fit and its refit do, but for solving."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((TRIAL[0], 2), dtype=np.float32)
     with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
@@ -149,18 +84,7 @@ def fit_nothing(folder: str) -> Values:
 
 
 def artifact(rates: Rates) -> Values:
-    """Say what the file of a model takes to be written, apart from its numbers.
-
-    Parameters
-    ----------
-    rates : Rates
-        Of the machine.
-
-    Returns
-    -------
-    dict
-        `seconds`.
-    """
+    """Say what the file of a model takes to be written, apart from its numbers."""
     return rates.of("artifact", partial(_write_some, rates.path.parent))
 
 

@@ -31,8 +31,6 @@ def fit_costs(asked: Asked, rates: Rates, device: str = "cpu") -> list[list[Cost
     ----------
     asked : Asked
         What is asked for; its feature spaces need not be there, what is said of them is enough.
-    rates : Rates
-        Of the machine.
     device : str
         Whether GPU memory is asked for: "cpu", or "cuda" with or without a number; from shapes.
 
@@ -84,20 +82,7 @@ def _gpu_memory(asked: Asked, parts: Sequence[Part]) -> int:
 
 
 def describe(asked: Asked, parts: Sequence[Sequence[Sequence[Part]]]) -> list[str]:
-    """Say how a model will be solved or trained.
-
-    Parameters
-    ----------
-    asked : Asked
-        What is asked for.
-    parts : list of list of list of Part
-        Of `parts_of`.
-
-    Returns
-    -------
-    list of str
-        A line each.
-    """
+    """Say how a model will be solved or trained."""
     those = [one for units in parts for unit in units for one in unit if one.n_rois]
     if not those:
         return ["all models are there already"]

@@ -55,20 +55,7 @@ class Design:
 
 
 def find_spaces(store: FeatureStore, names: Sequence[str]) -> list[Entry]:
-    """Find the feature spaces by name; each must be there, once.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        Where they lie.
-    names : sequence of str
-        Their names.
-
-    Returns
-    -------
-    list of Entry
-        In the order of the names.
-    """
+    """Find the feature spaces by name; each must be there, once."""
     return [store.find(name) for name in dict.fromkeys(names)]
 
 
@@ -96,15 +83,8 @@ def find_bands(entries: Sequence[Entry], layers: bool = True) -> list[Band]:
 
     Parameters
     ----------
-    entries : sequence of Entry
-        The spaces.
     layers : bool
         Whether layers that a space keeps apart are bands of their own; else each space is one.
-
-    Returns
-    -------
-    list of Band
-        One a space, or several.
     """
     found = []
     for entry in entries:
@@ -177,19 +157,10 @@ def empty_design(
 
     Parameters
     ----------
-    subject : Subject
-        The subject.
     entries : sequence of Entry
         The feature spaces; what is said of them is enough.
-    layers : bool
-        As in `find_bands`.
     named : bool
         Whether to read the pictures, to name them as they are.
-
-    Returns
-    -------
-    Design
-        Whose arrays have the shapes, and take no memory.
     """
     bands = find_bands(entries, layers)
     width = sum(band.width for band in bands)

@@ -19,17 +19,8 @@ def check_extremes(space: str, values: NDArray, pictures: Sequence[str]) -> None
 
     Parameters
     ----------
-    space : str
-        Its name.
     values : array (n_images, n_features)
         Features.
-    pictures : sequence of str, length n_images
-        What the pictures are called.
-
-    Raises
-    ------
-    RegressError
-        If the sum of squares of a column is beyond float32.
     """
     starts = range(0, values.shape[1], COLUMNS)
     blocks = [np.abs(values[:, start : start + COLUMNS]) for start in starts]

@@ -39,11 +39,6 @@ def side_by_side(surface: str) -> dict[str, NDArray[np.float64]]:
     -------
     dict of str to array (n_vertices, n_axes)
         mm; between the hemispheres, as a whole, are `GAP` mm.
-
-    Raises
-    ------
-    RegressError
-        If there is no such surface.
     """
     if surface not in SURFACES:
         raise RegressError(f"surface: found {surface!r}, expected one of {', '.join(SURFACES)}")
@@ -63,10 +58,6 @@ def positions_of(
 
     Parameters
     ----------
-    subject : Subject
-        Whose.
-    surface : str
-        A key of `SURFACES`.
     hemispheres : array of str (n_vertices,)
         "lh" or "rh".
     columns : array of int (n_vertices,)
@@ -76,12 +67,6 @@ def positions_of(
     -------
     array of float32 (n_vertices, n_axes)
         mm, from `side_by_side`.
-
-    Raises
-    ------
-    RegressError
-        If the subject has no mask of its vertices on fsaverage, or some have no coordinates; the
-        message says how many, and how to get them.
     """
     known = side_by_side(surface)
     found = np.empty((len(columns), SURFACES[surface]), np.float32)
@@ -163,11 +148,6 @@ def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
         The group of each vertex; numbers from 0, none left out.
     expansion : float or str
         Cells a mm; "auto" for `least_expansion`, each group its own.
-
-    Returns
-    -------
-    Frames
-        Of all groups.
     """
     boxes, expansions, n_places, sharing = [], [], [], []
     order = torch.argsort(member, stable=True)
@@ -184,18 +164,7 @@ def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
 
 
 def describe(found: Frames) -> str:
-    """Say how far places are told apart.
-
-    Parameters
-    ----------
-    found : Frames
-        Of all groups.
-
-    Returns
-    -------
-    str
-        A line for the log.
-    """
+    """Say how far places are told apart."""
     low, high = float(found.expansions.min()), float(found.expansions.max())
     several = low != high or high > 1
     cells = f"{low:g}{f' to {high:g}' if low != high else ''} cell{'s' * several} a mm"

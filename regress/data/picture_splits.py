@@ -74,18 +74,7 @@ class Division:
 
 
 def digest_pictures(pictures: Collection[str]) -> str:
-    """Digest a set of pictures.
-
-    Parameters
-    ----------
-    pictures : collection of str
-        The sha256 of each.
-
-    Returns
-    -------
-    str
-        The same in whatever order.
-    """
+    """Digest a set of pictures."""
     return hashlib.sha256(",".join(sorted(set(pictures))).encode()).hexdigest()[:32]
 
 
@@ -100,27 +89,9 @@ def divide(
 
     Parameters
     ----------
-    pictures : sequence of str, length n_images
-        The sha256 of each training row's picture.
-    share : float
-        The expected share that is held out.
-    seed : int
-        Another seed, another choice.
     images : int, optional
         Fit on so many alone: the first that are not held out. Held-out pictures are the same then,
         but none of them is fitted on at the end.
-    unseen : collection of str
-        Pictures that no model may be fitted on.
-
-    Returns
-    -------
-    Division
-        Of these rows.
-
-    Raises
-    ------
-    RegressError
-        If there are fewer than `images`.
     """
     held = held_out(pictures, share, seed)
     left_out = frozenset(unseen).intersection(pictures)
@@ -146,21 +117,12 @@ def stopping(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
     ----------
     pictures : sequence of str, length n_images
         The sha256 of each row's picture, held-out ones left out.
-    share : float
-        The expected share.
-    seed : int
-        Another seed, another choice.
 
     Returns
     -------
     array of bool (n_images,)
         True for these; at least 2 different pictures, since r needs two, even where the share is
         smaller. But for that, a picture that stops one training stops every other of this seed.
-
-    Raises
-    ------
-    RegressError
-        If there are not 2 for either side.
     """
     distinct = sorted(set(pictures))
     if len(distinct) < 4:

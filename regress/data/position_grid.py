@@ -23,32 +23,12 @@ LONGEST = 100.0
 
 
 def bounding_box(places: Tensor) -> Tensor:
-    """Find the box around some vertices.
-
-    Parameters
-    ----------
-    places : Tensor (n_vertices, n_axes)
-        Coordinates, mm.
-
-    Returns
-    -------
-    Tensor (2, n_axes)
-        The lowest and the highest corner, mm.
-    """
+    """Find the box around some vertices."""
     return torch.stack([places.min(0).values, places.max(0).values])
 
 
 def to_grid(places: Tensor, box: Tensor, expansion: float | Tensor = 1) -> Tensor:
     """Put vertices into the cells of a grid that begins at the box's lowest corner.
-
-    Parameters
-    ----------
-    places : Tensor (n_vertices, n_axes)
-        Coordinates, mm.
-    box : Tensor (2, n_axes)
-        From `bounding_box`.
-    expansion : float
-        Cells a mm, along each axis.
 
     Returns
     -------
@@ -61,15 +41,6 @@ def to_grid(places: Tensor, box: Tensor, expansion: float | Tensor = 1) -> Tenso
 def centred(cells: Tensor, box: Tensor, expansion: float | Tensor = 1) -> Tensor:
     """Move the origin to the centre of the box.
 
-    Parameters
-    ----------
-    cells : Tensor (n_vertices, n_axes)
-        From `to_grid`.
-    box : Tensor (2, n_axes)
-        The same.
-    expansion : float
-        The same.
-
     Returns
     -------
     Tensor (n_vertices, n_axes)
@@ -80,13 +51,6 @@ def centred(cells: Tensor, box: Tensor, expansion: float | Tensor = 1) -> Tensor
 
 def sinusoids(centred: Tensor, frequencies: int) -> Tensor:
     """Give the sines and cosines of a place, as a transformer has them of a word's.
-
-    Parameters
-    ----------
-    centred : Tensor (n_vertices, n_axes)
-        In cells, from the centre of the box.
-    frequencies : int
-        How many, along each axis.
 
     Returns
     -------
@@ -106,11 +70,6 @@ def sinusoids(centred: Tensor, frequencies: int) -> Tensor:
 def n_sharing(cells: Tensor) -> int:
     """Count the vertices that share their cell with another: no place tells them apart.
 
-    Parameters
-    ----------
-    cells : Tensor (n_vertices, n_axes)
-        From `to_grid`.
-
     Returns
     -------
     int
@@ -122,11 +81,6 @@ def n_sharing(cells: Tensor) -> int:
 
 def least_expansion(places: Tensor) -> int:
     """Find how many cells a mm keep vertices apart.
-
-    Parameters
-    ----------
-    places : Tensor (n_vertices, n_axes)
-        Of one group, mm.
 
     Returns
     -------

@@ -57,11 +57,6 @@ class Responses:
         ----------
         rows : array of int, or array of bool (n_images,)
             Which.
-
-        Returns
-        -------
-        Responses
-            To these.
         """
         return type(self)(self._sources, self._columns, self._rows[rows], self._digest)
 
@@ -72,21 +67,11 @@ class Responses:
         ----------
         columns : array of int, or array of bool (n_vertices,)
             Which.
-
-        Returns
-        -------
-        Responses
-            Of these.
         """
         return type(self)(self._sources, self._columns[columns], self._rows, self._digest)
 
     def read(self, rows: Rows | slice = slice(None)) -> NDArray[np.float32]:
         """Read the responses to some pictures.
-
-        Parameters
-        ----------
-        rows : array of int or slice
-            Which; all by default.
 
         Returns
         -------

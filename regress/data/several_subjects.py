@@ -41,11 +41,6 @@ class Joint:
         ----------
         rows : array of bool (n_images,)
             Which.
-
-        Returns
-        -------
-        Joint
-            To these.
         """
         shares = np.split(rows, self._rows[1:-1])
         return type(self)([p.pictures(own) for p, own in zip(self.parts, shares, strict=True)])
@@ -57,11 +52,6 @@ class Joint:
         ----------
         columns : array of int (n_vertices,)
             Which, rising.
-
-        Returns
-        -------
-        Joint
-            Of these.
         """
         edges = np.searchsorted(columns, self._columns)
         return type(self)(
@@ -102,8 +92,6 @@ def batches(layouts: Sequence[Layout], step: int) -> Iterator[list[Rows]]:
 
     Parameters
     ----------
-    layouts : sequence of Layout
-        Of each subject.
     step : int
         Columns in a batch, at most; more only where one group has more.
 

@@ -16,11 +16,6 @@ def places_in(entry: Entry) -> set[int]:
     A grid that is not projected holds each component at each place, places varying fastest; so do
     several layers of one grid side by side.
 
-    Parameters
-    ----------
-    entry : Entry
-        The space.
-
     Returns
     -------
     set of int
@@ -37,25 +32,7 @@ def places_in(entry: Entry) -> set[int]:
 
 
 def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
-    """Count the places of spaces that lie side by side.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        Where they lie.
-    entries : sequence of Entry
-        The spaces.
-
-    Returns
-    -------
-    int
-        How many, in each of them.
-
-    Raises
-    ------
-    RegressError
-        If a space keeps none, with those in the store that do; or if they differ.
-    """
+    """Count the places of spaces that lie side by side."""
     for entry in entries:
         if 0 in places_in(entry):
             raise RegressError(
@@ -75,20 +52,7 @@ def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
 
 
 def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
-    """Refuse spaces that are no pictures, for models that learn from pictures.
-
-    Parameters
-    ----------
-    store : FeatureStore
-        Where they lie.
-    entries : sequence of Entry
-        The spaces.
-
-    Raises
-    ------
-    RegressError
-        If it is not one of pixels; with those in the store.
-    """
+    """Refuse spaces that are no pictures, for models that learn from pictures."""
     if len(entries) != 1 or not _is_pixels(entries[0]):
         there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
         found = " and ".join(entry.name for entry in entries)

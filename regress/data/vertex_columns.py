@@ -23,57 +23,19 @@ BOTH = ("roi-both-hemispheres", "class-both-hemispheres", "brain")
 
 
 def check_grouping(group_by: str) -> str:
-    """Refuse a grouping that there is not.
-
-    Parameters
-    ----------
-    group_by : str
-        A key of `GROUPINGS`.
-
-    Returns
-    -------
-    str
-        The same.
-
-    Raises
-    ------
-    RegressError
-        With those there are.
-    """
+    """Refuse a grouping that there is not."""
     if group_by not in GROUPINGS:
         raise RegressError(f"--group_by {group_by}: expected one of {one_of(group_by, GROUPINGS)}")
     return group_by
 
 
 def spans(group_by: str) -> list[tuple[str, ...]]:
-    """Say which hemispheres are fitted in one go.
-
-    Parameters
-    ----------
-    group_by : str
-        A key of `GROUPINGS`.
-
-    Returns
-    -------
-    list of tuple of str
-        Both together where groups reach over both.
-    """
+    """Say which hemispheres are fitted in one go."""
     return [tuple(HEMISPHERES)] if group_by in BOTH else [(h,) for h in HEMISPHERES]
 
 
 def place(roi: Roi) -> tuple[str, str]:
-    """Name an ROI of a subject uniquely.
-
-    Parameters
-    ----------
-    roi : Roi
-        The region.
-
-    Returns
-    -------
-    (str, str)
-        Hemisphere and name.
-    """
+    """Name an ROI of a subject uniquely."""
     return roi.hemisphere, roi.name
 
 
@@ -104,11 +66,6 @@ class Layout:
     def members(self, name: str) -> NDArray[np.int64]:
         """Find the columns of a group.
 
-        Parameters
-        ----------
-        name : str
-            The group's.
-
         Returns
         -------
         array of int (n,)
@@ -125,11 +82,6 @@ class Layout:
         ----------
         step : int
             Columns in a batch, at most; more only where one group has more.
-
-        Yields
-        ------
-        slice
-            In order.
         """
         n_columns = len(self.vertices)
         if self.groups is None:
@@ -150,17 +102,10 @@ def lay_out(rois: Sequence[Roi], group_by: str | None) -> Layout:
 
     Parameters
     ----------
-    rois : sequence of Roi
-        Of the hemispheres that are fitted in one go.
     group_by : str or None
         A key of `GROUPINGS`: a vertex has one column in each group that has it, since it may get
         another model in each. None: each vertex chooses alone, and has one column, however many
         ROIs claim it.
-
-    Returns
-    -------
-    Layout
-        The columns.
     """
     name = GROUPINGS["hemisphere" if group_by is None else group_by]
     names = tuple(dict.fromkeys(name(roi) for roi in rois))

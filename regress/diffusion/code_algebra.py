@@ -7,44 +7,12 @@ from torch import Tensor
 
 
 def metric(code: Tensor, member: Tensor, n_groups: int) -> Tensor:
-    """Say how far codes are apart in responses: the squared distance is c M c'.
-
-    Parameters
-    ----------
-    code : Tensor (n_latent, n_vertices)
-        What each number of a code stands for.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    n_groups : int
-        How many groups there are.
-
-    Returns
-    -------
-    Tensor (n_groups, n_latent, n_latent)
-        M.
-    """
+    """Say how far codes are apart in responses: the squared distance is c M c'."""
     return torch.stack([own @ own.T for own in _divided(code, member, n_groups)])
 
 
 def encode(responses: Tensor, code: Tensor, member: Tensor, M: Tensor) -> Tensor:
-    """Find the codes that are nearest to responses.
-
-    Parameters
-    ----------
-    responses : Tensor (n_images, n_vertices)
-        About their mean.
-    code : Tensor (n_latent, n_vertices)
-        What each number of a code stands for.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    M : Tensor (n_groups, n_latent, n_latent)
-        Of `metric`.
-
-    Returns
-    -------
-    Tensor (n_images, n_groups, n_latent)
-        Codes; 0 where the code has fewer components.
-    """
+    """Find the codes that are nearest to responses."""
     parts = zip(_divided(responses, member, len(M)), _divided(code, member, len(M)), strict=True)
     products = torch.stack([own @ axes.T for own, axes in parts])
     return (products @ torch.linalg.pinv(M, hermitian=True)).transpose(0, 1)

@@ -61,19 +61,9 @@ def find_codes(
 
     Parameters
     ----------
-    network : Diffusion
-        Its `code`, `left` and `whose` are changed in place.
-    features : callable
-        Gives the standardised features of pictures.
-    responses : Responses or Joint (n_images, n_vertices)
-        To the pictures that are trained on.
     known : array of bool (n_vertices,)
         Vertices whose codes are in the network already; those of a group and a subject are found
         anew unless all are known.
-    seed : int
-        Of the randomised decomposition.
-    quiet : bool
-        Whether to leave unsaid how much the codes keep.
 
     Returns
     -------
@@ -161,15 +151,6 @@ def principal(
     responses: Responses, n_latent: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
     """Find the principal components of responses.
-
-    Parameters
-    ----------
-    responses : Responses (n_images, n_vertices)
-        Of one group; all are read.
-    n_latent : int
-        How many components.
-    seed : int
-        Of the randomised decomposition.
 
     Returns
     -------

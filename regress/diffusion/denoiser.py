@@ -46,22 +46,7 @@ class Denoiser(nn.Module):
         self.leave = alike(torch.zeros(width, n_latent), n_groups)
 
     def forward(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        """Guess.
-
-        Parameters
-        ----------
-        noisy : Tensor (n, n_groups, n_latent)
-            Codes, about what is expected of the picture.
-        levels : Tensor of int (n,)
-            Of their noise.
-        seen : Tensor (n_groups, n, width)
-            What each group sees in the picture.
-
-        Returns
-        -------
-        Tensor (n, n_groups, n_latent)
-            Velocities.
-        """
+        """Guess."""
         sinusoids = get_timestep_embedding(levels, N_SINUSOIDS)
         hidden = seen + torch.matmul(sinusoids, self.told)
         hidden = torch.baddbmm(hidden, noisy.transpose(0, 1), self.enter)

@@ -48,21 +48,10 @@ def check_latent(
 
     Parameters
     ----------
-    latent : int
-        Numbers of the code.
     responses : Responses or Joint (n_images, n_vertices)
         To the pictures that are trained on; nothing is read.
     member : array of int (n_vertices,)
         The group of each vertex.
-    batch : int
-        Pictures in a batch.
-    width : int
-        Units of the denoiser.
-
-    Raises
-    ------
-    RegressError
-        With what it needs, what there is, and the largest that is of use and fits.
     """
     n_groups, n_vertices = int(member.max()) + 1, len(member)
     rows = BATCHES * max(SHOWN * batch, ROWS)

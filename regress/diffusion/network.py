@@ -131,13 +131,6 @@ class Diffusion(Network):
     def forward(self, features: Tensor, responses: Tensor | None = None) -> Tensor:
         """Predict responses; or, given them, say how wrong the denoiser is.
 
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised; of one subject's pictures.
-        responses : Tensor (n_images, n_vertices), optional
-            To these, of the same subject.
-
         Returns
         -------
         Tensor (n_images, n_vertices) or (n_vertices,)
@@ -152,18 +145,7 @@ class Diffusion(Network):
         return self.decode(sum(draws, seen.new_zeros(())) / self._samples)
 
     def see(self, features: Tensor) -> Tensor:
-        """Look at pictures.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_groups, n_images, width)
-            What each group sees in them.
-        """
+        """Look at pictures."""
         units = self.tower(self.dropout(features), self.tower.masks(len(features)), slice(None))
         if self._n_subjects:
             # All vertices here are of one subject; one that is not known is as the mean of all.
@@ -173,74 +155,24 @@ class Diffusion(Network):
         return functional.layer_norm(units, units.shape[-1:])
 
     def expected(self, seen: Tensor) -> Tensor:
-        """Give the code that is expected.
-
-        Parameters
-        ----------
-        seen : Tensor (n_groups, n_images, width)
-            Of `see`.
-
-        Returns
-        -------
-        Tensor (n_images, n_groups, n_latent)
-            Its mean, as far as the trunk knows.
-        """
+        """Give the code that is expected."""
         return torch.baddbmm(self.expect_bias[:, None], seen, self.expect).transpose(0, 1)
 
     def velocity(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        """Guess the velocity of noisy codes.
-
-        Parameters
-        ----------
-        noisy : Tensor (n_images, n_groups, n_latent)
-            Codes with noise.
-        levels : Tensor of int (n_images,)
-            Its level.
-        seen : Tensor (n_groups, n_images, width)
-            Of `see`.
-
-        Returns
-        -------
-        Tensor (n_images, n_groups, n_latent)
-            Velocities.
-        """
+        """Guess the velocity of noisy codes."""
         alpha, sigma = self._noising.rates(levels)
         expected = self.expected(seen)
         guess: Tensor = self.denoiser(noisy - alpha * expected, levels, seen)
         return guess - sigma * expected
 
     def encode(self, responses: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the codes of responses.
-
-        Parameters
-        ----------
-        responses : Tensor (n_images, n_vertices)
-            Of one subject.
-
-        Returns
-        -------
-        codes : Tensor (n_images, n_groups, n_latent)
-            About the mean response.
-        metric : Tensor (n_groups, n_latent, n_latent)
-            How far codes are apart in responses.
-        """
+        """Find the codes of responses."""
         with torch.no_grad(), torch.autocast(responses.device.type, enabled=False):
             M = metric(self.code, self.member, len(self.expect))
             return encode(responses - self.offset, self.code, self.member, M), M
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Give the responses that codes stand for.
-
-        Parameters
-        ----------
-        codes : Tensor (n_images, n_groups, n_latent)
-            Codes.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Give the responses that codes stand for."""
         return read_out(codes.transpose(0, 1).contiguous(), self.code, self.offset, self.member)
 
     def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
@@ -248,27 +180,13 @@ class Diffusion(Network):
 
         Parameters
         ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-        n_samples : int
-            How many draws.
         seed : int
             Of the noise, which is the same for all pictures.
-
-        Yields
-        ------
-        Tensor (n_images, n_vertices)
-            Responses of one draw.
         """
         yield from map(self.decode, self._draws(self.see(features), n_samples, seed))
 
     def spread(self, features: Tensor) -> Tensor:
         """Give the standard deviation of responses, as the model has it.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
 
         Returns
         -------

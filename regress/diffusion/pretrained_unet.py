@@ -59,18 +59,7 @@ class Pretrained(nn.Module):
         self._shape = channels, side, side
 
     def load(self, folder: str | Path) -> None:
-        """Take the weights of a folder.
-
-        Parameters
-        ----------
-        folder : path
-            As `unet_files` takes it.
-
-        Raises
-        ------
-        RegressError
-            If they cannot be read, or are of another UNet.
-        """
+        """Take the weights of a folder."""
         path = unet_files(folder)[0].parent
         try:
             given = UNet2DConditionModel.from_pretrained(
@@ -82,22 +71,7 @@ class Pretrained(nn.Module):
             raise RegressError(f"unet {path}: cannot be loaded: {said}") from error
 
     def forward(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        """Guess.
-
-        Parameters
-        ----------
-        noisy : Tensor (n, n_groups, n_latent)
-            Codes, about what is expected of the picture.
-        levels : Tensor of int (n,)
-            Of their noise.
-        seen : Tensor (n_groups, n, width)
-            What each group sees in the picture.
-
-        Returns
-        -------
-        Tensor (n, n_groups, n_latent)
-            Velocities.
-        """
+        """Guess."""
         n, n_groups, n_latent = noisy.shape
         channels, height, width = self._shape
         padded = functional.pad(noisy, (0, channels * height * width - n_latent))
@@ -117,16 +91,6 @@ def unet_files(folder: str | Path) -> list[Path]:
     ----------
     folder : path
         As diffusers saves a UNet, or a pipeline that has one.
-
-    Returns
-    -------
-    list of Path
-        Configuration and weights.
-
-    Raises
-    ------
-    RegressError
-        If there is no configuration, or no safetensors.
     """
     given = Path(folder).expanduser()
     path = given / "unet" if (given / "unet" / CONFIG).is_file() else given
@@ -143,23 +107,7 @@ def unet_files(folder: str | Path) -> list[Path]:
 
 
 def unet_config(folder: str | Path) -> dict[str, Any]:
-    """Read what a UNet is made like.
-
-    Parameters
-    ----------
-    folder : path
-        As `unet_files` takes it.
-
-    Returns
-    -------
-    dict
-        As diffusers has it.
-
-    Raises
-    ------
-    RegressError
-        If it is not that of a UNet which a picture's embedding is enough for.
-    """
+    """Read what a UNet is made like."""
     path = unet_files(folder)[0]
     try:
         config: dict[str, Any] = read_json(path)
@@ -183,18 +131,7 @@ def unet_config(folder: str | Path) -> dict[str, Any]:
 
 
 def check_unet(folder: str | Path) -> None:
-    """Refuse a UNet that cannot be used, or is more than memory holds, before it is made.
-
-    Parameters
-    ----------
-    folder : path
-        As `unet_files` takes it.
-
-    Raises
-    ------
-    RegressError
-        If there is something amiss; the message says what.
-    """
+    """Refuse a UNet that cannot be used, or is more than memory holds, before it is made."""
     config = unet_config(folder)
     with torch.device("meta"):
         count = sum(w.numel() for w in UNet2DConditionModel.from_config(config).parameters())

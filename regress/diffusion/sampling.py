@@ -76,10 +76,6 @@ class Drawing(TrainedModel):
         ----------
         X : array (n_images, n_features)
             Features.
-        n_samples : int
-            How many draws, in pairs of opposite noise.
-        random_state : int
-            Seed of the noise.
 
         Returns
         -------
@@ -127,18 +123,7 @@ class Drawing(TrainedModel):
         return own
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
-
-        Parameters
-        ----------
-        state : dict of str to array
-            The arrays.
-
-        Returns
-        -------
-        self
-            Predicts the same numbers.
-        """
+        """Make a fitted model of what `state` gave."""
         self._n_subjects = state["whom"].shape[1] if "whom" in state else 0
         self._config = json.loads(state[CONFIG].tobytes()) if CONFIG in state else None
         return super().restore(state)

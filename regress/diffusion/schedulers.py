@@ -61,30 +61,12 @@ class Noising:
         ----------
         levels : Tensor of int (n,)
             From 0, almost no noise, to `LEVELS` - 1, almost only noise.
-
-        Returns
-        -------
-        alpha, sigma : Tensor (n, 1, 1)
-            Whose squares add up to 1.
         """
         kept = self._scheduler.alphas_cumprod.to(levels.device)[levels][:, None, None]
         return kept**0.5, (1 - kept) ** 0.5
 
     def add(self, code: Tensor, noise: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Add noise.
-
-        Parameters
-        ----------
-        code, noise : Tensor (n, n_groups, n_latent)
-            The noise is standard normal.
-        levels : Tensor of int (n,)
-            Of each row.
-
-        Returns
-        -------
-        noisy, velocity : Tensor (n, n_groups, n_latent)
-            What is denoised, and what is to be found.
-        """
+        """Add noise."""
         noisy: Tensor = self._scheduler.add_noise(code, noise, levels)
         velocity: Tensor = self._scheduler.get_velocity(code, noise, levels)
         return noisy, velocity
@@ -92,13 +74,6 @@ class Noising:
 
 def even_levels(drawn: Tensor, n_shown: int) -> Tensor:
     """Choose the levels that codes are shown with, spread evenly: the gradient varies less.
-
-    Parameters
-    ----------
-    drawn : Tensor (n,)
-        Random numbers from 0 on, below 1.
-    n_shown : int
-        How often each code is shown.
 
     Returns
     -------
@@ -126,12 +101,6 @@ def draw_noise(
     ----------
     n_samples : int
         How many; of an odd number, the last has no partner.
-    steps : int
-        How often each is denoised.
-    n_latent : int
-        Numbers of the code.
-    rng : Generator
-        Draws it.
 
     Returns
     -------
@@ -154,17 +123,8 @@ def plainly(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
     How far their variance is off tells how far that of the others is, which is mostly of the same
     noise.
 
-    Parameters
-    ----------
-    noise : Tensor (n_samples, steps + 1, n_latent)
-        Of each draw.
-    sampler : str
-        A key of `SAMPLERS`.
-
     Returns
     -------
-    codes : Tensor (n_samples, n_latent)
-        The draws, with 0 as the velocity.
     variance : float
         What theirs would be with infinitely many draws: about 1, less what the steps lose.
 
@@ -192,15 +152,6 @@ def sampled(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: in
     noise : Tensor (steps + 1, n_latent)
         Of one sample, the same for all pictures and groups: a prediction does not depend on what
         stands beside it.
-    sampler : str
-        A key of `SAMPLERS`.
-    rows, groups : int
-        How many pictures and groups there are.
-
-    Returns
-    -------
-    Tensor (n_rows, n_groups, n_latent)
-        Codes.
 
     References
     ----------

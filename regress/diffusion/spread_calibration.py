@@ -41,10 +41,6 @@ class Calibration:
 
         Parameters
         ----------
-        network : Diffusion
-            Of its vertices.
-        features : Tensor (n_images, n_features)
-            Standardised.
         responses : array of float32 (n_images, n_vertices)
             To these.
         columns : array of int (n_vertices,)

@@ -32,20 +32,7 @@ COPIES = 5
 
 
 def fit_subject(job: Job, start: "Start | None" = None) -> int:
-    """Fit every model of a subject that is not there yet.
-
-    Parameters
-    ----------
-    job : Job
-        What to fit.
-    start : Start, optional
-        What a training begins from.
-
-    Returns
-    -------
-    int
-        How many models were fitted.
-    """
+    """Fit every model of a subject that is not there yet."""
     return fit_subjects([job], start)
 
 
@@ -61,18 +48,11 @@ def fit_subjects(
     ----------
     jobs : sequence of Job
         What to fit: of each subject, with the same settings.
-    start : Start, optional
-        What the training begins from.
     tests : collection of str
         The sha256 of test pictures, of these subjects and others. Where several subjects are fitted
         together, none is fitted on one of them: what tests one would teach another.
     those : iterable of tuple of str, optional
         Only these of `spans`, as they come; all by default.
-
-    Returns
-    -------
-    int
-        How many models were fitted.
     """
     divisions = [_divided(job, tests if len(jobs) > 1 else ()) for job in jobs]
     if start is not None:

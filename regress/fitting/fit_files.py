@@ -98,16 +98,8 @@ def save_fit(
 
     Parameters
     ----------
-    job : Job
-        What is fitted.
-    roi : Roi
-        The region.
-    state : mapping of str to array
-        The model of its vertices.
     common : sequence of str
         Which of its arrays belong to all vertices of the training.
-    test : mapping of str to array
-        From `judge`.
     training : mapping
         What they took to fit: `parameters`, of all vertices that share any with these, apart from
         `shared_parameters`, which belong to all vertices of the training; `epochs`;
@@ -118,8 +110,6 @@ def save_fit(
         Predictions for the pictures that were held out.
     held : array of bool (n_images,)
         Which those are.
-    present : Present
-        Knows what the model depends on.
     """
     design = job.design
     # Written first: who reads a file of an ROI finds what it refers to.

@@ -11,17 +11,7 @@ from regress.fitting.settings import Job
 
 
 def warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:
-    """Say when many predictable vertices want a penalty beyond the grid.
-
-    Parameters
-    ----------
-    job : Job
-        What was fitted.
-    label : str
-        What the models are called.
-    models : sequence of Encoder
-        Fitted, of several batches of vertices.
-    """
+    """Say when many predictable vertices want a penalty beyond the grid."""
     grid = job.estimator.get_params().get("alphas")
     if grid is None:
         return

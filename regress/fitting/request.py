@@ -55,37 +55,14 @@ class Asked:
     tests: Collection[str]
 
     def units(self) -> list[list[str]]:
-        """Name what is fitted in one go: of each group, one or both hemispheres.
-
-        Returns
-        -------
-        list of list of str
-            For example [["subj01 lh", "subj01 rh"]].
-        """
+        """Name what is fitted in one go: of each group, one or both hemispheres."""
         return [
             [f"subj{'+'.join(one.name for one in group)} {'+'.join(span)}" for span in self._spans]
             for group in self.groups
         ]
 
     def __call__(self, number: int, units: Iterator[int]) -> tuple[str, int, Path]:
-        """Fit what is missing of some units of a group.
-
-        Parameters
-        ----------
-        number : int
-            The group.
-        units : iterator of int
-            Which, as they come.
-
-        Returns
-        -------
-        whom : str
-            Who were fitted: "subj01".
-        n_fitted : int
-            How many models.
-        folder : Path
-            `fits/<model>-<digest>`.
-        """
+        """Fit what is missing of some units of a group."""
         jobs = [self._job(one) for one in self.groups[number]]
         some = Mapped(units, lambda unit: self._spans[unit])
         fitted = fit_subjects(jobs, self.begun, self.tests, some)
@@ -93,13 +70,6 @@ class Asked:
 
     def there(self, number: int, unit: int) -> tuple[str, int, Path] | None:
         """Return what `__call__` would give for a unit of which all models are there.
-
-        Parameters
-        ----------
-        number : int
-            Of the group.
-        unit : int
-            Of the unit.
 
         Returns
         -------
@@ -111,20 +81,7 @@ class Asked:
         return f"subj{'+'.join(one.name for one in self.groups[number])}", 0, self.folder
 
     def missing(self, number: int, unit: int) -> list[list[Roi]]:
-        """List what `__call__` would fit of a unit; no features are read.
-
-        Parameters
-        ----------
-        number : int
-            Of the group.
-        unit : int
-            Of the unit.
-
-        Returns
-        -------
-        list of list of Roi
-            Of each subject of the group.
-        """
+        """List what `__call__` would fit of a unit; no features are read."""
         group, span = self.groups[number], self._spans[unit]
         folders = [self.folder / f"subj{subject.name}" for subject in group]
         if not any(any(folder.glob("[!.]*.h5")) for folder in folders):
@@ -147,11 +104,6 @@ class Asked:
         ----------
         costs : list of list of Cost, optional
             The costs of each unit of each group, where they were planned.
-
-        Returns
-        -------
-        Run
-            The same for the same fits.
         """
         label = f"{self.settings.model} on {' + '.join(entry.name for entry in self.entries)}"
         # The same fits of other data are another request.

@@ -41,23 +41,14 @@ def ask(
 
     Parameters
     ----------
-    data, out
-        As for `python -m regress`.
     find : callable
         Gives the feature spaces. To look at what is asked they need not be there: what is said of
         them is enough.
-    subject, model, heldout, folds, seed, group_by, params, subjects, start, images
-        As for `python -m regress`.
 
     Returns
     -------
     Asked
         To be looked at; to be fitted it needs `with_tests`.
-
-    Raises
-    ------
-    RegressError
-        As `python -m regress`.
     """
     params = dict(params or {})
     estimator = make_estimator(model, params)
@@ -94,13 +85,6 @@ def ask(
 
 def with_tests(asked: Asked, data: Path) -> Asked:
     """Check what is to be fitted against what it begins from, and name the pictures that test.
-
-    Parameters
-    ----------
-    asked : Asked
-        What is asked for.
-    data : Path
-        The challenge directory.
 
     Returns
     -------
@@ -193,25 +177,7 @@ def _grouping(group_by: str, estimator: Encoder, model: str) -> str:
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> Encoder:
-    """Make a model, and refuse parameters that it cannot have, before any data are read.
-
-    Parameters
-    ----------
-    name : str
-        A file in `regress/models`.
-    params : dict
-        Its parameters.
-
-    Returns
-    -------
-    Encoder
-        Not fitted.
-
-    Raises
-    ------
-    RegressError
-        If a parameter is unknown or out of range; the message names it.
-    """
+    """Make a model, and refuse parameters that it cannot have, before any data are read."""
     made: Encoder = load_plugin(models, name, "model").Model()
     known = set(made.get_params()) - OWN
     wrong = sorted(set(params) - known)

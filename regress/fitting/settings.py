@@ -118,18 +118,7 @@ class Job:
         return None if isinstance(scope, str) and scope == "vertex" else self.settings.group_by
 
     def path(self, roi: Roi) -> Path:
-        """Say where an ROI's model is saved.
-
-        Parameters
-        ----------
-        roi : Roi
-            The region.
-
-        Returns
-        -------
-        Path
-            `fits/<model>-<digest>/subj01/lh.V1v.h5`.
-        """
+        """Say where an ROI's model is saved."""
         return self.folder / f"subj{self.subject.name}" / f"{roi.hemisphere}.{roi.name}.h5"
 
     def checkpoint(self, span: str, start: int) -> Path:
@@ -139,46 +128,15 @@ class Job:
         ----------
         span : str
             The hemispheres that are fitted in one go, "lh", "rh" or "lh+rh".
-        start : int
-            The first column of the batch.
-
-        Returns
-        -------
-        Path
-            `searches/<model>-<digest>/subj01.lh.0.h5`; a search adds to the name.
         """
         return self._beside("searches") / f"{self.whom}.{span}.{start}.h5"
 
     def log(self, span: str, start: int) -> Path:
-        """Say where the log of a training is written.
-
-        Parameters
-        ----------
-        span : str
-            The hemispheres that are fitted in one go.
-        start : int
-            The first column of the batch.
-
-        Returns
-        -------
-        Path
-            `logs/<model>-<digest>/subj01.lh.0.csv`; a training adds to the name.
-        """
+        """Say where the log of a training is written."""
         return self._beside("logs") / f"{self.whom}.{span}.{start}.csv"
 
     def claim(self, span: Sequence[str]) -> Path:
-        """Say where it stands who fits now.
-
-        Parameters
-        ----------
-        span : sequence of str
-            The hemispheres that are fitted in one go.
-
-        Returns
-        -------
-        Path
-            `claims/<model>-<digest>/subj01.lh`.
-        """
+        """Say where it stands who fits now."""
         return self._beside("claims") / f"{self.whom}.{'+'.join(span)}"
 
     def _beside(self, kind: str) -> Path:

@@ -26,24 +26,7 @@ Arrays = dict[str, NDArray]
 def save_shared(
     run: Path, training: str, state: Mapping[str, NDArray], names: Sequence[str]
 ) -> str:
-    """Save what belongs to all vertices of a training, if it is not there yet.
-
-    Parameters
-    ----------
-    run : Path
-        `fits/<model>-<digest>`.
-    training : str
-        Whose, and of which hemispheres: "subj01.lh".
-    state : mapping of str to array
-        A model of some of the vertices.
-    names : sequence of str
-        Which of its arrays belong to all.
-
-    Returns
-    -------
-    str
-        What a file of these vertices refers to.
-    """
+    """Save what belongs to all vertices of a training, if it is not there yet."""
     arrays = {name: state[name] for name in sorted(names)}
     name = f"{training}-{_digest(arrays)}"
     path = shared_file(run, name)
@@ -55,25 +38,7 @@ def save_shared(
 
 
 def load_shared(path: Path, name: str) -> Arrays:
-    """Load what belongs to all vertices of a training.
-
-    Parameters
-    ----------
-    path : Path
-        A file of an ROI, which refers to it.
-    name : str
-        As `save_shared` gave it.
-
-    Returns
-    -------
-    dict of str to array
-        The arrays.
-
-    Raises
-    ------
-    RegressError
-        If it is missing, or of another training.
-    """
+    """Load what belongs to all vertices of a training."""
     file = shared_file(path.parent.parent, name)
     fix = "run the command that fitted it again, or copy the whole folder of the fit"
     if not file.exists():
@@ -93,38 +58,12 @@ def load_shared(path: Path, name: str) -> Arrays:
 
 
 def shared_file(run: Path, name: str) -> Path:
-    """Say where what belongs to all vertices of a training lies.
-
-    Parameters
-    ----------
-    run : Path
-        `fits/<model>-<digest>`.
-    name : str
-        As `save_shared` gave it.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
+    """Say where what belongs to all vertices of a training lies."""
     return run / FOLDER / f"{name}.h5"
 
 
 def is_there(run: Path, name: str) -> bool:
-    """Say whether what ROIs refer to is there; where it is not, say so to the user.
-
-    Parameters
-    ----------
-    run : Path
-        `fits/<model>-<digest>`.
-    name : str
-        As `save_shared` gave it.
-
-    Returns
-    -------
-    bool
-        False where the file is missing or damaged.
-    """
+    """Say whether what ROIs refer to is there; where it is not, say so to the user."""
     try:
         read_meta(shared_file(run, name))
     except CacheError as error:
@@ -138,12 +77,8 @@ def remove_unused(run: Path, training: str, fits: Iterable[Path]) -> None:
 
     Parameters
     ----------
-    run : Path
-        `fits/<model>-<digest>`.
     training : str
         Whose, and of which hemispheres: those of others are left alone, who may be fitting now.
-    fits : iterable of Path
-        The files of the ROIs.
     """
     files = sorted((run / FOLDER).glob(f"{training}-*.h5"))
     if not files:

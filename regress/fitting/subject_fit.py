@@ -62,28 +62,12 @@ class Member:
         ----------
         which : array of bool (n_images,)
             Which.
-
-        Returns
-        -------
-        list of str
-            The sha256 of each.
         """
         names = self.job.design.training_pictures
         return [name for name, taken in zip(names, which, strict=True) if taken]
 
     def responses(self, columns: Rows) -> Responses:
-        """Open the responses of some columns to all training pictures.
-
-        Parameters
-        ----------
-        columns : array of int
-            Which.
-
-        Returns
-        -------
-        Responses
-            Nothing is read yet.
-        """
+        """Open the responses of some columns to all training pictures."""
         span, layout = self.present.span, self.layout
         sources = [self.job.subject.responses(hemisphere) for hemisphere in span]
         starts = np.cumsum([0, *(source.shape[1] for source in sources)])
@@ -93,18 +77,7 @@ class Member:
         return Responses(sources, which, digest=self.present.responses_digest())
 
     def told(self, columns: Rows) -> dict[str, NDArray]:
-        """Give what a model is told of each vertex, where it has such parameters.
-
-        Parameters
-        ----------
-        columns : array of int
-            Which columns.
-
-        Returns
-        -------
-        dict of str to array
-            By the parameter's name; the first axis is vertices.
-        """
+        """Give what a model is told of each vertex, where it has such parameters."""
         parameters = self.job.estimator.get_params()
         told: dict[str, NDArray] = {}
         if self.layout.groups is not None:
@@ -136,18 +109,7 @@ class Member:
         return np.array([f"{name} {hemisphere} {vertex}" for name, hemisphere, vertex in parts])
 
     def sheet(self, columns: Rows) -> "Sheet":
-        """Say where vertices lie, for models that have critics.
-
-        Parameters
-        ----------
-        columns : array of int
-            Which columns.
-
-        Returns
-        -------
-        Sheet
-            Hemispheres, ROIs and neighbours.
-        """
+        """Say where vertices lie, for models that have critics."""
         from regress.adversarial import Sheet
 
         subject = self.job.subject
@@ -155,17 +117,7 @@ class Member:
         return Sheet.of(self.layout, columns, on_fsaverage)
 
     def take(self, model: Encoder, columns: Rows, start: int) -> None:
-        """Take a fitted batch, and save the ROIs that it completes.
-
-        Parameters
-        ----------
-        model : Encoder
-            Fitted.
-        columns : array of int
-            Which columns of the layout it has.
-        start : int
-            Where they begin in the model.
-        """
+        """Take a fitted batch, and save the ROIs that it completes."""
         where = np.full(len(self._done), -1)
         where[columns] = start + np.arange(len(columns))
         self._fitted.append((self._n_taken, model, where))

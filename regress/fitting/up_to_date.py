@@ -50,8 +50,6 @@ class Present:
 
         Parameters
         ----------
-        everyone : sequence of Present
-            Theirs, and this.
         unseen : collection of str
             The sha256 of training pictures of this subject that are left out.
         """
@@ -97,37 +95,15 @@ class Present:
         return digest({h: fsaverage_vertices(subject, h).tolist() for h in self.span})
 
     def group(self, roi: Roi) -> str:
-        """Name the group of an ROI.
-
-        Parameters
-        ----------
-        roi : Roi
-            The region.
-
-        Returns
-        -------
-        str
-            For example "lh.V1v", or "streams".
-        """
+        """Name the group of an ROI."""
         return self._name(roi)
 
     def responses_digest(self) -> str:
-        """Digest the responses of all hemispheres of the span.
-
-        Returns
-        -------
-        str
-            Changes with the files.
-        """
+        """Digest the responses of all hemispheres of the span."""
         return digest(self._digests)
 
     def inputs(self, roi: Roi) -> dict[str, str]:
         """Digest the data that an ROI's model depends on; a change of them means a new fit.
-
-        Parameters
-        ----------
-        roi : Roi
-            The region.
 
         Returns
         -------
@@ -178,13 +154,7 @@ class Present:
         }
 
     def absent(self) -> set[str]:
-        """Name the groups, or all that are fitted as one, of which a model is not there.
-
-        Returns
-        -------
-        set of str
-            All that is to be fitted.
-        """
+        """Name the groups, or all that are fitted as one, of which a model is not there."""
         metas: dict[str, list[dict[str, Any] | None]] = defaultdict(list)
         for roi in self.rois:
             metas[self._whole(roi)].append(self._meta(roi))
@@ -196,13 +166,7 @@ class Present:
         }
 
     def missing(self) -> list[Roi]:
-        """List the ROIs to fit: those that are not there, and those that choose with them.
-
-        Returns
-        -------
-        list of Roi
-            In the order of the subject's.
-        """
+        """List the ROIs to fit: those that are not there, and those that choose with them."""
         absent = set().union(*(one.absent() for one in self._beside or (self,)))
         return [roi for roi in self.rois if self._whole(roi) in absent]
 
@@ -238,13 +202,7 @@ class Present:
         return self._shared[shared]
 
     def remove_unused(self, everyone: Sequence["Present"]) -> None:
-        """Remove weights that trainings of the same had shared, and no ROI refers to any more.
-
-        Parameters
-        ----------
-        everyone : sequence of Present
-            Of all subjects that are trained together.
-        """
+        """Remove weights that trainings of the same had shared, and no ROI refers to any more."""
         fits = [one.job.path(roi) for one in everyone for roi in one.rois]
         remove_unused(self.job.folder, self.training, [path for path in fits if path.exists()])
 

@@ -90,22 +90,7 @@ class Start:
     def check_settings(
         self, settings: Settings, estimator: Encoder, keys: Mapping[str, str]
     ) -> None:
-        """Refuse a start of another model, or on other features.
-
-        Parameters
-        ----------
-        settings : Settings
-            Of the training that is to begin.
-        estimator : Encoder
-            Its model.
-        keys : mapping of str to str
-            The feature spaces and their keys.
-
-        Raises
-        ------
-        RegressError
-            With what differs, and the fix.
-        """
+        """Refuse a start of another model, or on other features."""
         about, own = self._about, self._about["settings"]
         if about["model"] != settings.model:
             raise self._amiss(f"is a fit of {about['model']}", f"one of {settings.model}")
@@ -140,22 +125,7 @@ class Start:
     def check_pictures(
         self, jobs: Sequence[Job], divisions: Sequence[Division], tests: set[str]
     ) -> None:
-        """Refuse a start that was trained on pictures which now are to judge.
-
-        Parameters
-        ----------
-        jobs : sequence of Job
-            What is to be fitted.
-        divisions : sequence of Division
-            What each picture is for.
-        tests : set of str
-            The test pictures of all subjects that there are.
-
-        Raises
-        ------
-        RegressError
-            With the settings to give.
-        """
+        """Refuse a start that was trained on pictures which now are to judge."""
         inside, whole = self._trained_on(tests)
         for job, division in zip(jobs, divisions, strict=True):
             name, names = job.subject.name, np.array(job.design.training_pictures)
@@ -175,20 +145,7 @@ class Start:
                 )
 
     def of(self, members: Sequence[Member], batch: Sequence[Rows]) -> Arrays:
-        """Give the weights that a batch of columns begins with.
-
-        Parameters
-        ----------
-        members : sequence of Member
-            The subjects.
-        batch : sequence of array of int
-            The columns of each.
-
-        Returns
-        -------
-        dict of str to array
-            As `TrainedModel` takes them for its `start`.
-        """
+        """Give the weights that a batch of columns begins with."""
         told = [member.told(columns) for member, columns in zip(members, batch, strict=True)]
         groups = np.unique(np.concatenate([one["scope"] for one in told]))
         known = np.array([str(group) in self._of_group for group in groups])

@@ -36,15 +36,8 @@ class Block(nn.Module):
 
         Parameters
         ----------
-        maps : Tensor (n_images, n_inputs, side, side)
-            The maps.
         film : (Tensor, Tensor), each (n_channels,), or None
             What the inner channels are multiplied by, less 1, and what is added.
-
-        Returns
-        -------
-        Tensor (n_images, n_channels, side, side)
-            The maps.
         """
         inner = self.norm(self.first(maps))
         if film is not None:
@@ -96,17 +89,8 @@ class Maps(nn.Module):
 
         Parameters
         ----------
-        pictures : Tensor (n_images, n_inputs, side, side)
-            The pictures.
-        noise : Tensor (n_images, noise) or None
-            The random numbers.
         film : sequence of (Tensor, Tensor), or None
             For each of `blocks`, gains and shifts of its channels.
-
-        Returns
-        -------
-        Tensor (n_images, width, side / stride, side / stride)
-            The maps.
         """
         films = iter(film if film is not None else [None] * len(self.blocks))
         maps, skips = self.stem(pictures), []

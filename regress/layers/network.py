@@ -68,22 +68,10 @@ class Network(nn.Module):
 def axis_of(network: Network, name: str) -> tuple[str, int]:
     """Say what the axis of a weight counts, and which it is.
 
-    Parameters
-    ----------
-    network : Network
-        The network.
-    name : str
-        Of a weight or buffer.
-
     Returns
     -------
     (str, int)
         "vertex" or "group", and the axis; "shared" where it belongs to all, and 0.
-
-    Raises
-    ------
-    TypeError
-        If the network does not say.
     """
     if name.startswith(network.shared):
         return "shared", 0
@@ -102,10 +90,6 @@ def part_of(
 
     Parameters
     ----------
-    network : Network
-        The network.
-    vertices : Tensor of int (n,)
-        Which.
     of : dict of str to Tensor, optional
         Arrays of the same axes as the network's; the network's own by default.
 
@@ -126,17 +110,7 @@ def part_of(
 
 
 def narrow(network: Network, vertices: Tensor, optimiser: torch.optim.Optimizer) -> None:
-    """Leave out all vertices but some, with what the optimiser holds of them.
-
-    Parameters
-    ----------
-    network : Network
-        Changed in place.
-    vertices : Tensor of int (n,)
-        Those that stay; groups stay whole.
-    optimiser : Optimizer
-        Of the network's weights; changed in place.
-    """
+    """Leave out all vertices but some, with what the optimiser holds of them."""
     weights = dict(network.named_parameters())
     for name, weight in weights.items():
         for key, held in optimiser.state.get(weight, {}).items():
@@ -152,8 +126,6 @@ def replace(network: Network, state: dict[str, Tensor]) -> None:
     ----------
     network : Network
         Changed in place; its weights stay the objects that an optimiser knows.
-    state : dict of str to Tensor
-        As `part_of` gives it.
     """
     for name, weight in network.named_parameters():
         weight.data, weight.grad = state[name], None
@@ -196,11 +168,6 @@ class Divided:
         ----------
         *given : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
             Of each part's pictures: features, standardised, and, if at all, responses.
-
-        Returns
-        -------
-        list of Tensor (n_images, n_vertices) or (n_vertices,)
-            Of each part's vertices.
         """
         parts = list(zip(*given, strict=True))
         if len(self._widths) == 1:

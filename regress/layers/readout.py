@@ -20,19 +20,8 @@ def read_out(hidden: Tensor, weight: Tensor, bias: Tensor, member: Tensor) -> Te
 
     Parameters
     ----------
-    hidden : Tensor (n_groups, n_images, width)
-        What the trunks give; groups may be without vertices.
-    weight : Tensor (width, n_vertices)
-        The weights of each vertex.
-    bias : Tensor (n_vertices,)
-        Added to the predictions.
     member : Tensor of int (n_vertices,)
         The group of each vertex. Fastest where it rises, as in a layout: groups are then slices.
-
-    Returns
-    -------
-    Tensor (n_images, n_vertices)
-        Predictions.
     """
     if bool((member[1:] < member[:-1]).any()):
         order = torch.argsort(member, stable=True)
@@ -52,18 +41,6 @@ def alike(drawn: Tensor, n_groups: int) -> torch.nn.Parameter:
 
     So a group is trained as it would be alone: how it begins does not depend on which others are
     trained beside it. They part at the first step.
-
-    Parameters
-    ----------
-    drawn : Tensor
-        The weights of one group.
-    n_groups : int
-        How many groups there are.
-
-    Returns
-    -------
-    Parameter (n_groups, ...)
-        The same for each.
     """
     return torch.nn.Parameter(drawn.expand(n_groups, *drawn.shape).contiguous())
 
@@ -73,17 +50,8 @@ def check_memory(n_groups: int, weights: int, values: int) -> None:
 
     Parameters
     ----------
-    n_groups : int
-        How many groups there are.
-    weights : int
-        The weights of one group's trunk.
     values : int
         What it computes on the way for a batch of pictures, each with its gradient.
-
-    Raises
-    ------
-    RegressError
-        If the machine's memory is too small.
     """
     needed = 4 * n_groups * (COPIES * weights + 2 * values)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -101,15 +69,8 @@ def check_whole(parameters: Mapping[str, Any], least: Mapping[str, int]) -> None
 
     Parameters
     ----------
-    parameters : mapping
-        The estimator's.
     least : mapping of str to int
         The smallest value of each parameter that is looked at.
-
-    Raises
-    ------
-    ValueError
-        If one is; the message names it, what was found and what is expected.
     """
     for name, low in least.items():
         value = parameters[name]

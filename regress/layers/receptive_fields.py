@@ -14,15 +14,6 @@ def read_fields(maps: Tensor, places: Tensor, channels: Tensor) -> Tensor:
     A vertex has n_places + n_channels weights in place of their product, and its weights of places
     are a receptive field that can be looked at.
 
-    Parameters
-    ----------
-    maps : Tensor (n_images, n_channels, n_places)
-        Maps of pictures.
-    places : Tensor (n_places, n_vertices)
-        Where each vertex looks.
-    channels : Tensor (n_channels, n_vertices)
-        What it looks for there.
-
     Returns
     -------
     Tensor (n_images, n_vertices)

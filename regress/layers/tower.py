@@ -63,22 +63,7 @@ class Tower(nn.Module):
         return [self.dropout(self.stem.new_ones(n, self.stem.shape[1])) for _ in range(self.blocks)]
 
     def forward(self, inputs: Tensor, masks: list[Tensor], groups: slice) -> Tensor:
-        """Pass inputs through the layers of some groups.
-
-        Parameters
-        ----------
-        inputs : Tensor (n, n_inputs)
-            The same for all of these groups.
-        masks : list of Tensor (n or 1, width)
-            From `masks`.
-        groups : slice
-            Which groups.
-
-        Returns
-        -------
-        Tensor (n_some_groups, n, width)
-            For each group.
-        """
+        """Pass inputs through the layers of some groups."""
         stem, bias = self.stem[groups], self.stem_bias[groups]
         hidden = functional.linear(inputs, stem.flatten(0, 1), bias.flatten())
         hidden = hidden.reshape(len(inputs), *bias.shape).transpose(0, 1)

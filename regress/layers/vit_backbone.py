@@ -54,11 +54,6 @@ class Eye(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Look at pictures.
 
-        Parameters
-        ----------
-        pixels : Tensor (n_images, 3 * side * side)
-            From -1 to 1.
-
         Returns
         -------
         Tensor (n_images, n_outputs)
@@ -79,23 +74,7 @@ class Eye(nn.Module):
 
 
 def side_of(n_features: int) -> int:
-    """Tell the side of pictures from their number of columns.
-
-    Parameters
-    ----------
-    n_features : int
-        Columns of the features.
-
-    Returns
-    -------
-    int
-        Height and width in pixels.
-
-    Raises
-    ------
-    RegressError
-        If they are no pictures of three colours and equal sides.
-    """
+    """Tell the side of pictures from their number of columns."""
     side = math.isqrt(n_features // 3)
     if side < 1 or 3 * side * side != n_features:
         command = run_hint("features", spaces=["pixels:128"])
@@ -107,18 +86,7 @@ def side_of(n_features: int) -> int:
 
 
 def headless(module: Any) -> Any:
-    """Take off what a transformer makes of its tokens.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A transformer of timm's; changed.
-
-    Returns
-    -------
-    nn.Module
-        The same, without classifier and attention pooling.
-    """
+    """Take off what a transformer makes of its tokens."""
     module.reset_classifier(0)
     module.attn_pool = None
     return module

@@ -22,15 +22,8 @@ def like(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
 
     Parameters
     ----------
-    start : mapping of str to array
-        As a model's `state` gives it.
     inside : bool
         Whether those of `fit`; else those of `refit`. Where there are only those of one, these.
-
-    Returns
-    -------
-    dict of str to array
-        Named as in a state without the others.
     """
     named = {n: v for n, v in start.items() if not n.startswith(INSIDE)}
     if inside:
@@ -39,18 +32,7 @@ def like(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
 
 
 def shares(network: Network) -> bool:
-    """Say whether a network holds anything that vertices share, those of a group or all.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-
-    Returns
-    -------
-    bool
-        False where each weight is of one vertex.
-    """
+    """Say whether a network holds anything that vertices share, those of a group or all."""
     return any(axis_of(network, name)[0] != "vertex" for name, _ in network.named_parameters())
 
 
@@ -59,8 +41,6 @@ def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.b
 
     Parameters
     ----------
-    network : Network
-        Changed in place.
     weights : mapping of str to array
         As `like` gives them; with `known`, for each vertex whether its weights are among them, none
         by default, and `known_groups`, for each group, all by default.
@@ -69,11 +49,6 @@ def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.b
     -------
     array of bool (n_vertices,)
         The vertices whose weights were known.
-
-    Raises
-    ------
-    ValueError
-        If they are of another network.
     """
     known = _known(weights.get("known"), len(network.member), "vertex")
     groups = _known(weights.get("known_groups"), network.n_groups, "group")
@@ -110,18 +85,7 @@ def _known(given: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]:
 
 
 def freeze_groups(network: Network) -> None:
-    """Leave what belongs to groups, or to all, as it is; what belongs to vertices is trained.
-
-    Parameters
-    ----------
-    network : Network
-        Changed in place.
-
-    Raises
-    ------
-    ValueError
-        If nothing would be left to train.
-    """
+    """Leave what belongs to groups, or to all, as it is; what belongs to vertices is trained."""
     kinds = {name: axis_of(network, name)[0] for name, _ in network.named_parameters()}
     if not any(kind == "vertex" for name, kind in kinds.items() if name != "offset"):
         raise ValueError(
@@ -144,16 +108,6 @@ def join_states(
         Of any of them; it says what the axes count.
     parts : sequence of (array of int, mapping of str to array)
         Where the vertices stand in the whole, and the states of models of these.
-
-    Returns
-    -------
-    dict of str to array
-        The state of all.
-
-    Raises
-    ------
-    ValueError
-        If the network has weights that belong to all vertices: each training has its own.
     """
     if network.shared:
         raise ValueError(

@@ -69,13 +69,6 @@ def check_rows(Xs: Sequence[Array], Y: Array) -> None:
         Features, one array a band.
     Y : array (n_images, n_vertices)
         Responses.
-
-    Raises
-    ------
-    RegressError
-        If a band is empty.
-    ValueError
-        If rows differ in number.
     """
     for number, X in enumerate(Xs):
         if X.shape[1] == 0:
@@ -96,11 +89,6 @@ def penalties_of(alphas: Any) -> Array:
     -------
     array of float64 (n_alphas,)
         The same.
-
-    Raises
-    ------
-    RegressError
-        If one is not positive.
     """
     backend = get_backend()
     values = np.atleast_1d(np.asarray(backend.to_numpy(backend.asarray(alphas)), np.float64))
@@ -116,24 +104,11 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
     ----------
     n_iter : int, or array (n_weightings, n_bands)
         How many to draw, or the weightings.
-    n_bands : int
-        The number of bands.
-    concentration : float or sequence of float
-        Of the Dirichlet distributions, in turn.
-    random_state : int or None
-        The seed.
 
     Returns
     -------
     array (n_weightings, n_bands)
         The first that is drawn weighs all bands alike.
-
-    Raises
-    ------
-    RegressError
-        If the shape is wrong.
-    ValueError
-        If a weight is negative or not finite, or all of a weighting are 0.
     """
     backend = get_backend()
     if isinstance(n_iter, int | np.integer):
@@ -165,20 +140,6 @@ def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
         The folds.
     Y : array (n_images, n_vertices)
         Responses.
-    score : callable, optional
-        The score of the held-out sides.
-
-    Returns
-    -------
-    Splits
-        The folds.
-
-    Raises
-    ------
-    ValueError
-        If there are more folds than pictures, or one is empty.
-    RegressError
-        If the splitter needs groups or labels, or a fold is too small for the score.
     """
     n_images = Y.shape[0]
     check_splitter(cv, n_images)
@@ -201,15 +162,6 @@ def check_splitter(cv: Any, n_images: int) -> None:
     ----------
     cv : int, splitter, or iterable of (train, test) index arrays
         The folds.
-    n_images : int
-        The number of pictures.
-
-    Raises
-    ------
-    RegressError
-        If it needs groups, or labels to balance.
-    ValueError
-        The splitter's own, where it cannot split so many.
     """
     if not hasattr(cv, "split"):
         return
@@ -240,18 +192,11 @@ def rois_of(scope: Any, n_vertices: int) -> Any:
     ----------
     scope : "vertex", "roi", or array of int (n_vertices,)
         Who chooses: each vertex, all together, or those of one number together.
-    n_vertices : int
-        The number of vertices.
 
     Returns
     -------
     array of int (n_vertices,) or None
         From 0, none left out; None where each vertex chooses.
-
-    Raises
-    ------
-    RegressError
-        If it is neither.
     """
     if isinstance(scope, str) and scope in SCOPES:
         return None if scope == "vertex" else np.zeros(n_vertices, np.int64)
@@ -270,30 +215,10 @@ def batch_size(
 ) -> int:
     """Say how many vertices are solved at once.
 
-    Parameters
-    ----------
-    asked : int or None
-        What the caller wants at most.
-    each : int
-        Bytes a vertex.
-    memory : int
-        Bytes for all.
-    n_vertices : int
-        How many there are.
-    rois : array or None
-        Of `rois`.
-    local : bool
-        Whether vertices choose apart.
-
     Returns
     -------
     int
         At least 1. Vertices that choose together are never divided.
-
-    Raises
-    ------
-    RegressError
-        If the memory is too small for one vertex.
     """
     if each > memory:
         raise RegressError(

@@ -42,29 +42,14 @@ class Checkpoint:
 
         Parameters
         ----------
-        path : Path
-            The file; the batch is added to its name.
-        which : slice
-            The vertices.
         depends : object
             All that the search depends on: arrays, numbers, functions, in tuples.
-
-        Returns
-        -------
-        Checkpoint
-            Which takes up only a search of the same.
         """
         batch = path.with_name(f"{path.stem}-{which.start}-{which.stop}{path.suffix}")
         return cls(batch, str(joblib.hash(_plain(depends))))
 
     def load(self) -> dict[str, NDArray[Any]] | None:
-        """Give what the interrupted search had kept.
-
-        Returns
-        -------
-        dict of str to array, or None
-            None where there is nothing to take up.
-        """
+        """Give what the interrupted search had kept."""
         if not self.path.exists():
             return None
         try:
@@ -78,13 +63,7 @@ class Checkpoint:
         return arrays
 
     def save(self, arrays: Callable[[], dict[str, NDArray[Any]]]) -> None:
-        """Keep the state, if the last time is long enough ago.
-
-        Parameters
-        ----------
-        arrays : callable
-            Gives the arrays.
-        """
+        """Keep the state, if the last time is long enough ago."""
         if time.monotonic() - self._last >= self.every:
             write_artifact(self.path, arrays(), {"kind": "search", "belongs": self.belongs})
             self._last = time.monotonic()

@@ -68,13 +68,6 @@ class Dual:
         ----------
         gamma : array of float64 (n_bands,)
             Weights.
-        least : float
-            The smallest penalty that will be tried.
-
-        Returns
-        -------
-        list of (eigenvalues, eigenvectors, held-out kernel times eigenvectors)
-            One a fold.
         """
         return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
 
@@ -138,12 +131,6 @@ class Dual:
 
         Parameters
         ----------
-        prepared : list
-            Of `prepare`.
-        loaded : array
-            Of `load`.
-        which : slice
-            The vertices.
         alphas : array of float64 (n_alphas,)
             The penalties.
         gamma : array (n_bands,)
@@ -180,10 +167,6 @@ class Dual:
         ----------
         gamma : array of float64 (n_bands,)
             Weights of the bands, the same for all these vertices.
-        loaded : array
-            Of `load`.
-        which : array of int
-            The vertices.
         alphas : array of float64 (n_vertices,)
             The penalty of each.
 
@@ -213,8 +196,6 @@ class Dual:
 
         Parameters
         ----------
-        loaded : array
-            Of `load`.
         coefficients : array (n_features, n_vertices)
             Of all of them.
 

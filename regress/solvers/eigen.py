@@ -56,35 +56,15 @@ def loses_digits(eigenvalues: Array, least: float, like: Array, wide: float) -> 
     ----------
     eigenvalues : array of float64 (n,)
         Of the product.
-    least : float
-        The smallest penalty.
     like : array
         Of the dtype of the sums; in float32, what `with_enough_digits` left is not lost.
-    wide : float
-        The largest ratio of eigenvalues: `WIDE`, or `WIDE_OF_SINGLE`.
-
-    Returns
-    -------
-    bool
-        Whether to decompose X itself.
     """
     too_wide = float(eigenvalues.max()) > wide * (float(eigenvalues.min()) + least)
     return too_wide and "64" in str(like.dtype)
 
 
 def widest(features: Array) -> float:
-    """Return the ratio of eigenvalues up to which X'X in float64 serves features.
-
-    Parameters
-    ----------
-    features : array
-        As they were given, before any conversion to float64.
-
-    Returns
-    -------
-    float
-        More for float32, which has fewer digits to lose.
-    """
+    """Return the ratio of eigenvalues up to which X'X in float64 serves features."""
     return WIDE if "64" in str(features.dtype) else WIDE_OF_SINGLE
 
 
@@ -100,14 +80,8 @@ def with_enough_digits(
     ----------
     X : array (n_images, n_features)
         Features.
-    form : str
-        "primal" or "dual": which product is decomposed.
-    fit_intercept : bool
-        Whether means are taken off.
     gammas : array of float64 (n_weightings, n_bands)
         Weightings of the bands that will be tried.
-    least : float
-        The smallest penalty that will be tried.
 
     Returns
     -------
@@ -194,13 +168,6 @@ class Last:
         ----------
         of : (array (n_bands,), float)
             The weighting, and what else the result depends on.
-        make : callable
-            Makes the result, where it is not kept.
-
-        Returns
-        -------
-        object
-            What `make` gave.
         """
         key = (get_backend().to_numpy(of[0]).tobytes(), of[1])
         if key not in self._values:
@@ -212,16 +179,5 @@ class Last:
 
 
 def most_kept(size: int) -> int:
-    """Return how many results are kept.
-
-    Parameters
-    ----------
-    size : int
-        Bytes of one result.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
+    """Return how many results are kept."""
     return max(1, KEPT // max(1, size))

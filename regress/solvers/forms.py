@@ -27,25 +27,7 @@ _shared: list[dict[str, Primal | Dual]] = []
 
 
 def name_form(form: str, n_images: int, n_features: int) -> str:
-    """Choose the form by the number of columns and pictures.
-
-    Parameters
-    ----------
-    form : str
-        "primal", "dual", or "auto": dual where columns outnumber pictures.
-    n_images, n_features : int
-        The shape of X.
-
-    Returns
-    -------
-    str
-        "primal" or "dual".
-
-    Raises
-    ------
-    RegressError
-        If there is no such form.
-    """
+    """Choose the form by the number of columns and pictures."""
     if form == "auto":
         form = "dual" if n_features > n_images else "primal"
     if form not in FORMS:
@@ -84,25 +66,10 @@ def choose_form(
 
     Parameters
     ----------
-    form : str
-        As in `name_form`.
     X : array (n_images, n_features)
         Features.
     bands : array of int (n_features,)
         The band of each column.
-    splits : Splits
-        The folds.
-    fit_intercept : bool
-        Whether means are taken off.
-    score : callable
-        The score of the held-out side.
-    wide : float
-        Of `widest`.
-
-    Returns
-    -------
-    Primal or Dual
-        The form.
     """
     name = name_form(form, *X.shape)
 
@@ -133,10 +100,6 @@ def coefficients_of(
 
     Parameters
     ----------
-    form : Primal or Dual
-        The form.
-    loaded : object
-        What its `load` gave.
     gammas : array of float64 (n_weightings, n_bands)
         Weightings of the bands.
     weighting : array of int (n_vertices,)
@@ -173,10 +136,6 @@ def solve_given(
         The band of each column.
     deltas : array (n_bands, n_vertices)
         Log of gamma / alpha; the gammas of a vertex sum to 1.
-    fit_intercept : bool
-        Whether means are taken off.
-    form : str
-        "primal", "dual" or "auto".
 
     Returns
     -------

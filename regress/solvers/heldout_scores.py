@@ -44,8 +44,6 @@ def penalty_basis(
         Of the training side.
     alphas : array (n_alphas,)
         The penalties.
-    like : array
-        Of the dtype whose rounding is the tolerance.
 
     Returns
     -------
@@ -120,13 +118,6 @@ def _weigh(products: Array, C: Array) -> Array:
 def slices(n: int, step: int) -> Iterator[slice]:
     """Divide a range into parts.
 
-    Parameters
-    ----------
-    n : int
-        Its length.
-    step : int
-        The length of a part.
-
     Yields
     ------
     slice
@@ -177,11 +168,6 @@ class Fold:
     def turned(self, train: ResponseMoments) -> tuple[Array, Array]:
         """Turn the training side's products by the eigenvectors.
 
-        Parameters
-        ----------
-        train : ResponseMoments
-            Of the training side.
-
         Returns
         -------
         C : array (n_features, n_vertices)
@@ -199,12 +185,8 @@ class Fold:
 
         Parameters
         ----------
-        train, held : ResponseMoments
-            Of the two sides.
         alphas : array of float64 (n_alphas,)
             The penalties.
-        score : callable
-            One of `FROM_MOMENTS`.
 
         Returns
         -------
@@ -239,13 +221,6 @@ class Fold:
 
 def score_of_folds(score: Score, splits: Splits) -> Score:
     """Return the score to compute in each fold.
-
-    Parameters
-    ----------
-    score : callable
-        The score that is wanted.
-    splits : Splits
-        The folds.
 
     Returns
     -------
@@ -288,19 +263,10 @@ def decompose(
 
     Parameters
     ----------
-    train, held : FeatureMoments
-        Of the two sides.
-    intercept : bool
-        Whether means are taken from the training side.
     like : array
         Of the dtype to work in; the decomposition itself is in float64.
     predict : bool
         Whether predictions will be formed, so that E is not needed.
-
-    Returns
-    -------
-    Fold
-        Ready.
     """
     backend = get_backend()
     x_mean = train.x / train.n if intercept else train.x * 0

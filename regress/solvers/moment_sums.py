@@ -21,8 +21,6 @@ def origin(array: Array, deviations: float = 1) -> Array | None:
     ----------
     array : array (n_images, n_columns)
         Features or responses.
-    deviations : float
-        How far from 0 a mean must be.
 
     Returns
     -------
@@ -42,8 +40,6 @@ def take(array: Array, rows: NDArray[np.int64]) -> Array:
     ----------
     array : array (n_images, n_columns)
         Of himalaya's backend.
-    rows : array of int
-        Which.
 
     Returns
     -------
@@ -63,15 +59,8 @@ def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> 
     ----------
     X : array (n_images, n_features)
         Features.
-    rows : array of int
-        Which pictures.
     centre : array (n_features,) or None
         Subtracted from each row first; None for nothing.
-
-    Returns
-    -------
-    FeatureMoments
-        About the centre.
     """
     x: Array = 0.0
     xx: Array = 0.0
@@ -89,8 +78,6 @@ def products(A: Array, B: Array, rows: NDArray[np.int64]) -> Array:
     ----------
     A, B : array (n_images, n_features)
         Features, each of its own space.
-    rows : array of int
-        Which pictures.
 
     Returns
     -------
@@ -111,15 +98,8 @@ def response_moments(
         Features.
     Y : array (n_images, n_vertices)
         Responses.
-    rows : array of int
-        Which pictures.
     centres : (array or None, array or None)
         Subtracted from each row of X and of Y first; None for nothing.
-
-    Returns
-    -------
-    ResponseMoments
-        About the centres.
     """
     y: Array = 0.0
     yy: Array = 0.0
@@ -139,8 +119,6 @@ def about(array: Array, rows: NDArray[np.int64], centre: Array | None) -> Array:
     ----------
     array : array (n_images, n_columns)
         Features or responses.
-    rows : array of int
-        Which pictures.
     centre : array (n_columns,) or None
         Subtracted from each row; None for nothing.
 

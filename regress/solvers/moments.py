@@ -48,11 +48,6 @@ class FeatureMoments:
         ----------
         factors : array of float64 (n_features,) or None
             One a column; None for 1.
-
-        Returns
-        -------
-        FeatureMoments
-            Of `X * factors`.
         """
         if factors is None:
             return self
@@ -108,11 +103,6 @@ class ResponseMoments:
         ----------
         factors : array of float64 (n_features,) or None
             One a column; None for 1.
-
-        Returns
-        -------
-        ResponseMoments
-            With `X * factors`.
         """
         if factors is None:
             return self
@@ -120,18 +110,7 @@ class ResponseMoments:
         return ResponseMoments(self.y, self.yy, self.xy * factors[:, None])
 
     def vertices(self, which: slice) -> "ResponseMoments":
-        """Give the moments of some vertices.
-
-        Parameters
-        ----------
-        which : slice
-            The vertices.
-
-        Returns
-        -------
-        ResponseMoments
-            Of `Y[:, which]`.
-        """
+        """Give the moments of some vertices."""
         return ResponseMoments(self.y[which], self.yy[which], self.xy[:, which])
 
     def about(self, features: FeatureMoments, x_mean: Array, y_mean: Array) -> Array:
@@ -139,8 +118,6 @@ class ResponseMoments:
 
         Parameters
         ----------
-        features : FeatureMoments
-            Of the same pictures.
         x_mean : array (n_features,)
             Subtracted from the features.
         y_mean : array (n_vertices,)
@@ -163,8 +140,6 @@ class ResponseMoments:
 
         Parameters
         ----------
-        n : int
-            The number of pictures.
         y_mean : array (n_vertices,)
             Subtracted from the responses.
 
@@ -177,18 +152,7 @@ class ResponseMoments:
 
 
 def total(parts: Sequence[Any]) -> Any:
-    """Add the moments of disjoint sets of pictures.
-
-    Parameters
-    ----------
-    parts : sequence of FeatureMoments or of ResponseMoments
-        At least one.
-
-    Returns
-    -------
-    FeatureMoments or ResponseMoments
-        Of all of them together.
-    """
+    """Add the moments of disjoint sets of pictures."""
     whole = parts[0]
     for part in parts[1:]:
         whole = whole + part

@@ -119,8 +119,6 @@ class Primal:
         ----------
         gamma : array of float64 (n_bands,)
             Weights.
-        least : float
-            The smallest penalty that will be tried.
 
         Returns
         -------
@@ -167,11 +165,6 @@ class Primal:
         ----------
         Y : array (n_images, n_vertices)
             Responses.
-
-        Returns
-        -------
-        Loaded
-            Their moments.
         """
         y_centre = origin(Y) if self.fit_intercept else None
 
@@ -198,12 +191,6 @@ class Primal:
 
         Parameters
         ----------
-        prepared : list
-            Of `prepare`.
-        loaded : Loaded
-            Of `load`.
-        which : slice
-            The vertices.
         alphas : array of float64 (n_alphas,)
             The penalties.
         gamma : array (n_bands,)
@@ -246,10 +233,6 @@ class Primal:
         ----------
         gamma : array of float64 (n_bands,)
             Weights of the bands, the same for all these vertices.
-        loaded : Loaded
-            Of `load`.
-        which : array of int
-            The vertices.
         alphas : array of float64 (n_vertices,)
             The penalty of each.
 
@@ -296,8 +279,6 @@ class Primal:
 
         Parameters
         ----------
-        loaded : Loaded
-            Of `load`.
         coefficients : array (n_features, n_vertices)
             Of all of them.
 

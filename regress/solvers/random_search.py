@@ -125,29 +125,14 @@ def search(
 
     Parameters
     ----------
-    form : Primal or Dual
-        The form, which holds features and folds.
-    loaded : object
-        What its `load` gave.
-    n_vertices : int
-        How many vertices were loaded.
     gammas : array of float64 (n_weightings, n_bands)
         Weightings of the bands.
     alphas : array of float64 (n_alphas,)
         Penalties.
-    rule : Rule
-        How penalties are chosen.
     patience : int or None
         Stop after so many weightings that bettered no vertex; None to try all.
-    show : bool
-        Whether to show progress.
     checkpoint : Checkpoint or None
         Where the search is kept now and then, and taken up again.
-
-    Returns
-    -------
-    Found
-        The best for each vertex.
     """
     backend = get_backend()
     state = _State.begin(n_vertices, checkpoint)

@@ -102,11 +102,6 @@ def read_study(study: str) -> Study:
     -------
     Study
         Its rows, of models, parameters and groupings that there are.
-
-    Raises
-    ------
-    RegressError
-        If there is no such file, or it holds what no study has; the message names file and row.
     """
     path = Path(study) if study.endswith((".yaml", ".yml")) else FOLDER / f"{study}.yaml"
     if not path.is_file():

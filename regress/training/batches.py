@@ -62,11 +62,6 @@ class Pictures(Dataset[Batch]):
         ----------
         which : array of bool (n_images,)
             The pictures.
-
-        Returns
-        -------
-        list of array of int
-            The rows of each subject's.
         """
         rows = np.flatnonzero(which)
         return np.split(rows, np.searchsorted(rows, self._starts[1:-1]))
@@ -132,13 +127,6 @@ class Batches(Sampler[list[Rows]]):
 
 def loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
     """Read batches of pictures.
-
-    Parameters
-    ----------
-    pictures : Pictures
-        The pictures.
-    batches : Batches, or sequence of sequences of array of int
-        Which rows of each subject make up each batch.
 
     Returns
     -------

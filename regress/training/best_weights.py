@@ -73,11 +73,6 @@ class Kept:
     def means(self, values: Tensor) -> Numbers:
         """Average over the vertices of each group.
 
-        Parameters
-        ----------
-        values : Tensor (n_left,)
-            Of the vertices that the network has.
-
         Returns
         -------
         array of float64 (n_groups,)
@@ -91,11 +86,6 @@ class Kept:
     def scores(self, values: Tensor) -> Numbers:
         """Give the loss that each group stops by.
 
-        Parameters
-        ----------
-        values : Tensor (n_left,)
-            Of the vertices that the network has.
-
         Returns
         -------
         array of float64 (n_groups,)
@@ -106,15 +96,7 @@ class Kept:
         return np.full(self.n_groups, float(values.double().mean()))
 
     def spoil(self, values: Tensor, step: int) -> None:
-        """Stop the groups whose loss is NaN or infinite; they keep what they had.
-
-        Parameters
-        ----------
-        values : Tensor (n_left,)
-            The loss of each vertex.
-        step : int
-            The number of the step.
-        """
+        """Stop the groups whose loss is NaN or infinite; they keep what they had."""
         bad = ~torch.isfinite(values).cpu()
         groups = np.unique(self.member[self.vertices[bad]].numpy())
         if self.together and len(groups):
@@ -133,15 +115,9 @@ class Kept:
 
         Parameters
         ----------
-        network : Network
-            After the epoch.
         at : (float, float, float)
             The seconds that the epoch took, the learning rate at its end, and the share of verdicts
             that critics had right, NaN where there are none.
-        train : Tensor (n_left,)
-            The loss of each vertex on the training pictures.
-        held : Tensor (n_left,) or None
-            On the validation pictures, where there are any.
         """
         self.epoch += 1
         scores = self.scores(train if held is None else held)
@@ -188,34 +164,16 @@ class Kept:
         return torch.unique(self.member[self.vertices])
 
     def needed(self) -> Tensor:
-        """Say which of the network's vertices are still trained.
-
-        Returns
-        -------
-        Tensor of bool (n_left,)
-            False for those of groups that have stopped.
-        """
+        """Say which of the network's vertices are still trained."""
         going = torch.from_numpy(~self.stopped)
         return going[self.member[self.vertices]]
 
     def state(self) -> dict[str, Any]:
-        """Give all that changes, for a checkpoint.
-
-        Returns
-        -------
-        dict
-            Arrays, numbers and tensors.
-        """
+        """Give all that changes, for a checkpoint."""
         names = ("weights", "vertices", "best", "epochs", "stopped", "spoiled", "epoch", "rows")
         return {name: getattr(self, name) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave.
-
-        Parameters
-        ----------
-        state : dict
-            Of a training of the same.
-        """
+        """Take up what `state` gave."""
         for name, value in state.items():
             setattr(self, name, value)

@@ -29,64 +29,22 @@ class Artifacts(CheckpointIO):
         self.belongs = belongs
 
     def stored(self, path: Path) -> dict[str, Any] | None:
-        """Give what an interrupted training had kept.
-
-        Parameters
-        ----------
-        path : Path
-            The file, which need not exist.
-
-        Returns
-        -------
-        dict or None
-            Lightning's; None where there is nothing of this training.
-        """
+        """Give what an interrupted training had kept."""
         arrays = Checkpoint(path, self.belongs).load()
         return None if arrays is None else unpack(arrays)
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint, whole or not at all.
-
-        Parameters
-        ----------
-        checkpoint : dict
-            Lightning's.
-        path : Path
-            The file.
-        storage_options : object
-            None; Lightning's interface has it.
-        """
+        """Write a checkpoint, whole or not at all."""
         write_artifact(Path(path), pack(checkpoint), {"kind": "search", "belongs": self.belongs})
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-        map_location : object
-            Lightning moves the arrays itself.
-        weights_only : bool
-            There are no objects in it anyway.
-
-        Returns
-        -------
-        dict
-            Lightning's; empty where the file is of another training.
-        """
+        """Read a checkpoint."""
         return self.stored(Path(path)) or {}
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Remove a checkpoint.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-        """
+        """Remove a checkpoint."""
         Path(path).unlink(missing_ok=True)
 
 
@@ -97,11 +55,6 @@ def pack(tree: Any) -> Arrays:
     ----------
     tree : object
         Tensors, arrays, numbers, strings, None; in dicts, lists and tuples.
-
-    Returns
-    -------
-    dict of str to array
-        The arrays, numbered, and "tree", the JSON in bytes.
     """
     arrays: Arrays = {}
     text = json.dumps(_taken(tree, arrays))
@@ -110,18 +63,7 @@ def pack(tree: Any) -> Arrays:
 
 
 def unpack(arrays: Arrays) -> Any:
-    """Join what `pack` divided.
-
-    Parameters
-    ----------
-    arrays : dict of str to array
-        What `pack` gave.
-
-    Returns
-    -------
-    object
-        The nested dicts and lists.
-    """
+    """Join what `pack` divided."""
     return _joined(json.loads(arrays["tree"].tobytes().decode()), arrays)
 
 

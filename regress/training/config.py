@@ -82,18 +82,7 @@ class Files:
 
 
 def check_recipe(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters of a training that cannot be.
-
-    Parameters
-    ----------
-    parameters : mapping
-        The estimator's.
-
-    Raises
-    ------
-    ValueError
-        If one is out of range; the message names it, what was found and what is expected.
-    """
+    """Refuse parameters of a training that cannot be."""
     try:
         least = Loss(parameters["loss"]).least
         named(OPTIMISERS, "optimiser", parameters["optimiser"])
@@ -261,13 +250,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         return {n: v for n, v in self.get_params(deep=False).items() if n not in shared}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, before anything is computed.
-
-        Raises
-        ------
-        ValueError
-            If one is out of range; the message names it.
-        """
+        """Refuse parameters that cannot be, before anything is computed."""
         check_recipe(self.get_params(deep=False))
         scope, share = self.scope, self.validation
         if scope not in SCOPES if isinstance(scope, str) else np.ndim(scope) != 1:

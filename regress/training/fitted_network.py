@@ -39,25 +39,7 @@ class Fitted(Parameters):
     inside_: dict[str, Any] | None
 
     def make_network(self, n_features: int, member: torch.Tensor) -> Network:
-        """Make the network, as it is before it is trained.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        member : Tensor of int (n_vertices,)
-            The group of each vertex.
-
-        Returns
-        -------
-        Network
-            On the CPU. Its random numbers are torch's, seeded.
-
-        Raises
-        ------
-        TypeError
-            If the subclass has none.
-        """
+        """Make the network, as it is before it is trained."""
         raise TypeError(f"{type(self).__name__} does not say what its network is")
 
     def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
@@ -78,13 +60,7 @@ class Fitted(Parameters):
         return None
 
     def advice(self) -> list[str]:
-        """Say what besides the learning rate may be lowered where nothing was learned.
-
-        Returns
-        -------
-        list of str
-            In words, with the option; none here.
-        """
+        """Say what besides the learning rate may be lowered where nothing was learned."""
         return []
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -114,22 +90,11 @@ class Fitted(Parameters):
         return predicted[:, 0] if self._vector else predicted
 
     def chosen_names(self) -> list[str]:
-        """Name what `fit` chose per vertex and `refit` keeps.
-
-        Returns
-        -------
-        list of str
-            Attributes whose last axis is vertices.
-        """
+        """Name what `fit` chose per vertex and `refit` keeps."""
         return ["epochs_"]
 
     def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
         """Give the fitted arrays, all or those of some vertices.
-
-        Parameters
-        ----------
-        vertices : array of int, optional
-            Which columns of the responses.
 
         Returns
         -------
@@ -165,23 +130,11 @@ class Fitted(Parameters):
         return ()
 
     def sources(self) -> dict[str, str]:
-        """Digest files that it reads besides the data; here there are none.
-
-        Returns
-        -------
-        dict of str to str
-            By the parameter's name.
-        """
+        """Digest files that it reads besides the data; here there are none."""
         return {}
 
     def prepare(self, network: Network) -> None:
-        """Put weights of others into a network that is about to be trained; here there are none.
-
-        Parameters
-        ----------
-        network : Network
-            As `make_network` gave it; changed in place.
-        """
+        """Put weights of others into a network that is about to be trained; here there are none."""
 
     def shared_names(self) -> list[str]:
         """Name the arrays of `state` that belong to all vertices, and are saved once.
@@ -250,18 +203,7 @@ class Fitted(Parameters):
         }
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
-
-        Parameters
-        ----------
-        state : dict of str to array
-            The arrays.
-
-        Returns
-        -------
-        self
-            Predicts the same numbers.
-        """
+        """Make a fitted model of what `state` gave."""
         own = ("centre_", "scale_", "epochs_")
         for name in own:
             setattr(self, name, state[name])

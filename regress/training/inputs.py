@@ -29,11 +29,6 @@ def standard(
     -------
     centre, scale : array of float32 (n_features,)
         Mean and standard deviation; the scale of a constant column is 1.
-
-    Raises
-    ------
-    ValueError
-        If those of `start` are absent, or of other features.
     """
     if start is not None:
         for name in ("centre_", "scale_"):
@@ -60,20 +55,11 @@ def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_
     ----------
     validation : float, or array of bool (n_images,)
         Their share, or which they are.
-    n_images : int
-        How many pictures there are.
-    seed : int
-        Of the choice.
 
     Returns
     -------
     array of bool (n_images,)
         True for these; none where there are too few pictures to divide.
-
-    Raises
-    ------
-    ValueError
-        If the array has another length, or leaves none to train on.
     """
     if np.ndim(validation):
         held = np.asarray(validation, bool)
@@ -96,15 +82,8 @@ def check_parts(responses: Responses | Joint, held: NDArray[np.bool_]) -> None:
 
     Parameters
     ----------
-    responses : Responses or Joint (n_images, n_vertices)
-        Of one subject or several.
     held : array of bool (n_images,)
         The pictures that stop the training.
-
-    Raises
-    ------
-    ValueError
-        If there is one; the message gives its number.
     """
     edges = np.cumsum([0, *(len(part) for part in responses.parts)])
     for number, own in enumerate(np.split(held, edges[1:-1]), start=1):
@@ -123,8 +102,6 @@ def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
     ----------
     scope : str, or array (n_vertices,)
         "roi", all; "vertex", each alone; or numbers or names.
-    n_vertices : int
-        How many vertices there are.
 
     Returns
     -------
@@ -132,11 +109,6 @@ def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
         What the groups are called.
     member : array of int (n_vertices,)
         The group of each vertex.
-
-    Raises
-    ------
-    ValueError
-        If the array has another length.
     """
     if isinstance(scope, str):
         member = np.arange(n_vertices) if scope == "vertex" else np.zeros(n_vertices, np.int64)
@@ -160,8 +132,6 @@ def most_epochs(
         Of each vertex.
     member : array of int (n_vertices,)
         The group of each vertex.
-    n_groups : int
-        How many groups there are.
 
     Returns
     -------

@@ -87,13 +87,7 @@ class Task(pl.LightningModule):
         self._start = 0.0
 
     def configure_optimizers(self) -> Any:
-        """Make optimiser and schedule.
-
-        Returns
-        -------
-        dict
-            As Lightning has it.
-        """
+        """Make optimiser and schedule."""
         recipe = self.recipe
         optimiser = make_optimiser(
             recipe.optimiser,
@@ -111,37 +105,11 @@ class Task(pl.LightningModule):
         }
 
     def on_after_batch_transfer(self, batch: Batch, number: int) -> Batch:
-        """Standardise features, where they are computed with.
-
-        Parameters
-        ----------
-        batch : list of (Tensor, Tensor)
-            Features as they come and responses of each subject.
-        number : int
-            Of the loader.
-
-        Returns
-        -------
-        list of (Tensor, Tensor)
-            The same, standardised, float32.
-        """
+        """Standardise features, where they are computed with."""
         return [((rows.float() - self.centre) / self.scale, responses) for rows, responses in batch]
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
-        """Compute the loss of a batch.
-
-        Parameters
-        ----------
-        batch : list of (Tensor, Tensor)
-            Features and responses of each subject.
-        number : int
-            Of the batch, from 0 in each epoch.
-
-        Returns
-        -------
-        Tensor ()
-            The sum over vertices.
-        """
+        """Compute the loss of a batch."""
         if number == 0:
             self._begin_epoch()
         predicted = self._divided(*self._given(batch))
@@ -175,15 +143,7 @@ class Task(pl.LightningModule):
         self._start = time.perf_counter()
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Compute the loss of the validation pictures, which are predicted block by block.
-
-        Parameters
-        ----------
-        batch : list of (Tensor, Tensor)
-            Features and responses of each subject.
-        _ : int
-            The number of the batch.
-        """
+        """Compute the loss of the validation pictures, which are predicted block by block."""
         found = self._in_blocks(batch)
         if not self.network.objective:
             parts = zip(found, batch, self._divided.members, strict=True)
@@ -250,23 +210,11 @@ class Task(pl.LightningModule):
         self._divided = Divided(self.network, self._pictures.widths)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is kept of each group.
-
-        Parameters
-        ----------
-        checkpoint : dict
-            Lightning's.
-        """
+        """Add what is kept of each group."""
         checkpoint["kept"] = self.kept.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up what was kept; the network gets the width that it had.
-
-        Parameters
-        ----------
-        checkpoint : dict
-            Lightning's.
-        """
+        """Take up what was kept; the network gets the width that it had."""
         self.kept.load(checkpoint["kept"])
         replace(self.network, part_of(self.network, self.kept.vertices))
         self._follow()

@@ -51,31 +51,13 @@ def train(
 
     Parameters
     ----------
-    network : Network
-        As it begins; changed.
-    pictures : Pictures
-        Features and responses.
     rows : (sequence of array of int, sequence of array of int)
         The pictures of each subject to train on, and those to validate on; of these there may be
         none.
-    kept : Kept
-        Takes the weights of each group.
-    recipe : Recipe
-        How.
-    files : Files
-        Checkpoint and log.
     names : array (n_groups,)
         What the groups are called in the log.
     scale : (array of float32 (n_features,), array of float32 (n_features,))
         What is subtracted from features, and what they are divided by, in each batch.
-    critics : ModuleList, optional
-        For each subject that has vertices, a `Judge`.
-
-    Raises
-    ------
-    RegressError
-        If the loss became NaN before anything was learned, or correlates over pictures and a batch
-        has too few.
     """
     inside, held = rows
     batches = Batches(inside, recipe.batch, recipe.seed, lambda: kept.epoch)
@@ -184,28 +166,12 @@ class _Watcher(pl.callbacks.Checkpoint):
             self._bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Write checkpoint and log, now and then.
-
-        Parameters
-        ----------
-        trainer : Trainer
-            Lightning's.
-        task : LightningModule
-            The training.
-        """
+        """Write checkpoint and log, now and then."""
         if time.monotonic() - self._last >= self._pause:
             self._write(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Write checkpoint and log: what is kept must not be trained again.
-
-        Parameters
-        ----------
-        trainer : Trainer
-            Lightning's.
-        task : LightningModule
-            The training.
-        """
+        """Write checkpoint and log: what is kept must not be trained again."""
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:

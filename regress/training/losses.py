@@ -36,15 +36,8 @@ LEAST_VERTICES = 3
 def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """Give 1 - r, with Pearson's r over the pictures of the batch.
 
-    Parameters
-    ----------
-    predicted, measured : Tensor (n_images, n_vertices)
-        Responses.
-
     Returns
     -------
-    values : Tensor (n_vertices,)
-        1 where either is constant.
     gradient : Tensor (n_images, n_vertices)
         Of the sum of the values; where predictions spread less than a tenth as far as the
         responses, or than `EPSILON`, as it would be if they spread so far. 0 where the responses
@@ -74,36 +67,18 @@ def _sums(array: Tensor) -> Tensor:
 
 
 def dots(first: Tensor, second: Tensor) -> Tensor:
-    """Multiply column by column; torch's own norms and dots of columns take twice as long.
-
-    Parameters
-    ----------
-    first, second : Tensor (n, n_columns)
-        Of the same shape.
-
-    Returns
-    -------
-    Tensor (n_columns,)
-        The sum of the products of each column.
-    """
+    """Multiply column by column; torch's own norms and dots of columns take twice as long."""
     return _sums(first * second)
 
 
 def pattern(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """Give 1 - r, with Pearson's r over the vertices of a group, for each picture.
 
-    Parameters
-    ----------
-    predicted, measured : Tensor (n_images, n_vertices)
-        Responses of one group.
-
     Returns
     -------
     values : Tensor (n_vertices,)
         The mean over pictures, the same for all vertices; 1 where there are fewer than
         `LEAST_VERTICES`.
-    gradient : Tensor (n_images, n_vertices)
-        Of the sum of the values.
     """
     if predicted.shape[1] < LEAST_VERTICES:
         return torch.ones_like(predicted[0]), torch.zeros_like(predicted)
@@ -116,20 +91,7 @@ Function = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def mse(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the mean squared error.
-
-    Parameters
-    ----------
-    predicted, measured : Tensor (n_images, n_vertices)
-        Responses.
-
-    Returns
-    -------
-    values : Tensor (n_vertices,)
-        The mean over pictures.
-    gradient : Tensor (n_images, n_vertices)
-        Of the sum of the values.
-    """
+    """Give the mean squared error."""
     rest = predicted - measured
     return dots(rest, rest).div_(len(rest)), rest.mul_(2 / len(rest))
 
@@ -142,13 +104,6 @@ def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     predicted, measured : Tensor (n_images, n_vertices)
         Responses, in units of a session's standard deviation, and so the bend is at one of these.
 
-    Returns
-    -------
-    values : Tensor (n_vertices,)
-        The mean over pictures.
-    gradient : Tensor (n_images, n_vertices)
-        Of the sum of the values.
-
     References
     ----------
     Huber (1964). Robust estimation of a location parameter. Annals of Mathematical Statistics 35.
@@ -160,20 +115,7 @@ def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def l1(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the mean absolute error.
-
-    Parameters
-    ----------
-    predicted, measured : Tensor (n_images, n_vertices)
-        Responses.
-
-    Returns
-    -------
-    values : Tensor (n_vertices,)
-        The mean over pictures.
-    gradient : Tensor (n_images, n_vertices)
-        Of the sum of the values.
-    """
+    """Give the mean absolute error."""
     rest = predicted - measured
     return rest.abs().mean(0), rest.sign_().div_(len(rest))
 
@@ -244,17 +186,8 @@ class Loss:
 
         Parameters
         ----------
-        predicted, measured : Tensor (n_images, n_vertices)
-            Responses.
         member : Tensor of int (n_vertices,), optional
             The group of each vertex; all are one by default.
-
-        Returns
-        -------
-        values : Tensor (n_vertices,)
-            The loss.
-        gradient : Tensor (n_images, n_vertices)
-            Of the sum of the values by the predictions.
         """
         (weight, function), *others = self.terms
         values, gradient = _term(function, predicted, measured, member)
@@ -273,17 +206,8 @@ class Loss:
 
         Parameters
         ----------
-        predicted, measured : Tensor (n_images, n_vertices)
-            Responses.
         member : Tensor of int (n_vertices,), optional
             The group of each vertex; all are one by default.
-
-        Returns
-        -------
-        total : Tensor ()
-            To be minimised.
-        values : Tensor (n_vertices,)
-            The loss of each vertex, without a gradient.
         """
         total: Tensor
         values: Tensor

@@ -27,16 +27,6 @@ OPTIMISERS: dict[str, Callable[[Groups, float, float], Optimizer]] = {
 def cosine(share: float) -> float:
     """Fall from 1 to 0 along half a cosine.
 
-    Parameters
-    ----------
-    share : float
-        How much of the training is done, in 0..1.
-
-    Returns
-    -------
-    float
-        What the learning rate is multiplied by.
-
     References
     ----------
     Loshchilov, Hutter (2017). SGDR: stochastic gradient descent with warm restarts. ICLR,
@@ -49,27 +39,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "constant": 
 
 
 def named(table: dict[str, Any], kind: str, name: str) -> Any:
-    """Look up by name.
-
-    Parameters
-    ----------
-    table : dict
-        What there is.
-    kind : str
-        What it is called, for the error.
-    name : str
-        Which is wanted.
-
-    Returns
-    -------
-    object
-        The entry.
-
-    Raises
-    ------
-    RegressError
-        If there is none; the message lists those that there are.
-    """
+    """Look up by name."""
     if name not in table:
         raise RegressError(f"{kind}: found {name!r}, expected one of {one_of(name, table)}")
     return table[name]
@@ -87,18 +57,12 @@ def make_optimiser(
 
     Parameters
     ----------
-    name : str
-        A key of `OPTIMISERS`.
     weights : iterable of (str, Tensor)
         The weights, by name; biases, offsets and those of norms are not decayed.
-    lr : float
-        The learning rate.
     weight_decay : float
         Of `sgd` and `adam` it adds weight_decay / 2 times the squared weights to the loss: ridge
         of the penalty weight_decay * n_images / 2 on the same standardised features. Of `adamw` and
         `nadam` it shrinks the weights by lr * weight_decay at each step.
-    momentum : float
-        Of `sgd`.
     rates : mapping of str to float, optional
         Multiples of the learning rate, of weights whose names begin so.
 
@@ -130,17 +94,8 @@ def rate(schedule: str, warmup: float, n_steps: int) -> Callable[[int], float]:
 
     Parameters
     ----------
-    schedule : str
-        A key of `SCHEDULES`.
     warmup : float
         The share of the steps over which it rises from near 0 to 1.
-    n_steps : int
-        How many steps the whole training has.
-
-    Returns
-    -------
-    callable
-        From the number of the step to the multiplier.
     """
     fall = named(SCHEDULES, "schedule", schedule)
     rising = round(warmup * n_steps)

@@ -20,22 +20,7 @@ FAR = 1.5
 
 
 def say_what_was_spoiled(kept: Kept, lr: float, n_batches: int) -> None:
-    """Warn of groups whose loss became NaN or infinite.
-
-    Parameters
-    ----------
-    kept : Kept
-        At the end of the training.
-    lr : float
-        The learning rate.
-    n_batches : int
-        Steps of an epoch.
-
-    Raises
-    ------
-    RegressError
-        If one had learned nothing yet.
-    """
+    """Warn of groups whose loss became NaN or infinite."""
     spoiled = np.flatnonzero(kept.spoiled)
     if not len(spoiled):
         return
@@ -71,8 +56,6 @@ def say_what_was_not_learned(
         Groups in which there is anything to learn.
     begun : bool
         Whether they began from another training; else from the mean response.
-    *lower : str
-        What may be lowered, in words.
     """
     worse = (kept.epochs == 0) & np.isfinite(kept.best) & (kept.spoiled == 0) & varying
     if not worse.any() or not kept.rows:
@@ -106,18 +89,7 @@ def say_what_was_not_learned(
 
 
 def lower_rate(lr: float) -> str:
-    """Advise to learn more slowly.
-
-    Parameters
-    ----------
-    lr : float
-        The learning rate.
-
-    Returns
-    -------
-    str
-        In words, with the option.
-    """
+    """Advise to learn more slowly."""
     return f"a lower lr (now {lr:g}): --params.lr {min(lr / 10, 1e-3):g}"
 
 
@@ -140,10 +112,6 @@ def write_log(path: Path, kept: Kept, names: NDArray) -> None:
 
     Parameters
     ----------
-    path : Path
-        A CSV file; an older one is replaced.
-    kept : Kept
-        Holds the losses.
     names : array (n_groups,)
         What the groups are called.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from tests.builders.paths import ROOT
+from tests.builders.paths import PACKAGES, ROOT
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,6 @@ def test_reading_needs_no_torch(name):
     assert done.stdout.strip() == "[]"
 
 
-PACKAGES = ("base", "cache", "challenge", "execute", "networks", "extract", "regress", "evaluate",
-            "plan")  # fmt: skip
 MOST_MODULES = 12
 # Every package has them; they are not looked for by name.
 UNCOUNTED = {"__init__.py", "__main__.py", "errors.py"}

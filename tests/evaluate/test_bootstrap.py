@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from evaluate.commands.calibrate import in_lines, jobs, measure
-from evaluate.metrics import _correlation as correlation
+from evaluate.metrics._correlation import correlation
 from evaluate.resampling import (
     Draws,
     Resampler,

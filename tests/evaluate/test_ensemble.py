@@ -18,7 +18,7 @@ from evaluate.ensembles import per_roi, per_vertex, stacked
 from evaluate.ensembles.per_vertex import strength
 from evaluate.errors import EvaluateError
 from evaluate.fits.hemisphere import Hemisphere
-from evaluate.metrics import _correlation as correlation
+from evaluate.metrics._correlation import correlation
 from evaluate.scoring.ensemble import combine, judge, split_pictures, weigh
 from regress.__main__ import regress
 from tests.builders.fits import load, write_fits

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evaluate.ensembles.per_vertex import strength
-from evaluate.metrics import _correlation as correlation
+from evaluate.metrics._correlation import correlation
 from evaluate.scoring.ensemble import combine, judge, split_pictures
 from evaluate.scoring.member_selection import Fold, Selection, select_members
 from evaluate.tables.member_lines import members_of, say_members

@@ -6,8 +6,7 @@ from scipy import stats
 
 from base import RoiridgeError, load_plugin, plugin_names
 from evaluate import metrics
-from evaluate.metrics import _correlation as correlation
-from evaluate.metrics._correlation import BLOCK
+from evaluate.metrics._correlation import BLOCK, correlation
 from evaluate.metrics._inputs import Pair
 from evaluate.scoring.vertex_scores import score_vertices
 
