@@ -32,7 +32,7 @@ def public_names() -> Iterator[str]:
 def callables(module: ModuleType, name: str) -> Iterator[str]:
     """Yield a function's name, or those of a class and its own public methods."""
     value = getattr(module, name)
-    if not callable(value):
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
         return
     yield f"{module.__name__}.{name}"
     if inspect.isclass(value) and not issubclass(value, Exception):
