@@ -194,12 +194,13 @@ test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments
 	@KILLS=100 $(PY) -m pytest tests/extract/test_kills.py
 	@KILLS=100 $(PY) -m pytest tests/slurm tests/extract/test_equality.py -k "out_of_time or sam_is"
 
-lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings; fails on any finding
+lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings, names; fails on any finding
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests' ':!benchmarks')
+	$(PY) -m tests.lint_names $$(git ls-files '*.py' ':!tests' ':!benchmarks')
 
 bench: $(VENV)/installed  ## Time and memory beside the peers, at full size, and as they grow (over an hour)
 	@$(PY) -m benchmarks.full_size
