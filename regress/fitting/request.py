@@ -97,7 +97,7 @@ class Asked:
             present.join(presents, unseen)
         return [present.missing() for present in presents]
 
-    def run(self, costs: list[list[Cost]] | None) -> Run:
+    def run(self, costs: list[list[Cost]] | None = None) -> Run:
         """Describe the request for `python -m execute`.
 
         Parameters
