@@ -45,12 +45,12 @@ def _fault(names: Sequence[str]) -> str:
         if not re.fullmatch(r"cpu|torch|cuda(:\d+)?", name):
             one = "auto, cpu, torch, cuda or cuda:N"
             return f"found {name!r}; expected {one}; or several, with commas between, none auto"
-    if len({kind_of(name) for name in names}) > 1:
+    if len({device_kind(name) for name in names}) > 1:
         # Rounding differs: a model's numbers would depend on which device was free.
         return "of several kinds; expected one, such as cuda:0,cuda:1 or cpu,cpu"
     if len(names) > 1 and "cuda" in names:
         return "cuda may be any of them; expected the number of each, such as cuda:0,cuda:1"
-    if kind_of(names[0]) == "cuda":
+    if device_kind(names[0]) == "cuda":
         there = _gpus()
         for name in names:
             if name not in there and not (name == "cuda" and there):
@@ -58,12 +58,12 @@ def _fault(names: Sequence[str]) -> str:
     return ""
 
 
-def kind_of(name: str) -> str:
+def device_kind(name: str) -> str:
     """Give a device's kind, which decides himalaya's backend."""
     return name.partition(":")[0]
 
 
-def backend_on(devices: Sequence[str]) -> str:
+def describe_devices(devices: Sequence[str]) -> str:
     """Return where models are fitted, in words for the user.
 
     Returns
@@ -82,7 +82,7 @@ def _gpus() -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def place_of(device: str) -> Place:
+def make_place(device: str) -> Place:
     """Say how the machine that does the work chooses its devices."""
     return Place(partial(choose_devices, device), use_device)
 

@@ -115,7 +115,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Xs, Ys, varying = self._centred(*self._validated(X, y))
         # A vertex that was constant for `fit` has no hyper-parameters, and stays at its mean.
         varying &= np.reshape(self.coef_ != 0, (Xs.shape[1], -1)).any(axis=0)
-        names = self.chosen_names()
+        names = self.hyperparameter_names()
         chosen = {name: getattr(self, name)[..., varying] for name in names}
         return self._finish(Xs, Ys, varying, chosen)
 
@@ -137,7 +137,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         predicted: NDArray = checked @ self.coef_ + self.intercept_
         return predicted
 
-    def chosen_names(self) -> list[str]:
+    def hyperparameter_names(self) -> list[str]:
         """Name what `fit` chose per vertex and `refit` keeps.
 
         Returns
@@ -161,7 +161,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         dict of str to array
             Plain numpy arrays, enough for `restore`.
         """
-        names = ["coef_", "intercept_", *self.chosen_names()]
+        names = ["coef_", "intercept_", *self.hyperparameter_names()]
         which: Any = slice(None) if vertices is None else vertices
         return {name: np.ascontiguousarray(getattr(self, name)[..., which]) for name in names}
 

@@ -58,7 +58,7 @@ class Parts:
         return values @ member
 
 
-def parts_of(subject: Subject, hemisphere: str) -> Parts:
+def hemisphere_parts(subject: Subject, hemisphere: str) -> Parts:
     """List the ROIs of a hemisphere, and all its vertices.
 
     Returns

@@ -68,7 +68,7 @@ class Scores:
     left_out: NDArray[np.float64]
 
 
-def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
+def list_subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
     """Give the subsets to fit, as numbers of spaces.
 
     Returns

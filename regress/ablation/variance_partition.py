@@ -13,7 +13,7 @@ from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_artifact, write_artifact
 from challenge import HEMISPHERES, Subject
 from challenge.inputs import check_values
-from regress.ablation.left_out_pictures import Parts, parts_of
+from regress.ablation.left_out_pictures import Parts, hemisphere_parts
 from regress.ablation.subsets import Ablation, Scores, Subset
 from regress.data.design import Design
 from regress.linear_model import ALPHAS
@@ -33,7 +33,7 @@ class Plan:
         The subject.
     design : Design
         Its features.
-    wanted : sequence of tuple of int
+    subsets : sequence of tuple of int
         The subsets; the last is the whole.
     settings : dict
         `heldout`, `folds` and `seed`.
@@ -45,7 +45,7 @@ class Plan:
 
     subject: Subject
     design: Design
-    wanted: Sequence[Subset]
+    subsets: Sequence[Subset]
     settings: dict[str, Any]
     folder: Path
     split: str = "heldout"
@@ -95,10 +95,10 @@ def ablate_subject(plan: Plan) -> dict[str, list[str]]:
     dict of str to list of str
         For each hemisphere, the names of the files, in the order of the subsets.
     """
-    every = [(hemisphere, numbers) for hemisphere in HEMISPHERES for numbers in plan.wanted]
+    every = [(hemisphere, numbers) for hemisphere in HEMISPHERES for numbers in plan.subsets]
     missing = [fit for fit in every if not _is_kept(plan.path(*fit))]
     say(
-        f"subj{plan.subject.name}: {len(plan.wanted)} subsets x 2 hemispheres, "
+        f"subj{plan.subject.name}: {len(plan.subsets)} subsets x 2 hemispheres, "
         f"{len(every) - len(missing)} fits there already, {len(missing)} to fit"
     )
     if missing:
@@ -107,7 +107,7 @@ def ablate_subject(plan: Plan) -> dict[str, list[str]]:
             meta = {"kind": "ablation", "spaces": spaces, "parts": names,
                     "key": plan.key(hemisphere, numbers), "provenance": provenance()}  # fmt: skip
             write_artifact(plan.path(hemisphere, numbers), arrays, meta)
-    return {h: [plan.path(h, numbers).name for numbers in plan.wanted] for h in HEMISPHERES}
+    return {h: [plan.path(h, numbers).name for numbers in plan.subsets] for h in HEMISPHERES}
 
 
 def _is_kept(path: Path) -> bool:
@@ -131,7 +131,7 @@ def _fit(
     batches, parts = {}, {}
     check_values([plan.subject])
     for hemisphere in dict.fromkeys(hemisphere for hemisphere, _ in missing):
-        parts[hemisphere] = parts_of(plan.subject, hemisphere)
+        parts[hemisphere] = hemisphere_parts(plan.subject, hemisphere)
         responses = plan.data[hemisphere]["responses"]
         batches[hemisphere] = ablation.batches(plan.subject, hemisphere, responses)
         primal = [n for h, n in missing if h == hemisphere and not ablation.is_dual(n)]

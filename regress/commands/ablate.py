@@ -17,9 +17,9 @@ from challenge.inputs import check_fitted
 from execute import Cost, Run, choose_executor, planned, share
 from execute.forecast.rates import Rates
 from execute.work import Groups
-from regress.ablation.subsets import Subset, subsets
+from regress.ablation.subsets import Subset, list_subsets
 from regress.ablation.variance_partition import Plan, ablate_subject
-from regress.backend import backend_on, choose_devices, place_of
+from regress.backend import choose_devices, describe_devices, make_place
 from regress.costs.units import ablate_costs
 from regress.data.design import find_bands, find_spaces, load_design
 from regress.errors import RegressError
@@ -83,18 +83,18 @@ def ablate(
     subjects = find_subjects(data, subject)
     check_fitted(subjects)
     entries = find_spaces(store, spaces)
-    wanted = subsets([entry.name for entry in entries], only)
-    say(f"{len(wanted)} subsets of {len(entries)} spaces, {backend_on(devices)}")
+    wanted = list_subsets([entry.name for entry in entries], only)
+    say(f"{len(wanted)} subsets of {len(entries)} spaces, {describe_devices(devices)}")
     settings = {"heldout": heldout, "folds": folds, "seed": seed}
     folder, scored = out / "ablations", _split_of(split, subjects)
-    asked = _Asked(subjects, store, entries, wanted, settings, folder, scored)
+    asked = _AblationWork(subjects, store, entries, wanted, settings, folder, scored)
     files: dict[str, Files] = {}
 
     def report(number: int, found: list[Files]) -> None:
         (files[subjects[number].name],) = found
 
     groups = [[f"subj{one.name}"] for one in subjects]
-    share(where, place_of(device), asked.run(out, groups), groups, asked, report)
+    share(where, make_place(device), asked.run(out, groups), groups, asked, report)
     # What this command was asked for, among all that is kept there.
     write_artifact(
         folder / LAST,
@@ -127,13 +127,13 @@ def _split_of(split: str, subjects: Sequence[Subject]) -> str:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _AblationWork:
     """Ablations of subjects, which any process can do some of."""
 
     subjects: Sequence[Subject]
     store: FeatureStore
     entries: Sequence[Entry]
-    wanted: Sequence[Subset]
+    subsets: Sequence[Subset]
     settings: dict[str, Any]
     folder: Path
     split: str
@@ -141,7 +141,7 @@ class _Asked:
     def run(self, out: Path, groups: Groups) -> Run:
         """Say what is asked, for those who look on."""
         spaces = [entry.digest for entry in self.entries]
-        wanted = ["+".join(map(str, subset)) for subset in self.wanted]
+        wanted = ["+".join(map(str, subset)) for subset in self.subsets]
         data = [str(one.folder.absolute()) for one in self.subjects]
         asked = {"spaces": spaces, "wanted": wanted, "units": groups, "data": data,
                  "split": self.split}  # fmt: skip
@@ -152,7 +152,7 @@ class _Asked:
 
     def _costs(self, rates: Rates) -> list[list[Cost]]:
         folds, heldout = self.settings["folds"], self.settings["heldout"]
-        found = ablate_costs(self.subjects, self.entries, self.wanted, rates, folds, heldout)
+        found = ablate_costs(self.subjects, self.entries, self.subsets, rates, folds, heldout)
         return [[cost] for cost in found]
 
     def __call__(self, number: int, units: Iterator[int]) -> Files:
@@ -162,7 +162,7 @@ class _Asked:
         with closing(taking_turns(units, lambda _: claims / f"ablate-subj{one.name}")) as turns:
             for _ in turns:
                 design = load_design(one, self.store, self.entries, layers=False)
-                plan = Plan(one, design, self.wanted, self.settings, self.folder, self.split)
+                plan = Plan(one, design, self.subsets, self.settings, self.folder, self.split)
                 files = ablate_subject(plan)
         return files
 

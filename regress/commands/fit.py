@@ -10,11 +10,11 @@ from challenge import SubjectChoice
 from challenge.inputs import say_absent_classes
 from execute import choose_executor, planned, share
 from regress import models
-from regress.backend import backend_on, choose_devices, place_of
+from regress.backend import choose_devices, describe_devices, make_place
 from regress.costs.units import fit_costs
 from regress.data.design import find_spaces
 from regress.errors import RegressError
-from regress.fitting.request_checks import ask, with_tests
+from regress.fitting.request_checks import add_test_pictures, make_request
 
 # What else chooses fits: all of a model, all there are, and all combined.
 RESERVED = ("all", "ensemble")
@@ -108,7 +108,7 @@ def fit(
     where = choose_executor(executor, cluster, "fit", data)
     # Those of another machine are chosen there.
     devices = choose_devices(device) if where.is_local else []
-    asked = ask(
+    asked = make_request(
         data,
         out,
         partial(find_spaces, names=spaces),
@@ -125,9 +125,9 @@ def fit(
     )
     if name:
         check_fit_name(asked.folder, name, (*plugin_names(models), *RESERVED))
-    say(f"{model} on {' + '.join(e.name for e in asked.entries)}, {backend_on(devices)}")
+    say(f"{model} on {' + '.join(e.name for e in asked.entries)}, {describe_devices(devices)}")
     say_absent_classes([one for group in asked.groups for one in group])
-    asked, together = with_tests(asked, data), len(asked.groups[0]) > 1
+    asked, together = add_test_pictures(asked, data), len(asked.groups[0]) > 1
     folders = []
 
     def report(_: int, fitted: list[tuple[str, int, Path]]) -> None:
@@ -137,7 +137,7 @@ def fit(
         folders.append(folder)
 
     costs = planned(asked.out / "rates", partial(fit_costs, asked))
-    share(where, place_of(device), asked.run(costs), asked.units(), asked, report)
+    share(where, make_place(device), asked.run(costs), asked.units(), asked, report)
     if name:
         # Another command may have taken it since.
         check_fit_name(folders[0], name)

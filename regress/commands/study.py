@@ -9,7 +9,7 @@ from cache import write_artifact
 from challenge import SubjectChoice, chooses_all, find_subjects
 from execute import choose_executor
 from regress.backend import choose_devices
-from regress.commands.study_fits import Fitting, waves
+from regress.commands.study_fits import StudyFitter, waves
 from regress.errors import RegressError
 from regress.studies.rows import Row, Study, read_study
 
@@ -57,7 +57,7 @@ def study(
     found = read_study(study)
     roles = _stand_ins(stand_in, found)
     subjects = [one.name for one in find_subjects(data, subject)]
-    fitting = Fitting(data, out, subjects, chooses_all(subject), roles, device)
+    fitting = StudyFitter(data, out, subjects, chooses_all(subject), roles, device)
     meta: dict[str, Any] = {
         "kind": "study",
         "study": found.name,
@@ -66,11 +66,11 @@ def study(
         "subjects": subjects,
         "stand_in": roles,
     }
-    told: dict[str, dict[str, Any]] = {row.name: fitting.described(row) for row in found.rows}
+    told: dict[str, dict[str, Any]] = {row.name: fitting.describe_row(row) for row in found.rows}
     path = out / "studies" / f"{found.name}.h5"
 
     def take(row: Row, seeds: Sequence[Mapping[str, str]]) -> None:
-        told[row.name] |= fitting.described_fits(row, told, seeds)
+        told[row.name] |= fitting.describe_fits(row, told, seeds)
         if told[row.name]["why"]:
             say(f"  not run: {told[row.name]['why']}")
         meta.update(rows=list(told.values()), provenance=provenance())

@@ -15,7 +15,7 @@ from regress.fitting.request_checks import make_estimator
 from regress.studies.rows import Row
 
 
-class Fitting:
+class StudyFitter:
     """Turns rows into the arguments of fits, and fits them.
 
     Parameters
@@ -48,7 +48,7 @@ class Fitting:
         self._everyone = [one.name for one in find_subjects(data)]
         self._store = FeatureStore(out / "features")
 
-    def described(self, row: Row) -> dict[str, Any]:
+    def describe_row(self, row: Row) -> dict[str, Any]:
         """Say what a row is; nothing of it is fitted yet.
 
         Parameters
@@ -126,7 +126,7 @@ class Fitting:
         # The fits choose their devices.
         share(where, ALONE, run, groups, work, report)
 
-    def described_fits(
+    def describe_fits(
         self,
         row: Row,
         told: Mapping[str, Mapping[str, Any]],
@@ -149,7 +149,7 @@ class Fitting:
             As it stands in the table.
         """
         why = next((one["why"] for one in seeds if one["why"]), "")
-        command = "" if self.amiss(row, told) else self.command(row, told)
+        command = "" if self.find_obstacle(row, told) else self.command(row, told)
         if why:
             return {"why": why, "command": command}
         ordered = sorted(seeds, key=lambda one: int(one["seed"]))
@@ -174,7 +174,9 @@ class Fitting:
         """
         return make_command("fit", self._arguments(row, told, 0))
 
-    def fit_one(self, row: Row, told: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, str]:
+    def fit_seed(
+        self, row: Row, told: Mapping[str, Mapping[str, Any]], seed: int
+    ) -> dict[str, str]:
         """Fit a row with a seed.
 
         Parameters
@@ -191,7 +193,7 @@ class Fitting:
         dict of str to str
             `seed`, `fit` and `why`: the fit's name, or why there is none.
         """
-        one = {"seed": str(seed), "fit": "", "why": self.amiss(row, told)}
+        one = {"seed": str(seed), "fit": "", "why": self.find_obstacle(row, told)}
         if one["why"]:
             return one
         of = f"seed {seed + 1} of {row.seeds}" if row.seeds > 1 else ""
@@ -212,7 +214,7 @@ class Fitting:
         inside = make_estimator(row.model, dict(row.params)).pretrained
         return "yes" if inside or any(not one.untrained for one in networks) else "no"
 
-    def amiss(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> str:
+    def find_obstacle(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> str:
         """Say what a row lacks.
 
         Parameters
@@ -233,10 +235,10 @@ class Fitting:
             return f"several subjects are needed, there is only {self._everyone[0]}"
         if row.start and not told[row.start]["fit"]:
             return f"it begins with {row.start!r}, which was not run"
-        lacking = (self._lacking(space, row.untrained) for space in self._spaces(row))
+        lacking = (self._find_space_obstacle(space, row.untrained) for space in self._spaces(row))
         return "; ".join(filter(None, lacking))
 
-    def _lacking(self, space: str, untrained: bool) -> str:
+    def _find_space_obstacle(self, space: str, untrained: bool) -> str:
         weights = {"weights": [f"{space}=random:0"]} if untrained else {}
         # It is kept with the row, so it is the same however this was called.
         command = make_command("features", {"spaces": [space], **weights, **self._common})
@@ -270,7 +272,7 @@ class Fitting:
             "model": row.model,
             "spaces": self._spaces(row),
             "group_by": row.group_by,
-            "params": dict(row.params) | (_drawn_anew(row, seed) if seed else {}),
+            "params": dict(row.params) | (_seed_parameters(row, seed) if seed else {}),
             **self._common,
         }
         if row.start:
@@ -285,18 +287,18 @@ class Fitting:
 class _Rows:
     """Rows of a study, of which any process can fit some seeds."""
 
-    fitting: Fitting
+    fitting: StudyFitter
     rows: Sequence[Row]
-    told: Mapping[str, Mapping[str, Any]]
+    entries: Mapping[str, Mapping[str, Any]]
     numbers: Mapping[str, int]
 
     def __call__(self, number: int, units: Iterator[int]) -> list[dict[str, str]]:
         row, found = self.rows[number], []
         say(f"[{self.numbers[row.name]}/{len(self.numbers)}] {row.name}")
-        if not self.fitting.amiss(row, self.told):
-            say(f"  {self.fitting.command(row, self.told)}")
+        if not self.fitting.find_obstacle(row, self.entries):
+            say(f"  {self.fitting.command(row, self.entries)}")
         for seed in units:
-            found.append(self.fitting.fit_one(row, self.told, seed))
+            found.append(self.fitting.fit_seed(row, self.entries, seed))
             if found[-1]["why"]:
                 # What one seed cannot, none can.
                 found += [{**found[-1], "seed": str(other)} for other in units]
@@ -325,7 +327,7 @@ def waves(rows: Sequence[Row]) -> list[list[Row]]:
     return waves
 
 
-def _drawn_anew(row: Row, seed: int) -> dict[str, Any]:
+def _seed_parameters(row: Row, seed: int) -> dict[str, Any]:
     """Say what makes another fit of a row; the first seed is every model's default."""
     weights = str(row.params.get("weights", ""))
     return {

@@ -151,7 +151,7 @@ def load_design(
 
 
 def empty_design(
-    subject: Subject, entries: Sequence[Entry], layers: bool = True, named: bool = False
+    subject: Subject, entries: Sequence[Entry], layers: bool = True, read_pictures: bool = False
 ) -> Design:
     """Return a subject's features as `load_design` does, without their numbers.
 
@@ -159,7 +159,7 @@ def empty_design(
     ----------
     entries : sequence of Entry
         The feature spaces; what is said of them is enough.
-    named : bool
+    read_pictures : bool
         Whether to read the pictures, to name them as they are.
     """
     bands = find_bands(entries, layers)
@@ -168,7 +168,7 @@ def empty_design(
     counts = [len(subject.pictures(split)) for split in ("train", "test")]
     train, test = (np.broadcast_to(np.zeros(1, dtype), (n, width)) for n in counts)
     names = [
-        tuple(subject.picture_digests(split) if named else (f"{n:064x}" for n in range(count)))
+        tuple(subject.picture_digests(split) if read_pictures else (f"{n:064x}" for n in range(count)))
         for split, count in zip(("train", "test"), counts, strict=True)
     ]
     return Design(

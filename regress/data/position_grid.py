@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 # The most cells a mm that `least_expansion` tries: vertices 0.06 mm apart are then told apart.
-MOST = 16
+MAX_EXPANSION = 16
 # The longest wave is so many times the shortest, which is 2 pi cells. A transformer has 10,000, for
 # its sentences; waves of more than 600 cells are the same all over an ROI.
 LONGEST = 100.0
@@ -89,7 +89,7 @@ def least_expansion(places: Tensor) -> int:
         of those with which the fewest share one.
     """
     box, found, fewest = bounding_box(places), 1, len(places) + 1
-    for expansion in range(1, MOST + 1):
+    for expansion in range(1, MAX_EXPANSION + 1):
         sharing = n_sharing(to_grid(places, box, expansion))
         if sharing < fewest:
             found, fewest = expansion, sharing

@@ -10,7 +10,7 @@ from regress.errors import RegressError
 EXAMPLE = "alexnet@conv5#grid4~0"
 
 
-def places_in(entry: Entry) -> set[int]:
+def count_places(entry: Entry) -> set[int]:
     """Count the places that the layers of a space keep.
 
     A grid that is not projected holds each component at each place, places varying fastest; so do
@@ -31,18 +31,19 @@ def places_in(entry: Entry) -> set[int]:
     }
 
 
-def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
+def common_place_count(store: FeatureStore, entries: Sequence[Entry]) -> int:
     """Count the places of spaces that lie side by side."""
     for entry in entries:
-        if 0 in places_in(entry):
+        if 0 in count_places(entry):
             raise RegressError(
                 f"--params.over tokens: {entry.name} does not keep the places of a picture, which "
-                f"a grid does that is not projected; {_others(store)}"
+                f"a grid does that is not projected; {_suggest_spaces(store)}"
             )
-    counts = {count for entry in entries for count in places_in(entry)}
+    counts = {count for entry in entries for count in count_places(entry)}
     if len(counts) > 1:
         found = "; ".join(
-            f"{entry.name} {' and '.join(map(str, sorted(places_in(entry))))}" for entry in entries
+            f"{entry.name} {' and '.join(map(str, sorted(count_places(entry))))}"
+            for entry in entries
         )
         raise RegressError(
             f"--params.over tokens: found different numbers of places, {found}; expected one grid "
@@ -57,7 +58,7 @@ def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
         there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
         found = " and ".join(entry.name for entry in entries)
         fix = f"such as {', '.join(there)}" if there else run_hint("features", spaces=["pixels:64"])
-        if not any(0 in places_in(entry) for entry in entries):
+        if not any(0 in count_places(entry) for entry in entries):
             fix += "; or --params.over tokens"
         raise RegressError(
             f"--params.over pixels: found {found}, expected one space of pixels alone, {fix}"
@@ -68,8 +69,8 @@ def _is_pixels(entry: Entry) -> bool:
     return bool(entry.meta["key"].get("family") == "pixels")
 
 
-def _others(store: FeatureStore) -> str:
-    those = [(entry.name, places_in(entry)) for entry in store.readable()]
+def _suggest_spaces(store: FeatureStore) -> str:
+    those = [(entry.name, count_places(entry)) for entry in store.readable()]
     named = sorted({f"{name} ({max(counts)} places)" for name, counts in those if 0 not in counts})
     if named:
         return f"those in {store.folder} are: {', '.join(named)}"

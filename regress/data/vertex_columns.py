@@ -19,7 +19,7 @@ GROUPINGS: dict[str, Callable[[Roi], str]] = {
     "hemisphere": lambda roi: roi.hemisphere,
     "brain": lambda roi: "brain",
 }
-BOTH = ("roi-both-hemispheres", "class-both-hemispheres", "brain")
+ACROSS_HEMISPHERES = ("roi-both-hemispheres", "class-both-hemispheres", "brain")
 
 
 def check_grouping(group_by: str) -> str:
@@ -31,10 +31,10 @@ def check_grouping(group_by: str) -> str:
 
 def spans(group_by: str) -> list[tuple[str, ...]]:
     """Say which hemispheres are fitted in one go."""
-    return [tuple(HEMISPHERES)] if group_by in BOTH else [(h,) for h in HEMISPHERES]
+    return [tuple(HEMISPHERES)] if group_by in ACROSS_HEMISPHERES else [(h,) for h in HEMISPHERES]
 
 
-def place(roi: Roi) -> tuple[str, str]:
+def roi_key(roi: Roi) -> tuple[str, str]:
     """Name an ROI of a subject uniquely."""
     return roi.hemisphere, roi.name
 
@@ -97,7 +97,7 @@ class Layout:
             start = stop
 
 
-def lay_out(rois: Sequence[Roi], group_by: str | None) -> Layout:
+def make_layout(rois: Sequence[Roi], group_by: str | None) -> Layout:
     """Place the vertices of ROIs, which may overlap, in columns.
 
     Parameters
@@ -121,7 +121,7 @@ def lay_out(rois: Sequence[Roi], group_by: str | None) -> Layout:
             distinct = list(dict.fromkeys(np.concatenate([r.vertices for r in members]).tolist()))
             found = np.empty(max(distinct) + 1, np.int64)
             found[distinct] = start + np.arange(len(distinct))
-            columns |= {place(roi): found[roi.vertices] for roi in members}
+            columns |= {roi_key(roi): found[roi.vertices] for roi in members}
             start += len(distinct)
             hemispheres += [hemisphere] * len(distinct)
             vertices += distinct
