@@ -96,13 +96,13 @@ def left_out_r2(measured: NDArray[Any], predicted: NDArray[Any], pictures: Seque
     Y = Y - Y.mean(axis=0)
     shifts, squares = _by_picture(Y, place, counts), _by_picture(Y**2, place, counts)
     residual, total = errors.sum(axis=0), squares.sum(axis=0)
-    others = np.maximum(len(Y) - counts, 1)[:, None]
+    n_others = np.maximum(len(Y) - counts, 1)[:, None]
     # The mean of the other rows is -shift / others, about which their squares are taken.
-    remaining = total - squares - shifts**2 / others
+    remaining = total - squares - shifts**2 / n_others
     varied = remaining > 1e-12 * total
-    changed = (residual - errors) / np.where(varied, remaining, 1)
-    kept = residual / np.where(total > 0, total, 1)
-    return np.where(varied & (total > 0), kept - changed, 0)
+    left_out_ratio = (residual - errors) / np.where(varied, remaining, 1)
+    full_ratio = residual / np.where(total > 0, total, 1)
+    return np.where(varied & (total > 0), full_ratio - left_out_ratio, 0)
 
 
 def _by_picture(values: Floats, place: NDArray[np.intp], counts: NDArray[np.intp]) -> Floats:

@@ -87,7 +87,7 @@ class StoredMoments:
         """Give X'X and the column sums of some spaces."""
         blocks = {(a, b): self._pair(a, b) for a in numbers for b in numbers if a <= b}
         asarray = get_backend().asarray
-        found = []
+        moments = []
         for fold, rows in enumerate(self.splits.held):
             xx = np.block(
                 [
@@ -99,8 +99,8 @@ class StoredMoments:
                 ]
             )
             x = np.concatenate([blocks[a, a]["x"][fold] for a in numbers])
-            found.append(FeatureMoments(len(rows), asarray(x), asarray(xx)))
-        return found
+            moments.append(FeatureMoments(len(rows), asarray(x), asarray(xx)))
+        return moments
 
     def responses(
         self, batch: Batch, numbers: Sequence[int]
@@ -132,12 +132,12 @@ class StoredMoments:
             if not path.name.startswith(current):
                 say(f"{path}: of responses that have changed since; removed")
                 path.unlink()
-        wanted = [(b, n) for b in batches for n in numbers if not self._path(b, n).exists()]
-        if not wanted:
+        missing = [(b, n) for b in batches for n in numbers if not self._path(b, n).exists()]
+        if not missing:
             return
-        with progress(total=len(wanted), desc=f"{label} moments", unit="file") as bar:
+        with progress(total=len(missing), desc=f"{label} moments", unit="file") as bar:
             for batch in batches:
-                absent = [n for b, n in wanted if b is batch]
+                absent = [n for b, n in missing if b is batch]
                 if absent:
                     Y = get_backend().asarray(batch.inside())
                     for number in absent:
@@ -151,8 +151,8 @@ class StoredMoments:
         def make() -> Arrays:
             if a == b:
                 sums = [feature_moments(self._spaces[a], rows, None) for rows in self.splits.held]
-                xx = np.stack([to_numpy(one.xx) for one in sums])
-                return {"xx": xx, "x": np.stack([to_numpy(one.x) for one in sums])}
+                xx = np.stack([to_numpy(moments.xx) for moments in sums])
+                return {"xx": xx, "x": np.stack([to_numpy(moments.x) for moments in sums])}
             pairs = [products(self._spaces[a], self._spaces[b], rows) for rows in self.splits.held]
             return {"xx": np.stack([to_numpy(pair) for pair in pairs])}
 
@@ -180,7 +180,7 @@ class StoredMoments:
             for rows in self.splits.held
         ]
         arrays = {
-            name: np.stack([to_numpy(getattr(one, name)) for one in sums])
+            name: np.stack([to_numpy(getattr(moments, name)) for moments in sums])
             for name in ("y", "yy", "xy")
         }
         zeros = np.zeros(Y.shape[1], arrays["xy"].dtype)

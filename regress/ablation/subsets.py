@@ -68,7 +68,7 @@ class Scores:
     left_out: NDArray[np.float64]
 
 
-def list_subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
+def list_subsets(spaces: Sequence[str], only: Sequence[str]) -> list[Subset]:
     """Give the subsets to fit, as numbers of spaces.
 
     Returns
@@ -77,23 +77,23 @@ def list_subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
         Each increasing; the whole set is always among them, last.
     """
     numbers = range(len(spaces))
-    if not listed and len(spaces) > MANY:
+    if not only and len(spaces) > MANY:
         raise RegressError(
             f"--spaces: {len(spaces)} spaces have {2 ** len(spaces) - 1} subsets; "
             f"name those to fit with --only, or give at most {MANY} spaces"
         )
-    if not listed:
+    if not only:
         return [c for size in numbers for c in combinations(numbers, size + 1)]
-    chosen = {tuple(numbers)}
-    for item in listed:
+    selection = {tuple(numbers)}
+    for item in only:
         # A spelled-out space may hold the sign that joins spaces: the longest name that fits.
         names = re.findall("|".join(re.escape(s) for s in sorted(spaces, key=len)[::-1]), item)
         if JOIN.join(names) != item:
             raise RegressError(
                 f"--only {item}: expected names joined by {JOIN}, from {', '.join(spaces)}"
             )
-        chosen.add(tuple(sorted({spaces.index(name) for name in names})))
-    return sorted(chosen, key=lambda subset: (len(subset), subset))
+        selection.add(tuple(sorted({spaces.index(name) for name in names})))
+    return sorted(selection, key=lambda subset: (len(subset), subset))
 
 
 class Ablation:
@@ -176,7 +176,7 @@ class Ablation:
 
         n_vertices = responses.shape[1]
         slices = [slice(s, min(s + WIDTH, n_vertices)) for s in range(0, n_vertices, WIDTH)]
-        return [Batch(hemisphere, digest, some, reader(some)) for some in slices]
+        return [Batch(hemisphere, digest, batch, reader(batch)) for batch in slices]
 
     def is_dual(self, numbers: Subset) -> bool:
         """Say whether a subset is wider than there are pictures, so that it needs no moments."""
@@ -186,10 +186,10 @@ class Ablation:
     def form(self, numbers: Subset) -> Primal | Dual:
         """Give the regression on a subset: what does not depend on the vertices."""
         columns = self._columns(numbers)
-        named = "dual" if self.is_dual(numbers) else "primal"
-        one = get_backend().asarray(np.ones((1, 1)), dtype="float64")
-        X = with_enough_digits(self.X[:, columns], named, True, one, min(ALPHAS))
-        if named == "dual":
+        name = "dual" if self.is_dual(numbers) else "primal"
+        single_weight = get_backend().asarray(np.ones((1, 1)), dtype="float64")
+        X = with_enough_digits(self.X[:, columns], name, True, single_weight, min(ALPHAS))
+        if name == "dual":
             return Dual(X, self.splits, True, r2_score, columns * 0, WIDE_OF_SINGLE)
         # What is kept was summed in float32.
         held = self.stored.features(numbers) if X.dtype == self.X.dtype else None
@@ -207,26 +207,26 @@ class Ablation:
         """
         backend = get_backend()
         loaded = self._load(form, numbers, batch)
-        one = backend.asarray(np.ones((1, 1)), dtype="float64")
+        single_weight = backend.asarray(np.ones((1, 1)), dtype="float64")
         penalties = backend.asarray(np.array(ALPHAS), dtype="float64")
-        found = search(form, loaded, measured.shape[1], one, penalties, Rule())
-        coefficients = coefficients_of(form, loaded, one, found.weighting, found.alphas)
+        best = search(form, loaded, measured.shape[1], single_weight, penalties, Rule())
+        coefficients = coefficients_of(form, loaded, single_weight, best.weighting, best.alphas)
         intercept = backend.asarray_like(form.intercept(loaded, coefficients), self.X)
         coefficients = backend.asarray_like(coefficients, self.X)
         Y = backend.asarray(measured)
         spaces = self.bands[np.isin(self.bands, numbers)]
-        each = [
+        predictions = [
             self.X_scored[:, self._columns((number,))]
             @ coefficients[backend.asarray(np.flatnonzero(spaces == number))]
             for number in numbers
         ]
-        summed = sum(each)
+        summed = sum(predictions)
         predicted = summed + intercept
         return Scores(
             # Without the intercept, beside which a weak prediction would lose its digits.
             to_numpy(correlation_score(Y, summed)),
             to_numpy(r2_score(Y, predicted)),
-            to_numpy(correlation_score_split(Y, backend.stack(each))),
+            to_numpy(correlation_score_split(Y, backend.stack(predictions))),
             left_out_r2(measured, to_numpy(predicted), self.pictures),
         )
 

@@ -58,11 +58,14 @@ class Plan:
             splits["test_responses"] = "test"
         sides = [(h, name, split) for h in HEMISPHERES for name, split in splits.items()]
         files = [Path(str(self.subject.responses(h, split).filename)) for h, _, split in sides]
-        found: dict[str, dict[str, Any]] = {h: {} for h in HEMISPHERES}
+        digests: dict[str, dict[str, Any]] = {h: {} for h in HEMISPHERES}
         for (h, name, _), sha256 in zip(sides, sha256_files(files), strict=True):
-            found[h][name] = sha256
+            digests[h][name] = sha256
         masks = digest(self.subject.mask_digests())
-        return {h: {**of, "split": self.split, "masks": masks} for h, of in found.items()}
+        return {
+            h: {**files_digests, "split": self.split, "masks": masks}
+            for h, files_digests in digests.items()
+        }
 
     def key(self, hemisphere: str, numbers: Subset) -> dict[str, Any]:
         """Return all that the scores of a subset depend on.
@@ -144,10 +147,12 @@ def _fit(
         for numbers in dict.fromkeys(numbers for _, numbers in missing):
             form = ablation.form(numbers)
             for hemisphere in [h for h, n in missing if n == numbers]:
-                of = plan.subject.responses(hemisphere, "test" if plan.split == "test" else "train")
+                measured_file = plan.subject.responses(
+                    hemisphere, "test" if plan.split == "test" else "train"
+                )
                 scores = []
                 for batch in batches[hemisphere]:
-                    measured = np.array(of[ablation.rows, batch.vertices], np.float32)
+                    measured = np.array(measured_file[ablation.rows, batch.vertices], np.float32)
                     fitted = ablation.fit(form, numbers, batch, measured)
                     scores.append(_summed(fitted, parts[hemisphere], batch.vertices.start))
                 bar.update()
@@ -171,5 +176,5 @@ def _joined(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[
 
 
 def _described(parts: Parts) -> list[list[Any]]:
-    each = zip(parts.names, parts.vertices, strict=True)
-    return [[*names, len(vertices)] for names, vertices in each]
+    pairs = zip(parts.names, parts.vertices, strict=True)
+    return [[*names, len(vertices)] for names, vertices in pairs]

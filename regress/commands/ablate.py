@@ -76,25 +76,25 @@ def ablate(
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
-    where = choose_executor(executor, cluster, "ablate", data)
+    runner = choose_executor(executor, cluster, "ablate", data)
     # Those of another machine are chosen there.
-    devices = choose_devices(device) if where.is_local else []
+    devices = choose_devices(device) if runner.is_local else []
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, subject)
     check_fitted(subjects)
     entries = find_spaces(store, spaces)
-    wanted = list_subsets([entry.name for entry in entries], only)
-    say(f"{len(wanted)} subsets of {len(entries)} spaces, {describe_devices(devices)}")
+    subsets = list_subsets([entry.name for entry in entries], only)
+    say(f"{len(subsets)} subsets of {len(entries)} spaces, {describe_devices(devices)}")
     settings = {"heldout": heldout, "folds": folds, "seed": seed}
     folder, scored = out / "ablations", _split_of(split, subjects)
-    asked = _AblationWork(subjects, store, entries, wanted, settings, folder, scored)
+    work = _AblationWork(subjects, store, entries, subsets, settings, folder, scored)
     files: dict[str, Files] = {}
 
-    def report(number: int, found: list[Files]) -> None:
-        (files[subjects[number].name],) = found
+    def report(number: int, results: list[Files]) -> None:
+        (files[subjects[number].name],) = results
 
-    groups = [[f"subj{one.name}"] for one in subjects]
-    share(where, make_place(device), asked.run(out, groups), groups, asked, report)
+    groups = [[f"subj{s.name}"] for s in subjects]
+    share(runner, make_place(device), work.run(out, groups), groups, work, report)
     # What this command was asked for, among all that is kept there.
     write_artifact(
         folder / LAST,
@@ -103,7 +103,7 @@ def ablate(
             "kind": "ablations",
             "key": {"spaces": [band.key for band in find_bands(entries, layers=False)]},
             "spaces": [entry.name for entry in entries],
-            "subsets": [list(subset) for subset in wanted],
+            "subsets": [list(subset) for subset in subsets],
             "split": scored,
             "settings": settings,
             "files": dict(sorted(files.items())),
@@ -118,12 +118,12 @@ def _split_of(split: str, subjects: Sequence[Subject]) -> str:
     """Choose the pictures to score, the same for all subjects."""
     if split not in SPLITS:
         raise RegressError(f"--split: found {split!r}, expected one of {', '.join(SPLITS)}")
-    lacking = [one.name for one in subjects if not one.has_test_responses]
-    if split == "test" and lacking:
+    without_test = [s.name for s in subjects if not s.has_test_responses]
+    if split == "test" and without_test:
         raise RegressError(
-            f"--split test: no test responses of subjects {', '.join(lacking)}: use --split heldout"
+            f"--split test: no test responses of subjects {', '.join(without_test)}: use --split heldout"
         )
-    return "heldout" if split == "heldout" or lacking else "test"
+    return "heldout" if split == "heldout" or without_test else "test"
 
 
 @dataclass(frozen=True)
@@ -141,28 +141,28 @@ class _AblationWork:
     def run(self, out: Path, groups: Groups) -> Run:
         """Say what is asked, for those who look on."""
         spaces = [entry.digest for entry in self.entries]
-        wanted = ["+".join(map(str, subset)) for subset in self.subsets]
-        data = [str(one.folder.absolute()) for one in self.subjects]
-        asked = {"spaces": spaces, "wanted": wanted, "units": groups, "data": data,
+        subset_names = ["+".join(map(str, subset)) for subset in self.subsets]
+        data = [str(s.folder.absolute()) for s in self.subjects]
+        contents = {"spaces": spaces, "wanted": subset_names, "units": groups, "data": data,
                  "split": self.split}  # fmt: skip
-        key = digest({**self.settings, **asked})
-        label = f"{len(wanted)} subsets of {' + '.join(entry.name for entry in self.entries)}"
+        key = digest({**self.settings, **contents})
+        label = f"{len(subset_names)} subsets of {' + '.join(entry.name for entry in self.entries)}"
         costs = planned(out / "rates", self._costs)
         return Run(out / "runs" / f"ablate-{key}", "ablate", label, sys.orig_argv, costs)
 
     def _costs(self, rates: Rates) -> list[list[Cost]]:
         folds, heldout = self.settings["folds"], self.settings["heldout"]
-        found = ablate_costs(self.subjects, self.entries, self.subsets, rates, folds, heldout)
-        return [[cost] for cost in found]
+        costs = ablate_costs(self.subjects, self.entries, self.subsets, rates, folds, heldout)
+        return [[cost] for cost in costs]
 
     def __call__(self, number: int, units: Iterator[int]) -> Files:
         """Score the subsets for a subject: one unit, as its hemispheres share sums."""
-        one = self.subjects[number]
+        subject = self.subjects[number]
         claims = self.folder.parent / "claims"
-        with closing(taking_turns(units, lambda _: claims / f"ablate-subj{one.name}")) as turns:
+        with closing(taking_turns(units, lambda _: claims / f"ablate-subj{subject.name}")) as turns:
             for _ in turns:
-                design = load_design(one, self.store, self.entries, layers=False)
-                plan = Plan(one, design, self.subsets, self.settings, self.folder, self.split)
+                design = load_design(subject, self.store, self.entries, layers=False)
+                plan = Plan(subject, design, self.subsets, self.settings, self.folder, self.split)
                 files = ablate_subject(plan)
         return files
 

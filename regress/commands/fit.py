@@ -105,10 +105,10 @@ def fit(
     """
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
-    where = choose_executor(executor, cluster, "fit", data)
+    runner = choose_executor(executor, cluster, "fit", data)
     # Those of another machine are chosen there.
-    devices = choose_devices(device) if where.is_local else []
-    asked = make_request(
+    devices = choose_devices(device) if runner.is_local else []
+    request = make_request(
         data,
         out,
         partial(find_spaces, names=spaces),
@@ -124,20 +124,20 @@ def fit(
         images=images,
     )
     if name:
-        check_fit_name(asked.folder, name, (*plugin_names(models), *RESERVED))
-    say(f"{model} on {' + '.join(e.name for e in asked.entries)}, {describe_devices(devices)}")
-    say_absent_classes([one for group in asked.groups for one in group])
-    asked, together = add_test_pictures(asked, data), len(asked.groups[0]) > 1
+        check_fit_name(request.folder, name, (*plugin_names(models), *RESERVED))
+    say(f"{model} on {' + '.join(e.name for e in request.entries)}, {describe_devices(devices)}")
+    say_absent_classes([s for group in request.groups for s in group])
+    request, together = add_test_pictures(request, data), len(request.groups[0]) > 1
     folders = []
 
     def report(_: int, fitted: list[tuple[str, int, Path]]) -> None:
-        whom, _, folder = fitted[0]
-        whither = folder if together else folder / whom
-        say(f"{whom}: {sum(count for _, count, _ in fitted)} models fitted -> {whither}")
+        label, _, folder = fitted[0]
+        destination = folder if together else folder / label
+        say(f"{label}: {sum(count for _, count, _ in fitted)} models fitted -> {destination}")
         folders.append(folder)
 
-    costs = planned(asked.out / "rates", partial(fit_costs, asked))
-    share(where, make_place(device), asked.run(costs), asked.units(), asked, report)
+    costs = planned(request.out / "rates", partial(fit_costs, request))
+    share(runner, make_place(device), request.run(costs), request.units(), request, report)
     if name:
         # Another command may have taken it since.
         check_fit_name(folders[0], name)

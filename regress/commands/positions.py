@@ -69,23 +69,23 @@ def show(
         Model(surface=surface, expansion=expansion, frequencies=frequencies).check_parameters()
     except ValueError as error:
         raise RegressError(str(error)) from error
-    one = find_subjects(data, subject)[0]
+    first_subject = find_subjects(data, subject)[0]
     span = _span(hemisphere)
-    sides, columns = _columns(one, roi, span)
-    places = torch.from_numpy(positions_of(one, surface, sides, columns))
+    sides, columns = _columns(first_subject, roi, span)
+    places = torch.from_numpy(positions_of(first_subject, surface, sides, columns))
     member = torch.zeros(len(places), dtype=torch.int64)
-    found = frames(places, member, expansion)
-    name = f"subj{one.name}.{hemisphere}.{roi}.{surface}"
-    simulated = ", SIMULATED" if one.simulated else ""
+    group_frames = frames(places, member, expansion)
+    name = f"subj{first_subject.name}.{hemisphere}.{roi}.{surface}"
+    simulated = ", SIMULATED" if first_subject.simulated else ""
     figure = draw(
         places,
-        float(found.expansions[0]),
+        float(group_frames.expansions[0]),
         frequencies,
         np.concatenate([side_by_side(surface)[side] for side in span]),
-        f"subject {one.name}{simulated}: {roi}, {WORDS[hemisphere]}, {len(places)} vertices on "
+        f"subject {first_subject.name}{simulated}: {roi}, {WORDS[hemisphere]}, {len(places)} vertices on "
         f"fsaverage's {surface} surface",
     )
-    say(describe(found))
+    say(describe(group_frames))
     for suffix in (".png", ".svg"):
         path = out / "positions" / f"{name}{suffix}"
         # Without date and version, equal figures have equal bytes.
@@ -105,14 +105,14 @@ def _columns(
     subject: Subject, roi: str, span: Sequence[str]
 ) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     regions = [region for side in span for region in subject.regions(side)]
-    chosen = [region for region in regions if region.name == roi]
-    if not chosen:
+    matches = [region for region in regions if region.name == roi]
+    if not matches:
         names = dict.fromkeys(region.name for region in regions)
         raise RegressError(f"--roi {roi}: subject {subject.name} has {one_of(roi, names)}")
     sides = np.concatenate(
-        [np.repeat(region.hemisphere, len(region.vertices)) for region in chosen]
+        [np.repeat(region.hemisphere, len(region.vertices)) for region in matches]
     )
-    return sides, np.concatenate([region.vertices for region in chosen])
+    return sides, np.concatenate([region.vertices for region in matches])
 
 
 def draw(
@@ -162,15 +162,15 @@ def draw(
     return figure
 
 
-def _points(axes: Any, at: Tensor, **how: Any) -> None:
+def _points(axes: Any, at: Tensor, **style: Any) -> None:
     solid = {"depthshade": False} if at.shape[1] == 3 else {}
-    axes.scatter(*at.T.numpy(), **{"s": 9, "linewidths": 0} | solid | how)
+    axes.scatter(*at.T.numpy(), **{"s": 9, "linewidths": 0} | solid | style)
 
 
 def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64]) -> None:
-    known = torch.from_numpy(brain[:: max(1, len(brain) // 20_000)])
+    background = torch.from_numpy(brain[:: max(1, len(brain) // 20_000)])
     # As pixels also in an SVG, which would have twenty thousand circles.
-    _points(axes, known, s=1, color=BRAIN, alpha=0.3, rasterized=True)
+    _points(axes, background, s=1, color=BRAIN, alpha=0.3, rasterized=True)
     _points(axes, places, s=4, color=ALONE)
     corners = box.numpy()
     if places.shape[1] == 3:
@@ -239,12 +239,12 @@ def _waves(panels: Sequence[Any], waves: Tensor, centred: Tensor) -> None:
     """Paint some waves on the two longest axes."""
     extent = centred.max(0).values - centred.min(0).values
     across, up = sorted(torch.argsort(extent)[-2:].tolist())
-    each = waves.shape[1] // centred.shape[1]
-    frequencies = each // 2
+    width = waves.shape[1] // centred.shape[1]
+    frequencies = width // 2
     # One short and one long wave along each of the two axes.
-    chosen = [(axis, number) for number in (0, frequencies // 2) for axis in (across, up)]
-    for panel, (axis, number) in zip(panels, chosen, strict=True):
-        colours = waves[:, axis * each + number].numpy()
+    selection = [(axis, number) for number in (0, frequencies // 2) for axis in (across, up)]
+    for panel, (axis, number) in zip(panels, selection, strict=True):
+        colours = waves[:, axis * width + number].numpy()
         _points(panel, centred[:, [across, up]], c=colours, cmap="RdBu_r", vmin=-1, vmax=1)
         panel.set_aspect("equal")
         panel.set_xlabel("xyz"[across])

@@ -50,49 +50,51 @@ def study(
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
-    where = choose_executor(executor, cluster, "study", data)
+    runner = choose_executor(executor, cluster, "study", data)
     # What is wrong with it would be wrong in every row.
-    if where.is_local:
+    if runner.is_local:
         choose_devices(device)
-    found = read_study(study)
-    roles = _stand_ins(stand_in, found)
-    subjects = [one.name for one in find_subjects(data, subject)]
+    definition = read_study(study)
+    roles = _stand_ins(stand_in, definition)
+    subjects = [s.name for s in find_subjects(data, subject)]
     fitting = StudyFitter(data, out, subjects, chooses_all(subject), roles, device)
     meta: dict[str, Any] = {
         "kind": "study",
-        "study": found.name,
-        "about": found.about,
-        "paper": found.paper,
+        "study": definition.name,
+        "about": definition.about,
+        "paper": definition.paper,
         "subjects": subjects,
         "stand_in": roles,
     }
-    told: dict[str, dict[str, Any]] = {row.name: fitting.describe_row(row) for row in found.rows}
-    path = out / "studies" / f"{found.name}.h5"
+    entries: dict[str, dict[str, Any]] = {
+        row.name: fitting.describe_row(row) for row in definition.rows
+    }
+    path = out / "studies" / f"{definition.name}.h5"
 
-    def take(row: Row, seeds: Sequence[Mapping[str, str]]) -> None:
-        told[row.name] |= fitting.describe_fits(row, told, seeds)
-        if told[row.name]["why"]:
-            say(f"  not run: {told[row.name]['why']}")
-        meta.update(rows=list(told.values()), provenance=provenance())
+    def record(row: Row, seeds: Sequence[Mapping[str, str]]) -> None:
+        entries[row.name] |= fitting.describe_fits(row, entries, seeds)
+        if entries[row.name]["why"]:
+            say(f"  not run: {entries[row.name]['why']}")
+        meta.update(rows=list(entries.values()), provenance=provenance())
         write_artifact(path, {}, meta)
 
-    for wave in waves(found.rows):
-        fitting.fit_rows(where, found.name, wave, told, take)
-    absent = [name for name, row in told.items() if not row["fit"]]
-    say(f"{len(told) - len(absent)} of {len(told)} rows are fitted -> {path}")
+    for wave in waves(definition.rows):
+        fitting.fit_rows(runner, definition.name, wave, entries, record)
+    absent = [name for name, row in entries.items() if not row["fit"]]
+    say(f"{len(entries) - len(absent)} of {len(entries)} rows are fitted -> {path}")
     if absent:
         say(f"not run: {'; '.join(absent)}")
 
 
-def _stand_ins(stand_in: Sequence[str], found: Study) -> dict[str, str]:
-    asked = list(dict.fromkeys(space for row in found.rows for space in row.spaces))
+def _stand_ins(stand_in: Sequence[str], study: Study) -> dict[str, str]:
+    spaces = list(dict.fromkeys(space for row in study.rows for space in row.spaces))
     roles = {}
-    for one in stand_in:
-        role, equals, space = one.partition("=")
-        if not (equals and space) or role not in asked:
+    for item in stand_in:
+        role, equals, space = item.partition("=")
+        if not (equals and space) or role not in spaces:
             raise RegressError(
-                f"--stand_in {one}: expected SPACE=OTHER with a space of the study, of "
-                f"{', '.join(asked)}, for example {asked[0]}=efficientnet_lite0"
+                f"--stand_in {item}: expected SPACE=OTHER with a space of the study, of "
+                f"{', '.join(spaces)}, for example {spaces[0]}=efficientnet_lite0"
             )
         roles[role] = space
     return roles

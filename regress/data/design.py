@@ -86,15 +86,15 @@ def find_bands(entries: Sequence[Entry], layers: bool = True) -> list[Band]:
     layers : bool
         Whether layers that a space keeps apart are bands of their own; else each space is one.
     """
-    found = []
+    bands = []
     for entry in entries:
         apart = (layers and entry.meta.get("bands")) or []
         for number, band in enumerate(apart):
             name, key = f"{entry.name}[{band['name']}]", f"{entry.digest}:{number}"
-            found.append(Band(name, key, int(band["columns"])))
+            bands.append(Band(name, key, int(band["columns"])))
         if not apart:
-            found.append(Band(entry.name, entry.digest, int(entry.meta["columns"])))
-    return found
+            bands.append(Band(entry.name, entry.digest, int(entry.meta["columns"])))
+    return bands
 
 
 def load_design(
@@ -168,7 +168,9 @@ def empty_design(
     counts = [len(subject.pictures(split)) for split in ("train", "test")]
     train, test = (np.broadcast_to(np.zeros(1, dtype), (n, width)) for n in counts)
     names = [
-        tuple(subject.picture_digests(split) if read_pictures else (f"{n:064x}" for n in range(count)))
+        tuple(
+            subject.picture_digests(split) if read_pictures else (f"{n:064x}" for n in range(count))
+        )
         for split, count in zip(("train", "test"), counts, strict=True)
     ]
     return Design(

@@ -49,8 +49,8 @@ def _describe(
     numbers = np.flatnonzero(columns)
     first = values[:, numbers[0]]
     row = int(np.abs(first).argmax())
-    others = f" (and {len(numbers) - 1} columns more)" if len(numbers) > 1 else ""
+    suffix = f" (and {len(numbers) - 1} columns more)" if len(numbers) > 1 else ""
     return (
-        f"feature space {space}: column {numbers[0]}{others} holds {first[row]:.3g} for the "
+        f"feature space {space}: column {numbers[0]}{suffix} holds {first[row]:.3g} for the "
         f"picture {pictures[row]}"
     )

@@ -68,26 +68,26 @@ def positions_of(
     array of float32 (n_vertices, n_axes)
         mm, from `side_by_side`.
     """
-    known = side_by_side(surface)
-    found = np.empty((len(columns), SURFACES[surface]), np.float32)
-    lacking = 0
+    coordinates_of = side_by_side(surface)
+    positions = np.empty((len(columns), SURFACES[surface]), np.float32)
+    n_missing = 0
     for hemisphere in HEMISPHERES:
-        here = np.flatnonzero(hemispheres == hemisphere)
-        if len(here):
+        rows = np.flatnonzero(hemispheres == hemisphere)
+        if len(rows):
             _check_mask(subject, hemisphere)
-            vertices = fsaverage_vertices(subject, hemisphere)[columns[here]]
-            has = vertices < len(known[hemisphere])
-            found[here[has]] = known[hemisphere][vertices[has]]
-            lacking += int((~has).sum())
-            _say_what_coincides(subject, hemisphere, surface, vertices, found[here])
-    if lacking:
+            vertices = fsaverage_vertices(subject, hemisphere)[columns[rows]]
+            has = vertices < len(coordinates_of[hemisphere])
+            positions[rows[has]] = coordinates_of[hemisphere][vertices[has]]
+            n_missing += int((~has).sum())
+            _say_what_coincides(subject, hemisphere, surface, vertices, positions[rows])
+    if n_missing:
         raise RegressError(
-            f"subject {subject.name}: {lacking} of {len(columns)} vertices have no place on the "
+            f"subject {subject.name}: {n_missing} of {len(columns)} vertices have no place on the "
             f"{surface} surface, of which only fsaverage5's are shipped: take --params.surface "
             f'sphere, which has all; or run python -c "{DOWNLOAD}" on a machine with internet, '
             "and copy its folder ~/nilearn_data/fsaverage to the same place here"
         )
-    return found
+    return positions
 
 
 def _say_what_coincides(
@@ -163,15 +163,15 @@ def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
     return Frames(torch.stack(boxes), *numbers)
 
 
-def describe(found: Frames) -> str:
+def describe(group_frames: Frames) -> str:
     """Say how far places are told apart."""
-    low, high = float(found.expansions.min()), float(found.expansions.max())
+    low, high = float(group_frames.expansions.min()), float(group_frames.expansions.max())
     several = low != high or high > 1
     cells = f"{low:g}{f' to {high:g}' if low != high else ''} cell{'s' * several} a mm"
-    sharing, groups = int(found.sharing.sum()), int((found.sharing > 0).sum())
+    sharing, groups = int(group_frames.sharing.sum()), int((group_frames.sharing > 0).sum())
     if not sharing:
         return f"positions: {cells}, each place has a cell of its own"
     return (
-        f"positions: {cells}, {sharing} of {int(found.places.sum())} places, in {groups} of "
-        f"{len(found.sharing)} groups, share a cell with another and get the same weights"
+        f"positions: {cells}, {sharing} of {int(group_frames.places.sum())} places, in {groups} of "
+        f"{len(group_frames.sharing)} groups, share a cell with another and get the same weights"
     )

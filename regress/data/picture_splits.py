@@ -42,13 +42,13 @@ def held_out(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
     RegressError
         If nothing would be held out, or nothing left to train on.
     """
-    chosen: NDArray[np.bool_] = _places(pictures, seed, "heldout") < share
-    if chosen.sum() < 2 or (~chosen).sum() < 2:
+    mask: NDArray[np.bool_] = _places(pictures, seed, "heldout") < share
+    if mask.sum() < 2 or (~mask).sum() < 2:
         raise RegressError(
-            f"--heldout {share}: of {len(pictures)} training pictures {int(chosen.sum())} would be "
+            f"--heldout {share}: of {len(pictures)} training pictures {int(mask.sum())} would be "
             "held out; at least 2 must be held out and 2 left to train on: choose another share"
         )
-    return chosen
+    return mask
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def stopping(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
     places = _places(distinct, seed, "stopping")
     second, second_last = np.sort(places)[[1, -2]]
     below = (places <= second) | ((places < share) & (places < second_last))
-    chosen = dict(zip(distinct, below.tolist(), strict=True))
-    return np.array([chosen[picture] for picture in pictures])
+    selection = dict(zip(distinct, below.tolist(), strict=True))
+    return np.array([selection[picture] for picture in pictures])
 
 
 def fold_numbers(pictures: Sequence[str], n_folds: int, seed: int) -> NDArray[np.int64]:

@@ -88,11 +88,11 @@ def least_expansion(places: Tensor) -> int:
         The fewest, up to `MOST`, with which no two share a cell; where there are none, the fewest
         of those with which the fewest share one.
     """
-    box, found, fewest = bounding_box(places), 1, len(places) + 1
+    box, best, fewest = bounding_box(places), 1, len(places) + 1
     for expansion in range(1, MAX_EXPANSION + 1):
         sharing = n_sharing(to_grid(places, box, expansion))
         if sharing < fewest:
-            found, fewest = expansion, sharing
+            best, fewest = expansion, sharing
         if not sharing:
             break
-    return found
+    return best

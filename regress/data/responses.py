@@ -78,15 +78,15 @@ class Responses:
         array of float32 (n_rows, n_vertices)
             A copy.
         """
-        wanted = self._rows[rows]
+        pictures = self._rows[rows]
         width = sum(source.shape[1] for source in self._sources)
-        read = np.empty((len(wanted), self.shape[1]), np.float32)
+        read = np.empty((len(pictures), self.shape[1]), np.float32)
         if not self.shape[1]:
             return read
         whole = np.empty(width, np.float32)
         # A picture after another: its responses are still near the processor as they are put in
         # order, which is twice as fast as one selection of rows and then one of columns.
-        for row, picture in zip(read, wanted, strict=True):
+        for row, picture in zip(read, pictures, strict=True):
             target = row if self._all else whole
             start = 0
             for source in self._sources:
@@ -137,5 +137,7 @@ class Responses:
         str
             Changes with the numbers, the pictures and the vertices.
         """
-        of = self._digest or joblib.hash([np.ascontiguousarray(source) for source in self._sources])
-        return str(joblib.hash((of, self._rows, self._columns)))
+        sources_digest = self._digest or joblib.hash(
+            [np.ascontiguousarray(source) for source in self._sources]
+        )
+        return str(joblib.hash((sources_digest, self._rows, self._columns)))

@@ -43,7 +43,9 @@ class Joint:
             Which.
         """
         shares = np.split(rows, self._rows[1:-1])
-        return type(self)([p.pictures(own) for p, own in zip(self.parts, shares, strict=True)])
+        return type(self)(
+            [p.pictures(part_rows) for p, part_rows in zip(self.parts, shares, strict=True)]
+        )
 
     def vertices(self, columns: Rows) -> Self:
         """Narrow to some vertices; nothing is read.
@@ -104,15 +106,15 @@ def batches(layouts: Sequence[Layout], step: int) -> Iterator[list[Rows]]:
         for columns in layouts[0].batches(step):
             yield [np.arange(columns.start, columns.stop)]
         return
-    taken: list[list[Rows]] = []
+    groups: list[list[Rows]] = []
     for name in dict.fromkeys(name for layout in layouts for name in layout.names):
-        own = [layout.members(name) for layout in layouts]
-        if taken and _count(taken) + _count([own]) > step:
-            yield _together(taken)
-            taken = []
-        taken.append(own)
-    if taken:
-        yield _together(taken)
+        group = [layout.members(name) for layout in layouts]
+        if groups and _count(groups) + _count([group]) > step:
+            yield _together(groups)
+            groups = []
+        groups.append(group)
+    if groups:
+        yield _together(groups)
 
 
 def _count(groups: Sequence[Sequence[Rows]]) -> int:
@@ -120,4 +122,4 @@ def _count(groups: Sequence[Sequence[Rows]]) -> int:
 
 
 def _together(groups: Sequence[Sequence[Rows]]) -> list[Rows]:
-    return [np.sort(np.concatenate(own)) for own in zip(*groups, strict=True)]
+    return [np.sort(np.concatenate(columns)) for columns in zip(*groups, strict=True)]

@@ -41,12 +41,12 @@ def common_place_count(store: FeatureStore, entries: Sequence[Entry]) -> int:
             )
     counts = {count for entry in entries for count in count_places(entry)}
     if len(counts) > 1:
-        found = "; ".join(
+        summary = "; ".join(
             f"{entry.name} {' and '.join(map(str, sorted(count_places(entry))))}"
             for entry in entries
         )
         raise RegressError(
-            f"--params.over tokens: found different numbers of places, {found}; expected one grid "
+            f"--params.over tokens: found different numbers of places, {summary}; expected one grid "
             f"for all, for example {EXAMPLE}"
         )
     return counts.pop()
@@ -55,13 +55,17 @@ def common_place_count(store: FeatureStore, entries: Sequence[Entry]) -> int:
 def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
     """Refuse spaces that are no pictures, for models that learn from pictures."""
     if len(entries) != 1 or not _is_pixels(entries[0]):
-        there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
-        found = " and ".join(entry.name for entry in entries)
-        fix = f"such as {', '.join(there)}" if there else run_hint("features", spaces=["pixels:64"])
+        pixel_spaces = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
+        names = " and ".join(entry.name for entry in entries)
+        fix = (
+            f"such as {', '.join(pixel_spaces)}"
+            if pixel_spaces
+            else run_hint("features", spaces=["pixels:64"])
+        )
         if not any(0 in count_places(entry) for entry in entries):
             fix += "; or --params.over tokens"
         raise RegressError(
-            f"--params.over pixels: found {found}, expected one space of pixels alone, {fix}"
+            f"--params.over pixels: found {names}, expected one space of pixels alone, {fix}"
         )
 
 
@@ -70,8 +74,10 @@ def _is_pixels(entry: Entry) -> bool:
 
 
 def _suggest_spaces(store: FeatureStore) -> str:
-    those = [(entry.name, count_places(entry)) for entry in store.readable()]
-    named = sorted({f"{name} ({max(counts)} places)" for name, counts in those if 0 not in counts})
-    if named:
-        return f"those in {store.folder} are: {', '.join(named)}"
+    spaces = [(entry.name, count_places(entry)) for entry in store.readable()]
+    descriptions = sorted(
+        {f"{name} ({max(counts)} places)" for name, counts in spaces if 0 not in counts}
+    )
+    if descriptions:
+        return f"those in {store.folder} are: {', '.join(descriptions)}"
     return f"none in {store.folder} does: {run_hint('features', spaces=[EXAMPLE])}"

@@ -119,9 +119,9 @@ def make_layout(rois: Sequence[Roi], group_by: str | None) -> Layout:
                 continue
             # In the order of the ROIs, so that one after another is complete.
             distinct = list(dict.fromkeys(np.concatenate([r.vertices for r in members]).tolist()))
-            found = np.empty(max(distinct) + 1, np.int64)
-            found[distinct] = start + np.arange(len(distinct))
-            columns |= {roi_key(roi): found[roi.vertices] for roi in members}
+            column_of_vertex = np.empty(max(distinct) + 1, np.int64)
+            column_of_vertex[distinct] = start + np.arange(len(distinct))
+            columns |= {roi_key(roi): column_of_vertex[roi.vertices] for roi in members}
             start += len(distinct)
             hemispheres += [hemisphere] * len(distinct)
             vertices += distinct
