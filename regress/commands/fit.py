@@ -1,4 +1,4 @@
-"""What `python -m regress` does: have what was asked for fitted, and say what became of it."""
+"""`python -m regress`: fit the models of a request, and report the fit."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from regress.data.design import find_spaces
 from regress.errors import RegressError
 from regress.fitting.request_checks import add_test_pictures, make_request
 
-# What else chooses fits: all of a model, all there are, and all combined.
+# Words that select fits, besides the names of models; no fit may be called so.
 RESERVED = ("all", "ensemble")
 
 
@@ -40,14 +40,14 @@ def fit(
     executor: str = "local",
     cluster: Path | None = None,
 ) -> Path:
-    """Fit one model per ROI x hemisphere of each subject; what is there already is skipped.
+    """Fit one model per ROI and hemisphere of each subject; skip models that exist already.
 
     Parameters
     ----------
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made.
+        The folder of all results.
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     model : str
@@ -58,36 +58,35 @@ def fit(
         each as a band.
     device : str
         auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
-        several with commas, cuda:0,cuda:1, share the subjects' hemispheres, a process each.
+        several with commas, cuda:0,cuda:1, share the subjects' hemispheres, one process each.
     heldout : float
-        Share of the training pictures that the models are judged on.
+        Share of the training pictures that are held out to score the models.
     folds : int
         Folds of the cross-validation that chooses the penalties.
     seed : int
-        Of the held-out pictures and the folds.
+        Seed of the held-out pictures and of the folds.
     group_by : str
-        Whose vertices choose or train together: roi, roi-both-hemispheres, class,
+        Vertices that choose or train together: roi, roi-both-hemispheres, class,
         class-both-hemispheres, hemisphere or brain. It changes nothing for a model that chooses
         for each vertex alone, as ridge does unless --params.scope roi is given.
     params : dict
         Parameters of the model, for example --params.n_iter 50.
     subjects : list of str
-        In place of --subject, of a trained model: the numbers of subjects, or all, who are trained
-        together. What belongs to a group of vertices is theirs together, and each has its own
-        readouts.
+        Numbers of subjects to train together, or all; in place of --subject, for trained models.
+        They share the weights of each group of vertices, and each subject has its own readouts.
     start : Path
-        A fit of the same model that a training begins from, of these subjects or of others: its
-        folder, its name, or the beginning of its folder's; with /subj01 behind it where several
-        subjects were fitted, each alone. --params.freeze true trains only what belongs to single
+        A fit of the same model, of these or other subjects, that the training begins from: its
+        folder, its name, or the beginning of its folder's name; followed by /subj01 where several
+        subjects were fitted, each alone. --params.freeze true trains only the weights of single
         vertices.
     images : int
-        Fit on so many training pictures of each subject, the first that are not held out; all by
-        default.
+        Number of training pictures of each subject to fit on, the first that are not held out; all
+        by default.
     name : str
-        What to call the fit, unique among those in OUT: tables show it, and --fits and --start
-        take it. A fit that has another name is renamed. By default it is called by its folder.
+        A name for the fit, unique among the fits in OUT: tables show it, and --fits and --start
+        take it. An existing fit is renamed. By default the name is that of the folder.
     executor : str
-        local, or slurm: in jobs of a cluster, which this command waits for.
+        local, or slurm to run in jobs of a cluster, which this command waits for.
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
 
@@ -99,14 +98,14 @@ def fit(
     Raises
     ------
     RegressError
-        If no space is named, or a model that is not trained is to share or to begin from another.
+        If no space is named, or a model that is solved gets --subjects or --start.
     CacheError
-        If the fit cannot have its name.
+        If another fit has the name, or it is not allowed.
     """
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
     runner = choose_executor(executor, cluster, "fit", data)
-    # Those of another machine are chosen there.
+    # Devices of another machine are chosen there.
     devices = choose_devices(device) if runner.is_local else []
     request = make_request(
         data,
@@ -139,7 +138,7 @@ def fit(
     costs = planned(request.out / "rates", partial(fit_costs, request))
     share(runner, make_place(device), request.run(costs), request.units(), request, report)
     if name:
-        # Another command may have taken it since.
+        # Another command may have taken the name since.
         check_fit_name(folders[0], name)
         write_fit_name(folders[0], name)
         say(f"{folders[0]}: is called {name}")

@@ -1,4 +1,4 @@
-"""`python -m regress.show_positions`: a figure of how `positional` places an ROI's vertices."""
+"""`python -m regress.show_positions`: draw how `positional` encodes the positions of vertices."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from regress.data.fsaverage_positions import describe, frames, positions_of, sid
 from regress.errors import RegressError
 from regress.models.positional import Model
 
-# So that SVGs of equal positions have equal bytes, and their text stays text.
+# SVGs of equal positions have equal bytes, and their text stays text.
 SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none", "font.size": 8}
 WORDS = {"lh": "left hemisphere", "rh": "right hemisphere", "both": "both hemispheres"}
 VIEW = {"elev": 15, "azim": -70}
@@ -39,31 +39,31 @@ def show(
     expansion: int | float | str = "auto",
     frequencies: int = 16,
 ) -> None:
-    """Draw, step by step, how the model `positional` places the vertices of an ROI.
+    """Draw, step by step, how the model `positional` encodes the positions of an ROI's vertices.
 
     Parameters
     ----------
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made; the figure goes to positions/, as PNG and SVG.
+        The folder of all results; the figure goes to positions/, as PNG and SVG.
     subject : str, int or sequence of them
-        A subject's number; of all or several, the first.
+        A subject's number; the first is drawn if there are several.
     roi : str
-        The region, for example V1v, EBA or residual.
+        The ROI, for example V1v, EBA or residual.
     hemisphere : str
         lh, rh, or both: one group, as with --group_by roi-both-hemispheres.
     surface : str
         sphere, inflated, pial, white or flat.
     expansion : int, float or str
-        Cells of the grid per mm; auto for as few as keep all vertices apart.
+        Cells of the grid per mm; auto for the fewest that separate all vertices.
     frequencies : int
-        Sines and cosines along each axis.
+        Number of sines, and of cosines, along each axis.
 
     Raises
     ------
     RegressError
-        If a parameter is out of range, or the subject has no such region.
+        If a parameter is out of range, or the subject has no such ROI.
     """
     try:
         Model(surface=surface, expansion=expansion, frequencies=frequencies).check_parameters()
@@ -82,8 +82,8 @@ def show(
         float(group_frames.expansions[0]),
         frequencies,
         np.concatenate([side_by_side(surface)[side] for side in span]),
-        f"subject {first_subject.name}{simulated}: {roi}, {WORDS[hemisphere]}, {len(places)} vertices on "
-        f"fsaverage's {surface} surface",
+        f"subject {first_subject.name}{simulated}: {roi}, {WORDS[hemisphere]}, {len(places)} "
+        f"vertices on fsaverage's {surface} surface",
     )
     say(describe(group_frames))
     for suffix in (".png", ".svg"):
@@ -116,27 +116,22 @@ def _columns(
 
 
 def draw(
-    places: Tensor, expansion: float, frequencies: int, brain: NDArray[np.float64], about: str
+    places: Tensor, expansion: float, frequencies: int, brain: NDArray[np.float64], title: str
 ) -> Figure:
-    """Draw the steps from coordinates to sinusoids.
+    """Draw the steps from coordinates to sinusoids, a panel each.
 
     Parameters
     ----------
     places : Tensor (n_vertices, n_axes)
-        Of one group, mm.
+        Coordinates of one group of vertices, mm.
     expansion : float
-        Cells a mm.
+        Cells of the grid per mm.
     frequencies : int
-        Sines and cosines along each axis.
+        Number of sines, and of cosines, along each axis.
     brain : array (n_all_vertices, n_axes)
-        The surface that they are on, mm.
-    about : str
-        What is shown.
-
-    Returns
-    -------
-    Figure
-        With a panel for each step.
+        Coordinates of the surface, for the background, mm.
+    title : str
+        The figure's title.
     """
     box = grid.bounding_box(places)
     coarse = grid.to_grid(places, box)
@@ -146,7 +141,7 @@ def draw(
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(13, 8), layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(about, ha="left", x=0.01, fontsize=11)
+        figure.suptitle(title, ha="left", x=0.01, fontsize=11)
         halves: Any = figure.subfigures(2, 1, height_ratios=(3, 2))
         solid: Any = {"projection": "3d"} if places.shape[1] == 3 else {}
         panels: Any = halves[0].subplots(1, 4, subplot_kw=solid)
@@ -169,7 +164,7 @@ def _points(axes: Any, at: Tensor, **style: Any) -> None:
 
 def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64]) -> None:
     background = torch.from_numpy(brain[:: max(1, len(brain) // 20_000)])
-    # As pixels also in an SVG, which would have twenty thousand circles.
+    # Rasterised even in an SVG, which would otherwise have twenty thousand circles.
     _points(axes, background, s=1, color=BRAIN, alpha=0.3, rasterized=True)
     _points(axes, places, s=4, color=ALONE)
     corners = box.numpy()
@@ -185,7 +180,7 @@ def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64])
 
 
 def _calm(axes: Any) -> None:
-    """Show a solid from the back left, with so few ticks that none overlap."""
+    """View a 3-D panel from the back left, with so few ticks that none overlap."""
     axes.view_init(**VIEW)
     axes.tick_params(labelsize=6, pad=-2)
     for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y"), (axes.zaxis, "z")):
@@ -195,14 +190,14 @@ def _calm(axes: Any) -> None:
 
 
 def _edges(corners: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Give the twelve edges of a box, as pairs of points."""
+    """Return the twelve edges of a box, as pairs of points."""
     ends = np.array(np.meshgrid(*corners.T, indexing="ij")).reshape(3, -1).T
     pairs = [(a, b) for a in range(8) for b in range(a + 1, 8)]
     return [ends[[a, b]] for a, b in pairs if (ends[a] != ends[b]).sum() == 1]
 
 
 def _cells(axes: Any, at: Tensor, title: str, cells: Tensor | None = None) -> None:
-    """Draw places in cells, those that share one in another colour."""
+    """Draw vertices in their cells; vertices that share a cell have another colour."""
     cells = at if cells is None else cells
     _, number, count = torch.unique(cells, dim=0, return_inverse=True, return_counts=True)
     shared = (count > 1)[number]
@@ -236,7 +231,7 @@ def _heat(axes: Axes, waves: Tensor, centred: Tensor) -> None:
 
 
 def _waves(panels: Sequence[Any], waves: Tensor, centred: Tensor) -> None:
-    """Paint some waves on the two longest axes."""
+    """Draw some waves on the two longest axes."""
     extent = centred.max(0).values - centred.min(0).values
     across, up = sorted(torch.argsort(extent)[-2:].tolist())
     width = waves.shape[1] // centred.shape[1]

@@ -1,4 +1,4 @@
-"""`python -m regress.study`: fit every row of a study, with the command of each."""
+"""`python -m regress.study`: fit every row of a study."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,33 +25,33 @@ def study(
     executor: str = "local",
     cluster: Path | None = None,
 ) -> None:
-    """Fit every row of a study that is not there yet; `python -m evaluate study` scores them.
+    """Fit every missing row of a study; `python -m evaluate study` scores them.
 
-    What a row cannot be fitted for is said, and kept for the table; the others go on. The list of
-    rows, with the fit of each, is kept in OUT/studies.
+    If a row cannot be fitted, the reason is printed and saved for the table, and the other rows are
+    fitted. The list of rows and their fits is saved in OUT/studies.
 
     Parameters
     ----------
     study : str
-        encoders, or the path of a .yaml file of your own, made as regress/studies/encoders.yaml is.
+        encoders, or the path of a .yaml file in the format of regress/studies/encoders.yaml.
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made.
+        The folder of all results.
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     stand_in : list of str
         Feature spaces that stand in for those of the study, for example clip=efficientnet_lite0.
     device : str
         auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
-        several with commas, cuda:0,cuda:1, share the hemispheres of each row, a process each.
+        several with commas, cuda:0,cuda:1, share the hemispheres of each row, one process each.
     executor : str
-        local, or slurm: rows side by side in jobs of a cluster, which this command waits for.
+        local, or slurm to fit rows in parallel jobs of a cluster, which this command waits for.
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
     runner = choose_executor(executor, cluster, "study", data)
-    # What is wrong with it would be wrong in every row.
+    # A fault in --device would stop every row, so it is reported first.
     if runner.is_local:
         choose_devices(device)
     definition = read_study(study)

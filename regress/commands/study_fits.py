@@ -1,4 +1,4 @@
-"""The rows of a study turned into fits: here one after the other, on a cluster side by side."""
+"""Fit the rows of a study: one after another on this machine, in parallel on a cluster."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,18 +18,20 @@ from regress.studies.rows import Row
 class StudyFitter:
     """Turns rows into the arguments of fits, and fits them.
 
+    Methods take the table's `entries`: a dict for each row of the study, by the row's name.
+
     Parameters
     ----------
     data, out : Path
-        As for `python -m regress.study`.
+        The challenge directory, and the folder of all results.
     subjects : sequence of str
-        Whose fits.
-    all_of_them : bool
-        Whether these are all that there are.
+        Numbers of the subjects that the study is about.
+    all_subjects : bool
+        Whether these are all subjects of the data.
     roles : mapping of str to str
-        Spaces that stand in for others.
+        For a space of the study, the space that stands in for it.
     device : str
-        As for `choose_devices`.
+        Devices as for `choose_devices`.
     """
 
     def __init__(
@@ -37,30 +39,19 @@ class StudyFitter:
         data: Path,
         out: Path,
         subjects: Sequence[str],
-        all_of_them: bool,
+        all_subjects: bool,
         roles: Mapping[str, str],
         device: str,
     ) -> None:
         self._subjects, self._roles = subjects, roles
         self._common = {"data": data, "out": out, "device": device}
         self._out = out
-        self._subject = "all" if all_of_them else " ".join(subjects)
+        self._subject = "all" if all_subjects else " ".join(subjects)
         self._everyone = [s.name for s in find_subjects(data)]
         self._store = FeatureStore(out / "features")
 
     def describe_row(self, row: Row) -> dict[str, Any]:
-        """Say what a row is; nothing of it is fitted yet.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-
-        Returns
-        -------
-        dict
-            As it stands in the table.
-        """
+        """Return the table's entry of a row that is not fitted yet."""
         parameters = make_estimator(row.model, dict(row.params)).get_params()
         return {
             "name": row.name,
@@ -93,25 +84,17 @@ class StudyFitter:
         entries: Mapping[str, Mapping[str, Any]],
         record: Callable[[Row, Sequence[Mapping[str, str]]], None],
     ) -> None:
-        """Fit rows of which none begins with another of them.
+        """Fit rows of which none begins from another of them.
 
         Parameters
         ----------
-        executor : Executor
-            Where.
-        study : str
-            The study's name.
-        rows : sequence of Row
-            What to fit.
-        entries : mapping
-            What is known of each row of the study, by name.
         record : callable
-            Takes a row and what became of each seed: its number, its fit, or why there is none.
+            Takes a row and the results of its seeds, as `fit_seed` returns them.
         """
         numbers = {name: number for number, name in enumerate(entries, start=1)}
         work = _StudyWork(self, rows, entries, numbers)
         if executor.is_local:
-            # Each fit shares the devices, and is recorded by itself.
+            # Each fit uses all devices, and is a run of its own for `python -m execute`.
             for number, row in enumerate(rows):
                 record(row, work(number, iter(range(row.seeds))))
             return
@@ -132,22 +115,7 @@ class StudyFitter:
         entries: Mapping[str, Mapping[str, Any]],
         seeds: Sequence[Mapping[str, str]],
     ) -> dict[str, Any]:
-        """Give the fits of a row and the first one's command, or why there are none.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-        entries : mapping
-            As for `fit_rows`.
-        seeds : sequence of mapping
-            What became of each seed.
-
-        Returns
-        -------
-        dict
-            As it stands in the table.
-        """
+        """Return the fields of a row's entry that its fits change, or the reason for none."""
         reason = next((result["why"] for result in seeds if result["why"]), "")
         command = "" if self.find_obstacle(row, entries) else self.command(row, entries)
         if reason:
@@ -158,41 +126,13 @@ class StudyFitter:
         return {**fields, "why": "", "command": command}
 
     def command(self, row: Row, entries: Mapping[str, Mapping[str, Any]]) -> str:
-        """Give the command that fits a row.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-        entries : mapping
-            As for `fit_rows`.
-
-        Returns
-        -------
-        str
-            With the first seed.
-        """
+        """Return the command that fits a row with its first seed."""
         return make_command("fit", self._arguments(row, entries, 0))
 
     def fit_seed(
         self, row: Row, entries: Mapping[str, Mapping[str, Any]], seed: int
     ) -> dict[str, str]:
-        """Fit a row with a seed.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-        entries : mapping
-            As for `fit_rows`.
-        seed : int
-            The seed's number.
-
-        Returns
-        -------
-        dict of str to str
-            `seed`, `fit` and `why`: the fit's name, or why there is none.
-        """
+        """Fit a row with a seed; return `seed`, the name `fit`, and `why` there is none."""
         result = {"seed": str(seed), "fit": "", "why": self.find_obstacle(row, entries)}
         if result["why"]:
             return result
@@ -205,7 +145,7 @@ class StudyFitter:
             return result | {"why": f"{label}: {error}" if label else str(error)}
 
     def _pretrained(self, row: Row) -> str:
-        """Say whether a network that was trained on other data has a part in a row."""
+        """Return "yes" if features or model use a network trained on other data, else "no"."""
         networks = [
             entry
             for entry in map(self._store.find, self._spaces(row))
@@ -215,32 +155,19 @@ class StudyFitter:
         return "yes" if inside or any(not entry.untrained for entry in networks) else "no"
 
     def find_obstacle(self, row: Row, entries: Mapping[str, Mapping[str, Any]]) -> str:
-        """Say what a row lacks.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-        entries : mapping
-            As for `fit_rows`.
-
-        Returns
-        -------
-        str
-            Nothing if it can be fitted.
-        """
+        """Return why a row cannot be fitted; empty if it can."""
         if row.subjects == "others" and len(self._subjects) > 1:
-            return "others than each subject are meant: run the study with one subject, such as 01"
+            return "it trains on the other subjects: run the study with one subject, such as 01"
         if row.subjects in ("all", "others") and len(self._everyone) < 2:
             return f"several subjects are needed, there is only {self._everyone[0]}"
         if row.start and not entries[row.start]["fit"]:
-            return f"it begins with {row.start!r}, which was not run"
+            return f"it begins from {row.start!r}, which was not run"
         obstacles = (self._find_space_obstacle(space, row.untrained) for space in self._spaces(row))
         return "; ".join(filter(None, obstacles))
 
     def _find_space_obstacle(self, space: str, untrained: bool) -> str:
         weights = {"weights": [f"{space}=random:0"]} if untrained else {}
-        # It is kept with the row, so it is the same however this was called.
+        # Saved with the row: the command must not depend on how this one was called.
         command = make_command("features", {"spaces": [space], **weights, **self._common})
         try:
             entry = self._store.find(space)
@@ -256,7 +183,7 @@ class StudyFitter:
         return list(dict.fromkeys(self._roles.get(space, space) for space in row.spaces))
 
     def _trained_on(self, row: Row) -> list[str]:
-        """Name the subjects of one training; none where each subject is trained on its own."""
+        """List the subjects of one training; empty where each subject is fitted alone."""
         if row.subjects == "all":
             return self._everyone
         if row.subjects == "others":
@@ -287,7 +214,7 @@ class StudyFitter:
 
 @dataclass(frozen=True)
 class _StudyWork:
-    """Rows of a study, of which any process can fit some seeds."""
+    """Rows of a study, with a unit per seed that any process can fit."""
 
     fitting: StudyFitter
     rows: Sequence[Row]
@@ -302,24 +229,13 @@ class _StudyWork:
         for seed in units:
             results.append(self.fitting.fit_seed(row, self.entries, seed))
             if results[-1]["why"]:
-                # What one seed cannot, none can.
+                # The other seeds would fail for the same reason.
                 results += [{**results[-1], "seed": str(remaining)} for remaining in units]
         return results
 
 
 def waves(rows: Sequence[Row]) -> list[list[Row]]:
-    """Divide rows into those that begin with none, and those that begin with one before them.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        Of a study.
-
-    Returns
-    -------
-    list of list of Row
-        In the order in which they can be fitted.
-    """
+    """Divide rows into waves, so that each row begins from a row of an earlier wave, or none."""
     waves: list[list[Row]] = []
     level: dict[str, int] = {}
     for row in rows:
@@ -330,7 +246,7 @@ def waves(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _seed_parameters(row: Row, seed: int) -> dict[str, Any]:
-    """Say what makes another fit of a row; the first seed is every model's default."""
+    """Return the parameters of a row's seed; seed 0 is every model's default."""
     weights = str(row.params.get("weights", ""))
     return {
         "random_state": seed,
