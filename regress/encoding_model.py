@@ -116,7 +116,7 @@ class Encoder(Protocol):
 
     @property
     def untrained(self) -> tuple[str, ...]:
-        """Pre-existing networks inside the model that began with random weights; tables name them."""
+        """Pre-existing networks inside the model that have random weights; tables name them."""
 
     @property
     def pretrained(self) -> tuple[str, ...]:

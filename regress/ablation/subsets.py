@@ -1,7 +1,7 @@
-"""What each feature space contributes: every subset of the spaces, fitted on shared sums.
+"""Fit subsets of the feature spaces, to see what each space contributes.
 
-The sums over pictures of all spaces are formed once, and kept; a subset of the spaces is a slice of
-them. All figures are of pictures that no fit has seen: those of the test split, or held-out ones.
+The moments of all spaces are computed once and cached; those of a subset are a slice of them. All
+scores are of pictures that no fit has seen: test pictures or held-out ones.
 
 References
 ----------
@@ -41,7 +41,7 @@ from regress.solvers.primal import Loaded, Primal
 from regress.solvers.random_search import Rule, search
 
 JOIN = "+"
-# Spaces whose subsets, 255, are still a table that someone reads.
+# Most spaces of which all subsets are fitted: 8 have 255, which is still a readable table.
 MANY = 8
 Subset = tuple[int, ...]
 
@@ -57,9 +57,9 @@ class Scores:
     r2 : array (n_vertices,)
         1 - residual / total sum of squares of the responses; may be negative.
     product : array (n_spaces, n_vertices)
-        What each space of the subset adds to the correlation; the sum is `pearson_r`.
+        The share of each space of the subset in the correlation; the sum is `pearson_r`.
     left_out : array (n_pictures, n_vertices)
-        By how much `r2` changes without each picture.
+        Change of `r2` without each picture, as `left_out_r2` computes it.
     """
 
     pearson_r: NDArray[np.float64]
@@ -69,12 +69,12 @@ class Scores:
 
 
 def list_subsets(spaces: Sequence[str], only: Sequence[str]) -> list[Subset]:
-    """Give the subsets to fit, as numbers of spaces.
+    """List the subsets to fit, as increasing numbers of spaces; the whole set is always the last.
 
-    Returns
-    -------
-    list of tuple of int
-        Each increasing; the whole set is always among them, last.
+    Parameters
+    ----------
+    only : sequence of str
+        Subsets as SPACE+SPACE; every subset if empty.
     """
     numbers = range(len(spaces))
     if not only and len(spaces) > MANY:
@@ -86,7 +86,7 @@ def list_subsets(spaces: Sequence[str], only: Sequence[str]) -> list[Subset]:
         return [c for size in numbers for c in combinations(numbers, size + 1)]
     selection = {tuple(numbers)}
     for item in only:
-        # A spelled-out space may hold the sign that joins spaces: the longest name that fits.
+        # A name may contain the sign that joins names: match the longest name that fits.
         names = re.findall("|".join(re.escape(s) for s in sorted(spaces, key=len)[::-1]), item)
         if JOIN.join(names) != item:
             raise RegressError(
@@ -104,22 +104,22 @@ class Ablation:
     design : Design
         The features.
     folder : Path
-        Where moments are kept.
+        The folder of the cached moments.
     heldout : float
         Share of training pictures that is held out.
     folds : int
-        Folds that choose the penalty.
+        Folds of the cross-validation that chooses the penalties.
     seed : int
-        Of both.
+        Seed of the held-out pictures and of the folds.
     form : str
-        "primal", "dual" or "auto".
+        The form of the solver: "primal", "dual" or "auto".
     split : str
-        The pictures that are scored: "heldout", or "test".
+        The pictures to score: "heldout" or "test".
 
     Attributes
     ----------
     rows : array of int64 (n_scored,)
-        The rows of the scored split's responses.
+        Rows of the scored pictures in the responses of their split.
     pictures : tuple of str (n_scored,)
         The sha256 of each row's picture.
     """
@@ -179,32 +179,26 @@ class Ablation:
         return [Batch(hemisphere, digest, batch, reader(batch)) for batch in slices]
 
     def is_dual(self, numbers: Subset) -> bool:
-        """Say whether a subset is wider than there are pictures, so that it needs no moments."""
+        """Return whether a subset is fitted in the dual form, which needs no moments."""
         n_features = int(np.isin(self.bands, numbers).sum())
         return name_form(self._wanted_form, self.splits.n, n_features) == "dual"
 
     def form(self, numbers: Subset) -> Primal | Dual:
-        """Give the regression on a subset: what does not depend on the vertices."""
+        """Return the solver of a subset: the part of its fit that does not depend on vertices."""
         columns = self._columns(numbers)
         name = "dual" if self.is_dual(numbers) else "primal"
         single_weight = get_backend().asarray(np.ones((1, 1)), dtype="float64")
         X = with_enough_digits(self.X[:, columns], name, True, single_weight, min(ALPHAS))
         if name == "dual":
             return Dual(X, self.splits, True, r2_score, columns * 0, WIDE_OF_SINGLE)
-        # What is kept was summed in float32.
+        # The cached moments were summed in float32.
         held = self.stored.features(numbers) if X.dtype == self.X.dtype else None
         return Primal(X, self.splits, True, r2_score, columns * 0, held, WIDE_OF_SINGLE)
 
     def fit(
         self, form: Primal | Dual, numbers: Subset, batch: Batch, measured: NDArray[np.float32]
     ) -> Scores:
-        """Fit a subset on a batch of vertices, and score it.
-
-        Parameters
-        ----------
-        measured : array (n_scored, n_vertices)
-            The responses to the pictures that are scored.
-        """
+        """Fit a subset on a batch of vertices, and score it against (n_scored, n_vertices)."""
         backend = get_backend()
         loaded = self._load(form, numbers, batch)
         single_weight = backend.asarray(np.ones((1, 1)), dtype="float64")
@@ -223,7 +217,7 @@ class Ablation:
         summed = sum(predictions)
         predicted = summed + intercept
         return Scores(
-            # Without the intercept, beside which a weak prediction would lose its digits.
+            # Without the intercept, next to which a weak prediction would lose its digits.
             to_numpy(correlation_score(Y, summed)),
             to_numpy(r2_score(Y, predicted)),
             to_numpy(correlation_score_split(Y, backend.stack(predictions))),

@@ -1,4 +1,4 @@
-"""A study as it is written: rows read from YAML, and refused where they cannot be fitted."""
+"""Read a study from YAML, and check its rows."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -20,38 +20,36 @@ MANY = ("all", "others")
 
 @dataclass(frozen=True)
 class Row:
-    """One model to fit.
+    """A row of a study: one model to fit.
 
     Attributes
     ----------
     name : str
-        What the row is called in tables.
+        The row's name in tables.
     model : str
-        A file in `regress/models`.
+        Name of a file in `regress/models`.
     spaces : tuple of str
-        Feature spaces, by the role that they play in the study: on data that lack one, another may
-        stand in for it.
+        Feature spaces; where the cache lacks one, --stand_in may name another.
     group_by : str
-        Whose vertices choose or train together.
+        The grouping of vertices that choose or train together, a key of `GROUPINGS`.
     params : dict
         The model's parameters.
     subjects : str or tuple of str
-        Whom the model is trained on at once: "all", "others" (than the subject of the study), or
-        their numbers. Empty for each subject of the study on its own.
+        Subjects that are trained together: "all", "others" (than the subject of the study), or
+        their numbers. Empty to fit each subject of the study alone.
     start : str
-        An earlier row, with whose weights the training begins.
+        The name of an earlier row, from whose fit the training begins.
     images : int or None
-        Training pictures that are used; None for all.
+        Number of training pictures to fit on; None for all.
     paper : str
-        What was reported of such a model elsewhere, on other data than the user's.
+        The result that a paper reported for such a model, on its own data.
     seeds : int
-        How many fits of it, of random_state 0, 1, 2 …, and of weights random:0, random:1 … where
-        params begin with such; of a model that draws nothing at random, 1.
+        Number of fits, with random_state 0, 1, 2 …, and with weights random:0, random:1 … where
+        the parameter `weights` begins with "random:"; 1 for a model without random_state.
     against : str
-        The earlier row that it is compared with, from which it differs in one thing; empty for the
-        first of the study.
+        The earlier row to compare with, which differs in one thing; empty for the first row.
     untrained : bool
-        Whether its features are to come from random weights.
+        Whether the features must come from networks with random weights.
     """
 
     name: str
@@ -70,18 +68,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Study:
-    """Rows that are compared, with the first of them where they do not name another.
+    """Models to compare, each with the row it names, or else with the first.
 
     Attributes
     ----------
     name : str
         The file's name without its ending.
     rows : tuple of Row
-        In the order of the table.
+        The rows, in the order of the table.
     about : str
-        What is compared, for the head of the table.
+        A title for the table.
     paper : str
-        What was found elsewhere, and where.
+        The results of a paper, and its reference.
     """
 
     name: str
@@ -91,24 +89,19 @@ class Study:
 
 
 def read_study(study: str) -> Study:
-    """Read a study; every row is checked before any is fitted.
+    """Read a study, and check every row.
 
     Parameters
     ----------
     study : str
-        The name of a file in `regress/studies`, or the path of another, which ends in .yaml.
-
-    Returns
-    -------
-    Study
-        Its rows, of models, parameters and groupings that there are.
+        The name of a file in `regress/studies`, or the path of a .yaml file.
     """
     path = Path(study) if study.endswith((".yaml", ".yml")) else FOLDER / f"{study}.yaml"
     if not path.is_file():
         choices = choose_from(study, sorted(file.stem for file in FOLDER.glob("*.yaml")))
         raise RegressError(f"no study {study!r}: {choices}; or give a .yaml file")
     try:
-        # As the command line reads its values: 3e-4 is a number, which YAML alone denies.
+        # With the command line's loader, for which 3e-4 is a number; for YAML it is a string.
         document = read_yaml(path, get_loader("yaml"))
     except DocumentError as error:
         raise RegressError(str(error)) from error
@@ -125,8 +118,9 @@ def read_study(study: str) -> Study:
         for name, reference in (("start", row.start), ("against", row.against)):
             if reference and reference not in rows:
                 earlier = ", ".join(rows) or "none"
-                raise RegressError(f"{source}: {name}: found {reference!r}, expected an earlier row, "
-                                   f"of {earlier}")  # fmt: skip
+                raise RegressError(
+                    f"{source}: {name}: found {reference!r}, expected an earlier row, of {earlier}"
+                )
         rows[row.name] = row
     return Study(path.stem, tuple(rows.values()), held.get("about", ""), held.get("paper", ""))
 
@@ -172,7 +166,7 @@ def _check_seeds(row: Row, estimator: Encoder) -> None:
 
 def _fields(kind: type[Row] | type[Study], document: Any, source: str, without: tuple[str, ...] = ()
             ) -> dict[str, Any]:  # fmt: skip
-    """Check that a mapping has the fields of a class, and texts where these are texts."""
+    """Check that a mapping has the fields of a class, with strings where these are strings."""
     schema = {f.name: f for f in fields(kind) if f.name not in without}
     needed = [
         name for name, f in schema.items() if f.default is MISSING and f.default_factory is MISSING
@@ -180,7 +174,7 @@ def _fields(kind: type[Row] | type[Study], document: Any, source: str, without: 
     if not isinstance(document, dict):
         raise RegressError(f"{source}: found {document!r}, expected {', '.join(schema)}")
     if unknown := [str(name) for name in document if name not in schema]:
-        raise RegressError(f"{source}: knows no {', '.join(unknown)}; expected {', '.join(schema)}")
+        raise RegressError(f"{source}: unknown {', '.join(unknown)}; expected {', '.join(schema)}")
     if missing := [name for name in needed if name not in document]:
         raise RegressError(f"{source}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
     for name, value in document.items():
