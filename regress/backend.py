@@ -51,12 +51,12 @@ def _find_fault(names: Sequence[str]) -> str:
         # Rounding differs: a model's numbers would depend on which device was free.
         return "of several kinds; expected one, such as cuda:0,cuda:1 or cpu,cpu"
     if len(names) > 1 and "cuda" in names:
-        return "cuda may be any of them; expected the number of each, such as cuda:0,cuda:1"
+        return "cuda names no particular GPU; expected numbers, such as cuda:0,cuda:1"
     if device_kind(names[0]) == "cuda":
         gpus = _gpus()
         for name in names:
             if name not in gpus and not (name == "cuda" and gpus):
-                return f"there is no {name}; expected one that is there, or auto or cpu"
+                return f"found no {name}; expected an available GPU, auto or cpu"
     return ""
 
 

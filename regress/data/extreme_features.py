@@ -33,8 +33,8 @@ def check_extremes(space: str, values: NDArray, pictures: Sequence[str]) -> None
     drowned = (peaks > VANISHING * rest) & (rest > 0) & (peaks > VANISHING * np.median(peaks))
     if drowned.any():
         say(
-            f"warning: {_describe(space, values, drowned, pictures)}, beside which the column "
-            "tells no other pictures apart: compute the space again, or leave it out of --spaces"
+            f"warning: {_describe(space, values, drowned, pictures)}, next to which all other "
+            "values of the column vanish: compute the space again, or leave it out of --spaces"
         )
 
 

@@ -83,9 +83,9 @@ def positions_of(
     if n_missing:
         raise RegressError(
             f"subject {subject.name}: {n_missing} of {len(columns)} vertices have no place on the "
-            f"{surface} surface, of which only fsaverage5's are shipped: take --params.surface "
-            f'sphere, which has all; or run python -c "{DOWNLOAD}" on a machine with internet, '
-            "and copy its folder ~/nilearn_data/fsaverage to the same place here"
+            f"{surface} surface, as only its fsaverage5 vertices are installed: take "
+            f'--params.surface sphere, which has all; or run python -c "{DOWNLOAD}" on a machine '
+            "with internet, and copy its folder ~/nilearn_data/fsaverage to the same place here"
         )
     return positions
 

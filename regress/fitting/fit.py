@@ -77,8 +77,8 @@ def fit_subjects(
             if 0 < n_missing < n_rois:
                 say(
                     f"{label}: sums are rounded in another order when fewer vertices are fitted at "
-                    "once: the last digits may differ from those of a fit of all; for those, "
-                    f"remove {jobs[0].folder} and fit again"
+                    "once: the last digits may differ from those of a fit of all vertices; to "
+                    f"avoid that, remove {jobs[0].folder} and fit again"
                 )
             if n_missing:
                 if not fitted:
@@ -131,8 +131,8 @@ def _divided(job: Job, tests: Collection[str]) -> Division:
     unseen = pictures.intersection(tests)
     if unseen:
         say(
-            f"{len(unseen)} training pictures of subj{name} are left out: they test a subject, "
-            "and subjects share what is trained"
+            f"{len(unseen)} training pictures of subj{name} are left out: they are test "
+            "pictures of a subject, and subjects share trained weights"
         )
     share, seed = settings.heldout, settings.seed
     return divide(design.training_pictures, share, seed, settings.images, unseen)
@@ -170,7 +170,7 @@ class _SpanFit:
                 self.first += starts[-1]
                 bar.update(starts[-1])
         if len(self.subject_fits) > 1 and getattr(model, "inside_", None) is None:
-            say(f"{self.label}: nothing in it is shared by subjects, each is trained as alone")
+            say(f"{self.label}: the subjects share no weights, each is trained as if alone")
         warn_of_edges(self.job, self.label, models)
 
     def _width(self) -> int:

@@ -139,11 +139,11 @@ def _check_trained(estimator: Encoder, model: str, together: bool, start: "Start
     for name in ("embedding", "common_readout"):
         if parameters.get(name) and (start or not together):
             raise RegressError(
-                f"--params.{name}: several subjects share what it changes, in a training of their "
-                "own; expected --subjects 01 02, and no --start"
+                f"--params.{name}: it changes weights that several subjects share; expected "
+                "--subjects 01 02, without --start"
             )
     if parameters.get("freeze") and not start:
-        raise RegressError("--params.freeze true: expected --start FOLDER, whose networks it keeps")
+        raise RegressError("--params.freeze true: expected --start FOLDER, a fit to freeze")
 
 
 def _test_pictures(data: Path) -> set[str]:
@@ -153,7 +153,7 @@ def _test_pictures(data: Path) -> set[str]:
         try:
             names |= set(subject.picture_digests("test"))
         except DataError as error:
-            say(f"warning: the test pictures of subj{subject.name} are not known: {error}")
+            say(f"warning: cannot read the test pictures of subj{subject.name}: {error}")
     return names
 
 

@@ -98,14 +98,14 @@ class Start:
             raise self._error("began from another fit itself", "the one that it began from")
         if list(meta["keys"].values()) != list(keys.values()):
             names = " ".join(meta["keys"])
-            detail = " of other keys" if list(meta["keys"]) == list(keys) else ""
+            changed = ", which have changed since" if list(meta["keys"]) == list(keys) else ""
             raise self._error(
-                f"is on --spaces {names}{detail}", f"one on {' '.join(keys)}, as they are now"
+                f"was fitted on --spaces {names}{changed}", f"a fit on --spaces {' '.join(keys)}"
             )
         group_by = previous.get("group_by", "roi")
         if group_by != settings.group_by:
             raise self._error(
-                f"has --group_by {group_by}", f"{settings.group_by}, or give the same"
+                f"has --group_by {group_by}", f"{settings.group_by}: give both the same"
             )
         assert isinstance(estimator, TrainedModel)
         model, _ = self._load_model(next(iter(self._metas)))

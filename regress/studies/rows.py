@@ -179,5 +179,5 @@ def _fields(kind: type[Row] | type[Study], document: Any, source: str, without: 
         raise RegressError(f"{source}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
     for name, value in document.items():
         if schema[name].type is str and (not isinstance(value, str) or not value.strip()):
-            raise RegressError(f"{source}: {name}: found {value!r}, expected words")
+            raise RegressError(f"{source}: {name}: found {value!r}, expected text")
     return dict(document)

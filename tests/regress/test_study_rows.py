@@ -84,7 +84,7 @@ def _flat(row: Row) -> dict[str, object]:
         ({"against": "two"}, r"against: found 'two', expected an earlier row, of none"),
         ({"untrained": "yes"}, r"untrained: found 'yes', expected true or false"),
         ({"start": "two"}, r"start: found 'two', expected an earlier row, of none"),
-        ({"name": " "}, r"name: found ' ', expected words"),
+        ({"name": " "}, r"name: found ' ', expected text"),
         ({"model": "linear", "params": {"lr": -1}}, r"--params: lr: found -1, expected a number"),
     ],
 )
