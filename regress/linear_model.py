@@ -87,14 +87,14 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         """
         refuse_skipped_fits()
         self.check_parameters()
-        Xs, Ys, varying = self._centred(*self._validated(X, y))
+        Xs, Ys, varying = self._centre(*self._validate(X, y))
         searched = varying if varying.any() else ~varying
         scope = self.get_params(deep=False).get("scope", "vertex")
         scope = scope if isinstance(scope, str) else np.asarray(scope)[searched]
-        hyperparameters = self._search(Xs, _columns(Ys, searched), scope)
+        hyperparameters = self._search(Xs, _select_columns(Ys, searched), scope)
         for name, values in hyperparameters.items():
-            setattr(self, name, _spread(to_numpy(values), searched))
-        return self._finish(Xs, Ys, varying, hyperparameters)
+            setattr(self, name, _expand_vertices(to_numpy(values), searched))
+        return self._set_coefficients(Xs, Ys, varying, hyperparameters)
 
     def refit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Solve again on other pictures, with the hyper-parameters that `fit` chose.
@@ -112,12 +112,12 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             The model with new coefficients.
         """
         check_is_fitted(self)
-        Xs, Ys, varying = self._centred(*self._validated(X, y))
+        Xs, Ys, varying = self._centre(*self._validate(X, y))
         # A vertex that was constant for `fit` has no hyper-parameters, and stays at its mean.
         varying &= np.reshape(self.coef_ != 0, (Xs.shape[1], -1)).any(axis=0)
         names = self.hyperparameter_names()
         hyperparameters = {name: getattr(self, name)[..., varying] for name in names}
-        return self._finish(Xs, Ys, varying, hyperparameters)
+        return self._set_coefficients(Xs, Ys, varying, hyperparameters)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the responses to pictures.
@@ -242,7 +242,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         self.n_features_in_ = self.coef_.shape[0]
         return self
 
-    def _validated(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    def _validate(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         checked: tuple[Floats, Floats] = validate_data(
             self,
             X,
@@ -256,7 +256,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         self._vector = responses.ndim == 1
         return features, np.asarray(responses.reshape(len(features), -1), features.dtype)
 
-    def _centred(self, X: Floats, Y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    def _centre(self, X: Floats, Y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         # Means and variances in float64: float32 loses them where the mean is far from 0.
         self._mean = X.mean(0, dtype=np.float64)
         self._response_mean = Y.mean(0, dtype=np.float64)
@@ -270,12 +270,12 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Ys = Y - self._response_mean.astype(X.dtype)
         return Xs, Ys, np.asarray((Y[:1] != Y).any(axis=0))
 
-    def _finish(
+    def _set_coefficients(
         self, Xs: Floats, Ys: Floats, varying: NDArray[np.bool_], hyperparameters: dict[str, Floats]
     ) -> Self:
         coefficients = np.zeros((Xs.shape[1], Ys.shape[1]), Xs.dtype)
         if varying.any():
-            solved = self._solve(Xs, _columns(Ys, varying), hyperparameters)
+            solved = self._solve(Xs, _select_columns(Ys, varying), hyperparameters)
             coefficients[:, varying] = solved / self._scale[:, None].astype(Xs.dtype)
         intercept = self._response_mean - self._mean @ coefficients.astype(np.float64)
         self.coef_ = coefficients
@@ -309,12 +309,12 @@ def _check_alphas(alphas: Any) -> None:
         raise ValueError(f"alphas: found {alphas!r}, expected a list of positive numbers")
 
 
-def _columns(Y: Floats, mask: NDArray[np.bool_]) -> Floats:
+def _select_columns(Y: Floats, mask: NDArray[np.bool_]) -> Floats:
     # Responses of a hemisphere are hundreds of megabytes: they are not copied if all are selected.
     return Y if mask.all() else Y[:, mask]
 
 
-def _spread(values: NDArray, varying: NDArray[np.bool_]) -> NDArray:
+def _expand_vertices(values: NDArray, varying: NDArray[np.bool_]) -> NDArray:
     """Expand values of the varying vertices to all vertices, with 0 for constant ones."""
     full = np.zeros((*values.shape[:-1], len(varying)), values.dtype)
     full[..., varying] = values

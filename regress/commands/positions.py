@@ -142,24 +142,24 @@ def draw(
         figure = Figure(figsize=(13, 8), layout="constrained")
         FigureCanvasAgg(figure)
         figure.suptitle(title, ha="left", x=0.01, fontsize=11)
-        halves: Any = figure.subfigures(2, 1, height_ratios=(3, 2))
-        solid: Any = {"projection": "3d"} if places.shape[1] == 3 else {}
-        panels: Any = halves[0].subplots(1, 4, subplot_kw=solid)
+        rows: Any = figure.subfigures(2, 1, height_ratios=(3, 2))
+        projection: Any = {"projection": "3d"} if places.shape[1] == 3 else {}
+        panels: Any = rows[0].subplots(1, 4, subplot_kw=projection)
         _surface(panels[0], places, box, brain)
         _cells(panels[1], coarse, "2. integer grid in the box: 1 cell a mm")
         _cells(panels[2], fine, f"3. expanded grid: factor {expansion:g}")
         _cells(panels[3], centred, "4. origin at the box's centre", fine)
         for panel in panels[3:]:
             panel.plot(*([0],) * places.shape[1], "+", color="black", markersize=12)
-        below: Any = halves[1].subplots(1, 5, width_ratios=(2.4, 1, 1, 1, 1))
-        _heat(below[0], waves, centred)
-        _waves(below[1:], waves, centred)
+        lower: Any = rows[1].subplots(1, 5, width_ratios=(2.4, 1, 1, 1, 1))
+        _heat(lower[0], waves, centred)
+        _waves(lower[1:], waves, centred)
     return figure
 
 
-def _points(axes: Any, at: Tensor, **style: Any) -> None:
-    solid = {"depthshade": False} if at.shape[1] == 3 else {}
-    axes.scatter(*at.T.numpy(), **{"s": 9, "linewidths": 0} | solid | style)
+def _points(axes: Any, points: Tensor, **style: Any) -> None:
+    options = {"depthshade": False} if points.shape[1] == 3 else {}
+    axes.scatter(*points.T.numpy(), **{"s": 9, "linewidths": 0} | options | style)
 
 
 def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64]) -> None:
@@ -171,7 +171,7 @@ def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64])
     if places.shape[1] == 3:
         for edge in _edges(corners):
             axes.plot(*edge.T, color="black", linewidth=0.8)
-        _calm(axes)
+        _set_view(axes)
     else:
         low, size = corners[0], corners[1] - corners[0]
         axes.add_patch(mpl.patches.Rectangle(low, *size, fill=False, linewidth=0.8))
@@ -179,7 +179,7 @@ def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64])
     axes.set_title("1. coordinates, mm, and their box")
 
 
-def _calm(axes: Any) -> None:
+def _set_view(axes: Any) -> None:
     """View a 3-D panel from the back left, with so few ticks that none overlap."""
     axes.view_init(**VIEW)
     axes.tick_params(labelsize=6, pad=-2)
@@ -196,18 +196,18 @@ def _edges(corners: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [ends[[a, b]] for a, b in pairs if (ends[a] != ends[b]).sum() == 1]
 
 
-def _cells(axes: Any, at: Tensor, title: str, cells: Tensor | None = None) -> None:
+def _cells(axes: Any, points: Tensor, title: str, cells: Tensor | None = None) -> None:
     """Draw vertices in their cells; vertices that share a cell have another colour."""
-    cells = at if cells is None else cells
+    cells = points if cells is None else cells
     _, number, count = torch.unique(cells, dim=0, return_inverse=True, return_counts=True)
     shared = (count > 1)[number]
-    _points(axes, at[~shared], color=ALONE)
+    _points(axes, points[~shared], color=ALONE)
     if shared.any():
-        _points(axes, at[shared], s=14, color=SHARED)
-    if at.shape[1] == 3:
-        _calm(axes)
+        _points(axes, points[shared], s=14, color=SHARED)
+    if points.shape[1] == 3:
+        _set_view(axes)
     axes.set_aspect("equal")
-    axes.set_title(f"{title}\n{int(shared.sum())} of {len(at)} vertices share a cell")
+    axes.set_title(f"{title}\n{int(shared.sum())} of {len(points)} vertices share a cell")
 
 
 def _heat(axes: Axes, waves: Tensor, centred: Tensor) -> None:

@@ -62,21 +62,21 @@ def solver_seconds(
 ) -> float:
     """Return the seconds of the search and the two solutions; `first` as in `solved_cost`."""
     parameters, name = request.estimator.get_params(), request.settings.model
-    whole = replace(shape, n_images=part.n_images)
+    full_shape = replace(shape, n_images=part.n_images)
     if name == "ols_pca":
-        return 2 * _pca_seconds(rates, whole, int(parameters["n_components"]))
+        return 2 * _pca_seconds(rates, full_shape, int(parameters["n_components"]))
     # A model without a formula here is taken for ridge.
     n_alphas = len(parameters.get("alphas", (1.0,)))
-    shape, whole = (replace(s, n_alphas=n_alphas) for s in (shape, whole))
+    shape, full_shape = (replace(s, n_alphas=n_alphas) for s in (shape, full_shape))
     if name == "stacked_ridge":
         # For each band: a search, a model per fold, and the two solutions.
-        narrower = [replace(shape, n_features=width) for width in part.bands]
-        return _stacking_seconds(rates, shape, len(narrower)) + sum(
+        band_shapes = [replace(shape, n_features=width) for width in part.bands]
+        return _stacking_seconds(rates, shape, len(band_shapes)) + sum(
             prepare_seconds(rates, band_shape)
             + score_seconds(rates, band_shape)
             + (shape.folds + 1) * solve_seconds(rates, band_shape)
             + solve_seconds(rates, replace(band_shape, n_images=part.n_images))
-            for band_shape in narrower
+            for band_shape in band_shapes
         )
     tries = _n_weightings(request, part)
     # Most weightings are the best for some vertex.
@@ -92,7 +92,9 @@ def solver_seconds(
     # Features are digested, to know those that are decomposed already; so is a search's data.
     digested = 3 * shape.n_features + (shape.n_vertices if tries > 1 else 0)
     seconds += rates.digests(4.0 * part.n_images * digested)
-    return seconds + sum(solve_seconds(rates, s, n_weightings, not first) for s in (shape, whole))
+    return seconds + sum(
+        solve_seconds(rates, s, n_weightings, not first) for s in (shape, full_shape)
+    )
 
 
 def _stacking_seconds(rates: Rates, shape: Shape, n_bands: int) -> float:

@@ -30,10 +30,10 @@ def check_extremes(space: str, values: NDArray, pictures: Sequence[str]) -> None
     # A sparse column may be 0 elsewhere, and probabilities are uneven in all columns: neither is a
     # fault.
     rest = (sums - peaks) / max(1, len(values) - 1)
-    drowned = (peaks > VANISHING * rest) & (rest > 0) & (peaks > VANISHING * np.median(peaks))
-    if drowned.any():
+    dominated = (peaks > VANISHING * rest) & (rest > 0) & (peaks > VANISHING * np.median(peaks))
+    if dominated.any():
         say(
-            f"warning: {_describe(space, values, drowned, pictures)}, next to which all other "
+            f"warning: {_describe(space, values, dominated, pictures)}, next to which all other "
             "values of the column vanish: compute the space again, or leave it out of --spaces"
         )
 

@@ -76,9 +76,9 @@ def positions_of(
         if len(rows):
             _check_mask(subject, hemisphere)
             vertices = fsaverage_vertices(subject, hemisphere)[columns[rows]]
-            has = vertices < len(coordinates_of[hemisphere])
-            positions[rows[has]] = coordinates_of[hemisphere][vertices[has]]
-            n_missing += int((~has).sum())
+            on_surface = vertices < len(coordinates_of[hemisphere])
+            positions[rows[on_surface]] = coordinates_of[hemisphere][vertices[on_surface]]
+            n_missing += int((~on_surface).sum())
             _log_coinciding(subject, hemisphere, surface, vertices, positions[rows])
     if n_missing:
         raise RegressError(

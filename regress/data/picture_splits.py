@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from regress.errors import RegressError
 
 
-def _places(pictures: Sequence[str], seed: int, purpose: str) -> NDArray[np.float64]:
+def _hash_pictures(pictures: Sequence[str], seed: int, purpose: str) -> NDArray[np.float64]:
     """Hash each picture to a number in [0, 1)."""
     hashes = (hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest() for name in pictures)
     return np.array([int.from_bytes(h[:7]) / 256**7 for h in hashes])
@@ -42,7 +42,7 @@ def held_out(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
     RegressError
         If fewer than two pictures would be held out, or left to train on.
     """
-    mask: NDArray[np.bool_] = _places(pictures, seed, "heldout") < share
+    mask: NDArray[np.bool_] = _hash_pictures(pictures, seed, "heldout") < share
     if mask.sum() < 2 or (~mask).sum() < 2:
         raise RegressError(
             f"--heldout {share}: of {len(pictures)} training pictures {int(mask.sum())} would be "
@@ -132,9 +132,9 @@ def stopping(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
             f"{len(distinct)} distinct pictures to train on, expected at least 4: 2 stop the "
             "training; take more, or none to stop it (--params.validation 0)"
         )
-    places = _places(distinct, seed, "stopping")
-    second, second_last = np.sort(places)[[1, -2]]
-    below = (places <= second) | ((places < share) & (places < second_last))
+    hashes = _hash_pictures(distinct, seed, "stopping")
+    second, second_last = np.sort(hashes)[[1, -2]]
+    below = (hashes <= second) | ((hashes < share) & (hashes < second_last))
     selection = dict(zip(distinct, below.tolist(), strict=True))
     return np.array([selection[picture] for picture in pictures])
 
@@ -167,6 +167,6 @@ def fold_numbers(pictures: Sequence[str], n_folds: int, seed: int) -> NDArray[np
             f"--folds {n_folds}: there are {len(distinct)} distinct pictures; expected 2 folds or "
             "more, and at least one picture for each"
         )
-    order = np.argsort(_places(distinct, seed, "folds"), kind="stable")
+    order = np.argsort(_hash_pictures(distinct, seed, "folds"), kind="stable")
     fold = {distinct[place]: rank % n_folds for rank, place in enumerate(order)}
     return np.array([fold[name] for name in pictures], dtype=np.int64)

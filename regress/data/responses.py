@@ -37,7 +37,9 @@ class Responses:
         self._sources = tuple(sources)
         width = sum(source.shape[1] for source in self._sources)
         self._columns = np.arange(width) if columns is None else columns
-        self._all = len(self._columns) == width and bool((np.diff(self._columns) == 1).all())
+        self._selects_all = len(self._columns) == width and bool(
+            (np.diff(self._columns) == 1).all()
+        )
         self._rows = np.arange(len(self._sources[0])) if rows is None else rows
         self._digest = digest
         self.shape = len(self._rows), len(self._columns)
@@ -62,22 +64,22 @@ class Responses:
         """Read the responses (n_rows, n_vertices) to some pictures."""
         pictures = self._rows[rows]
         width = sum(source.shape[1] for source in self._sources)
-        read = np.empty((len(pictures), self.shape[1]), np.float32)
+        responses = np.empty((len(pictures), self.shape[1]), np.float32)
         if not self.shape[1]:
-            return read
-        whole = np.empty(width, np.float32)
+            return responses
+        full_row = np.empty(width, np.float32)
         # Picture by picture: its responses are still in the processor's cache when their columns
         # are selected, which is twice as fast as a selection of all rows and then of columns.
-        for row, picture in zip(read, pictures, strict=True):
-            target = row if self._all else whole
+        for row, picture in zip(responses, pictures, strict=True):
+            target = row if self._selects_all else full_row
             start = 0
             for source in self._sources:
                 target[start : start + source.shape[1]] = source[picture]
                 start += source.shape[1]
-            if not self._all:
+            if not self._selects_all:
                 # "clip" writes in place; no column is out of range.
-                np.take(whole, self._columns, out=row, mode="clip")
-        return read
+                np.take(full_row, self._columns, out=row, mode="clip")
+        return responses
 
     def load(self) -> NDArray[np.float32]:
         """Read all responses (n_images, n_vertices) in blocks, so that memory holds one copy."""

@@ -36,10 +36,8 @@ class Joint:
 
     def pictures(self, rows: NDArray[np.bool_]) -> Self:
         """Select pictures by a mask (n_images,) over all subjects; nothing is read."""
-        shares = np.split(rows, self._rows[1:-1])
-        return type(self)(
-            [p.pictures(part_rows) for p, part_rows in zip(self.parts, shares, strict=True)]
-        )
+        masks = np.split(rows, self._rows[1:-1])
+        return type(self)([p.pictures(mask) for p, mask in zip(self.parts, masks, strict=True)])
 
     def vertices(self, columns: Rows) -> Self:
         """Select vertices by number, in increasing order; nothing is read."""

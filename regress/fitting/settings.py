@@ -62,8 +62,8 @@ class Settings:
         Fields that the first fits did not have are left out at the values that those fits used, so
         that their digests stay valid.
         """
-        usual = {"group_by": "roi", "subjects": (), "images": None, "start": ""}
-        fields = {n: v for n, v in vars(self).items() if n not in usual or v != usual[n]}
+        original = {"group_by": "roi", "subjects": (), "images": None, "start": ""}
+        fields = {n: v for n, v in vars(self).items() if n not in original or v != original[n]}
         return fields | ({"subjects": list(self.subjects)} if self.subjects else {})
 
 

@@ -35,11 +35,11 @@ class ModelFiles:
     def __init__(self, job: Job, span: tuple[str, ...]) -> None:
         self.job, self.span = job, span
         self.rois = [roi for h in span for roi in job.subject.regions(h)]
-        self._name = GROUPINGS[job.grouping or "roi"]
+        self._group_name = GROUPINGS[job.grouping or "roi"]
         parameters = job.estimator.get_params()
         self._together = job.estimator.together
-        placing = ("discriminators", "common_readout")
-        self._placed = any(map(parameters.get, placing)) or "positions" in parameters
+        switches = ("discriminators", "common_readout")
+        self._uses_positions = any(map(parameters.get, switches)) or "positions" in parameters
         self._joint_files: Sequence[ModelFiles] = ()
         self._left_out = ""
         self._shared: dict[str, bool] = {}
@@ -69,7 +69,7 @@ class ModelFiles:
         return self.job.estimator.sources()
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
+    def _response_digests(self) -> dict[str, str]:
         """Return a digest of each hemisphere's responses; a change of them means a new fit."""
         subject = self.job.subject
         digests = response_digests([subject], "train", self.span)
@@ -88,21 +88,21 @@ class ModelFiles:
 
     def _fit_unit(self, roi: Roi) -> str:
         """Name the part that is fitted as one with an ROI: its group, or the whole span."""
-        return "+".join(self.span) if self._together else self._name(roi)
+        return "+".join(self.span) if self._together else self._group_name(roi)
 
     @cached_property
-    def _places(self) -> str:
+    def _positions_digest(self) -> str:
         """Return a digest of the fsaverage vertices of all vertices."""
         subject = self.job.subject
         return digest({h: fsaverage_vertices(subject, h).tolist() for h in self.span})
 
     def group(self, roi: Roi) -> str:
         """Return the name of an ROI's group."""
-        return self._name(roi)
+        return self._group_name(roi)
 
     def responses_digest(self) -> str:
         """Return a digest of the responses of all hemispheres of the span."""
-        return digest(self._digests)
+        return digest(self._response_digests)
 
     def inputs(self, roi: Roi) -> dict[str, str]:
         """Return digests of all that an ROI's model depends on; a change of one means a new fit.
@@ -111,14 +111,14 @@ class ModelFiles:
         the other subjects of the training, where there are any.
         """
         inputs = {
-            "responses": self._digests[roi.hemisphere],
+            "responses": self._response_digests[roi.hemisphere],
             "pictures": self.job.design.pictures_digest,
             "vertices": vertices_digest(roi.vertices),
             CODE: self._code,
         }
         inputs |= self._sources
-        if self._placed:
-            inputs["places"] = self._places
+        if self._uses_positions:
+            inputs["places"] = self._positions_digest
         name = self._fit_unit(roi)
         if len(self._groups[name]) > 1:
             inputs["group"] = self._group_digests[name]
@@ -143,7 +143,7 @@ class ModelFiles:
             name: digest(
                 {
                     f"{roi.hemisphere}.{roi.name}": [
-                        self._digests[roi.hemisphere],
+                        self._response_digests[roi.hemisphere],
                         roi.vertices.tolist(),
                     ]
                     for roi in members
