@@ -10,7 +10,7 @@ from regress.commands.fit import fit
 
 @wraps(fit)
 def regress(*arguments: Any, **options: Any) -> None:  # noqa: D103, wraps copies fit's docstring
-    # The folder that fit returns is no exit status.
+    # `fit` returns a folder, which is no exit status.
     fit(*arguments, **options)
 
 

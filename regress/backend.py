@@ -48,7 +48,7 @@ def _find_fault(names: Sequence[str]) -> str:
                 f"found {name!r}; expected {expected}; or several, with commas between, none auto"
             )
     if len({device_kind(name) for name in names}) > 1:
-        # Rounding differs: a model's numbers would depend on which device was free.
+        # Rounding differs between kinds: the numbers would depend on which device was free.
         return "of several kinds; expected one, such as cuda:0,cuda:1 or cpu,cpu"
     if len(names) > 1 and "cuda" in names:
         return "cuda names no particular GPU; expected numbers, such as cuda:0,cuda:1"

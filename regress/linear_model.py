@@ -261,7 +261,7 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         self._mean = X.mean(0, dtype=np.float64)
         self._response_mean = Y.mean(0, dtype=np.float64)
         scale = X.std(0, dtype=np.float64)
-        # The mean of equal numbers is not that number: sums are rounded at each step.
+        # The mean of equal numbers may differ from them, as sums are rounded at each step.
         rounding = max(np.finfo(X.dtype).eps, len(X) ** 0.5 * np.finfo(np.float64).eps)
         constant = (X[:1] == X).all(axis=0) | (scale <= rounding * np.abs(self._mean))
         self._scale = np.where(constant | (not self.standardise), 1.0, scale)

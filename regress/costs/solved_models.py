@@ -89,7 +89,7 @@ def solver_seconds(
         seconds += prepare_seconds(rates, shape, tries)
     if n_repeated:
         seconds += (batches - first) * prepare_seconds(rates, shape, n_repeated)
-    # Features are digested, to know those that are decomposed already; so is a search's data.
+    # Features are digested to find earlier decompositions of them; so is the data of a search.
     digested = 3 * shape.n_features + (shape.n_vertices if tries > 1 else 0)
     seconds += rates.digests(4.0 * part.n_images * digested)
     return seconds + sum(

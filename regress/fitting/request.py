@@ -79,7 +79,7 @@ class FitRequest:
         group, span = self.groups[number], self._spans[unit]
         folders = [self.folder / f"subj{subject.name}" for subject in group]
         if not any(any(folder.glob("[!.]*.h5")) for folder in folders):
-            # Nothing to compare, so nothing is digested.
+            # Without any file to compare with, no data need to be digested.
             return [[roi for h in span for roi in subject.regions(h)] for subject in group]
         designs = [empty_design(subject, self.entries, read_pictures=True) for subject in group]
         all_files = [
