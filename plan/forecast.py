@@ -23,7 +23,7 @@ from plan.stages import (
     plan_spaces,
 )
 from plan.table import in_bytes, in_time
-from regress.ablation.subsets import MANY
+from regress.ablation.subsets import MAX_SPACES
 from regress.costs.units import fit_costs
 from regress.fitting.request import FitRequest
 from regress.fitting.request_checks import add_test_pictures, make_request
@@ -103,7 +103,7 @@ def plan(
     rates = Rates(out / "rates", recalibrate)
     stages = [plan_features(planned, chosen, rates, where, precision)]
     stages.append(plan_fit(asked, rates, where))
-    if 1 < len(entries) <= MANY and not asked.estimator.streams:
+    if 1 < len(entries) <= MAX_SPACES and not asked.estimator.streams:
         how = {"heldout": heldout, "folds": folds}
         stages.append(plan_ablate(chosen, entries, rates, how))
     stages += plan_evaluate(chosen, out, [asked.folder.name], len(entries), rates)

@@ -42,7 +42,7 @@ from regress.solvers.random_search import Rule, search
 
 JOIN = "+"
 # Most spaces of which all subsets are fitted: 8 have 255, which is still a readable table.
-MANY = 8
+MAX_SPACES = 8
 Subset = tuple[int, ...]
 
 
@@ -77,10 +77,10 @@ def list_subsets(spaces: Sequence[str], only: Sequence[str]) -> list[Subset]:
         Subsets as SPACE+SPACE; every subset if empty.
     """
     numbers = range(len(spaces))
-    if not only and len(spaces) > MANY:
+    if not only and len(spaces) > MAX_SPACES:
         raise RegressError(
             f"--spaces: {len(spaces)} spaces have {2 ** len(spaces) - 1} subsets; "
-            f"name those to fit with --only, or give at most {MANY} spaces"
+            f"name those to fit with --only, or give at most {MAX_SPACES} spaces"
         )
     if not only:
         return [c for size in numbers for c in combinations(numbers, size + 1)]
@@ -135,7 +135,7 @@ class Ablation:
         split: str = "heldout",
     ) -> None:
         self.held = held_out(design.training_pictures, heldout, seed)
-        self.bands, self._wanted_form = design.bands, form
+        self.bands, self._form_option = design.bands, form
         inside = design.train[~self.held]
         mean, scale = inside.mean(0, dtype=np.float64), inside.std(0, dtype=np.float64)
         scale[scale <= np.finfo(np.float32).eps * np.abs(mean)] = 1
@@ -181,7 +181,7 @@ class Ablation:
     def is_dual(self, numbers: Subset) -> bool:
         """Return whether a subset is fitted in the dual form, which needs no moments."""
         n_features = int(np.isin(self.bands, numbers).sum())
-        return name_form(self._wanted_form, self.splits.n, n_features) == "dual"
+        return name_form(self._form_option, self.splits.n, n_features) == "dual"
 
     def form(self, numbers: Subset) -> Primal | Dual:
         """Return the solver of a subset: the part of its fit that does not depend on vertices."""
@@ -198,7 +198,7 @@ class Ablation:
     def fit(
         self, form: Primal | Dual, numbers: Subset, batch: Batch, measured: NDArray[np.float32]
     ) -> Scores:
-        """Fit a subset on a batch of vertices, and score it against (n_scored, n_vertices)."""
+        """Fit a subset on a batch, and score it on `measured` responses (n_scored, n_vertices)."""
         backend = get_backend()
         loaded = self._load(form, numbers, batch)
         single_weight = backend.asarray(np.ones((1, 1)), dtype="float64")

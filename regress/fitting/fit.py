@@ -54,7 +54,7 @@ def fit_subjects(
     selection : iterable of tuple of str, optional
         The spans of hemispheres to fit, all of `spans` by default.
     """
-    divisions = [_divided(job, tests if len(jobs) > 1 else ()) for job in jobs]
+    divisions = [_divide_pictures(job, tests if len(jobs) > 1 else ()) for job in jobs]
     if start is not None:
         start.check_pictures(jobs, divisions, set(tests))
     fitted = 0
@@ -118,7 +118,7 @@ def _fit_span(
         first = span_fit.first
 
 
-def _divided(job: Job, tests: Collection[str]) -> Division:
+def _divide_pictures(job: Job, tests: Collection[str]) -> Division:
     """Divide a subject's pictures, and warn of pictures that are shared between splits."""
     design, settings, name = job.design, job.settings, job.subject.name
     pictures = set(design.training_pictures)

@@ -15,7 +15,7 @@ from regress.fitting.request_checks import make_estimator
 from regress.solvers.arguments import MOST
 
 FOLDER = Path(__file__).parent
-MANY = ("all", "others")
+SUBJECT_SETS = ("all", "others")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _row(entry: Any, source: str) -> Row:
         value = held.get(name, [])
         if isinstance(value, list) and (value or name not in held):
             held[name] = tuple(str(item).zfill(2 * (name == "subjects")) for item in value)
-        elif name == "spaces" or value not in MANY:
+        elif name == "spaces" or value not in SUBJECT_SETS:
             expected = "a list of names" if name == "spaces" else "all, others or a list of numbers"
             raise RegressError(f"{source}: {name}: found {value!r}, expected {expected}")
     row = Row(**held)
