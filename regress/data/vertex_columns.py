@@ -70,7 +70,7 @@ class Layout:
         return np.flatnonzero(self.groups == self.names.index(name))
 
     def batches(self, step: int) -> Iterator[slice]:
-        """Divide the columns into batches of at most `step`, or of a single larger group."""
+        """Divide the columns into batches of whole groups: at most `step` columns, or one group."""
         n_columns = len(self.vertices)
         if self.groups is None:
             ends = np.arange(1, n_columns + 1)

@@ -83,16 +83,16 @@ class ModelFiles:
     def _groups(self) -> Mapping[str, list[Roi]]:
         groups: dict[str, list[Roi]] = defaultdict(list)
         for roi in self.rois:
-            groups[self._fit_unit(roi)].append(roi)
+            groups[self._training_group(roi)].append(roi)
         return groups
 
-    def _fit_unit(self, roi: Roi) -> str:
+    def _training_group(self, roi: Roi) -> str:
         """Name the part that is fitted as one with an ROI: its group, or the whole span."""
         return "+".join(self.span) if self._together else self._group_name(roi)
 
     @cached_property
     def _positions_digest(self) -> str:
-        """Return a digest of the fsaverage vertices of all vertices."""
+        """Return a digest of the positions on fsaverage of all vertices."""
         subject = self.job.subject
         return digest({h: fsaverage_vertices(subject, h).tolist() for h in self.span})
 
@@ -119,7 +119,7 @@ class ModelFiles:
         inputs |= self._sources
         if self._uses_positions:
             inputs["places"] = self._positions_digest
-        name = self._fit_unit(roi)
+        name = self._training_group(roi)
         if len(self._groups[name]) > 1:
             inputs["group"] = self._group_digests[name]
         if self._joint_files:
@@ -156,7 +156,7 @@ class ModelFiles:
         """Name the groups, or the whole span if fitted as one, of which a model is missing."""
         metas: dict[str, list[dict[str, Any] | None]] = defaultdict(list)
         for roi in self.rois:
-            metas[self._fit_unit(roi)].append(self._meta(roi))
+            metas[self._training_group(roi)].append(self._meta(roi))
         # A process killed while it replaced files may have left files of two trainings.
         return {
             name
@@ -167,7 +167,7 @@ class ModelFiles:
     def missing(self) -> list[Roi]:
         """List the ROIs to fit: all ROIs of each group of which a model is missing."""
         absent = set().union(*(files.absent() for files in self._joint_files or (self,)))
-        return [roi for roi in self.rois if self._fit_unit(roi) in absent]
+        return [roi for roi in self.rois if self._training_group(roi) in absent]
 
     @property
     def code_changed(self) -> bool:
