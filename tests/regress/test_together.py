@@ -341,9 +341,7 @@ def test_test_pictures_of_one_teach_nobody(
     for source, target in zip(shown, replaced, strict=True):
         shutil.copy(source, target)
     folder = _fit(data, out, subjects=BOTH)
-    assert (
-        "3 training pictures of subj02 are left out: they are test" in capsys.readouterr().out
-    )
+    assert "3 training pictures of subj02 are left out: they are test" in capsys.readouterr().out
     before = {name: read_artifact(path)[0] for name, path in _files(folder).items()}
     for hemisphere in HEMISPHERES:
         file = second / "training_split/training_fmri" / f"{hemisphere}_training_fmri.npy"
