@@ -19,7 +19,7 @@ from cache import FeatureStore
 from challenge import HEMISPHERES, Subject, find_subjects
 from challenge.simulator import simulate
 from regress import RidgeCV, fold_numbers, held_out, load_design
-from regress.ablation.subsets import subsets
+from regress.ablation.subsets import list_subsets
 from regress.ablation.variance_partition import Plan, ablate_subject
 from regress.data.design import Design, find_spaces
 from regress.linear_model import ALPHAS
@@ -45,7 +45,7 @@ def main() -> None:
 
         def plan(n_spaces: int) -> Plan:
             design = load_design(subject, store, find_spaces(store, SPACES[:n_spaces]))
-            wanted = subsets(design.spaces, [])
+            wanted = list_subsets(design.spaces, [])
             return Plan(subject, design, wanted, SETTINGS, out / "ablations")
 
         four = plan(4)
@@ -83,7 +83,7 @@ def _from_scratch(subject: Subject, design: Design) -> None:
     kept = [p for p, out in zip(design.training_pictures, held, strict=True) if not out]
     folds = fold_numbers(kept, 5, 0)
     splits = [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in range(5)]
-    for numbers in subsets(design.spaces, []):
+    for numbers in list_subsets(design.spaces, []):
         X = design.train[:, np.isin(design.bands, numbers)]
         Y = np.concatenate([subject.responses(h) for h in HEMISPHERES], 1, dtype=np.float32)
         model = RidgeCV(np.array(ALPHAS), True, cv=splits).fit(X[~held], Y[~held])

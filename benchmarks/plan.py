@@ -27,7 +27,7 @@ from execute.forecast.rates import Rates
 from plan.stages import plan_ablate, plan_features, plan_spaces
 from regress.costs.units import fit_costs, start_cost
 from regress.data.design import find_spaces
-from regress.fitting.request_checks import ask
+from regress.fitting.request_checks import make_request
 
 BOTH = ["alexnet", "efficientnet_lite0"]
 FITS = (("ridge", BOTH[:1]), ("ridge", BOTH[1:]), ("ridge", BOTH), ("banded_ridge", BOTH))
@@ -95,7 +95,7 @@ def fit(
     data: Path, out: Path, model: str, spaces: Sequence[str], rates: Rates, more: str = ""
 ) -> None:
     """Plan a fit, and do it."""
-    asked = ask(data, out, lambda store: find_spaces(store, spaces), model=model)
+    asked = make_request(data, out, lambda store: find_spaces(store, spaces), model=model)
     cost = start_cost(rates) + in_turn(one for own in fit_costs(asked, rates) for one in own)
     where = ["--data", str(data), "--out", str(out), "--model", model, "--spaces", *spaces]
     name = "both" if list(spaces) == BOTH else " ".join(spaces)

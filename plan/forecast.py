@@ -23,10 +23,10 @@ from plan.stages import (
     plan_spaces,
 )
 from plan.table import in_bytes, in_time
-from regress.ablation.subsets import MANY
+from regress.ablation.subsets import MAX_SPACES
 from regress.costs.units import fit_costs
-from regress.fitting.request import Asked
-from regress.fitting.request_checks import ask, with_tests
+from regress.fitting.request import FitRequest
+from regress.fitting.request_checks import add_test_pictures, make_request
 
 # Widths of a projection that are tried where columns are too many.
 NARROWER = (2048, 1024, 512, 256, 128)
@@ -96,14 +96,14 @@ def plan(
     }  # fmt: skip
     planned = plan_spaces(spaces, store, chosen, dtype)
     entries = [one.entry for one in planned]
-    asked = with_tests(ask(data, out, lambda _: entries, **options), data)
+    asked = add_test_pictures(make_request(data, out, lambda _: entries, **options), data)
     if any(one.spec.family in TEXT_FAMILIES for one in planned if one.missing):
         read_captions(captions)
     where = _device(device)
     rates = Rates(out / "rates", recalibrate)
     stages = [plan_features(planned, chosen, rates, where, precision)]
     stages.append(plan_fit(asked, rates, where))
-    if 1 < len(entries) <= MANY and not asked.estimator.streams:
+    if 1 < len(entries) <= MAX_SPACES and not asked.estimator.streams:
         how = {"heldout": heldout, "folds": folds}
         stages.append(plan_ablate(chosen, entries, rates, how))
     stages += plan_evaluate(chosen, out, [asked.folder.name], len(entries), rates)
@@ -147,7 +147,7 @@ def _tell(stages: Sequence[Stage], rates: Rates, limits: Limits, device: str) ->
             "that much longer")  # fmt: skip
 
 
-def _check(stages: Sequence[Stage], limits: Limits, asked: Asked, rates: Rates) -> None:
+def _check(stages: Sequence[Stage], limits: Limits, asked: FitRequest, rates: Rates) -> None:
     """Refuse what does not fit; say what would."""
     for stage in stages:
         if stage.cost.memory > limits.memory:
@@ -167,7 +167,7 @@ def _check(stages: Sequence[Stage], limits: Limits, asked: Asked, rates: Rates) 
         )
 
 
-def _less_memory(stage: Stage, limits: Limits, asked: Asked, rates: Rates) -> str:
+def _less_memory(stage: Stage, limits: Limits, asked: FitRequest, rates: Rates) -> str:
     """Name a setting that makes a stage smaller; of a solved model one that was worked out."""
     if stage.name == "features":
         return f"fewer spaces at a time, one {run_hint('features')} after another; or one device"

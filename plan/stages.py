@@ -17,8 +17,8 @@ from execute.forecast.cost import Cost, in_turn
 from execute.forecast.rates import Rates
 from extract.costs.units import Planned
 from plan.table import in_bytes, in_time, table
-from regress.ablation.subsets import subsets
-from regress.fitting.request import Asked
+from regress.ablation.subsets import list_subsets
+from regress.fitting.request import FitRequest
 
 FIGURES = ("time", "memory", "GPU memory", "disk")
 
@@ -89,9 +89,9 @@ def plan_features(
     return Stage("features", [title, *table(header, rows)], whole)
 
 
-def plan_fit(asked: Asked, rates: Rates, device: str) -> Stage:
+def plan_fit(asked: FitRequest, rates: Rates, device: str) -> Stage:
     """Plan `make fit`."""
-    parts = regress.costs.units.parts_of(asked)
+    parts = regress.costs.units.list_parts(asked)
     costs = regress.costs.units.fit_costs(asked, rates, device)
     rows = []
     for names, units, own in zip(asked.units(), parts, costs, strict=True):
@@ -128,7 +128,7 @@ def plan_ablate(
     settings: dict[str, Any],
 ) -> Stage:
     """Plan `make ablate`."""
-    wanted = subsets([entry.name for entry in entries], [])
+    wanted = list_subsets([entry.name for entry in entries], [])
     costs = regress.costs.units.ablate_costs(subjects, entries, wanted, rates=rates, **settings)
     rows = [[f"subj{one.name}", *_figures(cost)] for one, cost in zip(subjects, costs, strict=True)]
     whole = regress.costs.units.start_cost(rates, imports="regress.ablate") + in_turn(costs)

@@ -1,4 +1,4 @@
-"""`python -m regress`: stage 2, features and responses to fitted models."""
+"""`python -m regress`: the command of `regress.commands.fit`."""
 
 import sys
 from functools import wraps
@@ -9,9 +9,9 @@ from regress.commands.fit import fit
 
 
 @wraps(fit)
-def regress(*arguments: Any, **named: Any) -> None:  # noqa: D103, wraps gives what fit says
-    # The folder that fit returns is no exit status.
-    fit(*arguments, **named)
+def regress(*arguments: Any, **options: Any) -> None:  # noqa: D103, wraps copies fit's docstring
+    # `fit` returns a folder, which is no exit status.
+    fit(*arguments, **options)
 
 
 EXAMPLES = [

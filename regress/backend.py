@@ -1,4 +1,4 @@
-"""Where the numbers are computed: himalaya's backend, and arrays to and from it."""
+"""Choose the devices of a fit, set himalaya's backend, and bring arrays back to numpy."""
 
 import os
 import re
@@ -17,14 +17,14 @@ BACKENDS = {"cpu": "numpy", "torch": "torch", "cuda": "torch_cuda"}
 
 
 def choose_devices(device: str) -> list[str]:
-    """Turn the user's words for devices into them.
+    """List the devices that the option --device names, and check that they can be used.
 
     Parameters
     ----------
     device : str
-        "auto" (a GPU if torch sees one), "cpu" (numpy), "cuda" (torch on the GPU), "cuda:1" or
-        "torch" (torch on the CPU: the GPU's code path without a GPU); several of one kind with
-        commas between.
+        "auto" (a GPU if torch sees one), "cpu" (numpy), "cuda" (torch on the GPU), "cuda:1", or
+        "torch" (torch on the CPU: the GPU's code path without a GPU). Several of one kind are
+        separated by commas.
     """
     refuse_skipped_fits()
     if device == "auto":
@@ -32,45 +32,41 @@ def choose_devices(device: str) -> list[str]:
 
         return ["cuda" if torch.cuda.is_available() else "cpu"]
     names = device.split(",")
-    fault = _fault(names)
+    fault = _find_fault(names)
     if fault:
         gpus = ", ".join(_gpus()) or "no GPU"
         raise RegressError(f"--device {device}: {fault}; torch sees {gpus} here")
     return names
 
 
-def _fault(names: Sequence[str]) -> str:
-    """Say what is wrong with devices, and what was expected; nothing if they can be used."""
+def _find_fault(names: Sequence[str]) -> str:
+    """Describe why devices cannot be used, and what was expected; empty if they can."""
     for name in names:
         if not re.fullmatch(r"cpu|torch|cuda(:\d+)?", name):
-            one = "auto, cpu, torch, cuda or cuda:N"
-            return f"found {name!r}; expected {one}; or several, with commas between, none auto"
-    if len({kind_of(name) for name in names}) > 1:
-        # Rounding differs: a model's numbers would depend on which device was free.
+            expected = "auto, cpu, torch, cuda or cuda:N"
+            return (
+                f"found {name!r}; expected {expected}; or several, with commas between, none auto"
+            )
+    if len({device_kind(name) for name in names}) > 1:
+        # Rounding differs between kinds: the numbers would depend on which device was free.
         return "of several kinds; expected one, such as cuda:0,cuda:1 or cpu,cpu"
     if len(names) > 1 and "cuda" in names:
-        return "cuda may be any of them; expected the number of each, such as cuda:0,cuda:1"
-    if kind_of(names[0]) == "cuda":
-        there = _gpus()
+        return "cuda names no particular GPU; expected numbers, such as cuda:0,cuda:1"
+    if device_kind(names[0]) == "cuda":
+        gpus = _gpus()
         for name in names:
-            if name not in there and not (name == "cuda" and there):
-                return f"there is no {name}; expected one that is there, or auto or cpu"
+            if name not in gpus and not (name == "cuda" and gpus):
+                return f"found no {name}; expected an available GPU, auto or cpu"
     return ""
 
 
-def kind_of(name: str) -> str:
-    """Give a device's kind, which decides himalaya's backend."""
+def device_kind(name: str) -> str:
+    """Return a device's kind, "cpu", "torch" or "cuda", which decides himalaya's backend."""
     return name.partition(":")[0]
 
 
-def backend_on(devices: Sequence[str]) -> str:
-    """Return where models are fitted, in words for the user.
-
-    Returns
-    -------
-    str
-        "on cpu", "on cuda:0, cuda:1" or "in jobs of Slurm".
-    """
+def describe_devices(devices: Sequence[str]) -> str:
+    """Return "on cpu", "on cuda:0, cuda:1" and so on; "in jobs of Slurm" if no device is named."""
     if not devices:
         return "in jobs of Slurm"
     return f"on {', '.join(devices)}"
@@ -82,13 +78,13 @@ def _gpus() -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def place_of(device: str) -> Place:
-    """Say how the machine that does the work chooses its devices."""
+def make_place(device: str) -> Place:
+    """Return how the machine that runs the work lists its devices and starts to use one."""
     return Place(partial(choose_devices, device), use_device)
 
 
 def use_device(device: str) -> str:
-    """Choose himalaya's backend; it is one for the whole process."""
+    """Set himalaya's backend for the whole process, and return its name."""
     refuse_skipped_fits()
     if device == "auto":
         (device,) = choose_devices(device)
@@ -102,7 +98,7 @@ def use_device(device: str) -> str:
 
 
 def refuse_skipped_fits() -> None:
-    """Refuse to fit where himalaya would return invented weights."""
+    """Check that himalaya is not set to skip fits, when it would return invented weights."""
     if os.environ.get("HIMALAYA_SKIP_FIT"):
         raise RegressError(
             "the environment variable HIMALAYA_SKIP_FIT is set: himalaya would skip the fit and "
@@ -111,6 +107,6 @@ def refuse_skipped_fits() -> None:
 
 
 def to_numpy(array: object) -> NDArray:
-    """Bring an array of himalaya's backend to numpy, in main memory."""
-    plain: NDArray = np.asarray(get_backend().to_numpy(array))
-    return plain
+    """Return an array of himalaya's backend as a numpy array, in main memory."""
+    values: NDArray = np.asarray(get_backend().to_numpy(array))
+    return values

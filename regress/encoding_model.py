@@ -1,4 +1,4 @@
-"""What every encoding model offers, whatever is inside: the seam between models and fits."""
+"""The interface of encoding models: all that a fit needs to know of a model."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
@@ -8,33 +8,33 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Encoder(Protocol):
-    """A scikit-learn estimator from features to responses, whose vertices can be told apart.
+    """A scikit-learn estimator from features to responses, whose state divides by vertices.
 
     Attributes
     ----------
     streams : bool
-        Whether `fit` and `refit` take a `Responses` that is read as needed, or the `Joint` ones of
-        several subjects; or need an array.
+        Whether `fit` and `refit` take `Responses`, which are read as needed, or the `Joint`
+        responses of several subjects; otherwise they need an array.
     """
 
     streams: ClassVar[bool]
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are fitted as one, whatever their groups, and one only with all."""
+        """Whether all vertices are fitted as one, whatever their groups."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Give the parameters.
+        """Return the parameters.
 
         Parameters
         ----------
         deep : bool
-            As scikit-learn has it.
+            Whether to include the parameters of estimators among them, as in scikit-learn.
 
         Returns
         -------
         dict
-            By name.
+            Values by the parameters' names.
         """
 
     def set_params(self, **parameters: Any) -> Self:
@@ -43,7 +43,7 @@ class Encoder(Protocol):
         Parameters
         ----------
         **parameters
-            By name.
+            Values by the parameters' names.
 
         Returns
         -------
@@ -52,7 +52,7 @@ class Encoder(Protocol):
         """
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, with a ValueError that names them."""
+        """Check the parameters; raise a ValueError that names an invalid one."""
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
         """Choose the hyper-parameters, and fit.
@@ -67,7 +67,7 @@ class Encoder(Protocol):
         Returns
         -------
         self
-            Fitted.
+            The fitted model.
         """
 
     def refit(self, X: ArrayLike, y: Any) -> Self:
@@ -83,7 +83,7 @@ class Encoder(Protocol):
         Returns
         -------
         self
-            Fitted again.
+            The model with new coefficients or weights.
         """
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -97,47 +97,47 @@ class Encoder(Protocol):
         Returns
         -------
         array (n_images, n_vertices)
-            Of the dtype of the fitted arrays.
+            Predictions, of the dtype of the fitted arrays.
         """
 
     def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
-        """Give what predicts some vertices, as plain arrays.
+        """Return the fitted arrays that predict some vertices.
 
         Parameters
         ----------
         vertices : array of int, optional
-            Which columns of the responses; all by default.
+            Columns of the responses; all by default.
 
         Returns
         -------
         dict of str to array
-            Enough for `restore`.
+            All that `restore` needs.
         """
 
     @property
     def untrained(self) -> tuple[str, ...]:
-        """Others' networks inside it that began with random weights, as every table must say."""
+        """Pre-existing networks inside the model that have random weights; tables name them."""
 
     @property
     def pretrained(self) -> tuple[str, ...]:
-        """Others' networks inside it that began with weights trained on other data."""
+        """Pre-existing networks inside the model that began with weights trained on other data."""
 
     def sources(self) -> dict[str, str]:
-        """Digest files that it reads besides the data; a change of them means a new fit.
+        """Return digests of the files that the model reads besides the data.
 
         Returns
         -------
         dict of str to str
-            By the parameter's name; empty where it reads none.
+            Digests by the parameters that name the files; a change of one means a new fit.
         """
 
     def shared_names(self) -> list[str]:
-        """Name the arrays of `state` that belong to all vertices, and are saved once.
+        """List the arrays of `state` that belong to all vertices, and are saved once.
 
         Returns
         -------
         list of str
-            None where a state holds nothing but what each vertex or group has of its own.
+            Names; empty where each array has an axis of vertices or groups.
         """
 
     def join(
@@ -148,39 +148,40 @@ class Encoder(Protocol):
         Parameters
         ----------
         parts : sequence of (array of int, dict of str to array)
-            Where the vertices stand in the whole, and what `state` gave of them.
+            For each batch, the positions of its vertices in the whole, and their `state`.
 
         Returns
         -------
         dict of str to array
-            As `state` would give all.
+            The state of all vertices.
         """
 
     def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
-        """Say what some vertices took to fit.
+        """Return size and duration of the fit of some vertices.
 
         Parameters
         ----------
         vertices : array of int (n,)
-            Which columns of the responses.
+            Columns of the responses.
 
         Returns
         -------
         dict
-            `parameters`, how many, of all vertices that share any with these; `epochs` of them, and
-            `seconds_per_epoch` of all vertices given to `fit`, None where a model is solved.
+            `parameters`, their number, counted over all vertices that share any with these;
+            `epochs` of these vertices, and `seconds_per_epoch` of all vertices given to `fit`, both
+            None for a model that is solved.
         """
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
+        """Restore a fitted model from its state.
 
         Parameters
         ----------
         state : dict of str to array
-            The arrays.
+            The arrays that `state` returned.
 
         Returns
         -------
         self
-            Predicts the same numbers.
+            The fitted model, with the same predictions.
         """

@@ -1,4 +1,4 @@
-"""What can be wrong with a fit."""
+"""The error of stage 2."""
 
 from base import RoiridgeError
 

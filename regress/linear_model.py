@@ -1,4 +1,4 @@
-"""What all linear encoding models share: centring, scaling, constant vertices, prediction."""
+"""Base class of linear encoding models: centring, scaling, constant vertices, prediction."""
 
 import numbers
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ ALPHAS = tuple(float(alpha) for alpha in np.logspace(0, 8, 17))
 
 
 class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Base of the models whose prediction is `X @ coef_ + intercept_`.
+    """Base class of models whose prediction is `X @ coef_ + intercept_`.
 
     Features are centred, and scaled to unit variance where `standardise` is set, with statistics
-    of the pictures given to `fit` alone. Each vertex is fitted on its own: the models of many ROIs
-    fitted at once are the same as fitted one by one, but for the order in which sums are rounded. A
-    constant vertex and a constant column get coefficients of 0.
+    of the pictures given to `fit` alone. Each vertex is fitted independently: ROIs fitted together
+    get the same models as ROIs fitted one by one, up to rounding. Constant vertices and constant
+    columns get coefficients of 0.
 
     Attributes
     ----------
-    coef_ : array (n_features, n_vertices)
-        For features as they come. Without the last axis where y was a vector.
-    intercept_ : array (n_vertices,)
-        A number where y was a vector.
+    coef_ : array (n_features, n_vertices) or (n_features,)
+        Coefficients for features that are not centred or scaled; a vector where y was one.
+    intercept_ : array (n_vertices,) or float
+        Intercepts; a number where y was a vector.
     """
 
     standardise = True
@@ -40,12 +40,12 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
     pretrained: ClassVar[tuple[str, ...]] = ()
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, before anything is computed.
+        """Check the parameters, before anything is computed.
 
         Raises
         ------
         ValueError
-            If one is out of range; the message names it.
+            If a parameter is out of range; the message names it.
         """
         for name, value in self.get_params(deep=False).items():
             if name in ("n_iter", "n_components"):
@@ -63,12 +63,12 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
                 _check_alphas(value)
 
     def _search(self, X: Floats, Y: Floats, scope: Any) -> dict[str, Floats]:
-        """Choose the hyper-parameters of each vertex; arrays whose last axis is vertices."""
+        """Choose the hyper-parameters of each vertex: arrays (..., n_vertices), by attribute."""
         return {}
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
-        """Solve for the coefficients with what `_search` chose."""
-        raise TypeError(f"{type(self).__name__} does not say how it is solved")
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
+        """Solve for the coefficients (n_features, n_vertices)."""
+        raise TypeError(f"{type(self).__name__} does not define _solve, which every model needs")
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Choose the hyper-parameters by cross-validation, and solve.
@@ -83,18 +83,18 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Returns
         -------
         self
-            Fitted.
+            The fitted model.
         """
         refuse_skipped_fits()
         self.check_parameters()
-        Xs, Ys, varying = self._centred(*self._validated(X, y))
+        Xs, Ys, varying = self._centre(*self._validate(X, y))
         searched = varying if varying.any() else ~varying
         scope = self.get_params(deep=False).get("scope", "vertex")
         scope = scope if isinstance(scope, str) else np.asarray(scope)[searched]
-        chosen = self._search(Xs, _columns(Ys, searched), scope)
-        for name, values in chosen.items():
-            setattr(self, name, _spread(to_numpy(values), searched))
-        return self._finish(Xs, Ys, varying, chosen)
+        hyperparameters = self._search(Xs, _select_columns(Ys, searched), scope)
+        for name, values in hyperparameters.items():
+            setattr(self, name, _expand_vertices(to_numpy(values), searched))
+        return self._set_coefficients(Xs, Ys, varying, hyperparameters)
 
     def refit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Solve again on other pictures, with the hyper-parameters that `fit` chose.
@@ -109,15 +109,15 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Returns
         -------
         self
-            With new coefficients.
+            The model with new coefficients.
         """
         check_is_fitted(self)
-        Xs, Ys, varying = self._centred(*self._validated(X, y))
+        Xs, Ys, varying = self._centre(*self._validate(X, y))
         # A vertex that was constant for `fit` has no hyper-parameters, and stays at its mean.
         varying &= np.reshape(self.coef_ != 0, (Xs.shape[1], -1)).any(axis=0)
-        names = self.chosen_names()
-        chosen = {name: getattr(self, name)[..., varying] for name in names}
-        return self._finish(Xs, Ys, varying, chosen)
+        names = self.hyperparameter_names()
+        hyperparameters = {name: getattr(self, name)[..., varying] for name in names}
+        return self._set_coefficients(Xs, Ys, varying, hyperparameters)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the responses to pictures.
@@ -137,8 +137,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         predicted: NDArray = checked @ self.coef_ + self.intercept_
         return predicted
 
-    def chosen_names(self) -> list[str]:
-        """Name what `fit` chose per vertex and `refit` keeps.
+    def hyperparameter_names(self) -> list[str]:
+        """List the hyper-parameters that `fit` chose per vertex and `refit` keeps.
 
         Returns
         -------
@@ -149,39 +149,39 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         return [name for name in names if hasattr(self, name)]
 
     def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
-        """Give the fitted arrays, all or those of some vertices.
+        """Return the fitted arrays, of all or some vertices.
 
         Parameters
         ----------
         vertices : array of int, optional
-            Which columns of the responses.
+            Columns of the responses; all by default.
 
         Returns
         -------
         dict of str to array
-            Plain numpy arrays, enough for `restore`.
+            Plain numpy arrays, all that `restore` needs.
         """
-        names = ["coef_", "intercept_", *self.chosen_names()]
-        which: Any = slice(None) if vertices is None else vertices
-        return {name: np.ascontiguousarray(getattr(self, name)[..., which]) for name in names}
+        names = ["coef_", "intercept_", *self.hyperparameter_names()]
+        columns: Any = slice(None) if vertices is None else vertices
+        return {name: np.ascontiguousarray(getattr(self, name)[..., columns]) for name in names}
 
     def sources(self) -> dict[str, str]:
-        """Digest files that it reads besides the data; a linear model reads none.
+        """Return digests of the files that the model reads besides the data.
 
         Returns
         -------
         dict of str to str
-            Empty.
+            Empty, as a linear model reads no files.
         """
         return {}
 
     def shared_names(self) -> list[str]:
-        """Name the arrays that belong to all vertices; a linear model has none.
+        """List the arrays that belong to all vertices.
 
         Returns
         -------
         list of str
-            Empty.
+            Empty, as each array of a linear model has an axis of vertices.
         """
         return []
 
@@ -193,12 +193,12 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Parameters
         ----------
         parts : sequence of (array of int, dict of str to array)
-            Where the vertices stand in the whole, and what `state` gave of them.
+            For each batch, the positions of its vertices in the whole, and their `state`.
 
         Returns
         -------
         dict of str to array
-            As `state` would give all: vertices are the last axis of each array.
+            The state of all vertices, which are the last axis of each array.
         """
         n_vertices = sum(len(places) for places, _ in parts)
         joined: dict[str, NDArray] = {}
@@ -209,40 +209,40 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         return joined
 
     def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
-        """Say what some vertices took to fit.
+        """Return the number of parameters of some vertices.
 
         Parameters
         ----------
         vertices : array of int (n,)
-            Which columns of the responses.
+            Columns of the responses.
 
         Returns
         -------
         dict
-            `parameters`, how many; there are no epochs.
+            `parameters`, their number; `epochs` and `seconds_per_epoch` are None.
         """
         parameters = len(vertices) * (len(self.coef_) + 1)
         return {"parameters": parameters, "epochs": None, "seconds_per_epoch": None}
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
+        """Restore a fitted model from its state.
 
         Parameters
         ----------
         state : dict of str to array
-            The arrays.
+            The arrays that `state` returned.
 
         Returns
         -------
         self
-            Predicts the same numbers.
+            The fitted model, with the same predictions.
         """
         for name, values in state.items():
             setattr(self, name, values)
         self.n_features_in_ = self.coef_.shape[0]
         return self
 
-    def _validated(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    def _validate(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         checked: tuple[Floats, Floats] = validate_data(
             self,
             X,
@@ -256,12 +256,12 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         self._vector = responses.ndim == 1
         return features, np.asarray(responses.reshape(len(features), -1), features.dtype)
 
-    def _centred(self, X: Floats, Y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    def _centre(self, X: Floats, Y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         # Means and variances in float64: float32 loses them where the mean is far from 0.
         self._mean = X.mean(0, dtype=np.float64)
         self._response_mean = Y.mean(0, dtype=np.float64)
         scale = X.std(0, dtype=np.float64)
-        # The mean of equal numbers is not that number: sums are rounded at each step.
+        # The mean of equal numbers may differ from them, as sums are rounded at each step.
         rounding = max(np.finfo(X.dtype).eps, len(X) ** 0.5 * np.finfo(np.float64).eps)
         constant = (X[:1] == X).all(axis=0) | (scale <= rounding * np.abs(self._mean))
         self._scale = np.where(constant | (not self.standardise), 1.0, scale)
@@ -270,12 +270,12 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Ys = Y - self._response_mean.astype(X.dtype)
         return Xs, Ys, np.asarray((Y[:1] != Y).any(axis=0))
 
-    def _finish(
-        self, Xs: Floats, Ys: Floats, varying: NDArray[np.bool_], chosen: dict[str, Floats]
+    def _set_coefficients(
+        self, Xs: Floats, Ys: Floats, varying: NDArray[np.bool_], hyperparameters: dict[str, Floats]
     ) -> Self:
         coefficients = np.zeros((Xs.shape[1], Ys.shape[1]), Xs.dtype)
         if varying.any():
-            solved = self._solve(Xs, _columns(Ys, varying), chosen)
+            solved = self._solve(Xs, _select_columns(Ys, varying), hyperparameters)
             coefficients[:, varying] = solved / self._scale[:, None].astype(Xs.dtype)
         intercept = self._response_mean - self._mean @ coefficients.astype(np.float64)
         self.coef_ = coefficients
@@ -287,32 +287,14 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
 
 
 def checked_bands(bands: ArrayLike | None, n_features: int) -> NDArray[np.int64]:
-    """Check which band each column is in.
-
-    Parameters
-    ----------
-    bands : array of int (n_features,) or None
-        Numbers from 0, none left out; None for one band.
-    n_features : int
-        The number of columns.
-
-    Returns
-    -------
-    array of int (n_features,)
-        The bands.
-
-    Raises
-    ------
-    ValueError
-        If they do not fit the columns, or a number is left out.
-    """
+    """Check the band of each column (n_features,): numbers from 0, none left out; None for one."""
     if bands is None:
         return np.zeros(n_features, np.int64)
     numbers = np.asarray(bands, np.int64)
-    found = sorted(set(numbers.ravel().tolist()))
-    if numbers.shape != (n_features,) or found != list(range(len(found))):
+    unique = sorted(set(numbers.ravel().tolist()))
+    if numbers.shape != (n_features,) or unique != list(range(len(unique))):
         raise ValueError(
-            f"bands: found shape {numbers.shape} with values {found}, expected {n_features} whole "
+            f"bands: found shape {numbers.shape} with values {unique}, expected {n_features} whole "
             "numbers, one a column, with no number left out"
         )
     return numbers
@@ -327,13 +309,13 @@ def _check_alphas(alphas: Any) -> None:
         raise ValueError(f"alphas: found {alphas!r}, expected a list of positive numbers")
 
 
-def _columns(Y: Floats, mask: NDArray[np.bool_]) -> Floats:
-    # Responses of a hemisphere are hundreds of megabytes, and nearly always all are wanted.
+def _select_columns(Y: Floats, mask: NDArray[np.bool_]) -> Floats:
+    # Responses of a hemisphere are hundreds of megabytes: they are not copied if all are selected.
     return Y if mask.all() else Y[:, mask]
 
 
-def _spread(values: NDArray, varying: NDArray[np.bool_]) -> NDArray:
-    """Put values of the varying vertices among all; a constant vertex scores 0."""
+def _expand_vertices(values: NDArray, varying: NDArray[np.bool_]) -> NDArray:
+    """Expand values of the varying vertices to all vertices, with 0 for constant ones."""
     full = np.zeros((*values.shape[:-1], len(varying)), values.dtype)
     full[..., varying] = values
     return full

@@ -1,4 +1,4 @@
-"""The code of a model that its user may edit, as a digest."""
+"""Digest the code of a model that its user may edit."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ import sys
 from base import code_digest, digest, entry_digest
 from regress.encoding_model import Encoder
 
-# Tables whose entries a parameter names: those that the estimator reads, and so has imported.
+# Parameters that name entries of a table. The estimator has imported the tables that it reads.
 TABLES = {
     "loss": ("regress.training.losses", "LOSSES"),
     "optimiser": ("regress.training.optimisers", "OPTIMISERS"),
@@ -17,12 +17,9 @@ TABLES = {
 
 
 def model_code(estimator: Encoder) -> str:
-    """Digest the code of a model: of its plug-in, and of the losses and so on that it names.
+    """Return a digest of a model's plug-in and of the losses, optimisers and so on that it names.
 
-    Returns
-    -------
-    str
-        Sixteen hexadecimal digits; a change of them means a new fit.
+    A change of the digest means a new fit.
     """
     parts = {"model": code_digest(sys.modules[type(estimator).__module__])}
     parameters = estimator.get_params(deep=False)

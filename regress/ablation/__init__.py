@@ -1,1 +1,1 @@
-"""Contributions of feature spaces: subsets, variance partitioning, sums kept on disk."""
+"""Contributions of feature spaces: fits of subsets, on moments that are cached on disk."""

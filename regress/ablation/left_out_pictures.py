@@ -1,10 +1,9 @@
-"""What each picture does to R^2, from which intervals are made.
+"""Changes of R^2 when a picture is left out, for jackknife intervals.
 
-Ablations keep, for each picture and ROI, by how much the sum of R^2 over the ROI's vertices changes
+Ablations save, for each picture and ROI, by how much the sum of R^2 over the ROI's vertices changes
 without that picture: some kilobytes, where predictions of every subset would be gigabytes. These
-changes add up over ROIs, hemispheres and subjects and subtract between subsets, so that the
-interval of any mean or contribution follows from them (the jackknife [1]_), always by the same
-pictures for all subsets.
+changes can be added over ROIs, hemispheres and subjects and subtracted between subsets, so the
+interval of any mean or contribution follows from them (the jackknife [1]_).
 
 References
 ----------
@@ -25,31 +24,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Parts:
-    """The sets of vertices of a hemisphere that means are taken over.
+    """Sets of vertices of a hemisphere over which scores are averaged.
 
     Attributes
     ----------
     names : tuple of (str, str)
-        ROI class and ROI of each, in the order of the data; last all vertices, ("all", "all").
+        ROI class and ROI of each part; the last, ("all", "all"), is of all vertices.
     vertices : tuple of array of int64
-        Their vertices.
+        The vertices of each part.
     """
 
     names: tuple[tuple[str, str], ...]
     vertices: tuple[NDArray[np.int64], ...]
 
     def sums(self, values: Floats, first: int = 0) -> Floats:
-        """Sum values of consecutive vertices over the vertices of each part.
+        """Sum values (n_pictures, n_vertices) over each part, to (n_pictures, n_parts).
 
-        Parameters
-        ----------
-        values : array (n_pictures, n_vertices)
-            Values.
-
-        Returns
-        -------
-        array (n_pictures, n_parts), float64
-            The sums.
+        The values are of consecutive vertices, from `first` on.
         """
         member = np.zeros((values.shape[1], len(self.vertices)))
         for column, vertices in enumerate(self.vertices):
@@ -58,18 +49,12 @@ class Parts:
         return values @ member
 
 
-def parts_of(subject: Subject, hemisphere: str) -> Parts:
-    """List the ROIs of a hemisphere, and all its vertices.
-
-    Returns
-    -------
-    Parts
-        Every ROI that has vertices, what lies in none, and everything.
-    """
+def hemisphere_parts(subject: Subject, hemisphere: str) -> Parts:
+    """Return the ROIs of a hemisphere, the rest outside all ROIs, and all vertices, as parts."""
     regions = subject.regions(hemisphere)
     names = tuple((roi.roi_class, roi.name) for roi in regions)
-    every = np.arange(subject.n_vertices(hemisphere))
-    return Parts((*names, ("all", "all")), (*(roi.vertices for roi in regions), every))
+    all_vertices = np.arange(subject.n_vertices(hemisphere))
+    return Parts((*names, ("all", "all")), (*(roi.vertices for roi in regions), all_vertices))
 
 
 def left_out_r2(measured: NDArray[Any], predicted: NDArray[Any], pictures: Sequence[str]) -> Floats:
@@ -77,18 +62,16 @@ def left_out_r2(measured: NDArray[Any], predicted: NDArray[Any], pictures: Seque
 
     Parameters
     ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions of them.
+    measured, predicted : array (n_images, n_vertices)
+        Responses, and their predictions.
     pictures : sequence of str
-        What names each row's picture; all rows of a picture are left out together.
+        The name of each row's picture; all rows of a picture are left out together.
 
     Returns
     -------
     array (n_pictures, n_vertices), float64
-        In the order of the sorted names; 0 where the response is constant, with the picture or
-        without it.
+        R^2 without each picture minus R^2 of all, in the order of the sorted names; 0 where the
+        response is constant, with the picture or without it.
     """
     _, place, counts = np.unique(np.asarray(pictures), return_inverse=True, return_counts=True)
     Y = np.asarray(measured, np.float64)
@@ -96,13 +79,13 @@ def left_out_r2(measured: NDArray[Any], predicted: NDArray[Any], pictures: Seque
     Y = Y - Y.mean(axis=0)
     shifts, squares = _by_picture(Y, place, counts), _by_picture(Y**2, place, counts)
     residual, total = errors.sum(axis=0), squares.sum(axis=0)
-    others = np.maximum(len(Y) - counts, 1)[:, None]
-    # The mean of the other rows is -shift / others, about which their squares are taken.
-    remaining = total - squares - shifts**2 / others
+    n_others = np.maximum(len(Y) - counts, 1)[:, None]
+    # Squares of the other rows are taken about their own mean, which is -shifts / n_others.
+    remaining = total - squares - shifts**2 / n_others
     varied = remaining > 1e-12 * total
-    changed = (residual - errors) / np.where(varied, remaining, 1)
-    kept = residual / np.where(total > 0, total, 1)
-    return np.where(varied & (total > 0), kept - changed, 0)
+    left_out_ratio = (residual - errors) / np.where(varied, remaining, 1)
+    full_ratio = residual / np.where(total > 0, total, 1)
+    return np.where(varied & (total > 0), full_ratio - left_out_ratio, 0)
 
 
 def _by_picture(values: Floats, place: NDArray[np.intp], counts: NDArray[np.intp]) -> Floats:

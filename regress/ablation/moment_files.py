@@ -1,8 +1,8 @@
-"""Moments in the cache: formed once for a subject's spaces, pictures, folds and responses.
+"""Cached moments of a subject's feature spaces and responses, for each fold.
 
-X'X lies in a file a pair of spaces, X'Y in a file a space and batch of vertices, so that a space
-more adds its own files and none is formed again. Changed responses have another digest: their
-moments are formed anew, and the old ones removed.
+X'X has a file per pair of spaces, X'Y a file per space and batch of vertices, so that another space
+adds files and the existing ones stay valid. When responses change, so does their digest: their
+moments are computed again, and the old files are removed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from regress.solvers.arguments import Splits
 from regress.solvers.moment_sums import feature_moments, origin, products, response_moments
 from regress.solvers.moments import Array, FeatureMoments, ResponseMoments
 
-# Vertices in a file: 2048 x 4096 columns x 5 folds are 168 MB.
+# Vertices in a file: with 4096 columns and 5 folds it has 168 MB.
 WIDTH = 2048
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,7 +37,7 @@ class Batch:
     digest : str
         The sha256 of the responses' file.
     vertices : slice
-        Which.
+        The batch's columns of the responses.
     inside : callable
         Reads the responses to the pictures that are not held out, (n_images, n_vertices).
     """
@@ -49,18 +49,18 @@ class Batch:
 
 
 class StoredMoments:
-    """The moments of a subject's feature spaces, read where they are there, else formed and kept.
+    """The moments of a subject's feature spaces, read from the cache or computed and saved.
 
     Parameters
     ----------
     folder : Path
-        `derivatives/moments/subj01`.
+        The folder of the files, `derivatives/moments/subj01`.
     depends : mapping
-        What all of them depend on: pictures, held-out share, folds, seed.
+        The part of the key that all files have: pictures, held-out share, folds, seed.
     keys : sequence of str
         The digest of each space's key.
     X : array (n_images, n_features)
-        Features of the pictures that are not held out, about their mean.
+        Centred features of the pictures that are not held out.
     bands : array of int (n_features,)
         The space of each column.
     splits : Splits
@@ -84,10 +84,10 @@ class StoredMoments:
         ]
 
     def features(self, numbers: Sequence[int]) -> list[FeatureMoments]:
-        """Give X'X and the column sums of some spaces."""
+        """Return X'X and the column sums of some spaces, for each fold."""
         blocks = {(a, b): self._pair(a, b) for a in numbers for b in numbers if a <= b}
         asarray = get_backend().asarray
-        found = []
+        moments = []
         for fold, rows in enumerate(self.splits.held):
             xx = np.block(
                 [
@@ -99,18 +99,15 @@ class StoredMoments:
                 ]
             )
             x = np.concatenate([blocks[a, a]["x"][fold] for a in numbers])
-            found.append(FeatureMoments(len(rows), asarray(x), asarray(xx)))
-        return found
+            moments.append(FeatureMoments(len(rows), asarray(x), asarray(xx)))
+        return moments
 
     def responses(
         self, batch: Batch, numbers: Sequence[int]
     ) -> tuple[list[ResponseMoments], Array]:
-        """Give X'Y of some spaces, and the sums of the responses.
+        """Return X'Y of some spaces and the responses' sums for each fold, and their origin.
 
-        Returns
-        -------
-        centre : array (n_vertices,)
-            What was subtracted from the responses first.
+        The origin (n_vertices,) was subtracted from the responses before they were summed.
         """
         asarray = get_backend().asarray
         parts = [self._space(batch, number) for number in numbers]
@@ -125,22 +122,22 @@ class StoredMoments:
         return moments, asarray(parts[0]["centre"])
 
     def complete(self, batches: Sequence[Batch], numbers: Sequence[int], label: str) -> None:
-        """Form what is missing, reading each batch of responses once; remove what is stale."""
+        """Compute missing moments, reading each batch of responses once; remove stale ones."""
         hemisphere, responses = batches[0].hemisphere, batches[0].digest
         current = f"{hemisphere}-{responses[:16]}-"
         for path in self.folder.glob(f"{hemisphere}-*.h5"):
             if not path.name.startswith(current):
-                say(f"{path}: of responses that have changed since; removed")
+                say(f"{path}: computed from responses that have changed since; removed")
                 path.unlink()
-        wanted = [(b, n) for b in batches for n in numbers if not self._path(b, n).exists()]
-        if not wanted:
+        missing = [(b, n) for b in batches for n in numbers if not self._path(b, n).exists()]
+        if not missing:
             return
-        with progress(total=len(wanted), desc=f"{label} moments", unit="file") as bar:
+        with progress(total=len(missing), desc=f"{label} moments", unit="file") as bar:
             for batch in batches:
-                absent = [n for b, n in wanted if b is batch]
-                if absent:
+                numbers_of_batch = [n for b, n in missing if b is batch]
+                if numbers_of_batch:
                     Y = get_backend().asarray(batch.inside())
-                    for number in absent:
+                    for number in numbers_of_batch:
                         self._space(batch, number, Y)
                         bar.update()
 
@@ -151,8 +148,8 @@ class StoredMoments:
         def make() -> Arrays:
             if a == b:
                 sums = [feature_moments(self._spaces[a], rows, None) for rows in self.splits.held]
-                xx = np.stack([to_numpy(one.xx) for one in sums])
-                return {"xx": xx, "x": np.stack([to_numpy(one.x) for one in sums])}
+                xx = np.stack([to_numpy(moments.xx) for moments in sums])
+                return {"xx": xx, "x": np.stack([to_numpy(moments.x) for moments in sums])}
             pairs = [products(self._spaces[a], self._spaces[b], rows) for rows in self.splits.held]
             return {"xx": np.stack([to_numpy(pair) for pair in pairs])}
 
@@ -180,7 +177,7 @@ class StoredMoments:
             for rows in self.splits.held
         ]
         arrays = {
-            name: np.stack([to_numpy(getattr(one, name)) for one in sums])
+            name: np.stack([to_numpy(getattr(moments, name)) for moments in sums])
             for name in ("y", "yy", "xy")
         }
         zeros = np.zeros(Y.shape[1], arrays["xy"].dtype)
@@ -188,14 +185,14 @@ class StoredMoments:
 
 
 def _read_or(path: Path, key: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
-    """Read what is kept, or make and keep it; what is damaged or of another key is made again."""
+    """Read a file, or compute its arrays and write it where it is missing, damaged or stale."""
     if path.exists():
         try:
             arrays, meta = read_artifact(path)
             if meta.get("key") == key:
                 return arrays
         except CacheError as error:
-            say(f"{error}; it is formed again")
+            say(f"{error}; it is computed again")
     arrays = make()
     write_artifact(path, arrays, {"kind": "moments", "key": key, "provenance": provenance()})
     return arrays

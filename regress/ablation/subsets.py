@@ -1,7 +1,7 @@
-"""What each feature space contributes: every subset of the spaces, fitted on shared sums.
+"""Fit subsets of the feature spaces, to see what each space contributes.
 
-The sums over pictures of all spaces are formed once, and kept; a subset of the spaces is a slice of
-them. All figures are of pictures that no fit has seen: those of the test split, or held-out ones.
+The moments of all spaces are computed once and cached; those of a subset are a slice of them. All
+scores are of pictures that no fit has seen: test pictures or held-out ones.
 
 References
 ----------
@@ -41,8 +41,8 @@ from regress.solvers.primal import Loaded, Primal
 from regress.solvers.random_search import Rule, search
 
 JOIN = "+"
-# Spaces whose subsets, 255, are still a table that someone reads.
-MANY = 8
+# Most spaces of which all subsets are fitted: 8 have 255, which is still a readable table.
+MAX_SPACES = 8
 Subset = tuple[int, ...]
 
 
@@ -57,9 +57,9 @@ class Scores:
     r2 : array (n_vertices,)
         1 - residual / total sum of squares of the responses; may be negative.
     product : array (n_spaces, n_vertices)
-        What each space of the subset adds to the correlation; the sum is `pearson_r`.
+        The share of each space of the subset in the correlation; the sum is `pearson_r`.
     left_out : array (n_pictures, n_vertices)
-        By how much `r2` changes without each picture.
+        Change of `r2` without each picture, as `left_out_r2` computes it.
     """
 
     pearson_r: NDArray[np.float64]
@@ -68,32 +68,32 @@ class Scores:
     left_out: NDArray[np.float64]
 
 
-def subsets(spaces: Sequence[str], listed: Sequence[str]) -> list[Subset]:
-    """Give the subsets to fit, as numbers of spaces.
+def list_subsets(spaces: Sequence[str], only: Sequence[str]) -> list[Subset]:
+    """List the subsets to fit, as increasing numbers of spaces; the whole set is always the last.
 
-    Returns
-    -------
-    list of tuple of int
-        Each increasing; the whole set is always among them, last.
+    Parameters
+    ----------
+    only : sequence of str
+        Subsets as SPACE+SPACE; every subset if empty.
     """
     numbers = range(len(spaces))
-    if not listed and len(spaces) > MANY:
+    if not only and len(spaces) > MAX_SPACES:
         raise RegressError(
             f"--spaces: {len(spaces)} spaces have {2 ** len(spaces) - 1} subsets; "
-            f"name those to fit with --only, or give at most {MANY} spaces"
+            f"name those to fit with --only, or give at most {MAX_SPACES} spaces"
         )
-    if not listed:
+    if not only:
         return [c for size in numbers for c in combinations(numbers, size + 1)]
-    chosen = {tuple(numbers)}
-    for item in listed:
-        # A spelled-out space may hold the sign that joins spaces: the longest name that fits.
+    selection = {tuple(numbers)}
+    for item in only:
+        # A name may contain the sign that joins names: match the longest name that fits.
         names = re.findall("|".join(re.escape(s) for s in sorted(spaces, key=len)[::-1]), item)
         if JOIN.join(names) != item:
             raise RegressError(
                 f"--only {item}: expected names joined by {JOIN}, from {', '.join(spaces)}"
             )
-        chosen.add(tuple(sorted({spaces.index(name) for name in names})))
-    return sorted(chosen, key=lambda subset: (len(subset), subset))
+        selection.add(tuple(sorted({spaces.index(name) for name in names})))
+    return sorted(selection, key=lambda subset: (len(subset), subset))
 
 
 class Ablation:
@@ -104,22 +104,22 @@ class Ablation:
     design : Design
         The features.
     folder : Path
-        Where moments are kept.
+        The folder of the cached moments.
     heldout : float
         Share of training pictures that is held out.
     folds : int
-        Folds that choose the penalty.
+        Folds of the cross-validation that chooses the penalties.
     seed : int
-        Of both.
+        Seed of the held-out pictures and of the folds.
     form : str
-        "primal", "dual" or "auto".
+        The form of the solver: "primal", "dual" or "auto".
     split : str
-        The pictures that are scored: "heldout", or "test".
+        The pictures to score: "heldout" or "test".
 
     Attributes
     ----------
     rows : array of int64 (n_scored,)
-        The rows of the scored split's responses.
+        Rows of the scored pictures in the responses of their split.
     pictures : tuple of str (n_scored,)
         The sha256 of each row's picture.
     """
@@ -135,7 +135,7 @@ class Ablation:
         split: str = "heldout",
     ) -> None:
         self.held = held_out(design.training_pictures, heldout, seed)
-        self.bands, self._wanted_form = design.bands, form
+        self.bands, self._form_option = design.bands, form
         inside = design.train[~self.held]
         mean, scale = inside.mean(0, dtype=np.float64), inside.std(0, dtype=np.float64)
         scale[scale <= np.finfo(np.float32).eps * np.abs(mean)] = 1
@@ -176,57 +176,51 @@ class Ablation:
 
         n_vertices = responses.shape[1]
         slices = [slice(s, min(s + WIDTH, n_vertices)) for s in range(0, n_vertices, WIDTH)]
-        return [Batch(hemisphere, digest, some, reader(some)) for some in slices]
+        return [Batch(hemisphere, digest, batch, reader(batch)) for batch in slices]
 
     def is_dual(self, numbers: Subset) -> bool:
-        """Say whether a subset is wider than there are pictures, so that it needs no moments."""
+        """Return whether a subset is fitted in the dual form, which needs no moments."""
         n_features = int(np.isin(self.bands, numbers).sum())
-        return name_form(self._wanted_form, self.splits.n, n_features) == "dual"
+        return name_form(self._form_option, self.splits.n, n_features) == "dual"
 
     def form(self, numbers: Subset) -> Primal | Dual:
-        """Give the regression on a subset: what does not depend on the vertices."""
+        """Return the solver of a subset: the part of its fit that does not depend on vertices."""
         columns = self._columns(numbers)
-        named = "dual" if self.is_dual(numbers) else "primal"
-        one = get_backend().asarray(np.ones((1, 1)), dtype="float64")
-        X = with_enough_digits(self.X[:, columns], named, True, one, min(ALPHAS))
-        if named == "dual":
+        name = "dual" if self.is_dual(numbers) else "primal"
+        single_weight = get_backend().asarray(np.ones((1, 1)), dtype="float64")
+        X = with_enough_digits(self.X[:, columns], name, True, single_weight, min(ALPHAS))
+        if name == "dual":
             return Dual(X, self.splits, True, r2_score, columns * 0, WIDE_OF_SINGLE)
-        # What is kept was summed in float32.
+        # The cached moments were summed in float32.
         held = self.stored.features(numbers) if X.dtype == self.X.dtype else None
         return Primal(X, self.splits, True, r2_score, columns * 0, held, WIDE_OF_SINGLE)
 
     def fit(
         self, form: Primal | Dual, numbers: Subset, batch: Batch, measured: NDArray[np.float32]
     ) -> Scores:
-        """Fit a subset on a batch of vertices, and score it.
-
-        Parameters
-        ----------
-        measured : array (n_scored, n_vertices)
-            The responses to the pictures that are scored.
-        """
+        """Fit a subset on a batch, and score it on `measured` responses (n_scored, n_vertices)."""
         backend = get_backend()
         loaded = self._load(form, numbers, batch)
-        one = backend.asarray(np.ones((1, 1)), dtype="float64")
+        single_weight = backend.asarray(np.ones((1, 1)), dtype="float64")
         penalties = backend.asarray(np.array(ALPHAS), dtype="float64")
-        found = search(form, loaded, measured.shape[1], one, penalties, Rule())
-        coefficients = coefficients_of(form, loaded, one, found.weighting, found.alphas)
+        best = search(form, loaded, measured.shape[1], single_weight, penalties, Rule())
+        coefficients = coefficients_of(form, loaded, single_weight, best.weighting, best.alphas)
         intercept = backend.asarray_like(form.intercept(loaded, coefficients), self.X)
         coefficients = backend.asarray_like(coefficients, self.X)
         Y = backend.asarray(measured)
         spaces = self.bands[np.isin(self.bands, numbers)]
-        each = [
+        predictions = [
             self.X_scored[:, self._columns((number,))]
             @ coefficients[backend.asarray(np.flatnonzero(spaces == number))]
             for number in numbers
         ]
-        summed = sum(each)
+        summed = sum(predictions)
         predicted = summed + intercept
         return Scores(
-            # Without the intercept, beside which a weak prediction would lose its digits.
+            # Without the intercept, next to which a weak prediction would lose its digits.
             to_numpy(correlation_score(Y, summed)),
             to_numpy(r2_score(Y, predicted)),
-            to_numpy(correlation_score_split(Y, backend.stack(each))),
+            to_numpy(correlation_score_split(Y, backend.stack(predictions))),
             left_out_r2(measured, to_numpy(predicted), self.pictures),
         )
 

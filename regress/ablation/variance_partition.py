@@ -1,4 +1,4 @@
-"""An ablation of one subject: subsets that are there already are kept, the others fitted."""
+"""The ablation of one subject: fit the subsets whose scores are missing, and save them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_artifact, write_artifact
 from challenge import HEMISPHERES, Subject
 from challenge.inputs import check_values
-from regress.ablation.left_out_pictures import Parts, parts_of
+from regress.ablation.left_out_pictures import Parts, hemisphere_parts
 from regress.ablation.subsets import Ablation, Scores, Subset
 from regress.data.design import Design
 from regress.linear_model import ALPHAS
@@ -25,53 +25,50 @@ Fit = tuple[str, Subset]
 
 @dataclass(frozen=True)
 class Plan:
-    """One subject's ablation.
+    """The plan of one subject's ablation.
 
     Attributes
     ----------
     subject : Subject
         The subject.
     design : Design
-        Its features.
-    wanted : sequence of tuple of int
-        The subsets; the last is the whole.
+        Features of the subject's pictures.
+    subsets : sequence of tuple of int
+        The subsets, as numbers of spaces; the last is the whole set.
     settings : dict
-        `heldout`, `folds` and `seed`.
+        The parameters `heldout`, `folds` and `seed` of `Ablation`.
     folder : Path
-        Where scores of subsets are kept: `derivatives/ablations`.
+        The folder of the scores, `derivatives/ablations`.
     split : str
-        The pictures that are scored: "heldout", or "test".
+        The pictures to score: "heldout" or "test".
     """
 
     subject: Subject
     design: Design
-    wanted: Sequence[Subset]
+    subsets: Sequence[Subset]
     settings: dict[str, Any]
     folder: Path
     split: str = "heldout"
 
     @cached_property
     def data(self) -> dict[str, dict[str, Any]]:
-        """For each hemisphere, what the scores depend on beside features: digests of files."""
+        """For each hemisphere, digests of the data that the scores depend on, and the split."""
         splits = {"responses": "train"}
         if self.split == "test":
             splits["test_responses"] = "test"
         sides = [(h, name, split) for h in HEMISPHERES for name, split in splits.items()]
         files = [Path(str(self.subject.responses(h, split).filename)) for h, _, split in sides]
-        found: dict[str, dict[str, Any]] = {h: {} for h in HEMISPHERES}
+        digests: dict[str, dict[str, Any]] = {h: {} for h in HEMISPHERES}
         for (h, name, _), sha256 in zip(sides, sha256_files(files), strict=True):
-            found[h][name] = sha256
+            digests[h][name] = sha256
         masks = digest(self.subject.mask_digests())
-        return {h: {**of, "split": self.split, "masks": masks} for h, of in found.items()}
+        return {
+            h: {**files_digests, "split": self.split, "masks": masks}
+            for h, files_digests in digests.items()
+        }
 
     def key(self, hemisphere: str, numbers: Subset) -> dict[str, Any]:
-        """Return all that the scores of a subset depend on.
-
-        Returns
-        -------
-        dict
-            Without the spaces beside the subset: a space more leaves those without it valid.
-        """
+        """Return all that the scores of a subset depend on; other spaces are no part of it."""
         return {
             "schema": 2,
             "spaces": [self.design.band_keys[n] for n in numbers],
@@ -82,24 +79,18 @@ class Plan:
         }
 
     def path(self, hemisphere: str, numbers: Subset) -> Path:
-        """Return where the scores of a subset are kept."""
+        """Return the file of a subset's scores."""
         name = f"{hemisphere}-{digest(self.key(hemisphere, numbers))}.h5"
         return self.folder / f"subj{self.subject.name}" / name
 
 
 def ablate_subject(plan: Plan) -> dict[str, list[str]]:
-    """Fit and keep the scores of every subset that is not there yet.
-
-    Returns
-    -------
-    dict of str to list of str
-        For each hemisphere, the names of the files, in the order of the subsets.
-    """
-    every = [(hemisphere, numbers) for hemisphere in HEMISPHERES for numbers in plan.wanted]
-    missing = [fit for fit in every if not _is_kept(plan.path(*fit))]
+    """Fit and save the missing subsets; return each hemisphere's files, in the subsets' order."""
+    fits = [(hemisphere, numbers) for hemisphere in HEMISPHERES for numbers in plan.subsets]
+    missing = [fit for fit in fits if not _is_readable(plan.path(*fit))]
     say(
-        f"subj{plan.subject.name}: {len(plan.wanted)} subsets x 2 hemispheres, "
-        f"{len(every) - len(missing)} fits there already, {len(missing)} to fit"
+        f"subj{plan.subject.name}: {len(plan.subsets)} subsets x 2 hemispheres, "
+        f"{len(fits) - len(missing)} fits there already, {len(missing)} to fit"
     )
     if missing:
         for (hemisphere, numbers), arrays, names in _fit(plan, missing):
@@ -107,10 +98,10 @@ def ablate_subject(plan: Plan) -> dict[str, list[str]]:
             meta = {"kind": "ablation", "spaces": spaces, "parts": names,
                     "key": plan.key(hemisphere, numbers), "provenance": provenance()}  # fmt: skip
             write_artifact(plan.path(hemisphere, numbers), arrays, meta)
-    return {h: [plan.path(h, numbers).name for numbers in plan.wanted] for h in HEMISPHERES}
+    return {h: [plan.path(h, numbers).name for numbers in plan.subsets] for h in HEMISPHERES}
 
 
-def _is_kept(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     if not path.exists():
         return False
     try:
@@ -124,14 +115,14 @@ def _is_kept(path: Path) -> bool:
 def _fit(
     plan: Plan, missing: Sequence[Fit]
 ) -> Iterator[tuple[Fit, Mapping[str, NDArray[Any]], list[list[Any]]]]:
-    """Fit subset after subset: one decomposition serves all vertices of both hemispheres."""
+    """Fit the missing subsets; one decomposition serves all vertices of both hemispheres."""
     name = f"subj{plan.subject.name}"
     moments = plan.folder.parent / "moments" / name
     ablation = Ablation(plan.design, moments, **plan.settings, split=plan.split)
     batches, parts = {}, {}
     check_values([plan.subject])
     for hemisphere in dict.fromkeys(hemisphere for hemisphere, _ in missing):
-        parts[hemisphere] = parts_of(plan.subject, hemisphere)
+        parts[hemisphere] = hemisphere_parts(plan.subject, hemisphere)
         responses = plan.data[hemisphere]["responses"]
         batches[hemisphere] = ablation.batches(plan.subject, hemisphere, responses)
         primal = [n for h, n in missing if h == hemisphere and not ablation.is_dual(n)]
@@ -144,24 +135,26 @@ def _fit(
         for numbers in dict.fromkeys(numbers for _, numbers in missing):
             form = ablation.form(numbers)
             for hemisphere in [h for h, n in missing if n == numbers]:
-                of = plan.subject.responses(hemisphere, "test" if plan.split == "test" else "train")
+                measured_file = plan.subject.responses(
+                    hemisphere, "test" if plan.split == "test" else "train"
+                )
                 scores = []
                 for batch in batches[hemisphere]:
-                    measured = np.array(of[ablation.rows, batch.vertices], np.float32)
+                    measured = np.array(measured_file[ablation.rows, batch.vertices], np.float32)
                     fitted = ablation.fit(form, numbers, batch, measured)
-                    scores.append(_summed(fitted, parts[hemisphere], batch.vertices.start))
+                    scores.append(_sum_parts(fitted, parts[hemisphere], batch.vertices.start))
                 bar.update()
-                arrays = _joined(scores) | {"pictures": pictures}
-                yield (hemisphere, numbers), arrays, _described(parts[hemisphere])
+                arrays = _join_batches(scores) | {"pictures": pictures}
+                yield (hemisphere, numbers), arrays, _describe_parts(parts[hemisphere])
 
 
-def _summed(scores: Scores, parts: Parts, first: int) -> dict[str, NDArray[Any]]:
+def _sum_parts(scores: Scores, parts: Parts, first: int) -> dict[str, NDArray[Any]]:
     arrays = {name: getattr(scores, name) for name in FIELDS}
     return arrays | {"left_out": parts.sums(scores.left_out, first)}
 
 
-def _joined(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """Join what is known of each vertex; add what is summed over vertices."""
+def _join_batches(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Join the scores of batches of vertices; add `left_out`, which is summed over vertices."""
     joined = {
         name: np.concatenate([batch[name] for batch in batches], axis=-1)
         for name in FIELDS
@@ -170,6 +163,6 @@ def _joined(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[
     return joined | {"left_out": np.sum([batch["left_out"] for batch in batches], axis=0)}
 
 
-def _described(parts: Parts) -> list[list[Any]]:
-    each = zip(parts.names, parts.vertices, strict=True)
-    return [[*names, len(vertices)] for names, vertices in each]
+def _describe_parts(parts: Parts) -> list[list[Any]]:
+    pairs = zip(parts.names, parts.vertices, strict=True)
+    return [[*names, len(vertices)] for names, vertices in pairs]

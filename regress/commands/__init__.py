@@ -1,1 +1,1 @@
-"""One file per command of stage 2."""
+"""The commands of stage 2, one per file; `study_fits` belongs to `study`."""

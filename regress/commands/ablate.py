@@ -1,6 +1,6 @@
-"""`python -m regress.ablate`: ridge on every subset of the feature spaces, scored and kept.
+"""`python -m regress.ablate`: fit ridge on every subset of the feature spaces, and save the scores.
 
-`python -m evaluate ablation` makes the table and the figure, as `make ablate` does after this.
+`python -m evaluate ablation` makes the table and the figure; `make ablate` runs both.
 """
 
 import sys
@@ -17,14 +17,14 @@ from challenge.inputs import check_fitted
 from execute import Cost, Run, choose_executor, planned, share
 from execute.forecast.rates import Rates
 from execute.work import Groups
-from regress.ablation.subsets import Subset, subsets
+from regress.ablation.subsets import Subset, list_subsets
 from regress.ablation.variance_partition import Plan, ablate_subject
-from regress.backend import backend_on, choose_devices, place_of
+from regress.backend import choose_devices, describe_devices, make_place
 from regress.costs.units import ablate_costs
 from regress.data.design import find_bands, find_spaces, load_design
 from regress.errors import RegressError
 
-# What the last call was asked for.
+# Spaces, subsets and settings of the last command.
 LAST = "last.h5"
 SPLITS = ("auto", "test", "heldout")
 Files = dict[str, list[str]]
@@ -45,57 +45,58 @@ def ablate(
     executor: str = "local",
     cluster: Path | None = None,
 ) -> None:
-    """Fit ridge on every subset of the feature spaces, and score it where no fit has seen.
+    """Fit ridge on every subset of the feature spaces, and score it on pictures not fitted on.
 
     Parameters
     ----------
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made; `ablations` in it gets the scores.
+        The folder of all results; `ablations` in it gets the scores.
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     spaces : list of str
-        Feature spaces, computed before with `python -m extract`. Each counts once, also one of
-        several layers: to tell layers apart, give them as spaces of their own.
+        Feature spaces, computed before with `python -m extract`. A space of several layers counts
+        as one; to compare layers, extract each as a space.
     only : list of str
-        Only these, as SPACE+SPACE; every subset otherwise.
+        Subsets to fit, as SPACE+SPACE; every subset otherwise.
     device : str
         auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
-        several with commas, cuda:0,cuda:1, share the subjects, a process each.
+        several with commas, cuda:0,cuda:1, share the subjects, one process each.
     heldout : float
         Share of the training pictures that no subset is fitted on.
     folds : int
         Folds of the cross-validation that chooses the penalties.
     seed : int
-        Of the held-out pictures and the folds.
+        Seed of the held-out pictures and of the folds.
     split : str
-        "test" responses, "heldout" training pictures, or "auto": test where there are responses.
+        Pictures to score: "test", "heldout" training pictures, or "auto" for test pictures where
+        all subjects have test responses.
     executor : str
-        local, or slurm: in jobs of a cluster, which this command waits for.
+        local, or slurm to run in jobs of a cluster, which this command waits for.
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
-    where = choose_executor(executor, cluster, "ablate", data)
-    # Those of another machine are chosen there.
-    devices = choose_devices(device) if where.is_local else []
+    runner = choose_executor(executor, cluster, "ablate", data)
+    # Devices of another machine are chosen there.
+    devices = choose_devices(device) if runner.is_local else []
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, subject)
     check_fitted(subjects)
     entries = find_spaces(store, spaces)
-    wanted = subsets([entry.name for entry in entries], only)
-    say(f"{len(wanted)} subsets of {len(entries)} spaces, {backend_on(devices)}")
+    subsets = list_subsets([entry.name for entry in entries], only)
+    say(f"{len(subsets)} subsets of {len(entries)} spaces, {describe_devices(devices)}")
     settings = {"heldout": heldout, "folds": folds, "seed": seed}
-    folder, scored = out / "ablations", _split_of(split, subjects)
-    asked = _Asked(subjects, store, entries, wanted, settings, folder, scored)
+    folder, scored = out / "ablations", _choose_split(split, subjects)
+    work = _AblationWork(subjects, store, entries, subsets, settings, folder, scored)
     files: dict[str, Files] = {}
 
-    def report(number: int, found: list[Files]) -> None:
-        (files[subjects[number].name],) = found
+    def report(number: int, results: list[Files]) -> None:
+        (files[subjects[number].name],) = results
 
-    groups = [[f"subj{one.name}"] for one in subjects]
-    share(where, place_of(device), asked.run(out, groups), groups, asked, report)
-    # What this command was asked for, among all that is kept there.
+    groups = [[f"subj{s.name}"] for s in subjects]
+    share(runner, make_place(device), work.run(out, groups), groups, work, report)
+    # The folder holds scores of all commands: record those of this one.
     write_artifact(
         folder / LAST,
         {},
@@ -103,7 +104,7 @@ def ablate(
             "kind": "ablations",
             "key": {"spaces": [band.key for band in find_bands(entries, layers=False)]},
             "spaces": [entry.name for entry in entries],
-            "subsets": [list(subset) for subset in wanted],
+            "subsets": [list(subset) for subset in subsets],
             "split": scored,
             "settings": settings,
             "files": dict(sorted(files.items())),
@@ -114,55 +115,56 @@ def ablate(
     say(f"-> {folder} (table and figure: {run_hint('evaluate ablation', out=out)})")
 
 
-def _split_of(split: str, subjects: Sequence[Subject]) -> str:
-    """Choose the pictures to score, the same for all subjects."""
+def _choose_split(split: str, subjects: Sequence[Subject]) -> str:
+    """Return the split to score, the same for all subjects."""
     if split not in SPLITS:
         raise RegressError(f"--split: found {split!r}, expected one of {', '.join(SPLITS)}")
-    lacking = [one.name for one in subjects if not one.has_test_responses]
-    if split == "test" and lacking:
+    without_test = [s.name for s in subjects if not s.has_test_responses]
+    if split == "test" and without_test:
         raise RegressError(
-            f"--split test: no test responses of subjects {', '.join(lacking)}: use --split heldout"
+            f"--split test: no test responses of subjects {', '.join(without_test)}: use "
+            "--split heldout"
         )
-    return "heldout" if split == "heldout" or lacking else "test"
+    return "heldout" if split == "heldout" or without_test else "test"
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Ablations of subjects, which any process can do some of."""
+class _AblationWork:
+    """Ablations of subjects, one unit each, that any process can run."""
 
     subjects: Sequence[Subject]
     store: FeatureStore
     entries: Sequence[Entry]
-    wanted: Sequence[Subset]
+    subsets: Sequence[Subset]
     settings: dict[str, Any]
     folder: Path
     split: str
 
     def run(self, out: Path, groups: Groups) -> Run:
-        """Say what is asked, for those who look on."""
+        """Describe the ablations for `python -m execute`."""
         spaces = [entry.digest for entry in self.entries]
-        wanted = ["+".join(map(str, subset)) for subset in self.wanted]
-        data = [str(one.folder.absolute()) for one in self.subjects]
-        asked = {"spaces": spaces, "wanted": wanted, "units": groups, "data": data,
+        subset_names = ["+".join(map(str, subset)) for subset in self.subsets]
+        data = [str(s.folder.absolute()) for s in self.subjects]
+        contents = {"spaces": spaces, "wanted": subset_names, "units": groups, "data": data,
                  "split": self.split}  # fmt: skip
-        key = digest({**self.settings, **asked})
-        label = f"{len(wanted)} subsets of {' + '.join(entry.name for entry in self.entries)}"
+        key = digest({**self.settings, **contents})
+        label = f"{len(subset_names)} subsets of {' + '.join(entry.name for entry in self.entries)}"
         costs = planned(out / "rates", self._costs)
         return Run(out / "runs" / f"ablate-{key}", "ablate", label, sys.orig_argv, costs)
 
     def _costs(self, rates: Rates) -> list[list[Cost]]:
         folds, heldout = self.settings["folds"], self.settings["heldout"]
-        found = ablate_costs(self.subjects, self.entries, self.wanted, rates, folds, heldout)
-        return [[cost] for cost in found]
+        costs = ablate_costs(self.subjects, self.entries, self.subsets, rates, folds, heldout)
+        return [[cost] for cost in costs]
 
     def __call__(self, number: int, units: Iterator[int]) -> Files:
-        """Score the subsets for a subject: one unit, as its hemispheres share sums."""
-        one = self.subjects[number]
+        """Score the subsets for a subject; its hemispheres share sums, and so are one unit."""
+        subject = self.subjects[number]
         claims = self.folder.parent / "claims"
-        with closing(taking_turns(units, lambda _: claims / f"ablate-subj{one.name}")) as turns:
+        with closing(taking_turns(units, lambda _: claims / f"ablate-subj{subject.name}")) as turns:
             for _ in turns:
-                design = load_design(one, self.store, self.entries, layers=False)
-                plan = Plan(one, design, self.wanted, self.settings, self.folder, self.split)
+                design = load_design(subject, self.store, self.entries, layers=False)
+                plan = Plan(subject, design, self.subsets, self.settings, self.folder, self.split)
                 files = ablate_subject(plan)
         return files
 

@@ -1,4 +1,4 @@
-"""What `python -m regress` does: have what was asked for fitted, and say what became of it."""
+"""`python -m regress`: fit the models of a request, and report the fit."""
 
 from functools import partial
 from pathlib import Path
@@ -10,13 +10,13 @@ from challenge import SubjectChoice
 from challenge.inputs import say_absent_classes
 from execute import choose_executor, planned, share
 from regress import models
-from regress.backend import backend_on, choose_devices, place_of
+from regress.backend import choose_devices, describe_devices, make_place
 from regress.costs.units import fit_costs
 from regress.data.design import find_spaces
 from regress.errors import RegressError
-from regress.fitting.request_checks import ask, with_tests
+from regress.fitting.request_checks import add_test_pictures, make_request
 
-# What else chooses fits: all of a model, all there are, and all combined.
+# Words that select fits, besides the names of models; no fit may be called so.
 RESERVED = ("all", "ensemble")
 
 
@@ -40,14 +40,14 @@ def fit(
     executor: str = "local",
     cluster: Path | None = None,
 ) -> Path:
-    """Fit one model per ROI x hemisphere of each subject; what is there already is skipped.
+    """Fit one model per ROI and hemisphere of each subject; skip models that exist already.
 
     Parameters
     ----------
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made.
+        The folder of all results.
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     model : str
@@ -58,36 +58,35 @@ def fit(
         each as a band.
     device : str
         auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
-        several with commas, cuda:0,cuda:1, share the subjects' hemispheres, a process each.
+        several with commas, cuda:0,cuda:1, share the subjects' hemispheres, one process each.
     heldout : float
-        Share of the training pictures that the models are judged on.
+        Share of the training pictures that are held out to score the models.
     folds : int
         Folds of the cross-validation that chooses the penalties.
     seed : int
-        Of the held-out pictures and the folds.
+        Seed of the held-out pictures and of the folds.
     group_by : str
-        Whose vertices choose or train together: roi, roi-both-hemispheres, class,
+        Vertices that choose or train together: roi, roi-both-hemispheres, class,
         class-both-hemispheres, hemisphere or brain. It changes nothing for a model that chooses
         for each vertex alone, as ridge does unless --params.scope roi is given.
     params : dict
         Parameters of the model, for example --params.n_iter 50.
     subjects : list of str
-        In place of --subject, of a trained model: the numbers of subjects, or all, who are trained
-        together. What belongs to a group of vertices is theirs together, and each has its own
-        readouts.
+        Numbers of subjects to train together, or all; in place of --subject, for trained models.
+        They share the weights of each group of vertices, and each subject has its own readouts.
     start : Path
-        A fit of the same model that a training begins from, of these subjects or of others: its
-        folder, its name, or the beginning of its folder's; with /subj01 behind it where several
-        subjects were fitted, each alone. --params.freeze true trains only what belongs to single
+        A fit of the same model, of these or other subjects, that the training begins from: its
+        folder, its name, or the beginning of its folder's name; followed by /subj01 where several
+        subjects were fitted, each alone. --params.freeze true trains only the weights of single
         vertices.
     images : int
-        Fit on so many training pictures of each subject, the first that are not held out; all by
-        default.
+        Number of training pictures of each subject to fit on, the first that are not held out; all
+        by default.
     name : str
-        What to call the fit, unique among those in OUT: tables show it, and --fits and --start
-        take it. A fit that has another name is renamed. By default it is called by its folder.
+        A name for the fit, unique among the fits in OUT: tables show it, and --fits and --start
+        take it. An existing fit is renamed. By default the name is that of the folder.
     executor : str
-        local, or slurm: in jobs of a cluster, which this command waits for.
+        local, or slurm to run in jobs of a cluster, which this command waits for.
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
 
@@ -99,16 +98,16 @@ def fit(
     Raises
     ------
     RegressError
-        If no space is named, or a model that is not trained is to share or to begin from another.
+        If no space is named, or a model that is solved gets --subjects or --start.
     CacheError
-        If the fit cannot have its name.
+        If another fit has the name, or it is not allowed.
     """
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
-    where = choose_executor(executor, cluster, "fit", data)
-    # Those of another machine are chosen there.
-    devices = choose_devices(device) if where.is_local else []
-    asked = ask(
+    runner = choose_executor(executor, cluster, "fit", data)
+    # Devices of another machine are chosen there.
+    devices = choose_devices(device) if runner.is_local else []
+    request = make_request(
         data,
         out,
         partial(find_spaces, names=spaces),
@@ -124,22 +123,22 @@ def fit(
         images=images,
     )
     if name:
-        check_fit_name(asked.folder, name, (*plugin_names(models), *RESERVED))
-    say(f"{model} on {' + '.join(e.name for e in asked.entries)}, {backend_on(devices)}")
-    say_absent_classes([one for group in asked.groups for one in group])
-    asked, together = with_tests(asked, data), len(asked.groups[0]) > 1
+        check_fit_name(request.folder, name, (*plugin_names(models), *RESERVED))
+    say(f"{model} on {' + '.join(e.name for e in request.entries)}, {describe_devices(devices)}")
+    say_absent_classes([s for group in request.groups for s in group])
+    request, together = add_test_pictures(request, data), len(request.groups[0]) > 1
     folders = []
 
     def report(_: int, fitted: list[tuple[str, int, Path]]) -> None:
-        whom, _, folder = fitted[0]
-        whither = folder if together else folder / whom
-        say(f"{whom}: {sum(count for _, count, _ in fitted)} models fitted -> {whither}")
+        label, _, folder = fitted[0]
+        destination = folder if together else folder / label
+        say(f"{label}: {sum(count for _, count, _ in fitted)} models fitted -> {destination}")
         folders.append(folder)
 
-    costs = planned(asked.out / "rates", partial(fit_costs, asked))
-    share(where, place_of(device), asked.run(costs), asked.units(), asked, report)
+    costs = planned(request.out / "rates", partial(fit_costs, request))
+    share(runner, make_place(device), request.run(costs), request.units(), request, report)
     if name:
-        # Another command may have taken it since.
+        # Another command may have taken the name since.
         check_fit_name(folders[0], name)
         write_fit_name(folders[0], name)
         say(f"{folders[0]}: is called {name}")

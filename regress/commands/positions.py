@@ -1,4 +1,4 @@
-"""`python -m regress.show_positions`: a figure of how `positional` places an ROI's vertices."""
+"""`python -m regress.show_positions`: draw how `positional` encodes the positions of vertices."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from regress.data.fsaverage_positions import describe, frames, positions_of, sid
 from regress.errors import RegressError
 from regress.models.positional import Model
 
-# So that SVGs of equal positions have equal bytes, and their text stays text.
+# SVGs of equal positions have equal bytes, and their text stays text.
 SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none", "font.size": 8}
 WORDS = {"lh": "left hemisphere", "rh": "right hemisphere", "both": "both hemispheres"}
 VIEW = {"elev": 15, "azim": -70}
@@ -39,53 +39,53 @@ def show(
     expansion: int | float | str = "auto",
     frequencies: int = 16,
 ) -> None:
-    """Draw, step by step, how the model `positional` places the vertices of an ROI.
+    """Draw, step by step, how the model `positional` encodes the positions of an ROI's vertices.
 
     Parameters
     ----------
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made; the figure goes to positions/, as PNG and SVG.
+        The folder of all results; the figure goes to positions/, as PNG and SVG.
     subject : str, int or sequence of them
-        A subject's number; of all or several, the first.
+        A subject's number; the first is drawn if there are several.
     roi : str
-        The region, for example V1v, EBA or residual.
+        The ROI, for example V1v, EBA or residual.
     hemisphere : str
         lh, rh, or both: one group, as with --group_by roi-both-hemispheres.
     surface : str
         sphere, inflated, pial, white or flat.
     expansion : int, float or str
-        Cells of the grid per mm; auto for as few as keep all vertices apart.
+        Cells of the grid per mm; auto for the fewest that separate all vertices.
     frequencies : int
-        Sines and cosines along each axis.
+        Number of sines, and of cosines, along each axis.
 
     Raises
     ------
     RegressError
-        If a parameter is out of range, or the subject has no such region.
+        If a parameter is out of range, or the subject has no such ROI.
     """
     try:
         Model(surface=surface, expansion=expansion, frequencies=frequencies).check_parameters()
     except ValueError as error:
         raise RegressError(str(error)) from error
-    one = find_subjects(data, subject)[0]
+    first_subject = find_subjects(data, subject)[0]
     span = _span(hemisphere)
-    sides, columns = _columns(one, roi, span)
-    places = torch.from_numpy(positions_of(one, surface, sides, columns))
+    sides, columns = _columns(first_subject, roi, span)
+    places = torch.from_numpy(positions_of(first_subject, surface, sides, columns))
     member = torch.zeros(len(places), dtype=torch.int64)
-    found = frames(places, member, expansion)
-    name = f"subj{one.name}.{hemisphere}.{roi}.{surface}"
-    simulated = ", SIMULATED" if one.simulated else ""
+    group_frames = frames(places, member, expansion)
+    name = f"subj{first_subject.name}.{hemisphere}.{roi}.{surface}"
+    simulated = ", SIMULATED" if first_subject.simulated else ""
     figure = draw(
         places,
-        float(found.expansions[0]),
+        float(group_frames.expansions[0]),
         frequencies,
         np.concatenate([side_by_side(surface)[side] for side in span]),
-        f"subject {one.name}{simulated}: {roi}, {WORDS[hemisphere]}, {len(places)} vertices on "
-        f"fsaverage's {surface} surface",
+        f"subject {first_subject.name}{simulated}: {roi}, {WORDS[hemisphere]}, {len(places)} "
+        f"vertices on fsaverage's {surface} surface",
     )
-    say(describe(found))
+    say(describe(group_frames))
     for suffix in (".png", ".svg"):
         path = out / "positions" / f"{name}{suffix}"
         # Without date and version, equal figures have equal bytes.
@@ -105,38 +105,33 @@ def _columns(
     subject: Subject, roi: str, span: Sequence[str]
 ) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     regions = [region for side in span for region in subject.regions(side)]
-    chosen = [region for region in regions if region.name == roi]
-    if not chosen:
+    matches = [region for region in regions if region.name == roi]
+    if not matches:
         names = dict.fromkeys(region.name for region in regions)
         raise RegressError(f"--roi {roi}: subject {subject.name} has {one_of(roi, names)}")
     sides = np.concatenate(
-        [np.repeat(region.hemisphere, len(region.vertices)) for region in chosen]
+        [np.repeat(region.hemisphere, len(region.vertices)) for region in matches]
     )
-    return sides, np.concatenate([region.vertices for region in chosen])
+    return sides, np.concatenate([region.vertices for region in matches])
 
 
 def draw(
-    places: Tensor, expansion: float, frequencies: int, brain: NDArray[np.float64], about: str
+    places: Tensor, expansion: float, frequencies: int, brain: NDArray[np.float64], title: str
 ) -> Figure:
-    """Draw the steps from coordinates to sinusoids.
+    """Draw the steps from coordinates to sinusoids, a panel each.
 
     Parameters
     ----------
     places : Tensor (n_vertices, n_axes)
-        Of one group, mm.
+        Coordinates of one group of vertices, mm.
     expansion : float
-        Cells a mm.
+        Cells of the grid per mm.
     frequencies : int
-        Sines and cosines along each axis.
+        Number of sines, and of cosines, along each axis.
     brain : array (n_all_vertices, n_axes)
-        The surface that they are on, mm.
-    about : str
-        What is shown.
-
-    Returns
-    -------
-    Figure
-        With a panel for each step.
+        Coordinates of the surface, for the background, mm.
+    title : str
+        The figure's title.
     """
     box = grid.bounding_box(places)
     coarse = grid.to_grid(places, box)
@@ -146,37 +141,37 @@ def draw(
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(13, 8), layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(about, ha="left", x=0.01, fontsize=11)
-        halves: Any = figure.subfigures(2, 1, height_ratios=(3, 2))
-        solid: Any = {"projection": "3d"} if places.shape[1] == 3 else {}
-        panels: Any = halves[0].subplots(1, 4, subplot_kw=solid)
+        figure.suptitle(title, ha="left", x=0.01, fontsize=11)
+        rows: Any = figure.subfigures(2, 1, height_ratios=(3, 2))
+        projection: Any = {"projection": "3d"} if places.shape[1] == 3 else {}
+        panels: Any = rows[0].subplots(1, 4, subplot_kw=projection)
         _surface(panels[0], places, box, brain)
         _cells(panels[1], coarse, "2. integer grid in the box: 1 cell a mm")
         _cells(panels[2], fine, f"3. expanded grid: factor {expansion:g}")
         _cells(panels[3], centred, "4. origin at the box's centre", fine)
         for panel in panels[3:]:
             panel.plot(*([0],) * places.shape[1], "+", color="black", markersize=12)
-        below: Any = halves[1].subplots(1, 5, width_ratios=(2.4, 1, 1, 1, 1))
-        _heat(below[0], waves, centred)
-        _waves(below[1:], waves, centred)
+        lower: Any = rows[1].subplots(1, 5, width_ratios=(2.4, 1, 1, 1, 1))
+        _heat(lower[0], waves, centred)
+        _waves(lower[1:], waves, centred)
     return figure
 
 
-def _points(axes: Any, at: Tensor, **how: Any) -> None:
-    solid = {"depthshade": False} if at.shape[1] == 3 else {}
-    axes.scatter(*at.T.numpy(), **{"s": 9, "linewidths": 0} | solid | how)
+def _points(axes: Any, points: Tensor, **style: Any) -> None:
+    options = {"depthshade": False} if points.shape[1] == 3 else {}
+    axes.scatter(*points.T.numpy(), **{"s": 9, "linewidths": 0} | options | style)
 
 
 def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64]) -> None:
-    known = torch.from_numpy(brain[:: max(1, len(brain) // 20_000)])
-    # As pixels also in an SVG, which would have twenty thousand circles.
-    _points(axes, known, s=1, color=BRAIN, alpha=0.3, rasterized=True)
+    background = torch.from_numpy(brain[:: max(1, len(brain) // 20_000)])
+    # Rasterised even in an SVG, which would otherwise have twenty thousand circles.
+    _points(axes, background, s=1, color=BRAIN, alpha=0.3, rasterized=True)
     _points(axes, places, s=4, color=ALONE)
     corners = box.numpy()
     if places.shape[1] == 3:
         for edge in _edges(corners):
             axes.plot(*edge.T, color="black", linewidth=0.8)
-        _calm(axes)
+        _set_view(axes)
     else:
         low, size = corners[0], corners[1] - corners[0]
         axes.add_patch(mpl.patches.Rectangle(low, *size, fill=False, linewidth=0.8))
@@ -184,8 +179,8 @@ def _surface(axes: Any, places: Tensor, box: Tensor, brain: NDArray[np.float64])
     axes.set_title("1. coordinates, mm, and their box")
 
 
-def _calm(axes: Any) -> None:
-    """Show a solid from the back left, with so few ticks that none overlap."""
+def _set_view(axes: Any) -> None:
+    """View a 3-D panel from the back left, with so few ticks that none overlap."""
     axes.view_init(**VIEW)
     axes.tick_params(labelsize=6, pad=-2)
     for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y"), (axes.zaxis, "z")):
@@ -195,24 +190,24 @@ def _calm(axes: Any) -> None:
 
 
 def _edges(corners: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Give the twelve edges of a box, as pairs of points."""
+    """Return the twelve edges of a box, as pairs of points."""
     ends = np.array(np.meshgrid(*corners.T, indexing="ij")).reshape(3, -1).T
     pairs = [(a, b) for a in range(8) for b in range(a + 1, 8)]
     return [ends[[a, b]] for a, b in pairs if (ends[a] != ends[b]).sum() == 1]
 
 
-def _cells(axes: Any, at: Tensor, title: str, cells: Tensor | None = None) -> None:
-    """Draw places in cells, those that share one in another colour."""
-    cells = at if cells is None else cells
+def _cells(axes: Any, points: Tensor, title: str, cells: Tensor | None = None) -> None:
+    """Draw vertices in their cells; vertices that share a cell have another colour."""
+    cells = points if cells is None else cells
     _, number, count = torch.unique(cells, dim=0, return_inverse=True, return_counts=True)
     shared = (count > 1)[number]
-    _points(axes, at[~shared], color=ALONE)
+    _points(axes, points[~shared], color=ALONE)
     if shared.any():
-        _points(axes, at[shared], s=14, color=SHARED)
-    if at.shape[1] == 3:
-        _calm(axes)
+        _points(axes, points[shared], s=14, color=SHARED)
+    if points.shape[1] == 3:
+        _set_view(axes)
     axes.set_aspect("equal")
-    axes.set_title(f"{title}\n{int(shared.sum())} of {len(at)} vertices share a cell")
+    axes.set_title(f"{title}\n{int(shared.sum())} of {len(points)} vertices share a cell")
 
 
 def _heat(axes: Axes, waves: Tensor, centred: Tensor) -> None:
@@ -236,15 +231,15 @@ def _heat(axes: Axes, waves: Tensor, centred: Tensor) -> None:
 
 
 def _waves(panels: Sequence[Any], waves: Tensor, centred: Tensor) -> None:
-    """Paint some waves on the two longest axes."""
+    """Draw some waves on the two longest axes."""
     extent = centred.max(0).values - centred.min(0).values
     across, up = sorted(torch.argsort(extent)[-2:].tolist())
-    each = waves.shape[1] // centred.shape[1]
-    frequencies = each // 2
+    width = waves.shape[1] // centred.shape[1]
+    frequencies = width // 2
     # One short and one long wave along each of the two axes.
-    chosen = [(axis, number) for number in (0, frequencies // 2) for axis in (across, up)]
-    for panel, (axis, number) in zip(panels, chosen, strict=True):
-        colours = waves[:, axis * each + number].numpy()
+    selection = [(axis, number) for number in (0, frequencies // 2) for axis in (across, up)]
+    for panel, (axis, number) in zip(panels, selection, strict=True):
+        colours = waves[:, axis * width + number].numpy()
         _points(panel, centred[:, [across, up]], c=colours, cmap="RdBu_r", vmin=-1, vmax=1)
         panel.set_aspect("equal")
         panel.set_xlabel("xyz"[across])

@@ -1,4 +1,4 @@
-"""The rows of a study turned into fits: here one after the other, on a cluster side by side."""
+"""Fit the rows of a study: one after another on this machine, in parallel on a cluster."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,21 +15,23 @@ from regress.fitting.request_checks import make_estimator
 from regress.studies.rows import Row
 
 
-class Fitting:
+class StudyFitter:
     """Turns rows into the arguments of fits, and fits them.
+
+    Methods take the table's `entries`: a dict for each row of the study, by the row's name.
 
     Parameters
     ----------
     data, out : Path
-        As for `python -m regress.study`.
+        The challenge directory, and the folder of all results.
     subjects : sequence of str
-        Whose fits.
-    all_of_them : bool
-        Whether these are all that there are.
+        Numbers of the subjects that the study is about.
+    all_subjects : bool
+        Whether these are all subjects of the data.
     roles : mapping of str to str
-        Spaces that stand in for others.
+        For a space of the study, the space that stands in for it.
     device : str
-        As for `choose_devices`.
+        Devices as for `choose_devices`.
     """
 
     def __init__(
@@ -37,31 +39,20 @@ class Fitting:
         data: Path,
         out: Path,
         subjects: Sequence[str],
-        all_of_them: bool,
+        all_subjects: bool,
         roles: Mapping[str, str],
         device: str,
     ) -> None:
         self._subjects, self._roles = subjects, roles
         self._common = {"data": data, "out": out, "device": device}
         self._out = out
-        self._subject = "all" if all_of_them else " ".join(subjects)
-        self._everyone = [one.name for one in find_subjects(data)]
+        self._subject = "all" if all_subjects else " ".join(subjects)
+        self._everyone = [s.name for s in find_subjects(data)]
         self._store = FeatureStore(out / "features")
 
-    def described(self, row: Row) -> dict[str, Any]:
-        """Say what a row is; nothing of it is fitted yet.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-
-        Returns
-        -------
-        dict
-            As it stands in the table.
-        """
-        known = make_estimator(row.model, dict(row.params)).get_params()
+    def describe_row(self, row: Row) -> dict[str, Any]:
+        """Return the table's entry of a row that is not fitted yet."""
+        parameters = make_estimator(row.model, dict(row.params)).get_params()
         return {
             "name": row.name,
             "model": row.model,
@@ -69,16 +60,16 @@ class Fitting:
             "asked": list(row.spaces),
             "group_by": row.group_by,
             "params": dict(row.params),
-            "loss": known.get("loss"),
-            "optimiser": known.get("optimiser"),
+            "loss": parameters.get("loss"),
+            "optimiser": parameters.get("optimiser"),
             "trained_on": self._trained_on(row),
             "start": row.start,
             "images": row.images,
             "paper": row.paper,
             "against": row.against,
-            "discriminators": known.get("discriminators"),
+            "discriminators": parameters.get("discriminators"),
             "pretrained": "",
-            "seeds": row.seeds if "random_state" in known else 0,
+            "seeds": row.seeds if "random_state" in parameters else 0,
             "fits": [],
             "fit": "",
             "why": "not yet fitted: run the study again",
@@ -87,158 +78,96 @@ class Fitting:
 
     def fit_rows(
         self,
-        where: Executor,
+        executor: Executor,
         study: str,
         rows: Sequence[Row],
-        told: Mapping[str, Mapping[str, Any]],
-        take: Callable[[Row, Sequence[Mapping[str, str]]], None],
+        entries: Mapping[str, Mapping[str, Any]],
+        record: Callable[[Row, Sequence[Mapping[str, str]]], None],
     ) -> None:
-        """Fit rows of which none begins with another of them.
+        """Fit rows of which none begins from another of them.
 
         Parameters
         ----------
-        where : Executor
-            Where.
-        study : str
-            The study's name.
-        rows : sequence of Row
-            What to fit.
-        told : mapping
-            What is known of each row of the study, by name.
-        take : callable
-            Takes a row and what became of each seed: its number, its fit, or why there is none.
+        record : callable
+            Takes a row and the results of its seeds, as `fit_seed` returns them.
         """
-        numbers = {name: number for number, name in enumerate(told, start=1)}
-        work = _Rows(self, rows, told, numbers)
-        if where.is_local:
-            # Each fit shares the devices, and is recorded by itself.
+        numbers = {name: number for number, name in enumerate(entries, start=1)}
+        work = _StudyWork(self, rows, entries, numbers)
+        if executor.is_local:
+            # Each fit uses all devices, and is a run of its own for `python -m execute`.
             for number, row in enumerate(rows):
-                take(row, work(number, iter(range(row.seeds))))
+                record(row, work(number, iter(range(row.seeds))))
             return
         groups = [[f"{row.name}, seed {seed}" for seed in range(row.seeds)] for row in rows]
         data = str(Path(str(self._common["data"])).absolute())
         key = digest({"study": study, "rows": groups, "subjects": self._subjects, "data": data})
         run = Run(self._out / "runs" / f"study-{key}", "study", study, sys.orig_argv)
 
-        def report(number: int, found: list[list[dict[str, str]]]) -> None:
-            take(rows[number], [one for part in found for one in part])
+        def report(number: int, parts: list[list[dict[str, str]]]) -> None:
+            record(rows[number], [result for part in parts for result in part])
 
         # The fits choose their devices.
-        share(where, ALONE, run, groups, work, report)
+        share(executor, ALONE, run, groups, work, report)
 
-    def described_fits(
+    def describe_fits(
         self,
         row: Row,
-        told: Mapping[str, Mapping[str, Any]],
+        entries: Mapping[str, Mapping[str, Any]],
         seeds: Sequence[Mapping[str, str]],
     ) -> dict[str, Any]:
-        """Give the fits of a row and the first one's command, or why there are none.
+        """Return the fields of a row's entry that its fits change, or the reason for none."""
+        reason = next((result["why"] for result in seeds if result["why"]), "")
+        command = "" if self.find_obstacle(row, entries) else self.command(row, entries)
+        if reason:
+            return {"why": reason, "command": command}
+        ordered = sorted(seeds, key=lambda result: int(result["seed"]))
+        folders = [result["fit"] for result in ordered]
+        fields = {"fit": folders[0], "fits": folders, "pretrained": self._pretrained(row)}
+        return {**fields, "why": "", "command": command}
 
-        Parameters
-        ----------
-        row : Row
-            The row.
-        told : mapping
-            As for `fit_rows`.
-        seeds : sequence of mapping
-            What became of each seed.
+    def command(self, row: Row, entries: Mapping[str, Mapping[str, Any]]) -> str:
+        """Return the command that fits a row with its first seed."""
+        return make_command("fit", self._arguments(row, entries, 0))
 
-        Returns
-        -------
-        dict
-            As it stands in the table.
-        """
-        why = next((one["why"] for one in seeds if one["why"]), "")
-        command = "" if self.amiss(row, told) else self.command(row, told)
-        if why:
-            return {"why": why, "command": command}
-        ordered = sorted(seeds, key=lambda one: int(one["seed"]))
-        folders = [one["fit"] for one in ordered]
-        done = {"fit": folders[0], "fits": folders, "pretrained": self._pretrained(row)}
-        return {**done, "why": "", "command": command}
-
-    def command(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> str:
-        """Give the command that fits a row.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-        told : mapping
-            As for `fit_rows`.
-
-        Returns
-        -------
-        str
-            With the first seed.
-        """
-        return make_command("fit", self._arguments(row, told, 0))
-
-    def fit_one(self, row: Row, told: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, str]:
-        """Fit a row with a seed.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-        told : mapping
-            As for `fit_rows`.
-        seed : int
-            The seed's number.
-
-        Returns
-        -------
-        dict of str to str
-            `seed`, `fit` and `why`: the fit's name, or why there is none.
-        """
-        one = {"seed": str(seed), "fit": "", "why": self.amiss(row, told)}
-        if one["why"]:
-            return one
-        of = f"seed {seed + 1} of {row.seeds}" if row.seeds > 1 else ""
-        if of:
-            say(f"  {of}: random_state={seed}")
+    def fit_seed(
+        self, row: Row, entries: Mapping[str, Mapping[str, Any]], seed: int
+    ) -> dict[str, str]:
+        """Fit a row with a seed; return `seed`, the name `fit`, and `why` there is none."""
+        result = {"seed": str(seed), "fit": "", "why": self.find_obstacle(row, entries)}
+        if result["why"]:
+            return result
+        label = f"seed {seed + 1} of {row.seeds}" if row.seeds > 1 else ""
+        if label:
+            say(f"  {label}: random_state={seed}")
         try:
-            return one | {"fit": fit(**self._arguments(row, told, seed)).name}
+            return result | {"fit": fit(**self._arguments(row, entries, seed)).name}
         except RoiridgeError as error:
-            return one | {"why": f"{of}: {error}" if of else str(error)}
+            return result | {"why": f"{label}: {error}" if label else str(error)}
 
     def _pretrained(self, row: Row) -> str:
-        """Say whether a network that was trained on other data has a part in a row."""
+        """Return "yes" if features or model use a network trained on other data, else "no"."""
         networks = [
-            one
-            for one in map(self._store.find, self._spaces(row))
-            if one.meta["key"].get("weights")
+            entry
+            for entry in map(self._store.find, self._spaces(row))
+            if entry.meta["key"].get("weights")
         ]
         inside = make_estimator(row.model, dict(row.params)).pretrained
-        return "yes" if inside or any(not one.untrained for one in networks) else "no"
+        return "yes" if inside or any(not entry.untrained for entry in networks) else "no"
 
-    def amiss(self, row: Row, told: Mapping[str, Mapping[str, Any]]) -> str:
-        """Say what a row lacks.
-
-        Parameters
-        ----------
-        row : Row
-            The row.
-        told : mapping
-            As for `fit_rows`.
-
-        Returns
-        -------
-        str
-            Nothing if it can be fitted.
-        """
+    def find_obstacle(self, row: Row, entries: Mapping[str, Mapping[str, Any]]) -> str:
+        """Return why a row cannot be fitted; empty if it can."""
         if row.subjects == "others" and len(self._subjects) > 1:
-            return "others than each subject are meant: run the study with one subject, such as 01"
+            return "it trains on the other subjects: run the study with one subject, such as 01"
         if row.subjects in ("all", "others") and len(self._everyone) < 2:
             return f"several subjects are needed, there is only {self._everyone[0]}"
-        if row.start and not told[row.start]["fit"]:
-            return f"it begins with {row.start!r}, which was not run"
-        lacking = (self._lacking(space, row.untrained) for space in self._spaces(row))
-        return "; ".join(filter(None, lacking))
+        if row.start and not entries[row.start]["fit"]:
+            return f"it begins from {row.start!r}, which was not run"
+        obstacles = (self._find_space_obstacle(space, row.untrained) for space in self._spaces(row))
+        return "; ".join(filter(None, obstacles))
 
-    def _lacking(self, space: str, untrained: bool) -> str:
+    def _find_space_obstacle(self, space: str, untrained: bool) -> str:
         weights = {"weights": [f"{space}=random:0"]} if untrained else {}
-        # It is kept with the row, so it is the same however this was called.
+        # Saved with the row: the command must not depend on how this one was called.
         command = make_command("features", {"spaces": [space], **weights, **self._common})
         try:
             entry = self._store.find(space)
@@ -254,7 +183,7 @@ class Fitting:
         return list(dict.fromkeys(self._roles.get(space, space) for space in row.spaces))
 
     def _trained_on(self, row: Row) -> list[str]:
-        """Name the subjects of one training; none where each subject is trained on its own."""
+        """List the subjects of one training; empty where each subject is fitted alone."""
         if row.subjects == "all":
             return self._everyone
         if row.subjects == "others":
@@ -262,71 +191,62 @@ class Fitting:
         return list(row.subjects)
 
     def _arguments(
-        self, row: Row, told: Mapping[str, Mapping[str, Any]], seed: int
+        self, row: Row, entries: Mapping[str, Mapping[str, Any]], seed: int
     ) -> dict[str, Any]:
-        whom = self._trained_on(row)
-        arguments: dict[str, Any] = {"subjects": whom} if whom else {"subject": self._subject}
+        subjects = self._trained_on(row)
+        arguments: dict[str, Any] = (
+            {"subjects": subjects} if subjects else {"subject": self._subject}
+        )
         arguments |= {
             "model": row.model,
             "spaces": self._spaces(row),
             "group_by": row.group_by,
-            "params": dict(row.params) | (_drawn_anew(row, seed) if seed else {}),
+            "params": dict(row.params) | (_seed_parameters(row, seed) if seed else {}),
             **self._common,
         }
         if row.start:
-            begun = told[row.start]["fits"]
-            arguments["start"] = Path(begun[seed % len(begun)])
+            fits = entries[row.start]["fits"]
+            arguments["start"] = Path(fits[seed % len(fits)])
         if row.images:
             arguments["images"] = row.images
         return arguments
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Rows of a study, of which any process can fit some seeds."""
+class _StudyWork:
+    """Rows of a study, with a unit per seed that any process can fit."""
 
-    fitting: Fitting
+    fitting: StudyFitter
     rows: Sequence[Row]
-    told: Mapping[str, Mapping[str, Any]]
+    entries: Mapping[str, Mapping[str, Any]]
     numbers: Mapping[str, int]
 
     def __call__(self, number: int, units: Iterator[int]) -> list[dict[str, str]]:
-        row, found = self.rows[number], []
+        row, results = self.rows[number], []
         say(f"[{self.numbers[row.name]}/{len(self.numbers)}] {row.name}")
-        if not self.fitting.amiss(row, self.told):
-            say(f"  {self.fitting.command(row, self.told)}")
+        if not self.fitting.find_obstacle(row, self.entries):
+            say(f"  {self.fitting.command(row, self.entries)}")
         for seed in units:
-            found.append(self.fitting.fit_one(row, self.told, seed))
-            if found[-1]["why"]:
-                # What one seed cannot, none can.
-                found += [{**found[-1], "seed": str(other)} for other in units]
-        return found
+            results.append(self.fitting.fit_seed(row, self.entries, seed))
+            if results[-1]["why"]:
+                # The other seeds would fail for the same reason.
+                results += [{**results[-1], "seed": str(remaining)} for remaining in units]
+        return results
 
 
 def waves(rows: Sequence[Row]) -> list[list[Row]]:
-    """Divide rows into those that begin with none, and those that begin with one before them.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        Of a study.
-
-    Returns
-    -------
-    list of list of Row
-        In the order in which they can be fitted.
-    """
+    """Divide rows into waves, so that each row begins from a row of an earlier wave, or none."""
     waves: list[list[Row]] = []
-    at: dict[str, int] = {}
+    level: dict[str, int] = {}
     for row in rows:
-        at[row.name] = at[row.start] + 1 if row.start else 0
-        waves += [[]] if at[row.name] == len(waves) else []
-        waves[at[row.name]].append(row)
+        level[row.name] = level[row.start] + 1 if row.start else 0
+        waves += [[]] if level[row.name] == len(waves) else []
+        waves[level[row.name]].append(row)
     return waves
 
 
-def _drawn_anew(row: Row, seed: int) -> dict[str, Any]:
-    """Say what makes another fit of a row; the first seed is every model's default."""
+def _seed_parameters(row: Row, seed: int) -> dict[str, Any]:
+    """Return the parameters of a row's seed; seed 0 is every model's default."""
     weights = str(row.params.get("weights", ""))
     return {
         "random_state": seed,

@@ -1,1 +1,1 @@
-"""The parts of `regress.costs.units`: shapes, what is tried, and what each kind of model takes."""
+"""Forecasts of the cost of fits and ablations, for `python -m plan` and for jobs."""

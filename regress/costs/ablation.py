@@ -1,4 +1,4 @@
-"""What an ablation takes, from shapes."""
+"""Forecast the cost of ablations from shapes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,32 +18,34 @@ from regress.costs.ridge import (
     solve_seconds,
     working_memory,
 )
-from regress.costs.trials import artifact, picture_seconds, start_cost
+from regress.costs.trials import artifact_rates, picture_seconds, start_cost
 from regress.data.design import empty_design
 
 
 def ablate_costs(
     subjects: Sequence[Subject],
     entries: Sequence[Entry],
-    wanted: Sequence[Subset],
+    subsets: Sequence[Subset],
     rates: Rates,
     folds: int = 5,
     heldout: float = 0.1,
 ) -> list[Cost]:
-    """Say what the ablation of each subject takes.
+    """Forecast the cost of each subject's ablation, as if no results existed yet.
 
     Returns
     -------
     list of Cost
-        One a subject, the start of the process left out; as if nothing was there yet.
+        One cost per subject, without the start of the process.
     """
-    return [_ablated(one, entries, wanted, folds, heldout, rates) for one in subjects]
+    return [
+        _ablation_cost(subject, entries, subsets, folds, heldout, rates) for subject in subjects
+    ]
 
 
-def _ablated(
+def _ablation_cost(
     subject: Subject,
     entries: Sequence[Entry],
-    wanted: Sequence[Subset],
+    subsets: Sequence[Subset],
     folds: int,
     heldout: float,
     rates: Rates,
@@ -53,27 +55,29 @@ def _ablated(
     n, p = design.train.shape
     inside, held = round(n * (1 - heldout)), round(n * heldout)
     vertices = [subject.responses(h).shape[1] for h in HEMISPHERES]
-    shapes = [Shape(inside, int(widths[list(some)].sum()), sum(vertices), folds) for some in wanted]
+    shapes = [
+        Shape(inside, int(widths[list(subset)].sum()), sum(vertices), folds) for subset in subsets
+    ]
     seconds = picture_seconds(rates, subject) + rates.passes(4.0 * 6 * n * p)
     for shape in shapes:
         width = shape.n_features
         seconds += prepare_seconds(rates, shape) + score_seconds(rates, shape)
         seconds += solve_seconds(rates, shape) + rates.products(3, held, width, sum(vertices))
         if shape.form == "primal":
-            # Sums that are there are not formed again, but read.
+            # The sums of the training pictures are read, not formed again.
             seconds -= rates.products(shape.n_images, width, sum(vertices))
             seconds += rates.passes(4.0 * 2 * folds * width * sum(vertices))
-    primal = sorted({n for s, shape in zip(wanted, shapes, strict=True) if shape.form == "primal"
+    primal = sorted({n for s, shape in zip(subsets, shapes, strict=True) if shape.form == "primal"
                      for n in s})  # fmt: skip
     columns = int(widths[primal].sum()) if primal else 0
     n_batches = sum(-(-v // WIDTH) for v in vertices)
     sums = 4 * folds * columns * sum(vertices) + 8 * folds * columns**2
     seconds += rates.products(inside, columns, sum(vertices)) + rates.writes(sums, 0)
     seconds += rates.digests(4.0 * n * sum(vertices))
-    seconds += rates.passes(4.0 * n * sum(vertices) * (2 + len(wanted)))
-    files = 2 * len(wanted) + len(primal) * n_batches + len(primal) * (len(primal) + 1) // 2
-    seconds += files * artifact(rates)["seconds"]
-    disk = sums + 4 * (2 + len(widths)) * sum(vertices) * len(wanted)
+    seconds += rates.passes(4.0 * n * sum(vertices) * (2 + len(subsets)))
+    files = 2 * len(subsets) + len(primal) * n_batches + len(primal) * (len(primal) + 1) // 2
+    seconds += files * artifact_rates(rates)["seconds"]
+    disk = sums + 4 * (2 + len(widths)) * sum(vertices) * len(subsets)
     batch = replace(shapes[-1], n_vertices=min(WIDTH, max(vertices)))
     memory = start_cost(rates, imports="regress.ablate").memory + working_memory(batch)
     memory += 4 * n * (3 * p + max(vertices) + 3 * WIDTH)

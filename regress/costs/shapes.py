@@ -1,4 +1,4 @@
-"""What is to be fitted, in numbers: read from headers, masks and names, never from arrays."""
+"""Count what a unit fits, from headers, masks and names; no arrays are read."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,32 +8,32 @@ import numpy as np
 
 from challenge import Roi, Subject
 from regress.data.design import empty_design
-from regress.data.vertex_columns import lay_out, spans
+from regress.data.vertex_columns import make_layout, spans
 from regress.errors import RegressError
-from regress.fitting.request import Asked
+from regress.fitting.request import FitRequest
 from regress.fitting.settings import Job
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one unit fits, in numbers.
+    """The size of what one unit fits for one subject.
 
     Attributes
     ----------
     n_images, n_test, n_held, n_features : int
-        Training pictures, test pictures, training pictures that are held out; columns.
+        Training pictures, test pictures, held-out training pictures; columns of the features.
     n_vertices : int
-        Of the hemispheres' files.
+        Vertices in the hemispheres' files.
     n_columns : int
-        Of vertices as they are fitted, one in several groups so often as it is in them.
+        Vertices to fit; a vertex in several groups counts once for each.
     n_saved : int
-        The same as they are saved: in each ROI.
+        Vertices to save; a vertex in several ROIs counts once for each.
     n_rois : int
-        Models that are to be fitted.
+        Models to fit.
     n_known : int
-        Models that are there already.
+        Models that exist already.
     bands : tuple of int
-        The columns of each band.
+        The number of columns of each band.
     """
 
     n_images: int
@@ -49,35 +49,29 @@ class Part:
 
     @property
     def n_inside(self) -> int:
-        """Pictures that the search sees."""
+        """Number of pictures of the search."""
         return self.n_images - self.n_held
 
 
-def parts_of(asked: Asked) -> list[list[list[Part]]]:
-    """Say what the units of a command fit; no features are read.
-
-    Returns
-    -------
-    list of list of list of Part
-        Of each group, each unit, each subject of the group.
-    """
+def list_parts(request: FitRequest) -> list[list[list[Part]]]:
+    """List the parts of a request, by group, unit and subject; no features are read."""
     return [
         [
             [
-                _part(asked, subject, rois, span)
-                for subject, rois in zip(group, asked.missing(number, unit), strict=True)
+                _part(request, subject, rois, span)
+                for subject, rois in zip(group, request.missing(number, unit), strict=True)
             ]
-            for unit, span in enumerate(spans(asked.settings.group_by))
+            for unit, span in enumerate(spans(request.settings.group_by))
         ]
-        for number, group in enumerate(asked.groups)
+        for number, group in enumerate(request.groups)
     ]
 
 
-def _part(asked: Asked, subject: Subject, rois: Sequence[Roi], span: Sequence[str]) -> Part:
-    design = empty_design(subject, asked.entries)
-    settings = asked.settings
-    job = Job(subject, design, settings, asked.estimator, asked.folder)
-    every = [roi for hemisphere in span for roi in subject.regions(hemisphere)]
+def _part(request: FitRequest, subject: Subject, rois: Sequence[Roi], span: Sequence[str]) -> Part:
+    design = empty_design(subject, request.entries)
+    settings = request.settings
+    job = Job(subject, design, settings, request.estimator, request.folder)
+    rois_of_span = [roi for hemisphere in span for roi in subject.regions(hemisphere)]
     n_images = settings.images or len(design.train)
     n_held = round(settings.heldout * len(design.train))
     if settings.images and not 2 <= n_images <= len(design.train) - n_held:
@@ -91,27 +85,21 @@ def _part(asked: Asked, subject: Subject, rois: Sequence[Roi], span: Sequence[st
         n_held=n_held,
         n_features=design.train.shape[1],
         n_vertices=sum(subject.responses(h).shape[1] for h in span),
-        n_columns=len(lay_out(rois, job.grouping).vertices) if rois else 0,
+        n_columns=len(make_layout(rois, job.grouping).vertices) if rois else 0,
         n_saved=sum(len(roi.vertices) for roi in rois),
         n_rois=len(rois),
-        n_known=len(every) - len(rois),
+        n_known=len(rois_of_span) - len(rois),
         bands=tuple(np.bincount(design.bands).tolist()),
     )
 
 
 def fit_bytes(part: Part) -> int:
-    """Say how much disk the models of a unit take.
-
-    Returns
-    -------
-    int
-        Bytes: coefficients, predictions of held-out and test pictures, names of pictures.
-    """
-    each = 4 * (part.n_features + len(part.bands) + 4 + part.n_held + part.n_test)
+    """Return the bytes of the models: coefficients, predictions and names of pictures."""
+    row_bytes = 4 * (part.n_features + len(part.bands) + 4 + part.n_held + part.n_test)
     names = 64 * (part.n_images + part.n_test) + 8 * part.n_held + 6_000
-    return part.n_saved * each + part.n_rois * names
+    return part.n_saved * row_bytes + part.n_rois * names
 
 
-def digest_of(*what: object) -> str:
-    """Name what a rate depends on."""
-    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+def rate_digest(*values: object) -> str:
+    """Return a digest of the values that a rate depends on."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Pieces of the work that are tried, since nobody could tell from shapes what they take."""
+"""Measure pieces of the work whose time cannot be computed from shapes."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,23 +20,23 @@ from regress.data.responses import Responses
 from regress.linear_model import LinearModel
 
 IMPORTS = "regress.__main__"
-# Responses of a trial, pictures and vertices: more than a processor's cache holds.
+# Pictures and vertices of a trial: their responses exceed a processor's cache.
 TRIAL = (4096, 16384)
-# Opening a file takes what digesting so many bytes does.
+# Opening a file takes as long as digesting this many bytes.
 OPENING = 50e3
 
 
 def start_cost(rates: Rates, trained: bool = False, imports: str = IMPORTS) -> Cost:
-    """Say what a process of this stage takes before it does anything."""
+    """Return the cost of starting a process of this stage."""
     # Looking for a GPU imports torch.
-    found = rates.start(
+    values = rates.start(
         imports, *(["torch", "regress.training.estimator"] if trained else ["torch"])
     )
-    return Cost(found["seconds"], int(found["memory"]))
+    return Cost(values["seconds"], int(values["memory"]))
 
 
 def reading_seconds(rates: Rates, group: Sequence[Subject], parts: Sequence[Part]) -> float:
-    """Say how long the features and pictures of subjects take to be read and digested."""
+    """Return the seconds to read and digest the features and pictures of subjects."""
     seconds = 0.0
     for subject, part in zip(group, parts, strict=True):
         seconds += picture_seconds(rates, subject)
@@ -45,28 +45,27 @@ def reading_seconds(rates: Rates, group: Sequence[Subject], parts: Sequence[Part
 
 
 def picture_seconds(rates: Rates, subject: Subject) -> float:
-    """Say how long a subject's pictures take to be digested, side by side."""
+    """Return the seconds to digest a subject's pictures in parallel."""
     files = [*subject.pictures("train"), *subject.pictures("test")]
-    some = files[:: max(1, len(files) // 50)]
-    each = sum(file.stat().st_size for file in some) / len(some)
-    # Opening a file takes what hashing some tens of kB does.
-    return rates.digests(len(files) * (each + OPENING)) / rates.threads
+    sample = files[:: max(1, len(files) // 50)]
+    mean_size = sum(file.stat().st_size for file in sample) / len(sample)
+    return rates.digests(len(files) * (mean_size + OPENING)) / rates.threads
 
 
-def handling(rates: Rates) -> Values:
-    """Say what responses take to be read and centred, for the fit and for the refit."""
+def response_rates(rates: Rates) -> Values:
+    """Return the rates of reading and centring responses, for the fit and the refit."""
     return rates.of("responses", partial(measured, fit_nothing, str(rates.path.parent)))
 
 
-class _Nothing(LinearModel):
-    """Reads and centres as every model does, and solves nothing."""
+class _UnsolvedModel(LinearModel):
+    """A linear model that reads and centres its data, and returns coefficients of 0."""
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
         return np.zeros((X.shape[1], Y.shape[1]), X.dtype)
 
 
 def fit_nothing(folder: str) -> Values:
-    """Do with responses from a file all that a fit and its refit do, but for solving."""
+    """Measure a fit and a refit on responses from a file, without solving."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((TRIAL[0], 2), dtype=np.float32)
     with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
@@ -75,20 +74,20 @@ def fit_nothing(folder: str) -> Values:
         read = partial(np.load, file, mmap_mode="r")
 
         def work() -> None:
-            some = Responses([read()], rng.permutation(TRIAL[1]), digest="none")
+            responses = Responses([read()], rng.permutation(TRIAL[1]), digest="none")
             check_finite(read(), file)
-            _Nothing().fit(X, some.load()).refit(X, some.load())
+            _UnsolvedModel().fit(X, responses.load()).refit(X, responses.load())
 
-        # Once: memory that a process has had before is quicker to get than new memory.
+        # Measured once: memory that a process has used before is faster to get than new memory.
         return {"second": elapsed(work) / file.stat().st_size}
 
 
-def artifact(rates: Rates) -> Values:
-    """Say what the file of a model takes to be written, apart from its numbers."""
-    return rates.of("artifact", partial(_write_some, rates.path.parent))
+def artifact_rates(rates: Rates) -> Values:
+    """Return the rates of writing a model's file, without its large arrays."""
+    return rates.of("artifact", partial(_time_writing, rates.path.parent))
 
 
-def _write_some(folder: Path) -> Values:
+def _time_writing(folder: Path) -> Values:
     arrays = {f"array {number}": np.zeros((8, 8), np.float32) for number in range(10)}
     with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
         file = Path(inside) / "fit.h5"

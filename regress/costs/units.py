@@ -1,4 +1,4 @@
-"""What fits and ablations take, from shapes alone: of each unit its time, memory and disk."""
+"""Forecast the time, memory and disk of fits and ablations, unit by unit."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,99 +7,101 @@ from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
 from regress.costs.ablation import ablate_costs
 from regress.costs.ridge import Shape, working_memory
-from regress.costs.shapes import Part, parts_of
+from regress.costs.shapes import Part, list_parts
 from regress.costs.solved_models import solved_cost
 from regress.costs.trials import reading_seconds, start_cost
 from regress.fitting.fit import COPIES as WEIGHTS
 from regress.fitting.fit import MEMORY
-from regress.fitting.request import Asked
+from regress.fitting.request import FitRequest
 from regress.solvers.random_search import CHUNK
 
-__all__ = ["ablate_costs", "describe", "fit_costs", "parts_of", "start_cost"]
+__all__ = ["ablate_costs", "describe", "fit_costs", "list_parts", "start_cost"]
 
-# What CUDA itself takes.
+# Bytes of GPU memory that CUDA itself needs.
 CUDA = 500 << 20
 
 
-def fit_costs(asked: Asked, rates: Rates, device: str = "cpu") -> list[list[Cost]]:
-    """Say what each unit of a command takes.
+def fit_costs(request: FitRequest, rates: Rates, device: str = "cpu") -> list[list[Cost]]:
+    """Forecast the cost of each unit of a request.
 
-    What the units of a group share, such as reading the features, is counted with the first that
-    has something to fit; a process's start, `start_cost`, with none.
+    Work that the units of a group share, such as reading the features, is counted with the first
+    unit that has something to fit. The start of a process, `start_cost`, is not counted.
 
     Parameters
     ----------
-    asked : Asked
-        What is asked for; its feature spaces need not be there, what is said of them is enough.
+    request : FitRequest
+        The request; its feature spaces need not exist yet, their entries are enough.
     device : str
-        Whether GPU memory is asked for: "cpu", or "cuda" with or without a number; from shapes.
+        "cpu", or "cuda" with or without a number to forecast GPU memory too.
 
     Returns
     -------
     list of list of Cost
-        As `asked.units()` names them; 0 where all models are there. Of trained models the most
-        that they can take, all epochs.
+        One cost per unit, in the order of `request.units()`; 0 where all models exist. For trained
+        models it is an upper bound: all epochs.
     """
-    memory = start_cost(rates, trained=asked.estimator.streams).memory
+    memory = start_cost(rates, trained=request.estimator.streams).memory
     costs = []
-    for number, units in enumerate(parts_of(asked)):
-        own: list[Cost] = []
+    for number, units in enumerate(list_parts(request)):
+        group_costs: list[Cost] = []
         for unit, parts in enumerate(units):
             if not any(part.n_rois for part in parts):
-                own.append(Cost())
-            elif asked.estimator.streams:
+                group_costs.append(Cost())
+            elif request.estimator.streams:
                 from regress.costs.trained_models import training_cost
 
-                own.append(training_cost(asked, rates, number, unit, parts))
+                group_costs.append(training_cost(request, rates, number, unit, parts))
             else:
-                first = not any(one.seconds for one in own)
-                own.append(solved_cost(asked, rates, parts[0], first, memory))
-        shared = reading_seconds(rates, asked.groups[number], units[0])
-        for place, one in enumerate(own):
-            if one.seconds:
-                own[place] = replace(one, seconds=one.seconds + shared)
+                first = not any(cost.seconds for cost in group_costs)
+                group_costs.append(solved_cost(request, rates, parts[0], first, memory))
+        shared = reading_seconds(rates, request.groups[number], units[0])
+        for index, cost in enumerate(group_costs):
+            if cost.seconds:
+                group_costs[index] = replace(cost, seconds=cost.seconds + shared)
                 break
         if device.startswith("cuda"):
-            own = [
-                replace(one, gpu_memory=_gpu_memory(asked, parts)) if one.seconds else one
-                for one, parts in zip(own, units, strict=True)
+            group_costs = [
+                replace(cost, gpu_memory=_gpu_memory(request, parts)) if cost.seconds else cost
+                for cost, parts in zip(group_costs, units, strict=True)
             ]
-        costs.append(own)
+        costs.append(group_costs)
     return costs
 
 
-def _gpu_memory(asked: Asked, parts: Sequence[Part]) -> int:
-    """Say what a unit takes on a GPU, from shapes."""
+def _gpu_memory(request: FitRequest, parts: Sequence[Part]) -> int:
+    """Return the bytes of GPU memory that a unit needs."""
     n, p = max(part.n_images for part in parts), parts[0].n_features
     columns = sum(part.n_columns for part in parts)
-    if asked.estimator.streams:
-        batch = int(asked.estimator.get_params()["batch"])
+    if request.estimator.streams:
+        batch = int(request.estimator.get_params()["batch"])
         width = min(columns, max(1, MEMORY // (4 * WEIGHTS * p)))
         return CUDA + 4 * WEIGHTS * p * width + 4 * batch * (p + 4 * width)
     width = min(columns, max(1, MEMORY // (4 * n)))
-    shape = Shape(parts[0].n_inside, p, width, asked.settings.folds)
+    shape = Shape(parts[0].n_inside, p, width, request.settings.folds)
     return CUDA + working_memory(shape) + 4 * n * (p + shape.batch)
 
 
-def describe(asked: Asked, parts: Sequence[Sequence[Sequence[Part]]]) -> list[str]:
-    """Say how a model will be solved or trained."""
-    those = [one for units in parts for unit in units for one in unit if one.n_rois]
-    if not those:
+def describe(request: FitRequest, parts: Sequence[Sequence[Sequence[Part]]]) -> list[str]:
+    """Describe, in lines for the user, how a model will be solved or trained."""
+    all_parts = [part for units in parts for unit in units for part in unit if part.n_rois]
+    if not all_parts:
         return ["all models are there already"]
-    most = max(those, key=lambda one: one.n_columns)
-    parameters = asked.estimator.get_params()
-    if asked.estimator.streams:
+    largest = max(all_parts, key=lambda part: part.n_columns)
+    parameters = request.estimator.get_params()
+    if request.estimator.streams:
         return [
             f"trained in batches of {parameters['batch']} pictures, at most {parameters['epochs']} "
             "epochs, twice: times are at most, a training that stops early takes less"
         ]
-    if asked.settings.model == "ols_pca":
+    if request.settings.model == "ols_pca":
         return [f"{parameters['n_components']} principal components, then least squares"]
     if "alphas" not in parameters:
-        return [f"{asked.settings.model} is not known to plans: planned as ridge with one penalty"]
-    shape = Shape(most.n_inside, most.n_features, most.n_columns, asked.settings.folds)
+        return [
+            f"{request.settings.model} is not known to plans: planned as ridge with one penalty"
+        ]
+    shape = Shape(largest.n_inside, largest.n_features, largest.n_columns, request.settings.folds)
     return [
-        f"{shape.form} form ({most.n_inside} pictures to search on, {most.n_features} columns), "
-        f"{shape.folds} folds, {len(parameters['alphas'])} penalties; batches of up to "
-        f"{shape.batch} of {most.n_columns} vertices, {CHUNK} scored at once"
+        f"{shape.form} form ({largest.n_inside} pictures to search on, {largest.n_features} "
+        f"columns), {shape.folds} folds, {len(parameters['alphas'])} penalties; batches of up to "
+        f"{shape.batch} of {largest.n_columns} vertices, {CHUNK} scored at once"
     ]

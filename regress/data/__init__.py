@@ -1,1 +1,1 @@
-"""What is fitted on what: features, responses, folds, vertex columns and positions."""
+"""The data of a fit: features, responses, folds, vertex columns and positions."""

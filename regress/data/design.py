@@ -1,4 +1,4 @@
-"""The features of a subject's pictures, side by side, with what they are."""
+"""The design matrix of a subject: the features of its pictures, with names and digests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from regress.data.extreme_features import check_extremes
 
 @dataclass(frozen=True)
 class Design:
-    """What the models of a subject are fitted on.
+    """The features that the models of a subject are fitted on.
 
     Attributes
     ----------
@@ -22,17 +22,17 @@ class Design:
     keys : dict of str to str
         The digest of each space's key.
     untrained : tuple of str
-        Those computed with random weights.
+        The spaces that were computed with random weights.
     band_names : tuple of str
-        What has a penalty of its own: a space, or each layer of a space that keeps its layers
+        The bands, each with its own penalty: spaces, or the layers of a space that keeps its layers
         apart ("clip_layers[blocks.5]").
     band_keys : tuple of str
-        A digest of each band: its space's, with the band's place in it.
+        A digest of each band: that of its space, with the number of the layer.
     bands : array of int (n_features,)
         The number of the band that each column belongs to.
     train, test : array of float32 or uint8 (n_images, n_features)
-        Rows in the order of the subject's pictures; bytes where all spaces are stored as bytes, as
-        pixels are, of which float32 would take four times the memory.
+        Features, with rows in the order of the subject's pictures; bytes where all spaces are
+        stored as bytes, as pixels are, since float32 would take four times the memory.
     training_pictures, test_pictures : tuple of str
         The sha256 of each row's picture.
     """
@@ -50,27 +50,27 @@ class Design:
 
     @property
     def pictures_digest(self) -> str:
-        """A digest of which pictures stand in which rows."""
+        """A digest of the picture of each row."""
         return pictures_digest(self.training_pictures, self.test_pictures)
 
 
 def find_spaces(store: FeatureStore, names: Sequence[str]) -> list[Entry]:
-    """Find the feature spaces by name; each must be there, once."""
+    """Find feature spaces by name; a name that is repeated counts once."""
     return [store.find(name) for name in dict.fromkeys(names)]
 
 
 @dataclass(frozen=True)
 class Band:
-    """Columns of a space that have a penalty of their own.
+    """Columns of a space that have their own penalty.
 
     Attributes
     ----------
     name : str
-        The space's, with the layer in brackets where the space keeps its layers apart.
+        The name of the space, with the layer in brackets where the space keeps its layers apart.
     key : str
         A digest that changes with the numbers.
     width : int
-        How many columns.
+        The number of columns.
     """
 
     name: str
@@ -84,17 +84,17 @@ def find_bands(entries: Sequence[Entry], layers: bool = True) -> list[Band]:
     Parameters
     ----------
     layers : bool
-        Whether layers that a space keeps apart are bands of their own; else each space is one.
+        Whether each layer of a space that keeps its layers apart is a band; else each space is one.
     """
-    found = []
+    bands = []
     for entry in entries:
-        apart = (layers and entry.meta.get("bands")) or []
-        for number, band in enumerate(apart):
+        layer_bands = (layers and entry.meta.get("bands")) or []
+        for number, band in enumerate(layer_bands):
             name, key = f"{entry.name}[{band['name']}]", f"{entry.digest}:{number}"
-            found.append(Band(name, key, int(band["columns"])))
-        if not apart:
-            found.append(Band(entry.name, entry.digest, int(entry.meta["columns"])))
-    return found
+            bands.append(Band(name, key, int(band["columns"])))
+        if not layer_bands:
+            bands.append(Band(entry.name, entry.digest, int(entry.meta["columns"])))
+    return bands
 
 
 def load_design(
@@ -107,16 +107,16 @@ def load_design(
     subject : Subject
         The subject.
     store : FeatureStore
-        Where the features lie.
+        The cache that holds the features.
     entries : sequence of Entry
         The feature spaces.
     layers : bool
-        As in `find_bands`.
+        Whether each layer of a space that keeps its layers apart is a band.
 
     Returns
     -------
     Design
-        All of it, checksums verified.
+        The features, after their checksums were verified.
     """
     train_names = tuple(subject.picture_digests("train"))
     test_names = tuple(subject.picture_digests("test"))
@@ -151,16 +151,16 @@ def load_design(
 
 
 def empty_design(
-    subject: Subject, entries: Sequence[Entry], layers: bool = True, named: bool = False
+    subject: Subject, entries: Sequence[Entry], layers: bool = True, read_pictures: bool = False
 ) -> Design:
-    """Return a subject's features as `load_design` does, without their numbers.
+    """Return the design that `load_design` would, with zeros for features; no features are read.
 
     Parameters
     ----------
     entries : sequence of Entry
-        The feature spaces; what is said of them is enough.
-    named : bool
-        Whether to read the pictures, to name them as they are.
+        The feature spaces, which need not exist yet.
+    read_pictures : bool
+        Whether to read the pictures for their sha256; else they get arbitrary names.
     """
     bands = find_bands(entries, layers)
     width = sum(band.width for band in bands)
@@ -168,7 +168,9 @@ def empty_design(
     counts = [len(subject.pictures(split)) for split in ("train", "test")]
     train, test = (np.broadcast_to(np.zeros(1, dtype), (n, width)) for n in counts)
     names = [
-        tuple(subject.picture_digests(split) if named else (f"{n:064x}" for n in range(count)))
+        tuple(
+            subject.picture_digests(split) if read_pictures else (f"{n:064x}" for n in range(count))
+        )
         for split, count in zip(("train", "test"), counts, strict=True)
     ]
     return Design(

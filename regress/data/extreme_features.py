@@ -1,4 +1,4 @@
-"""Features that are too large for sums in float32, or beside which all others vanish."""
+"""Check features for values too large for float32, or so large that all others vanish."""
 
 from collections.abc import Sequence
 
@@ -8,20 +8,14 @@ from numpy.typing import NDArray
 from base import say
 from regress.errors import RegressError
 
-# Columns that are looked at at once.
+# Columns that are checked at once.
 COLUMNS = 2048
-# Beside a value so many times as large, float32 holds no digit of another.
+# In a float32 sum with a value this many times as large, another value loses all its digits.
 VANISHING = 1 / float(np.finfo(np.float32).eps)
 
 
 def check_extremes(space: str, values: NDArray, pictures: Sequence[str]) -> None:
-    """Refuse a feature space whose squares overflow float32; warn of a picture that drowns others.
-
-    Parameters
-    ----------
-    values : array (n_images, n_features)
-        Features.
-    """
+    """Refuse a space (n_images, n_features) whose squares overflow; warn of single huge values."""
     starts = range(0, values.shape[1], COLUMNS)
     blocks = [np.abs(values[:, start : start + COLUMNS]) for start in starts]
     peaks = np.concatenate([block.max(axis=0) for block in blocks]).astype(np.float64)
@@ -33,13 +27,14 @@ def check_extremes(space: str, values: NDArray, pictures: Sequence[str]) -> None
             f"{largest:.1e}, beyond which sums of squares overflow: compute the space again, or "
             "leave it out of --spaces"
         )
-    # Of a sparse column all others are 0; of a space of probabilities all columns are uneven.
+    # A sparse column may be 0 elsewhere, and probabilities are uneven in all columns: neither is a
+    # fault.
     rest = (sums - peaks) / max(1, len(values) - 1)
-    drowned = (peaks > VANISHING * rest) & (rest > 0) & (peaks > VANISHING * np.median(peaks))
-    if drowned.any():
+    dominated = (peaks > VANISHING * rest) & (rest > 0) & (peaks > VANISHING * np.median(peaks))
+    if dominated.any():
         say(
-            f"warning: {_describe(space, values, drowned, pictures)}, beside which the column "
-            "tells no other pictures apart: compute the space again, or leave it out of --spaces"
+            f"warning: {_describe(space, values, dominated, pictures)}, next to which all other "
+            "values of the column vanish: compute the space again, or leave it out of --spaces"
         )
 
 
@@ -49,8 +44,8 @@ def _describe(
     numbers = np.flatnonzero(columns)
     first = values[:, numbers[0]]
     row = int(np.abs(first).argmax())
-    others = f" (and {len(numbers) - 1} columns more)" if len(numbers) > 1 else ""
+    suffix = f" (and {len(numbers) - 1} columns more)" if len(numbers) > 1 else ""
     return (
-        f"feature space {space}: column {numbers[0]}{others} holds {first[row]:.3g} for the "
+        f"feature space {space}: column {numbers[0]}{suffix} holds {first[row]:.3g} for the "
         f"picture {pictures[row]}"
     )

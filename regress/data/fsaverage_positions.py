@@ -1,4 +1,4 @@
-"""Where vertices lie on fsaverage, and in which boxes and grids their groups place them."""
+"""Positions of vertices on fsaverage, and the box and grid of each group of vertices."""
 
 import logging
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from regress.errors import RegressError
 
 log = logging.getLogger("regress")
 
-# Axes of each surface.
+# Number of axes of each surface.
 SURFACES = {"sphere": 3, "inflated": 3, "pial": 3, "white": 3, "flat": 2}
-# mm between the two hemispheres, side by side.
+# Gap between the hemispheres that `side_by_side` leaves, mm.
 GAP = 10.0
 
 DOWNLOAD = "from nilearn.datasets import fetch_surf_fsaverage; fetch_surf_fsaverage('fsaverage')"
@@ -28,17 +28,17 @@ DOWNLOAD = "from nilearn.datasets import fetch_surf_fsaverage; fetch_surf_fsaver
 
 @cache
 def side_by_side(surface: str) -> dict[str, NDArray[np.float64]]:
-    """Give the vertices of both hemispheres, the left one on the left, so that none coincide.
+    """Return the coordinates of both hemispheres, moved apart so that none overlap.
 
     Parameters
     ----------
     surface : str
-        A key of `SURFACES`. The two spheres, for one, have the same centre.
+        A key of `SURFACES`.
 
     Returns
     -------
     dict of str to array (n_vertices, n_axes)
-        mm; between the hemispheres, as a whole, are `GAP` mm.
+        Coordinates in mm by hemisphere, the left one on the left, with a gap of `GAP` mm.
     """
     if surface not in SURFACES:
         raise RegressError(f"surface: found {surface!r}, expected one of {', '.join(SURFACES)}")
@@ -54,57 +54,57 @@ def side_by_side(surface: str) -> dict[str, NDArray[np.float64]]:
 def positions_of(
     subject: Subject, surface: str, hemispheres: NDArray[Any], columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Find where some columns of the responses lie.
+    """Return the positions of some vertices.
 
     Parameters
     ----------
     hemispheres : array of str (n_vertices,)
         "lh" or "rh".
     columns : array of int (n_vertices,)
-        The columns of that hemisphere's responses.
+        Columns of that hemisphere's responses.
 
     Returns
     -------
     array of float32 (n_vertices, n_axes)
-        mm, from `side_by_side`.
+        Coordinates of `side_by_side`, mm.
     """
-    known = side_by_side(surface)
-    found = np.empty((len(columns), SURFACES[surface]), np.float32)
-    lacking = 0
+    coordinates_of = side_by_side(surface)
+    positions = np.empty((len(columns), SURFACES[surface]), np.float32)
+    n_missing = 0
     for hemisphere in HEMISPHERES:
-        here = np.flatnonzero(hemispheres == hemisphere)
-        if len(here):
+        rows = np.flatnonzero(hemispheres == hemisphere)
+        if len(rows):
             _check_mask(subject, hemisphere)
-            vertices = fsaverage_vertices(subject, hemisphere)[columns[here]]
-            has = vertices < len(known[hemisphere])
-            found[here[has]] = known[hemisphere][vertices[has]]
-            lacking += int((~has).sum())
-            _say_what_coincides(subject, hemisphere, surface, vertices, found[here])
-    if lacking:
+            vertices = fsaverage_vertices(subject, hemisphere)[columns[rows]]
+            on_surface = vertices < len(coordinates_of[hemisphere])
+            positions[rows[on_surface]] = coordinates_of[hemisphere][vertices[on_surface]]
+            n_missing += int((~on_surface).sum())
+            _log_coinciding(subject, hemisphere, surface, vertices, positions[rows])
+    if n_missing:
         raise RegressError(
-            f"subject {subject.name}: {lacking} of {len(columns)} vertices have no place on the "
-            f"{surface} surface, of which only fsaverage5's are shipped: take --params.surface "
-            f'sphere, which has all; or run python -c "{DOWNLOAD}" on a machine with internet, '
-            "and copy its folder ~/nilearn_data/fsaverage to the same place here"
+            f"subject {subject.name}: {n_missing} of {len(columns)} vertices have no place on the "
+            f"{surface} surface, as only its fsaverage5 vertices are installed: take "
+            f'--params.surface sphere, which has all; or run python -c "{DOWNLOAD}" on a machine '
+            "with internet, and copy its folder ~/nilearn_data/fsaverage to the same place here"
         )
-    return found
+    return positions
 
 
-def _say_what_coincides(
+def _log_coinciding(
     subject: Subject,
     hemisphere: str,
     surface: str,
     vertices: NDArray[np.int64],
     places: NDArray[np.float32],
 ) -> None:
-    # A vertex may be asked for more than once: ROIs overlap.
+    # A vertex may occur more than once: ROIs overlap.
     first = np.unique(vertices, return_index=True)[1]
-    together = len(first) - len(np.unique(places[first], axis=0))
-    if together:
+    n_coinciding = len(first) - len(np.unique(places[first], axis=0))
+    if n_coinciding:
         log.info(
             "subject %s %s: %d of %d vertices lie in cuts of the %s surface; each has the place, "
             "and the weights, of the nearest vertex on it",
-            *(subject.name, hemisphere, together, len(first), surface),
+            *(subject.name, hemisphere, n_coinciding, len(first), surface),
         )
 
 
@@ -112,23 +112,23 @@ def _check_mask(subject: Subject, hemisphere: str) -> None:
     file = vertices_file(subject.folder, hemisphere)
     if not file.is_file():
         raise RegressError(
-            f"{file}: missing, and only it says where on fsaverage the vertices lie: unpack the "
-            "subject's zip again; without it take a model that needs no positions, such as mlp"
+            f"{file}: missing, but it holds the positions of the vertices on fsaverage: unpack the "
+            "subject's zip again, or take a model that needs no positions, such as mlp"
         )
 
 
 @dataclass(frozen=True)
 class Frames:
-    """In which box and with what grid each group's vertices are placed.
+    """The box and grid of each group of vertices.
 
     Attributes
     ----------
     boxes : Tensor (n_groups, 2, n_axes)
         The corners of each group's box, mm.
     expansions : Tensor (n_groups,)
-        Cells a mm.
+        Cells of each group's grid per mm.
     places, sharing : Tensor of int (n_groups,)
-        How many different places there are, and how many of them share their cell with another.
+        The number of distinct positions, and of those that share their cell with another.
     """
 
     boxes: Tensor
@@ -138,16 +138,16 @@ class Frames:
 
 
 def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
-    """Find box and grid of each group.
+    """Compute the box and grid of each group of vertices.
 
     Parameters
     ----------
     places : Tensor (n_vertices, n_axes)
-        Coordinates, mm. Vertices of several subjects may be at the same place.
+        Coordinates, mm. Vertices of several subjects may have the same position.
     member : Tensor of int (n_vertices,)
         The group of each vertex; numbers from 0, none left out.
     expansion : float or str
-        Cells a mm; "auto" for `least_expansion`, each group its own.
+        Cells per mm; "auto" for the `least_expansion` of each group.
     """
     boxes, expansions, n_places, sharing = [], [], [], []
     order = torch.argsort(member, stable=True)
@@ -163,15 +163,15 @@ def frames(places: Tensor, member: Tensor, expansion: float | str) -> Frames:
     return Frames(torch.stack(boxes), *numbers)
 
 
-def describe(found: Frames) -> str:
-    """Say how far places are told apart."""
-    low, high = float(found.expansions.min()), float(found.expansions.max())
+def describe(group_frames: Frames) -> str:
+    """Describe the grids, and how many positions share a cell, in a line for the user."""
+    low, high = float(group_frames.expansions.min()), float(group_frames.expansions.max())
     several = low != high or high > 1
     cells = f"{low:g}{f' to {high:g}' if low != high else ''} cell{'s' * several} a mm"
-    sharing, groups = int(found.sharing.sum()), int((found.sharing > 0).sum())
+    sharing, groups = int(group_frames.sharing.sum()), int((group_frames.sharing > 0).sum())
     if not sharing:
         return f"positions: {cells}, each place has a cell of its own"
     return (
-        f"positions: {cells}, {sharing} of {int(found.places.sum())} places, in {groups} of "
-        f"{len(found.sharing)} groups, share a cell with another and get the same weights"
+        f"positions: {cells}, {sharing} of {int(group_frames.places.sum())} places, in {groups} of "
+        f"{len(group_frames.sharing)} groups, share a cell with another and get the same weights"
     )

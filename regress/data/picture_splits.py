@@ -1,6 +1,6 @@
-"""Which pictures are held out, and which fold a picture is in: by its content and a seed.
+"""Choose held-out pictures, early-stopping pictures and folds by a picture's content and a seed.
 
-The place of a picture is a hash of its own content, so rows that show the same picture always fall
+The choice depends on a hash of the picture's content alone: rows that show the same picture stay
 together, a picture held out for one subject is held out for all, and adding pictures moves none.
 """
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from regress.errors import RegressError
 
 
-def _places(pictures: Sequence[str], seed: int, purpose: str) -> NDArray[np.float64]:
-    """Give each picture a place in [0, 1)."""
+def _hash_pictures(pictures: Sequence[str], seed: int, purpose: str) -> NDArray[np.float64]:
+    """Hash each picture to a number in [0, 1)."""
     hashes = (hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest() for name in pictures)
     return np.array([int.from_bytes(h[:7]) / 256**7 for h in hashes])
 
 
 def held_out(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
-    """Choose the pictures that the models are judged on.
+    """Choose the held-out pictures, which score the models.
 
     Parameters
     ----------
@@ -30,41 +30,41 @@ def held_out(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
     share : float
         The expected share that is held out, between 0 and 1.
     seed : int
-        Another seed, another choice.
+        Seed of the choice.
 
     Returns
     -------
     array of bool (n_images,)
-        True where held out.
+        Mask of the held-out pictures.
 
     Raises
     ------
     RegressError
-        If nothing would be held out, or nothing left to train on.
+        If fewer than two pictures would be held out, or left to train on.
     """
-    chosen: NDArray[np.bool_] = _places(pictures, seed, "heldout") < share
-    if chosen.sum() < 2 or (~chosen).sum() < 2:
+    mask: NDArray[np.bool_] = _hash_pictures(pictures, seed, "heldout") < share
+    if mask.sum() < 2 or (~mask).sum() < 2:
         raise RegressError(
-            f"--heldout {share}: of {len(pictures)} training pictures {int(chosen.sum())} would be "
+            f"--heldout {share}: of {len(pictures)} training pictures {int(mask.sum())} would be "
             "held out; at least 2 must be held out and 2 left to train on: choose another share"
         )
-    return chosen
+    return mask
 
 
 @dataclass(frozen=True)
 class Division:
-    """What each training picture of a subject is for.
+    """The division of a subject's training pictures.
 
     Attributes
     ----------
     held : array of bool (n_images,)
-        The models are judged on it.
+        Held-out pictures, which score the models.
     inside : array of bool (n_images,)
-        Models are fitted on it before they are judged.
+        Pictures of the first fit, which predicts the held-out pictures.
     whole : array of bool (n_images,)
-        Models are fitted on it before they predict the test pictures.
+        Pictures of the second fit, which predicts the test pictures.
     unseen : frozenset of str
-        Training pictures that are left out.
+        The sha256 of training pictures that are left out of both.
     """
 
     held: NDArray[np.bool_]
@@ -74,7 +74,7 @@ class Division:
 
 
 def digest_pictures(pictures: Collection[str]) -> str:
-    """Digest a set of pictures."""
+    """Return a digest of a set of pictures."""
     return hashlib.sha256(",".join(sorted(set(pictures))).encode()).hexdigest()[:32]
 
 
@@ -85,13 +85,15 @@ def divide(
     images: int | None = None,
     unseen: Collection[str] = (),
 ) -> Division:
-    """Say what each training picture is for.
+    """Divide the training pictures.
 
     Parameters
     ----------
     images : int, optional
-        Fit on so many alone: the first that are not held out. Held-out pictures are the same then,
-        but none of them is fitted on at the end.
+        Number of pictures of both fits, the first that are not held out. The held-out pictures do
+        not depend on it, but the second fit does not use them either.
+    unseen : collection of str
+        The sha256 of pictures to leave out of both fits.
     """
     held = held_out(pictures, share, seed)
     left_out = frozenset(unseen).intersection(pictures)
@@ -111,18 +113,18 @@ def divide(
 
 
 def stopping(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
-    """Choose the pictures that stop a training.
+    """Choose the validation pictures that stop a training early.
 
     Parameters
     ----------
     pictures : sequence of str, length n_images
-        The sha256 of each row's picture, held-out ones left out.
+        The sha256 of each row's picture, without held-out pictures.
 
     Returns
     -------
     array of bool (n_images,)
-        True for these; at least 2 different pictures, since r needs two, even where the share is
-        smaller. But for that, a picture that stops one training stops every other of this seed.
+        Mask of the chosen pictures: the same in every training with this seed, but at least two
+        distinct ones whatever the share, as a correlation needs two.
     """
     distinct = sorted(set(pictures))
     if len(distinct) < 4:
@@ -130,24 +132,24 @@ def stopping(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
             f"{len(distinct)} distinct pictures to train on, expected at least 4: 2 stop the "
             "training; take more, or none to stop it (--params.validation 0)"
         )
-    places = _places(distinct, seed, "stopping")
-    second, second_last = np.sort(places)[[1, -2]]
-    below = (places <= second) | ((places < share) & (places < second_last))
-    chosen = dict(zip(distinct, below.tolist(), strict=True))
-    return np.array([chosen[picture] for picture in pictures])
+    hashes = _hash_pictures(distinct, seed, "stopping")
+    second, second_last = np.sort(hashes)[[1, -2]]
+    below = (hashes <= second) | ((hashes < share) & (hashes < second_last))
+    selection = dict(zip(distinct, below.tolist(), strict=True))
+    return np.array([selection[picture] for picture in pictures])
 
 
 def fold_numbers(pictures: Sequence[str], n_folds: int, seed: int) -> NDArray[np.int64]:
-    """Deal the pictures to folds of as equal size as their repeats allow.
+    """Assign the pictures to folds of equal size, as far as repeated pictures allow.
 
     Parameters
     ----------
     pictures : sequence of str, length n_images
         The sha256 of each row's picture.
     n_folds : int
-        How many folds.
+        Number of folds.
     seed : int
-        Another seed, another deal.
+        Seed of the assignment.
 
     Returns
     -------
@@ -162,9 +164,9 @@ def fold_numbers(pictures: Sequence[str], n_folds: int, seed: int) -> NDArray[np
     distinct = sorted(set(pictures))
     if len(distinct) < n_folds or n_folds < 2:
         raise RegressError(
-            f"--folds {n_folds}: there are {len(distinct)} distinct pictures to deal; expected 2 "
-            "folds or more, and a picture at least for each"
+            f"--folds {n_folds}: there are {len(distinct)} distinct pictures; expected 2 folds or "
+            "more, and at least one picture for each"
         )
-    order = np.argsort(_places(distinct, seed, "folds"), kind="stable")
+    order = np.argsort(_hash_pictures(distinct, seed, "folds"), kind="stable")
     fold = {distinct[place]: rank % n_folds for rank, place in enumerate(order)}
     return np.array([fold[name] for name in pictures], dtype=np.int64)

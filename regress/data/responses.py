@@ -1,4 +1,4 @@
-"""Responses that are read from disk as they are asked for, a few pictures at a time."""
+"""Responses that are read from disk as needed, a few pictures at a time."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -18,13 +18,13 @@ class Responses:
     Parameters
     ----------
     sources : sequence of array (n_all_images, n_all_vertices)
-        Of each hemisphere; memory maps, or arrays.
+        The responses of each hemisphere; memory maps, or arrays.
     columns : array of int (n_vertices,), optional
-        Which columns of the sources side by side; all by default.
+        Columns to select, of the sources side by side; all by default.
     rows : array of int (n_images,), optional
-        Which pictures; all by default.
+        Pictures to select; all by default.
     digest : str, optional
-        Of the sources' contents; computed from them by default.
+        A digest of the sources' contents; computed from them by default.
     """
 
     def __init__(
@@ -37,7 +37,9 @@ class Responses:
         self._sources = tuple(sources)
         width = sum(source.shape[1] for source in self._sources)
         self._columns = np.arange(width) if columns is None else columns
-        self._all = len(self._columns) == width and bool((np.diff(self._columns) == 1).all())
+        self._selects_all = len(self._columns) == width and bool(
+            (np.diff(self._columns) == 1).all()
+        )
         self._rows = np.arange(len(self._sources[0])) if rows is None else rows
         self._digest = digest
         self.shape = len(self._rows), len(self._columns)
@@ -47,78 +49,54 @@ class Responses:
 
     @property
     def parts(self) -> tuple[Self, ...]:
-        """Those of each subject: of one, these."""
+        """The responses of each subject: these alone."""
         return (self,)
 
     def pictures(self, rows: NDArray) -> Self:
-        """Narrow to some pictures; nothing is read.
-
-        Parameters
-        ----------
-        rows : array of int, or array of bool (n_images,)
-            Which.
-        """
+        """Select pictures by number or mask (n_images,); nothing is read."""
         return type(self)(self._sources, self._columns, self._rows[rows], self._digest)
 
     def vertices(self, columns: NDArray) -> Self:
-        """Narrow to some vertices; nothing is read.
-
-        Parameters
-        ----------
-        columns : array of int, or array of bool (n_vertices,)
-            Which.
-        """
+        """Select vertices by number or mask (n_vertices,); nothing is read."""
         return type(self)(self._sources, self._columns[columns], self._rows, self._digest)
 
     def read(self, rows: Rows | slice = slice(None)) -> NDArray[np.float32]:
-        """Read the responses to some pictures.
-
-        Returns
-        -------
-        array of float32 (n_rows, n_vertices)
-            A copy.
-        """
-        wanted = self._rows[rows]
+        """Read the responses (n_rows, n_vertices) to some pictures."""
+        pictures = self._rows[rows]
         width = sum(source.shape[1] for source in self._sources)
-        read = np.empty((len(wanted), self.shape[1]), np.float32)
+        responses = np.empty((len(pictures), self.shape[1]), np.float32)
         if not self.shape[1]:
-            return read
-        whole = np.empty(width, np.float32)
-        # A picture after another: its responses are still near the processor as they are put in
-        # order, which is twice as fast as one selection of rows and then one of columns.
-        for row, picture in zip(read, wanted, strict=True):
-            target = row if self._all else whole
+            return responses
+        full_row = np.empty(width, np.float32)
+        # Picture by picture: its responses are still in the processor's cache when their columns
+        # are selected, which is twice as fast as a selection of all rows and then of columns.
+        for row, picture in zip(responses, pictures, strict=True):
+            target = row if self._selects_all else full_row
             start = 0
             for source in self._sources:
                 target[start : start + source.shape[1]] = source[picture]
                 start += source.shape[1]
-            if not self._all:
+            if not self._selects_all:
                 # "clip" writes in place; no column is out of range.
-                np.take(whole, self._columns, out=row, mode="clip")
-        return read
+                np.take(full_row, self._columns, out=row, mode="clip")
+        return responses
 
     def load(self) -> NDArray[np.float32]:
-        """Read all, a block of pictures after another, so that nothing is in memory twice.
-
-        Returns
-        -------
-        array of float32 (n_images, n_vertices)
-            The responses.
-        """
+        """Read all responses (n_images, n_vertices) in blocks, so that memory holds one copy."""
         loaded = np.empty(self.shape, np.float32)
         for start in range(0, len(self), BLOCK):
             loaded[start : start + BLOCK] = self.read(slice(start, start + BLOCK))
         return loaded
 
     def means(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Average over pictures.
+        """Compute each vertex's mean over pictures.
 
         Returns
         -------
         means : array of float64 (n_vertices,)
-            Of each vertex.
+            Mean response of each vertex.
         varying : array of bool (n_vertices,)
-            False where all responses are the same.
+            False where all responses are equal.
         """
         total = np.zeros(self.shape[1])
         varying = np.zeros(self.shape[1], bool)
@@ -130,12 +108,8 @@ class Responses:
         return np.where(varying, total / len(self), first[0]), varying
 
     def digest(self) -> str:
-        """Digest what they are, to know them again.
-
-        Returns
-        -------
-        str
-            Changes with the numbers, the pictures and the vertices.
-        """
-        of = self._digest or joblib.hash([np.ascontiguousarray(source) for source in self._sources])
-        return str(joblib.hash((of, self._rows, self._columns)))
+        """Return a digest that changes with the numbers, the pictures and the vertices."""
+        sources_digest = self._digest or joblib.hash(
+            [np.ascontiguousarray(source) for source in self._sources]
+        )
+        return str(joblib.hash((sources_digest, self._rows, self._columns)))

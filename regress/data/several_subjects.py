@@ -1,4 +1,4 @@
-"""Responses of several subjects, who saw their own pictures and have their own vertices."""
+"""Responses of several subjects, each with its own pictures and vertices."""
 
 from collections.abc import Iterator, Sequence
 from typing import Self
@@ -14,15 +14,15 @@ Rows = NDArray[np.int64]
 
 
 class Joint:
-    """The responses of several subjects, each below and beside the one before.
+    """The responses of several subjects, as a block-diagonal matrix.
 
-    A picture that one subject saw has no responses of another's vertices: of the whole, only the
-    blocks on the diagonal exist, and nothing else is ever made.
+    A picture has responses only of the vertices of the subject that saw it, so only the blocks on
+    the diagonal exist.
 
     Parameters
     ----------
     parts : sequence of Responses
-        Of each subject, to its pictures; some may be of no vertices.
+        The responses of each subject to its pictures; a part may have no vertices.
     """
 
     def __init__(self, parts: Sequence[Responses]) -> None:
@@ -35,24 +35,12 @@ class Joint:
         return self.shape[0]
 
     def pictures(self, rows: NDArray[np.bool_]) -> Self:
-        """Narrow to some pictures; nothing is read.
-
-        Parameters
-        ----------
-        rows : array of bool (n_images,)
-            Which.
-        """
-        shares = np.split(rows, self._rows[1:-1])
-        return type(self)([p.pictures(own) for p, own in zip(self.parts, shares, strict=True)])
+        """Select pictures by a mask (n_images,) over all subjects; nothing is read."""
+        masks = np.split(rows, self._rows[1:-1])
+        return type(self)([p.pictures(mask) for p, mask in zip(self.parts, masks, strict=True)])
 
     def vertices(self, columns: Rows) -> Self:
-        """Narrow to some vertices; nothing is read.
-
-        Parameters
-        ----------
-        columns : array of int (n_vertices,)
-            Which, rising.
-        """
+        """Select vertices by number, in increasing order; nothing is read."""
         edges = np.searchsorted(columns, self._columns)
         return type(self)(
             [
@@ -64,60 +52,54 @@ class Joint:
         )
 
     def means(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Average over the pictures of each vertex's own subject.
+        """Compute each vertex's mean over the pictures of its subject.
 
         Returns
         -------
         means : array of float64 (n_vertices,)
-            Of each vertex.
+            Mean response of each vertex.
         varying : array of bool (n_vertices,)
-            False where all responses are the same.
+            False where all responses are equal.
         """
         means, varying = zip(*(part.means() for part in self.parts), strict=True)
         return np.concatenate(means), np.concatenate(varying)
 
     def digest(self) -> str:
-        """Digest what they are, to know them again.
-
-        Returns
-        -------
-        str
-            Changes with the numbers, the pictures, the vertices and the subjects' order.
-        """
+        """Return a digest that changes with the numbers, pictures, vertices and subjects' order."""
         return str(joblib.hash([part.digest() for part in self.parts]))
 
 
 def batches(layouts: Sequence[Layout], step: int) -> Iterator[list[Rows]]:
-    """Divide the columns of several subjects; groups of one name stay together.
+    """Divide the columns of several subjects into batches; groups of one name stay together.
 
     Parameters
     ----------
     step : int
-        Columns in a batch, at most; more only where one group has more.
+        Largest number of columns in a batch; exceeded only by a single larger group.
 
     Yields
     ------
     list of array of int
-        The columns of each subject, rising; none where it has none of the groups.
+        The columns of each subject, increasing; empty where it has none of the batch's groups.
     """
     if len(layouts) == 1:
         for columns in layouts[0].batches(step):
             yield [np.arange(columns.start, columns.stop)]
         return
-    taken: list[list[Rows]] = []
+    groups: list[list[Rows]] = []
     for name in dict.fromkeys(name for layout in layouts for name in layout.names):
-        own = [layout.members(name) for layout in layouts]
-        if taken and _count(taken) + _count([own]) > step:
-            yield _together(taken)
-            taken = []
-        taken.append(own)
-    if taken:
-        yield _together(taken)
+        group = [layout.members(name) for layout in layouts]
+        if groups and _count(groups) + _count([group]) > step:
+            yield _join_groups(groups)
+            groups = []
+        groups.append(group)
+    if groups:
+        yield _join_groups(groups)
 
 
 def _count(groups: Sequence[Sequence[Rows]]) -> int:
     return sum(len(columns) for group in groups for columns in group)
 
 
-def _together(groups: Sequence[Sequence[Rows]]) -> list[Rows]:
-    return [np.sort(np.concatenate(own)) for own in zip(*groups, strict=True)]
+def _join_groups(groups: Sequence[Sequence[Rows]]) -> list[Rows]:
+    return [np.sort(np.concatenate(columns)) for columns in zip(*groups, strict=True)]

@@ -1,4 +1,4 @@
-"""Which feature spaces keep the places of a picture, for models that take them as such."""
+"""Check that feature spaces suit models that learn from places of a picture, or from pixels."""
 
 import re
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from regress.errors import RegressError
 EXAMPLE = "alexnet@conv5#grid4~0"
 
 
-def places_in(entry: Entry) -> set[int]:
-    """Count the places that the layers of a space keep.
+def count_places(entry: Entry) -> set[int]:
+    """Count the places of a picture that each layer of a space keeps.
 
     A grid that is not projected holds each component at each place, places varying fastest; so do
     several layers of one grid side by side.
@@ -19,9 +19,8 @@ def places_in(entry: Entry) -> set[int]:
     Returns
     -------
     set of int
-        The count of each layer, 0 for one that keeps none: vectors, class tokens, means over all
-        places, projections, and columns that were imported. What "flatten" kept is not said in the
-        cache.
+        The counts of the layers; 0 for vectors, class tokens, means over places, projections and
+        imported columns, and for "flatten", whose places the cache does not record.
     """
     layers = entry.meta["key"].get("layers") or [{}]
     grids = [re.fullmatch(r"grid(\d+)", str(layer.get("pooling"))) for layer in layers]
@@ -31,36 +30,41 @@ def places_in(entry: Entry) -> set[int]:
     }
 
 
-def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
-    """Count the places of spaces that lie side by side."""
+def common_place_count(store: FeatureStore, entries: Sequence[Entry]) -> int:
+    """Return the number of places of each space, which must be the same for all."""
     for entry in entries:
-        if 0 in places_in(entry):
+        if 0 in count_places(entry):
             raise RegressError(
-                f"--params.over tokens: {entry.name} does not keep the places of a picture, which "
-                f"a grid does that is not projected; {_others(store)}"
+                f"--params.over tokens: {entry.name} does not keep the places of a picture; "
+                f"expected a grid that is not projected; {_suggest_spaces(store)}"
             )
-    counts = {count for entry in entries for count in places_in(entry)}
+    counts = {count for entry in entries for count in count_places(entry)}
     if len(counts) > 1:
-        found = "; ".join(
-            f"{entry.name} {' and '.join(map(str, sorted(places_in(entry))))}" for entry in entries
+        summary = "; ".join(
+            f"{entry.name} {' and '.join(map(str, sorted(count_places(entry))))}"
+            for entry in entries
         )
         raise RegressError(
-            f"--params.over tokens: found different numbers of places, {found}; expected one grid "
-            f"for all, for example {EXAMPLE}"
+            f"--params.over tokens: found different numbers of places, {summary}; expected one "
+            f"grid for all, for example {EXAMPLE}"
         )
     return counts.pop()
 
 
 def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
-    """Refuse spaces that are no pictures, for models that learn from pictures."""
+    """Check that a model that learns from pictures gets one space of pixels alone."""
     if len(entries) != 1 or not _is_pixels(entries[0]):
-        there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
-        found = " and ".join(entry.name for entry in entries)
-        fix = f"such as {', '.join(there)}" if there else run_hint("features", spaces=["pixels:64"])
-        if not any(0 in places_in(entry) for entry in entries):
+        pixel_spaces = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
+        names = " and ".join(entry.name for entry in entries)
+        fix = (
+            f"such as {', '.join(pixel_spaces)}"
+            if pixel_spaces
+            else run_hint("features", spaces=["pixels:64"])
+        )
+        if not any(0 in count_places(entry) for entry in entries):
             fix += "; or --params.over tokens"
         raise RegressError(
-            f"--params.over pixels: found {found}, expected one space of pixels alone, {fix}"
+            f"--params.over pixels: found {names}, expected one space of pixels alone, {fix}"
         )
 
 
@@ -68,9 +72,11 @@ def _is_pixels(entry: Entry) -> bool:
     return bool(entry.meta["key"].get("family") == "pixels")
 
 
-def _others(store: FeatureStore) -> str:
-    those = [(entry.name, places_in(entry)) for entry in store.readable()]
-    named = sorted({f"{name} ({max(counts)} places)" for name, counts in those if 0 not in counts})
-    if named:
-        return f"those in {store.folder} are: {', '.join(named)}"
-    return f"none in {store.folder} does: {run_hint('features', spaces=[EXAMPLE])}"
+def _suggest_spaces(store: FeatureStore) -> str:
+    spaces = [(entry.name, count_places(entry)) for entry in store.readable()]
+    descriptions = sorted(
+        {f"{name} ({max(counts)} places)" for name, counts in spaces if 0 not in counts}
+    )
+    if descriptions:
+        return f"such spaces in {store.folder}: {', '.join(descriptions)}"
+    return f"there is none in {store.folder}: {run_hint('features', spaces=[EXAMPLE])}"

@@ -1,4 +1,4 @@
-"""Which vertices choose or train together, in which columns, and where these may be divided."""
+"""Groups of vertices that choose or train together, their columns, and batches of columns."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from base import one_of
 from challenge import HEMISPHERES, Roi
 from regress.errors import RegressError
 
-# A group's name tells its members: ROIs of one name are in one group.
+# The group's name for an ROI: ROIs with equal names are in one group.
 GROUPINGS: dict[str, Callable[[Roi], str]] = {
     "roi": lambda roi: f"{roi.hemisphere}.{roi.name}",
     "roi-both-hemispheres": lambda roi: roi.name,
@@ -19,29 +19,29 @@ GROUPINGS: dict[str, Callable[[Roi], str]] = {
     "hemisphere": lambda roi: roi.hemisphere,
     "brain": lambda roi: "brain",
 }
-BOTH = ("roi-both-hemispheres", "class-both-hemispheres", "brain")
+ACROSS_HEMISPHERES = ("roi-both-hemispheres", "class-both-hemispheres", "brain")
 
 
 def check_grouping(group_by: str) -> str:
-    """Refuse a grouping that there is not."""
+    """Check that a grouping exists, and return it."""
     if group_by not in GROUPINGS:
         raise RegressError(f"--group_by {group_by}: expected one of {one_of(group_by, GROUPINGS)}")
     return group_by
 
 
 def spans(group_by: str) -> list[tuple[str, ...]]:
-    """Say which hemispheres are fitted in one go."""
-    return [tuple(HEMISPHERES)] if group_by in BOTH else [(h,) for h in HEMISPHERES]
+    """List the spans of a grouping: the hemispheres that are fitted together."""
+    return [tuple(HEMISPHERES)] if group_by in ACROSS_HEMISPHERES else [(h,) for h in HEMISPHERES]
 
 
-def place(roi: Roi) -> tuple[str, str]:
-    """Name an ROI of a subject uniquely."""
+def roi_key(roi: Roi) -> tuple[str, str]:
+    """Return a key that is unique among a subject's ROIs."""
     return roi.hemisphere, roi.name
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The vertices of some ROIs side by side.
+    """The vertices of some ROIs in columns.
 
     Attributes
     ----------
@@ -52,9 +52,9 @@ class Layout:
     columns : dict of (str, str) to array of int
         The columns of each ROI, by hemisphere and name.
     groups : array of int (n_columns,) or None
-        The number of the group that each column chooses with; None where each chooses alone.
+        The number of each column's group; None where each vertex chooses alone.
     names : tuple of str
-        The groups, by number.
+        The names of the groups, by number.
     """
 
     hemispheres: NDArray[np.str_]
@@ -64,25 +64,13 @@ class Layout:
     names: tuple[str, ...]
 
     def members(self, name: str) -> NDArray[np.int64]:
-        """Find the columns of a group.
-
-        Returns
-        -------
-        array of int (n,)
-            Rising; none where there is no such group.
-        """
+        """Return the columns of a group, increasing; empty where there is no such group."""
         if self.groups is None or name not in self.names:
             return np.empty(0, np.int64)
         return np.flatnonzero(self.groups == self.names.index(name))
 
     def batches(self, step: int) -> Iterator[slice]:
-        """Divide the columns; columns that choose together are not divided.
-
-        Parameters
-        ----------
-        step : int
-            Columns in a batch, at most; more only where one group has more.
-        """
+        """Divide the columns into batches of whole groups: at most `step` columns, or one group."""
         n_columns = len(self.vertices)
         if self.groups is None:
             ends = np.arange(1, n_columns + 1)
@@ -97,15 +85,14 @@ class Layout:
             start = stop
 
 
-def lay_out(rois: Sequence[Roi], group_by: str | None) -> Layout:
-    """Place the vertices of ROIs, which may overlap, in columns.
+def make_layout(rois: Sequence[Roi], group_by: str | None) -> Layout:
+    """Assign columns to the vertices of ROIs, which may overlap.
 
     Parameters
     ----------
     group_by : str or None
-        A key of `GROUPINGS`: a vertex has one column in each group that has it, since it may get
-        another model in each. None: each vertex chooses alone, and has one column, however many
-        ROIs claim it.
+        A key of `GROUPINGS`: a vertex has a column in each of its groups, since its model may
+        differ between them. None: each vertex chooses alone, and has one column.
     """
     name = GROUPINGS["hemisphere" if group_by is None else group_by]
     names = tuple(dict.fromkeys(name(roi) for roi in rois))
@@ -117,11 +104,11 @@ def lay_out(rois: Sequence[Roi], group_by: str | None) -> Layout:
             members = [r for r in rois if name(r) == group and r.hemisphere == hemisphere]
             if not members:
                 continue
-            # In the order of the ROIs, so that one after another is complete.
+            # In the order of the ROIs, so that they are completed one after another.
             distinct = list(dict.fromkeys(np.concatenate([r.vertices for r in members]).tolist()))
-            found = np.empty(max(distinct) + 1, np.int64)
-            found[distinct] = start + np.arange(len(distinct))
-            columns |= {place(roi): found[roi.vertices] for roi in members}
+            column_of_vertex = np.empty(max(distinct) + 1, np.int64)
+            column_of_vertex[distinct] = start + np.arange(len(distinct))
+            columns |= {roi_key(roi): column_of_vertex[roi.vertices] for roi in members}
             start += len(distinct)
             hemispheres += [hemisphere] * len(distinct)
             vertices += distinct

@@ -1,4 +1,4 @@
-"""A fitted model on disk: plain arrays and JSON, which load on any machine."""
+"""Save and load fitted models: plain arrays and JSON, which load on any machine."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from regress.encoding_model import Encoder
 from regress.errors import RegressError
 from regress.fitting.settings import Job
 from regress.fitting.shared_weights import load_shared, save_shared
-from regress.fitting.up_to_date import Present
+from regress.fitting.up_to_date import ModelFiles
 
-# Arrays of a fit's file that are its predictions and rows; the others are the model itself.
-BESIDE = (
+# Arrays of a fit's file that hold vertices, predictions and pictures; the others are the model.
+NON_MODEL_ARRAYS = (
     "vertices",
     "heldout_rows",
     "heldout_predictions",
@@ -40,9 +40,10 @@ def load_fit(path: str | Path) -> tuple[Encoder, dict[str, Any]]:
     Returns
     -------
     model : Encoder
-        Its `predict` gives, for the features of the test pictures, the stored predictions.
+        The fitted model: for the features of the test pictures, `predict` returns the stored
+        predictions.
     meta : dict
-        Model, feature spaces, subject, hemisphere, ROI, settings, provenance.
+        Name of the model, feature spaces, subject, hemisphere, ROI, settings and provenance.
 
     Raises
     ------
@@ -56,68 +57,67 @@ def load_fit(path: str | Path) -> tuple[Encoder, dict[str, Any]]:
     if "shared" in meta:
         arrays |= load_shared(path, meta["shared"])
     parameters = meta["settings"]["defaults"] | meta["settings"]["parameters"]
-    made = load_plugin(models, meta["model"], "model").Model(**parameters)
-    model: Encoder = made.restore({n: v for n, v in arrays.items() if n not in BESIDE})
+    unfitted = load_plugin(models, meta["model"], "model").Model(**parameters)
+    state = {name: values for name, values in arrays.items() if name not in NON_MODEL_ARRAYS}
+    model: Encoder = unfitted.restore(state)
     return model, meta
 
 
-def judge(model: Encoder, X: NDArray) -> dict[str, NDArray]:
-    """Give what is saved of a model's predictions for the test pictures.
+def predict_test(model: Encoder, X: NDArray) -> dict[str, NDArray]:
+    """Predict the responses to the test pictures, as they are saved.
 
     Parameters
     ----------
     model : Encoder
-        Restored from the arrays that are saved, so that `predict` of the loaded model agrees.
+        A model restored from the arrays that are saved, so that the loaded model predicts the same.
     X : array (n_test_images, n_features)
-        Their features.
+        Features of the test pictures.
 
     Returns
     -------
     dict of str to array (n_test_images, n_vertices)
-        `test_predictions`; and `test_spread`, standard deviations, of models that know how sure
-        they are.
+        `test_predictions`; also `test_spread`, standard deviations, for models with a `spread`.
     """
-    found = {"test_predictions": model.predict(X).astype(np.float32, copy=False)}
+    arrays = {"test_predictions": model.predict(X).astype(np.float32, copy=False)}
     if hasattr(model, "spread"):
-        found["test_spread"] = model.spread(X)
-    return found
+        arrays["test_spread"] = model.spread(X)
+    return arrays
 
 
 def save_fit(
     job: Job,
     roi: Roi,
     state: Mapping[str, NDArray],
-    common: Sequence[str],
+    shared_names: Sequence[str],
     test: Mapping[str, NDArray],
     training: Mapping[str, Any],
     heldout: NDArray[np.float32],
     held: NDArray[np.bool_],
-    present: Present,
+    files: ModelFiles,
 ) -> None:
     """Save the model of an ROI with its predictions.
 
     Parameters
     ----------
-    common : sequence of str
-        Which of its arrays belong to all vertices of the training.
+    shared_names : sequence of str
+        Arrays of `state` that belong to all vertices of the training, and are saved once.
     training : mapping
-        What they took to fit: `parameters`, of all vertices that share any with these, apart from
-        `shared_parameters`, which belong to all vertices of the training; `epochs`;
-        `seconds_per_epoch` of each training that they were in, by its name, so that what was
-        trained together is not counted twice; `start_tested`, of how many test pictures the start
-        knew, if of any.
+        Size and duration of the fit: `parameters`, counted over all vertices that share any with
+        these, without the `shared_parameters` of the whole training; `epochs`; `seconds_per_epoch`
+        of each training by its name, so that a training of several ROIs is not counted twice; and
+        `start_tested`, the number of test pictures that the start was trained on, if any.
     heldout : array of float32 (n_held_images, n_vertices)
-        Predictions for the pictures that were held out.
+        Predictions for the held-out pictures.
     held : array of bool (n_images,)
-        Which those are.
+        Mask of the held-out pictures.
     """
     design = job.design
-    # Written first: who reads a file of an ROI finds what it refers to.
+    # Written first, so that the files of ROIs never refer to a file that does not exist yet.
     shared = {}
-    if common:
-        shared = {"shared": save_shared(job.folder, present.training, state, common)}
+    if shared_names:
+        shared = {"shared": save_shared(job.folder, files.training, state, shared_names)}
     arrays = {
-        **{name: values for name, values in state.items() if name not in common},
+        **{name: values for name, values in state.items() if name not in shared_names},
         "vertices": roi.vertices,
         "heldout_rows": np.flatnonzero(held),
         "heldout_predictions": np.ascontiguousarray(heldout),
@@ -125,7 +125,7 @@ def save_fit(
         "training_pictures": np.array(design.training_pictures, "S64"),
         "test_pictures": np.array(design.test_pictures, "S64"),
     }
-    inputs = present.inputs(roi)
+    inputs = files.inputs(roi)
     meta = {
         "kind": "fit",
         "model": job.settings.model,
@@ -140,7 +140,7 @@ def save_fit(
         "hemisphere": roi.hemisphere,
         "roi_class": roi.roi_class,
         "roi": roi.name,
-        "group": present.group(roi),
+        "group": files.group(roi),
         "training": training,
         **shared,
         "responses": inputs["responses"],

@@ -1,4 +1,4 @@
-"""A warning when the grid of penalties was too narrow."""
+"""Warn when the grid of penalties was too narrow."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,19 +11,19 @@ from regress.fitting.settings import Job
 
 
 def warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:
-    """Say when many predictable vertices want a penalty beyond the grid."""
+    """Warn when many predictable vertices chose a penalty at an end of the grid."""
     grid = job.estimator.get_params().get("alphas")
     if grid is None:
         return
-    chosen = _joined(models)
-    alphas, scores = chosen.get("best_alphas_"), chosen.get("cv_scores_")
-    if alphas is None and "deltas_" in chosen:
-        alphas = 1 / np.exp(chosen["deltas_"].astype(np.float64)).sum(0)
+    attributes = _join_attributes(models)
+    alphas, scores = attributes.get("best_alphas_"), attributes.get("cv_scores_")
+    if alphas is None and "deltas_" in attributes:
+        alphas = 1 / np.exp(attributes["deltas_"].astype(np.float64)).sum(0)
     if alphas is None or scores is None or not (scores > 0).any():
         return
-    found = alphas[..., scores > 0]
+    alphas = alphas[..., scores > 0]
     for edge, side in ((np.min(grid), "lowest"), (np.max(grid), "highest")):
-        share = float(np.isclose(found, edge, rtol=1e-3).mean())
+        share = float(np.isclose(alphas, edge, rtol=1e-3).mean())
         if share > 0.1:
             say(
                 f"warning: {label}: {share:.0%} of the predictable vertices chose the {side} alpha "
@@ -31,7 +31,7 @@ def warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:
             )
 
 
-def _joined(models: Sequence[Encoder]) -> Mapping[str, NDArray]:
+def _join_attributes(models: Sequence[Encoder]) -> Mapping[str, NDArray]:
     names = ("best_alphas_", "deltas_", "cv_scores_")
     return {
         name: np.concatenate([getattr(model, name) for model in models], axis=-1)

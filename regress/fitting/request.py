@@ -1,4 +1,4 @@
-"""What one command asks to be fitted: of which subjects, on what, and how it divides."""
+"""A request of one command: the subjects, features and model to fit, and its units of work."""
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -15,34 +15,34 @@ from regress.data.vertex_columns import spans
 from regress.encoding_model import Encoder
 from regress.fitting.fit import fit_subjects
 from regress.fitting.settings import Job, Settings
-from regress.fitting.up_to_date import Present
+from regress.fitting.up_to_date import ModelFiles
 
 if TYPE_CHECKING:
     from regress.fitting.warm_start import Start
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Fits of subjects, each alone or several together, which any process can do a part of.
+class FitRequest:
+    """Fits of subjects, alone or together, divided into units that any process can run.
 
     Attributes
     ----------
     groups : sequence of sequence of Subject
-        Who are fitted together.
+        Subjects of one group are trained together.
     store : FeatureStore
-        Where the features lie.
+        The cache that holds the features.
     entries : sequence of Entry
         The feature spaces.
     settings : Settings
-        The settings.
+        Everything besides the data that changes the numbers.
     estimator : Encoder
-        Unfitted.
+        The unfitted model.
     out : Path
-        The folder of everything that is made.
-    begun : Start, optional
-        What a training begins from.
+        The folder of all results.
+    start : Start, optional
+        The fit that the training begins from.
     tests : collection of str
-        Test pictures that none may be fitted on, as for `fit_subjects`.
+        The sha256 of test pictures that no model may be fitted on, as for `fit_subjects`.
     """
 
     groups: Sequence[Sequence[Subject]]
@@ -51,51 +51,45 @@ class Asked:
     settings: Settings
     estimator: Encoder
     out: Path
-    begun: "Start | None"
+    start: "Start | None"
     tests: Collection[str]
 
     def units(self) -> list[list[str]]:
-        """Name what is fitted in one go: of each group, one or both hemispheres."""
+        """Name the units of each group: one unit per span of hemispheres."""
         return [
-            [f"subj{'+'.join(one.name for one in group)} {'+'.join(span)}" for span in self._spans]
+            [f"{_group_name(group)} {'+'.join(span)}" for span in self._spans]
             for group in self.groups
         ]
 
     def __call__(self, number: int, units: Iterator[int]) -> tuple[str, int, Path]:
-        """Fit what is missing of some units of a group."""
-        jobs = [self._job(one) for one in self.groups[number]]
-        some = Mapped(units, lambda unit: self._spans[unit])
-        fitted = fit_subjects(jobs, self.begun, self.tests, some)
-        return jobs[0].whom, fitted, jobs[0].folder
+        """Fit the missing models of some units of a group."""
+        jobs = [self._job(subject) for subject in self.groups[number]]
+        selection = Mapped(units, lambda unit: self._spans[unit])
+        n_fitted = fit_subjects(jobs, self.start, self.tests, selection)
+        return jobs[0].subject_label, n_fitted, jobs[0].folder
 
-    def there(self, number: int, unit: int) -> tuple[str, int, Path] | None:
-        """Return what `__call__` would give for a unit of which all models are there.
-
-        Returns
-        -------
-        tuple or None
-            Of which nobody was fitted. None: there is something to do.
-        """
+    def existing_result(self, number: int, unit: int) -> tuple[str, int, Path] | None:
+        """Return what `__call__` returns for a complete unit; None if a model is missing."""
         if any(self.missing(number, unit)):
             return None
-        return f"subj{'+'.join(one.name for one in self.groups[number])}", 0, self.folder
+        return _group_name(self.groups[number]), 0, self.folder
 
     def missing(self, number: int, unit: int) -> list[list[Roi]]:
-        """List what `__call__` would fit of a unit; no features are read."""
+        """List the ROIs of each subject that a unit would fit; no features are read."""
         group, span = self.groups[number], self._spans[unit]
         folders = [self.folder / f"subj{subject.name}" for subject in group]
         if not any(any(folder.glob("[!.]*.h5")) for folder in folders):
-            # Nothing to compare, so nothing is digested.
+            # Without any file to compare with, no data need to be digested.
             return [[roi for h in span for roi in subject.regions(h)] for subject in group]
-        designs = [empty_design(subject, self.entries, named=True) for subject in group]
-        presents = [
-            Present(Job(subject, design, self.settings, self.estimator, self.folder), span)
+        designs = [empty_design(subject, self.entries, read_pictures=True) for subject in group]
+        all_files = [
+            ModelFiles(Job(subject, design, self.settings, self.estimator, self.folder), span)
             for subject, design in zip(group, designs, strict=True)
         ]
-        for present, design in zip(presents, designs, strict=True):
+        for files, design in zip(all_files, designs, strict=True):
             unseen = set(design.training_pictures).intersection(self.tests)
-            present.join(presents, unseen)
-        return [present.missing() for present in presents]
+            files.join(all_files, unseen)
+        return [files.missing() for files in all_files]
 
     def run(self, costs: list[list[Cost]] | None = None) -> Run:
         """Describe the request for `python -m execute`.
@@ -103,13 +97,13 @@ class Asked:
         Parameters
         ----------
         costs : list of list of Cost, optional
-            The costs of each unit of each group, where they were planned.
+            Forecast of each unit of each group.
         """
         label = f"{self.settings.model} on {' + '.join(entry.name for entry in self.entries)}"
-        # The same fits of other data are another request.
-        data = sorted({str(one.folder.absolute()) for group in self.groups for one in group})
-        asked = {"folder": self.folder.name, "units": self.units(), "data": data}
-        name = f"fit-{digest(asked)}"
+        # The same fits on other data are another request.
+        data = sorted({str(s.folder.absolute()) for group in self.groups for s in group})
+        contents = {"folder": self.folder.name, "units": self.units(), "data": data}
+        name = f"fit-{digest(contents)}"
         return Run(self.out / "runs" / name, "fit", label, sys.orig_argv, costs)
 
     @property
@@ -122,8 +116,12 @@ class Asked:
     def _spans(self) -> list[tuple[str, ...]]:
         return spans(self.settings.group_by)
 
-    def _job(self, one: Subject) -> Job:
-        design = load_design(one, self.store, self.entries)
+    def _job(self, subject: Subject) -> Job:
+        design = load_design(subject, self.store, self.entries)
         if "bands" in self.estimator.get_params():
             self.estimator.set_params(bands=design.bands)
-        return Job(one, design, self.settings, self.estimator, self.folder)
+        return Job(subject, design, self.settings, self.estimator, self.folder)
+
+
+def _group_name(group: Sequence[Subject]) -> str:
+    return f"subj{'+'.join(subject.name for subject in group)}"

@@ -1,4 +1,4 @@
-"""What a command asks to be fitted: chosen, and refused where it cannot be, before any reading."""
+"""Make the request of a command, and check it before any features are read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,18 +10,18 @@ from cache import Entry, FeatureStore, find_fits
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
 from challenge.inputs import check_fitted
 from regress import models
-from regress.data.space_kinds import check_pixels, find_places
+from regress.data.space_kinds import check_pixels, common_place_count
 from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
-from regress.fitting.request import Asked
+from regress.fitting.request import FitRequest
 from regress.fitting.settings import Settings
 
 if TYPE_CHECKING:
     from regress.fitting.warm_start import Start
 
 
-def ask(
+def make_request(
     data: Path,
     out: Path,
     find: Callable[[FeatureStore], Sequence[Entry]],
@@ -36,37 +36,37 @@ def ask(
     subjects: Sequence[str] = (),
     start: Path | None = None,
     images: int | None = None,
-) -> Asked:
-    """Say what `python -m regress` would be asked for, and refuse what it would refuse.
+) -> FitRequest:
+    """Make the request of `python -m regress` from its arguments, and check it.
 
     Parameters
     ----------
     find : callable
-        Gives the feature spaces. To look at what is asked they need not be there: what is said of
-        them is enough.
+        Returns the feature spaces. A forecast may return entries of features that do not exist yet.
 
     Returns
     -------
-    Asked
-        To be looked at; to be fitted it needs `with_tests`.
+    FitRequest
+        Enough for a forecast; before it is fitted, `add_test_pictures` must complete it.
     """
     params = dict(params or {})
     estimator = make_estimator(model, params)
-    group_by = _grouping(check_grouping(group_by), estimator, model)
-    chosen = _chosen(data, subject, list(subjects))
-    check_fitted(chosen)
+    group_by = _effective_grouping(check_grouping(group_by), estimator, model)
+    selected = _select_subjects(data, subject, list(subjects))
+    check_fitted(selected)
     store = FeatureStore(out / "features")
     entries = find(store)
     if not entries:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
     if estimator.get_params().get("over") == "tokens":
-        params["places"] = find_places(store, entries)
+        params["places"] = common_place_count(store, entries)
         estimator.set_params(places=params["places"])
     elif estimator.get_params().get("over") == "pixels":
         check_pixels(store, entries)
-    together = bool(subjects) and len(chosen) > 1
-    begun = _begun(out, start) if start else None
-    _check_trained(estimator, model, together, begun)
+    together = bool(subjects) and len(selected) > 1
+    initial = _open_start(out, start) if start else None
+    _check_trained(estimator, model, together, initial)
+    defaults = estimator.get_params()
     settings = Settings(
         model,
         {name: params[name] for name in sorted(params)},
@@ -74,33 +74,31 @@ def ask(
         folds,
         seed,
         group_by,
-        tuple(one.name for one in chosen) if together else (),
+        tuple(s.name for s in selected) if together else (),
         images,
-        begun.digest if begun else "",
-        {n: v for n, v in estimator.get_params().items() if n not in OWN | set(params)},
+        initial.digest if initial else "",
+        {n: v for n, v in defaults.items() if n not in RESERVED_PARAMETERS | set(params)},
     )
-    groups = [chosen] if together else [[one] for one in chosen]
-    return Asked(groups, store, entries, settings, estimator, out, begun, set())
+    groups = [selected] if together else [[s] for s in selected]
+    return FitRequest(groups, store, entries, settings, estimator, out, initial, set())
 
 
-def with_tests(asked: Asked, data: Path) -> Asked:
-    """Check what is to be fitted against what it begins from, and name the pictures that test.
+def add_test_pictures(request: FitRequest, data: Path) -> FitRequest:
+    """Check a request against its start, and add the test pictures of all subjects to it.
 
-    Returns
-    -------
-    Asked
-        With the test pictures of all subjects, where somebody else's training may have seen them.
+    A model can have seen the test pictures of another subject only where subjects share a training,
+    or the start was trained on other subjects; any other request is returned as it is.
     """
-    begun = asked.begun
-    if begun:
-        keys = {entry.name: entry.digest for entry in asked.entries}
-        begun.check_settings(asked.settings, asked.estimator, keys)
-    if begun or len(asked.groups[0]) > 1:
-        return replace(asked, tests=_test_pictures(data))
-    return asked
+    start = request.start
+    if start:
+        keys = {entry.name: entry.digest for entry in request.entries}
+        start.check_settings(request.settings, request.estimator, keys)
+    if start or len(request.groups[0]) > 1:
+        return replace(request, tests=_test_pictures(data))
+    return request
 
 
-def _chosen(data: Path, subject: SubjectChoice, subjects: list[str]) -> list[Subject]:
+def _select_subjects(data: Path, subject: SubjectChoice, subjects: list[str]) -> list[Subject]:
     if not subjects:
         return find_subjects(data, subject)
     if not chooses_all(subject):
@@ -111,63 +109,63 @@ def _chosen(data: Path, subject: SubjectChoice, subjects: list[str]) -> list[Sub
     return find_subjects(data, subjects)
 
 
-def _begun(out: Path, start: Path) -> "Start":
-    """Open the fit to begin from, by its folder, its name, or the beginning of its folder's."""
+def _open_start(out: Path, start: Path) -> "Start":
+    """Open the fit to begin from by its folder, its name, or the beginning of its folder's name."""
     # Lightning takes seconds to import, and ridge needs none of it.
     from regress.fitting.warm_start import Start
 
     if start.is_dir() or start.is_absolute():
         return Start(start)
     name, *subject = start.parts
-    named = find_fits(out / "fits", name)
-    return Start(named[0].joinpath(*subject) if len(named) == 1 else start)
+    folders = find_fits(out / "fits", name)
+    return Start(folders[0].joinpath(*subject) if len(folders) == 1 else start)
 
 
-def _check_trained(estimator: Encoder, model: str, together: bool, begun: "Start | None") -> None:
-    """Refuse what only trained models can do, or only some of them."""
-    asked = "--subjects" if together else "--start"
-    if (together or begun) and not estimator.streams:
+def _check_trained(estimator: Encoder, model: str, together: bool, start: "Start | None") -> None:
+    """Refuse --subjects and --start, and parameters that need them, where the model has no use."""
+    option = "--subjects" if together else "--start"
+    if (together or start) and not estimator.streams:
         raise RegressError(
-            f"{asked}: {model} is solved for each subject alone; expected a model that is trained: "
-            "linear, mlp, conv1d, positional, shallow, unet, vit or diffusion; or each alone, "
-            "--subject '01 02'"
+            f"{option}: {model} is solved for each subject alone; expected a model that is "
+            "trained: linear, mlp, conv1d, positional, shallow, unet, vit or diffusion; or each "
+            "alone, --subject '01 02'"
         )
     parameters = estimator.get_params()
-    if (together or begun) and parameters["scope"] == "vertex":
+    if (together or start) and parameters["scope"] == "vertex":
         raise RegressError(
-            f"{asked}: with --params.scope vertex each vertex has a network of its own, and "
+            f"{option}: with --params.scope vertex each vertex has a network of its own, and "
             "nothing is shared; expected --params.scope roi, and --group_by as you like"
         )
     for name in ("embedding", "common_readout"):
-        if parameters.get(name) and (begun or not together):
+        if parameters.get(name) and (start or not together):
             raise RegressError(
-                f"--params.{name}: several subjects share what it changes, in a training of their "
-                "own; expected --subjects 01 02, and no --start"
+                f"--params.{name}: it changes weights that several subjects share; expected "
+                "--subjects 01 02, without --start"
             )
-    if parameters.get("freeze") and not begun:
-        raise RegressError("--params.freeze true: expected --start FOLDER, whose networks it keeps")
+    if parameters.get("freeze") and not start:
+        raise RegressError("--params.freeze true: expected --start FOLDER, a fit to freeze")
 
 
 def _test_pictures(data: Path) -> set[str]:
-    """Name the test pictures of all subjects, as far as they are there."""
+    """Return the sha256 of the test pictures of all subjects; warn of unreadable ones."""
     names: set[str] = set()
-    for one in find_subjects(data):
+    for subject in find_subjects(data):
         try:
-            names |= set(one.picture_digests("test"))
+            names |= set(subject.picture_digests("test"))
         except DataError as error:
-            say(f"warning: the test pictures of subj{one.name} are not known: {error}")
+            say(f"warning: cannot read the test pictures of subj{subject.name}: {error}")
     return names
 
 
-# What the command sets itself cannot be set twice.
-OWN = {
+# Parameters that the command sets, so that --params must not.
+RESERVED_PARAMETERS = {
     *("cv", "bands", "checkpoint", "progress_bar", "log", "start"),
     *("places", "positions", "homes", "sheet"),
 }
 
 
-def _grouping(group_by: str, estimator: Encoder, model: str) -> str:
-    """Give the grouping; what changes no number must not be in the key."""
+def _effective_grouping(group_by: str, estimator: Encoder, model: str) -> str:
+    """Return the grouping for the key; "roi" where the grouping changes no number."""
     parameters = estimator.get_params()
     if group_by == "roi" or parameters.get("scope", "vertex") != "vertex":
         return group_by
@@ -177,17 +175,17 @@ def _grouping(group_by: str, estimator: Encoder, model: str) -> str:
 
 
 def make_estimator(name: str, params: dict[str, Any]) -> Encoder:
-    """Make a model, and refuse parameters that it cannot have, before any data are read."""
-    made: Encoder = load_plugin(models, name, "model").Model()
-    known = set(made.get_params()) - OWN
-    wrong = sorted(set(params) - known)
-    if wrong:
+    """Make a model with parameters; refuse unknown names and invalid values."""
+    estimator: Encoder = load_plugin(models, name, "model").Model()
+    valid = set(estimator.get_params()) - RESERVED_PARAMETERS
+    unknown = sorted(set(params) - valid)
+    if unknown:
         raise RegressError(
-            f"--params: {name} has no parameter {', '.join(wrong)}; it has "
-            f"{', '.join(sorted(known))}{nearest(wrong[0], known)}"
+            f"--params: {name} has no parameter {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(valid))}{nearest(unknown[0], valid)}"
         )
     try:
-        made.set_params(**params).check_parameters()
+        estimator.set_params(**params).check_parameters()
     except ValueError as error:
         raise RegressError(f"--params: {error}") from error
-    return made
+    return estimator

@@ -1,4 +1,4 @@
-"""What is to be fitted: settings, features and folder of the models of one subject."""
+"""Settings, features and folder of the models of one subject."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,31 +13,30 @@ from regress.encoding_model import Encoder
 
 @dataclass(frozen=True)
 class Settings:
-    """What of a fit changes its numbers, besides the data.
+    """Everything besides the data that changes the numbers of a fit.
 
     Attributes
     ----------
     model : str
-        A file in `regress/models`.
+        Name of a file in `regress/models`.
     parameters : dict
-        The estimator's own.
+        The estimator's parameters that the user set.
     heldout : float
-        The share of training pictures that the model is judged on.
+        The share of training pictures that are held out to score the model.
     folds : int
-        Folds of the cross-validation within the others.
+        Folds of the cross-validation within the other pictures.
     seed : int
-        Of the split and the folds.
+        Seed of the held-out pictures and of the folds.
     group_by : str
-        Whose vertices choose or train together.
+        The grouping of vertices that choose or train together, a key of `GROUPINGS`.
     subjects : tuple of str
-        Who are trained together; none where each subject is fitted alone.
+        Subjects that are trained together; empty where each subject is fitted alone.
     images : int, optional
-        How many training pictures are fitted on; all by default.
+        Number of training pictures that are fitted on; all by default.
     start : str
-        A digest of the fit that the training begins from; empty where it begins from none.
+        A digest of the fit that the training begins from; empty where there is none.
     defaults : dict
-        The estimator's other parameters, as this version has them: a version that has others makes
-        another fit.
+        The estimator's other parameters: a version with other defaults makes another fit.
     """
 
     model: str
@@ -52,52 +51,38 @@ class Settings:
     defaults: dict[str, Any] = field(default_factory=dict)
 
     def digest(self, keys: Mapping[str, str]) -> str:
-        """Digest the settings with the features they are used on.
-
-        Parameters
-        ----------
-        keys : mapping of str to str
-            The digest of each space's key, by its name, in the order of the columns.
-
-        Returns
-        -------
-        str
-            Sixteen hexadecimal digits.
-        """
+        """Return a digest of the settings and the features' keys, in the order of the columns."""
         fields = self.as_dict() | {"parameters": self.defaults | self.parameters}
         del fields["defaults"]
         return digest({"schema": 2, **fields, "spaces": list(keys.values())})
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the settings as JSON can hold them.
+        """Return the settings for JSON.
 
-        Returns
-        -------
-        dict
-            All fields; those that fits did not have at first where they are not what these were,
-            so that those are known again.
+        Fields that the first fits did not have are left out at the values that those fits used, so
+        that their digests stay valid.
         """
-        usual = {"group_by": "roi", "subjects": (), "images": None, "start": ""}
-        fields = {n: v for n, v in vars(self).items() if n not in usual or v != usual[n]}
+        original = {"group_by": "roi", "subjects": (), "images": None, "start": ""}
+        fields = {n: v for n, v in vars(self).items() if n not in original or v != original[n]}
         return fields | ({"subjects": list(self.subjects)} if self.subjects else {})
 
 
 @dataclass(frozen=True)
 class Job:
-    """The models of one subject that share features, settings and splits.
+    """The fit of one subject's models, which share features, settings and splits.
 
     Attributes
     ----------
     subject : Subject
         The subject.
     design : Design
-        Its features.
+        Features of the subject's pictures.
     settings : Settings
-        The settings.
+        Everything besides the data that changes the numbers.
     estimator : Encoder
-        Unfitted; a copy of it is fitted.
+        The unfitted model, of which copies are fitted.
     folder : Path
-        `fits/<model>-<digest>`.
+        The folder of the fit, `fits/<model>-<digest>`.
     """
 
     subject: Subject
@@ -107,37 +92,31 @@ class Job:
     folder: Path
 
     @property
-    def whom(self) -> str:
-        """Who is fitted in one go, as in names of files: "subj01", or "subj01+02"."""
+    def subject_label(self) -> str:
+        """The subjects trained together, as in names of files: "subj01" or "subj01+02"."""
         return f"subj{'+'.join(self.settings.subjects or (self.subject.name,))}"
 
     @property
     def grouping(self) -> str | None:
-        """Whose vertices choose together; None where the model chooses for each alone."""
+        """The grouping of vertices; None where the model chooses for each vertex alone."""
         scope = self.estimator.get_params().get("scope", "vertex")
         return None if isinstance(scope, str) and scope == "vertex" else self.settings.group_by
 
     def path(self, roi: Roi) -> Path:
-        """Say where an ROI's model is saved."""
+        """Return the file of an ROI's model."""
         return self.folder / f"subj{self.subject.name}" / f"{roi.hemisphere}.{roi.name}.h5"
 
     def checkpoint(self, span: str, start: int) -> Path:
-        """Say where a search that is not yet done is kept.
-
-        Parameters
-        ----------
-        span : str
-            The hemispheres that are fitted in one go, "lh", "rh" or "lh+rh".
-        """
-        return self._beside("searches") / f"{self.whom}.{span}.{start}.h5"
+        """Return the file of an unfinished search on the columns of a span from `start` on."""
+        return self._sibling_folder("searches") / f"{self.subject_label}.{span}.{start}.h5"
 
     def log(self, span: str, start: int) -> Path:
-        """Say where the log of a training is written."""
-        return self._beside("logs") / f"{self.whom}.{span}.{start}.csv"
+        """Return the file of a training's log."""
+        return self._sibling_folder("logs") / f"{self.subject_label}.{span}.{start}.csv"
 
     def claim(self, span: Sequence[str]) -> Path:
-        """Say where it stands who fits now."""
-        return self._beside("claims") / f"{self.whom}.{'+'.join(span)}"
+        """Return the file with which a process claims the fit of a span."""
+        return self._sibling_folder("claims") / f"{self.subject_label}.{'+'.join(span)}"
 
-    def _beside(self, kind: str) -> Path:
+    def _sibling_folder(self, kind: str) -> Path:
         return self.folder.parent.parent / kind / self.folder.name

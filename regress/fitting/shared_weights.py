@@ -1,8 +1,8 @@
-"""Weights that belong to all vertices of a training: one file, which the ROIs' files refer to.
+"""Weights that all vertices of a training share: one file, to which the ROIs' files refer.
 
-They lie beside the subjects' folders, as `fits/<run>/shared/subj01.lh-<digest>.h5`: written before
-the first ROI that refers to them, and removed when none does any more. The digest is of the numbers
-themselves, so what was put in place of a file is known.
+The file is `fits/<run>/shared/subj01.lh-<digest>.h5`, beside the subjects' folders. It is written
+before the first ROI that refers to it, and removed when none does any more. The digest is of the
+numbers themselves, so a file that was replaced is noticed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from cache import CacheError, read_artifact, read_meta, write_artifact
 from regress.errors import RegressError
 
 FOLDER = "shared"
-# Arrays that are those of another name, as weights are that were never trained.
+# Arrays equal to another array of the file, by name: untrained weights are saved once.
 SAME = "same"
 
 Arrays = dict[str, NDArray]
@@ -26,19 +26,19 @@ Arrays = dict[str, NDArray]
 def save_shared(
     run: Path, training: str, state: Mapping[str, NDArray], names: Sequence[str]
 ) -> str:
-    """Save what belongs to all vertices of a training, if it is not there yet."""
+    """Save the arrays that all vertices share, unless the file exists; return its name."""
     arrays = {name: state[name] for name in sorted(names)}
     name = f"{training}-{_digest(arrays)}"
     path = shared_file(run, name)
     if not path.exists():
-        same = _twins(arrays)
-        kept = {n: values for n, values in arrays.items() if n not in same}
-        write_artifact(path, kept, {"kind": "shared", "name": name, SAME: same})
+        twins = _find_twins(arrays)
+        distinct = {n: values for n, values in arrays.items() if n not in twins}
+        write_artifact(path, distinct, {"kind": "shared", "name": name, SAME: twins})
     return name
 
 
 def load_shared(path: Path, name: str) -> Arrays:
-    """Load what belongs to all vertices of a training."""
+    """Load the arrays that the fit at `path` shares with other ROIs, and check their digest."""
     file = shared_file(path.parent.parent, name)
     fix = "run the command that fitted it again, or copy the whole folder of the fit"
     if not file.exists():
@@ -48,22 +48,22 @@ def load_shared(path: Path, name: str) -> Arrays:
         )
     arrays, meta = read_artifact(file)
     arrays |= {n: arrays[twin] for n, twin in meta.get(SAME, {}).items() if twin in arrays}
-    found = _digest(dict(sorted(arrays.items())))
-    if meta.get("kind") != "shared" or not name.endswith(f"-{found}"):
+    digest = _digest(dict(sorted(arrays.items())))
+    if meta.get("kind") != "shared" or not name.endswith(f"-{digest}"):
         raise RegressError(
-            f"{file}: holds {meta.get('kind')!r} weights of digest {found}, expected those that "
+            f"{file}: holds {meta.get('kind')!r} weights of digest {digest}, expected those that "
             f"{path} was fitted with, {name}: remove it, and {fix}"
         )
     return arrays
 
 
 def shared_file(run: Path, name: str) -> Path:
-    """Say where what belongs to all vertices of a training lies."""
+    """Return the file of the weights that all vertices of a training share."""
     return run / FOLDER / f"{name}.h5"
 
 
-def is_there(run: Path, name: str) -> bool:
-    """Say whether what ROIs refer to is there; where it is not, say so to the user."""
+def shared_exists(run: Path, name: str) -> bool:
+    """Return whether shared weights can be read; if not, tell the user."""
     try:
         read_meta(shared_file(run, name))
     except CacheError as error:
@@ -73,24 +73,21 @@ def is_there(run: Path, name: str) -> bool:
 
 
 def remove_unused(run: Path, training: str, fits: Iterable[Path]) -> None:
-    """Remove files of earlier trainings that no ROI refers to any more.
+    """Remove files of earlier runs of a training to which no ROI refers any more.
 
-    Parameters
-    ----------
-    training : str
-        Whose, and of which hemispheres: those of others are left alone, who may be fitting now.
+    Files of other subjects and hemispheres are left alone: other processes may be fitting them.
     """
     files = sorted((run / FOLDER).glob(f"{training}-*.h5"))
     if not files:
         return
-    used = set()
+    references = set()
     for path in fits:
         try:
-            used.add(read_meta(path).get("shared"))
+            references.add(read_meta(path).get("shared"))
         except CacheError:
-            continue  # It is fitted again, and so is all that shared with it.
+            continue  # A damaged fit is fitted again, with all ROIs that share its weights.
     for file in files:
-        if file.stem not in used:
+        if file.stem not in references:
             say(f"{file}: weights that no ROI shares any more; removed")
             file.unlink()
 
@@ -103,8 +100,8 @@ def _digest(arrays: Mapping[str, NDArray]) -> str:
     return total.hexdigest()[:16]
 
 
-def _twins(arrays: Mapping[str, NDArray]) -> dict[str, str]:
-    """Find arrays before a refit that it left as they were."""
+def _find_twins(arrays: Mapping[str, NDArray]) -> dict[str, str]:
+    """Find the arrays of before the refit ("inside.…") that the refit did not change."""
     return {
         name: plain
         for name, values in arrays.items()

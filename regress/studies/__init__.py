@@ -1,1 +1,1 @@
-"""Studies: models to compare, a row each, in YAML files; `python -m regress.study` fits them."""
+"""Studies: YAML files of models to compare, one per row; `python -m regress.study` fits them."""

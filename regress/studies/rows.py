@@ -1,4 +1,4 @@
-"""A study as it is written: rows read from YAML, and refused where they cannot be fitted."""
+"""Read a study from YAML, and check its rows."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -15,43 +15,41 @@ from regress.fitting.request_checks import make_estimator
 from regress.solvers.arguments import MOST
 
 FOLDER = Path(__file__).parent
-MANY = ("all", "others")
+SUBJECT_SETS = ("all", "others")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model to fit.
+    """A row of a study: one model to fit.
 
     Attributes
     ----------
     name : str
-        What the row is called in tables.
+        The row's name in tables.
     model : str
-        A file in `regress/models`.
+        Name of a file in `regress/models`.
     spaces : tuple of str
-        Feature spaces, by the role that they play in the study: on data that lack one, another may
-        stand in for it.
+        Feature spaces; where the cache lacks one, --stand_in may name another.
     group_by : str
-        Whose vertices choose or train together.
+        The grouping of vertices that choose or train together, a key of `GROUPINGS`.
     params : dict
         The model's parameters.
     subjects : str or tuple of str
-        Whom the model is trained on at once: "all", "others" (than the subject of the study), or
-        their numbers. Empty for each subject of the study on its own.
+        Subjects that are trained together: "all", "others" (than the subject of the study), or
+        their numbers. Empty to fit each subject of the study alone.
     start : str
-        An earlier row, with whose weights the training begins.
+        The name of an earlier row, from whose fit the training begins.
     images : int or None
-        Training pictures that are used; None for all.
+        Number of training pictures to fit on; None for all.
     paper : str
-        What was reported of such a model elsewhere, on other data than the user's.
+        The result that a paper reported for such a model, on its own data.
     seeds : int
-        How many fits of it, of random_state 0, 1, 2 …, and of weights random:0, random:1 … where
-        params begin with such; of a model that draws nothing at random, 1.
+        Number of fits, with random_state 0, 1, 2 …, and with weights random:0, random:1 … where
+        the parameter `weights` begins with "random:"; 1 for a model without random_state.
     against : str
-        The earlier row that it is compared with, from which it differs in one thing; empty for the
-        first of the study.
+        The earlier row to compare with, which differs in one thing; empty for the first row.
     untrained : bool
-        Whether its features are to come from random weights.
+        Whether the features must come from networks with random weights.
     """
 
     name: str
@@ -70,18 +68,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Study:
-    """Rows that are compared, with the first of them where they do not name another.
+    """Models to compare, each with the row it names, or else with the first.
 
     Attributes
     ----------
     name : str
         The file's name without its ending.
     rows : tuple of Row
-        In the order of the table.
+        The rows, in the order of the table.
     about : str
-        What is compared, for the head of the table.
+        A title for the table.
     paper : str
-        What was found elsewhere, and where.
+        The results of a paper, and its reference.
     """
 
     name: str
@@ -91,69 +89,65 @@ class Study:
 
 
 def read_study(study: str) -> Study:
-    """Read a study; every row is checked before any is fitted.
+    """Read a study, and check every row.
 
     Parameters
     ----------
     study : str
-        The name of a file in `regress/studies`, or the path of another, which ends in .yaml.
-
-    Returns
-    -------
-    Study
-        Its rows, of models, parameters and groupings that there are.
+        The name of a file in `regress/studies`, or the path of a .yaml file.
     """
     path = Path(study) if study.endswith((".yaml", ".yml")) else FOLDER / f"{study}.yaml"
     if not path.is_file():
-        there = choose_from(study, sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise RegressError(f"no study {study!r}: {there}; or give a .yaml file")
+        choices = choose_from(study, sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise RegressError(f"no study {study!r}: {choices}; or give a .yaml file")
     try:
-        # As the command line reads its values: 3e-4 is a number, which YAML alone denies.
-        found = read_yaml(path, get_loader("yaml"))
+        # With the command line's loader, for which 3e-4 is a number; for YAML it is a string.
+        document = read_yaml(path, get_loader("yaml"))
     except DocumentError as error:
         raise RegressError(str(error)) from error
-    held = _fields(Study, found, str(path), without=("name",))
+    held = _fields(Study, document, str(path), without=("name",))
     if not isinstance(held["rows"], list) or not held["rows"]:
         raise RegressError(f"{path}: rows: found {held['rows']!r}, expected a list of rows")
     rows: dict[str, Row] = {}
-    for number, one in enumerate(held["rows"], start=1):
-        named = f" ({one['name']})" if isinstance(one, dict) and "name" in one else ""
-        where = f"{path}: row {number}{named}"
-        row = _row(one, where)
+    for number, entry in enumerate(held["rows"], start=1):
+        label = f" ({entry['name']})" if isinstance(entry, dict) and "name" in entry else ""
+        source = f"{path}: row {number}{label}"
+        row = _row(entry, source)
         if row.name in rows:
-            raise RegressError(f"{where}: an earlier row has this name; give each its own")
-        for name, other in (("start", row.start), ("against", row.against)):
-            if other and other not in rows:
+            raise RegressError(f"{source}: an earlier row has this name; give each its own")
+        for name, reference in (("start", row.start), ("against", row.against)):
+            if reference and reference not in rows:
                 earlier = ", ".join(rows) or "none"
-                raise RegressError(f"{where}: {name}: found {other!r}, expected an earlier row, "
-                                   f"of {earlier}")  # fmt: skip
+                raise RegressError(
+                    f"{source}: {name}: found {reference!r}, expected an earlier row, of {earlier}"
+                )
         rows[row.name] = row
     return Study(path.stem, tuple(rows.values()), held.get("about", ""), held.get("paper", ""))
 
 
-def _row(found: Any, where: str) -> Row:
-    held = _fields(Row, found, where)
+def _row(entry: Any, source: str) -> Row:
+    held = _fields(Row, entry, source)
     for name in ("spaces", "subjects"):
         value = held.get(name, [])
         if isinstance(value, list) and (value or name not in held):
-            held[name] = tuple(str(one).zfill(2 * (name == "subjects")) for one in value)
-        elif name == "spaces" or value not in MANY:
+            held[name] = tuple(str(item).zfill(2 * (name == "subjects")) for item in value)
+        elif name == "spaces" or value not in SUBJECT_SETS:
             expected = "a list of names" if name == "spaces" else "all, others or a list of numbers"
-            raise RegressError(f"{where}: {name}: found {value!r}, expected {expected}")
+            raise RegressError(f"{source}: {name}: found {value!r}, expected {expected}")
     row = Row(**held)
     if not isinstance(row.params, dict):
-        raise RegressError(f"{where}: params: found {row.params!r}, expected NAME: VALUE")
+        raise RegressError(f"{source}: params: found {row.params!r}, expected NAME: VALUE")
     if row.images is not None and (not isinstance(row.images, int) or row.images < 1):
         raise RegressError(
-            f"{where}: images: found {row.images!r}, expected a whole number above 0"
+            f"{source}: images: found {row.images!r}, expected a whole number above 0"
         )
     if not isinstance(row.untrained, bool):
-        raise RegressError(f"{where}: untrained: found {row.untrained!r}, expected true or false")
+        raise RegressError(f"{source}: untrained: found {row.untrained!r}, expected true or false")
     try:
         check_grouping(row.group_by)
         _check_seeds(row, make_estimator(row.model, dict(row.params)))
     except RoiridgeError as error:
-        raise RegressError(f"{where}: {error}") from error
+        raise RegressError(f"{source}: {error}") from error
     return row
 
 
@@ -170,20 +164,20 @@ def _check_seeds(row: Row, estimator: Encoder) -> None:
                            "them")  # fmt: skip
 
 
-def _fields(kind: type[Row] | type[Study], found: Any, where: str, without: tuple[str, ...] = ()
+def _fields(kind: type[Row] | type[Study], document: Any, source: str, without: tuple[str, ...] = ()
             ) -> dict[str, Any]:  # fmt: skip
-    """Check that a mapping has the fields of a class, and texts where these are texts."""
-    known = {f.name: f for f in fields(kind) if f.name not in without}
+    """Check that a mapping has the fields of a class, with strings where these are strings."""
+    schema = {f.name: f for f in fields(kind) if f.name not in without}
     needed = [
-        name for name, f in known.items() if f.default is MISSING and f.default_factory is MISSING
+        name for name, f in schema.items() if f.default is MISSING and f.default_factory is MISSING
     ]
-    if not isinstance(found, dict):
-        raise RegressError(f"{where}: found {found!r}, expected {', '.join(known)}")
-    if unknown := [str(name) for name in found if name not in known]:
-        raise RegressError(f"{where}: knows no {', '.join(unknown)}; expected {', '.join(known)}")
-    if lacking := [name for name in needed if name not in found]:
-        raise RegressError(f"{where}: lacks {', '.join(lacking)}; expected {', '.join(needed)}")
-    for name, value in found.items():
-        if known[name].type is str and (not isinstance(value, str) or not value.strip()):
-            raise RegressError(f"{where}: {name}: found {value!r}, expected words")
-    return dict(found)
+    if not isinstance(document, dict):
+        raise RegressError(f"{source}: found {document!r}, expected {', '.join(schema)}")
+    if unknown := [str(name) for name in document if name not in schema]:
+        raise RegressError(f"{source}: unknown {', '.join(unknown)}; expected {', '.join(schema)}")
+    if missing := [name for name in needed if name not in document]:
+        raise RegressError(f"{source}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
+    for name, value in document.items():
+        if schema[name].type is str and (not isinstance(value, str) or not value.strip()):
+            raise RegressError(f"{source}: {name}: found {value!r}, expected text")
+    return dict(document)

@@ -89,7 +89,7 @@ class Fitted(Parameters):
         predicted: NDArray = torch.cat(parts).numpy().astype(dtype, copy=False)
         return predicted[:, 0] if self._vector else predicted
 
-    def chosen_names(self) -> list[str]:
+    def hyperparameter_names(self) -> list[str]:
         """Name what `fit` chose per vertex and `refit` keeps."""
         return ["epochs_"]
 

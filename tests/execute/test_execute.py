@@ -28,7 +28,7 @@ from execute.slurm.task import Task
 from execute.status import read_progress
 from execute.work import Mapped
 from regress.data.design import find_spaces
-from regress.fitting.request_checks import ask
+from regress.fitting.request_checks import make_request
 from tests.builders.paths import ROOT
 
 
@@ -364,7 +364,7 @@ def test_a_task_holds_no_arrays(simulated: Path, tmp_path: Path) -> None:
     names = [f"{n:064x}" for n in range(len(rows))]
     with FeatureStore(tmp_path / "features").writer("wide", {"made": "so"}, {"origin": "x"}) as w:
         w.add(names, rows)
-    asked = ask(simulated, tmp_path, partial(find_spaces, names=["wide"]), model="ridge")
+    asked = make_request(simulated, tmp_path, partial(find_spaces, names=["wide"]), model="ridge")
     task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(), asked, ["make", "fit"])
     assert len(cloudpickle.dumps(task)) < 50_000
 
@@ -378,7 +378,9 @@ def test_the_same_of_other_data_is_another_request(
     with FeatureStore(tmp_path / "features").writer("a", {"made": "so"}, {"origin": "x"}) as writer:
         writer.add(sorted(set(pictures)), np.ones((len(set(pictures)), 3), np.float32))
     runs = [
-        ask(data, tmp_path, partial(find_spaces, names=["a"]), model="ridge", subject="01").run()
+        make_request(
+            data, tmp_path, partial(find_spaces, names=["a"]), model="ridge", subject="01"
+        ).run()
         for data in (simulated, broken(), simulated)
     ]
     assert runs[0].folder == runs[2].folder != runs[1].folder

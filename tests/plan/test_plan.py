@@ -26,8 +26,8 @@ from plan.table import in_bytes, in_time
 from regress.__main__ import regress
 from regress.commands.fit import fit
 from regress.costs.ridge import Shape
-from regress.costs.units import ablate_costs, fit_costs, parts_of
-from regress.fitting.request_checks import ask
+from regress.costs.units import ablate_costs, fit_costs, list_parts
+from regress.fitting.request_checks import make_request
 from regress.solvers.arguments import Splits
 from regress.solvers.dual import Dual
 from regress.solvers.group_ridge import MEMORY
@@ -75,8 +75,10 @@ def test_a_fit_is_planned_by_its_files_and_costs_nothing_once_it_is_there(
     simulated: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rates = Rates(out / "rates")
-    asked = ask(simulated, out, lambda s: [s.find("wide"), s.find("narrow")], model="ridge")
-    parts, costs = parts_of(asked), fit_costs(asked, rates)
+    asked = make_request(
+        simulated, out, lambda s: [s.find("wide"), s.find("narrow")], model="ridge"
+    )
+    parts, costs = list_parts(asked), fit_costs(asked, rates)
     assert [len(own) for own in costs] == [len(own) for own in asked.units()] == [2, 2]
     folder = fit(simulated, out, model="ridge", spaces=["wide", "narrow"], device="cpu")
     assert folder == asked.folder
@@ -108,7 +110,9 @@ def test_more_columns_pictures_and_weightings_take_longer(
     rates = Rates(out / "rates")
 
     def seconds(*spaces: str, **more: object) -> float:
-        asked = ask(simulated, out, lambda s: [s.find(n) for n in spaces], model=model, **more)
+        asked = make_request(
+            simulated, out, lambda s: [s.find(n) for n in spaces], model=model, **more
+        )
         return in_turn(cost for own in fit_costs(asked, rates) for cost in own).seconds
 
     assert seconds("wide", "narrow") > seconds("narrow", "wide", images=10)

@@ -14,7 +14,7 @@ from cache import FeatureStore
 from challenge import find_subjects
 from regress import RegressError, RidgeCV
 from regress.ablation.moment_files import Batch
-from regress.ablation.subsets import Ablation, Scores, Subset, subsets
+from regress.ablation.subsets import Ablation, Scores, Subset, list_subsets
 from regress.data.design import Design, find_spaces, load_design
 from regress.linear_model import ALPHAS
 from tests.builders.commands import call
@@ -46,7 +46,7 @@ def _fit(ablation: Ablation, Y: np.ndarray, wanted: list[Subset]) -> dict[Subset
 @pytest.mark.parametrize("form", ["primal", "dual"])
 def test_each_subset_is_its_own_fit(form: str, tmp_path: Path) -> None:
     design, Y = _design()
-    wanted = subsets(NAMES, [])
+    wanted = list_subsets(NAMES, [])
     assert len(wanted) == 7
     ablation = Ablation(design, tmp_path, 0.2, 5, 0, form)
     held = ablation.held
@@ -66,7 +66,7 @@ def test_each_subset_is_its_own_fit(form: str, tmp_path: Path) -> None:
 
 def test_unique_contributions_find_the_truth(tmp_path: Path) -> None:
     design, Y = _design(n=600)
-    wanted = subsets(NAMES, [])
+    wanted = list_subsets(NAMES, [])
     scores = _fit(Ablation(design, tmp_path, 0.3, 5, 0), Y, wanted)
     full = scores[0, 1, 2].r2
     unique = np.array([full - scores[c].r2 for c in ((1, 2), (0, 2), (0, 1))])
@@ -79,15 +79,15 @@ def test_unique_contributions_find_the_truth(tmp_path: Path) -> None:
 
 def test_subsets_by_name() -> None:
     every = [c for size in (1, 2, 3) for c in combinations(range(3), size)]
-    assert subsets(NAMES, []) == every
-    assert subsets(NAMES, ["b", "c+a"]) == [(1,), (0, 2), (0, 1, 2)]
+    assert list_subsets(NAMES, []) == every
+    assert list_subsets(NAMES, ["b", "c+a"]) == [(1,), (0, 2), (0, 1, 2)]
     with pytest.raises(RegressError, match=r"--only a\+x: expected names joined by \+, from a, b"):
-        subsets(NAMES, ["a+x"])
+        list_subsets(NAMES, ["a+x"])
     many = [f"s{number}" for number in range(30)]
     with pytest.raises(RegressError, match=r"--spaces: 30 spaces have 1073741823 subsets"):
-        subsets(many, [])
-    assert subsets(many, ["s3", "s1+s2"]) == [(3,), (1, 2), tuple(range(30))]
-    assert subsets(["n@x+y", "n@x"], ["n@x+y", "n@x"]) == [(0,), (1,), (0, 1)]
+        list_subsets(many, [])
+    assert list_subsets(many, ["s3", "s1+s2"]) == [(3,), (1, 2), tuple(range(30))]
+    assert list_subsets(["n@x+y", "n@x"], ["n@x+y", "n@x"]) == [(0,), (1,), (0, 1)]
 
 
 def _random_space(store: FeatureStore, data: Path, name: str, width: int, **meta: object) -> None:

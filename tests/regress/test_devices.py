@@ -286,12 +286,12 @@ def test_ends_that_are_not_to_be(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("cuda:99", "there is no cuda:99; expected one that is there"),
-        ("cuda:0,cuda:99", "there is no cuda"),
+        ("cuda:99", "found no cuda:99; expected an available GPU"),
+        ("cuda:0,cuda:99", "found no cuda"),
         ("cpu,cuda", "of several kinds; expected one, such as cuda:0,cuda:1"),
         ("cpu,torch", "of several kinds"),
-        ("cuda,cuda:0", "cuda may be any of them; expected the number of each"),
-        ("cuda,cuda", "cuda may be any of them"),
+        ("cuda,cuda:0", "cuda names no particular GPU; expected numbers"),
+        ("cuda,cuda", "cuda names no particular GPU"),
         ("cpu,", "found ''; expected auto, cpu, torch, cuda or cuda:N; or several"),
         ("", "found ''"),
         ("cpu,auto", "found 'auto'"),

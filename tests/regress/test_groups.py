@@ -13,11 +13,11 @@ from challenge import HEMISPHERES, Subject, find_subjects
 from regress import load_design, load_fit
 from regress.data.design import find_spaces
 from regress.data.picture_splits import divide
-from regress.data.vertex_columns import BOTH, GROUPINGS, lay_out, place, spans
-from regress.fitting.fit import _Span
+from regress.data.vertex_columns import ACROSS_HEMISPHERES, GROUPINGS, make_layout, roi_key, spans
+from regress.fitting.fit import _SpanFit
 from regress.fitting.settings import Job, Settings
-from regress.fitting.subject_fit import Member
-from regress.fitting.up_to_date import Present
+from regress.fitting.subject_fit import SubjectFit
+from regress.fitting.up_to_date import ModelFiles
 from regress.models.linear import Model
 from tests.builders.commands import call
 
@@ -65,7 +65,7 @@ def test_each_vertex_is_predicted_once_in_each_group_that_has_it(
     subject = find_subjects(simulated)[0]
     for span in spans(group_by):
         rois = _regions(subject, span)
-        layout = lay_out(rois, group_by)
+        layout = make_layout(rois, group_by)
         assert layout.groups is not None
         columns = list(zip(layout.groups, layout.hemispheres, layout.vertices, strict=True))
         assert len(set(columns)) == len(columns), "a group predicts a vertex twice"
@@ -76,7 +76,7 @@ def test_each_vertex_is_predicted_once_in_each_group_that_has_it(
         }
         assert {(layout.names[g], str(h), int(v)) for g, h, v in columns} == expected
         for roi in rois:
-            own = layout.columns[place(roi)]
+            own = layout.columns[roi_key(roi)]
             np.testing.assert_array_equal(layout.vertices[own], roi.vertices)
             assert set(layout.hemispheres[own]) == {roi.hemisphere}
             assert {layout.names[g] for g in layout.groups[own]} == {GROUPINGS[group_by](roi)}
@@ -101,7 +101,9 @@ def test_the_members_of_groups(simulated: Path) -> None:
     assert counted["class-both-hemispheres"] == len({roi.roi_class for roi in both})
     assert (counted["hemisphere"], counted["brain"]) == (2, 1)
     for name in GROUPINGS:
-        assert spans(name) == ([tuple(HEMISPHERES)] if name in BOTH else [("lh",), ("rh",)])
+        assert spans(name) == (
+            [tuple(HEMISPHERES)] if name in ACROSS_HEMISPHERES else [("lh",), ("rh",)]
+        )
 
 
 @pytest.mark.parametrize(
@@ -185,9 +187,9 @@ def test_pictures_that_stop_a_training_leave_with_all_their_rows(
     job = Job(subject, design, settings, Model(), out / "fits" / "x")
     division = divide(names, 0.1, 0)
     inside = [name for name, fitted in zip(names, division.inside, strict=True) if fitted]
-    present = Present(job, ("lh",))
-    member = Member(job, present, present.rois, division)
-    stopping = _Span([member])._own([np.arange(5)])["validation"]
+    present = ModelFiles(job, ("lh",))
+    member = SubjectFit(job, present, present.rois, division)
+    stopping = _SpanFit([member])._job_parameters([np.arange(5)])["validation"]
     assert isinstance(stopping, np.ndarray)
     assert 0 < stopping.sum() < len(inside) / 4
     where: dict[str, set[bool]] = {name: set() for name in inside}

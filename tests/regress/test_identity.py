@@ -17,10 +17,10 @@ from challenge.simulator import simulate
 from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
 from regress import models
-from regress.costs.shapes import parts_of
+from regress.costs.shapes import list_parts
 from regress.costs.units import fit_costs
-from regress.fitting.request import Asked
-from regress.fitting.request_checks import ask
+from regress.fitting.request import FitRequest
+from regress.fitting.request_checks import make_request
 from tests.builders.commands import call
 from tests.builders.rates import write_rates, write_space
 
@@ -95,17 +95,19 @@ def fit(root: Path, model: str = "ridge") -> str:
     return done.stdout
 
 
-def asked_of(root: Path, model: str = "ridge") -> Asked:
+def asked_of(root: Path, model: str = "ridge") -> FitRequest:
     """Say what `fit` asks for."""
-    return ask(root / "data", root / "out", lambda s: [s.find("wide")], model=model, heldout=0.3)
+    return make_request(
+        root / "data", root / "out", lambda s: [s.find("wide")], model=model, heldout=0.3
+    )
 
 
 def answers(root: Path) -> set[bool]:
     """Ask all whether everything is there: the plan, the jobs' side, and the fit itself."""
     asked = asked_of(root)
     costs = fit_costs(asked, Rates(root / "out" / "rates"))
-    plan = costs == [[Cost(), Cost()]] and not any(p.n_rois for [p] in parts_of(asked)[0])
-    jobs = all(asked.there(0, unit) is not None for unit in range(2))
+    plan = costs == [[Cost(), Cost()]] and not any(p.n_rois for [p] in list_parts(asked)[0])
+    jobs = all(asked.existing_result(0, unit) is not None for unit in range(2))
     return {plan, jobs, fit(root).count(" 0 to fit\n") == 2}
 
 
@@ -121,7 +123,7 @@ def test_u1_a_model_whose_code_changed_is_fitted_again(
     assert fit(root, "mean_of_mine").count(" 0 to fit\n") == 2
     write_model(MEAN.replace("FACTOR = 1.0", "FACTOR = 2.0"))
     asked = asked_of(root, "mean_of_mine")
-    assert asked.there(0, 0) is None
+    assert asked.existing_result(0, 0) is None
     said = fit(root, "mean_of_mine")
     assert said.count(" to fit: the code of mean_of_mine changed\n") == 2
     after = read_artifact(path)[0]["coef_"]
@@ -160,8 +162,8 @@ def test_a8_other_responses_are_seen_whatever_the_times_of_files(root: Path) -> 
     for path in (root / "out" / "fits").rglob("*.h5"):
         os.utime(path, (2e9, 2e9))
     asked = asked_of(root)
-    assert asked.there(0, 0) is None
-    assert asked.there(0, 1) is not None
+    assert asked.existing_result(0, 0) is None
+    assert asked.existing_result(0, 1) is not None
     [[left, right]] = fit_costs(asked, Rates(root / "out" / "rates"))
     assert (left.disk > 0, right) == (True, Cost())
     assert fit(root).count(" 0 to fit\n") == 1

@@ -83,7 +83,7 @@ def test_model_contract(name: str, shape: tuple[int, int]) -> None:
     whole = _model(name, **all_pictures).fit(X[train], Y[train])
     again = clone(whole).fit(X[train], Y[train]).refit(X[train], Y[train])
     np.testing.assert_allclose(again.predict(X), whole.predict(X), rtol=1e-5, atol=1e-5)
-    chosen = {n: getattr(model, n).copy() for n in model.chosen_names()}
+    chosen = {n: getattr(model, n).copy() for n in model.hyperparameter_names()}
     model.refit(X, Y)
     for attribute, values in chosen.items():
         np.testing.assert_array_equal(getattr(model, attribute), values)

@@ -32,7 +32,7 @@ from regress.data.fsaverage_positions import (
     side_by_side,
 )
 from regress.data.position_grid import (
-    MOST,
+    MAX_EXPANSION,
     bounding_box,
     centred,
     least_expansion,
@@ -200,7 +200,7 @@ def test_the_least_expansion_keeps_vertices_apart() -> None:
     places = torch.from_numpy(rng.uniform(0, 10, (60, 3)))
     found = least_expansion(places)
     sharing = [n_sharing(to_grid(places, bounding_box(places), k)) for k in range(1, found + 1)]
-    assert found <= MOST
+    assert found <= MAX_EXPANSION
     assert sharing[-1] == 0
     assert all(sharing[:-1])
 

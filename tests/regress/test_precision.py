@@ -28,7 +28,7 @@ from challenge import find_subjects
 from regress import BandedRidgeCV, RegressError, RidgeCV, load_design
 from regress.ablation.moment_files import Batch
 from regress.ablation.subsets import Ablation
-from regress.backend import backend_on
+from regress.backend import describe_devices
 from regress.data.design import Design
 from regress.data.extreme_features import check_extremes
 from regress.models.banded_ridge import Model as Banded
@@ -306,5 +306,5 @@ def test_a5_weightings_of_the_estimator_are_bounded() -> None:
 
 
 def test_n11_the_line_of_a_fit_names_devices_not_another_library() -> None:
-    assert backend_on(["cpu"]) == "on cpu"
-    assert backend_on(["cuda:0", "cuda:1"]) == "on cuda:0, cuda:1"
+    assert describe_devices(["cpu"]) == "on cpu"
+    assert describe_devices(["cuda:0", "cuda:1"]) == "on cuda:0, cuda:1"

@@ -20,7 +20,7 @@ from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 from regress.errors import RegressError
 from regress.fitting.fit import fit_subject, fit_subjects
-from regress.fitting.fit_files import BESIDE
+from regress.fitting.fit_files import NON_MODEL_ARRAYS
 from regress.fitting.settings import Job, Settings
 from regress.fitting.shared_weights import load_shared
 from regress.fitting.warm_start import Start
@@ -256,7 +256,7 @@ def test_they_lie_once_on_disk(fitted: tuple[list[Job], Path]) -> None:
         arrays, meta = read_artifact(path)
         assert not any(name.removeprefix("inside.").startswith("trunk") for name in arrays)
         common = load_shared(path, meta["shared"])
-        own = {name: values for name, values in arrays.items() if name not in BESIDE}
+        own = {name: values for name, values in arrays.items() if name not in NON_MODEL_ARRAYS}
         model = Model().restore(own | common)
         predicted, stored = model.predict(jobs[0].design.test), arrays["test_predictions"]
         np.testing.assert_allclose(predicted, stored, rtol=0, atol=1e-5)

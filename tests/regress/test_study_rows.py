@@ -67,7 +67,7 @@ def _flat(row: Row) -> dict[str, object]:
     ("wrong", "said"),
     [
         ({"model": "lasso"}, r"row 1 \(one\): unknown model 'lasso': choose from banded_ridge"),
-        ({"colour": "red"}, r"row 1 \(one\): knows no colour; expected name, model, spaces"),
+        ({"colour": "red"}, r"row 1 \(one\): unknown colour; expected name, model, spaces"),
         ({"params": {"width": 3}}, r"row 1 \(one\): --params: ridge has no parameter width"),
         ({"params": [1]}, r"params: found \[1\], expected NAME: VALUE"),
         ({"group_by": "lobe"}, r"row 1 \(one\): --group_by lobe: expected one of roi"),
@@ -84,7 +84,7 @@ def _flat(row: Row) -> dict[str, object]:
         ({"against": "two"}, r"against: found 'two', expected an earlier row, of none"),
         ({"untrained": "yes"}, r"untrained: found 'yes', expected true or false"),
         ({"start": "two"}, r"start: found 'two', expected an earlier row, of none"),
-        ({"name": " "}, r"name: found ' ', expected words"),
+        ({"name": " "}, r"name: found ' ', expected text"),
         ({"model": "linear", "params": {"lr": -1}}, r"--params: lr: found -1, expected a number"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_bad_row_is_named(tmp_path: Path, wrong: dict[str, object], said: str)
         ("rows: []", r"rows: found \[\], expected a list of rows"),
         ("rows: [3]", r"row 1: found 3, expected name, model, spaces"),
         ("about: nothing", r"lacks rows"),
-        ("row: []", r"knows no row; expected rows, about, paper"),
+        ("row: []", r"unknown row; expected rows, about, paper"),
         ("rows: [", r"cannot be read as YAML"),
         (yaml.safe_dump({"rows": [GOOD, GOOD]}), r"row 2 \(one\): an earlier row has this name"),
     ],

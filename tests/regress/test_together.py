@@ -282,7 +282,8 @@ def test_bad_input(
 
     refused(f"beside it there are: .*{joint.name}", start=out / "fits" / "mlp-x", subject="01")
     refused("is a fit of mlp; expected one of linear", start=start, subject="01", **linear)
-    refused("is on --spaces known; expected one on other", start=start, spaces=["other"])
+    refused("fitted on --spaces known; expected a fit on --spaces other", start=start,
+            spaces=["other"])  # fmt: skip
     refused("has --group_by roi; expected class", start=start, group_by="class")
     refused("has width 4, not 5; expected the same: --params.width 4", start=start,
             params=QUICK | {"width": 5})  # fmt: skip
@@ -290,7 +291,7 @@ def test_bad_input(
             start=start, subject="01", seed=1)  # fmt: skip
     capsys.readouterr()
     both = _fit(simulated, out, subjects=BOTH, **linear)
-    assert "subj01+02 lh linear: nothing in it is shared by subjects" in capsys.readouterr().out
+    assert "subj01+02 lh linear: the subjects share no weights" in capsys.readouterr().out
     refused("linear holds weights of single vertices only", start=both, subject="02", **linear)
     begun = _fit(simulated, out, subject="01", start=start)
     refused("began from another fit itself", start=begun, subject="01")
@@ -340,9 +341,7 @@ def test_test_pictures_of_one_teach_nobody(
     for source, target in zip(shown, replaced, strict=True):
         shutil.copy(source, target)
     folder = _fit(data, out, subjects=BOTH)
-    assert (
-        "3 training pictures of subj02 are left out: they test a subject" in capsys.readouterr().out
-    )
+    assert "3 training pictures of subj02 are left out: they are test" in capsys.readouterr().out
     before = {name: read_artifact(path)[0] for name, path in _files(folder).items()}
     for hemisphere in HEMISPHERES:
         file = second / "training_split/training_fmri" / f"{hemisphere}_training_fmri.npy"

@@ -283,7 +283,7 @@ def test_tokens_from_the_command(simulated: Path, spaces: Path, tmp_path: Path) 
     ("names", "said"),
     [
         (["grid", "vector"], r"vector does not keep .*: finer \(9 places\), grid \(4 pl"),
-        (["narrow"], r"narrow does not keep .* those in .* grid \(4 places\), twice \(4 places\)$"),
+        (["narrow"], r"narrow does not keep .* such spaces.* grid \(4 places\), twice \(4 pla"),
         (["grid", "finer"], r"different numbers of places, grid 4; finer 9; expected one grid"),
     ],
 )
@@ -301,7 +301,7 @@ def test_no_space_has_places(simulated: Path, spaces: Path, tmp_path: Path) -> N
     (kept,) = (spaces / "features").glob("vector-*.h5")
     shutil.copy(kept, tmp_path / "features")
     with pytest.raises(
-        RoiridgeError, match=r"none in .* does: make features SPACES='alexnet@conv5"
+        RoiridgeError, match=r"there is none in .*: make features SPACES='alexnet@conv5"
     ):
         regress(simulated, tmp_path, "01", "conv1d", ["vector"], "cpu", params={"over": "tokens"})
 
