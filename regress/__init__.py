@@ -1,7 +1,7 @@
 """Stage 2: features and responses to encoding models, one per ROI x hemisphere x subject.
 
-A model is a file in `regress/models`; its `Model` is a scikit-learn estimator. What is fitted goes
-to the cache as plain arrays with the predictions, so that stage 3 needs no model code.
+A model is a file in `regress/models` that defines one scikit-learn estimator. Fits go to the cache
+as plain arrays with their predictions, so that stage 3 needs no model code.
 """
 
 from regress.data.design import Design, load_design

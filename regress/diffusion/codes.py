@@ -16,7 +16,7 @@ from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 
 if TYPE_CHECKING:
-    from regress.diffusion.network import Diffusion
+    pass
 
 log = logging.getLogger("regress")
 
@@ -47,7 +47,7 @@ class Part:
 
 
 def find_codes(
-    network: "Diffusion",
+    network: "DiffusionNetwork",
     features: Features,
     responses: Responses | Joint,
     known: NDArray[np.bool_],
@@ -102,7 +102,7 @@ def find_codes(
     return variance
 
 
-def _turn(network: "Diffusion", features: Features, parts: list[Part], begun: bool) -> None:
+def _turn(network: "DiffusionNetwork", features: Features, parts: list[Part], begun: bool) -> None:
     """Turn each code towards what is expected of the pictures by those that came before.
 
     References
@@ -141,7 +141,7 @@ def _turn(network: "Diffusion", features: Features, parts: list[Part], begun: bo
                 _turn_one(network, part, expected[:, place[part.group]])
 
 
-def _turn_one(network: "Diffusion", part: Part, expected: NDArray) -> None:
+def _turn_one(network: "DiffusionNetwork", part: Part, expected: NDArray) -> None:
     turn, _ = orthogonal_procrustes(part.scores, expected)
     turned = torch.from_numpy(turn.T.astype(np.float32)) @ network.code[:, part.columns]
     network.code[:, part.columns] = turned

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from regress.diffusion.code_algebra import encode, metric
 from regress.diffusion.denoiser import Denoiser
-from regress.diffusion.pretrained_unet import Pretrained
+from regress.diffusion.pretrained_unet import PretrainedUNet
 from regress.diffusion.schedulers import LEVELS, Noising, draw_noise, even_levels, plainly, sampled
 from regress.layers.readout import read_out
 from regress.layers.tower import Tower
@@ -24,7 +24,7 @@ JUDGED = 8
 ROWS = 2048
 
 
-class Diffusion(Network):
+class DiffusionNetwork(Network):
     """Denoises the code of responses, given the picture; what it predicts is the mean of its draws.
 
     A trunk sees the picture. From it one layer reads the code that is expected, and the denoiser is
@@ -249,11 +249,11 @@ class Diffusion(Network):
             return ((wrong @ M) * wrong).sum(2).mean(1)
 
 
-class Sharing(Diffusion):
+class SharedDiffusionNetwork(DiffusionNetwork):
     """A diffusion model whose groups share a UNet."""
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **{n: axis for n, axis in Diffusion.axes.items() if not n.startswith("denoiser.")},
-        **{f"denoiser.{name}": axis for name, axis in Pretrained.axes.items()},
+        **{n: axis for n, axis in DiffusionNetwork.axes.items() if not n.startswith("denoiser.")},
+        **{f"denoiser.{name}": axis for name, axis in PretrainedUNet.axes.items()},
     }
     shared = ("denoiser.unet.", "denoiser.config")

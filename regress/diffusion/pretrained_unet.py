@@ -19,7 +19,7 @@ WEIGHTS = "diffusion_pytorch_model"
 KIND = "UNet2DConditionModel"
 
 
-class Pretrained(nn.Module):
+class PretrainedUNet(nn.Module):
     """Guesses a velocity with a UNet, which all groups share.
 
     The code is laid out as channels x height x width, padded with 0; what a group sees in the

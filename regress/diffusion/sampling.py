@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from regress.diffusion.network import Diffusion
+from regress.diffusion.network import DiffusionNetwork
 from regress.training import TrainedModel
 
 Rows = NDArray[np.int64]
@@ -89,7 +89,7 @@ class Drawing(TrainedModel):
         ]
         return self._in_order(drawn)
 
-    def _looking(self, X: ArrayLike) -> Iterator[tuple[Diffusion, Tensor]]:
+    def _looking(self, X: ArrayLike) -> Iterator[tuple[DiffusionNetwork, Tensor]]:
         """Give the network of each subject, and what it looks at."""
         check_is_fitted(self)
         features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
@@ -114,8 +114,8 @@ class Drawing(TrainedModel):
         return [np.flatnonzero(whose == number) for number in np.unique(whose)]
 
     @property
-    def _drawing(self) -> Diffusion:
-        assert isinstance(self.network_, Diffusion)
+    def _drawing(self) -> DiffusionNetwork:
+        assert isinstance(self.network_, DiffusionNetwork)
         return self.network_
 
     def _of(self, columns: Rows) -> Self:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regress.diffusion.network import Diffusion
+from regress.diffusion.network import DiffusionNetwork
 
 log = logging.getLogger("regress")
 
@@ -28,14 +28,18 @@ class Calibration:
     regression tasks. Sensors 22: spreads are multiplied by one number.
     """
 
-    def __init__(self, network: Diffusion) -> None:
+    def __init__(self, network: DiffusionNetwork) -> None:
         self._network = network
         n_vertices = len(network.member)
         self._errors, self._spreads = np.zeros(n_vertices), np.zeros(n_vertices)
         self._left, self._total = 0.0, 0.0
 
     def add(
-        self, network: Diffusion, features: Tensor, responses: NDArray[np.float32], columns: Rows
+        self,
+        network: DiffusionNetwork,
+        features: Tensor,
+        responses: NDArray[np.float32],
+        columns: Rows,
     ) -> None:
         """Look at some pictures of a subject.
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import load_plugin, provenance
+from base import provenance
 from cache import read_artifact, write_artifact
 from challenge import Roi
-from regress import models
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
 from regress.fitting.settings import Job
 from regress.fitting.shared_weights import load_shared, save_shared
 from regress.fitting.up_to_date import Present
+from regress.models import load_model_class
 
 # Arrays of a fit's file that are its predictions and rows; the others are the model itself.
 BESIDE = (
@@ -56,7 +56,7 @@ def load_fit(path: str | Path) -> tuple[Encoder, dict[str, Any]]:
     if "shared" in meta:
         arrays |= load_shared(path, meta["shared"])
     parameters = meta["settings"]["defaults"] | meta["settings"]["parameters"]
-    made = load_plugin(models, meta["model"], "model").Model(**parameters)
+    made = load_model_class(meta["model"])(**parameters)
     model: Encoder = made.restore({n: v for n, v in arrays.items() if n not in BESIDE})
     return model, meta
 

@@ -17,7 +17,7 @@ from regress.solvers.group_ridge import solve_group_ridge_moments
 SMALLEST = 1e-5
 
 
-class Model(LinearModel):
+class BandedRidge(LinearModel):
     """Ridge regression with a penalty per band and vertex, by random search.
 
     Concatenating feature spaces under one penalty lets a wide, poor space drown a narrow, good

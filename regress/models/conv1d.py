@@ -12,7 +12,7 @@ from regress.training import Network, TrainedModel
 ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 
 
-class Model(TrainedModel):
+class Conv1d(TrainedModel):
     """Convolutions over the embedding, or over the places of a grid; each vertex reads the last.
 
     Over the embedding the sequence is the columns in their order, which means nothing: a network's
@@ -113,7 +113,7 @@ class Model(TrainedModel):
         check_memory(
             int(member.max()) + 1, weights, 2 * self.batch * self.channels * sum(lengths[1:])
         )
-        return Convolutions(
+        return Conv1dNetwork(
             shape,
             member,
             (self.layers, self.channels, self.kernel, self.stride),
@@ -139,7 +139,7 @@ class Model(TrainedModel):
         return n_features // self.places, self.places
 
 
-class Convolutions(Network):
+class Conv1dNetwork(Network):
     """Convolutions for each group, and a readout for each vertex.
 
     All groups are computed together: the first layer sees the features, which groups share; further

@@ -14,8 +14,8 @@ from regress.data.several_subjects import Joint
 from regress.diffusion.codes import find_codes
 from regress.diffusion.denoiser import Denoiser
 from regress.diffusion.memory_limits import check_latent
-from regress.diffusion.network import Diffusion, Sharing
-from regress.diffusion.pretrained_unet import Pretrained, check_unet, unet_config, unet_files
+from regress.diffusion.network import DiffusionNetwork, SharedDiffusionNetwork
+from regress.diffusion.pretrained_unet import PretrainedUNet, check_unet, unet_config, unet_files
 from regress.diffusion.sampling import BLOCK, Drawing, Rows
 from regress.diffusion.schedulers import LEVELS, SAMPLERS
 from regress.diffusion.spread_calibration import Calibration
@@ -25,7 +25,7 @@ from regress.training import Network
 from regress.training.inputs import groups_of
 
 
-class Model(Drawing):
+class Diffusion(Drawing):
     """Latent diffusion from any feature spaces: a code of a group's responses is denoised.
 
     The code is linear: the principal components of the training responses. A prediction is the mean
@@ -163,12 +163,12 @@ class Model(Drawing):
         weights = width * (n_features + 3 * width + 2 * self.blocks * width + 3 * latent)
         check_memory(n_groups, weights, self.batch * width * (8 + 16 * self.blocks))
         own = n_features, member, (latent, width, 1), self.dropout, self._n_subjects
-        network: Diffusion
+        network: DiffusionNetwork
         if self.unet:
             config = self._config or unet_config(self.unet)
-            network = Sharing(Pretrained(config, n_groups, latent, width), *own)
+            network = SharedDiffusionNetwork(PretrainedUNet(config, n_groups, latent, width), *own)
         else:
-            network = Diffusion(Denoiser(n_groups, latent, width, self.blocks), *own)
+            network = DiffusionNetwork(Denoiser(n_groups, latent, width, self.blocks), *own)
         return network.drawing(self.sampler, self.steps, self.samples)
 
     def sources(self) -> dict[str, str]:
@@ -189,8 +189,8 @@ class Model(Drawing):
         network : Network
             Changed in place.
         """
-        assert isinstance(network, Diffusion)
-        if isinstance(network.denoiser, Pretrained):
+        assert isinstance(network, DiffusionNetwork)
+        if isinstance(network.denoiser, PretrainedUNet):
             network.denoiser.load(self.unet)
 
     def _train(
@@ -226,8 +226,8 @@ class Model(Drawing):
         before : Network or None
             What `fit` found, where this is a refit.
         """
-        assert isinstance(network, Diffusion)
-        if isinstance(before, Diffusion):
+        assert isinstance(network, DiffusionNetwork)
+        if isinstance(before, DiffusionNetwork):
             network.factor.copy_(before.factor)
         X, responses = pictures
         self._variance = find_codes(

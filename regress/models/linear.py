@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from regress.training import Network, TrainedModel
 
 
-class Model(TrainedModel):
+class Linear(TrainedModel):
     """A linear layer, with any loss; with `mse` alone, ridge does the same exactly and faster.
 
     Attributes
@@ -42,7 +42,7 @@ class Model(TrainedModel):
         Network
             Which predicts the mean response.
         """
-        return Linear(n_features, member, self.dropout)
+        return LinearNetwork(n_features, member, self.dropout)
 
     @property
     def coef_(self) -> NDArray[np.float32]:
@@ -63,7 +63,7 @@ class Model(TrainedModel):
         return weight
 
 
-class Linear(Network):
+class LinearNetwork(Network):
     """Weighs the features, for each vertex on its own.
 
     Parameters

@@ -11,7 +11,7 @@ from regress.layers.tower import Tower
 from regress.training import Network, TrainedModel
 
 
-class Model(TrainedModel):
+class Mlp(TrainedModel):
     """Residual blocks on any feature spaces, with dropout; the vertices of a group share them.
 
     Parameters
@@ -70,10 +70,10 @@ class Model(TrainedModel):
         width, n_groups = self.width, int(member.max()) + 1
         weights = width * (n_features + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        return Residual(n_features, member, width, self.blocks, self.dropout)
+        return MlpNetwork(n_features, member, width, self.blocks, self.dropout)
 
 
-class Residual(Network):
+class MlpNetwork(Network):
     """Stem, residual blocks and norm for each group, and a readout for each vertex.
 
     All groups are computed together: the stem is one product with the features, which groups share,

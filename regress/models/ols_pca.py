@@ -7,7 +7,7 @@ from regress.backend import Floats
 from regress.linear_model import LinearModel
 
 
-class Model(LinearModel):
+class OlsPca(LinearModel):
     """Ordinary least squares on principal components of the training pictures alone.
 
     Parameters

@@ -21,7 +21,7 @@ log = logging.getLogger("regress")
 PLACED = ("place", "box", "expansion")
 
 
-class Model(TrainedModel):
+class Positional(TrainedModel):
     """A network of picture and place, whose vertices share all weights.
 
     Its prediction is the product of two vectors: one that a network makes of the picture's
@@ -161,7 +161,7 @@ class Model(TrainedModel):
         weights = width * (n_inputs + width + 3 + 4 * self.blocks * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
         sizes = self.frequencies, width, self.blocks, self.dropout
-        return Positional(n_features, member, self._placed, *sizes)
+        return PositionalNetwork(n_features, member, self._placed, *sizes)
 
     def _given(self, n_vertices: int) -> Any:
         return self.positions
@@ -181,7 +181,7 @@ class Model(TrainedModel):
         return torch.from_numpy(places.copy()), found.boxes, found.expansions
 
 
-class Positional(Network):
+class PositionalNetwork(Network):
     """Predicts the product of what one network makes of a picture and another of a place.
 
     Parameters

@@ -12,7 +12,7 @@ from regress.solvers.forms import solve_given
 from regress.solvers.group_ridge import solve_group_ridge_moments
 
 
-class Model(LinearModel):
+class Ridge(LinearModel):
     """Ridge regression with the penalty chosen per vertex by cross-validation.
 
     Parameters

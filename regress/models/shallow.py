@@ -6,10 +6,10 @@ from torch import Tensor
 
 from regress.adversarial import Generative, Generator
 from regress.layers.readout import check_memory, check_whole
-from regress.models.mlp import Residual
+from regress.models.mlp import MlpNetwork
 
 
-class Model(Generative):
+class Shallow(Generative):
     """Residual blocks on any feature spaces, trained by a loss, by critics, or by both.
 
     Parameters
@@ -60,15 +60,15 @@ class Model(Generative):
         n_inputs = n_features + self.noise
         weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        network = Shallow(n_inputs, member, width, self.blocks, self.dropout)
+        network = ShallowGenerator(n_inputs, member, width, self.blocks, self.dropout)
         return self.finished(network, width)
 
 
-class Shallow(Generator, Residual):
+class ShallowGenerator(Generator, MlpNetwork):
     """The network of `mlp`, given noise beside the features; a subject changes what is read."""
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **Residual.axes,
+        **MlpNetwork.axes,
         **Generator.axes,
         "film": ("group", 0),
     }

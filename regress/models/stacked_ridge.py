@@ -18,7 +18,7 @@ from regress.solvers.group_ridge import solve_group_ridge_moments
 MOST_BANDS = 12
 
 
-class Model(LinearModel):
+class StackedRidge(LinearModel):
     """Ridge on each band, stacked: weights that are not negative and sum to 1, per vertex.
 
     The weights minimise the squared error of predictions for pictures that the predicting model has

@@ -18,7 +18,7 @@ BLOCK = 64
 STRIDES = {"pixels": 2, "tokens": 1}
 
 
-class Model(Generative):
+class UNet(Generative):
     """A U-Net on pictures, which all vertices share; each reads places and channels of its maps.
 
     What is generated is cortex and no picture, so the decoder ends in maps of the picture, and a
@@ -118,7 +118,7 @@ class Model(Generative):
         check_memory(1, 40 * (self.width * 2**self.depth) ** 2, values)
         maps = Maps(channels, self.width, self.depth, STRIDES[self.over], self.noise)
         grid = min(self.grid, at)
-        network = Unet((channels, side, grid), maps, member, self.dropout)
+        network = UNetGenerator((channels, side, grid), maps, member, self.dropout)
         return self.finished(network, sum(maps.blocks))
 
     def glance(self, n_features: int) -> tuple[nn.Module, int]:
@@ -171,7 +171,7 @@ class Model(Generative):
         return channels, side
 
 
-class Unet(Generator):
+class UNetGenerator(Generator):
     """Maps that all vertices share, and for each vertex where in them it looks, and for what.
 
     Parameters

@@ -17,13 +17,13 @@ from regress.errors import RegressError
 from regress.layers.network import Network
 from regress.layers.readout import check_memory, check_whole
 from regress.layers.vit_backbone import Eye, headless, side_of
-from regress.models.shallow import Shallow
+from regress.models.shallow import ShallowGenerator
 
 # Bytes of pictures become -1 to 1.
 MIDDLE = 127.5
 
 
-class Model(Generative):
+class VisionTransformer(Generative):
     """A transformer on pictures, which all vertices share; each group reads its tokens.
 
     A group of vertices (an ROI, a hemisphere: `--group_by`) sees the class token and the tokens of
@@ -205,7 +205,9 @@ class Model(Generative):
         width, n_groups = self.width, int(member.max()) + 1
         weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        network = Seeing(eye, n_inputs, member, width, self.blocks, self.dropout)
+        network = VisionTransformerGenerator(
+            eye, n_inputs, member, width, self.blocks, self.dropout
+        )
         # What is added is no weight that was trained before.
         if not self.tune.startswith("lora"):
             network.rates = {"trunk.": self.trunk_lr}
@@ -237,7 +239,7 @@ class Model(Generative):
         network : Network
             As `make_network` gave it; changed in place.
         """
-        assert isinstance(network, Seeing)
+        assert isinstance(network, VisionTransformerGenerator)
         state, origin = self._trained(network.trunk.side)
         put(network.trunk.module, state)
         self.origin_ = origin
@@ -267,7 +269,7 @@ class Model(Generative):
         return headless(module).state_dict(), origin
 
 
-class Seeing(Shallow):
+class VisionTransformerGenerator(ShallowGenerator):
     """The network of `shallow`, on what a transformer that all vertices share makes of pictures.
 
     Parameters

@@ -18,7 +18,7 @@ from regress.fitting.fit import _Span
 from regress.fitting.settings import Job, Settings
 from regress.fitting.subject_fit import Member
 from regress.fitting.up_to_date import Present
-from regress.models.linear import Model
+from regress.models.linear import Linear
 from tests.builders.commands import call
 
 
@@ -182,7 +182,7 @@ def test_pictures_that_stop_a_training_leave_with_all_their_rows(
     store = FeatureStore(out / "features")
     design = load_design(subject, store, find_spaces(store, ["known"]))
     settings = Settings("linear", {}, 0.1, 5, 0)
-    job = Job(subject, design, settings, Model(), out / "fits" / "x")
+    job = Job(subject, design, settings, Linear(), out / "fits" / "x")
     division = divide(names, 0.1, 0)
     inside = [name for name, fitted in zip(names, division.inside, strict=True) if fitted]
     present = Present(job, ("lh",))

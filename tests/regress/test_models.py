@@ -13,9 +13,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from base import RoiridgeError, load_plugin
-from regress import models
+from base import RoiridgeError
 from regress.backend import use_device
+from regress.models import load_model_class
 from regress.models.stacked_ridge import stack
 from regress.solvers.forms import solve_given
 from tests.builders.models import MODELS, QUICK
@@ -28,7 +28,7 @@ EXCLUDED = dict.fromkeys(["mlp", "conv1d", "positional", "shallow", "diffusion",
 
 
 def _model(name: str, **parameters: Any) -> Any:
-    model = OnALine if name == "positional" else load_plugin(models, name, "model").Model
+    model = OnALine if name == "positional" else load_model_class(name)
     return model(**QUICK.get(name, {}) | parameters)
 
 
@@ -200,7 +200,7 @@ def test_unknown_device_and_model() -> None:
     with pytest.raises(RoiridgeError, match=r"--device tpu: expected auto, cpu, torch, cuda"):
         use_device("tpu")
     with pytest.raises(RoiridgeError, match=r"unknown model 'rigde': choose from banded_ridge"):
-        load_plugin(models, "rigde", "model")
+        load_model_class("rigde")
 
 
 @pytest.mark.parametrize("name", MODELS)

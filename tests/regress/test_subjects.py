@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 from regress.layers.network import Divided
-from regress.models.linear import Model as Linear
-from regress.models.mlp import Model as Mlp
+from regress.models.linear import Linear
+from regress.models.mlp import Mlp
 from regress.training import Network, TrainedModel
 from regress.training.batches import LEAST, Batches, Pictures
 
