@@ -16,7 +16,7 @@ from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 
 if TYPE_CHECKING:
-    pass
+    from regress.diffusion.network import DiffusionNetwork
 
 log = logging.getLogger("regress")
 
