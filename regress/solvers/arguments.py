@@ -57,7 +57,7 @@ class Splits:
 
 SCOPES = ("vertex", "roi")
 # Of weightings, epochs and other counts: a search or training of more would take years.
-MOST = 1_000_000
+MAX_COUNT = 1_000_000
 
 
 def check_rows(Xs: Sequence[Array], Y: Array) -> None:
@@ -112,23 +112,23 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
     """
     backend = get_backend()
     if isinstance(n_iter, int | np.integer):
-        drawn = generate_dirichlet_samples(
+        weightings = generate_dirichlet_samples(
             n_samples=int(n_iter),
             n_kernels=n_bands,
             concentration=list(np.atleast_1d(concentration)),
             random_state=random_state,
         )
-        drawn[0] = 1 / n_bands
-        return drawn
+        weightings[0] = 1 / n_bands
+        return weightings
     if getattr(n_iter, "ndim", 0) != 2 or n_iter.shape[1] != n_bands:
         raise RegressError(
             f"n_iter: found shape {getattr(n_iter, 'shape', type(n_iter).__name__)}, expected a "
             f"number, or an array (n_weightings, {n_bands}) of weights"
         )
-    given = np.asarray(backend.to_numpy(n_iter))
-    if not (np.isfinite(given).all() and (given >= 0).all() and (given.sum(1) > 0).all()):
+    weights = np.asarray(backend.to_numpy(n_iter))
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights.sum(1) > 0).all()):
         raise ValueError("n_iter: weights must be finite, not negative, and not all 0")
-    return given
+    return weights
 
 
 def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
@@ -202,16 +202,21 @@ def rois_of(scope: Any, n_vertices: int) -> Any:
         return None if scope == "vertex" else np.zeros(n_vertices, np.int64)
     numbers = np.asarray(scope)
     if numbers.shape != (n_vertices,):
-        found = repr(scope) if isinstance(scope, str) else f"shape {numbers.shape}"
+        description = repr(scope) if isinstance(scope, str) else f"shape {numbers.shape}"
         raise RegressError(
-            f"scope: found {found}, expected {', '.join(SCOPES)} or an ROI number for each of the "
-            f"{n_vertices} vertices"
+            f"scope: found {description}, expected {', '.join(SCOPES)} or an ROI number for "
+            f"each of the {n_vertices} vertices"
         )
     return np.unique(numbers, return_inverse=True)[1]
 
 
 def batch_size(
-    asked: int | None, each: int, memory: int, n_vertices: int, rois: Any, local: bool
+    requested: int | None,
+    bytes_per_vertex: int,
+    memory: int,
+    n_vertices: int,
+    rois: Any,
+    local: bool,
 ) -> int:
     """Say how many vertices are solved at once.
 
@@ -220,11 +225,11 @@ def batch_size(
     int
         At least 1. Vertices that choose together are never divided.
     """
-    if each > memory:
+    if bytes_per_vertex > memory:
         raise RegressError(
-            f"memory: {memory:,} bytes are too few for one vertex; {each:,} are needed"
+            f"memory: {memory:,} bytes are too few for one vertex; {bytes_per_vertex:,} are needed"
         )
     # Vertices that choose together must be seen together.
     if rois is not None or not local:
         return n_vertices
-    return max(1, min(asked or n_vertices, memory // each, n_vertices))
+    return max(1, min(requested or n_vertices, memory // bytes_per_vertex, n_vertices))

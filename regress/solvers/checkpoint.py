@@ -37,16 +37,16 @@ class Checkpoint:
         self._last = time.monotonic()
 
     @classmethod
-    def of(cls, path: Path, which: slice, depends: Any) -> "Checkpoint":
+    def for_batch(cls, path: Path, vertices: slice, dependencies: Any) -> "Checkpoint":
         """Give the checkpoint of a batch of vertices.
 
         Parameters
         ----------
-        depends : object
+        dependencies : object
             All that the search depends on: arrays, numbers, functions, in tuples.
         """
-        batch = path.with_name(f"{path.stem}-{which.start}-{which.stop}{path.suffix}")
-        return cls(batch, str(joblib.hash(_plain(depends))))
+        batch = path.with_name(f"{path.stem}-{vertices.start}-{vertices.stop}{path.suffix}")
+        return cls(batch, str(joblib.hash(_plain(dependencies))))
 
     def load(self) -> dict[str, NDArray[Any]] | None:
         """Give what the interrupted search had kept."""

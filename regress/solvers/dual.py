@@ -10,7 +10,7 @@ import numpy as np
 from himalaya.backend import get_backend
 
 from regress.solvers.arguments import Splits
-from regress.solvers.eigen import WIDE, Last, decompose_rows, eigh, loses_digits
+from regress.solvers.eigen import WIDE, ResultCache, decompose_rows, eigh, loses_digits
 from regress.solvers.heldout_scores import Score, pool, predicted_scores, score_of_folds
 from regress.solvers.moment_sums import take
 from regress.solvers.moments import Array
@@ -55,7 +55,10 @@ class Dual:
         self.kernels = [part @ part.T for part in parts]
         self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
         matrix = X.dtype.itemsize * splits.n**2
-        self._prepared, self._solved = Last(2 * len(splits.held) * matrix), Last(matrix)
+        self._prepared, self._solved = (
+            ResultCache(2 * len(splits.held) * matrix),
+            ResultCache(matrix),
+        )
 
     def _kernel(self, gamma: Array) -> Array:
         weights = get_backend().asarray_like(gamma, self.X)
@@ -123,7 +126,7 @@ class Dual:
         self,
         prepared: Sequence[tuple[Array, Array, Array]],
         loaded: Array,
-        which: slice,
+        vertices: slice,
         alphas: Array,
         gamma: Array,
     ) -> Array:
@@ -144,23 +147,23 @@ class Dual:
         backend = get_backend()
         scores = []
         for number, (eigenvalues, Q, turned) in enumerate(prepared):
-            train = take(loaded[:, which], self.splits.train[number])
-            held = take(loaded[:, which], self.splits.held[number])
+            train = take(loaded[:, vertices], self.splits.train[number])
+            held = take(loaded[:, vertices], self.splits.held[number])
             mean = train.mean(0) if self.fit_intercept else train[0] * 0
             scores.append(
                 predicted_scores(
                     eigenvalues, Q.T @ (train - mean), turned, held - mean, alphas, self.score
                 )
             )
-        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        fold_scores = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
         if not self.pools:
-            return of_folds
-        held = take(loaded[:, which], np.concatenate(self.splits.held))
+            return fold_scores
+        held = take(loaded[:, vertices], np.concatenate(self.splits.held))
         held = backend.asarray(held, dtype="float64")
         spread = ((held - held.mean(0)) ** 2).sum(0)
-        return pool(of_folds, self.splits, spread, (held**2).sum(0))
+        return pool(fold_scores, self.splits, spread, (held**2).sum(0))
 
-    def solve(self, gamma: Array, loaded: Array, which: Array, alphas: Array) -> Array:
+    def solve(self, gamma: Array, loaded: Array, vertices: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.
 
         Parameters
@@ -181,7 +184,7 @@ class Dual:
         eigenvalues, Q, back = self._solved.get(
             (gamma, least), lambda: self._decompose(gamma, least)
         )
-        Y = loaded[:, which]
+        Y = loaded[:, vertices]
         if self.fit_intercept:
             Y = Y - Y.mean(0)
         shrink = 1 / (eigenvalues[:, None] + backend.asarray_like(alphas, self.X)[None])

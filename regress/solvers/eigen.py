@@ -42,12 +42,12 @@ def eigh(matrix: Array) -> tuple[Array, Array]:
         Eigenvectors in columns.
     """
     # numpy's divide and conquer is several times as fast as scipy's default, himalaya's choice.
-    decompose_it = np.linalg.eigh if isinstance(matrix, np.ndarray) else get_backend().eigh
-    eigenvalues, V = decompose_it(matrix)
+    solver = np.linalg.eigh if isinstance(matrix, np.ndarray) else get_backend().eigh
+    eigenvalues, V = solver(matrix)
     return eigenvalues * (eigenvalues > 0), V
 
 
-def loses_digits(eigenvalues: Array, least: float, like: Array, wide: float) -> bool:
+def loses_digits(eigenvalues: Array, least: float, reference: Array, wide: float) -> bool:
     """Tell whether X'X, or XX', has too wide a spectrum to be decomposed in its stead.
 
     Its rounding is that of its largest eigenvalue, X's that of the root of it.
@@ -56,11 +56,11 @@ def loses_digits(eigenvalues: Array, least: float, like: Array, wide: float) -> 
     ----------
     eigenvalues : array of float64 (n,)
         Of the product.
-    like : array
+    reference : array
         Of the dtype of the sums; in float32, what `with_enough_digits` left is not lost.
     """
     too_wide = float(eigenvalues.max()) > wide * (float(eigenvalues.min()) + least)
-    return too_wide and "64" in str(like.dtype)
+    return too_wide and "64" in str(reference.dtype)
 
 
 def widest(features: Array) -> float:
@@ -106,12 +106,12 @@ def with_enough_digits(
         smallest = float(eigh(sums.about(mean))[0].min())
         if least + smallest * float(gammas[gammas > 0].min()) >= limit:
             return X
-    _say_double(f"{limit:.2g}")
+    _log_float64(f"{limit:.2g}")
     return backend.asarray(X, dtype="float64")
 
 
 @cache
-def _say_double(limit: str) -> None:
+def _log_float64(limit: str) -> None:
     log.info(
         "alphas below %s are tried on features that depend on one another: float32 has not the "
         "digits, float64 is used, which takes two to three times as long",
@@ -141,10 +141,10 @@ def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
 
 
 # Bytes of the decompositions of a search that are kept for its next batch, or hemisphere.
-KEPT = 1 << 29
+CACHE_BYTES = 1 << 29
 
 
-class Last:
+class ResultCache:
     """The results of the first weightings that memory has room for, and the last one.
 
     Plain ridge has one weighting, so that each decomposition is done once, however many batches of
@@ -158,26 +158,26 @@ class Last:
     """
 
     def __init__(self, size: int) -> None:
-        self._most = most_kept(size)
+        self._max_results = max_results(size)
         self._values: dict[tuple[bytes, float], Any] = {}
 
-    def get(self, of: tuple[Array, float], make: Callable[[], Any]) -> Any:
+    def get(self, weighting: tuple[Array, float], make: Callable[[], Any]) -> Any:
         """Return the result for a weighting.
 
         Parameters
         ----------
-        of : (array (n_bands,), float)
+        weighting : (array (n_bands,), float)
             The weighting, and what else the result depends on.
         """
-        key = (get_backend().to_numpy(of[0]).tobytes(), of[1])
+        key = (get_backend().to_numpy(weighting[0]).tobytes(), weighting[1])
         if key not in self._values:
             # Before the next is made: never are more in memory.
-            if len(self._values) == self._most:
+            if len(self._values) == self._max_results:
                 self._values.popitem()
             self._values[key] = make()
         return self._values[key]
 
 
-def most_kept(size: int) -> int:
+def max_results(size: int) -> int:
     """Return how many results are kept."""
-    return max(1, KEPT // max(1, size))
+    return max(1, CACHE_BYTES // max(1, size))

@@ -31,7 +31,7 @@ BYTES = 128 << 20
 
 
 def penalty_basis(
-    eigenvalues: NDArray[np.float64], alphas: NDArray[np.float64], like: Array
+    eigenvalues: NDArray[np.float64], alphas: NDArray[np.float64], reference: Array
 ) -> tuple[Array, Array]:
     """Find the penalties from whose double sums those of all penalties follow.
 
@@ -59,19 +59,19 @@ def penalty_basis(
     even = np.linspace(0, len(ordered) - 1, 16).astype(int)
     decades = np.searchsorted(ordered, np.geomspace(ordered[0], ordered[-1], 32))
     points = ordered[np.unique(np.concatenate([even, decades.clip(max=len(ordered) - 1)]))]
-    kept = points[:, None] / (points[:, None] + alphas)
+    shrinkage = points[:, None] / (points[:, None] + alphas)
     i, j = np.triu_indices(len(points))
-    weights = kept[i] * kept[j]
-    tolerance = 4 * np.finfo(backend.to_numpy(like[:0]).dtype).eps
+    weights = shrinkage[i] * shrinkage[j]
+    tolerance = 4 * np.finfo(backend.to_numpy(reference[:0]).dtype).eps
     # Take the penalty that those taken so far explain least, until all are explained.
     rest = weights.copy()
-    some: list[int] = []
-    while len(some) < len(alphas) and np.abs(rest).max() > tolerance:
-        some.append(int((rest**2).sum(0).argmax()))
-        direction = rest[:, some[-1]] / np.linalg.norm(rest[:, some[-1]])
+    basis: list[int] = []
+    while len(basis) < len(alphas) and np.abs(rest).max() > tolerance:
+        basis.append(int((rest**2).sum(0).argmax()))
+        direction = rest[:, basis[-1]] / np.linalg.norm(rest[:, basis[-1]])
         rest -= direction[:, None] * (direction @ rest)
-    mix = np.linalg.lstsq(weights[:, some], weights, rcond=None)[0]
-    return backend.asarray(np.array(some)), backend.asarray_like(mix.T, like)
+    mix = np.linalg.lstsq(weights[:, basis], weights, rcond=None)[0]
+    return backend.asarray(np.array(basis)), backend.asarray_like(mix.T, reference)
 
 
 def quadratic(E: Array, C: Array, shrink: Array) -> Array:
@@ -103,10 +103,10 @@ def quadratic(E: Array, C: Array, shrink: Array) -> Array:
     return result
 
 
-def _twice_below(rows: slice, like: Array) -> Array:
+def _twice_below(rows: slice, reference: Array) -> Array:
     weights = np.full(rows.stop, 2.0)
     weights[rows.start :] = 1.0
-    return get_backend().asarray_like(weights, like)[None]
+    return get_backend().asarray_like(weights, reference)[None]
 
 
 def _weigh(products: Array, C: Array) -> Array:
@@ -202,8 +202,8 @@ class Fold:
         if self.basis is None:
             plain = (backend.to_numpy(self.eigenvalues), backend.to_numpy(alphas))
             self.basis = penalty_basis(*plain, C)
-        some, mix = self.basis
-        squares = _double(mix @ quadratic(self.E, C, shrink[some]))
+        basis, mix = self.basis
+        squares = _double(mix @ quadratic(self.E, C, shrink[basis]))
         measured = held.squares(n, y_mean)
         y = held.y - n * y_mean
         if score is correlation_score:
@@ -257,13 +257,13 @@ def pool(losses: Array, splits: Splits, spread: Array, squares: Array) -> Array:
 
 
 def decompose(
-    train: FeatureMoments, held: FeatureMoments, intercept: bool, like: Array, predict: bool
+    train: FeatureMoments, held: FeatureMoments, intercept: bool, reference: Array, predict: bool
 ) -> Fold:
     """Prepare a fold for any number of vertices and penalties.
 
     Parameters
     ----------
-    like : array
+    reference : array
         Of the dtype to work in; the decomposition itself is in float64.
     predict : bool
         Whether predictions will be formed, so that E is not needed.
@@ -271,8 +271,8 @@ def decompose(
     backend = get_backend()
     x_mean = train.x / train.n if intercept else train.x * 0
     eigenvalues, V = eigh(train.about(x_mean))
-    E = None if predict else backend.asarray_like(V.T @ held.about(x_mean) @ V, like)
-    return Fold(train, held, intercept, x_mean, eigenvalues, backend.asarray_like(V, like), E)
+    E = None if predict else backend.asarray_like(V.T @ held.about(x_mean) @ V, reference)
+    return Fold(train, held, intercept, x_mean, eigenvalues, backend.asarray_like(V, reference), E)
 
 
 def _correlation(
@@ -316,8 +316,8 @@ def predicted_scores(
     shrink = get_backend().asarray_like(1 / (eigenvalues[None] + alphas[:, None]), C)
     parts = []
     step = max(1, BYTES // max(1, X.shape[0] * (X.shape[1] + C.shape[1]) * C.dtype.itemsize))
-    for some in slices(len(alphas), step):
-        stacked = (X[None] * shrink[some, None]).reshape(-1, X.shape[1])
+    for block in slices(len(alphas), step):
+        stacked = (X[None] * shrink[block, None]).reshape(-1, X.shape[1])
         # himalaya divides by the spread of a constant vertex, and then puts 0 for it.
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(score(Y, (stacked @ C).reshape(-1, len(X), C.shape[1])))

@@ -27,8 +27,8 @@ def origin(array: Array, deviations: float = 1) -> Array | None:
     array (n_columns,) or None
         The mean of some rows; None where the means are so near 0 that nothing is lost without.
     """
-    some: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
-    rows = take(array, some)
+    sample: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
+    rows = take(array, sample)
     mean = rows.mean(0)
     return mean if bool((mean**2 > deviations**2 * rows.var(0)).any()) else None
 

@@ -35,11 +35,11 @@ class FeatureMoments:
     x: Array
     xx: Array
 
-    def __add__(self, other: "FeatureMoments") -> "FeatureMoments":
-        return FeatureMoments(self.n + other.n, self.x + other.x, self.xx + other.xx)
+    def __add__(self, moments: "FeatureMoments") -> "FeatureMoments":
+        return FeatureMoments(self.n + moments.n, self.x + moments.x, self.xx + moments.xx)
 
-    def __sub__(self, other: "FeatureMoments") -> "FeatureMoments":
-        return FeatureMoments(self.n - other.n, self.x - other.x, self.xx - other.xx)
+    def __sub__(self, moments: "FeatureMoments") -> "FeatureMoments":
+        return FeatureMoments(self.n - moments.n, self.x - moments.x, self.xx - moments.xx)
 
     def scaled(self, factors: Array | None) -> "FeatureMoments":
         """Give the moments of columns multiplied by factors.
@@ -90,11 +90,11 @@ class ResponseMoments:
     yy: Array
     xy: Array
 
-    def __add__(self, other: "ResponseMoments") -> "ResponseMoments":
-        return ResponseMoments(self.y + other.y, self.yy + other.yy, self.xy + other.xy)
+    def __add__(self, moments: "ResponseMoments") -> "ResponseMoments":
+        return ResponseMoments(self.y + moments.y, self.yy + moments.yy, self.xy + moments.xy)
 
-    def __sub__(self, other: "ResponseMoments") -> "ResponseMoments":
-        return ResponseMoments(self.y - other.y, self.yy - other.yy, self.xy - other.xy)
+    def __sub__(self, moments: "ResponseMoments") -> "ResponseMoments":
+        return ResponseMoments(self.y - moments.y, self.yy - moments.yy, self.xy - moments.xy)
 
     def scaled(self, factors: Array | None) -> "ResponseMoments":
         """Give the moments with columns of X multiplied by factors.
@@ -109,9 +109,9 @@ class ResponseMoments:
         factors = get_backend().asarray_like(factors, self.xy)
         return ResponseMoments(self.y, self.yy, self.xy * factors[:, None])
 
-    def vertices(self, which: slice) -> "ResponseMoments":
+    def vertices(self, columns: slice) -> "ResponseMoments":
         """Give the moments of some vertices."""
-        return ResponseMoments(self.y[which], self.yy[which], self.xy[:, which])
+        return ResponseMoments(self.y[columns], self.yy[columns], self.xy[:, columns])
 
     def about(self, features: FeatureMoments, x_mean: Array, y_mean: Array) -> Array:
         """Give X'Y about means.

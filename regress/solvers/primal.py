@@ -12,7 +12,7 @@ import numpy as np
 from himalaya.backend import get_backend
 
 from regress.solvers.arguments import Splits
-from regress.solvers.eigen import WIDE, Last, decompose_rows, eigh, loses_digits
+from regress.solvers.eigen import WIDE, ResultCache, decompose_rows, eigh, loses_digits
 from regress.solvers.heldout_scores import (
     FROM_MOMENTS,
     Fold,
@@ -107,7 +107,10 @@ class Primal:
         self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + rows)
         # Eigenvectors, and of each fold the held-out side turned by them.
         matrix = X.dtype.itemsize * p * p
-        self._prepared, self._solved = Last(2 * len(self.held) * matrix), Last(2 * matrix)
+        self._prepared, self._solved = (
+            ResultCache(2 * len(self.held) * matrix),
+            ResultCache(2 * matrix),
+        )
 
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)
@@ -131,8 +134,10 @@ class Primal:
         prepared = []
         scale = self._scale(gamma)
         for number, predict in enumerate(self.predict):
-            known = self.train[number]
-            train = (self.whole - self.held[number] if known is None else known).scaled(scale)
+            train_sums = self.train[number]
+            train = (self.whole - self.held[number] if train_sums is None else train_sums).scaled(
+                scale
+            )
             held = self.held[number].scaled(scale)
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
             exact = loses_digits(fold.eigenvalues, least, self.X, self.wide)
@@ -147,8 +152,8 @@ class Primal:
             prepared.append((fold, turned))
         return prepared
 
-    def _rows(self, which: Any, scale: Array | None, mean: Array) -> Array:
-        rows = about(self.X, which, self.x_centre)
+    def _rows(self, indices: Any, scale: Array | None, mean: Array) -> Array:
+        rows = about(self.X, indices, self.x_centre)
         rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
         return rows - get_backend().asarray_like(mean, rows)
 
@@ -183,7 +188,7 @@ class Primal:
         self,
         prepared: Sequence[tuple[Fold, Array | None]],
         loaded: Loaded,
-        which: slice,
+        vertices: slice,
         alphas: Array,
         gamma: Array,
     ) -> Array:
@@ -203,30 +208,32 @@ class Primal:
         """
         backend = get_backend()
         scores = []
-        whole = loaded.whole.vertices(which)
+        whole = loaded.whole.vertices(vertices)
         scale = self._scale(gamma)
         for number, (fold, turned) in enumerate(prepared):
-            held = loaded.held[number].vertices(which)
-            known = loaded.train[number]
-            train = (whole - held if known is None else known.vertices(which)).scaled(scale)
+            held = loaded.held[number].vertices(vertices)
+            train_sums = loaded.train[number]
+            train = (whole - held if train_sums is None else train_sums.vertices(vertices)).scaled(
+                scale
+            )
             if turned is None:
                 scores.append(fold.scores(train, held.scaled(scale), alphas, self.score))
                 continue
             C, y_mean = fold.turned(train)
-            centre = None if loaded.y_centre is None else loaded.y_centre[which]
-            measured = about(loaded.Y[:, which], self.splits.held[number], centre)
+            centre = None if loaded.y_centre is None else loaded.y_centre[vertices]
+            measured = about(loaded.Y[:, vertices], self.splits.held[number], centre)
             measured = measured - backend.asarray_like(y_mean, self.X)
             scores.append(
                 predicted_scores(fold.eigenvalues, C, turned, measured, alphas, self.score)
             )
-        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        fold_scores = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
         if not self.pools:
-            return of_folds
-        held = total(loaded.held).vertices(which)
+            return fold_scores
+        held = total(loaded.held).vertices(vertices)
         n = sum(map(len, self.splits.held))
-        return pool(of_folds, self.splits, held.squares(n, held.y / n), held.yy)
+        return pool(fold_scores, self.splits, held.squares(n, held.y / n), held.yy)
 
-    def solve(self, gamma: Array, loaded: Loaded, which: Array, alphas: Array) -> Array:
+    def solve(self, gamma: Array, loaded: Loaded, vertices: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.
 
         Parameters
@@ -245,7 +252,7 @@ class Primal:
         scale = self._scale(gamma)
         xx, eigenvalues, V = self._solved.get((gamma, 0), lambda: self._decompose(scale))
         whole = loaded.whole
-        part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
+        part = ResponseMoments(whole.y[vertices], whole.yy[vertices], whole.xy[:, vertices])
         xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
         shrink = backend.asarray_like(1 / (eigenvalues[:, None] + alphas[None]), self.X)
         coefficients = V @ (shrink * (V.T @ xy))
