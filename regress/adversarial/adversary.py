@@ -12,20 +12,20 @@ from regress.errors import RegressError
 Pair = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 
-def _hinge_critic(real: Tensor, made: Tensor) -> Tensor:
-    return functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
+def _hinge_critic(real: Tensor, generated: Tensor) -> Tensor:
+    return functional.relu(1 - real).mean() + functional.relu(1 + generated).mean()
 
 
-def _hinge_generator(made: Tensor) -> Tensor:
-    return -made.mean()
+def _hinge_generator(generated: Tensor) -> Tensor:
+    return -generated.mean()
 
 
-def _squares_critic(real: Tensor, made: Tensor) -> Tensor:
-    return ((real - 1) ** 2).mean() + ((made + 1) ** 2).mean()
+def _squares_critic(real: Tensor, generated: Tensor) -> Tensor:
+    return ((real - 1) ** 2).mean() + ((generated + 1) ** 2).mean()
 
 
-def _squares_generator(made: Tensor) -> Tensor:
-    return (made**2).mean()
+def _squares_generator(generated: Tensor) -> Tensor:
+    return (generated**2).mean()
 
 
 # What the critic minimises of its verdicts on measured and made responses, and the generator of
@@ -126,29 +126,34 @@ class Adversary(nn.Module):
         embedding = self._sight(features)
         total = predicted.new_zeros(())
         for critic in self.critics.values():
-            with _fixed(critic):
+            with _frozen(critic):
                 verdicts = critic(predicted, embedding)
             total = total + self._weight * predicted.shape[1] * self._generator_loss(verdicts)
             total = total + self._learn(critic, embedding, predicted.detach(), measured)
         return total
 
     def _learn(
-        self, critic: nn.Module, embedding: Tensor, made: Tensor, measured: Tensor
+        self, critic: nn.Module, embedding: Tensor, generated: Tensor, measured: Tensor
     ) -> Tensor:
         measured = measured.requires_grad_(self._penalty > 0)
-        of_real, of_made = critic(measured, embedding), critic(made, embedding)
+        measured_verdicts, generated_verdicts = (
+            critic(measured, embedding),
+            critic(generated, embedding),
+        )
         with torch.no_grad():
-            self.right = self.right + (of_real > 0).sum() + (of_made < 0).sum()
-            self.judged = self.judged + of_real.numel() + of_made.numel()
-        loss = self._critic_loss(of_real, of_made)
+            self.right = self.right + (measured_verdicts > 0).sum() + (generated_verdicts < 0).sum()
+            self.judged = self.judged + measured_verdicts.numel() + generated_verdicts.numel()
+        loss = self._critic_loss(measured_verdicts, generated_verdicts)
         if self._penalty:
-            (slope,) = torch.autograd.grad(of_real.mean(1).sum(), measured, create_graph=True)
+            (slope,) = torch.autograd.grad(
+                measured_verdicts.mean(1).sum(), measured, create_graph=True
+            )
             loss = loss + self._penalty / 2 * (slope**2).sum(1).mean()
         return loss
 
 
 @contextmanager
-def _fixed(critic: nn.Module) -> Iterator[None]:
+def _frozen(critic: nn.Module) -> Iterator[None]:
     """Let a critic judge without learning from it."""
     weights = list(critic.parameters())
     try:

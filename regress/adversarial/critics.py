@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from regress.adversarial.mesh_patch import Patch
-from regress.adversarial.roi_attention import Attentive, Make
+from regress.adversarial.mesh_patch import MeshPatchCritic
+from regress.adversarial.roi_attention import AttentionCritic, LayerWrapper
 from regress.adversarial.vertex_geometry import Sheet
 from regress.errors import RegressError
 
 
-class Whole(nn.Module):
+class ProjectionCritic(nn.Module):
     """Judges the responses of some vertices together: one verdict a picture.
 
     Parameters
@@ -42,7 +42,7 @@ class Whole(nn.Module):
     vertices: Tensor
 
     def __init__(
-        self, vertices: NDArray[np.int64], n_features: int, width: int, norm: Make
+        self, vertices: NDArray[np.int64], n_features: int, width: int, norm: LayerWrapper
     ) -> None:
         super().__init__()
         self.register_buffer("vertices", torch.from_numpy(np.asarray(vertices)), persistent=False)
@@ -60,7 +60,7 @@ class Whole(nn.Module):
         return verdicts
 
 
-class Several(nn.Module):
+class CriticGroup(nn.Module):
     """Several critics side by side.
 
     Parameters
@@ -78,26 +78,26 @@ class Several(nn.Module):
         return torch.cat([critic(responses, embedding) for critic in self.critics], 1)
 
 
-def _single(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
-    return Whole(np.arange(len(sheet.hemispheres)), n_features, width, norm)
+def _single(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+    return ProjectionCritic(np.arange(len(sheet.hemispheres)), n_features, width, norm)
 
 
-def _per_hemisphere(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
+def _per_hemisphere(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
     sides = [np.flatnonzero(sheet.hemispheres == side) for side in np.unique(sheet.hemispheres)]
-    return Several([Whole(side, n_features, width, norm) for side in sides])
+    return CriticGroup([ProjectionCritic(side, n_features, width, norm) for side in sides])
 
 
-def _per_roi(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
-    return Several([Whole(roi, n_features, width, norm) for roi in sheet.rois])
+def _per_roi(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+    return CriticGroup([ProjectionCritic(roi, n_features, width, norm) for roi in sheet.rois])
 
 
-def _vit(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
-    return Attentive(sheet.rois, n_features, width, norm)
+def _vit(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+    return AttentionCritic(sheet.rois, n_features, width, norm)
 
 
-def _patch(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
+def _patch(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
     # Every vertex has units of its own: few are enough, and more would not fit into memory.
-    return Patch(sheet, n_features, max(4, width // 8), norm)
+    return MeshPatchCritic(sheet, n_features, max(4, width // 8), norm)
 
 
 CRITICS = {

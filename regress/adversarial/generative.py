@@ -13,13 +13,13 @@ from torch import nn
 from regress.adversarial.adversary import Adversary, check_game
 from regress.adversarial.critics import critic_names, make_critics
 from regress.adversarial.generator import Generator
-from regress.adversarial.multi_subject import Several, beside
+from regress.adversarial.multi_subject import MultiSubjectModel, reassemble_columns
 from regress.adversarial.vertex_geometry import Sheet
 from regress.errors import RegressError
 from regress.layers.readout import check_whole
 
 
-class Generative(Several):
+class Generative(MultiSubjectModel):
     """Base of the models that may be trained against critics, be given noise, and know subjects.
 
     Parameters
@@ -118,7 +118,7 @@ class Generative(Several):
             if not isinstance(value, float | int) or not 0 <= value < float("inf"):
                 raise ValueError(f"{name}: found {value!r}, expected a number from 0 on")
 
-    def finished(self, network: Generator, n_units: int) -> Generator:
+    def configure(self, network: Generator, n_units: int) -> Generator:
         """Give a network the noise, the subjects and the ties that the parameters ask for.
 
         Parameters
@@ -134,9 +134,9 @@ class Generative(Several):
             The same.
         """
         self.attach(network, n_units)
-        return network.given(self.noise, self.samples)
+        return network.set_noise(self.noise, self.samples)
 
-    def glance(self, n_features: int) -> tuple[nn.Module, int]:
+    def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
         """Say what critics see of a picture.
 
         Parameters
@@ -175,9 +175,11 @@ class Generative(Several):
         """
         if not critic_names(self.discriminators):
             return None
-        sight, n_seen = self.glance(n_features)
-        given = [Sheet.line(width) for width in widths] if self.sheet is None else self.sheet
-        sheets = [sheet for sheet in given if len(sheet.hemispheres)]
+        sight, n_seen = self.critic_view(n_features)
+        sheets_in_order = (
+            [Sheet.line(width) for width in widths] if self.sheet is None else self.sheet
+        )
+        sheets = [sheet for sheet in sheets_in_order if len(sheet.hemispheres)]
         adversaries = []
         for sheet, width in zip(sheets, widths, strict=True):
             sheet.check(width)
@@ -219,19 +221,23 @@ class Generative(Several):
             Responses; all the same where the model has no noise.
         """
         check_is_fitted(self)
-        parts = self.of_subjects()
+        parts = self.split_by_subject()
         if len(parts) > 1:
-            drawn = [(own, part.sample(X, n_samples, random_state)) for own, part in parts]
-            return beside(drawn)
+            samples = [
+                (columns, part.sample(X, n_samples, random_state)) for columns, part in parts
+            ]
+            return reassemble_columns(samples)
         types = [np.float32, np.float64, np.uint8]
         features = validate_data(self, X, dtype=types, reset=False)
         network, blocks = self.network_, range(0, len(features), self.block)
         assert isinstance(network, Generator)
         network.eval()
-        made = []
+        draws = []
         with torch.inference_mode():
             for at in blocks:
-                some = torch.from_numpy(self._standardised(features[at : at + self.block]))
+                scaled = torch.from_numpy(self._standardised(features[at : at + self.block]))
                 rng = np.random.default_rng(random_state)
-                made.append(np.stack([network.draw(some, rng).numpy() for _ in range(n_samples)]))
-        return np.concatenate(made, 1)
+                draws.append(
+                    np.stack([network.draw(scaled, rng).numpy() for _ in range(n_samples)])
+                )
+        return np.concatenate(draws, 1)

@@ -51,7 +51,7 @@ class Generator(Network):
     _noise, _samples = 0, 1
     _embedded = False
 
-    def given(self, noise: int, samples: int) -> Self:
+    def set_noise(self, noise: int, samples: int) -> Self:
         """Say what noise it is given.
 
         Parameters
@@ -94,8 +94,8 @@ class Generator(Network):
         groups = (self.n_groups,) if "film" in self.axes else ()
         self.film = nn.Parameter(torch.zeros(*groups, size, 2 * n_units))
         self.register_buffer("subject", subject)
-        own = ("vectors",) if groups else ("vectors", "film")
-        self.shared = (*self.shared, *own)
+        shared_names = ("vectors",) if groups else ("vectors", "film")
+        self.shared = (*self.shared, *shared_names)
         return self
 
     def modulation(self) -> Tensor | None:
@@ -142,7 +142,7 @@ class Generator(Network):
         total = gradient.new_zeros(shape).index_add_(axis, self.home, gradient)
         return total.index_select(axis, self.home)
 
-    def see(self, features: Tensor) -> Tensor:
+    def encode_pictures(self, features: Tensor) -> Tensor:
         """Compute what all draws of noise have in common; here, nothing.
 
         Parameters
@@ -190,17 +190,17 @@ class Generator(Network):
         Tensor (n_images, n_vertices)
             Responses.
         """
-        seen = self.see(features)
+        units = self.encode_pictures(features)
         if not self._noise:
-            return self.make(seen)
+            return self.make(units)
         if self.training:
-            drawn = torch.randn(len(features), self._noise, device=features.device)
-            return self.make(torch.cat([seen, drawn], 1))
+            noise = torch.randn(len(features), self._noise, device=features.device)
+            return self.make(torch.cat([units, noise], 1))
         # The same draws for every picture: its prediction does not depend on those beside it.
         rng = np.random.default_rng(0)
         total = features.new_zeros(())
         for _ in range(self._samples):
-            total = total + self._drawn(seen, rng)
+            total = total + self._make_draw(units, rng)
         return total / self._samples
 
     def draw(self, features: Tensor, rng: np.random.Generator) -> Tensor:
@@ -218,10 +218,10 @@ class Generator(Network):
         Tensor (n_images, n_vertices)
             Responses.
         """
-        return self._drawn(self.see(features), rng)
+        return self._make_draw(self.encode_pictures(features), rng)
 
-    def _drawn(self, seen: Tensor, rng: np.random.Generator) -> Tensor:
+    def _make_draw(self, units: Tensor, rng: np.random.Generator) -> Tensor:
         if not self._noise:
-            return self.make(seen)
-        drawn = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(seen.device)
-        return self.make(torch.cat([seen, drawn.expand(len(seen), -1)], 1))
+            return self.make(units)
+        noise = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(units.device)
+        return self.make(torch.cat([units, noise.expand(len(units), -1)], 1))

@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from regress.adversarial.vertex_geometry import Sheet
 
-Make = Callable[[nn.Module], nn.Module]
+LayerWrapper = Callable[[nn.Module], nn.Module]
 
 
-class Patch(nn.Module):
+class MeshPatchCritic(nn.Module):
     """Judges the neighbourhood of each vertex on the mesh: a verdict a vertex.
 
     Each layer mixes a vertex with the mean of its neighbours, by weights that are the same all over
@@ -41,7 +41,7 @@ class Patch(nn.Module):
     """
 
     def __init__(
-        self, sheet: Sheet, n_features: int, width: int, norm: Make, depth: int = 2
+        self, sheet: Sheet, n_features: int, width: int, norm: LayerWrapper, depth: int = 2
     ) -> None:
         super().__init__()
         n = len(sheet.hemispheres)
@@ -50,8 +50,8 @@ class Patch(nn.Module):
         mean = torch.sparse_coo_tensor(pairs, share, (n, n), check_invariants=True).coalesce()
         self.register_buffer("mean", mean, persistent=False)
         widths = [2, *[width] * depth]
-        self.own = nn.ModuleList([norm(nn.Linear(a, b)) for a, b in pairwise(widths)])
-        self.others = nn.ModuleList(
+        self.centre_layers = nn.ModuleList([norm(nn.Linear(a, b)) for a, b in pairwise(widths)])
+        self.neighbour_layers = nn.ModuleList(
             [norm(nn.Linear(a, b, bias=False)) for a, b in pairwise(widths)]
         )
         self.verdict = norm(nn.Linear(width, 1))
@@ -61,8 +61,8 @@ class Patch(nn.Module):
         """Judge."""
         # Vertices first: their neighbours' mean is then one product with a sparse matrix.
         hidden = torch.stack([responses.T, self.picture(embedding).T], 2)
-        for own, others in zip(self.own, self.others, strict=True):
+        for centre, neighbours in zip(self.centre_layers, self.neighbour_layers, strict=True):
             around = torch.sparse.mm(self.mean, hidden.flatten(1)).view_as(hidden)
-            hidden = functional.leaky_relu(own(hidden) + others(around), 0.2)
+            hidden = functional.leaky_relu(centre(hidden) + neighbours(around), 0.2)
         verdicts: Tensor = self.verdict(hidden)[:, :, 0]
         return verdicts.T

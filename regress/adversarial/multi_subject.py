@@ -15,7 +15,7 @@ from regress.layers.readout import check_whole
 from regress.training import TrainedModel
 
 
-class Several(TrainedModel):
+class MultiSubjectModel(TrainedModel):
     """Base of the models in which subjects may have vectors of their own, and a common readout.
 
     Parameters
@@ -82,9 +82,9 @@ class Several(TrainedModel):
         self._subject = np.repeat(np.arange(len(widths)), widths)
         self._home = np.concatenate([np.arange(0), *map(np.arange, widths)])
         if self.homes is not None and self.common_readout:
-            found, expected = np.shape(self.homes), self._home.shape
-            if found != expected:
-                raise ValueError(f"homes: found shape {found}, expected {expected}, one a vertex")
+            shape, expected = np.shape(self.homes), self._home.shape
+            if shape != expected:
+                raise ValueError(f"homes: found shape {shape}, expected {expected}, one a vertex")
             self._home = np.unique(np.asarray(self.homes), return_inverse=True)[1]
         return super().fit(X, y)
 
@@ -127,8 +127,8 @@ class Several(TrainedModel):
         for name in state:
             if name in ("subject", "inside.subject"):
                 state[name] = np.full_like(state[name], subject)
-        other: Self = clone(self).restore(state)
-        return other
+        subject_model: Self = clone(self).restore(state)
+        return subject_model
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the responses to pictures.
@@ -144,12 +144,12 @@ class Several(TrainedModel):
             Responses, of the features' dtype.
         """
         check_is_fitted(self)
-        parts = self.of_subjects()
+        parts = self.split_by_subject()
         if len(parts) < 2:
             return super().predict(X)
-        return beside([(own, part.predict(X)) for own, part in parts])
+        return reassemble_columns([(columns, part.predict(X)) for columns, part in parts])
 
-    def of_subjects(self) -> list[tuple[NDArray[np.int64], Self]]:
+    def split_by_subject(self) -> list[tuple[NDArray[np.int64], Self]]:
         """Divide the model, where vertices of several subjects see through different units.
 
         Returns
@@ -160,10 +160,10 @@ class Several(TrainedModel):
         if not self.embedding or len(np.unique(self._subject)) < 2:
             return [(np.arange(len(self.epochs_)), self)]
         columns = [np.flatnonzero(self._subject == number) for number in np.unique(self._subject)]
-        return [(own, clone(self).restore(self.state(own))) for own in columns]
+        return [(part, clone(self).restore(self.state(part))) for part in columns]
 
 
-def beside(parts: Sequence[tuple[NDArray[np.int64], NDArray]]) -> NDArray:
+def reassemble_columns(parts: Sequence[tuple[NDArray[np.int64], NDArray]]) -> NDArray:
     """Put vertices where they stand.
 
     Parameters

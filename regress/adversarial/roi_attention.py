@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-Make = Callable[[nn.Module], nn.Module]
+LayerWrapper = Callable[[nn.Module], nn.Module]
 
 
-class Attentive(nn.Module):
+class AttentionCritic(nn.Module):
     """A transformer whose tokens are ROIs, and the picture: one verdict a picture.
 
     Parameters
@@ -37,7 +37,7 @@ class Attentive(nn.Module):
         rois: Sequence[NDArray[np.int64]],
         n_features: int,
         width: int,
-        norm: Make,
+        norm: LayerWrapper,
         n_heads: int = 4,
         depth: int = 2,
     ) -> None:
@@ -58,6 +58,6 @@ class Attentive(nn.Module):
         tokens = [self.picture(embedding), *(layer(responses[:, roi]) for layer, roi in parts)]
         # The fast kernels have no second derivative, which the critic's slope asks for.
         with sdpa_kernel(SDPBackend.MATH):
-            seen = self.blocks(torch.stack(tokens, 1) + self.places)
-        verdicts: Tensor = self.verdict(seen[:, 0])
+            outputs = self.blocks(torch.stack(tokens, 1) + self.places)
+        verdicts: Tensor = self.verdict(outputs[:, 0])
         return verdicts

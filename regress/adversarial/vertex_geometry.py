@@ -51,7 +51,9 @@ class Sheet:
         return cls(np.zeros(n_vertices, np.int64), (row,), np.stack([row[:-1], row[1:]], 1))
 
     @classmethod
-    def of(cls, layout: Layout, columns: Numbers, on_fsaverage: Mapping[str, Numbers]) -> Self:
+    def from_layout(
+        cls, layout: Layout, columns: Numbers, on_fsaverage: Mapping[str, Numbers]
+    ) -> Self:
         """Place columns of a fit.
 
         Parameters
@@ -70,21 +72,23 @@ class Sheet:
         """
         at = np.full(len(layout.vertices), -1)
         at[columns] = np.arange(len(columns))
-        inside = [at[own][at[own] >= 0] for own in layout.columns.values()]
+        inside = [at[roi][at[roi] >= 0] for roi in layout.columns.values()]
         hemispheres, vertices = layout.hemispheres[columns], layout.vertices[columns]
         edges = [np.empty((0, 2), np.int64)]
         for hemisphere in np.unique(hemispheres):
-            here = np.flatnonzero(hemispheres == hemisphere)
-            vertex, number = np.unique(vertices[here], return_inverse=True)
+            indices = np.flatnonzero(hemispheres == hemisphere)
+            vertex, number = np.unique(vertices[indices], return_inverse=True)
             pairs = neighbours(on_fsaverage[str(hemisphere)][vertex])
             same = np.stack([np.arange(len(vertex))] * 2, 1)
             # Of a vertex with several columns, each is a neighbour of all that its neighbours have.
-            own = pd.DataFrame({"vertex": number, "column": here})
+            vertex_columns = pd.DataFrame({"vertex": number, "column": indices})
             joined = pd.DataFrame(np.concatenate([pairs, same]), columns=["a", "b"])
             for end in ("a", "b"):
-                joined = joined.merge(own, left_on=end, right_on="vertex", suffixes=("_a", "_b"))
-            both = np.sort(joined[["column_a", "column_b"]].to_numpy())
-            edges.append(np.unique(both[both[:, 0] < both[:, 1]], axis=0))
+                joined = joined.merge(
+                    vertex_columns, left_on=end, right_on="vertex", suffixes=("_a", "_b")
+                )
+            ends = np.sort(joined[["column_a", "column_b"]].to_numpy())
+            edges.append(np.unique(ends[ends[:, 0] < ends[:, 1]], axis=0))
         return cls(
             np.unique(hemispheres, return_inverse=True)[1],
             tuple(roi for roi in inside if len(roi)),
@@ -104,10 +108,10 @@ class Sheet:
         RegressError
             If it has more or fewer, or names one that there is not.
         """
-        named: list[ArrayLike] = [*self.rois, self.edges.ravel()]
-        most = max((int(np.max(numbers)) for numbers in named if np.size(numbers)), default=-1)
-        if len(self.hemispheres) != n_vertices or most >= n_vertices:
+        arrays: list[ArrayLike] = [*self.rois, self.edges.ravel()]
+        highest = max((int(np.max(array)) for array in arrays if np.size(array)), default=-1)
+        if len(self.hemispheres) != n_vertices or highest >= n_vertices:
             raise RegressError(
                 f"sheet: found {len(self.hemispheres)} vertices, the highest that is named "
-                f"{most}; expected {n_vertices}, as the responses have"
+                f"{highest}; expected {n_vertices}, as the responses have"
             )

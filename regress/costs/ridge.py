@@ -6,7 +6,7 @@ import numpy as np
 
 from execute.forecast.rates import Rates
 from regress.linear_model import ALPHAS
-from regress.solvers.eigen import most_kept
+from regress.solvers.eigen import max_results
 from regress.solvers.forms import name_form
 from regress.solvers.group_ridge import MEMORY
 from regress.solvers.heldout_scores import penalty_basis
@@ -144,7 +144,7 @@ def n_kept(shape: Shape, n_weightings: int) -> int:
     int
         All, or all but those that take the last one's room.
     """
-    most = most_kept(_decomposed_bytes(shape))
+    most = max_results(_decomposed_bytes(shape))
     return n_weightings if n_weightings <= most else most - 1
 
 
@@ -158,7 +158,7 @@ def working_memory(shape: Shape, n_weightings: int = 1) -> int:
     n, p, f, batch = shape.n_images, shape.n_features, shape.folds, shape.batch
     one = _decomposed_bytes(shape)
     # Of the search and of the solution, beside the weighting that is worked on.
-    kept = 2 * (min(n_weightings, most_kept(one)) - 1) * one
+    kept = 2 * (min(n_weightings, max_results(one)) - 1) * one
     chunk = min(CHUNK, shape.n_vertices)
     if shape.form == "dual":
         decomposed = 4 * n * n + (f + 2) * 8 * n * n

@@ -8,13 +8,13 @@ from torch import Tensor
 
 def metric(code: Tensor, member: Tensor, n_groups: int) -> Tensor:
     """Say how far codes are apart in responses: the squared distance is c M c'."""
-    return torch.stack([own @ own.T for own in _divided(code, member, n_groups)])
+    return torch.stack([part @ part.T for part in _divided(code, member, n_groups)])
 
 
 def encode(responses: Tensor, code: Tensor, member: Tensor, M: Tensor) -> Tensor:
     """Find the codes that are nearest to responses."""
     parts = zip(_divided(responses, member, len(M)), _divided(code, member, len(M)), strict=True)
-    products = torch.stack([own @ axes.T for own, axes in parts])
+    products = torch.stack([part @ axes.T for part, axes in parts])
     return (products @ torch.linalg.pinv(M, hermitian=True)).transpose(0, 1)
 
 

@@ -50,7 +50,7 @@ def find_codes(
     network: "DiffusionNetwork",
     features: Features,
     responses: Responses | Joint,
-    known: NDArray[np.bool_],
+    is_known: NDArray[np.bool_],
     seed: int,
     quiet: bool,
 ) -> NDArray[np.float64]:
@@ -61,7 +61,7 @@ def find_codes(
 
     Parameters
     ----------
-    known : array of bool (n_vertices,)
+    is_known : array of bool (n_vertices,)
         Vertices whose codes are in the network already; those of a group and a subject are found
         anew unless all are known.
 
@@ -71,38 +71,42 @@ def find_codes(
         The variance of each vertex.
     """
     member = network.member.numpy()
-    begun = bool(network.expect.any())
-    found: list[Part] = []
+    has_start = bool(network.expect.any())
+    group_parts: list[Part] = []
     variance = np.zeros(len(member))
     row = column = 0
     for number, part in enumerate(responses.parts):
         rows, columns = row + np.arange(len(part)), column + np.arange(part.shape[1])
         row, column = row + len(rows), column + len(columns)
-        unknown = torch.from_numpy(columns[~known[columns]])
-        network.whose[unknown] = -1 if begun else number
+        unknown = torch.from_numpy(columns[~is_known[columns]])
+        network.subjects[unknown] = -1 if has_start else number
         for group in np.unique(member[columns]):
-            own = columns[member[columns] == group]
-            code, scores, left = principal(part.vertices(own - columns[0]), len(network.code), seed)
-            variance[own] = np.square(code, dtype=np.float64).sum(0) + left
-            if not known[own].all():
-                network.code[:, own] = torch.from_numpy(code)
-                network.left[own] = torch.from_numpy(left).float()
-                found.append(Part(number, int(group), rows, own, scores))
-    if begun or len(responses.parts) > 1:
-        _turn(network, features, found, begun)
+            vertices = columns[member[columns] == group]
+            code, scores, left = principal(
+                part.vertices(vertices - columns[0]), len(network.code), seed
+            )
+            variance[vertices] = np.square(code, dtype=np.float64).sum(0) + left
+            if not is_known[vertices].all():
+                network.code[:, vertices] = torch.from_numpy(code)
+                network.left[vertices] = torch.from_numpy(left).float()
+                group_parts.append(Part(number, int(group), rows, vertices, scores))
+    if has_start or len(responses.parts) > 1:
+        _align_codes(network, features, group_parts, has_start)
     if not quiet:
-        kept = 1 - network.left.double().numpy().sum() / max(variance.sum(), 1e-300)
+        share = 1 - network.left.double().numpy().sum() / max(variance.sum(), 1e-300)
         log.info(
             "a code of %d numbers keeps %.1f %% of the variance of the responses that are trained "
             "on (groups: %d)",
             len(network.code),
-            100 * kept,
+            100 * share,
             network.n_groups,
         )
     return variance
 
 
-def _turn(network: "DiffusionNetwork", features: Features, parts: list[Part], begun: bool) -> None:
+def _align_codes(
+    network: "DiffusionNetwork", features: Features, parts: list[Part], has_start: bool
+) -> None:
     """Turn each code towards what is expected of the pictures by those that came before.
 
     References
@@ -111,37 +115,41 @@ def _turn(network: "DiffusionNetwork", features: Features, parts: list[Part], be
     31. Haxby et al. (2011). A common, high-dimensional model of the representational space in human
     ventral temporal cortex. Neuron 72: subjects' responses are turned so, here their codes.
     """
-    if begun:
+    if has_start:
         for subject in sorted({part.subject for part in parts}):
-            own = [part for part in parts if part.subject == subject]
+            subject_parts = [part for part in parts if part.subject == subject]
             with torch.inference_mode():
-                seen = network.eval().see(torch.from_numpy(features(own[0].rows)))
-                expected = network.expected(seen).numpy()
+                units = network.eval().encode_pictures(
+                    torch.from_numpy(features(subject_parts[0].rows))
+                )
+                expected = network.expected(units).numpy()
             network.train()
-            for part in own:
-                _turn_one(network, part, expected[:, part.group])
+            for part in subject_parts:
+                _align_code(network, part, expected[:, part.group])
         return
     first: dict[int, Part] = {}
     for part in parts:
         first.setdefault(part.group, part)
     for leader in sorted({part.subject for part in first.values()}):
-        led = [part for part in first.values() if part.subject == leader]
-        others = [p for p in parts if first[p.group] in led and p is not first[p.group]]
-        if not others:
+        leading = [part for part in first.values() if part.subject == leader]
+        following = [p for p in parts if first[p.group] in leading and p is not first[p.group]]
+        if not following:
             continue
-        targets = np.concatenate([part.scores for part in led], 1)
-        place = {part.group: at for at, part in enumerate(led)}
-        n_latent = led[0].scores.shape[1]
+        targets = np.concatenate([part.scores for part in leading], 1)
+        place = {part.group: at for at, part in enumerate(leading)}
+        n_latent = leading[0].scores.shape[1]
         # A penalty of the pictures' number takes half of a feature that correlates with no other.
-        ridge = Ridge(alpha=len(targets)).fit(features(led[0].rows), targets)
-        for subject in sorted({part.subject for part in others}):
-            own = [part for part in others if part.subject == subject]
-            expected = ridge.predict(features(own[0].rows)).reshape(-1, len(led), n_latent)
-            for part in own:
-                _turn_one(network, part, expected[:, place[part.group]])
+        ridge = Ridge(alpha=len(targets)).fit(features(leading[0].rows), targets)
+        for subject in sorted({part.subject for part in following}):
+            subject_parts = [part for part in following if part.subject == subject]
+            expected = ridge.predict(features(subject_parts[0].rows)).reshape(
+                -1, len(leading), n_latent
+            )
+            for part in subject_parts:
+                _align_code(network, part, expected[:, place[part.group]])
 
 
-def _turn_one(network: "DiffusionNetwork", part: Part, expected: NDArray) -> None:
+def _align_code(network: "DiffusionNetwork", part: Part, expected: NDArray) -> None:
     turn, _ = orthogonal_procrustes(part.scores, expected)
     turned = torch.from_numpy(turn.T.astype(np.float32)) @ network.code[:, part.columns]
     network.code[:, part.columns] = turned

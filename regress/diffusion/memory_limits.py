@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
-from regress.diffusion.network import ROWS, SHOWN
+from regress.diffusion.network import LEVELS_PER_CODE, ROWS
 from regress.errors import RegressError
 from regress.layers.readout import COPIES
 
@@ -36,7 +36,10 @@ def most_components(responses: Responses | Joint, member: NDArray[np.int64]) -> 
         Of the group with the most: no more than vertices, or than pictures less one.
     """
     edges = np.cumsum([0, *(part.shape[1] for part in responses.parts)])
-    widest = [int(np.bincount(own).max(initial=0)) for own in np.split(member, edges[1:-1])]
+    widest = [
+        int(np.bincount(part_member).max(initial=0))
+        for part_member in np.split(member, edges[1:-1])
+    ]
     parts = zip(responses.parts, widest, strict=True)
     return max(1, *(min(len(part) - 1, width) for part, width in parts))
 
@@ -54,26 +57,26 @@ def check_latent(
         The group of each vertex.
     """
     n_groups, n_vertices = int(member.max()) + 1, len(member)
-    rows = BATCHES * max(SHOWN * batch, ROWS)
+    rows = BATCHES * max(LEVELS_PER_CODE * batch, ROWS)
 
     def needed(size: int) -> int:
         of_group = SQUARES * size + rows + COPIES * 3 * width
         # The code in the network, at its best, and in what becomes of it.
         return 4 * size * (n_groups * of_group + 3 * n_vertices)
 
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    most = max(SHORT, most_components(responses, member))
-    if latent <= most and needed(latent) <= there:
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    max_latent = max(SHORT, most_components(responses, member))
+    if latent <= max_latent and needed(latent) <= available:
         return
-    fits = bisect_right(range(1, latent), there, key=needed)
-    why = "which fits"
-    if most <= fits:
-        why = (
+    fits = bisect_right(range(1, latent), available, key=needed)
+    limit, reason = min(fits, max_latent), "which fits"
+    if max_latent <= fits:
+        reason = (
             f"since no group has more components (pictures to train on: {len(responses)}, "
             f"vertices: {n_vertices})"
         )
     raise RegressError(
         f"latent: found {latent}; codes of so many numbers (groups: {n_groups}) need "
-        f"{needed(latent) / 1e9:,.0f} GB to train, and this machine has {there / 1e9:.0f} GB; "
-        f"expected at most {min(fits, most)}, {why}: --params.latent {min(fits, most)}"
+        f"{needed(latent) / 1e9:,.0f} GB to train, and this machine has {available / 1e9:.0f} GB; "
+        f"expected at most {limit}, {reason}: --params.latent {limit}"
     )

@@ -1,7 +1,7 @@
 """The network of a diffusion model: what it is trained on, and what it draws."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -11,15 +11,22 @@ from torch.nn import functional
 from regress.diffusion.code_algebra import encode, metric
 from regress.diffusion.denoiser import Denoiser
 from regress.diffusion.pretrained_unet import PretrainedUNet
-from regress.diffusion.schedulers import LEVELS, Noising, draw_noise, even_levels, plainly, sampled
+from regress.diffusion.schedulers import (
+    LEVELS,
+    Noising,
+    draw_noise,
+    even_levels,
+    sample_code,
+    to_standard_normal,
+)
 from regress.layers.readout import read_out
 from regress.layers.tower import Tower
 from regress.training import Network
 
 # Levels of noise that a step shows each picture's code with: responses are read once for all.
-SHOWN = 4
+LEVELS_PER_CODE = 4
 # And those that the denoiser is judged at.
-JUDGED = 8
+VALIDATION_LEVELS = 8
 # So many codes at once.
 ROWS = 2048
 
@@ -80,7 +87,6 @@ class DiffusionNetwork(Network):
     code: Tensor
     left: Tensor
     factor: Tensor
-    whose: Tensor
 
     def __init__(
         self,
@@ -100,7 +106,8 @@ class DiffusionNetwork(Network):
         self.expect_bias = nn.Parameter(torch.zeros(n_groups, n_latent))
         self.denoiser = denoiser
         if n_subjects:
-            self.whom = nn.Parameter(torch.zeros(n_groups, n_subjects, width))
+            shifts = nn.Parameter(torch.zeros(n_groups, n_subjects, width))
+            self.register_parameter("whom", shifts)
         self.register_buffer("code", torch.zeros(n_latent, n_vertices))
         self.register_buffer("left", torch.zeros(n_vertices))
         self.register_buffer("factor", torch.ones(n_groups))
@@ -108,7 +115,12 @@ class DiffusionNetwork(Network):
         self._noising, self._n_subjects = Noising(), n_subjects
         self._sampler, self._steps, self._samples = "dpm", 20, 16
 
-    def drawing(self, sampler: str, steps: int, samples: int) -> Self:
+    @property
+    def subjects(self) -> Tensor:
+        """The subject of each vertex; saved fits call it `whose`."""
+        return self.get_buffer("whose")
+
+    def set_sampler(self, sampler: str, steps: int, samples: int) -> Self:
         """Say how it draws.
 
         Parameters
@@ -137,32 +149,32 @@ class DiffusionNetwork(Network):
             Responses; or the squared error of the velocity in units of responses, mean over
             pictures, levels of noise and the vertices of a group: each has its group's.
         """
-        seen = self.see(features)
+        units = self.encode_pictures(features)
         if responses is not None:
-            wrong = self._wrong(seen, responses)
-            return (wrong / torch.bincount(self.member, minlength=len(wrong)))[self.member]
-        draws = self._draws(seen, self._samples, 0)
-        return self.decode(sum(draws, seen.new_zeros(())) / self._samples)
+            errors = self._group_errors(units, responses)
+            return (errors / torch.bincount(self.member, minlength=len(errors)))[self.member]
+        draws = self._draws(units, self._samples, 0)
+        return self.decode(sum(draws, units.new_zeros(())) / self._samples)
 
-    def see(self, features: Tensor) -> Tensor:
+    def encode_pictures(self, features: Tensor) -> Tensor:
         """Look at pictures."""
         units = self.tower(self.dropout(features), self.tower.masks(len(features)), slice(None))
         if self._n_subjects:
             # All vertices here are of one subject; one that is not known is as the mean of all.
-            row = int(self.whose[0])
-            shift = self.whom.mean(1) if row < 0 else self.whom[:, row]
+            subject, shifts = int(self.subjects[0]), cast("Tensor", self.whom)
+            shift = shifts.mean(1) if subject < 0 else shifts[:, subject]
             units = units + shift[:, None]
         return functional.layer_norm(units, units.shape[-1:])
 
-    def expected(self, seen: Tensor) -> Tensor:
+    def expected(self, units: Tensor) -> Tensor:
         """Give the code that is expected."""
-        return torch.baddbmm(self.expect_bias[:, None], seen, self.expect).transpose(0, 1)
+        return torch.baddbmm(self.expect_bias[:, None], units, self.expect).transpose(0, 1)
 
-    def velocity(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
+    def velocity(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
         """Guess the velocity of noisy codes."""
         alpha, sigma = self._noising.rates(levels)
-        expected = self.expected(seen)
-        guess: Tensor = self.denoiser(noisy - alpha * expected, levels, seen)
+        expected = self.expected(units)
+        guess: Tensor = self.denoiser(noisy - alpha * expected, levels, units)
         return guess - sigma * expected
 
     def encode(self, responses: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,7 +195,7 @@ class DiffusionNetwork(Network):
         seed : int
             Of the noise, which is the same for all pictures.
         """
-        yield from map(self.decode, self._draws(self.see(features), n_samples, seed))
+        yield from map(self.decode, self._draws(self.encode_pictures(features), n_samples, seed))
 
     def spread(self, features: Tensor) -> Tensor:
         """Give the standard deviation of responses, as the model has it.
@@ -195,58 +207,62 @@ class DiffusionNetwork(Network):
             With draws in pairs about their mean, the mean square needs no correction.
         """
         total, squares = features.new_zeros(()), features.new_zeros(())
-        for made in self.draw(features, self._samples, 0):
-            about = made - self.offset
-            total, squares = total + about, squares + about**2
+        for response in self.draw(features, self._samples, 0):
+            deviation = response - self.offset
+            total, squares = total + deviation, squares + deviation**2
         variance = squares / self._samples - (total / self._samples) ** 2
-        plain, expected = plainly(self._noise(self._samples, 0), self._sampler)
-        found = ((plain @ self.code) ** 2).mean(0)
-        wanted = expected * (self.code**2).sum(0)
-        variance = variance * torch.where(found > 0, wanted / found, 1)
+        plain, expected = to_standard_normal(self._noise(self._samples, 0), self._sampler)
+        sample_variance = ((plain @ self.code) ** 2).mean(0)
+        expected_variance = expected * (self.code**2).sum(0)
+        variance = variance * torch.where(
+            sample_variance > 0, expected_variance / sample_variance, 1
+        )
         return (variance.clamp_min(0) + self.left) ** 0.5 * self.factor[self.member]
 
     def _noise(self, n_samples: int, seed: int) -> Tensor:
         """Draw noise: Tensor (n_samples, steps + 1, n_latent)."""
         rng = np.random.default_rng(seed)
-        drawn = draw_noise(n_samples, self._steps, len(self.code), rng)
-        return torch.from_numpy(drawn).to(self.code.device)
+        noise = draw_noise(n_samples, self._steps, len(self.code), rng)
+        return torch.from_numpy(noise).to(self.code.device)
 
-    def _draws(self, seen: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
+    def _draws(self, units: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
         """Draw codes: Tensor (n_images, n_groups, n_latent)."""
 
         def denoise(noisy: Tensor, levels: Tensor) -> Tensor:
-            return self.velocity(noisy, levels, seen)
+            return self.velocity(noisy, levels, units)
 
         for noise in self._noise(n_samples, seed):
-            yield sampled(denoise, noise, self._sampler, seen.shape[1], seen.shape[0])
+            yield sample_code(denoise, noise, self._sampler, units.shape[1], units.shape[0])
 
-    def _wrong(self, seen: Tensor, responses: Tensor) -> Tensor:
+    def _group_errors(self, units: Tensor, responses: Tensor) -> Tensor:
         """Sum the squared error over the vertices of each group: Tensor (n_groups,)."""
         codes, M = self.encode(responses)
         n, device = len(codes), codes.device
         if self.training:
-            levels = even_levels(torch.rand(n, device=device), SHOWN)
-            noise = torch.randn(n * SHOWN, 1, codes.shape[2], device=device)
-            again = codes.repeat(SHOWN, 1, 1), seen.repeat(1, SHOWN, 1)
+            levels = even_levels(torch.rand(n, device=device), LEVELS_PER_CODE)
+            noise = torch.randn(n * LEVELS_PER_CODE, 1, codes.shape[2], device=device)
+            again = codes.repeat(LEVELS_PER_CODE, 1, 1), units.repeat(1, LEVELS_PER_CODE, 1)
             return self._error(*again, levels, noise, M)
         # The same noise in each epoch, drawn on the CPU: on any device these numbers.
         rng = torch.Generator().manual_seed(0)
-        noise = torch.randn(JUDGED * n, 1, codes.shape[2], generator=rng).to(device)
-        levels = ((torch.arange(JUDGED, device=device) + 0.5) / JUDGED * LEVELS).long()
+        noise = torch.randn(VALIDATION_LEVELS * n, 1, codes.shape[2], generator=rng).to(device)
+        levels = (
+            (torch.arange(VALIDATION_LEVELS, device=device) + 0.5) / VALIDATION_LEVELS * LEVELS
+        ).long()
         levels = levels.repeat_interleave(n)
-        total = seen.new_zeros(len(M))
-        for rows in torch.split(torch.arange(JUDGED * n, device=device), ROWS):
-            own = codes[rows % n], seen[:, rows % n], levels[rows], noise[rows]
-            total = total + self._error(*own, M) * len(rows)
-        return total / (JUDGED * n)
+        total = units.new_zeros(len(M))
+        for rows in torch.split(torch.arange(VALIDATION_LEVELS * n, device=device), ROWS):
+            block = codes[rows % n], units[:, rows % n], levels[rows], noise[rows]
+            total = total + self._error(*block, M) * len(rows)
+        return total / (VALIDATION_LEVELS * n)
 
     def _error(
-        self, codes: Tensor, seen: Tensor, levels: Tensor, noise: Tensor, M: Tensor
+        self, codes: Tensor, units: Tensor, levels: Tensor, noise: Tensor, M: Tensor
     ) -> Tensor:
         noisy, velocity = self._noising.add(codes, noise.expand_as(codes), levels)
-        wrong = (self.velocity(noisy, levels, seen) - velocity).transpose(0, 1).float()
+        difference = (self.velocity(noisy, levels, units) - velocity).transpose(0, 1).float()
         with torch.autocast(codes.device.type, enabled=False):
-            return ((wrong @ M) * wrong).sum(2).mean(1)
+            return ((difference @ M) * difference).sum(2).mean(1)
 
 
 class SharedDiffusionNetwork(DiffusionNetwork):

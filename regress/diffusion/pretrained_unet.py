@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from base import DocumentError, read_json
 from regress.errors import RegressError
-from regress.layers.readout import COPIES, alike
+from regress.layers.readout import COPIES, repeat_per_group
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model"
@@ -47,11 +47,11 @@ class PretrainedUNet(nn.Module):
     def __init__(self, config: dict[str, Any], n_groups: int, n_latent: int, width: int) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel.from_config(config).train()
-        written = json.dumps(config, sort_keys=True).encode()
-        self.register_buffer("config", torch.tensor(list(written), dtype=torch.uint8))
+        text = json.dumps(config, sort_keys=True).encode()
+        self.register_buffer("config", torch.tensor(list(text), dtype=torch.uint8))
         full = self.unet.config
-        drawn = torch.randn(width, full.cross_attention_dim) / width**0.5
-        self.token = alike(drawn, n_groups)
+        initial = torch.randn(width, full.cross_attention_dim) / width**0.5
+        self.token = repeat_per_group(initial, n_groups)
         channels, halvings = full.in_channels, len(full.block_out_channels) - 1
         side = 2**halvings
         while channels * side**2 < n_latent:
@@ -62,20 +62,20 @@ class PretrainedUNet(nn.Module):
         """Take the weights of a folder."""
         path = unet_files(folder)[0].parent
         try:
-            given = UNet2DConditionModel.from_pretrained(
+            saved = UNet2DConditionModel.from_pretrained(
                 path, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
             )
-            self.unet.load_state_dict(given.state_dict())
+            self.unet.load_state_dict(saved.state_dict())
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            said = str(error).strip().splitlines()[0]
-            raise RegressError(f"unet {path}: cannot be loaded: {said}") from error
+            reason = str(error).strip().splitlines()[0]
+            raise RegressError(f"unet {path}: cannot be loaded: {reason}") from error
 
-    def forward(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
         """Guess."""
         n, n_groups, n_latent = noisy.shape
         channels, height, width = self._shape
         padded = functional.pad(noisy, (0, channels * height * width - n_latent))
-        tokens = torch.bmm(seen, self.token).transpose(0, 1)
+        tokens = torch.bmm(units, self.token).transpose(0, 1)
         guess: Tensor = self.unet(
             padded.reshape(n * n_groups, *self._shape),
             levels.repeat_interleave(n_groups),
@@ -92,17 +92,17 @@ def unet_files(folder: str | Path) -> list[Path]:
     folder : path
         As diffusers saves a UNet, or a pipeline that has one.
     """
-    given = Path(folder).expanduser()
-    path = given / "unet" if (given / "unet" / CONFIG).is_file() else given
+    root = Path(folder).expanduser()
+    path = root / "unet" if (root / "unet" / CONFIG).is_file() else root
     expected = f"expected a folder with {CONFIG} and {WEIGHTS}.safetensors, or one with unet/"
     if not (path / CONFIG).is_file():
-        found = f"holds no {CONFIG}" if given.is_dir() else "there is no such folder"
-        raise RegressError(f"unet {given}: {found}; {expected}")
+        problem = f"holds no {CONFIG}" if root.is_dir() else "there is no such folder"
+        raise RegressError(f"unet {root}: {problem}; {expected}")
     weights = sorted(path.glob(f"{WEIGHTS}*.safetensors*"))
     if not weights:
         pickles = ", ".join(sorted(p.name for p in path.glob("*.bin")))
-        why = f"; {pickles} is a pickle, which is not opened" if pickles else ""
-        raise RegressError(f"unet {path}: found no {WEIGHTS}.safetensors{why}; {expected}")
+        note = f"; {pickles} is a pickle, which is not opened" if pickles else ""
+        raise RegressError(f"unet {path}: found no {WEIGHTS}.safetensors{note}; {expected}")
     return [path / CONFIG, *weights]
 
 
@@ -136,9 +136,9 @@ def check_unet(folder: str | Path) -> None:
     with torch.device("meta"):
         count = sum(w.numel() for w in UNet2DConditionModel.from_config(config).parameters())
     needed = 4 * COPIES * count
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
         raise RegressError(
             f"unet {folder}: its {count:,} weights need {needed / 1e9:.0f} GB to train, and this "
-            f"machine has {there / 1e9:.0f} GB: give a smaller one, or none"
+            f"machine has {available / 1e9:.0f} GB: give a smaller one, or none"
         )

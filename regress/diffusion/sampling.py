@@ -21,7 +21,7 @@ BLOCK = 256
 CONFIG = "denoiser.config"
 
 
-class Drawing(TrainedModel):
+class SamplingModel(TrainedModel):
     """A trained model whose network draws responses, of one subject at a time."""
 
     # Of what is trained or restored: how many subjects it tells apart, what the UNet is made like.
@@ -45,7 +45,7 @@ class Drawing(TrainedModel):
         subjects = self._subjects()
         if len(subjects) == 1:
             return super().predict(X)
-        parts = [self._of(columns).predict(X) for columns in subjects]
+        parts = [self._select_vertices(columns).predict(X) for columns in subjects]
         predicted: NDArray = np.concatenate(parts, 1)[:, np.argsort(np.concatenate(subjects))]
         return predicted
 
@@ -64,8 +64,8 @@ class Drawing(TrainedModel):
             factor that made them right, group by group, on the validation pictures.
         """
         blocks = [
-            torch.cat([own.spread(part) for part in torch.split(scaled, BLOCK)])
-            for own, scaled in self._looking(X)
+            torch.cat([network.spread(part) for part in torch.split(scaled, BLOCK)])
+            for network, scaled in self._subject_networks(X)
         ]
         return self._in_order(blocks)
 
@@ -83,13 +83,13 @@ class Drawing(TrainedModel):
             Responses, without what the code leaves out. The noise is the same for all pictures and
             groups: how vertices vary together is told within a group.
         """
-        drawn = [
-            torch.stack(list(own.draw(scaled, n_samples, random_state)))
-            for own, scaled in self._looking(X)
+        draws = [
+            torch.stack(list(network.draw(scaled, n_samples, random_state)))
+            for network, scaled in self._subject_networks(X)
         ]
-        return self._in_order(drawn)
+        return self._in_order(draws)
 
-    def _looking(self, X: ArrayLike) -> Iterator[tuple[DiffusionNetwork, Tensor]]:
+    def _subject_networks(self, X: ArrayLike) -> Iterator[tuple[DiffusionNetwork, Tensor]]:
         """Give the network of each subject, and what it looks at."""
         check_is_fitted(self)
         features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
@@ -97,7 +97,9 @@ class Drawing(TrainedModel):
         subjects = self._subjects()
         with torch.inference_mode():
             for columns in subjects:
-                network = (self if len(subjects) == 1 else self._of(columns))._drawing
+                network = (
+                    self if len(subjects) == 1 else self._select_vertices(columns)
+                )._diffusion_network
                 network.eval()
                 yield network, scaled
 
@@ -108,19 +110,19 @@ class Drawing(TrainedModel):
 
     def _subjects(self) -> list[Rows]:
         """Give the vertices of each subject, of which the network predicts one at a time."""
-        whose = self._drawing.whose.numpy()
+        subjects = self._diffusion_network.subjects.numpy()
         if not self._n_subjects:
-            return [np.arange(len(whose))]
-        return [np.flatnonzero(whose == number) for number in np.unique(whose)]
+            return [np.arange(len(subjects))]
+        return [np.flatnonzero(subjects == number) for number in np.unique(subjects)]
 
     @property
-    def _drawing(self) -> DiffusionNetwork:
+    def _diffusion_network(self) -> DiffusionNetwork:
         assert isinstance(self.network_, DiffusionNetwork)
         return self.network_
 
-    def _of(self, columns: Rows) -> Self:
-        own: Self = clone(self).restore(self.state(columns))
-        return own
+    def _select_vertices(self, columns: Rows) -> Self:
+        model: Self = clone(self).restore(self.state(columns))
+        return model
 
     def restore(self, state: dict[str, NDArray]) -> Self:
         """Make a fitted model of what `state` gave."""

@@ -62,8 +62,8 @@ class Noising:
         levels : Tensor of int (n,)
             From 0, almost no noise, to `LEVELS` - 1, almost only noise.
         """
-        kept = self._scheduler.alphas_cumprod.to(levels.device)[levels][:, None, None]
-        return kept**0.5, (1 - kept) ** 0.5
+        signal = self._scheduler.alphas_cumprod.to(levels.device)[levels][:, None, None]
+        return signal**0.5, (1 - signal) ** 0.5
 
     def add(self, code: Tensor, noise: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Add noise."""
@@ -72,7 +72,7 @@ class Noising:
         return noisy, velocity
 
 
-def even_levels(drawn: Tensor, n_shown: int) -> Tensor:
+def even_levels(offsets: Tensor, n_shown: int) -> Tensor:
     """Choose the levels that codes are shown with, spread evenly: the gradient varies less.
 
     Returns
@@ -85,7 +85,7 @@ def even_levels(drawn: Tensor, n_shown: int) -> Tensor:
     Kingma, Salimans, Poole, Ho (2021). Variational diffusion models. NeurIPS, appendix I.1: a
     low-discrepancy sampler, there over a batch.
     """
-    at = (drawn + torch.arange(n_shown, device=drawn.device)[:, None]) / n_shown
+    at = (offsets + torch.arange(n_shown, device=offsets.device)[:, None]) / n_shown
     # Of a number that is just below 1 rounding makes 1.
     return (at.flatten() * LEVELS).long().clamp_max(LEVELS - 1)
 
@@ -113,11 +113,11 @@ def draw_noise(
     Proceedings of the Cambridge Philosophical Society 52.
     """
     half = -(-n_samples // 2)
-    drawn = rng.standard_normal((half, steps + 1, n_latent), np.float32)
-    return np.stack([drawn, -drawn], 1).reshape(-1, steps + 1, n_latent)[:n_samples]
+    noise = rng.standard_normal((half, steps + 1, n_latent), np.float32)
+    return np.stack([noise, -noise], 1).reshape(-1, steps + 1, n_latent)[:n_samples]
 
 
-def plainly(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
+def to_standard_normal(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
     """Draw codes that are standard normal, of the same noise as others.
 
     How far their variance is off tells how far that of the others is, which is mostly of the same
@@ -136,13 +136,15 @@ def plainly(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
     def still(code: Tensor, _: Tensor) -> Tensor:
         return torch.zeros_like(code)
 
-    drawn = torch.stack([sampled(still, one, sampler, 1, 1)[0, 0] for one in noise])
+    codes = torch.stack(
+        [sample_code(still, sample_noise, sampler, 1, 1)[0, 0] for sample_noise in noise]
+    )
     # Each step's noise alone, with a number of the code for each.
-    weights = sampled(still, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1)
-    return drawn, float((weights**2).sum())
+    weights = sample_code(still, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1)
+    return codes, float((weights**2).sum())
 
 
-def sampled(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: int) -> Tensor:
+def sample_code(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: int) -> Tensor:
     """Make codes of noise.
 
     Parameters
@@ -162,12 +164,12 @@ def sampled(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: in
     make, eta = SAMPLERS[sampler]
     scheduler = make()
     scheduler.set_timesteps(len(noise) - 1)
-    given = noise[:, None, None].expand(-1, rows, groups, -1)
-    code = given[0]
-    own: dict[str, Any] = {}
-    for level, fresh in zip(scheduler.timesteps, given[1:], strict=True):
+    expanded = noise[:, None, None].expand(-1, rows, groups, -1)
+    code = expanded[0]
+    options: dict[str, Any] = {}
+    for level, fresh in zip(scheduler.timesteps, expanded[1:], strict=True):
         velocity = denoise(code, level.expand(rows).to(noise.device))
         if eta:
-            own = {"eta": eta, "variance_noise": fresh}
-        code = scheduler.step(velocity, level, code, **own).prev_sample
+            options = {"eta": eta, "variance_noise": fresh}
+        code = scheduler.step(velocity, level, code, **options).prev_sample
     return code

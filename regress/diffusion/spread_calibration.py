@@ -66,9 +66,9 @@ class Calibration:
         if not self._total:
             return
         member = self._network.member.numpy()
-        errors, spreads = (np.bincount(member, of) for of in (self._errors, self._spreads))
-        some = spreads > 0
-        ratio = np.where(some, errors / np.where(some, spreads, 1), 1) ** 0.5
+        errors, spreads = (np.bincount(member, sums) for sums in (self._errors, self._spreads))
+        positive = spreads > 0
+        ratio = np.where(positive, errors / np.where(positive, spreads, 1), 1) ** 0.5
         self._network.factor.mul_(torch.from_numpy(ratio).float())
         log.info(
             "of the validation pictures' responses it keeps %.1f %%; the spread of the draws is "

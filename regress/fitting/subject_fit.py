@@ -114,7 +114,7 @@ class Member:
 
         subject = self.job.subject
         on_fsaverage = {h: fsaverage_vertices(subject, h) for h in self.present.span}
-        return Sheet.of(self.layout, columns, on_fsaverage)
+        return Sheet.from_layout(self.layout, columns, on_fsaverage)
 
     def take(self, model: Encoder, columns: Rows, start: int) -> None:
         """Take a fitted batch, and save the ROIs that it completes."""

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Glance(nn.Module):
+class DownsampledPicture(nn.Module):
     """A picture of a few places a side; critics would else have a weight for each pixel.
 
     Parameters
@@ -15,9 +15,9 @@ class Glance(nn.Module):
         Places a side, at most.
     """
 
-    def __init__(self, channels: int, side: int, most: int = 8) -> None:
+    def __init__(self, channels: int, side: int, max_side: int = 8) -> None:
         super().__init__()
-        self._shape, self._grid = (channels, side, side), min(side, most)
+        self._shape, self._grid = (channels, side, side), min(side, max_side)
 
     @property
     def columns(self) -> int:

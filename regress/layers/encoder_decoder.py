@@ -43,8 +43,8 @@ class Block(nn.Module):
         if film is not None:
             gain, shift = film
             inner = torch.addcmul(shift[:, None, None], inner, 1 + gain[:, None, None])
-        given: Tensor = self.past(maps) + self.second(functional.gelu(inner))
-        return given
+        outputs: Tensor = self.past(maps) + self.second(functional.gelu(inner))
+        return outputs
 
 
 class Maps(nn.Module):

@@ -83,14 +83,14 @@ def axis_of(network: Network, name: str) -> tuple[str, int]:
     return network.axes[name]
 
 
-def part_of(
-    network: Network, vertices: Tensor, of: dict[str, Tensor] | None = None
+def select_vertices(
+    network: Network, vertices: Tensor, arrays: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
     """Take what belongs to some vertices, and to their groups.
 
     Parameters
     ----------
-    of : dict of str to Tensor, optional
+    arrays : dict of str to Tensor, optional
         Arrays of the same axes as the network's; the network's own by default.
 
     Returns
@@ -100,12 +100,12 @@ def part_of(
         is no copy.
     """
     groups, member = torch.unique(network.member[vertices], return_inverse=True)
-    which = {"vertex": vertices, "group": groups}
-    state = network.state_dict() if of is None else of
+    indices = {"vertex": vertices, "group": groups}
+    state = network.state_dict() if arrays is None else arrays
     part = {}
     for name, values in state.items():
         kind, axis = axis_of(network, name)
-        part[name] = values.index_select(axis, which[kind]) if kind in which else values
+        part[name] = values.index_select(axis, indices[kind]) if kind in indices else values
     return part | ({"member": member} if "member" in state else {})
 
 
@@ -115,11 +115,13 @@ def narrow(network: Network, vertices: Tensor, optimiser: torch.optim.Optimizer)
     for name, weight in weights.items():
         for key, held in optimiser.state.get(weight, {}).items():
             if isinstance(held, Tensor) and held.shape == weight.shape:
-                optimiser.state[weight][key] = part_of(network, vertices, {name: held})[name]
-    replace(network, part_of(network, vertices))
+                optimiser.state[weight][key] = select_vertices(network, vertices, {name: held})[
+                    name
+                ]
+    replace_state(network, select_vertices(network, vertices))
 
 
-def replace(network: Network, state: dict[str, Tensor]) -> None:
+def replace_state(network: Network, state: dict[str, Tensor]) -> None:
     """Put a state of fewer, or more, vertices into a network.
 
     Parameters
@@ -130,11 +132,11 @@ def replace(network: Network, state: dict[str, Tensor]) -> None:
     for name, weight in network.named_parameters():
         weight.data, weight.grad = state[name], None
     for name in dict(network.named_buffers()).keys() & state.keys():
-        owner, _, own = name.rpartition(".")
-        setattr(network.get_submodule(owner), own, state[name])
+        owner, _, attribute = name.rpartition(".")
+        setattr(network.get_submodule(owner), attribute, state[name])
 
 
-class Divided:
+class PartitionedNetwork:
     """A network whose vertices are computed part by part, each from pictures of its own.
 
     A subject's vertices see its pictures only. The network is called for each part with what
@@ -153,15 +155,17 @@ class Divided:
         self._network, self._widths = network, [width for width in widths if width]
         self._parts: list[tuple[Tensor | None, Tensor]] = []
         for member in torch.split(network.member, self._widths):
-            groups, own = torch.unique(member, return_inverse=True)
-            self._parts.append((None if len(groups) == network.n_groups else groups, own))
+            groups, member_in_part = torch.unique(member, return_inverse=True)
+            self._parts.append(
+                (None if len(groups) == network.n_groups else groups, member_in_part)
+            )
 
     @property
     def members(self) -> list[Tensor]:
         """The group of each vertex of each part; numbers from 0 in each."""
-        return [own for _, own in self._parts]
+        return [member for _, member in self._parts]
 
-    def __call__(self, *given: Sequence[Tensor]) -> list[Tensor]:
+    def __call__(self, *inputs: Sequence[Tensor]) -> list[Tensor]:
         """Predict responses; or, given them too, find the loss that a network has of its own.
 
         Parameters
@@ -169,18 +173,18 @@ class Divided:
         *given : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
             Of each part's pictures: features, standardised, and, if at all, responses.
         """
-        parts = list(zip(*given, strict=True))
+        parts = list(zip(*inputs, strict=True))
         if len(self._widths) == 1:
             return [self._network(*parts[0])]
         return [
-            functional_call(self._network, view, own)
-            for view, own in zip(self._views(), parts, strict=True)
+            functional_call(self._network, view, part)
+            for view, part in zip(self._views(), parts, strict=True)
         ]
 
     def _views(self) -> list[dict[str, Tensor]]:
-        views = [{"member": own} for _, own in self._parts]
-        named = [*self._network.named_parameters(), *self._network.named_buffers()]
-        for name, values in named:
+        views = [{"member": member} for _, member in self._parts]
+        tensors = [*self._network.named_parameters(), *self._network.named_buffers()]
+        for name, values in tensors:
             if name == "member":
                 continue
             kind, axis = axis_of(self._network, name)

@@ -28,10 +28,10 @@ def read_fields(maps: Tensor, places: Tensor, channels: Tensor) -> Tensor:
     step = max(1, MEMORY // (maps.element_size() * max(1, n_images * n_channels)))
     parts = zip(torch.split(places, step, 1), torch.split(channels, step, 1), strict=True)
     if not torch.is_grad_enabled():
-        return torch.cat([_read(maps, *own) for own in parts], 1)
+        return torch.cat([_read(maps, *part) for part in parts], 1)
     # What is seen of each map is computed again for the gradient, rather than kept: of all vertices
     # of a brain it would be gigabytes.
-    return torch.cat([checkpoint(_read, maps, *own, use_reentrant=False) for own in parts], 1)
+    return torch.cat([checkpoint(_read, maps, *part, use_reentrant=False) for part in parts], 1)
 
 
 def _read(maps: Tensor, places: Tensor, channels: Tensor) -> Tensor:

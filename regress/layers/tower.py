@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.layers.readout import alike
+from regress.layers.readout import repeat_per_group
 
 
 class Tower(nn.Module):
@@ -39,13 +39,13 @@ class Tower(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks, self.dropout = blocks, nn.Dropout(dropout)
-        self.stem = alike(torch.randn(width, n_inputs) / n_inputs**0.5, n_groups)
-        self.stem_bias = alike(torch.zeros(width), n_groups)
+        self.stem = repeat_per_group(torch.randn(width, n_inputs) / n_inputs**0.5, n_groups)
+        self.stem_bias = repeat_per_group(torch.zeros(width), n_groups)
         if blocks:
-            self.inner = alike(torch.randn(blocks, width, width) / width**0.5, n_groups)
-            self.inner_bias = alike(torch.zeros(blocks, width), n_groups)
-            self.outer = alike(torch.zeros(blocks, width, width), n_groups)
-            self.outer_bias = alike(torch.zeros(blocks, width), n_groups)
+            self.inner = repeat_per_group(torch.randn(blocks, width, width) / width**0.5, n_groups)
+            self.inner_bias = repeat_per_group(torch.zeros(blocks, width), n_groups)
+            self.outer = repeat_per_group(torch.zeros(blocks, width, width), n_groups)
+            self.outer_bias = repeat_per_group(torch.zeros(blocks, width), n_groups)
 
     def masks(self, n: int) -> list[Tensor]:
         """Draw which units are left out at a step.

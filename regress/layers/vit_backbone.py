@@ -12,7 +12,7 @@ from networks.timm import make_transformer, patch_size
 from regress.errors import RegressError
 
 
-class Eye(nn.Module):
+class VitBackbone(nn.Module):
     """A transformer, and what it is for others: pixels in, tokens of places out.
 
     Parameters
@@ -43,13 +43,13 @@ class Eye(nn.Module):
     def __init__(self, name: str, side: int, grid: int) -> None:
         super().__init__()
         module, preprocessing = make_transformer(name, None, side)
-        self.module = headless(module)
+        self.module = remove_head(module)
         self.side, self.places = side, side // patch_size(name)
         self.grid = min(grid, self.places)
         width: Any = module.embed_dim
         self.n_outputs = int(width) * (1 + self.grid**2)
-        for what in ("mean", "std"):
-            self.register_buffer(what, torch.tensor(preprocessing[what])[:, None, None])
+        for statistic in ("mean", "std"):
+            self.register_buffer(statistic, torch.tensor(preprocessing[statistic])[:, None, None])
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Look at pictures.
@@ -65,12 +65,12 @@ class Eye(nn.Module):
         tokens = getattr(self.module, "fc_norm", nn.Identity())(tokens)
         patches = tokens[:, self.module.num_prefix_tokens :]
         has_class = getattr(self.module, "cls_token", None) is not None
-        seen = tokens[:, :1] if has_class else patches.mean(1, keepdim=True)
+        outputs = tokens[:, :1] if has_class else patches.mean(1, keepdim=True)
         if self.grid:
             maps = patches.transpose(1, 2).unflatten(2, (self.places, self.places))
             cells = functional.adaptive_avg_pool2d(maps, self.grid).flatten(2).transpose(1, 2)
-            seen = torch.cat([seen, cells], 1)
-        return functional.layer_norm(seen, seen.shape[-1:]).flatten(1)
+            outputs = torch.cat([outputs, cells], 1)
+        return functional.layer_norm(outputs, outputs.shape[-1:]).flatten(1)
 
 
 def side_of(n_features: int) -> int:
@@ -85,7 +85,7 @@ def side_of(n_features: int) -> int:
     return side
 
 
-def headless(module: Any) -> Any:
+def remove_head(module: Any) -> Any:
     """Take off what a transformer makes of its tokens."""
     module.reset_classifier(0)
     module.attn_pool = None

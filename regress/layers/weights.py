@@ -17,7 +17,7 @@ from regress.layers.network import Network, axis_of
 INSIDE = "inside."
 
 
-def like(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
+def select_start_weights(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
     """Choose the weights that a training begins from.
 
     Parameters
@@ -25,18 +25,18 @@ def like(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
     inside : bool
         Whether those of `fit`; else those of `refit`. Where there are only those of one, these.
     """
-    named = {n: v for n, v in start.items() if not n.startswith(INSIDE)}
+    weights = {n: v for n, v in start.items() if not n.startswith(INSIDE)}
     if inside:
-        named |= {n.removeprefix(INSIDE): v for n, v in start.items() if n.startswith(INSIDE)}
-    return named
+        weights |= {n.removeprefix(INSIDE): v for n, v in start.items() if n.startswith(INSIDE)}
+    return weights
 
 
-def shares(network: Network) -> bool:
+def has_shared_weights(network: Network) -> bool:
     """Say whether a network holds anything that vertices share, those of a group or all."""
     return any(axis_of(network, name)[0] != "vertex" for name, _ in network.named_parameters())
 
 
-def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+def load_start_weights(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.bool_]:
     """Put weights into a network: those of all and of its groups, and of vertices that are known.
 
     Parameters
@@ -50,38 +50,38 @@ def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.b
     array of bool (n_vertices,)
         The vertices whose weights were known.
     """
-    known = _known(weights.get("known"), len(network.member), "vertex")
-    groups = _known(weights.get("known_groups"), network.n_groups, "group")
-    at = {"vertex": torch.from_numpy(np.flatnonzero(known))}
+    is_known = _checked_mask(weights.get("known"), len(network.member), "vertex")
+    groups = _checked_mask(weights.get("known_groups"), network.n_groups, "group")
+    at = {"vertex": torch.from_numpy(np.flatnonzero(is_known))}
     if "known_groups" in weights:
         at["group"] = torch.from_numpy(np.flatnonzero(groups))
     for name, values in network.state_dict().items():
         kind, axis = axis_of(network, name)
         if name == "member" or (kind in at and not len(at[kind])):
             continue
-        given = weights.get(name)
-        if given is None or np.shape(given) != tuple(values.shape):
-            found = "absent" if given is None else f"of shape {np.shape(given)}"
+        saved = weights.get(name)
+        if saved is None or np.shape(saved) != tuple(values.shape):
+            description = "absent" if saved is None else f"of shape {np.shape(saved)}"
             raise ValueError(
-                f"start: {name} is {found}, expected {tuple(values.shape)}: begin from a model of "
-                "the same kind, parameters, features and groups"
+                f"start: {name} is {description}, expected {tuple(values.shape)}: begin from a "
+                "model of the same kind, parameters, features and groups"
             )
-        plain = torch.from_numpy(np.array(given)).to(values.dtype)
+        plain = torch.from_numpy(np.array(saved)).to(values.dtype)
         if kind in at:
             values.index_copy_(axis, at[kind], plain.index_select(axis, at[kind]))
         else:
             values.copy_(plain)
-    return known
+    return is_known
 
 
-def _known(given: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]:
-    known = np.zeros(n, bool) if given is None else np.asarray(given)
-    if known.shape != (n,) or known.dtype != bool:
+def _checked_mask(saved: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]:
+    mask = np.zeros(n, bool) if saved is None else np.asarray(saved)
+    if mask.shape != (n,) or mask.dtype != bool:
         raise ValueError(
-            f"start: known has shape {known.shape} and is {known.dtype}, expected bool, ({n},), "
+            f"start: known has shape {mask.shape} and is {mask.dtype}, expected bool, ({n},), "
             f"one a {kind}"
         )
-    return known
+    return mask
 
 
 def freeze_groups(network: Network) -> None:

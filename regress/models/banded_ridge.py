@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regress.backend import Floats, to_numpy
 from regress.linear_model import ALPHAS, LinearModel, checked_bands
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from regress.solvers.group_ridge import solve_group_ridge_moments
 
 # A band is nearly left out, not wholly: the logarithm of its weight is kept.
@@ -100,10 +100,10 @@ class BandedRidge(LinearModel):
         )[:3]
         return {"deltas_": deltas, "cv_scores_": to_numpy(scores).max(0)}
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
         bands = checked_bands(self.bands, X.shape[1])
         widths = self._widths(bands).astype(X.dtype)
-        solved = to_numpy(solve_given(X / widths, Y, bands, chosen["deltas_"])[0])
+        solved = to_numpy(solve_banded_ridge(X / widths, Y, bands, hyperparameters["deltas_"])[0])
         return np.asarray(solved / widths[:, None], X.dtype)
 
     @staticmethod
@@ -119,9 +119,9 @@ class BandedRidge(LinearModel):
             return np.ones((1, 1))
         rng = np.random.default_rng(self.random_state)
         alone = np.eye(n_bands) + SMALLEST
-        drawn = [
+        samples = [
             rng.dirichlet(np.full(n_bands, (1.0, 0.3)[number % 2])) + SMALLEST
             for number in range(max(0, self.n_iter - 1 - n_bands))
         ]
-        weightings = np.vstack([np.ones((1, n_bands)), alone, *drawn])[: max(1, self.n_iter)]
+        weightings = np.vstack([np.ones((1, n_bands)), alone, *samples])[: max(1, self.n_iter)]
         return np.asarray(weightings / weightings.sum(1, keepdims=True))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.layers.readout import alike, check_memory, check_whole, read_out
+from regress.layers.readout import check_memory, check_whole, read_out, repeat_per_group
 from regress.training import Network, TrainedModel
 
 ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
@@ -81,12 +81,15 @@ class Conv1d(TrainedModel):
             If one is out of range; the message names it.
         """
         super().check_parameters()
-        own = ("channels", "kernel", "stride", "layers")
-        check_whole(self.get_params(deep=False), dict.fromkeys(own, 1))
-        for name, known in (("activation", tuple(ACTIVATIONS)), ("over", ("embedding", "tokens"))):
-            if getattr(self, name) not in known:
+        sizes = ("channels", "kernel", "stride", "layers")
+        check_whole(self.get_params(deep=False), dict.fromkeys(sizes, 1))
+        for name, choices in (
+            ("activation", tuple(ACTIVATIONS)),
+            ("over", ("embedding", "tokens")),
+        ):
+            if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"{name}: found {getattr(self, name)!r}, expected {' or '.join(known)}"
+                    f"{name}: found {getattr(self, name)!r}, expected {' or '.join(choices)}"
                 )
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
@@ -108,8 +111,8 @@ class Conv1d(TrainedModel):
         lengths = [shape[1]]
         for _ in range(self.layers):
             lengths.append((lengths[-1] + 2 * (self.kernel // 2) - self.kernel) // self.stride + 1)
-        seen = shape[0] + (self.layers - 1) * self.channels
-        weights = self.channels * (seen * self.kernel + self.layers)
+        n_inputs = shape[0] + (self.layers - 1) * self.channels
+        weights = self.channels * (n_inputs * self.kernel + self.layers)
         check_memory(
             int(member.max()) + 1, weights, 2 * self.batch * self.channels * sum(lengths[1:])
         )
@@ -200,13 +203,13 @@ class Conv1dNetwork(Network):
         # Rectified, the sequence keeps its variance: He, Zhang, Ren, Sun (2015). Delving deep into
         # rectifiers. ICCV, equation 10.
         first = torch.randn(channels, shape[0], kernel) * (2 / (shape[0] * kernel)) ** 0.5
-        self.first = alike(first, n_groups)
-        self.first_bias = alike(torch.zeros(channels), n_groups)
+        self.first = repeat_per_group(first, n_groups)
+        self.first_bias = repeat_per_group(torch.zeros(channels), n_groups)
         self.further_layers = layers - 1
         if layers > 1:
-            drawn = torch.randn(layers - 1, channels, channels, kernel)
-            self.further = alike(drawn * (2 / (channels * kernel)) ** 0.5, n_groups)
-            self.further_bias = alike(torch.zeros(layers - 1, channels), n_groups)
+            initial = torch.randn(layers - 1, channels, channels, kernel)
+            self.further = repeat_per_group(initial * (2 / (channels * kernel)) ** 0.5, n_groups)
+            self.further_bias = repeat_per_group(torch.zeros(layers - 1, channels), n_groups)
         self.readout = nn.Parameter(torch.zeros(channels * length, len(member)))
         self.bias = nn.Parameter(torch.zeros(len(member)))
 
@@ -236,7 +239,7 @@ class Conv1dNetwork(Network):
 
     def _layer(self, sequence: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
         kernel = weight.shape[-1]
-        given = functional.conv1d(
+        outputs = functional.conv1d(
             sequence,
             weight.flatten(0, 1),
             bias.flatten(),
@@ -244,4 +247,4 @@ class Conv1dNetwork(Network):
             padding=kernel // 2,
             groups=groups,
         )
-        return self.activation(given)
+        return self.activation(outputs)

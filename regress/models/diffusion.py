@@ -16,7 +16,7 @@ from regress.diffusion.denoiser import Denoiser
 from regress.diffusion.memory_limits import check_latent
 from regress.diffusion.network import DiffusionNetwork, SharedDiffusionNetwork
 from regress.diffusion.pretrained_unet import PretrainedUNet, check_unet, unet_config, unet_files
-from regress.diffusion.sampling import BLOCK, Drawing, Rows
+from regress.diffusion.sampling import BLOCK, Rows, SamplingModel
 from regress.diffusion.schedulers import LEVELS, SAMPLERS
 from regress.diffusion.spread_calibration import Calibration
 from regress.errors import RegressError
@@ -25,7 +25,7 @@ from regress.training import Network
 from regress.training.inputs import groups_of
 
 
-class Diffusion(Drawing):
+class Diffusion(SamplingModel):
     """Latent diffusion from any feature spaces: a code of a group's responses is denoised.
 
     The code is linear: the principal components of the training responses. A prediction is the mean
@@ -162,14 +162,16 @@ class Diffusion(Drawing):
         width, latent, n_groups = self.width, self.latent, int(member.max()) + 1
         weights = width * (n_features + 3 * width + 2 * self.blocks * width + 3 * latent)
         check_memory(n_groups, weights, self.batch * width * (8 + 16 * self.blocks))
-        own = n_features, member, (latent, width, 1), self.dropout, self._n_subjects
+        arguments = n_features, member, (latent, width, 1), self.dropout, self._n_subjects
         network: DiffusionNetwork
         if self.unet:
             config = self._config or unet_config(self.unet)
-            network = SharedDiffusionNetwork(PretrainedUNet(config, n_groups, latent, width), *own)
+            network = SharedDiffusionNetwork(
+                PretrainedUNet(config, n_groups, latent, width), *arguments
+            )
         else:
-            network = DiffusionNetwork(Denoiser(n_groups, latent, width, self.blocks), *own)
-        return network.drawing(self.sampler, self.steps, self.samples)
+            network = DiffusionNetwork(Denoiser(n_groups, latent, width, self.blocks), *arguments)
+        return network.set_sampler(self.sampler, self.steps, self.samples)
 
     def sources(self) -> dict[str, str]:
         """Digest the UNet's files.
@@ -210,7 +212,7 @@ class Diffusion(Drawing):
         self,
         network: Network,
         pictures: tuple[NDArray, Responses | Joint],
-        known: NDArray[np.bool_],
+        is_known: NDArray[np.bool_],
         before: Network | None,
     ) -> None:
         """Find the codes of responses, before the first step.
@@ -221,7 +223,7 @@ class Diffusion(Drawing):
             As it begins; changed in place.
         pictures : (array (n_images, n_features), Responses or Joint (n_images, n_vertices))
             Features as they come, and responses, that are trained on.
-        known : array of bool (n_vertices,)
+        is_known : array of bool (n_vertices,)
             Vertices that have a code from `start`.
         before : Network or None
             What `fit` found, where this is a refit.
@@ -234,7 +236,7 @@ class Diffusion(Drawing):
             network,
             lambda rows: self._standardised(X[rows]),
             responses,
-            known,
+            is_known,
             self.random_state,
             quiet=before is not None,
         )
@@ -249,19 +251,21 @@ class Diffusion(Drawing):
         responses : Responses or Joint (n_images, n_vertices)
             To these.
         """
-        calibration = Calibration(self._drawing)
+        calibration = Calibration(self._diffusion_network)
         first, start = 0, 0
         for part in responses.parts:
             rows, columns = np.arange(len(part)), start + np.arange(part.shape[1])
-            own = self if len(responses.parts) == 1 else self._of(columns)
+            subject_model = self if len(responses.parts) == 1 else self._select_vertices(columns)
             for block in np.array_split(rows, -(-len(part) // BLOCK)) if len(columns) else ():
                 scaled = torch.from_numpy(self._standardised(X[first + block]))
-                calibration.add(own._drawing, scaled, part.read(block), columns)
+                calibration.add(subject_model._diffusion_network, scaled, part.read(block), columns)
             first, start = first + len(part), start + len(columns)
         calibration.apply()
 
-    def _adopt(self, kept: Any, member: Rows, still: NDArray[np.bool_], means: NDArray) -> None:
-        super()._adopt(kept, member, still, means)
+    def _adopt(
+        self, best_weights: Any, member: Rows, still: NDArray[np.bool_], means: NDArray
+    ) -> None:
+        super()._adopt(best_weights, member, still, means)
         # Of vertices that stay at their mean the code tells nothing: all variance is left out.
         at = np.flatnonzero(still)
-        self._drawing.left[at] = torch.from_numpy(self._variance[at]).float()
+        self._diffusion_network.left[at] = torch.from_numpy(self._variance[at]).float()

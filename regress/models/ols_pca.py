@@ -29,7 +29,7 @@ class OlsPca(LinearModel):
         self.n_components = n_components
         self.random_state = random_state
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
         # One fewer than pictures: the centred features span no more.
         n_components = max(1, min(self.n_components, len(X) - 1, X.shape[1]))
         pca = PCA(n_components, random_state=self.random_state).fit(X)

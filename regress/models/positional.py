@@ -1,7 +1,7 @@
 """One network for all vertices of a group, which is told where each lies."""
 
 import logging
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from regress.data.fsaverage_positions import SURFACES, describe, frames
 from regress.data.position_grid import centred, sinusoids, to_grid
-from regress.layers.readout import alike, check_memory, check_whole
+from regress.layers.readout import check_memory, check_whole, repeat_per_group
 from regress.layers.tower import Tower
 from regress.training import Network, TrainedModel
 
@@ -163,22 +163,22 @@ class Positional(TrainedModel):
         sizes = self.frequencies, width, self.blocks, self.dropout
         return PositionalNetwork(n_features, member, self._placed, *sizes)
 
-    def _given(self, n_vertices: int) -> Any:
+    def _vertex_positions(self, n_vertices: int) -> Any:
         return self.positions
 
     def _place(self, member: Tensor) -> tuple[Tensor, ...]:
         expected = f"expected an array ({len(member)}, 2 or 3), the place of each vertex in mm"
-        given = self._given(len(member))
-        if given is None:
+        positions = self._vertex_positions(len(member))
+        if positions is None:
             raise ValueError(f"positions: found None, {expected}; python -m regress gives it")
-        places = np.asarray(given, np.float32)
+        places = np.asarray(positions, np.float32)
         if places.ndim != 2 or len(places) != len(member) or places.shape[1] not in (2, 3):
             raise ValueError(f"positions: found shape {places.shape}, {expected}")
         if not np.isfinite(places).all():
             raise ValueError("positions: found NaN or infinite values, expected numbers")
-        found = frames(torch.from_numpy(places), member, self.expansion)
-        log.info("%s", describe(found))
-        return torch.from_numpy(places.copy()), found.boxes, found.expansions
+        grid = frames(torch.from_numpy(places), member, self.expansion)
+        log.info("%s", describe(grid))
+        return torch.from_numpy(places.copy()), grid.boxes, grid.expansions
 
 
 class PositionalNetwork(Network):
@@ -246,9 +246,14 @@ class PositionalNetwork(Network):
         self.dropout = nn.Dropout(dropout)
         n_inputs = 2 * frequencies * self.place.shape[1]
         self.picture = Tower(self.n_groups, n_features, width, blocks, dropout)
-        self.where = Tower(self.n_groups, n_inputs, width, blocks, dropout)
-        self.head = alike(torch.zeros(width, width), self.n_groups)
-        self.head_bias = alike(torch.zeros(width), self.n_groups)
+        self.add_module("where", Tower(self.n_groups, n_inputs, width, blocks, dropout))
+        self.head = repeat_per_group(torch.zeros(width, width), self.n_groups)
+        self.head_bias = repeat_per_group(torch.zeros(width), self.n_groups)
+
+    @property
+    def place_tower(self) -> Tower:
+        """The tower of the places; saved fits call it `where`."""
+        return cast("Tower", self.get_submodule("where"))
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict responses.
@@ -265,7 +270,7 @@ class PositionalNetwork(Network):
         """
         masks = self.picture.masks(len(features))
         pictures = self.picture(self.dropout(features), masks, slice(None))
-        masks = self.where.masks(1)
+        masks = self.place_tower.masks(1)
         groups, counts = torch.unique_consecutive(self.member, return_counts=True)
         parts, stop = [], 0
         for group, count in zip(groups.tolist(), counts.tolist(), strict=True):
@@ -293,6 +298,8 @@ class PositionalNetwork(Network):
         """
         box, expansion = self.box[group], self.expansion[group]
         cells = centred(to_grid(self.place[vertices], box, expansion), box, expansion)
-        hidden = self.where(sinusoids(cells, self.frequencies), masks, slice(group, group + 1))[0]
+        hidden = self.place_tower(
+            sinusoids(cells, self.frequencies), masks, slice(group, group + 1)
+        )[0]
         weights = functional.gelu(hidden) @ self.head[group] + self.head_bias[group]
         return weights * self.moves[vertices, None]

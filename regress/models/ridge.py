@@ -8,7 +8,7 @@ from himalaya.scoring import r2_score
 
 from regress.backend import Floats, to_numpy
 from regress.linear_model import ALPHAS, LinearModel
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from regress.solvers.group_ridge import solve_group_ridge_moments
 
 
@@ -59,6 +59,6 @@ class Ridge(LinearModel):
         )[:3]
         return {"best_alphas_": np.exp(-to_numpy(deltas[0])), "cv_scores_": scores[0]}
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
-        deltas = -np.log(chosen["best_alphas_"])[None]
-        return to_numpy(solve_given(X, Y, np.zeros(X.shape[1], np.int64), deltas)[0])
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
+        deltas = -np.log(hyperparameters["best_alphas_"])[None]
+        return to_numpy(solve_banded_ridge(X, Y, np.zeros(X.shape[1], np.int64), deltas)[0])

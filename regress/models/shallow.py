@@ -61,7 +61,7 @@ class Shallow(Generative):
         weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
         network = ShallowGenerator(n_inputs, member, width, self.blocks, self.dropout)
-        return self.finished(network, width)
+        return self.configure(network, width)
 
 
 class ShallowGenerator(Generator, MlpNetwork):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from regress.backend import Floats, to_numpy
 from regress.linear_model import ALPHAS, LinearModel, checked_bands
 from regress.solvers.arguments import splits_of
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from regress.solvers.group_ridge import solve_group_ridge_moments
 
 # Every set of bands is tried as the set with weights above 0.
@@ -88,11 +88,11 @@ class StackedRidge(LinearModel):
             "cv_scores_": np.where(total > 0, scores, 0).astype(X.dtype),
         }
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
         coefficients = np.zeros((X.shape[1], Y.shape[1]), X.dtype)
         for band, columns in enumerate(self._columns(X)):
-            solved = _solve_band(X[:, columns], Y, chosen["best_alphas_"][band])[0]
-            coefficients[columns] = chosen["weights_"][band] * solved
+            solved = _solve_band(X[:, columns], Y, hyperparameters["best_alphas_"][band])[0]
+            coefficients[columns] = hyperparameters["weights_"][band] * solved
         return coefficients
 
     def _columns(self, X: Floats) -> list[NDArray[np.int64]]:
@@ -104,8 +104,10 @@ class StackedRidge(LinearModel):
 
 
 def _solve_band(X: Floats, Y: Floats, alphas: Floats) -> tuple[Floats, Floats]:
-    one = np.zeros(X.shape[1], np.int64)
-    coefficients, intercept = solve_given(X, Y, one, -np.log(alphas)[None], fit_intercept=True)
+    bands = np.zeros(X.shape[1], np.int64)
+    coefficients, intercept = solve_banded_ridge(
+        X, Y, bands, -np.log(alphas)[None], fit_intercept=True
+    )
     return to_numpy(coefficients), to_numpy(intercept)
 
 
@@ -142,14 +144,14 @@ def stack(residuals: Floats) -> NDArray[np.float64]:
     best = np.full(n_vertices, np.inf)
     weights = np.zeros((n_bands, n_vertices))
     for size in range(1, n_bands + 1):
-        for some in combinations(range(n_bands), size):
-            inner = products[:, some][:, :, some]
+        for subset in combinations(range(n_bands), size):
+            inner = products[:, subset][:, :, subset]
             raw = np.linalg.solve(inner, np.ones((n_vertices, size, 1)))[..., 0]
             loss = 1 / raw.sum(1)
             better = (raw >= 0).all(1) & (loss < best)
             best[better] = loss[better]
             weights[:, better] = 0
-            weights[np.ix_(np.array(some), np.flatnonzero(better))] = (
+            weights[np.ix_(np.array(subset), np.flatnonzero(better))] = (
                 raw[better] * loss[better, None]
             ).T
     return weights

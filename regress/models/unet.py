@@ -1,12 +1,12 @@
 """From pixels to responses: an encoder-decoder of maps, of which each vertex reads a field."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.adversarial import Generative, Generator, Glance
+from regress.adversarial import DownsampledPicture, Generative, Generator
 from regress.errors import RegressError
 from regress.layers.encoder_decoder import Maps
 from regress.layers.readout import check_memory, check_whole
@@ -119,9 +119,9 @@ class UNet(Generative):
         maps = Maps(channels, self.width, self.depth, STRIDES[self.over], self.noise)
         grid = min(self.grid, at)
         network = UNetGenerator((channels, side, grid), maps, member, self.dropout)
-        return self.finished(network, sum(maps.blocks))
+        return self.configure(network, sum(maps.blocks))
 
-    def glance(self, n_features: int) -> tuple[nn.Module, int]:
+    def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
         """Say what critics see of a picture: its large parts.
 
         Parameters
@@ -136,14 +136,16 @@ class UNet(Generative):
         int
             Its columns.
         """
-        sight = Glance(*self._shape(n_features))
+        sight = DownsampledPicture(*self._shape(n_features))
         return sight, sight.columns
 
     def _shape(self, n_features: int) -> tuple[int, int]:
         """Give channels and side of the picture that the columns make."""
         if self.over == "pixels":
             channels, places = 3, n_features // 3
-            wanted = f"3 x side x side: the {n_features} columns are no picture: --spaces pixels:64"
+            expected = (
+                f"3 x side x side: the {n_features} columns are no picture: --spaces pixels:64"
+            )
         elif self.places is None:
             raise RegressError(
                 "places: found None, expected how many places each picture has, since over='tokens'"
@@ -151,18 +153,18 @@ class UNet(Generative):
         else:
             check_whole({"places": self.places}, {"places": 1})
             channels, places = n_features // self.places, self.places
-            wanted = f"components x {places} places, a square of them, not {n_features} columns"
+            expected = f"components x {places} places, a square of them, not {n_features} columns"
         side = round(places**0.5)
         if side**2 != places or channels * places != n_features or not places:
-            raise RegressError(f"over={self.over!r}: expected columns that are {wanted}")
+            raise RegressError(f"over={self.over!r}: expected columns that are {expected}")
         at, left = divmod(side, STRIDES[self.over])
         if left or at % 2**self.depth:
-            most = 0 if left else next(d for d in range(32) if at % 2 ** (d + 1))
-            other = "" if left else f", or --params.depth {most}"
+            max_depth = 0 if left else next(d for d in range(32) if at % 2 ** (d + 1))
+            hint = "" if left else f", or --params.depth {max_depth}"
             raise RegressError(
                 f"depth: found {self.depth}, with which a side of {side} would have to be a "
                 f"multiple of {STRIDES[self.over] * 2**self.depth}; expected pictures of such a "
-                f"side{other}"
+                f"side{hint}"
             )
         if at > self.grid and at % self.grid:
             raise RegressError(
@@ -213,8 +215,11 @@ class UNetGenerator(Generator):
         self.dropout = nn.Dropout1d(dropout)
         self.norm = nn.GroupNorm(1, maps.blocks[0], affine=False)
         grid, n_vertices = shape[-1], len(member)
-        self.where = nn.Parameter(torch.full((grid**2, n_vertices), 1 / grid**2))
-        self.what = nn.Parameter(torch.zeros(maps.blocks[0], n_vertices))
+        place_weights = nn.Parameter(torch.full((grid**2, n_vertices), 1 / grid**2))
+        channel_weights = nn.Parameter(torch.zeros(maps.blocks[0], n_vertices))
+        # The names that saved fits have.
+        self.register_parameter("where", place_weights)
+        self.register_parameter("what", channel_weights)
         self.bias = nn.Parameter(torch.zeros(n_vertices))
 
     def make(self, inputs: Tensor) -> Tensor:
@@ -232,12 +237,13 @@ class UNetGenerator(Generator):
         """
         modulation, film = self.modulation(), None
         if modulation is not None:
-            each = torch.split(modulation, [2 * width for width in self.maps.blocks])
-            film = [(own.chunk(2)[0], own.chunk(2)[1]) for own in each]
+            per_block = torch.split(modulation, [2 * width for width in self.maps.blocks])
+            film = [(part.chunk(2)[0], part.chunk(2)[1]) for part in per_block]
         channels, side, grid = self._shape
         flat, noise = torch.split(inputs, [channels * side**2, self._noise], 1)
         pictures = flat.reshape(-1, channels, side, side)
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         maps = self.maps(pictures, noise if self._noise else None, film)
         maps = self.norm(functional.adaptive_avg_pool2d(maps, grid)).flatten(2)
-        return read_fields(self.dropout(maps), self.where, self.what) + self.bias + self.offset
+        weights = cast("tuple[Tensor, Tensor]", (self.where, self.what))
+        return read_fields(self.dropout(maps), *weights) + self.bias + self.offset

@@ -12,11 +12,11 @@ from base import say, sha256_files
 from networks import NetworkError, Request
 from networks.timm import full_name, load_weights, make_transformer, patch_size
 from networks.tuning import check_tuning, put, tune
-from regress.adversarial import Generative, Generator, Glance
+from regress.adversarial import DownsampledPicture, Generative, Generator
 from regress.errors import RegressError
 from regress.layers.network import Network
 from regress.layers.readout import check_memory, check_whole
-from regress.layers.vit_backbone import Eye, headless, side_of
+from regress.layers.vit_backbone import VitBackbone, remove_head, side_of
 from regress.models.shallow import ShallowGenerator
 
 # Bytes of pictures become -1 to 1.
@@ -199,7 +199,7 @@ class VisionTransformer(Generative):
         Generator
             Which makes the mean response.
         """
-        eye = Eye(self._name, side_of(n_features), self.grid)
+        eye = VitBackbone(self._name, side_of(n_features), self.grid)
         tune(eye.module, self.tune)
         n_inputs = eye.n_outputs + self.noise
         width, n_groups = self.width, int(member.max()) + 1
@@ -211,9 +211,9 @@ class VisionTransformer(Generative):
         # What is added is no weight that was trained before.
         if not self.tune.startswith("lora"):
             network.rates = {"trunk.": self.trunk_lr}
-        return self.finished(network, width)
+        return self.configure(network, width)
 
-    def glance(self, n_features: int) -> tuple[nn.Module, int]:
+    def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
         """Let critics see the picture's large parts.
 
         Parameters
@@ -228,7 +228,7 @@ class VisionTransformer(Generative):
         int
             Its columns.
         """
-        sight = Glance(3, side_of(n_features))
+        sight = DownsampledPicture(3, side_of(n_features))
         return sight, sight.columns
 
     def prepare(self, network: Network) -> None:
@@ -257,8 +257,8 @@ class VisionTransformer(Generative):
         dict
             As every trained model has it, and `weights`, in words.
         """
-        known = {"weights": self.origin_} if hasattr(self, "origin_") else {}
-        return super().cost(vertices) | known
+        origin = {"weights": self.origin_} if hasattr(self, "origin_") else {}
+        return super().cost(vertices) | origin
 
     def _trained(self, side: int) -> tuple[dict[str, Tensor], str]:
         """Give the transformer's weights before it is trained further, and where they are from."""
@@ -266,7 +266,7 @@ class VisionTransformer(Generative):
         origin = load_weights(module, self._name, self._request, resample=True)
         if not hasattr(self, "origin_"):
             say(f"{self._name}: weights from {origin}")
-        return headless(module).state_dict(), origin
+        return remove_head(module).state_dict(), origin
 
 
 class VisionTransformerGenerator(ShallowGenerator):
@@ -289,12 +289,18 @@ class VisionTransformerGenerator(ShallowGenerator):
     shared = ("trunk.",)
 
     def __init__(
-        self, trunk: Eye, n_inputs: int, member: Tensor, width: int, blocks: int, dropout: float
+        self,
+        trunk: VitBackbone,
+        n_inputs: int,
+        member: Tensor,
+        width: int,
+        blocks: int,
+        dropout: float,
     ) -> None:
         super().__init__(n_inputs, member, width, blocks, dropout)
         self.trunk = trunk
 
-    def see(self, features: Tensor) -> Tensor:
+    def encode_pictures(self, features: Tensor) -> Tensor:
         """Look at pictures once, however many draws of noise there are.
 
         Parameters

@@ -55,21 +55,21 @@ class Pictures(Dataset[Batch]):
         """
         self._left = self._all.vertices(vertices.numpy())
 
-    def rows(self, which: NDArray[np.bool_]) -> list[Rows]:
+    def rows(self, mask: NDArray[np.bool_]) -> list[Rows]:
         """Divide pictures among the subjects.
 
         Parameters
         ----------
-        which : array of bool (n_images,)
+        mask : array of bool (n_images,)
             The pictures.
         """
-        rows = np.flatnonzero(which)
+        rows = np.flatnonzero(mask)
         return np.split(rows, np.searchsorted(rows, self._starts[1:-1]))
 
     def __getitem__(self, rows: Sequence[Rows]) -> Batch:
         return [
-            (self.features[torch.from_numpy(own)], torch.from_numpy(part.read(own - start)))
-            for own, start, part in zip(rows, self._starts[:-1], self._left.parts, strict=True)
+            (self.features[torch.from_numpy(indices)], torch.from_numpy(part.read(indices - start)))
+            for indices, start, part in zip(rows, self._starts[:-1], self._left.parts, strict=True)
             if part.shape[1]
         ]
 
@@ -98,34 +98,39 @@ class Batches(Sampler[list[Rows]]):
         self, rows: Sequence[Rows], size: int, seed: int, epoch: Callable[[], int]
     ) -> None:
         self._rows, self._size, self._seed, self._epoch = rows, size, seed, epoch
-        self._count = max(self._own_count(own) for own in rows)
+        self._count = max(self._n_batches(subject_rows) for subject_rows in rows)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[list[Rows]]:
-        yield from (list(own) for own in zip(*map(self._dealt, self._rows), strict=True))
+        yield from (
+            list(batch) for batch in zip(*map(self._shuffled_batches, self._rows), strict=True)
+        )
 
     @property
     def smallest(self) -> tuple[int, int]:
         """The pictures of a subject in the smallest batch, and how many the subject has."""
-        return min((len(self._dealt(own)[-1]), len(own)) for own in self._rows)
+        return min(
+            (len(self._shuffled_batches(subject_rows)[-1]), len(subject_rows))
+            for subject_rows in self._rows
+        )
 
-    def _own_count(self, rows: Rows) -> int:
+    def _n_batches(self, rows: Rows) -> int:
         return -(-len(rows) // self._size)
 
-    def _dealt(self, rows: Rows) -> list[Rows]:
+    def _shuffled_batches(self, rows: Rows) -> list[Rows]:
         rng = np.random.default_rng([self._seed, self._epoch()])
         order = rng.permutation(rows)
-        if self._own_count(rows) < self._count:
-            wanted = self._count * min(LEAST, self._size, len(rows))
-            again = [rng.permutation(rows) for _ in range(-(-wanted // len(rows)) - 1)]
+        if self._n_batches(rows) < self._count:
+            n_needed = self._count * min(LEAST, self._size, len(rows))
+            again = [rng.permutation(rows) for _ in range(-(-n_needed // len(rows)) - 1)]
             order = np.concatenate([order, *again])
         # In a batch, rising: a file is read from its beginning to its end.
-        return [np.sort(own) for own in np.array_split(order, self._count)]
+        return [np.sort(batch) for batch in np.array_split(order, self._count)]
 
 
-def loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
+def make_loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
     """Read batches of pictures.
 
     Returns

@@ -13,7 +13,7 @@ Bools = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 
 
-class Kept:
+class BestWeights:
     """The best weights of each group, and which groups are still trained.
 
     A group that stops keeps what it had, while others go on; its vertices leave the network when
@@ -137,27 +137,29 @@ class Kept:
         self.rows.append((self.epoch, *at, *losses))
 
     def _keep(self, network: Network, groups: Bools) -> None:
-        chosen = torch.from_numpy(groups)
-        here = {
-            "vertex": chosen[self.member[self.vertices]].nonzero()[:, 0],
-            "group": chosen[self._groups()].nonzero()[:, 0],
+        improved = torch.from_numpy(groups)
+        network_index = {
+            "vertex": improved[self.member[self.vertices]].nonzero()[:, 0],
+            "group": improved[self._groups()].nonzero()[:, 0],
         }
-        there = {
-            "vertex": self.vertices[here["vertex"]],
-            "group": self._groups()[here["group"]],
+        stored_index = {
+            "vertex": self.vertices[network_index["vertex"]],
+            "group": self._groups()[network_index["group"]],
         }
         for name, values in network.state_dict().items():
             if name == "member":
                 continue
             kind, axis = axis_of(network, name)
-            whole, kept = values.detach().cpu(), self.weights[name]
+            whole, stored = values.detach().cpu(), self.weights[name]
             if kind == "shared":
                 if groups.any():
-                    kept.copy_(whole)
-            elif len(here[kind]) == kept.shape[axis]:
-                kept.copy_(whole)
+                    stored.copy_(whole)
+            elif len(network_index[kind]) == stored.shape[axis]:
+                stored.copy_(whole)
             else:
-                kept.index_copy_(axis, there[kind], whole.index_select(axis, here[kind]))
+                stored.index_copy_(
+                    axis, stored_index[kind], whole.index_select(axis, network_index[kind])
+                )
 
     def _groups(self) -> Tensor:
         """Give the groups that the network has, in its order."""

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from regress.errors import RegressError
-from regress.solvers.arguments import MOST, SCOPES
+from regress.solvers.arguments import MAX_COUNT, SCOPES
 from regress.training.losses import Loss
-from regress.training.optimisers import OPTIMISERS, SCHEDULES, named
+from regress.training.optimisers import OPTIMISERS, SCHEDULES, lookup
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 
@@ -85,9 +85,9 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
     """Refuse parameters of a training that cannot be."""
     try:
         least = Loss(parameters["loss"]).least
-        named(OPTIMISERS, "optimiser", parameters["optimiser"])
-        named(SCHEDULES, "schedule", parameters["schedule"])
-        named(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
+        lookup(OPTIMISERS, "optimiser", parameters["optimiser"])
+        lookup(SCHEDULES, "schedule", parameters["schedule"])
+        lookup(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
     except RegressError as error:
         raise ValueError(str(error)) from error
     for name, lowest in {"epochs": 1, "patience": 1, "batch": 1, "l1_epochs": 0}.items():
@@ -95,8 +95,8 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
         whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if not whole or value < lowest:
             raise ValueError(f"{name}: found {value!r}, expected a whole number from {lowest} on")
-        if value > MOST:
-            raise ValueError(f"{name}: found {value}, expected at most {MOST}")
+        if value > MAX_COUNT:
+            raise ValueError(f"{name}: found {value}, expected at most {MAX_COUNT}")
     if parameters["batch"] < least:
         raise ValueError(
             f"batch: found {parameters['batch']}, expected at least {least}: so many pictures must "
@@ -221,18 +221,20 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         self.log = log
         self.progress_bar = progress_bar
 
-    def __init_subclass__(cls, **own: Any) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
         # A subclass adds parameters to those of its base, and passes the others on: all of them
         # are its signature, which is what scikit-learn and editors look at.
-        super().__init_subclass__(**own)
-        named: dict[str, inspect.Parameter] = {}
-        for one in cls.__mro__:
-            if "__init__" in vars(one) and one is not object:
-                for parameter in list(inspect.signature(vars(one)["__init__"]).parameters.values()):
+        super().__init_subclass__(**options)
+        parameters: dict[str, inspect.Parameter] = {}
+        for base in cls.__mro__:
+            if "__init__" in vars(base) and base is not object:
+                for parameter in list(
+                    inspect.signature(vars(base)["__init__"]).parameters.values()
+                ):
                     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-                        named.setdefault(parameter.name, parameter)
-        del named["self"]
-        cls.__signature__ = inspect.Signature(list(named.values()))
+                        parameters.setdefault(parameter.name, parameter)
+        del parameters["self"]
+        cls.__signature__ = inspect.Signature(list(parameters.values()))
 
     @classmethod
     def _get_param_names(cls) -> list[str]:

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from regress.layers.network import Network, axis_of, part_of
+from regress.layers.network import Network, axis_of, select_vertices
 from regress.layers.weights import INSIDE, join_states
 from regress.training.config import Parameters
 
@@ -19,7 +19,7 @@ from regress.training.config import Parameters
 BLOCK = 1024
 
 
-class Fitted(Parameters):
+class FittedNetwork(Parameters):
     """A network, its features' scale, and the epochs that its weights are of.
 
     Attributes
@@ -102,12 +102,12 @@ class Fitted(Parameters):
             The network's weights, by their names, with those of these vertices' groups alone;
             `centre_` and `scale_` of the features; `epochs_`; and `inside_`, named "inside.…".
         """
-        which = np.arange(len(self.epochs_)) if vertices is None else np.asarray(vertices)
-        part = self._part(which, self.network_.state_dict())
+        indices = np.arange(len(self.epochs_)) if vertices is None else np.asarray(vertices)
+        part = self._part(indices, self.network_.state_dict())
         state = part | {"centre_": self.centre_, "scale_": self.scale_}
         if self.inside_ is not None:
-            state |= {INSIDE + n: v for n, v in self._part(which, self.inside_).items()}
-        return state | {"epochs_": self.epochs_[which]}
+            state |= {INSIDE + n: v for n, v in self._part(indices, self.inside_).items()}
+        return state | {"epochs_": self.epochs_[indices]}
 
     @property
     def block(self) -> int:
@@ -147,10 +147,10 @@ class Fitted(Parameters):
         """
         network = self.network_
         kinds = {"shared", "group"} if network.n_groups == 1 else {"shared"}
-        own = [name for name in network.state_dict() if axis_of(network, name)[0] in kinds]
-        if not own:
+        names = [name for name in network.state_dict() if axis_of(network, name)[0] in kinds]
+        if not names:
             return []
-        common = [*own, "centre_", "scale_"]
+        common = [*names, "centre_", "scale_"]
         return common + ([INSIDE + name for name in common] if self.inside_ is not None else [])
 
     def join(
@@ -204,29 +204,29 @@ class Fitted(Parameters):
 
     def restore(self, state: dict[str, NDArray]) -> Self:
         """Make a fitted model of what `state` gave."""
-        own = ("centre_", "scale_", "epochs_")
-        for name in own:
+        fitted = ("centre_", "scale_", "epochs_")
+        for name in fitted:
             setattr(self, name, state[name])
-        weights = {n: torch.from_numpy(np.array(v)) for n, v in state.items() if n not in own}
+        weights = {n: torch.from_numpy(np.array(v)) for n, v in state.items() if n not in fitted}
         inside = {n: weights.pop(n) for n in state if n.startswith(INSIDE)}
         self.inside_ = {n.removeprefix(INSIDE): v for n, v in inside.items()} or None
         self.n_features_in_ = len(self.centre_)
         self._vector = False
-        self.network_ = self._made(weights["member"])
+        self.network_ = self._make_seeded(weights["member"])
         self.network_.load_state_dict(weights)
         return self
 
-    def _part(self, which: NDArray[np.int64], state: dict[str, Any]) -> dict[str, NDArray]:
+    def _part(self, vertices: NDArray[np.int64], state: dict[str, Any]) -> dict[str, NDArray]:
         """Take what belongs to some vertices; the scale of the features belongs to all."""
         scale = {n: np.asarray(state[n]) for n in ("centre_", "scale_") if n in state}
         weights = {n: v for n, v in state.items() if n not in scale}
-        part = part_of(self.network_, torch.from_numpy(which), weights)
+        part = select_vertices(self.network_, torch.from_numpy(vertices), weights)
         return {name: values.numpy() for name, values in part.items()} | scale
 
     def _standardised(self, X: NDArray) -> NDArray[np.float32]:
         return np.asarray((X - self.centre_) / self.scale_, np.float32)
 
-    def _made(self, member: torch.Tensor) -> Network:
+    def _make_seeded(self, member: torch.Tensor) -> Network:
         with self._seeded():
             return self.make_network(len(self.centre_), member)
 

@@ -13,7 +13,7 @@ from regress.data.several_subjects import Joint
 COLUMNS = 2048
 
 
-def standard(
+def feature_scale(
     X: NDArray[np.float32 | np.uint8], start: Mapping[str, NDArray] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Find the centre and the scale of features.
@@ -32,10 +32,10 @@ def standard(
     """
     if start is not None:
         for name in ("centre_", "scale_"):
-            found = np.shape(start[name]) if name in start else None
-            if found != X.shape[1:]:
+            shape = np.shape(start[name]) if name in start else None
+            if shape != X.shape[1:]:
                 raise ValueError(
-                    f"start: {name} has shape {found}, expected {X.shape[1:]}, "
+                    f"start: {name} has shape {shape}, expected {X.shape[1:]}, "
                     "one a column of the features: begin from a model of the same features"
                 )
         return np.asarray(start["centre_"]), np.asarray(start["scale_"])
@@ -86,12 +86,12 @@ def check_parts(responses: Responses | Joint, held: NDArray[np.bool_]) -> None:
         The pictures that stop the training.
     """
     edges = np.cumsum([0, *(len(part) for part in responses.parts)])
-    for number, own in enumerate(np.split(held, edges[1:-1]), start=1):
-        if own.all() or (held.any() and not own.any()):
+    for number, subject_held in enumerate(np.split(held, edges[1:-1]), start=1):
+        if subject_held.all() or (held.any() and not subject_held.any()):
             raise ValueError(
-                f"validation: of the {len(own)} pictures of subject {number} of "
-                f"{len(responses.parts)}, {int(own.sum())} would stop the training; expected at "
-                "least 1, and 1 left to train on"
+                f"validation: of the {len(subject_held)} pictures of subject {number} of "
+                f"{len(responses.parts)}, {int(subject_held.sum())} would stop the training; "
+                "expected at least 1, and 1 left to train on"
             )
 
 
@@ -138,6 +138,6 @@ def most_epochs(
     array of int (n_groups,)
         The most of any of its vertices.
     """
-    most = np.zeros(n_groups, np.int64)
-    np.maximum.at(most, member, epochs)
-    return most
+    group_epochs = np.zeros(n_groups, np.int64)
+    np.maximum.at(group_epochs, member, epochs)
+    return group_epochs

@@ -19,13 +19,13 @@ from torch import nn
 from base import progress, release
 from regress.errors import RegressError
 from regress.layers.network import Network
-from regress.training.batches import Batches, Pictures, loader
-from regress.training.best_weights import Kept
-from regress.training.checkpoints import Artifacts
+from regress.training.batches import Batches, Pictures, make_loader
+from regress.training.best_weights import BestWeights
+from regress.training.checkpoints import ArtifactCheckpoints
 from regress.training.config import Files, Recipe
 from regress.training.lightning_task import Task
 from regress.training.losses import Loss
-from regress.training.reports import say_what_was_spoiled, write_log
+from regress.training.reports import warn_of_divergence, write_log
 
 log = logging.getLogger("regress")
 
@@ -40,7 +40,7 @@ def train(
     network: Network,
     pictures: Pictures,
     rows: tuple[Rows, Rows],
-    kept: Kept,
+    best_weights: BestWeights,
     recipe: Recipe,
     files: Files,
     names: NDArray,
@@ -60,19 +60,21 @@ def train(
         What is subtracted from features, and what they are divided by, in each batch.
     """
     inside, held = rows
-    batches = Batches(inside, recipe.batch, recipe.seed, lambda: kept.epoch)
+    batches = Batches(inside, recipe.batch, recipe.seed, lambda: best_weights.epoch)
     _check_batches(batches, recipe)
-    n_epochs = recipe.epochs if kept.limits is None else int(kept.limits.max(initial=0))
-    artifacts = Artifacts(files.belongs)
+    n_epochs = (
+        recipe.epochs if best_weights.limits is None else int(best_weights.limits.max(initial=0))
+    )
+    artifacts = ArtifactCheckpoints(files.belongs)
     stored = None if files.checkpoint is None else artifacts.stored(files.checkpoint)
     if stored is not None:
-        kept.load(stored["kept"])
-        log.info("the training goes on after epoch %d", kept.epoch)
+        best_weights.load(stored["kept"])
+        log.info("the training goes on after epoch %d", best_weights.epoch)
         del stored
-    if kept.epoch < n_epochs and not kept.stopped.all():
+    if best_weights.epoch < n_epochs and not best_weights.stopped.all():
         n_steps = recipe.epochs * len(batches)
-        task = Task(network, pictures, kept, recipe, n_steps, scale, critics)
-        watcher = _Watcher(kept, files, names, len(batches) * n_epochs)
+        task = Task(network, pictures, best_weights, recipe, n_steps, scale, critics)
+        watcher = _Watcher(best_weights, files, names, len(batches) * n_epochs)
         with _quiet(), reuse_memory(), torch.random.fork_rng(devices=[]), watcher:
             trainer = pl.Trainer(
                 accelerator="gpu" if get_backend().name == "torch_cuda" else "cpu",
@@ -87,17 +89,17 @@ def train(
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-            _fit(trainer, task, loader(pictures, batches), held, kept, files)
-    say_what_was_spoiled(kept, recipe.lr, len(batches))
+            _fit(trainer, task, make_loader(pictures, batches), held, best_weights, files)
+    warn_of_divergence(best_weights, recipe.lr, len(batches))
 
 
 def _check_batches(batches: Batches, recipe: Recipe) -> None:
-    (fewest, there), least = batches.smallest, Loss(recipe.loss).least
+    (fewest, n_pictures), least = batches.smallest, Loss(recipe.loss).least
     if fewest < least:
         raise RegressError(
             f"loss {recipe.loss!r} correlates over the pictures of a batch: the smallest batch has "
-            f"{fewest} of a subject's {there} training pictures, expected at least {least}: give a "
-            f"larger batch (now {recipe.batch}), more pictures, or a loss without pearson"
+            f"{fewest} of a subject's {n_pictures} training pictures, expected at least {least}: "
+            f"give a larger batch (now {recipe.batch}), more pictures, or a loss without pearson"
         )
 
 
@@ -106,17 +108,17 @@ def _fit(
     task: Task,
     batches: object,
     held: Rows,
-    kept: Kept,
+    best_weights: BestWeights,
     files: Files,
 ) -> None:
-    validation = loader(task._pictures, [held]) if any(map(len, held)) else None
+    validation = make_loader(task._pictures, [held]) if any(map(len, held)) else None
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(
             task,
             batches,
             validation,
-            ckpt_path=files.checkpoint if kept.epoch else None,
+            ckpt_path=files.checkpoint if best_weights.epoch else None,
         )
     except SystemExit as stop:
         # Lightning ends the process at Ctrl-C, and has every further Ctrl-C ignored.
@@ -130,24 +132,26 @@ def _fit(
 def _quiet() -> Iterator[None]:
     """Keep Lightning from telling which devices there are, and that it needs no workers."""
     loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
-    levels = [one.level for one in loggers]
+    levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         for module in ("pytorch_lightning", "lightning_fabric", "torch"):
             warnings.filterwarnings("ignore", module=module)
         try:
-            for one in loggers:
-                one.setLevel(logging.ERROR)
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
             yield
         finally:
-            for one, level in zip(loggers, levels, strict=True):
-                one.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 class _Watcher(pl.callbacks.Checkpoint):
     """Shows the progress, and keeps checkpoint and log; Lightning calls it."""
 
-    def __init__(self, kept: Kept, files: Files, names: NDArray, n_steps: int) -> None:
-        self._kept, self._files, self._names = kept, files, names
+    def __init__(
+        self, best_weights: BestWeights, files: Files, names: NDArray, n_steps: int
+    ) -> None:
+        self._best_weights, self._files, self._names = best_weights, files, names
         self._last, self._pause = time.monotonic(), EVERY
         self._bar = None
         if files.show:
@@ -177,7 +181,7 @@ class _Watcher(pl.callbacks.Checkpoint):
     def _write(self, trainer: pl.Trainer) -> None:
         start = time.monotonic()
         if self._files.log is not None:
-            write_log(self._files.log, self._kept, self._names)
+            write_log(self._files.log, self._best_weights, self._names)
         if self._files.checkpoint is not None:
             trainer.save_checkpoint(self._files.checkpoint)
         self._last = time.monotonic()

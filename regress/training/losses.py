@@ -82,9 +82,9 @@ def pattern(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """
     if predicted.shape[1] < LEAST_VERTICES:
         return torch.ones_like(predicted[0]), torch.zeros_like(predicted)
-    each, slope = pearson(predicted.T, measured.T)
+    losses, slope = pearson(predicted.T, measured.T)
     n_vertices = predicted.shape[1]
-    return each.mean().repeat(n_vertices), slope.T.mul_(n_vertices / len(each))
+    return losses.mean().repeat(n_vertices), slope.T.mul_(n_vertices / len(losses))
 
 
 Function = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -138,8 +138,8 @@ def _term(
     values, gradient = torch.empty_like(predicted[0]), torch.empty_like(predicted)
     order = torch.argsort(member, stable=True)
     for columns in torch.split(order, torch.bincount(member).tolist()):
-        own, slope = function(predicted[:, columns], measured[:, columns])
-        values[columns], gradient[:, columns] = own, slope
+        group_values, slope = function(predicted[:, columns], measured[:, columns])
+        values[columns], gradient[:, columns] = group_values, slope
     return values, gradient
 
 
@@ -189,13 +189,13 @@ class Loss:
         member : Tensor of int (n_vertices,), optional
             The group of each vertex; all are one by default.
         """
-        (weight, function), *others = self.terms
+        (weight, function), *further_terms = self.terms
         values, gradient = _term(function, predicted, measured, member)
         if weight != 1:
             values, gradient = values.mul_(weight), gradient.mul_(weight)
-        for weight, function in others:
-            more, slope = _term(function, predicted, measured, member)
-            values.add_(more, alpha=weight)
+        for weight, function in further_terms:
+            added, slope = _term(function, predicted, measured, member)
+            values.add_(added, alpha=weight)
             gradient.add_(slope, alpha=weight)
         return values, gradient
 

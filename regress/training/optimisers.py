@@ -38,7 +38,7 @@ def cosine(share: float) -> float:
 SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "constant": lambda _: 1.0}
 
 
-def named(table: dict[str, Any], kind: str, name: str) -> Any:
+def lookup(table: dict[str, Any], kind: str, name: str) -> Any:
     """Look up by name."""
     if name not in table:
         raise RegressError(f"{kind}: found {name!r}, expected one of {one_of(name, table)}")
@@ -82,11 +82,11 @@ def make_optimiser(
             share = next((s for n, s in (rates or {}).items() if weight.startswith(n)), 1.0)
             divided.setdefault((share, 0.0 if plain else weight_decay), []).append(tensor)
     groups = [
-        {"params": own, "weight_decay": decay, "lr": share * lr}
-        for (share, decay), own in divided.items()
+        {"params": tensors, "weight_decay": decay, "lr": share * lr}
+        for (share, decay), tensors in divided.items()
     ]
-    made: Optimizer = named(OPTIMISERS, "optimiser", name)(groups, lr, momentum)
-    return made
+    optimiser: Optimizer = lookup(OPTIMISERS, "optimiser", name)(groups, lr, momentum)
+    return optimiser
 
 
 def rate(schedule: str, warmup: float, n_steps: int) -> Callable[[int], float]:
@@ -97,7 +97,7 @@ def rate(schedule: str, warmup: float, n_steps: int) -> Callable[[int], float]:
     warmup : float
         The share of the steps over which it rises from near 0 to 1.
     """
-    fall = named(SCHEDULES, "schedule", schedule)
+    fall = lookup(SCHEDULES, "schedule", schedule)
     rising = round(warmup * n_steps)
 
     def at(step: int) -> float:

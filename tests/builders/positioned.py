@@ -12,7 +12,7 @@ from regress.models.positional import Positional
 class OnALine(Positional):
     """Vertices without positions are a centimetre apart."""
 
-    def _given(self, n_vertices: int) -> Any:
+    def _vertex_positions(self, n_vertices: int) -> Any:
         if self.positions is None:
             return 10 * np.arange(n_vertices)[:, None] * [1, 0]
         return self.positions

@@ -12,7 +12,7 @@ from challenge import find_subjects
 from regress import load_design
 from regress.models.linear import Linear
 from regress.models.ridge import Ridge
-from regress.training.inputs import standard
+from regress.training.inputs import feature_scale
 
 
 def _pixels(n: int, columns: int, seed: int = 0) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_bytes_are_the_numbers_that_they_are() -> None:
 def test_scales_do_not_depend_on_how_columns_are_divided() -> None:
     X = _pixels(50, 5000)
     X[:, 2100] = 9
-    centre, scale = standard(X)
+    centre, scale = feature_scale(X)
     plain = X.astype(np.float64)
     np.testing.assert_allclose(centre, plain.mean(0), rtol=1e-6)
     expected = plain.std(0)

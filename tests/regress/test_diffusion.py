@@ -27,7 +27,7 @@ from regress.diffusion.schedulers import (
     Noising,
     draw_noise,
     even_levels,
-    sampled,
+    sample_code,
 )
 from regress.errors import RegressError
 from regress.models.diffusion import Diffusion
@@ -98,7 +98,7 @@ def _gaussian(variance: float, mean: float) -> Any:
 def test_with_the_best_denoiser_samplers_draw_what_they_should(sampler: str) -> None:
     # The numbers of a code are denoised each alone here: many of them are many draws.
     noise = torch.from_numpy(draw_noise(2, 250, 20_000, np.random.default_rng(0)))
-    drawn = torch.stack([sampled(_gaussian(0.25, 3.0), one, sampler, 2, 1) for one in noise])
+    drawn = torch.stack([sample_code(_gaussian(0.25, 3.0), one, sampler, 2, 1) for one in noise])
     assert drawn.mean() == pytest.approx(3, abs=0.02)
     assert drawn.std() == pytest.approx(0.5, rel=0.05)
     # All pictures are drawn from the same noise, and the two draws from opposite.
@@ -119,7 +119,7 @@ def test_ddpm_is_that_of_diffusers() -> None:
         rng.set_state(state)
         given = denoise(code, level.expand(1))
         code = scheduler.step(given, level, code, generator=rng).prev_sample
-    mine = sampled(denoise, torch.stack(fresh), "ddpm", 1, 1)
+    mine = sample_code(denoise, torch.stack(fresh), "ddpm", 1, 1)
     np.testing.assert_allclose(mine, code, atol=1e-5)
 
 
@@ -183,7 +183,7 @@ def test_few_draws_tell_the_spread_of_many() -> None:
     model = Diffusion(**{**QUICK, "epochs": 5, "samples": 16}).fit(X, Y)
     network, few = model.network_, model.spread(X[:5])
     within = (model.sample(X[:5], 16).var(0) + network.left.numpy()) ** 0.5 * network.factor.numpy()
-    network.drawing("dpm", 10, 300)
+    network.set_sampler("dpm", 10, 300)
     many = model.spread(X[:5])
     off, plainly_off = (float(np.std(one / many)) for one in (few, within))
     assert off < 0.06
@@ -247,7 +247,7 @@ def _two(n: int = 300) -> tuple[NDArray[Any], Joint, Arrays]:
 def test_subjects_codes_are_turned_to_agree() -> None:
     X, y, _ = _two()
     model = Diffusion(**{**QUICK, "epochs": 2}).fit(X, y)
-    halves = [model._of(columns).network_ for columns in model._subjects()]
+    halves = [model._select_vertices(columns).network_ for columns in model._subjects()]
     X, Y = _data(500, seed=5, noise=0.0)
     order = np.random.default_rng(3).permutation(24)[:18]
     codes = [
@@ -269,13 +269,13 @@ def test_two_subjects_are_told_apart_and_each_is_predicted_from_its_own() -> Non
     assert model.spread(Z[:5]).shape == (5, 42)
     # What the trunk sees is shifted by who is looking.
     network = model.network_
-    assert float(network.whom.detach().abs().max()) > 0
-    alone = [model._of(columns).network_.eval() for columns in model._subjects()]
+    assert float(network.get_parameter("whom").detach().abs().max()) > 0
+    alone = [model._select_vertices(columns).network_.eval() for columns in model._subjects()]
     with torch.no_grad():
-        first, second = (own.see(torch.from_numpy(Z[:4])) for own in alone)
+        first, second = (own.encode_pictures(torch.from_numpy(Z[:4])) for own in alone)
         assert float((first - second).abs().max()) > 1e-3
-        alone[1].whose[:] = 0
-        np.testing.assert_allclose(alone[1].see(torch.from_numpy(Z[:4])), first)
+        alone[1].subjects[:] = 0
+        np.testing.assert_allclose(alone[1].encode_pictures(torch.from_numpy(Z[:4])), first)
 
 
 def test_a_subject_begins_from_two_others() -> None:
@@ -285,7 +285,7 @@ def test_a_subject_begins_from_two_others() -> None:
     Z, W = _data(60, seed=7)
     (P, measured) = _data(500, seed=8)
     begun = Diffusion(**own, start=start).fit(Z, W)
-    assert (begun.network_.whose == -1).all()
+    assert (begun.network_.subjects == -1).all()
     alone = Diffusion(**own).fit(Z, W)
     rest = [((measured - m.predict(P)) ** 2).mean() for m in (begun, alone)]
     assert rest[0] < rest[1]

@@ -17,7 +17,7 @@ from base import RoiridgeError
 from regress.backend import use_device
 from regress.models import load_model_class
 from regress.models.stacked_ridge import stack
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from tests.builders.models import MODELS, QUICK
 from tests.builders.positioned import OnALine
 
@@ -147,11 +147,11 @@ def test_banded_ridge_solution_by_its_normal_equations() -> None:
     X, Y = X - X.mean(0), Y - Y.mean(0)
     bands = np.repeat([0, 1], [4, 8])
     deltas = np.log([[0.2 / 10, 0.7 / 3, 0.2 / 7], [0.8 / 10, 0.3 / 3, 0.8 / 7]])
-    solved, _ = solve_given(X, Y, bands, deltas)
+    solved, _ = solve_banded_ridge(X, Y, bands, deltas)
     for vertex in range(3):
         penalty = np.diag(1 / np.exp(deltas[bands, vertex]))
         expected = np.linalg.solve(X.T @ X + penalty, X.T @ Y[:, vertex])
-        # solve_given rounds the bands' shares to six digits, to solve equal ones together
+        # solve_banded_ridge rounds the bands' shares to six digits, to solve equal ones together
         np.testing.assert_allclose(solved[:, vertex], expected, rtol=1e-4)
 
 

@@ -128,7 +128,7 @@ def test_critics_see_the_large_parts_of_a_picture() -> None:
     assert critics is not None
     # A weight a vertex for each of 3 x 8 x 8 numbers, and not for each of 49,152 pixels.
     assert dict(critics.named_parameters())["0.critics.patch.picture.weight"].shape == (50, 192)
-    sight, columns = model.glance(3 * 16**2)
+    sight, columns = model.critic_view(3 * 16**2)
     picture = torch.arange(768.0).reshape(1, 3, 16, 16)
     expected = picture.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)).reshape(1, -1)
     assert columns == 192

@@ -21,7 +21,7 @@ from regress.commands.fit import fit
 from regress.data.design import find_spaces
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
-from regress.layers.vit_backbone import Eye, side_of
+from regress.layers.vit_backbone import VitBackbone, side_of
 from regress.models.vit import VisionTransformer
 from regress.training import Network, TrainedModel
 from tests.builders.commands import call
@@ -138,7 +138,7 @@ def test_low_ranks_begin_at_what_there_was() -> None:
         model = VisionTransformer(tune=tune, **QUICK)
         network = model.make_network(pixels.shape[1], torch.zeros(2, dtype=torch.int64))
         model.prepare(network)
-        seen.append(network.see(pixels))
+        seen.append(network.encode_pictures(pixels))
     torch.testing.assert_close(seen[0], seen[1], atol=1e-6, rtol=1e-6)
 
 
@@ -149,7 +149,7 @@ def test_low_ranks_begin_at_what_there_was() -> None:
 def test_what_is_seen_is_timms_own(name: str, side: int) -> None:
     """Class token, or the mean, and the tokens of a grid, averaged by numpy."""
     torch.manual_seed(0)
-    eye = Eye(full_name(name, None, ""), side, grid=2).eval()
+    eye = VitBackbone(full_name(name, None, ""), side, grid=2).eval()
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, 3, side, side)).astype(np.float32)
     seen = eye(torch.from_numpy(pixels.reshape(2, -1) / 127.5 - 1)).detach()
