@@ -52,7 +52,7 @@ class ProjectionCritic(nn.Module):
         self.picture = norm(nn.Linear(n_features, width, bias=False))
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge."""
+        """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         hidden = functional.leaky_relu(self.first(responses[:, self.vertices]), 0.2)
         hidden = functional.leaky_relu(self.second(hidden), 0.2)
         agrees = (hidden * self.picture(embedding)).sum(1, keepdim=True)
@@ -74,7 +74,7 @@ class CriticGroup(nn.Module):
         self.critics = nn.ModuleList(critics)
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge."""
+        """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         return torch.cat([critic(responses, embedding) for critic in self.critics], 1)
 
 

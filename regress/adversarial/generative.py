@@ -95,7 +95,7 @@ class Generative(MultiSubjectModel):
         return {n: v for n, v in super().network_parameters().items() if n not in judging}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------

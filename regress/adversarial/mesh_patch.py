@@ -58,7 +58,7 @@ class MeshPatchCritic(nn.Module):
         self.picture = nn.Linear(n_features, n, bias=False)
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge."""
+        """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         # Vertices first: their neighbours' mean is then one product with a sparse matrix.
         hidden = torch.stack([responses.T, self.picture(embedding).T], 2)
         for centre, neighbours in zip(self.centre_layers, self.neighbour_layers, strict=True):

@@ -51,7 +51,7 @@ class MultiSubjectModel(TrainedModel):
         return bool(self.embedding)
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be."""
+        """Check the parameters."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"embedding": 0})
         common = self.common_readout
@@ -89,7 +89,7 @@ class MultiSubjectModel(TrainedModel):
         return super().fit(X, y)
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave."""
+        """Restore a fitted model from the arrays of `state`."""
         self._n_subjects = len(state.get("vectors", ()))
         self._subject, self._home = (
             np.asarray(state.get(name, ()), np.int64) for name in ("subject", "home")

@@ -53,7 +53,7 @@ class AttentionCritic(nn.Module):
         self.verdict = norm(nn.Linear(width, 1))
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge."""
+        """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         parts = zip(self.tokens, self._rois, strict=True)
         tokens = [self.picture(embedding), *(layer(responses[:, roi]) for layer, roi in parts)]
         # The fast kernels have no second derivative, which the critic's slope asks for.

@@ -125,7 +125,7 @@ class SamplingModel(TrainedModel):
         return model
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave."""
+        """Restore a fitted model from the arrays of `state`."""
         self._n_subjects = state["whom"].shape[1] if "whom" in state else 0
         self._config = json.loads(state[CONFIG].tobytes()) if CONFIG in state else None
         return super().restore(state)

@@ -61,7 +61,7 @@ class Network(nn.Module):
 
     @property
     def n_groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return int(self.member.max()) + 1
 
 

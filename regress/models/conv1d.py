@@ -73,7 +73,7 @@ class Conv1d(TrainedModel):
         self.places = places
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------

@@ -117,7 +117,7 @@ class Diffusion(SamplingModel):
         return {n: v for n, v in super().network_parameters().items() if n not in drawing}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------

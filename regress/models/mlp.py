@@ -48,7 +48,7 @@ class Mlp(TrainedModel):
         self.blocks = blocks
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be; a ValueError names the one."""
+        """Check the parameters; raise a ValueError that names the first wrong one."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0})
 

@@ -86,7 +86,7 @@ class Positional(TrainedModel):
         self.blocks = blocks
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, before anything is computed.
+        """Check the parameters before anything is computed.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Positional(TrainedModel):
         return super().fit(X, y)
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
+        """Restore a fitted model from the arrays of `state`.
 
         Parameters
         ----------

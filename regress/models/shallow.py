@@ -37,7 +37,7 @@ class Shallow(Generative):
         self.blocks = blocks
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be; a ValueError names the one."""
+        """Check the parameters; raise a ValueError that names the first wrong one."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0})
 

@@ -85,7 +85,7 @@ class UNet(Generative):
         return BLOCK
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be; a ValueError names the one."""
+        """Check the parameters; raise a ValueError that names the first wrong one."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"width": 1, "depth": 0, "grid": 1})
         if self.over not in STRIDES:

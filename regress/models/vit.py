@@ -134,7 +134,7 @@ class VisionTransformer(Generative):
         return {n: v for n, v in super().network_parameters().items() if n != "trunk_lr"}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------

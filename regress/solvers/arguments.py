@@ -1,4 +1,4 @@
-"""The arguments of the solvers: what himalaya's callers may give, checked and made plain."""
+"""Checks and conversions of the solvers' arguments, which are himalaya's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,14 +19,18 @@ Rows = NDArray[np.int64]
 
 @dataclass
 class Splits:
-    """The folds, as rows, and how their sides make up the whole; there may be none.
+    """Rows of each fold's training and held-out side; there may be no folds.
 
     Attributes
     ----------
     train, held : list of array of int
-        The rows of each fold's two sides.
+        Rows of each fold's training and held-out side.
     n : int
-        The number of pictures.
+        Number of pictures.
+    complements : list of bool
+        For each fold, whether its two sides make up all pictures.
+    partition : bool
+        Whether the held-out sides of all folds make up all pictures, each once.
     """
 
     train: list[Rows]
@@ -61,7 +65,7 @@ MAX_COUNT = 1_000_000
 
 
 def check_rows(Xs: Sequence[Array], Y: Array) -> None:
-    """Check that bands have columns, and rows as many as the responses.
+    """Check that each band has columns, and as many rows as the responses.
 
     Parameters
     ----------
@@ -83,12 +87,12 @@ def penalties_of(alphas: Any) -> Array:
     Parameters
     ----------
     alphas : float or array (n_alphas,)
-        Positive.
+        Penalties.
 
     Returns
     -------
     array of float64 (n_alphas,)
-        The same.
+        The penalties as an array; all are positive.
     """
     backend = get_backend()
     values = np.atleast_1d(np.asarray(backend.to_numpy(backend.asarray(alphas)), np.float64))
@@ -98,7 +102,7 @@ def penalties_of(alphas: Any) -> Array:
 
 
 def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: Any) -> Any:
-    """Draw weightings of the bands, or check those that are given.
+    """Draw weightings of the bands, or check an array of them.
 
     Parameters
     ----------
@@ -108,7 +112,7 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
     Returns
     -------
     array (n_weightings, n_bands)
-        The first that is drawn weighs all bands alike.
+        Weights of the bands; the first drawn weighting has equal weights.
     """
     backend = get_backend()
     if isinstance(n_iter, int | np.integer):
@@ -156,7 +160,7 @@ def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
 
 
 def check_splitter(cv: Any, n_images: int) -> None:
-    """Refuse a splitter that needs more than the number of pictures.
+    """Raise an error for a splitter that needs more than the number of pictures.
 
     Parameters
     ----------
@@ -186,7 +190,7 @@ def _rows(side: Any) -> NDArray[np.int64]:
 
 
 def rois_of(scope: Any, n_vertices: int) -> Any:
-    """Give each vertex the number of its ROI.
+    """Return the ROI number of each vertex.
 
     Parameters
     ----------
@@ -218,7 +222,7 @@ def batch_size(
     rois: Any,
     local: bool,
 ) -> int:
-    """Say how many vertices are solved at once.
+    """Return the number of vertices to solve at once.
 
     Returns
     -------

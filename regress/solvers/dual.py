@@ -1,7 +1,7 @@
 """Ridge on kernels between pictures: the form where columns outnumber pictures.
 
 It decomposes matrices of n_images x n_images. What does not depend on the vertices is computed
-once, in `prepare`, however many vertices follow.
+once, in `prepare`, and serves all batches of vertices.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Dual:
     splits : Splits
         The folds.
     fit_intercept : bool
-        Whether means are taken off; else X and Y count as they are.
+        Whether X and Y are centred.
     score : callable
         The score of the held-out side.
     bands : array of int (n_features,)
@@ -108,7 +108,7 @@ class Dual:
         return eigenvalues, Q, V * eigenvalues**0.5
 
     def load(self, Y: Array) -> Array:
-        """Take in the responses of a batch of vertices.
+        """Return the responses of a batch of vertices as `scores` and `solve` take them.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Dual:
         Returns
         -------
         array (n_images, n_vertices)
-            As they are.
+            The responses, unchanged.
         """
         return Y
 
@@ -137,7 +137,7 @@ class Dual:
         alphas : array of float64 (n_alphas,)
             The penalties.
         gamma : array (n_bands,)
-            The weights that `prepare` had.
+            The weights that `prepare` was called with.
 
         Returns
         -------
@@ -195,12 +195,12 @@ class Dual:
         return weights * (self.X.T @ (Q @ turned))
 
     def intercept(self, loaded: Array, coefficients: Array) -> Array:
-        """Give the intercepts that go with coefficients of the loaded vertices.
+        """Return the intercepts that belong to coefficients of the loaded vertices.
 
         Parameters
         ----------
         coefficients : array (n_features, n_vertices)
-            Of all of them.
+            Coefficients of all loaded vertices.
 
         Returns
         -------

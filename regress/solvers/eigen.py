@@ -1,4 +1,4 @@
-"""Decompositions: of products of X, or where that would cost digits, of X itself."""
+"""Decompositions of X'X and XX' or, where these would lose digits, of X itself."""
 
 import logging
 from collections.abc import Callable
@@ -48,16 +48,17 @@ def eigh(matrix: Array) -> tuple[Array, Array]:
 
 
 def loses_digits(eigenvalues: Array, least: float, reference: Array, wide: float) -> bool:
-    """Tell whether X'X, or XX', has too wide a spectrum to be decomposed in its stead.
+    """Return whether the spectrum of X'X, or XX', is too wide to decompose it in place of X.
 
-    Its rounding is that of its largest eigenvalue, X's that of the root of it.
+    Rounding errors of the product are relative to its largest eigenvalue, those of X to the root of
+    it.
 
     Parameters
     ----------
     eigenvalues : array of float64 (n,)
         Of the product.
     reference : array
-        Of the dtype of the sums; in float32, what `with_enough_digits` left is not lost.
+        Array of the dtype of the sums; float32 sums have passed `with_enough_digits`.
     """
     too_wide = float(eigenvalues.max()) > wide * (float(eigenvalues.min()) + least)
     return too_wide and "64" in str(reference.dtype)
@@ -71,7 +72,7 @@ def widest(features: Array) -> float:
 def with_enough_digits(
     X: Array, form: str, fit_intercept: bool, gammas: Array, least: float
 ) -> Array:
-    """Return float32 features in float64 where float32 sums would lose directions of X.
+    """Return X, converted to float64 if float32 sums would lose directions of it.
 
     Rounding moves the eigenvalues of X'X, or XX', by about eps trace / sqrt(n) for a matrix of
     n x n. What lies below that is lost, unless the smallest penalty is larger.
@@ -120,7 +121,7 @@ def _log_float64(limit: str) -> None:
 
 
 def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
-    """Decompose X itself, which costs several times as much as X'X, and keeps all digits.
+    """Decompose X itself, which keeps all digits and costs several times as much as X'X.
 
     Parameters
     ----------
@@ -140,16 +141,16 @@ def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
     return Q, singular**2, Vt.T
 
 
-# Bytes of the decompositions of a search that are kept for its next batch, or hemisphere.
+# Bytes of decompositions that are cached for the next batch of vertices, or hemisphere.
 CACHE_BYTES = 1 << 29
 
 
 class ResultCache:
-    """The results of the first weightings that memory has room for, and the last one.
+    """Cache of the results of the first weightings that fit into memory, and of the last one.
 
     Plain ridge has one weighting, so that each decomposition is done once, however many batches of
     vertices follow. A search goes through the same weightings for every batch, in the same order:
-    those that were kept first are the ones that it needs next.
+    the results that were cached first are those needed next.
 
     Parameters
     ----------
@@ -167,11 +168,11 @@ class ResultCache:
         Parameters
         ----------
         weighting : (array (n_bands,), float)
-            The weighting, and what else the result depends on.
+            The weighting, and the smallest penalty.
         """
         key = (get_backend().to_numpy(weighting[0]).tobytes(), weighting[1])
         if key not in self._values:
-            # Before the next is made: never are more in memory.
+            # Before the next result is computed, so that no more are in memory.
             if len(self._values) == self._max_results:
                 self._values.popitem()
             self._values[key] = make()
@@ -179,5 +180,5 @@ class ResultCache:
 
 
 def max_results(size: int) -> int:
-    """Return how many results are kept."""
+    """Return the number of results that fit into the cache."""
     return max(1, CACHE_BYTES // max(1, size))

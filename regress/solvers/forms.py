@@ -1,4 +1,4 @@
-"""Which form of ridge regression, primal or dual; coefficients by either."""
+"""Choice between the primal and the dual form of ridge regression; coefficients by either."""
 
 import logging
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from regress.solvers.primal import Primal
 log = logging.getLogger("regress")
 
 FORMS: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
-# Forms that `shared_forms` keeps: those of a model's search, of its solution, and of the refit.
+# Forms that `shared_forms` keeps: of a model's search, of its solution, and of the refit.
 MAX_SHARED_FORMS = 3
 _shared: list[dict[str, Primal | Dual]] = []
 
 
 def name_form(form: str, n_images: int, n_features: int) -> str:
-    """Choose the form by the number of columns and pictures."""
+    """Return the name of the form; "auto" is decided by the numbers of columns and pictures."""
     if form == "auto":
         form = "dual" if n_features > n_images else "primal"
     if form not in FORMS:
@@ -37,14 +37,14 @@ def name_form(form: str, n_images: int, n_features: int) -> str:
 
 @contextmanager
 def shared_forms() -> Iterator[None]:
-    """Keep forms while this is open: batches of vertices with equal features share them.
+    """Share forms between batches of vertices with equal features inside a `with` block.
 
     Sums over pictures and decompositions are then done once for all batches and hemispheres.
 
     Yields
     ------
     None
-        For a `with` block.
+        Nothing; forms are dropped at the end of the block.
     """
     _shared.append({})
     try:
@@ -62,7 +62,7 @@ def choose_form(
     score: Score,
     wide: float = WIDE,
 ) -> Primal | Dual:
-    """Choose and build the form of the regression, or take a shared one.
+    """Build the form of the regression, or return a shared one.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def choose_form(
 def coefficients_of(
     form: Primal | Dual, loaded: Any, gammas: Array, weighting: Array, alphas: Array
 ) -> Array:
-    """Solve vertices that share a weighting together, by one decomposition.
+    """Solve for the coefficients, with one decomposition for all vertices of a weighting.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def coefficients_of(
 def solve_banded_ridge(
     X: Array, Y: Array, bands: Any, deltas: Any, fit_intercept: bool = False, form: str = "auto"
 ) -> tuple[Array, Array]:
-    """Solve banded ridge regression for weights of the bands that are known.
+    """Solve banded ridge regression for given penalties and weights of the bands.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def solve_banded_ridge(
     reference = X = backend.asarray(X)
     ratios = np.exp(np.asarray(backend.to_numpy(backend.asarray(deltas)), np.float64))
     alphas = 1 / ratios.sum(0)
-    # Equal weightings differ by rounding after the logarithm; six digits tell them together.
+    # Equal weightings differ by rounding after the logarithm: compare six digits.
     gammas, weighting = np.unique(np.round(ratios * alphas, 6), axis=1, return_inverse=True)
     weights = backend.asarray(gammas.T, dtype="float64")
     form_name = name_form(form, *X.shape)

@@ -194,7 +194,7 @@ def solve_group_ridge_moments(
     Y = backend.asarray(Y, dtype=reference.dtype, device="cpu" if Y_in_cpu else None)
     check_rows(Xs, Y)
     X = Xs[0] if len(Xs) == 1 else backend.concatenate(Xs, 1)
-    # Without an intercept nothing is centred: sums of squares of what lies far from 0 need float64.
+    # Without an intercept nothing is centred: data far from 0 need float64 sums of squares.
     if not fit_intercept and any(origin(array, FAR) is not None for array in (X, Y)):
         X = backend.asarray(X, dtype="float64")
     bands = backend.asarray(np.repeat(np.arange(len(Xs)), [part.shape[1] for part in Xs]))
@@ -253,7 +253,7 @@ def _joined(
     gammas: Array,
     reference: Array,
 ) -> tuple[Array, Array | None, Array, Array | None]:
-    """Put batches of vertices together: deltas, coefficients, scores, intercepts."""
+    """Concatenate batches of vertices: deltas, coefficients, scores, intercepts."""
     backend = get_backend()
     choices = [choice for choice, _, _ in results]
     # A band of weight 0 has minus infinity, as in himalaya.
@@ -281,7 +281,7 @@ def _joined(
 def _in_batches(
     solve: Callable[[slice], Any], n_vertices: int, batch: int, divisible: bool
 ) -> list[Any]:
-    """Solve batch after batch; where memory runs out, go on with half as many, if divisible."""
+    """Solve batch after batch; halve the batch when memory runs out, if vertices are divisible."""
     results, start = [], 0
     while start < n_vertices:
         try:

@@ -67,7 +67,7 @@ class BestWeights:
 
     @property
     def n_groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return len(self.best)
 
     def means(self, values: Tensor) -> Numbers:

@@ -252,7 +252,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         return {n: v for n, v in self.get_params(deep=False).items() if n not in shared}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, before anything is computed."""
+        """Check the parameters before anything is computed."""
         check_recipe(self.get_params(deep=False))
         scope, share = self.scope, self.validation
         if scope not in SCOPES if isinstance(scope, str) else np.ndim(scope) != 1:

@@ -203,7 +203,7 @@ class FittedNetwork(Parameters):
         }
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave."""
+        """Restore a fitted model from the arrays of `state`."""
         fitted = ("centre_", "scale_", "epochs_")
         for name in fitted:
             setattr(self, name, state[name])
