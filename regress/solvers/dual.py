@@ -130,7 +130,7 @@ class Dual:
         alphas: Array,
         gamma: Array,
     ) -> Array:
-        """Score some of the loaded vertices.
+        """Compute scores of some of the loaded vertices.
 
         Parameters
         ----------

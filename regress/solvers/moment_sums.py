@@ -1,4 +1,4 @@
-"""Forming sums over pictures, from features and responses.
+"""Sums over pictures, computed from features and responses.
 
 Rounding. Products are formed in the dtype of the data, in blocks of rows, about a fixed origin near
 the mean, so that float32 keeps its digits where the mean is far from 0; X'X, on which
@@ -15,7 +15,7 @@ ROWS = 2048
 
 
 def origin(array: Array, deviations: float = 1) -> Array | None:
-    """Choose a point near the mean of the rows, to take products about.
+    """Return a point near the mean of the rows, about which products keep their digits.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def origin(array: Array, deviations: float = 1) -> Array | None:
     Returns
     -------
     array (n_columns,) or None
-        The mean of some rows; None where the means are so near 0 that nothing is lost without.
+        Mean of some rows; None where the means are so near 0 that no digits would be lost.
     """
     sample: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
     rows = take(array, sample)
@@ -34,17 +34,17 @@ def origin(array: Array, deviations: float = 1) -> Array | None:
 
 
 def take(array: Array, rows: NDArray[np.int64]) -> Array:
-    """Take rows; a run of rows is not copied.
+    """Return rows, as a view where they are consecutive.
 
     Parameters
     ----------
     array : array (n_images, n_columns)
-        Of himalaya's backend.
+        Array of himalaya's backend.
 
     Returns
     -------
     array (len(rows), n_columns)
-        A view where the rows follow one another.
+        The rows.
     """
     first, last = int(rows[0]), int(rows[-1])
     if last - first + 1 == len(rows) and (len(rows) < 3 or bool((np.diff(rows) == 1).all())):
@@ -53,7 +53,7 @@ def take(array: Array, rows: NDArray[np.int64]) -> Array:
 
 
 def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> FeatureMoments:
-    """Sum over some pictures, features alone.
+    """Compute sums over pictures of features.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> 
 
 
 def products(A: Array, B: Array, rows: NDArray[np.int64]) -> Array:
-    """Sum the products of two feature spaces over some pictures.
+    """Compute the products of two feature spaces, summed over pictures.
 
     Parameters
     ----------
     A, B : array (n_images, n_features)
-        Features, each of its own space.
+        Features of the two spaces.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def products(A: Array, B: Array, rows: NDArray[np.int64]) -> Array:
 def response_moments(
     X: Array, Y: Array, rows: NDArray[np.int64], centres: tuple[Array | None, Array | None]
 ) -> ResponseMoments:
-    """Sum over some pictures, responses alone and with features.
+    """Compute sums over pictures of responses, and of their products with features.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def response_moments(
 
 
 def about(array: Array, rows: NDArray[np.int64], centre: Array | None) -> Array:
-    """Take rows about a point.
+    """Return rows, less a point.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def about(array: Array, rows: NDArray[np.int64], centre: Array | None) -> Array:
     Returns
     -------
     array (len(rows), n_columns)
-        A view where nothing is subtracted and the rows follow one another.
+        A view where nothing is subtracted and the rows are consecutive.
     """
     return take(array, rows) if centre is None else take(array, rows) - centre
 

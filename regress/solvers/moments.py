@@ -1,4 +1,4 @@
-"""Sums over sets of pictures from which every ridge fit and its held-out scores follow.
+"""Sums over sets of pictures, from which ridge fits and their held-out scores are computed.
 
 Of a set of pictures (a fold, or all) they are the number of pictures n, the column sums of the
 features X and responses Y, and the products X'X, X'Y and the diagonal of Y'Y. They add: those of
@@ -19,7 +19,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class FeatureMoments:
-    """Sums over pictures that need no responses.
+    """Sums over pictures of features.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class FeatureMoments:
         return FeatureMoments(self.n - moments.n, self.x - moments.x, self.xx - moments.xx)
 
     def scaled(self, factors: Array | None) -> "FeatureMoments":
-        """Give the moments of columns multiplied by factors.
+        """Return the moments of X with its columns multiplied by factors.
 
         Parameters
         ----------
@@ -56,12 +56,12 @@ class FeatureMoments:
         )
 
     def about(self, mean: Array) -> Array:
-        """Give the products about a mean.
+        """Return the products X'X about a mean.
 
         Parameters
         ----------
         mean : array (n_features,)
-            What is subtracted from each row.
+            Subtracted from each row.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class ResponseMoments:
         return ResponseMoments(self.y - moments.y, self.yy - moments.yy, self.xy - moments.xy)
 
     def scaled(self, factors: Array | None) -> "ResponseMoments":
-        """Give the moments with columns of X multiplied by factors.
+        """Return the moments with the columns of X multiplied by factors.
 
         Parameters
         ----------
@@ -110,11 +110,11 @@ class ResponseMoments:
         return ResponseMoments(self.y, self.yy, self.xy * factors[:, None])
 
     def vertices(self, columns: slice) -> "ResponseMoments":
-        """Give the moments of some vertices."""
+        """Return the moments of some vertices."""
         return ResponseMoments(self.y[columns], self.yy[columns], self.xy[:, columns])
 
     def about(self, features: FeatureMoments, x_mean: Array, y_mean: Array) -> Array:
-        """Give X'Y about means.
+        """Return X'Y about means.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class ResponseMoments:
         return self.xy + left[:, None] * y_mean[None, :] - x_mean[:, None] * right[None, :]
 
     def squares(self, n: int, y_mean: Array) -> Array:
-        """Give the sums of squares about a mean.
+        """Return the sums of squares of the responses about a mean.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class ResponseMoments:
         Returns
         -------
         array of float64 (n_vertices,)
-            Of (Y - y_mean) squared.
+            Column sums of (Y - y_mean)^2.
         """
         return self.yy - 2 * y_mean * self.y + n * y_mean**2
 

@@ -1,7 +1,7 @@
 """Ridge on sums over pictures: the form where columns are fewer than pictures.
 
 It decomposes matrices of n_features x n_features. What does not depend on the vertices is computed
-once, in `prepare`, however many vertices follow.
+once, in `prepare`, and serves all batches of vertices.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ from regress.solvers.heldout_scores import (
 from regress.solvers.moment_sums import about, feature_moments, origin, response_moments
 from regress.solvers.moments import Array, FeatureMoments, ResponseMoments, total
 
-# Each step of refinement leaves of the error what rounding made of the smallest eigenvalue: where
-# that is a hundredth, a change so small leaves an error of 1e-11.
+# Each step of refinement multiplies the error by the relative rounding error of the smallest
+# eigenvalue: where that is a hundredth, a change so small leaves an error of 1e-11.
 ENOUGH = 1e-9
 REFINEMENTS = 8
 
@@ -38,15 +38,15 @@ class Loaded:
     Attributes
     ----------
     held : list of ResponseMoments
-        Of each fold's held-out side.
+        Moments of each fold's held-out side.
     train : list of ResponseMoments or None
-        Of each fold's training side; None where it is all the rest, which saves memory.
+        Moments of each fold's training side; None where they are `whole` less `held`.
     whole : ResponseMoments
-        Of all pictures.
+        Moments of all pictures.
     Y : array (n_images, n_vertices) or None
         The responses themselves; None where no predictions will be formed, in float32.
     y_centre : array (n_vertices,) or None
-        What was subtracted from the responses first.
+        Subtracted from the responses before the sums.
     """
 
     held: list[ResponseMoments]
@@ -66,13 +66,13 @@ class Primal:
     splits : Splits
         The folds.
     fit_intercept : bool
-        Whether means are taken off; else X and Y count as they are.
+        Whether X and Y are centred.
     score : callable
         The score of the held-out side.
     bands : array of int (n_features,)
         The band of each column.
     held : list of FeatureMoments, optional
-        Of each fold's held-out side, where they are known: then of X as it is, about 0.
+        Moments of each fold's held-out side, if they are known; of X about 0.
     wide : float
         The ratio of eigenvalues beyond which float64 features are decomposed themselves.
     """
@@ -126,7 +126,7 @@ class Primal:
         Returns
         -------
         list of (Fold, array or None)
-            With the held-out features, turned, where predictions will be formed.
+            Each fold, with the held-out features times V where predictions will be formed.
         """
         return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
 
@@ -164,7 +164,7 @@ class Primal:
         return gamma[self.bands] ** 0.5
 
     def load(self, Y: Array) -> Loaded:
-        """Take in the responses of a batch of vertices.
+        """Compute the moments of a batch of vertices.
 
         Parameters
         ----------
@@ -192,14 +192,14 @@ class Primal:
         alphas: Array,
         gamma: Array,
     ) -> Array:
-        """Score some of the loaded vertices.
+        """Compute scores of some of the loaded vertices.
 
         Parameters
         ----------
         alphas : array of float64 (n_alphas,)
             The penalties.
         gamma : array (n_bands,)
-            The weights that `prepare` had.
+            The weights that `prepare` was called with.
 
         Returns
         -------
@@ -282,12 +282,12 @@ class Primal:
         return xx if self.X.dtype == eigenvalues.dtype else None, eigenvalues, V
 
     def intercept(self, loaded: Loaded, coefficients: Array) -> Array:
-        """Give the intercepts that go with coefficients of the loaded vertices.
+        """Return the intercepts that belong to coefficients of the loaded vertices.
 
         Parameters
         ----------
         coefficients : array (n_features, n_vertices)
-            Of all of them.
+            Coefficients of all loaded vertices.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The search for penalties and weights of bands, for all vertices at once."""
+"""Random search for penalties and weights of bands, for all vertices at once."""
 
 import logging
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from regress.solvers.primal import Primal
 
 log = logging.getLogger("regress")
 
-# Vertices whose products with all penalties are formed at once.
+# Vertices that are scored at once, with all penalties.
 CHUNK = 1024
 
 
 @dataclass
 class SearchResult:
-    """What a search chose for a batch of vertices.
+    """Penalties and weightings that a search chose for a batch of vertices.
 
     Attributes
     ----------
     weighting : array of int (n_vertices,)
-        The number of the weighting of the bands.
+        Index of the weighting of the bands.
     alphas : array of float64 (n_vertices,)
         The penalty.
     scores : array of float64 (n_weightings, n_vertices)
@@ -42,16 +42,16 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Rule:
-    """How penalties are chosen.
+    """Rule by which penalties are chosen.
 
     Attributes
     ----------
     local : bool
-        Per vertex, else one for all.
+        Whether each vertex, or group, has its own penalty; else all vertices have one.
     conservative : bool
-        The largest within a standard deviation of the best, else the best.
+        Whether to take the largest penalty within a standard deviation of the best, else the best.
     groups : array of int (n_vertices,) or None
-        Vertices of one number choose together, by their mean score; None for each on its own.
+        Vertices of one group share a penalty, chosen by their mean score; None for no groups.
     """
 
     local: bool = True
@@ -59,12 +59,12 @@ class Rule:
     groups: Array | None = None
 
     def shared(self, scores: Array) -> Array:
-        """Average scores over the vertices that choose together.
+        """Average scores over the vertices that share a penalty.
 
         Parameters
         ----------
         scores : array (..., n_vertices)
-            Of each vertex.
+            Scores of each vertex.
 
         Returns
         -------
@@ -87,14 +87,14 @@ class Rule:
         Parameters
         ----------
         scores : array (n_folds, n_alphas, n_vertices)
-            Of the held-out sides.
+            Scores of the held-out sides.
         alphas : array of float64 (n_alphas,)
             The penalties.
 
         Returns
         -------
-        chosen : array of int (n_vertices,)
-            The number of the penalty.
+        penalty : array of int (n_vertices,)
+            Index of the penalty.
         mean : array (n_vertices,)
             Its score, the mean over folds.
         """
@@ -130,9 +130,9 @@ def search(
     alphas : array of float64 (n_alphas,)
         Penalties.
     patience : int or None
-        Stop after so many weightings that bettered no vertex; None to try all.
+        Stop after so many weightings without an improvement of any vertex; None to try all.
     checkpoint : Checkpoint or None
-        Where the search is kept now and then, and taken up again.
+        File from which the search is resumed, and to which it is saved every few seconds.
     """
     backend = get_backend()
     state = _State.begin(n_vertices, checkpoint)
@@ -159,18 +159,18 @@ def search(
 
 @dataclass
 class _State:
-    """How far a search is.
+    """State of a search.
 
     Attributes
     ----------
     best : array of float64 (n_vertices,)
         The best score so far.
     weighting, penalty : array of int (n_vertices,)
-        The numbers of the weighting and of the penalty that gave it.
+        Indices of the weighting and of the penalty with the best score.
     scores : list of array of float64 (n_vertices,)
         The score of each weighting.
     idle : int
-        The last so many weightings bettered no vertex.
+        Number of weightings since a vertex last improved.
     """
 
     best: Array
