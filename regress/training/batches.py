@@ -1,4 +1,4 @@
-"""Pictures in batches: which rows come when, and the rows themselves, read as they are needed."""
+"""Batches of pictures: their order, and their rows, read when they are needed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,21 +16,21 @@ Rows = NDArray[np.int64]
 # Features and responses of each subject that has vertices.
 Batch = list[tuple[Tensor, Tensor]]
 
-# A subject with much fewer pictures than another is shown them again rather than fewer at a step:
-# so many are what a loss over a batch should have.
+# A subject with far fewer pictures than another repeats them within an epoch, so that each of its
+# batches has at least this number, which a loss over a batch needs.
 LEAST = 16
 
 
 class Pictures(Dataset[Batch]):
-    """Features, in memory, and responses, read when a batch of them is asked for.
+    """Features, in memory, and responses, read batch by batch.
 
     Parameters
     ----------
     features : array of float32 or uint8 (n_images, n_features)
-        As they come, since standardised bytes take four times the memory; of several subjects, one
-        below the other.
+        Not standardised, since bytes take a quarter of the memory of floats. Pictures of several
+        subjects follow one another.
     responses : Responses or Joint (n_images, n_vertices)
-        Of all vertices; narrowed with `narrow` while they are trained.
+        Responses of all vertices; `narrow` leaves out those that are trained no more.
     """
 
     def __init__(
@@ -42,26 +42,26 @@ class Pictures(Dataset[Batch]):
 
     @property
     def widths(self) -> list[int]:
-        """How many vertices are left of each subject."""
+        """Number of vertices that each subject still has."""
         return [part.shape[1] for part in self._left.parts]
 
     def narrow(self, vertices: Tensor) -> None:
-        """Leave out vertices.
+        """Keep some vertices only.
 
         Parameters
         ----------
         vertices : Tensor of int (n_left,)
-            Those that stay, of all that there were at first; rising.
+            Vertices to keep, as rising indices of the vertices at first.
         """
         self._left = self._all.vertices(vertices.numpy())
 
     def rows(self, mask: NDArray[np.bool_]) -> list[Rows]:
-        """Divide pictures among the subjects.
+        """Return the rows of each subject's pictures in a mask.
 
         Parameters
         ----------
         mask : array of bool (n_images,)
-            The pictures.
+            Pictures to select.
         """
         rows = np.flatnonzero(mask)
         return np.split(rows, np.searchsorted(rows, self._starts[1:-1]))
@@ -75,11 +75,11 @@ class Pictures(Dataset[Batch]):
 
 
 class Batches(Sampler[list[Rows]]):
-    """The pictures in batches of nearly equal size, in another order each epoch.
+    """Sampler of batches of nearly equal size, in another order each epoch.
 
     Each batch holds pictures of every subject. The order of a subject's pictures depends on the
-    seed and the epoch alone, not on the other subjects, and a training that is taken up goes on
-    with the batches that it would have had.
+    seed and the epoch alone, not on the other subjects, and a resumed training continues with the
+    batches that it would have had.
 
     Parameters
     ----------
@@ -88,10 +88,10 @@ class Batches(Sampler[list[Rows]]):
     size : int
         Pictures of a subject in a batch, at most.
     seed : int
-        Of the order.
+        Seed of the order.
     epoch : callable
-        Gives the number of the epoch that begins. Lightning's own count comes too late for the
-        first epoch of a training that is taken up.
+        Returns the number of the epoch that begins. Lightning updates its own count too late for
+        the first epoch of a resumed training.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Batches(Sampler[list[Rows]]):
 
     @property
     def smallest(self) -> tuple[int, int]:
-        """The pictures of a subject in the smallest batch, and how many the subject has."""
+        """Number of a subject's pictures in the smallest batch, and in all."""
         return min(
             (len(self._shuffled_batches(subject_rows)[-1]), len(subject_rows))
             for subject_rows in self._rows
@@ -126,12 +126,12 @@ class Batches(Sampler[list[Rows]]):
             n_needed = self._count * min(LEAST, self._size, len(rows))
             again = [rng.permutation(rows) for _ in range(-(-n_needed // len(rows)) - 1)]
             order = np.concatenate([order, *again])
-        # In a batch, rising: a file is read from its beginning to its end.
+        # Rising within a batch, so that a file is read from its beginning to its end.
         return [np.sort(batch) for batch in np.array_split(order, self._count)]
 
 
 def make_loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
-    """Read batches of pictures.
+    """Return a loader of batches of pictures.
 
     Returns
     -------

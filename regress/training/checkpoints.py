@@ -22,19 +22,19 @@ class ArtifactCheckpoints(CheckpointIO):
     Parameters
     ----------
     belongs : str
-        A digest of all that the training depends on; a file of another is not taken up.
+        Digest of everything that the training depends on; a file with another one is ignored.
     """
 
     def __init__(self, belongs: str) -> None:
         self.belongs = belongs
 
     def stored(self, path: Path) -> dict[str, Any] | None:
-        """Give what an interrupted training had kept."""
+        """Load the checkpoint of an interrupted training; None if there is no such file."""
         arrays = Checkpoint(path, self.belongs).load()
         return None if arrays is None else unpack(arrays)
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint atomically."""
         write_artifact(Path(path), pack(checkpoint), {"kind": "search", "belongs": self.belongs})
 
     def load_checkpoint(
@@ -49,7 +49,7 @@ class ArtifactCheckpoints(CheckpointIO):
 
 
 def pack(tree: Any) -> Arrays:
-    """Divide nested dicts and lists into arrays and JSON.
+    """Return nested dicts and lists as arrays, with their structure as JSON.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def pack(tree: Any) -> Arrays:
 
 
 def unpack(arrays: Arrays) -> Any:
-    """Join what `pack` divided."""
+    """Return the nested dicts and lists that `pack` was called with."""
     return _unflatten(json.loads(arrays["tree"].tobytes().decode()), arrays)
 
 
@@ -72,7 +72,7 @@ def _flatten(value: Any, arrays: Arrays) -> Any:
         kind = "tensor" if isinstance(value, Tensor) else "array"
         plain = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
         name = str(len(arrays))
-        # Some files hold no arrays without axes, or of no elements.
+        # A file cannot hold every array without axes or without elements.
         arrays[name] = plain.reshape(-1) if plain.size else np.zeros(1, plain.dtype)
         return {kind: name, "shape": list(plain.shape)}
     if isinstance(value, dict):

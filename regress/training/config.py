@@ -1,4 +1,4 @@
-"""How a training goes, apart from the network and the data, and the files that it keeps."""
+"""Settings and files of a training, apart from the network and the data."""
 
 import inspect
 import numbers
@@ -21,7 +21,7 @@ Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What of a training changes its numbers, besides network and data.
+    """Settings that change the numbers of a training, besides network and data.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Recipe:
     precision : str
         Lightning's name for the arithmetic.
     seed : int
-        Of weights, batches and dropout.
+        Seed of weights, batches and dropout.
     block : int
         Pictures that are predicted at once, for validation.
     """
@@ -61,18 +61,18 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Files:
-    """What a training writes besides its result, which changes no number.
+    """Files and progress of a training, which change no number.
 
     Attributes
     ----------
     checkpoint : Path or None
-        Where its state is kept now and then, so that it can be taken up.
+        File to which the state is saved every few seconds, and from which a training resumes.
     belongs : str
-        A digest of all that the training depends on.
+        Digest of everything that the training depends on.
     log : Path or None
         A CSV file of the losses.
     show : str
-        What stands before the progress; none is shown where it is empty.
+        Label of the progress bar; empty for no bar.
     """
 
     checkpoint: Path | None = None
@@ -82,7 +82,7 @@ class Files:
 
 
 def check_recipe(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters of a training that cannot be."""
+    """Check the parameters of a training."""
     try:
         least = Loss(parameters["loss"]).least
         lookup(OPTIMISERS, "optimiser", parameters["optimiser"])
@@ -222,8 +222,8 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         self.progress_bar = progress_bar
 
     def __init_subclass__(cls, **options: Any) -> None:
-        # A subclass adds parameters to those of its base, and passes the others on: all of them
-        # are its signature, which is what scikit-learn and editors look at.
+        # A subclass adds parameters to those of its base, and passes the others on. scikit-learn
+        # and editors read its signature, which lists all of them.
         super().__init_subclass__(**options)
         parameters: dict[str, inspect.Parameter] = {}
         for base in cls.__mro__:
@@ -241,12 +241,12 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         return sorted(inspect.signature(cls).parameters)
 
     def network_parameters(self) -> dict[str, Any]:
-        """Give the parameters that a model has of its own, which say what its network is.
+        """Return the parameters that define a model's network, which are the model's own.
 
         Returns
         -------
         dict
-            By name; empty where all networks of the model are alike.
+            Values by name; empty where all networks of the model are alike.
         """
         shared = Parameters._get_param_names()
         return {n: v for n, v in self.get_params(deep=False).items() if n not in shared}

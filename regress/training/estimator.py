@@ -1,4 +1,4 @@
-"""How all trained models are fitted: on standardised features, twice, each group on its own."""
+"""Estimator of the trained models: standardised features, and a fit and refit of each group."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -44,14 +44,14 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
 
     Features are centred and scaled to unit variance with statistics of the pictures that are
     trained on. Vertices that train together, a group, stop together: when their loss on validation
-    pictures is best. `fit` keeps these weights; `refit` trains anew on all pictures it is given,
-    for as many epochs. A constant vertex is predicted at its mean.
+    pictures is best. `fit` keeps these weights; `refit` trains again on its pictures for as many
+    epochs. A constant vertex is predicted at its mean.
 
-    Several subjects are trained at once where the responses are `Joint`: a group's weights are
-    theirs together, and what belongs to a vertex is of one subject.
+    Several subjects are trained at once where the responses are `Joint`: they share the weights of
+    a group, and each vertex belongs to one subject.
 
-    A subclass gives `make_network`; its own parameters go before `**training`, those that
-    `Parameters` lists.
+    A subclass implements `make_network`; its own parameters come before `**training`, which are
+    those of `Parameters`.
     """
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
@@ -84,7 +84,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
         return self._train(features, responses, held, None)
 
     def refit(self, X: ArrayLike, y: Any) -> Self:
-        """Train anew on other pictures, for the epochs that `fit` found best.
+        """Train again on other pictures, for the epochs that `fit` found best.
 
         Parameters
         ----------
@@ -108,19 +108,19 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
     def scale_of(
         self, X: NDArray[np.float32 | np.uint8], start: dict[str, NDArray] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Say how features are standardised: here, by the pictures that are trained on.
+        """Compute how features are standardised: by default, from the training pictures.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Of the pictures that are trained on.
+            Features of the training pictures.
         start : dict of str to array, optional
             A model that the training begins from.
 
         Returns
         -------
         centre, scale : array of float32 (n_features,)
-            What is subtracted, and what is divided by then.
+            Subtracted from features, and then divided by.
         """
         return feature_scale(X, start)
 
@@ -197,29 +197,29 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
         is_known: NDArray[np.bool_],
         before: Network | None,
     ) -> None:
-        """Look at the pictures that are trained on, before the first step; here nothing is done.
+        """Prepare the network from the training pictures, before the first step; does nothing here.
 
         Parameters
         ----------
         network : Network
-            As it begins; may be changed in place.
+            Network before the first step; may be changed in place.
         pictures : (array (n_images, n_features), Responses or Joint (n_images, n_vertices))
-            Features as they come, and responses.
+            Features, not standardised, and responses.
         is_known : array of bool (n_vertices,)
             Vertices whose weights are those of `start`.
         before : Network or None
-            What `fit` found, where this is a refit.
+            Network that `fit` trained, where this is a refit.
         """
 
     def after_fit(self, X: NDArray[np.float32 | np.uint8], responses: Responses | Joint) -> None:
-        """Look at the validation pictures, after `fit`; here nothing is done.
+        """Evaluate the validation pictures after `fit`; does nothing here.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features, as they come.
+            Features, not standardised.
         responses : Responses or Joint (n_images, n_vertices)
-            To these.
+            Responses to these pictures.
         """
 
     def _initial_network(
@@ -228,7 +228,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
         means: NDArray[np.float64],
         start: dict[str, NDArray] | None,
     ) -> tuple[Network, NDArray[np.bool_]]:
-        """Make the network as its training begins; say which vertices' weights were given."""
+        """Make the untrained network; return it and which vertices' weights come from `start`."""
         network = self._make_seeded(torch.from_numpy(member))
         network.offset.data.copy_(torch.from_numpy(means))
         network.offset.requires_grad_(Loss(self.loss).moves_mean)
@@ -248,13 +248,13 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
         still: NDArray[np.bool_],
         means: NDArray[np.float64],
     ) -> None:
-        """Take the best weights as the fitted network."""
+        """Store the best weights as the fitted network."""
         self.network_ = self._make_seeded(torch.from_numpy(member))
-        # A vertex whose own weights are 0 is predicted at its offset.
+        # A vertex whose weights are 0 is predicted at its offset.
         at = torch.from_numpy(np.flatnonzero(still))
         for name, values in best_weights.weights.items():
             kind, axis = axis_of(self.network_, name)
-            # A number says what a vertex is; it is no weight.
+            # Integer arrays are labels of vertices, not weights.
             if kind == "vertex" and name != "offset" and values.is_floating_point():
                 values.index_fill_(axis, at, 0)
         best_weights.weights["offset"][at] = torch.from_numpy(means[still]).float()

@@ -1,4 +1,4 @@
-"""What a trained model is once it is trained: predictions, and arrays that are kept of it."""
+"""Fitted networks: predictions, and the arrays that are saved."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,18 +20,18 @@ BLOCK = 1024
 
 
 class FittedNetwork(Parameters):
-    """A network, its features' scale, and the epochs that its weights are of.
+    """Base of estimators with a fitted network, the scale of features, and epochs of the weights.
 
     Attributes
     ----------
     epochs_ : array of int (n_vertices,)
-        The epoch that the weights of each vertex are of; 0 where nothing was better than the
-        beginning: the mean, or what `start` held.
+        Epoch of the weights of each vertex; 0 where no epoch was better than the first state: the
+        mean, or `start`.
     network_ : Network
-        The best weights.
+        Network with the best weights.
     inside_ : dict of str to Tensor or array, or None
-        After `refit`, the weights and the scale of features that `fit` had found, where the network
-        has something that vertices share.
+        After `refit`, the weights and the scale of features of `fit`, where vertices share
+        weights.
     """
 
     streams: ClassVar[bool] = True
@@ -39,28 +39,28 @@ class FittedNetwork(Parameters):
     inside_: dict[str, Any] | None
 
     def make_network(self, n_features: int, member: torch.Tensor) -> Network:
-        """Make the network, as it is before it is trained."""
+        """Make the untrained network."""
         raise TypeError(f"{type(self).__name__} does not say what its network is")
 
     def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
-        """Make what judges the predictions of all vertices together, besides the loss of each.
+        """Make critics, which judge the predictions of all vertices together; None for no critics.
 
         Parameters
         ----------
         n_features : int
             Columns of the features.
         widths : sequence of int
-            The vertices of each subject; those without any have none.
+            Number of vertices of each subject that has any.
 
         Returns
         -------
         ModuleList or None
-            For each of these subjects an `Adversary`; None, as here, where only the loss counts.
+            An `Adversary` for each of these subjects; None, as here, for the loss alone.
         """
         return None
 
     def advice(self) -> list[str]:
-        """Say what besides the learning rate may be lowered where nothing was learned."""
+        """List what to lower, besides the learning rate, when nothing was learned."""
         return []
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -90,11 +90,11 @@ class FittedNetwork(Parameters):
         return predicted[:, 0] if self._vector else predicted
 
     def chosen_names(self) -> list[str]:
-        """Name what `fit` chose per vertex and `refit` keeps."""
+        """List the attributes that `fit` chose per vertex and `refit` keeps."""
         return ["epochs_"]
 
     def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
-        """Give the fitted arrays, all or those of some vertices.
+        """Return the fitted arrays of all or some vertices.
 
         Returns
         -------
@@ -111,39 +111,39 @@ class FittedNetwork(Parameters):
 
     @property
     def block(self) -> int:
-        """How many pictures are predicted at once; it changes no number but by rounding."""
+        """Number of pictures predicted at once, which changes predictions by rounding only."""
         return BLOCK
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: where their network has weights of all."""
+        """Whether all vertices must be trained together, since they share weights; False here."""
         return False
 
     @property
     def untrained(self) -> tuple[str, ...]:
-        """Others' networks inside it that began with random weights; here there are none."""
+        """Names of other authors' networks inside that began with random weights; none here."""
         return ()
 
     @property
     def pretrained(self) -> tuple[str, ...]:
-        """Others' networks inside it that were trained on other data; here there are none."""
+        """Names of other authors' networks inside that were pretrained on other data; none here."""
         return ()
 
     def sources(self) -> dict[str, str]:
-        """Digest files that it reads besides the data; here there are none."""
+        """Return digests of the files that the model reads besides the data; none here."""
         return {}
 
     def prepare(self, network: Network) -> None:
-        """Put weights of others into a network that is about to be trained; here there are none."""
+        """Load pretrained weights into a network before its training; does nothing here."""
 
     def shared_names(self) -> list[str]:
-        """Name the arrays of `state` that belong to all vertices, and are saved once.
+        """List the arrays of `state` that all vertices share, which are saved once.
 
         Returns
         -------
         list of str
-            The weights of all, and of the group where there is but one, with the scale of
-            features; none where there are no such weights.
+            Shared weights, those of the group where there is only one, and the scale of features;
+            empty where there are no such weights.
         """
         network = self.network_
         kinds = {"shared", "group"} if network.n_groups == 1 else {"shared"}
@@ -156,27 +156,27 @@ class FittedNetwork(Parameters):
     def join(
         self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
     ) -> dict[str, NDArray]:
-        """Join the states of vertices that were fitted in several batches, each alone.
+        """Join the states of vertices that were fitted in several batches, each vertex alone.
 
         Parameters
         ----------
         parts : sequence of (array of int, dict of str to array)
-            Where the vertices stand in the whole, and what `state` gave of them.
+            Columns of the vertices in the whole, and their `state`.
 
         Returns
         -------
         dict of str to array
-            As `state` would give all; each vertex is a group.
+            `state` of all vertices; each vertex is a group.
         """
         return join_states(clone(self).restore(parts[0][1]).network_, parts)
 
     def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
-        """Say what some vertices took to train.
+        """Return the cost of training some vertices.
 
         Parameters
         ----------
         vertices : array of int (n,)
-            Which columns of the responses.
+            Columns of the responses.
 
         Returns
         -------
@@ -217,7 +217,7 @@ class FittedNetwork(Parameters):
         return self
 
     def _part(self, vertices: NDArray[np.int64], state: dict[str, Any]) -> dict[str, NDArray]:
-        """Take what belongs to some vertices; the scale of the features belongs to all."""
+        """Select the arrays of some vertices; the scale of features belongs to all."""
         scale = {n: np.asarray(state[n]) for n in ("centre_", "scale_") if n in state}
         weights = {n: v for n, v in state.items() if n not in scale}
         part = select_vertices(self.network_, torch.from_numpy(vertices), weights)

@@ -1,4 +1,4 @@
-"""One training as Lightning sees it: steps, validation, and groups that stop on their own."""
+"""Lightning module of a training: steps, validation, and groups that stop on their own."""
 
 import time
 from collections.abc import Sequence
@@ -30,21 +30,21 @@ WORTH = 0.75
 
 
 class Judge(Protocol):
-    """What a task asks of critics, which learn beside the network."""
+    """Interface of critics, which are trained with the network."""
 
     @property
     def rate(self) -> float:
-        """Their learning rate, as a multiple of the network's."""
+        """Learning rate, as a multiple of the network's."""
 
     @property
     def accuracy(self) -> float:
-        """The share of verdicts that were right since `begin`."""
+        """Share of right verdicts since `begin`."""
 
     def begin(self) -> None:
-        """Count the right verdicts anew."""
+        """Reset the count of right verdicts."""
 
     def __call__(self, features: Tensor, predicted: Tensor, measured: Tensor) -> Tensor:
-        """Give what is added to the loss."""
+        """Compute what is added to the loss."""
 
 
 class Task(pl.LightningModule):
@@ -53,19 +53,19 @@ class Task(pl.LightningModule):
     Parameters
     ----------
     network : Network
-        Of all vertices; narrowed as groups stop.
+        Network of all vertices; narrowed as groups stop.
     pictures : Pictures
-        Narrowed with it.
+        Pictures of all subjects; narrowed with the network.
     best : Kept
-        Takes the best weights of each group.
+        Stores the best weights of each group.
     recipe : Recipe
-        How.
+        Settings of the training.
     n_steps : int
-        Steps of the whole training, for the schedule.
+        Number of steps of the whole training, for the schedule.
     scale : (array of float32 (n_features,), array of float32 (n_features,))
         Centre and scale of the features.
     critics : ModuleList, optional
-        Of each subject that has vertices, a `Judge`. They are trained with the network.
+        A `Judge` for each subject that has vertices, trained with the network.
     """
 
     centre: Tensor
@@ -116,7 +116,7 @@ class Task(pl.LightningModule):
         }
 
     def on_after_batch_transfer(self, batch: Batch, number: int) -> Batch:
-        """Standardise features, where they are computed with."""
+        """Standardise features, on the device."""
         return [((rows.float() - self.centre) / self.scale, responses) for rows, responses in batch]
 
     def training_step(self, batch: Batch, number: int) -> Tensor:
@@ -136,7 +136,7 @@ class Task(pl.LightningModule):
             for judge, p, (features, measured) in zip(self._judges, predicted, batch, strict=True):
                 total = total + judge(features, p, measured)
             if not torch.isfinite(total):
-                # What critics make of one group's responses reaches all.
+                # The critics' gradient of one group's responses reaches all groups.
                 values = values + torch.nan
         if not torch.isfinite(total):
             self.best_weights.spoil(values, self.global_step + 1)
@@ -144,8 +144,8 @@ class Task(pl.LightningModule):
         return total
 
     def _begin_epoch(self) -> None:
-        # Not in Lightning's hook, which it skips when a training is taken up. Dropout depends on
-        # seed and epoch alone.
+        # Not in Lightning's hook, which is skipped when a training resumes. Dropout depends on seed
+        # and epoch alone.
         seeds = np.random.SeedSequence([self.recipe.seed, self.best_weights.epoch, 1])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         self._sum = None
@@ -163,17 +163,17 @@ class Task(pl.LightningModule):
         if not self.trainer.sanity_checking:
             self._held = values
         elif self.best_weights.epoch == 0:
-            # Lightning's check before the first step: what the mean response scores. It also checks
-            # when a training is taken up, and what was best then must stay.
+            # Lightning's check before the first step: the loss of the mean response. Lightning also
+            # checks when a training resumes, where the best loss must stay.
             self.best_weights.best = self.best_weights.scores(values)
 
     def _network_inputs(self, batch: Batch) -> list[Sequence[Tensor]]:
-        """Give what the network is called with: features, and responses if the loss is its own."""
+        """Return the network's inputs: features, and responses if it computes its own loss."""
         inputs: list[Sequence[Tensor]] = list(zip(*batch, strict=True))
         return inputs[: 1 + self.network.objective]
 
     def _in_blocks(self, batch: Batch) -> list[Tensor]:
-        """Predict the pictures of each part; or find the loss of its vertices."""
+        """Predict the pictures of each part, or compute the network's own loss of its vertices."""
         count = max(-(-len(features) // self.recipe.block) for features, _ in batch)
         blocks = [
             zip(*(torch.tensor_split(tensor, count) for tensor in inputs), strict=True)
@@ -191,7 +191,7 @@ class Task(pl.LightningModule):
         return means
 
     def on_train_epoch_end(self) -> None:
-        """Keep what is better, stop groups, and leave them behind when they are many."""
+        """Store better weights, stop groups, and remove stopped groups when they are many."""
         assert self._sum is not None
         optimiser = self.trainer.optimizers[0]
         train = self._sum / self.trainer.num_training_batches
@@ -216,16 +216,16 @@ class Task(pl.LightningModule):
             self._follow()
 
     def _follow(self) -> None:
-        """Let pictures and parts be those of the vertices that the network has."""
+        """Narrow pictures and parts to the vertices that the network has."""
         self._pictures.narrow(self.best_weights.vertices)
         self._divided = PartitionedNetwork(self.network, self._pictures.widths)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is kept of each group."""
+        """Add the best weights of each group to a checkpoint."""
         checkpoint["kept"] = self.best_weights.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up what was kept; the network gets the width that it had."""
+        """Restore the best weights, and narrow the network to its width at the checkpoint."""
         self.best_weights.load(checkpoint["kept"])
         replace_state(self.network, select_vertices(self.network, self.best_weights.vertices))
         self._follow()

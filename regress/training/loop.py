@@ -1,4 +1,4 @@
-"""The training loop: Lightning's, with checkpoints that are taken up, progress and a log."""
+"""The training loop: Lightning's, with checkpoints, progress and a log."""
 
 import ctypes
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger("regress")
 
 Rows = Sequence[NDArray[np.int64]]
 
-# Seconds between two checkpoints: at least these, and so many that writing takes one in twenty.
+# Seconds between two checkpoints: at least EVERY, and SHARE times as long as writing takes.
 EVERY = 5.0
 SHARE = 20
 
@@ -52,12 +52,11 @@ def train(
     Parameters
     ----------
     rows : (sequence of array of int, sequence of array of int)
-        The pictures of each subject to train on, and those to validate on; of these there may be
-        none.
+        Training pictures of each subject, and validation pictures, of which there may be none.
     names : array (n_groups,)
-        What the groups are called in the log.
+        Names of the groups in the log.
     scale : (array of float32 (n_features,), array of float32 (n_features,))
-        What is subtracted from features, and what they are divided by, in each batch.
+        Centre and scale of the features.
     """
     inside, held = rows
     batches = Batches(inside, recipe.batch, recipe.seed, lambda: best_weights.epoch)
@@ -130,7 +129,7 @@ def _fit(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning from telling which devices there are, and that it needs no workers."""
+    """Silence Lightning's messages about devices and workers."""
     loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -146,7 +145,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Watcher(pl.callbacks.Checkpoint):
-    """Shows the progress, and keeps checkpoint and log; Lightning calls it."""
+    """Lightning callback that shows the progress and writes checkpoint and log."""
 
     def __init__(
         self, best_weights: BestWeights, files: Files, names: NDArray, n_steps: int
@@ -170,12 +169,12 @@ class _Watcher(pl.callbacks.Checkpoint):
             self._bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Write checkpoint and log, now and then."""
+        """Write checkpoint and log, if the pause since the last time is over."""
         if time.monotonic() - self._last >= self._pause:
             self._write(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Write checkpoint and log: what is kept must not be trained again."""
+        """Write checkpoint and log, so that a finished training is not repeated."""
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
@@ -191,13 +190,13 @@ class _Watcher(pl.callbacks.Checkpoint):
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGE = 1 << 30
-# What glibc begins with.
+# glibc's default.
 SMALL = 128 << 10
 
 
 @contextmanager
 def reuse_memory() -> Iterator[None]:
-    """Have freed memory used again, instead of given back and asked for at each step.
+    """Reuse freed memory, instead of returning it to the system and requesting it at each step.
 
     Each step makes and frees predictions and gradients. Blocks of more than 32 MB glibc asks of the
     system each time, page by page, which took as long as the matrix products themselves: a step of
@@ -207,7 +206,7 @@ def reuse_memory() -> Iterator[None]:
     Yields
     ------
     None
-        While the block runs; afterwards what is free goes back to the system.
+        Nothing; free memory returns to the system at the end of the block.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if tune is None:

@@ -1,4 +1,4 @@
-"""What is to be said at the end of a training that went wrong, and what to do about it."""
+"""Warnings at the end of a training that went wrong, with advice, and the log of losses."""
 
 import csv
 import logging
@@ -13,9 +13,9 @@ from regress.training.best_weights import BestWeights
 
 log = logging.getLogger("regress")
 
-# Groups that are named one by one.
+# Groups that a message names one by one.
 MAX_NAMES = 4
-# A loss so many times that of the beginning is no matter of chance.
+# A validation loss so many times the first one is no accident of the validation pictures.
 FAR = 1.5
 
 
@@ -49,18 +49,18 @@ def warn_of_no_progress(
     has_start: bool,
     *lower: str,
 ) -> None:
-    """Warn of groups that no epoch made better than they were before the first step.
+    """Warn of groups whose validation loss no epoch improved.
 
     Parameters
     ----------
     best_weights : Kept
-        At the end of a training that was stopped by validation pictures.
+        Best weights at the end of a training with validation pictures.
     names : array (n_groups,)
-        What the groups are called.
+        Names of the groups.
     varying : array of bool (n_groups,)
-        Groups in which there is anything to learn.
+        Groups with a vertex that is not constant.
     has_start : bool
-        Whether they began from another training; else from the mean response.
+        Whether the training began from another one; else from the mean response.
     """
     worse = (
         (best_weights.epochs == 0)
@@ -75,7 +75,7 @@ def warn_of_no_progress(
     sizes = np.bincount(best_weights.member.numpy(), minlength=best_weights.n_groups).astype(
         np.float64
     )
-    # Both figures are means over the same vertices: those that stop together, or of these groups.
+    # Both losses are means over the same vertices: those that stop together, or of these groups.
     if best_weights.together:
         present = np.unique(best_weights.member[best_weights.vertices].numpy())
         losses = np.average(losses[:, present], axis=1, weights=sizes[present])[:, None]
@@ -101,11 +101,11 @@ def warn_of_no_progress(
 
 
 def lower_rate(lr: float) -> str:
-    """Advise to learn more slowly."""
+    """Return the advice to lower the learning rate."""
     return f"a lower lr (now {lr:g}): --params.lr {min(lr / 10, 1e-3):g}"
 
 
-# With more groups, as where each vertex stops on its own, only their mean is written.
+# With more groups than this, only their mean is written.
 MANY = 500
 COLUMNS = (
     "epoch",
@@ -125,7 +125,7 @@ def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
     Parameters
     ----------
     names : array (n_groups,)
-        What the groups are called.
+        Names of the groups.
 
     Notes
     -----
