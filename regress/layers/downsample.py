@@ -1,18 +1,18 @@
-"""What critics see of a picture that is given as pixels: its large parts."""
+"""Downsampled pictures, as input of critics."""
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 
 class DownsampledPicture(nn.Module):
-    """A picture of a few places a side; critics would else have a weight for each pixel.
+    """Average of a picture over a small grid, so that critics need no weight for each pixel.
 
     Parameters
     ----------
     channels, side : int
-        Of the picture that the columns are.
+        Channels and side of the picture in the columns.
     most : int
-        Places a side, at most.
+        Largest side of the grid.
     """
 
     def __init__(self, channels: int, side: int, max_side: int = 8) -> None:
@@ -21,11 +21,11 @@ class DownsampledPicture(nn.Module):
 
     @property
     def columns(self) -> int:
-        """How many numbers it gives."""
+        """Number of output columns."""
         return self._shape[0] * self._grid**2
 
     def forward(self, features: Tensor) -> Tensor:
-        """Look.
+        """Downsample pictures.
 
         Parameters
         ----------
@@ -35,7 +35,7 @@ class DownsampledPicture(nn.Module):
         Returns
         -------
         Tensor (n_images, columns)
-            The means of their parts.
+            Means of the cells of the grid.
         """
         pictures = features.reshape(-1, *self._shape)
         return functional.adaptive_avg_pool2d(pictures, self._grid).flatten(1)

@@ -1,4 +1,4 @@
-"""What a vision transformer is for models that train it: pixels in, tokens of places out."""
+"""Vision transformers for models that train them, from pixels to tokens of places."""
 
 import math
 from typing import Any
@@ -13,25 +13,25 @@ from regress.errors import RegressError
 
 
 class VitBackbone(nn.Module):
-    """A transformer, and what it is for others: pixels in, tokens of places out.
+    """Vision transformer from pixels to its tokens, averaged over a grid of places.
 
     Parameters
     ----------
     name : str
-        timm's full name of it.
+        timm's full name of the transformer.
     side : int
         Height and width of pictures.
     grid : int
-        Places a side, at most.
+        Largest side of the grid.
 
     Attributes
     ----------
     module : nn.Module
         The transformer, without its head.
     mean, std : Tensor (3, 1, 1)
-        Of the pictures that it was trained on, in 0..1.
+        Mean and deviation of the pixels that the transformer was pretrained on, in 0..1.
     n_outputs : int
-        Numbers that come out for each picture.
+        Number of outputs for each picture.
     """
 
     mean: Tensor
@@ -52,13 +52,13 @@ class VitBackbone(nn.Module):
             self.register_buffer(statistic, torch.tensor(preprocessing[statistic])[:, None, None])
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Look at pictures.
+        """Compute the tokens of pictures.
 
         Returns
         -------
         Tensor (n_images, n_outputs)
-            The class token, or the mean of all places where there is none, and those of the grid,
-            each of mean 0 and deviation 1.
+            The class token, or the mean of all places where there is none, and the tokens of the
+            grid, each normalised to mean 0 and deviation 1.
         """
         pictures = (pixels.reshape(-1, 3, self.side, self.side) + 1) / 2
         tokens = self.module.forward_features((pictures - self.mean) / self.std)
@@ -74,7 +74,7 @@ class VitBackbone(nn.Module):
 
 
 def side_of(n_features: int) -> int:
-    """Tell the side of pictures from their number of columns."""
+    """Return the side of pictures with a number of columns."""
     side = math.isqrt(n_features // 3)
     if side < 1 or 3 * side * side != n_features:
         command = run_hint("features", spaces=["pixels:128"])
@@ -86,7 +86,7 @@ def side_of(n_features: int) -> int:
 
 
 def remove_head(module: Any) -> Any:
-    """Take off what a transformer makes of its tokens."""
+    """Remove the layers after a transformer's tokens."""
     module.reset_classifier(0)
     module.attn_pool = None
     return module
