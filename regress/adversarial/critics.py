@@ -1,7 +1,7 @@
-"""Critics: networks that are shown responses with their picture, and say measured or made.
+"""Critics: networks that classify responses to a picture as measured or generated.
 
-A verdict above 0 says measured. A critic of whole responses is conditioned on the picture by a
-product of what it makes of the responses and what it makes of the embedding.
+A verdict above 0 means measured. A critic of whole responses is conditioned on the picture by the
+product of its units for the responses and its units for the embedding.
 
 References
 ----------
@@ -25,18 +25,18 @@ from regress.errors import RegressError
 
 
 class ProjectionCritic(nn.Module):
-    """Judges the responses of some vertices together: one verdict a picture.
+    """Projection discriminator: one verdict per picture on the responses of some vertices.
 
     Parameters
     ----------
     vertices : array of int (n,)
-        Which of the responses it sees.
+        Columns of the responses that the critic sees.
     n_features : int
         Columns of the picture's embedding.
     width : int
         Units of its layers.
     norm : callable
-        What each layer is wrapped in.
+        Wrapper of each layer, such as a spectral norm.
     """
 
     vertices: Tensor
@@ -61,12 +61,12 @@ class ProjectionCritic(nn.Module):
 
 
 class CriticGroup(nn.Module):
-    """Several critics side by side.
+    """Several critics, whose verdicts are concatenated.
 
     Parameters
     ----------
     critics : sequence of Module
-        Each gives verdicts.
+        The critics.
     """
 
     def __init__(self, critics: Sequence[nn.Module]) -> None:
@@ -96,7 +96,7 @@ def _vit(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Mo
 
 
 def _patch(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
-    # Every vertex has units of its own: few are enough, and more would not fit into memory.
+    # Each vertex has its own units: a few are enough, and more would not fit into memory.
     return MeshPatchCritic(sheet, n_features, max(4, width // 8), norm)
 
 
@@ -110,7 +110,7 @@ CRITICS = {
 
 
 def critic_names(text: str) -> list[str]:
-    """Read which critics there are to be."""
+    """Parse the names of critics, which are joined by "+"."""
     names = [name.strip() for name in str(text).split("+")] if text else []
     for name in names:
         if name not in CRITICS:
@@ -126,20 +126,20 @@ def critic_names(text: str) -> list[str]:
 def make_critics(
     text: str, sheet: Sheet, n_features: int, width: int, spectral: bool
 ) -> nn.ModuleDict:
-    """Make critics.
+    """Make critics by name.
 
     Parameters
     ----------
     text : str
-        As `critic_names` reads it.
+        Names, as `critic_names` parses them.
     sheet : Sheet
-        Where the vertices lie.
+        Geometry of the vertices.
     n_features : int
         Columns of the picture's embedding.
     width : int
         Units of their layers.
     spectral : bool
-        Whether their layers are held to a spectral norm of 1.
+        Whether the layers are normalised to a spectral norm of 1.
 
     Returns
     -------

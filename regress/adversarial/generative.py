@@ -1,4 +1,4 @@
-"""What models that generate responses share: critics, noise, and a vector for each subject."""
+"""Base of the models that generate responses: critics, noise, and subjects' vectors."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -20,15 +20,15 @@ from regress.layers.readout import check_whole
 
 
 class Generative(MultiSubjectModel):
-    """Base of the models that may be trained against critics, be given noise, and know subjects.
+    """Base of the models with optional critics, noise and subjects' vectors.
 
     Parameters
     ----------
     discriminators : str
-        Who judges what is made: single, per_hemisphere, per_roi, vit, patch, or several, such as
-        "patch+per_roi". Empty for nobody: then this is plain regression.
+        Critics of the generated responses: single, per_hemisphere, per_roi, vit, patch, or several,
+        such as "patch+per_roi". Empty for plain regression without critics.
     adversarial : float
-        The weight of their verdicts, where the loss of a vertex weighs 1.
+        Weight of the verdicts, where the loss of a vertex has weight 1.
     game : str
         hinge or least_squares.
     critic_width : int
@@ -37,17 +37,17 @@ class Generative(MultiSubjectModel):
         The critics' learning rate, as a multiple of `lr`. A patch's verdicts are the slowest to
         learn, and 3e-3 in all was seen to suffice where trainings are short; 1e-2 did harm.
     spectral : bool
-        Whether critics are held to a spectral norm of 1.
+        Whether the critics' layers are normalised to a spectral norm of 1.
     penalty : float
-        The weight of their squared slope at measured responses, R1; 0 for none. Without it, or with
-        the least-squares game, generators were seen to make one of two modes only.
+        Weight of R1, the critics' squared slope at measured responses; 0 for none. Without it, or
+        with the least-squares game, generators were seen to generate one of two modes only.
     noise : int
-        Random numbers given to the generator beside the features; 0 for none.
+        Number of random inputs of the generator besides the features; 0 for none.
     samples : int
-        With noise, a prediction is the mean of so many draws.
+        Number of draws that are averaged in a prediction, with noise.
     sheet : sequence of Sheet, optional
-        Where the vertices of each subject lie. `python -m regress` takes it from the masks and
-        fsaverage; without it they stand in a row.
+        Geometry of each subject's vertices. `python -m regress` takes it from the masks and
+        fsaverage; without it vertices are neighbours in the order of their columns.
     **training
         The other parameters of every trained model, as `TrainedModel` has them.
     """
@@ -80,11 +80,11 @@ class Generative(MultiSubjectModel):
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: critics judge all, a subject changes all."""
+        """Whether all vertices must be trained together, for critics or subjects' vectors."""
         return bool(critic_names(self.discriminators)) or super().together
 
     def network_parameters(self) -> dict[str, Any]:
-        """Give the parameters that say what the network is; who judges it does not.
+        """Return the parameters that define the network, without those of the critics.
 
         Returns
         -------
@@ -119,25 +119,25 @@ class Generative(MultiSubjectModel):
                 raise ValueError(f"{name}: found {value!r}, expected a number from 0 on")
 
     def configure(self, network: Generator, n_units: int) -> Generator:
-        """Give a network the noise, the subjects and the ties that the parameters ask for.
+        """Add the noise, the subjects' vectors and the ties of the parameters to a network.
 
         Parameters
         ----------
         network : Generator
-            As `make_network` makes it; changed.
+            Network from `make_network`, changed in place.
         n_units : int
-            Its units that a subject's vector changes.
+            Number of units that a subject's vector modulates.
 
         Returns
         -------
         Generator
-            The same.
+            The same network.
         """
         self.attach(network, n_units)
         return network.set_noise(self.noise, self.samples)
 
     def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
-        """Say what critics see of a picture.
+        """Return the critics' view of the features; by default, the features.
 
         Parameters
         ----------
@@ -147,9 +147,9 @@ class Generative(MultiSubjectModel):
         Returns
         -------
         Module
-            From features to what they see.
+            Module from features to the critics' input.
         int
-            Its columns.
+            Number of its output columns.
         """
         return nn.Identity(), n_features
 
@@ -166,7 +166,7 @@ class Generative(MultiSubjectModel):
         Returns
         -------
         ModuleList or None
-            For each of these subjects an `Adversary`; None where nobody judges.
+            An `Adversary` for each of these subjects; None without critics.
 
         Raises
         ------
@@ -191,12 +191,12 @@ class Generative(MultiSubjectModel):
         return nn.ModuleList(adversaries)
 
     def advice(self) -> list[str]:
-        """Say what besides the learning rate may be lowered: the weight of the critics.
+        """List what to lower besides the learning rate: the weight of the critics.
 
         Returns
         -------
         list of str
-            In words, with the option; none where nobody judges.
+            Advice with the option; empty without critics.
         """
         if not critic_names(self.discriminators):
             return []
@@ -204,14 +204,14 @@ class Generative(MultiSubjectModel):
         return [f"critics less weight (now {now:g}): --params.adversarial {min(now / 10, 0.1):g}"]
 
     def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
-        """Make responses to pictures, each time of other noise.
+        """Draw responses to pictures, each time with new noise.
 
         Parameters
         ----------
         X : array (n_images, n_features)
             Features.
         n_samples : int
-            How many times.
+            Number of draws.
         random_state : int
             Seed of the noise.
 

@@ -1,9 +1,9 @@
-"""Networks that generate responses: noise that stands for the unknown, and who is looking.
+"""Networks that generate responses from features, noise, and a vector of the subject.
 
 References
 ----------
 Perez, Strub, de Vries, Dumoulin, Courville (2018). FiLM: visual reasoning with a general
-conditioning layer. AAAI, equation 2: a gain and a shift for each unit, here of who is looking.
+conditioning layer. AAAI, equation 2: a gain and a shift of each unit, from a subject's vector.
 """
 
 from functools import partial
@@ -18,25 +18,26 @@ from regress.training import Network
 
 
 class Generator(Network):
-    """A network that is given noise beside the features, or is not.
+    """Network whose inputs are features and, optionally, noise.
 
-    What it predicts is the mean of what it makes of several draws; in training, it makes of one. A
-    network becomes a generator by having this class before its own among its bases, and `make`.
+    Its prediction is the mean of its responses to several draws of noise; in training, one draw. A
+    network becomes a generator by having this class before the network's among its bases, and a
+    method `make`.
 
-    With an embedding, each subject has a vector, from which gains and shifts of the network's units
-    are computed: `make` asks `modulation` for them.
+    With an embedding, each subject has a vector, from which `modulation` computes gains and shifts
+    of the network's units.
 
     Attributes
     ----------
     vectors : Tensor (n_subjects, size)
-        With an embedding, one a subject.
+        With an embedding, the vector of each subject.
     film : Tensor (size, 2 * n_units) or (n_groups, size, 2 * n_units)
-        With an embedding, from a vector to gains, less 1, and shifts; 0 to begin with, when all
-        subjects are alike.
+        With an embedding, weights from a vector to gains, less 1, and shifts; 0 at first, so that
+        all subjects are alike.
     subject : Tensor of int (n_vertices,)
         With an embedding, the number of each vertex' subject.
     home : Tensor of int (n_vertices,)
-        With readouts that are common to subjects: vertices of one number have the same.
+        With readouts that are common to subjects: vertices of one number share a readout.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -52,14 +53,14 @@ class Generator(Network):
     _embedded = False
 
     def set_noise(self, noise: int, samples: int) -> Self:
-        """Say what noise it is given.
+        """Set the noise.
 
         Parameters
         ----------
         noise : int
-            Standard normal numbers beside the features; 0 for none.
+            Number of standard normal inputs besides the features; 0 for none.
         samples : int
-            Draws that are averaged in predictions.
+            Number of draws that are averaged in predictions.
 
         Returns
         -------
@@ -70,16 +71,16 @@ class Generator(Network):
         return self
 
     def embed(self, n_subjects: int, size: int, n_units: int, subject: Tensor) -> Self:
-        """Let the subject change the units.
+        """Add a vector for each subject, which modulates the units.
 
         Parameters
         ----------
         n_subjects : int
-            How many there are.
+            Number of subjects.
         size : int
-            Numbers in a subject's vector.
+            Length of a subject's vector.
         n_units : int
-            Units that have a gain and a shift.
+            Number of units with a gain and a shift.
         subject : Tensor of int (n_vertices,)
             The number of each vertex' subject.
 
@@ -90,7 +91,7 @@ class Generator(Network):
         """
         self._embedded = True
         self.vectors = nn.Parameter(torch.randn(n_subjects, size) / size**0.5)
-        # Where each group has a trunk of its own, the class says so in its axes.
+        # A class whose groups have separate trunks lists `film` in its axes.
         groups = (self.n_groups,) if "film" in self.axes else ()
         self.film = nn.Parameter(torch.zeros(*groups, size, 2 * n_units))
         self.register_buffer("subject", subject)
@@ -99,7 +100,7 @@ class Generator(Network):
         return self
 
     def modulation(self) -> Tensor | None:
-        """Give what the subject makes of the units.
+        """Compute the subject's gains and shifts of the units.
 
         Returns
         -------
@@ -112,11 +113,11 @@ class Generator(Network):
         return torch.matmul(self.vectors[self.subject[0]], self.film)
 
     def tie(self, home: Tensor) -> Self:
-        """Let vertices have the same readout, whosoever they are.
+        """Tie the readouts of vertices at one place, in whichever subject.
 
-        They begin with the same weights, and each is given the sum of their gradients: so they stay
-        the same, bit by bit, under any optimiser that works on each weight alone. The mean response
-        stays each vertex' own.
+        Tied readouts begin with the same weights, and each gets the sum of their gradients: so they
+        stay the same, bit by bit, under any optimiser that updates each weight independently. The
+        mean response of each vertex is not tied.
 
         Parameters
         ----------
@@ -133,7 +134,7 @@ class Generator(Network):
         for name, weight in self.named_parameters():
             kind, axis = axis_of(self, name)
             if kind == "vertex" and name != "offset":
-                # Called before the gradient reaches any optimiser.
+                # The hook runs before the gradient reaches any optimiser.
                 weight.register_hook(partial(self._summed, n_homes, axis))  # type: ignore[no-untyped-call]
         return self
 
@@ -143,7 +144,7 @@ class Generator(Network):
         return total.index_select(axis, self.home)
 
     def encode_pictures(self, features: Tensor) -> Tensor:
-        """Compute what all draws of noise have in common; here, nothing.
+        """Compute what does not depend on the noise; by default, the features.
 
         Parameters
         ----------
@@ -153,17 +154,17 @@ class Generator(Network):
         Returns
         -------
         Tensor (n_images, n_seen)
-            What `make` is given before the noise.
+            Inputs of `make`, before the noise.
         """
         return features
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Make responses of one subject's vertices.
+        """Compute responses of one subject's vertices.
 
         Parameters
         ----------
         inputs : Tensor (n_images, n_seen + noise)
-            Features as `see` gives them, standardised, and noise.
+            Outputs of `encode_pictures`, and noise.
 
         Returns
         -------
@@ -173,12 +174,12 @@ class Generator(Network):
         Raises
         ------
         TypeError
-            If the subclass does not say how.
+            If the subclass does not implement it.
         """
         raise TypeError(f"{type(self).__name__} does not say how it makes responses")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses; in training, make them of one draw.
+        """Predict responses, as the mean of several draws; in training, of one draw.
 
         Parameters
         ----------
@@ -196,7 +197,7 @@ class Generator(Network):
         if self.training:
             noise = torch.randn(len(features), self._noise, device=features.device)
             return self.make(torch.cat([units, noise], 1))
-        # The same draws for every picture: its prediction does not depend on those beside it.
+        # The same draws for every picture, so that predictions do not depend on the batch.
         rng = np.random.default_rng(0)
         total = features.new_zeros(())
         for _ in range(self._samples):
@@ -204,14 +205,14 @@ class Generator(Network):
         return total / self._samples
 
     def draw(self, features: Tensor, rng: np.random.Generator) -> Tensor:
-        """Make responses of one draw of noise, the same for all pictures.
+        """Compute responses with one draw of noise, the same for all pictures.
 
         Parameters
         ----------
         features : Tensor (n_images, n_features)
             Standardised.
         rng : Generator
-            Draws the noise.
+            Source of the noise.
 
         Returns
         -------

@@ -3,7 +3,7 @@
 References
 ----------
 Isola, Zhu, Zhou, Efros (2017). Image-to-image translation with conditional adversarial networks.
-CVPR, section 2.2.2: the patch discriminator, of which this is the kin on a mesh.
+CVPR, section 2.2.2: the patch discriminator, here on a mesh.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ LayerWrapper = Callable[[nn.Module], nn.Module]
 
 
 class MeshPatchCritic(nn.Module):
-    """Judges the neighbourhood of each vertex on the mesh: a verdict a vertex.
+    """Patch discriminator on the mesh: one verdict per vertex on its neighbourhood.
 
     Each layer mixes a vertex with the mean of its neighbours, by weights that are the same all over
-    the cortex, as a convolution's are over a picture; what order the vertices are stored in does
-    not matter. A verdict depends on the responses of vertices at most `depth` edges away. The
-    picture lies beside the responses as a map of its own: a linear layer brings it onto the cortex.
+    the cortex, like a convolution's over a picture; the order of the vertices does not matter. A
+    verdict depends on the responses of vertices at most `depth` edges away. A linear layer maps the
+    picture onto the cortex, as a second channel besides the responses.
 
     Parameters
     ----------
     sheet : Sheet
-        Who is whose neighbour.
+        Geometry of the vertices, with the neighbours on the mesh.
     n_features, width : int
         The sizes.
     norm : callable
-        What each layer but the picture's is wrapped in, which would be held the closer to 0 the
-        more vertices there are.
+        Wrapper of each layer but the picture's, which a spectral norm would hold the closer to 0
+        the more vertices there are.
     depth : int
-        Layers.
+        Number of layers.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MeshPatchCritic(nn.Module):
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
         """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
-        # Vertices first: their neighbours' mean is then one product with a sparse matrix.
+        # Vertices first, so that the mean of neighbours is one product with a sparse matrix.
         hidden = torch.stack([responses.T, self.picture(embedding).T], 2)
         for centre, neighbours in zip(self.centre_layers, self.neighbour_layers, strict=True):
             around = torch.sparse.mm(self.mean, hidden.flatten(1)).view_as(hidden)

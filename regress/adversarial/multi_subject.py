@@ -1,4 +1,4 @@
-"""What models share that know which of several subjects is looking."""
+"""Base of the models in which subjects have vectors or a common readout."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -16,19 +16,19 @@ from regress.training import TrainedModel
 
 
 class MultiSubjectModel(TrainedModel):
-    """Base of the models in which subjects may have vectors of their own, and a common readout.
+    """Base of the models in which subjects may have vectors, and a common readout.
 
     Parameters
     ----------
     embedding : int
-        With several subjects, numbers in a vector that each has, from which gains and shifts of the
+        With several subjects, length of each subject's vector, from which gains and shifts of the
         shared units are computed; 0 for none. All vertices then stop together.
     common_readout : bool
-        Whether vertices of several subjects at one place of fsaverage, in one group, have the same
-        readout: what differs between subjects is then in their vectors.
+        Whether vertices of several subjects at one place of fsaverage, in one group, share a
+        readout, so that subjects differ in their vectors only.
     homes : array (n_vertices,), optional
-        The places: vertices of one name, or number, are at one. `python -m regress` takes them from
-        the masks; without them the first vertex of each subject is at one place, and so on.
+        Name or number of each vertex' place. `python -m regress` takes it from the masks; without
+        it the first vertices of all subjects are at one place, then the second ones, and so on.
     **training
         The other parameters of every trained model, as `TrainedModel` has them.
     """
@@ -47,7 +47,7 @@ class MultiSubjectModel(TrainedModel):
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: a subject's vector changes all."""
+        """Whether all vertices must be trained together, for subjects' vectors."""
         return bool(self.embedding)
 
     def check_parameters(self) -> None:
@@ -59,12 +59,12 @@ class MultiSubjectModel(TrainedModel):
             raise ValueError(f"common_readout: found {common!r}, expected true or false")
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
-        """Train as every trained model is; with an embedding or a common readout, several subjects.
+        """Train the model; an embedding or a common readout needs several subjects.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features; of several subjects, one below the other.
+            Features; those of several subjects are concatenated.
         y : array (n_images, n_vertices) or (n_images,), or Responses, or Joint
             Responses.
         """
@@ -97,7 +97,7 @@ class MultiSubjectModel(TrainedModel):
         return super().restore(state)
 
     def attach(self, network: Generator, n_units: int) -> None:
-        """Give a network the vectors and the ties that the parameters ask for."""
+        """Add subjects' vectors and ties to a network, as the parameters ask."""
         if self.embedding:
             subject = torch.from_numpy(self._subject)
             network.embed(self._n_subjects, self.embedding, n_units, subject)
@@ -105,13 +105,13 @@ class MultiSubjectModel(TrainedModel):
             network.tie(torch.from_numpy(self._home))
 
     def as_subject(self, subject: int) -> Self:
-        """Let another look at the pictures: the same readouts, after another subject's vector.
+        """Return the model with the vector of another subject, and the same readouts.
 
         Parameters
         ----------
         subject : int
-            The number of the subject, from 0, in the order in which they were fitted: that of
-            "subjects" in the settings of a fit's file.
+            Number of the subject, from 0, in the order of "subjects" in the settings of the fit's
+            file.
         """
         check_is_fitted(self)
         if not self.embedding or not self._n_subjects:
@@ -150,12 +150,13 @@ class MultiSubjectModel(TrainedModel):
         return reassemble_columns([(columns, part.predict(X)) for columns, part in parts])
 
     def split_by_subject(self) -> list[tuple[NDArray[np.int64], Self]]:
-        """Divide the model, where vertices of several subjects see through different units.
+        """Split the model by subject, where subjects' vectors give them different units.
 
         Returns
         -------
         list of (array of int, Several)
-            The vertices of each subject, and their model; all, and this, where nothing differs.
+            Vertices of each subject, and their model; all vertices and this model where subjects
+            do not differ.
         """
         if not self.embedding or len(np.unique(self._subject)) < 2:
             return [(np.arange(len(self.epochs_)), self)]
@@ -164,17 +165,17 @@ class MultiSubjectModel(TrainedModel):
 
 
 def reassemble_columns(parts: Sequence[tuple[NDArray[np.int64], NDArray]]) -> NDArray:
-    """Put vertices where they stand.
+    """Return columns in their order in the whole.
 
     Parameters
     ----------
     parts : sequence of (array of int, array (..., n))
-        Where some vertices stand in the whole, and what there is of them.
+        Columns of some vertices in the whole, and their values.
 
     Returns
     -------
     array (..., n_vertices)
-        Of all.
+        Values of all vertices.
     """
     order = np.argsort(np.concatenate([columns for columns, _ in parts]))
     return np.concatenate([values for _, values in parts], -1)[..., order]

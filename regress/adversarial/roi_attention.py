@@ -1,4 +1,4 @@
-"""A critic that lets ROIs attend to one another and to the picture.
+"""Critic in which ROIs attend to one another and to the picture.
 
 References
 ----------
@@ -18,7 +18,7 @@ LayerWrapper = Callable[[nn.Module], nn.Module]
 
 
 class AttentionCritic(nn.Module):
-    """A transformer whose tokens are ROIs, and the picture: one verdict a picture.
+    """Transformer whose tokens are the picture and ROIs: one verdict per picture.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class AttentionCritic(nn.Module):
     n_features, width : int
         The sizes.
     norm : callable
-        What each layer outside the transformer is wrapped in.
+        Wrapper of each layer outside the transformer, such as a spectral norm.
     n_heads, depth : int
-        Of the transformer.
+        Heads and layers of the transformer.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class AttentionCritic(nn.Module):
         """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         parts = zip(self.tokens, self._rois, strict=True)
         tokens = [self.picture(embedding), *(layer(responses[:, roi]) for layer, roi in parts)]
-        # The fast kernels have no second derivative, which the critic's slope asks for.
+        # The fast kernels have no second derivative, which the slope penalty needs.
         with sdpa_kernel(SDPBackend.MATH):
             outputs = self.blocks(torch.stack(tokens, 1) + self.places)
         verdicts: Tensor = self.verdict(outputs[:, 0])

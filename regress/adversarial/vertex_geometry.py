@@ -1,4 +1,4 @@
-"""Where vertices lie, as far as a critic asks: hemispheres, ROIs, and who is whose neighbour."""
+"""Geometry of vertices for critics: hemispheres, ROIs and neighbours on the mesh."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sheet:
-    """Some vertices of the cortical sheet.
+    """Geometry of some vertices of the cortical sheet.
 
     Attributes
     ----------
     hemispheres : array of int (n_vertices,)
-        The number of each vertex' hemisphere.
+        Number of each vertex' hemisphere.
     rois : tuple of array of int
         The vertices of each ROI; ROIs may overlap, and leave vertices out.
     edges : array of int (n_edges, 2)
@@ -35,17 +35,17 @@ class Sheet:
 
     @classmethod
     def line(cls, n_vertices: int) -> Self:
-        """Place vertices in a row, for data that have no cortex: one hemisphere, one ROI.
+        """Return the geometry of vertices in a row, in one hemisphere and one ROI.
 
         Parameters
         ----------
         n_vertices : int
-            How many.
+            Number of vertices.
 
         Returns
         -------
         Sheet
-            Of vertices whose neighbours are those before and after.
+            Vertices whose neighbours are the previous and the next.
         """
         row = np.arange(n_vertices)
         return cls(np.zeros(n_vertices, np.int64), (row,), np.stack([row[:-1], row[1:]], 1))
@@ -54,21 +54,21 @@ class Sheet:
     def from_layout(
         cls, layout: Layout, columns: Numbers, on_fsaverage: Mapping[str, Numbers]
     ) -> Self:
-        """Place columns of a fit.
+        """Return the geometry of some columns of a fit.
 
         Parameters
         ----------
         layout : Layout
-            All columns. A vertex that has several is its own neighbour.
+            All columns. Several columns of one vertex are neighbours.
         columns : array of int (n_vertices,)
-            Which.
+            Columns to place.
         on_fsaverage : mapping of str to array of int
             For each hemisphere, the vertex of fsaverage that each of the responses' columns is.
 
         Returns
         -------
         Sheet
-            Of these.
+            Geometry of these columns.
         """
         at = np.full(len(layout.vertices), -1)
         at[columns] = np.arange(len(columns))
@@ -80,7 +80,7 @@ class Sheet:
             vertex, number = np.unique(vertices[indices], return_inverse=True)
             pairs = neighbours(on_fsaverage[str(hemisphere)][vertex])
             same = np.stack([np.arange(len(vertex))] * 2, 1)
-            # Of a vertex with several columns, each is a neighbour of all that its neighbours have.
+            # Each column of a vertex is a neighbour of all columns of the neighbouring vertices.
             vertex_columns = pd.DataFrame({"vertex": number, "column": indices})
             joined = pd.DataFrame(np.concatenate([pairs, same]), columns=["a", "b"])
             for end in ("a", "b"):
@@ -96,17 +96,17 @@ class Sheet:
         )
 
     def check(self, n_vertices: int) -> None:
-        """Refuse a sheet of other vertices.
+        """Check that the geometry is of as many vertices as the responses.
 
         Parameters
         ----------
         n_vertices : int
-            Of the responses.
+            Number of vertices of the responses.
 
         Raises
         ------
         RegressError
-            If it has more or fewer, or names one that there is not.
+            If it has more or fewer vertices, or an index beyond them.
         """
         arrays: list[ArrayLike] = [*self.rois, self.edges.ravel()]
         highest = max((int(np.max(array)) for array in arrays if np.size(array)), default=-1)
