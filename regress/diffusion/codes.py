@@ -1,4 +1,4 @@
-"""The codes of responses: for each group of vertices, its principal components."""
+"""Codes of responses: the principal components of each group of vertices."""
 
 import logging
 from collections.abc import Callable
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 log = logging.getLogger("regress")
 
 Rows = NDArray[np.int64]
-# From numbers of pictures to their standardised features.
+# From indices of pictures to their standardised features.
 Features = Callable[[Rows], NDArray[np.float32]]
 
 
 @dataclass
 class Part:
-    """The vertices of a group that one subject has.
+    """Vertices of a group in one subject.
 
     Attributes
     ----------
     subject, group : int
-        Their numbers.
+        Numbers of subject and group.
     rows, columns : array of int
-        The subject's pictures, and these vertices.
+        The subject's pictures, and the vertices.
     scores : array of float32 (n_images, n_latent)
-        The codes of the responses to the pictures.
+        Codes of the responses to the pictures.
     """
 
     subject: int
@@ -54,21 +54,21 @@ def find_codes(
     seed: int,
     quiet: bool,
 ) -> NDArray[np.float64]:
-    """Find the code of each group and subject, and put it into the network.
+    """Compute the code of each group and subject, and store it in the network.
 
-    Where several subjects have a group, or a training begins from others, components are turned so
-    that the code that a picture evokes is the same.
+    Where several subjects have a group, or a training begins from another, components are rotated
+    so that a picture evokes the same code in all.
 
     Parameters
     ----------
     is_known : array of bool (n_vertices,)
-        Vertices whose codes are in the network already; those of a group and a subject are found
-        anew unless all are known.
+        Vertices whose codes are in the network already; those of a group in a subject are computed
+        again unless all are known.
 
     Returns
     -------
     array of float64 (n_vertices,)
-        The variance of each vertex.
+        Variance of each vertex.
     """
     member = network.member.numpy()
     has_start = bool(network.expect.any())
@@ -107,13 +107,13 @@ def find_codes(
 def _align_codes(
     network: "DiffusionNetwork", features: Features, parts: list[Part], has_start: bool
 ) -> None:
-    """Turn each code towards what is expected of the pictures by those that came before.
+    """Rotate each code towards the code that the pictures are expected to evoke.
 
     References
     ----------
     Schönemann (1966). A generalized solution of the orthogonal Procrustes problem. Psychometrika
     31. Haxby et al. (2011). A common, high-dimensional model of the representational space in human
-    ventral temporal cortex. Neuron 72: subjects' responses are turned so, here their codes.
+    ventral temporal cortex. Neuron 72: hyperalignment of responses, here of codes.
     """
     if has_start:
         for subject in sorted({part.subject for part in parts}):
@@ -138,7 +138,7 @@ def _align_codes(
         targets = np.concatenate([part.scores for part in leading], 1)
         place = {part.group: at for at, part in enumerate(leading)}
         n_latent = leading[0].scores.shape[1]
-        # A penalty of the pictures' number takes half of a feature that correlates with no other.
+        # A penalty of n_images halves the weight of a feature that correlates with no other.
         ridge = Ridge(alpha=len(targets)).fit(features(leading[0].rows), targets)
         for subject in sorted({part.subject for part in following}):
             subject_parts = [part for part in following if part.subject == subject]
@@ -158,17 +158,17 @@ def _align_code(network: "DiffusionNetwork", part: Part, expected: NDArray) -> N
 def principal(
     responses: Responses, n_latent: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-    """Find the principal components of responses.
+    """Compute the principal components of responses.
 
     Returns
     -------
     code : array of float32 (n_latent, n_vertices)
-        The components, each as long as its standard deviation over pictures: responses are their
-        mean plus scores times these. 0 where there are no more components.
+        Components, each as long as its standard deviation over pictures: responses are their mean
+        plus scores times code. 0 where there are fewer components.
     scores : array of float32 (n_images, n_latent)
-        Of unit variance.
+        Scores of unit variance.
     left : array of float64 (n_vertices,)
-        The variance of each vertex that they leave out.
+        Variance of each vertex that the components leave out.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The small denoiser: residual blocks for each group of vertices, told of picture and noise."""
+"""Small denoiser: residual blocks for each group of vertices, conditioned on picture and noise."""
 
 from typing import ClassVar, cast
 
@@ -9,12 +9,12 @@ from torch.nn import functional
 
 from regress.layers.readout import repeat_per_group
 
-# Sinusoids that tell the level of the noise.
+# Sinusoids that encode the level of the noise.
 N_SINUSOIDS = 32
 
 
 class Denoiser(nn.Module):
-    """Guesses a velocity from a noisy code, for each group on its own.
+    """Estimates the velocity of a noisy code, separately for each group.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ class Denoiser(nn.Module):
     Attributes
     ----------
     enter : Tensor (n_groups, n_latent, width)
-        Of the noisy code; `told` (n_groups, N_SINUSOIDS, width) of the level.
+        Weights of the noisy code; `told` (n_groups, N_SINUSOIDS, width), weights of the level.
     inner, outer : Tensor (n_groups, blocks, width, width)
-        The two layers of each block, with their biases.
+        Weights of the two layers of each block, which have biases.
     leave : Tensor (n_groups, width, n_latent)
-        0 to begin with: the guess is that of a code that is standard normal about its mean.
+        Weights of the output; 0 at first, as for a code that is standard normal about its mean.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = dict.fromkeys(
@@ -48,7 +48,7 @@ class Denoiser(nn.Module):
         self.leave = repeat_per_group(torch.zeros(width, n_latent), n_groups)
 
     def forward(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
-        """Guess."""
+        """Estimate velocities (n_images, n_groups, n_latent) of noisy codes."""
         sinusoids = get_timestep_embedding(levels, N_SINUSOIDS)
         hidden = units + torch.matmul(sinusoids, cast("Tensor", self.told))
         hidden = torch.baddbmm(hidden, noisy.transpose(0, 1), self.enter)

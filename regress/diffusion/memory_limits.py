@@ -1,4 +1,4 @@
-"""How large a code can be: as memory allows, and as responses have components."""
+"""Limits of the length of a code: memory, and the components that responses have."""
 
 import os
 from bisect import bisect_right
@@ -12,28 +12,28 @@ from regress.diffusion.network import LEVELS_PER_CODE, ROWS
 from regress.errors import RegressError
 from regress.layers.readout import COPIES
 
-# Of the distances between codes: themselves, and what their inverse takes on the way.
+# Copies of the matrix of distances between codes: itself, and temporaries of its inverse.
 SQUARES = 6
-# Of a batch of codes: noise, noisy, velocity, guess and error, some with a gradient.
+# Copies of a batch of codes: noise, noisy, velocity, estimate and error, some with a gradient.
 BATCHES = 8
-# A code so short costs little, though a group may have fewer components: the rest of it is 0.
+# A code up to this length costs little, even if a group has fewer components; the rest is 0.
 SHORT = 256
 
 
 def most_components(responses: Responses | Joint, member: NDArray[np.int64]) -> int:
-    """Say how many principal components the responses of a group have at most.
+    """Return the largest number of principal components of any group's responses.
 
     Parameters
     ----------
     responses : Responses or Joint (n_images, n_vertices)
-        Of one subject or several, who have codes of their own.
+        Responses of one subject or several, each of which has its own codes.
     member : array of int (n_vertices,)
         The group of each vertex.
 
     Returns
     -------
     int
-        Of the group with the most: no more than vertices, or than pictures less one.
+        At most the group's number of vertices, and the number of pictures less one.
     """
     edges = np.cumsum([0, *(part.shape[1] for part in responses.parts)])
     widest = [
@@ -47,12 +47,12 @@ def most_components(responses: Responses | Joint, member: NDArray[np.int64]) -> 
 def check_latent(
     latent: int, responses: Responses | Joint, member: NDArray[np.int64], batch: int, width: int
 ) -> None:
-    """Refuse a code that memory cannot hold, or longer than is of any use, before it is found.
+    """Check that memory can hold a code of this length, and that groups have the components.
 
     Parameters
     ----------
     responses : Responses or Joint (n_images, n_vertices)
-        To the pictures that are trained on; nothing is read.
+        Responses to the training pictures, which are not read.
     member : array of int (n_vertices,)
         The group of each vertex.
     """
@@ -61,7 +61,7 @@ def check_latent(
 
     def needed(size: int) -> int:
         of_group = SQUARES * size + rows + COPIES * 3 * width
-        # The code in the network, at its best, and in what becomes of it.
+        # The code in the network, in its best weights, and in the fitted network.
         return 4 * size * (n_groups * of_group + 3 * n_vertices)
 
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,4 +1,4 @@
-"""The network of a diffusion model: what it is trained on, and what it draws."""
+"""Network of a diffusion model: its loss and its draws."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Self, cast
@@ -23,54 +23,54 @@ from regress.layers.readout import read_out
 from regress.layers.tower import Tower
 from regress.training import Network
 
-# Levels of noise that a step shows each picture's code with: responses are read once for all.
+# Levels of noise per code in a training step, for which responses are read once.
 LEVELS_PER_CODE = 4
-# And those that the denoiser is judged at.
+# Levels of noise at which the validation loss is computed.
 VALIDATION_LEVELS = 8
-# So many codes at once.
+# Codes per block of the validation loss.
 ROWS = 2048
 
 
 class DiffusionNetwork(Network):
-    """Denoises the code of responses, given the picture; what it predicts is the mean of its draws.
+    """Denoises the code of responses, given the picture; its prediction is the mean of its draws.
 
-    A trunk sees the picture. From it one layer reads the code that is expected, and the denoiser is
-    told how far the noisy code is from there: it begins as the denoiser of a code that is standard
-    normal about a mean, and learns what is otherwise. All is learned from the denoising error.
+    A trunk computes units from the picture, and a linear layer the expected code from them. The
+    input of the denoiser is the difference of the noisy code from the expected one; untrained, it
+    denoises a code that is standard normal about a mean. All are trained on the denoising error.
 
     Parameters
     ----------
     denoiser : Module
-        From noisy codes, levels and what is seen to velocities, as `Denoiser`.
+        Module from noisy codes, levels and the trunk's units to velocities, such as `Denoiser`.
     n_features : int
         Columns of the features.
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     sizes : (int, int, int)
-        Numbers of the code, units that see the picture, and residual blocks that they pass.
+        Length of the code, and units and residual blocks of the trunk.
     dropout : float
         The share of features, and of the blocks' inner units, that is left out at each step.
     n_subjects : int
-        Who has a shift of these units of its own; 0 where there is one subject.
+        Number of subjects with a shift of these units; 0 where there is one subject.
 
     Attributes
     ----------
     code : Tensor (n_latent, n_vertices)
-        The responses that each number of the code stands for; not trained.
+        Responses per unit of each number of the code; not trained.
     left : Tensor (n_vertices,)
-        The variance of responses that the code leaves out.
+        Variance of responses that the code leaves out.
     factor : Tensor (n_groups,)
-        What the spread of the draws is multiplied by.
+        Factor of the spread of the draws.
     whose : Tensor of int (n_vertices,)
-        The subject of each vertex; -1 for one that is not among those of `whom`.
+        Subject of each vertex; -1 for a subject without a shift in `whom`.
     whom : Tensor (n_groups, n_subjects, width)
-        The shifts; 0 to begin with.
+        Shifts of the units for each subject; 0 at first.
 
     References
     ----------
     Rombach, Blattmann, Lorenz, Esser, Ommer (2022). High-resolution image synthesis with latent
     diffusion models. CVPR: diffusion of a code. Han, Zheng, Zhou (2022). CARD: classification and
-    regression diffusion models. NeurIPS: diffusion about what is expected.
+    regression diffusion models. NeurIPS: diffusion about the expected response.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -117,20 +117,20 @@ class DiffusionNetwork(Network):
 
     @property
     def subjects(self) -> Tensor:
-        """The subject of each vertex; saved fits call it `whose`."""
+        """Subject of each vertex; saved fits call it `whose`."""
         return self.get_buffer("whose")
 
     def set_sampler(self, sampler: str, steps: int, samples: int) -> Self:
-        """Say how it draws.
+        """Set the sampler of the draws.
 
         Parameters
         ----------
         sampler : str
             A key of `SAMPLERS`.
         steps : int
-            How often a draw is denoised.
+            Number of denoising steps of a draw.
         samples : int
-            Draws of a prediction.
+            Number of draws that are averaged in a prediction.
 
         Returns
         -------
@@ -141,13 +141,13 @@ class DiffusionNetwork(Network):
         return self
 
     def forward(self, features: Tensor, responses: Tensor | None = None) -> Tensor:
-        """Predict responses; or, given them, say how wrong the denoiser is.
+        """Predict responses or, if called with responses, compute the denoising loss.
 
         Returns
         -------
         Tensor (n_images, n_vertices) or (n_vertices,)
-            Responses; or the squared error of the velocity in units of responses, mean over
-            pictures, levels of noise and the vertices of a group: each has its group's.
+            Responses; or the squared error of the velocity in units of responses, averaged over
+            pictures, levels of noise and the vertices of each vertex' group.
         """
         units = self.encode_pictures(features)
         if responses is not None:
@@ -157,53 +157,53 @@ class DiffusionNetwork(Network):
         return self.decode(sum(draws, units.new_zeros(())) / self._samples)
 
     def encode_pictures(self, features: Tensor) -> Tensor:
-        """Look at pictures."""
+        """Compute the trunk's units (n_groups, n_images, width) of pictures."""
         units = self.tower(self.dropout(features), self.tower.masks(len(features)), slice(None))
         if self._n_subjects:
-            # All vertices here are of one subject; one that is not known is as the mean of all.
+            # All vertices here are of one subject; an unknown one gets the mean shift.
             subject, shifts = int(self.subjects[0]), cast("Tensor", self.whom)
             shift = shifts.mean(1) if subject < 0 else shifts[:, subject]
             units = units + shift[:, None]
         return functional.layer_norm(units, units.shape[-1:])
 
     def expected(self, units: Tensor) -> Tensor:
-        """Give the code that is expected."""
+        """Return the expected code of pictures."""
         return torch.baddbmm(self.expect_bias[:, None], units, self.expect).transpose(0, 1)
 
     def velocity(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
-        """Guess the velocity of noisy codes."""
+        """Estimate the velocity of noisy codes."""
         alpha, sigma = self._noising.rates(levels)
         expected = self.expected(units)
         guess: Tensor = self.denoiser(noisy - alpha * expected, levels, units)
         return guess - sigma * expected
 
     def encode(self, responses: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the codes of responses."""
+        """Compute the codes of responses, and the matrix of their distances."""
         with torch.no_grad(), torch.autocast(responses.device.type, enabled=False):
             M = metric(self.code, self.member, len(self.expect))
             return encode(responses - self.offset, self.code, self.member, M), M
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Give the responses that codes stand for."""
+        """Compute the responses of codes."""
         return read_out(codes.transpose(0, 1).contiguous(), self.code, self.offset, self.member)
 
     def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
-        """Draw responses; what the code leaves out is not in them.
+        """Yield drawn responses, without the variance that the code leaves out.
 
         Parameters
         ----------
         seed : int
-            Of the noise, which is the same for all pictures.
+            Seed of the noise, which is the same for all pictures.
         """
         yield from map(self.decode, self._draws(self.encode_pictures(features), n_samples, seed))
 
     def spread(self, features: Tensor) -> Tensor:
-        """Give the standard deviation of responses, as the model has it.
+        """Compute the standard deviation of responses that the model predicts.
 
         Returns
         -------
         Tensor (n_images, n_vertices)
-            Of the draws that make the prediction, and of what the code leaves out, times `factor`.
+            Deviation of the draws of a prediction, and of what the code leaves out, times `factor`.
             With draws in pairs about their mean, the mean square needs no correction.
         """
         total, squares = features.new_zeros(()), features.new_zeros(())
@@ -243,7 +243,7 @@ class DiffusionNetwork(Network):
             noise = torch.randn(n * LEVELS_PER_CODE, 1, codes.shape[2], device=device)
             again = codes.repeat(LEVELS_PER_CODE, 1, 1), units.repeat(1, LEVELS_PER_CODE, 1)
             return self._error(*again, levels, noise, M)
-        # The same noise in each epoch, drawn on the CPU: on any device these numbers.
+        # The same noise in each epoch and on each device: it is drawn on the CPU.
         rng = torch.Generator().manual_seed(0)
         noise = torch.randn(VALIDATION_LEVELS * n, 1, codes.shape[2], generator=rng).to(device)
         levels = (

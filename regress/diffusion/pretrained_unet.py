@@ -1,4 +1,4 @@
-"""A denoiser that begins as the UNet of a latent diffusion model, such as Stable Diffusion's."""
+"""Denoiser that is initialised with the UNet of a latent diffusion model."""
 
 import json
 import os
@@ -20,24 +20,24 @@ KIND = "UNet2DConditionModel"
 
 
 class PretrainedUNet(nn.Module):
-    """Guesses a velocity with a UNet, which all groups share.
+    """Estimates velocities with a UNet, which all groups share.
 
-    The code is laid out as channels x height x width, padded with 0; what a group sees in the
-    picture is the one token that the UNet attends to.
+    The code is reshaped to channels x height x width, padded with 0; a group's units of the picture
+    are the one token that the UNet attends to.
 
     Parameters
     ----------
     config : dict
-        Of the UNet, whose weights are random until `load`; all of them are trained.
+        Configuration of the UNet, whose weights are random until `load`; all are trained.
     n_groups, n_latent, width : int
         The sizes.
 
     Attributes
     ----------
     token : Tensor (n_groups, width, n_units)
-        From what is seen to the token.
+        Weights from the trunk's units to the token.
     config : Tensor of uint8 (n,)
-        The UNet's configuration, JSON: with it, a saved model needs no folder.
+        The UNet's configuration as JSON, with which a saved model needs no folder.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {"token": ("group", 0)}
@@ -59,7 +59,7 @@ class PretrainedUNet(nn.Module):
         self._shape = channels, side, side
 
     def load(self, folder: str | Path) -> None:
-        """Take the weights of a folder."""
+        """Load the weights of a folder."""
         path = unet_files(folder)[0].parent
         try:
             saved = UNet2DConditionModel.from_pretrained(
@@ -71,7 +71,7 @@ class PretrainedUNet(nn.Module):
             raise RegressError(f"unet {path}: cannot be loaded: {reason}") from error
 
     def forward(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
-        """Guess."""
+        """Estimate velocities (n_images, n_groups, n_latent) of noisy codes."""
         n, n_groups, n_latent = noisy.shape
         channels, height, width = self._shape
         padded = functional.pad(noisy, (0, channels * height * width - n_latent))
@@ -85,12 +85,12 @@ class PretrainedUNet(nn.Module):
 
 
 def unet_files(folder: str | Path) -> list[Path]:
-    """Find the files of a UNet, and refuse what is none or would run foreign code.
+    """List the files of a UNet; raise an error where there is none, or only a pickle.
 
     Parameters
     ----------
     folder : path
-        As diffusers saves a UNet, or a pipeline that has one.
+        Folder of a UNet, or of a pipeline with a UNet, as diffusers saves them.
     """
     root = Path(folder).expanduser()
     path = root / "unet" if (root / "unet" / CONFIG).is_file() else root
@@ -107,7 +107,7 @@ def unet_files(folder: str | Path) -> list[Path]:
 
 
 def unet_config(folder: str | Path) -> dict[str, Any]:
-    """Read what a UNet is made like."""
+    """Read and check the configuration of a UNet."""
     path = unet_files(folder)[0]
     try:
         config: dict[str, Any] = read_json(path)
@@ -131,7 +131,7 @@ def unet_config(folder: str | Path) -> dict[str, Any]:
 
 
 def check_unet(folder: str | Path) -> None:
-    """Refuse a UNet that cannot be used, or is more than memory holds, before it is made."""
+    """Check that a UNet can be used, and that memory can hold it, before it is made."""
     config = unet_config(folder)
     with torch.device("meta"):
         count = sum(w.numel() for w in UNet2DConditionModel.from_config(config).parameters())

@@ -1,4 +1,4 @@
-"""What a diffusion model says of pictures: predictions, how sure they are, single draws."""
+"""Predictions of diffusion models, their spread, and single draws."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from regress.training import TrainedModel
 
 Rows = NDArray[np.int64]
 
-# Pictures whose draws are looked at at once: each has a response of every vertex.
+# Pictures whose draws are in memory at once, with responses of all vertices.
 BLOCK = 256
 CONFIG = "denoiser.config"
 
@@ -24,7 +24,7 @@ CONFIG = "denoiser.config"
 class SamplingModel(TrainedModel):
     """A trained model whose network draws responses, of one subject at a time."""
 
-    # Of what is trained or restored: how many subjects it tells apart, what the UNet is made like.
+    # Of the trained or restored network: number of subjects with shifts, configuration of the UNet.
     _n_subjects = 0
     _config: dict[str, Any] | None = None
 
@@ -50,7 +50,7 @@ class SamplingModel(TrainedModel):
         return predicted
 
     def spread(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Say how far responses may be from the predictions.
+        """Compute how far responses may be from the predictions.
 
         Parameters
         ----------
@@ -60,8 +60,8 @@ class SamplingModel(TrainedModel):
         Returns
         -------
         array of float32 (n_images, n_vertices)
-            Standard deviations: of the draws and of what the code leaves out together, times the
-            factor that made them right, group by group, on the validation pictures.
+            Standard deviations of the draws and of what the code leaves out, times the factor of
+            each group that calibrates them on the validation pictures.
         """
         blocks = [
             torch.cat([network.spread(part) for part in torch.split(scaled, BLOCK)])
@@ -70,7 +70,7 @@ class SamplingModel(TrainedModel):
         return self._in_order(blocks)
 
     def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
-        """Draw responses to pictures, each time of other noise.
+        """Draw responses to pictures, each time with new noise.
 
         Parameters
         ----------
@@ -80,8 +80,8 @@ class SamplingModel(TrainedModel):
         Returns
         -------
         array of float32 (n_samples, n_images, n_vertices)
-            Responses, without what the code leaves out. The noise is the same for all pictures and
-            groups: how vertices vary together is told within a group.
+            Responses, without the variance that the code leaves out. The noise is the same for all
+            pictures and groups: only covariances within a group are meaningful.
         """
         draws = [
             torch.stack(list(network.draw(scaled, n_samples, random_state)))
@@ -90,7 +90,7 @@ class SamplingModel(TrainedModel):
         return self._in_order(draws)
 
     def _subject_networks(self, X: ArrayLike) -> Iterator[tuple[DiffusionNetwork, Tensor]]:
-        """Give the network of each subject, and what it looks at."""
+        """Yield the network of each subject, and the standardised features."""
         check_is_fitted(self)
         features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
         scaled = torch.from_numpy(self._standardised(features))
@@ -109,7 +109,7 @@ class SamplingModel(TrainedModel):
         return ordered
 
     def _subjects(self) -> list[Rows]:
-        """Give the vertices of each subject, of which the network predicts one at a time."""
+        """Return the vertices of each subject; the network predicts one subject at a time."""
         subjects = self._diffusion_network.subjects.numpy()
         if not self._n_subjects:
             return [np.arange(len(subjects))]

@@ -1,4 +1,4 @@
-"""Whether the spread of draws is as large as predictions are wrong."""
+"""Calibration of the spread of draws by the errors of predictions."""
 
 import logging
 
@@ -19,8 +19,8 @@ class Calibration:
 
     Parameters
     ----------
-    network : Diffusion
-        Its `factor` is set by `apply`, one number a group.
+    network : DiffusionNetwork
+        Network whose `factor`, one number per group, is set by `apply`.
 
     References
     ----------
@@ -41,14 +41,14 @@ class Calibration:
         responses: NDArray[np.float32],
         columns: Rows,
     ) -> None:
-        """Look at some pictures of a subject.
+        """Add some pictures of a subject.
 
         Parameters
         ----------
         responses : array of float32 (n_images, n_vertices)
-            To these.
+            Responses to these pictures.
         columns : array of int (n_vertices,)
-            Which of the whole network's vertices these are.
+            Indices of these vertices in the whole network.
         """
         measured = torch.from_numpy(responses)
         network.eval()
@@ -62,7 +62,7 @@ class Calibration:
             self._spreads[columns] += (network.spread(features).double() ** 2).sum(0).numpy()
 
     def apply(self) -> None:
-        """Set the factors; say what was found."""
+        """Set the factors and log them."""
         if not self._total:
             return
         member = self._network.member.numpy()
