@@ -49,7 +49,7 @@ class Generative(MultiSubjectModel):
         Geometry of each subject's vertices. `python -m regress` takes it from the masks and
         fsaverage; without it vertices are neighbours in the order of their columns.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
     """
 
     def __init__(

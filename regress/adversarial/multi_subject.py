@@ -30,7 +30,7 @@ class MultiSubjectModel(TrainedModel):
         Name or number of each vertex' place. `python -m regress` takes it from the masks; without
         it the first vertices of all subjects are at one place, then the second ones, and so on.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Convolutions over features as a sequence for each group of vertices, then linear readouts."""
+"""Convolutions over features as a sequence, for each group of vertices, and linear readouts."""
 
 from typing import Any, ClassVar
 
@@ -13,36 +13,35 @@ ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 
 
 class Conv1d(TrainedModel):
-    """Convolutions over the embedding, or over the places of a grid; each vertex reads the last.
+    """Convolutions over the embedding, or over places of a grid, with a readout for each vertex.
 
-    Over the embedding the sequence is the columns in their order, which means nothing: a network's
-    embedding has no neighbours. Over tokens the sequence is the places of a picture, row by row,
-    and a filter that is good at one place is good at another.
+    Over the embedding, the sequence is the columns in their arbitrary order. Over tokens, the
+    sequence is the places of a picture, row by row, and filters are shared between places.
 
     Parameters
     ----------
     channels : int
-        Filters of each layer.
+        Number of filters of each layer.
     kernel : int
-        How many columns, or places, a filter sees.
+        Number of columns, or places, that a filter covers.
     stride : int
-        The steps of the filters: each layer's sequence is so much shorter.
+        Step of the filters, by which each layer shortens the sequence.
     layers : int
-        Convolutions, each with an activation.
+        Number of convolutions, each with an activation.
     activation : str
         "relu" or "gelu".
     over : str
-        What the sequence is: "embedding", all columns, one channel; or "tokens", the places of a
-        grid, with the embedding's components as channels.
+        The sequence: "embedding", all columns in one channel; or "tokens", the places of a grid,
+        with the embedding's components as channels.
     places : int, optional
-        How many places there are, for tokens: columns are then (n_components, n_places), places
-        varying fastest, as spaces with a grid have them. `python -m regress` sets it.
+        Number of places, for tokens: columns are then (n_components, n_places), places varying
+        fastest, as in feature spaces with a grid. `python -m regress` sets it.
     dropout : float
-        The share of features that is left out at each step.
+        Share of features that is left out at each step.
     lr : float
         The learning rate.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
 
     References
     ----------
@@ -93,7 +92,7 @@ class Conv1d(TrainedModel):
                 )
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make filters and readouts.
+        """Make the filters and readouts.
 
         Parameters
         ----------
@@ -105,7 +104,7 @@ class Conv1d(TrainedModel):
         Returns
         -------
         Network
-            Which predicts the mean response.
+            Untrained network, which predicts the mean response.
         """
         shape = self._shape(n_features)
         lengths = [shape[1]]
@@ -126,7 +125,7 @@ class Conv1d(TrainedModel):
         )
 
     def _shape(self, n_features: int) -> tuple[int, int]:
-        """Give channels and length of the sequence that the columns make."""
+        """Return channels and length of the sequence that the columns represent."""
         if self.over == "embedding":
             return 1, n_features
         if self.places is None:
@@ -145,36 +144,36 @@ class Conv1d(TrainedModel):
 class Conv1dNetwork(Network):
     """Convolutions for each group, and a readout for each vertex.
 
-    All groups are computed together: the first layer sees the features, which groups share; further
-    ones are grouped convolutions.
+    All groups are computed together: the first layer reads the features, which groups share; the
+    further layers are grouped convolutions.
 
     Parameters
     ----------
     shape : (int, int)
-        Channels and length of the sequence that the columns make.
+        Channels and length of the sequence.
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     filters : (int, int, int, int)
         Layers, channels of each, kernel, stride.
     length : int
-        Of the sequence that is read.
+        Length of the sequence after the last layer.
     activation : str
         A key of `ACTIVATIONS`.
     dropout : float
-        The share of features that is left out at each step: the same for all groups.
+        Share of features that is left out at each step, the same features for all groups.
 
     Attributes
     ----------
     first : Tensor (n_groups, channels, shape[0], kernel)
-        The filters of the first layer.
+        Filters of the first layer.
     further : Tensor (n_groups, layers - 1, channels, channels, kernel)
-        Those of the others.
+        Filters of the other layers.
     first_bias, further_bias : Tensor (n_groups, channels), (n_groups, layers - 1, channels)
-        Added by the layers.
+        Biases of the layers.
     readout : Tensor (channels * length, n_vertices)
-        0 to begin with, so that the mean response is predicted.
+        Weights of the readouts; 0 at first, so that the mean response is predicted.
     bias : Tensor (n_vertices,)
-        What takes away from predictions that rectified filters are not 0 on average.
+        Bias that removes the mean of the rectified filters from predictions.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -214,18 +213,7 @@ class Conv1dNetwork(Network):
         self.bias = nn.Parameter(torch.zeros(len(member)))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Predict responses (n_images, n_vertices) from standardised features."""
         sequence = self.dropout(features).reshape(-1, *self.shape)
         # The groups' channels side by side: (n_images, n_groups * channels, length).
         sequence = self._layer(sequence, self.first, self.first_bias, groups=1)

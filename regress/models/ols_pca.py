@@ -13,7 +13,7 @@ class OlsPca(LinearModel):
     Parameters
     ----------
     n_components : int
-        How many components; fewer where there are fewer pictures or columns.
+        Number of components; fewer where there are fewer pictures or columns.
     random_state : int
         Seed of the randomised decomposition.
 
@@ -30,7 +30,7 @@ class OlsPca(LinearModel):
         self.random_state = random_state
 
     def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
-        # One fewer than pictures: the centred features span no more.
+        # Centred features span one dimension fewer than there are pictures.
         n_components = max(1, min(self.n_components, len(X) - 1, X.shape[1]))
         pca = PCA(n_components, random_state=self.random_state).fit(X)
         solved = np.linalg.lstsq(pca.transform(X), Y, rcond=None)[0]

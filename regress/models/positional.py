@@ -1,4 +1,4 @@
-"""One network for all vertices of a group, which is told where each lies."""
+"""Network of picture and vertex position, shared by the vertices of a group."""
 
 import logging
 from typing import Any, ClassVar, Self, cast
@@ -17,40 +17,39 @@ from regress.training import Network, TrainedModel
 
 log = logging.getLogger("regress")
 
-# What of the network says where vertices are.
+# Buffers of the network with the positions of vertices.
 PLACED = ("place", "box", "expansion")
 
 
 class Positional(TrainedModel):
-    """A network of picture and place, whose vertices share all weights.
+    """Network of picture and place, whose vertices share all weights.
 
-    Its prediction is the product of two vectors: one that a network makes of the picture's
-    features, and one that another makes of the vertex's place. Vertices have no weights of their
-    own, save their mean: what tells them apart is the place alone.
+    The prediction is the product of two vectors: one network computes a vector from the picture's
+    features, another from the vertex's place. The only weight of a vertex is its mean.
 
     Parameters
     ----------
     positions : array (n_vertices, 2 or 3)
-        Where each vertex lies, mm. `python -m regress` takes it from fsaverage.
+        Position of each vertex, mm. `python -m regress` takes it from fsaverage.
     surface : str
-        Where it takes it from: sphere, inflated, pial, white, or flat, which has two axes.
+        Surface of fsaverage: sphere, inflated, pial, white, or flat, which has two axes.
     expansion : float or str
-        Cells of the grid per mm: vertices that share a cell get the same weights. "auto": as few as
-        keep all vertices of a group apart, up to 16.
+        Cells of the grid per mm; vertices that share a cell get the same weights. "auto": the
+        smallest number with one vertex of a group per cell, up to 16.
     frequencies : int
-        Sines and cosines along each axis.
+        Number of sines, and of cosines, along each axis.
     width : int
-        Of the two vectors, and of all layers.
+        Length of the two vectors, and number of units of all layers.
     blocks : int
-        Residual blocks in each of the two networks. With 0 the one of the picture is linear, and
-        that of the place has one hidden layer.
+        Residual blocks in each of the two networks. With 0 the picture's network is linear, and the
+        place's has one hidden layer.
     dropout : float
-        The share of features, and of the blocks' inner units, that is left out at each step. Of a
-        few hundred simulated pictures more than half was best, of 2000 a third.
+        Share of features, and of the blocks' inner units, that is left out at each step. With a few
+        hundred simulated pictures more than half was best, with 2000 a third.
     lr : float
         The learning rate.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
 
     References
     ----------
@@ -59,8 +58,8 @@ class Positional(TrainedModel):
     of a single vertex from its 3-D position, and of several ROIs or a hemisphere, were tested, and
     a linear layer for each ROI was better. A network that takes picture and position side by side
     passes each pair through all its layers, and 9841 pictures x 39,548 vertices are 4e8 pairs.
-    Here they meet in a product, after all other layers: one pass for each picture, one for each
-    vertex, and a product that costs less than a linear layer on the features.
+    Here they are combined in a product after all other layers: one pass for each picture, one for
+    each vertex, and a product that costs less than a linear layer on the features.
     """
 
     _placed: tuple[Tensor, ...] | None = None
@@ -152,7 +151,7 @@ class Positional(TrainedModel):
         Returns
         -------
         Network
-            Which predicts the mean response.
+            Untrained network, which predicts the mean response.
         """
         if self._placed is None:
             self._placed = self._place(member)
@@ -182,7 +181,7 @@ class Positional(TrainedModel):
 
 
 class PositionalNetwork(Network):
-    """Predicts the product of what one network makes of a picture and another of a place.
+    """Product of a picture's vector and a place's vector, from two networks.
 
     Parameters
     ----------
@@ -191,24 +190,24 @@ class PositionalNetwork(Network):
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     placed : (Tensor, Tensor, Tensor)
-        `place`, `box` and `expansion`.
+        Values of `place`, `box` and `expansion`.
     frequencies, width, blocks : int
-        The sizes.
+        Sizes, as in `Positional`.
     dropout : float
-        The share of features, and of the blocks' units, that is left out at each step.
+        Share of features, and of the blocks' units, that is left out at each step.
 
     Attributes
     ----------
     place : Tensor (n_vertices, n_axes)
         Coordinates, mm.
     box : Tensor (n_groups, 2, n_axes)
-        The box of each group, mm: vertices that a network meets later are placed in the same.
+        Bounding box of each group in training, mm, in which later vertices are placed too.
     expansion : Tensor (n_groups,)
-        Cells a mm.
+        Cells per mm.
     moves : Tensor (n_vertices,)
-        1; 0 for a vertex that stays at its mean.
+        1, or 0 for a vertex that stays at its mean.
     head : Tensor (n_groups, width, width)
-        Of the place's network, its last layer; `head_bias` (n_groups, width). 0 to begin with.
+        Last layer of the place's network, with `head_bias` (n_groups, width); 0 at first.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -252,22 +251,11 @@ class PositionalNetwork(Network):
 
     @property
     def place_tower(self) -> Tower:
-        """The tower of the places; saved fits call it `where`."""
+        """Tower of the places; saved fits call it `where`."""
         return cast("Tower", self.get_submodule("where"))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Predict responses (n_images, n_vertices) from standardised features."""
         masks = self.picture.masks(len(features))
         pictures = self.picture(self.dropout(features), masks, slice(None))
         masks = self.place_tower.masks(1)
@@ -280,22 +268,7 @@ class PositionalNetwork(Network):
         return torch.cat(parts, dim=1)
 
     def weights_of(self, group: int, vertices: slice, masks: list[Tensor]) -> Tensor:
-        """Give what vertices make of the picture's vector.
-
-        Parameters
-        ----------
-        group : int
-            Of all of them.
-        vertices : slice
-            Which.
-        masks : list of Tensor (1, width)
-            The units that are left out.
-
-        Returns
-        -------
-        Tensor (n_some_vertices, width)
-            The weights, that the place's network made.
-        """
+        """Compute the weights (n_some_vertices, width) of the picture vector for some vertices."""
         box, expansion = self.box[group], self.expansion[group]
         cells = centred(to_grid(self.place[vertices], box, expansion), box, expansion)
         hidden = self.place_tower(

@@ -1,4 +1,4 @@
-"""Ridge regression on all feature spaces side by side, one penalty for each vertex."""
+"""Ridge regression on concatenated feature spaces, with one penalty for each vertex."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,13 +22,13 @@ class Ridge(LinearModel):
     cv : int, or iterable of (train, test) index arrays
         The folds.
     scope : str, or array of int (n_vertices,)
-        Who chooses: "vertex", each on its own; "roi", all vertices given to `fit` together, by
-        their mean score; or the vertices of one number together.
+        Which vertices share a choice: "vertex", none; "roi", all vertices given to `fit`, by their
+        mean score; or the vertices with the same number.
 
     Attributes
     ----------
     best_alphas_ : array (n_vertices,)
-        The penalty chosen.
+        Chosen penalty.
     cv_scores_ : array (n_vertices,)
         R^2 on the folds left out, the mean over folds, at that penalty.
 

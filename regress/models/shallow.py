@@ -1,4 +1,4 @@
-"""A small generator on an embedding, which may be trained against critics."""
+"""Small generator on an embedding, optionally trained against critics."""
 
 from typing import Any, ClassVar
 
@@ -15,13 +15,13 @@ class Shallow(Generative):
     Parameters
     ----------
     width : int
-        Units that a group's vertices read.
+        Number of units that a group's vertices read.
     blocks : int
-        Residual blocks.
+        Number of residual blocks.
     dropout : float
-        The share of features, and of each block's inner units, that is left out at each step.
+        Share of features, and of each block's inner units, that is left out at each step.
     **training
-        The parameters of every generative model, as `Generative` has them.
+        The parameters of `Generative`.
 
     References
     ----------
@@ -42,7 +42,7 @@ class Shallow(Generative):
         check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0})
 
     def make_network(self, n_features: int, member: Tensor) -> Generator:
-        """Make trunks and readouts.
+        """Make the trunks and readouts.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class Shallow(Generative):
         Returns
         -------
         Generator
-            Which makes the mean response.
+            Untrained network, which predicts the mean response.
         """
         width, n_groups = self.width, int(member.max()) + 1
         n_inputs = n_features + self.noise
@@ -65,7 +65,7 @@ class Shallow(Generative):
 
 
 class ShallowGenerator(Generator, MlpNetwork):
-    """The network of `mlp`, given noise beside the features; a subject changes what is read."""
+    """Network of `mlp` with noise as further inputs, and units that subjects' vectors modulate."""
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
         **MlpNetwork.axes,
@@ -74,18 +74,7 @@ class ShallowGenerator(Generator, MlpNetwork):
     }
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Make responses.
-
-        Parameters
-        ----------
-        inputs : Tensor (n_images, n_features + noise)
-            Features, standardised, and noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Compute responses (n_images, n_vertices) from standardised features and noise."""
         units, modulation = self.units(inputs), self.modulation()
         if modulation is not None:
             gain, shift = modulation[:, None].chunk(2, -1)

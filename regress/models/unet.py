@@ -1,4 +1,4 @@
-"""From pixels to responses: an encoder-decoder of maps, of which each vertex reads a field."""
+"""U-Net from pictures to maps, of which each vertex reads a receptive field."""
 
 from typing import Any, ClassVar, cast
 
@@ -12,40 +12,42 @@ from regress.layers.encoder_decoder import Maps
 from regress.layers.readout import check_memory, check_whole
 from regress.layers.receptive_fields import read_fields
 
-# Pictures that are predicted at once: each has maps of some megabytes.
+# Pictures predicted at once; each has maps of some megabytes.
 BLOCK = 64
-# What the first convolution does to a side: pictures are halved, a grid of tokens is small already.
+# Stride of the first convolution: pictures are halved, grids of tokens are small already.
 STRIDES = {"pixels": 2, "tokens": 1}
 
 
 class UNet(Generative):
-    """A U-Net on pictures, which all vertices share; each reads places and channels of its maps.
+    """U-Net on pictures, which all vertices share; each reads places and channels of its maps.
 
-    What is generated is cortex and no picture, so the decoder ends in maps of the picture, and a
-    vertex has weights of places, its receptive field, and of channels. Early vertices find where in
-    the picture they look; late ones may look everywhere.
+    The decoder ends in maps of the picture, and a vertex has weights of places, which are its
+    receptive field, and of channels. Vertices of early areas can learn a small receptive field,
+    those of late areas a large one.
 
     Parameters
     ----------
     width : int
-        Maps that a vertex reads, and of the first level; twice as many at each level below.
+        Number of maps that a vertex reads, and of the first level; twice as many at each further
+        level.
     depth : int
-        How often maps are halved.
+        Number of times that maps are halved.
     grid : int
-        Places a side that a vertex weighs, at most: the last maps are averaged to so many.
+        Largest side of the grid of places that a vertex weighs, to which the last maps are
+        averaged.
     over : str
-        What the columns are: "pixels", a picture of 3 x side x side; or "tokens", the places of a
-        grid of features, components x places.
+        Layout of the columns: "pixels", a picture of 3 x side x side; or "tokens", features of a
+        grid, components x places.
     places : int, optional
-        How many places there are, for tokens. `python -m regress` sets it.
+        Number of places, for tokens. `python -m regress` sets it.
     dropout : float
-        The share of the last maps that is left out at each step, of each picture.
+        Share of the last maps that is left out at each step, separately for each picture.
     lr : float
         The learning rate.
     batch : int
-        Pictures in a batch, at most; with several subjects, of each.
+        Largest number of pictures in a batch; with several subjects, of each.
     **training
-        The parameters of every generative model, as `Generative` has them.
+        The parameters of `Generative`.
 
     References
     ----------
@@ -76,12 +78,12 @@ class UNet(Generative):
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: they share the maps."""
+        """Whether all vertices must be trained together; true, since they share the maps."""
         return True
 
     @property
     def block(self) -> int:
-        """How many pictures are predicted at once; it changes no number but by rounding."""
+        """Number of pictures predicted at once, which changes predictions by rounding only."""
         return BLOCK
 
     def check_parameters(self) -> None:
@@ -92,7 +94,7 @@ class UNet(Generative):
             raise ValueError(f"over: found {self.over!r}, expected {' or '.join(STRIDES)}")
 
     def make_network(self, n_features: int, member: Tensor) -> Generator:
-        """Make maps and readouts.
+        """Make the maps and readouts.
 
         Parameters
         ----------
@@ -104,12 +106,12 @@ class UNet(Generative):
         Returns
         -------
         Generator
-            Which makes the mean response.
+            Untrained network, which predicts the mean response.
 
         Raises
         ------
         RegressError
-            If the columns are no picture that can be halved so often.
+            If the columns are no picture that can be halved `depth` times.
         """
         channels, side = self._shape(n_features)
         at = side // STRIDES[self.over]
@@ -122,7 +124,7 @@ class UNet(Generative):
         return self.configure(network, sum(maps.blocks))
 
     def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
-        """Say what critics see of a picture: its large parts.
+        """Return the critics' view of a picture: its average over a small grid.
 
         Parameters
         ----------
@@ -132,15 +134,15 @@ class UNet(Generative):
         Returns
         -------
         Module
-            From features to what they see.
+            Module from features to the critics' input.
         int
-            Its columns.
+            Number of its output columns.
         """
         sight = DownsampledPicture(*self._shape(n_features))
         return sight, sight.columns
 
     def _shape(self, n_features: int) -> tuple[int, int]:
-        """Give channels and side of the picture that the columns make."""
+        """Return channels and side of the picture in the columns."""
         if self.over == "pixels":
             channels, places = 3, n_features // 3
             expected = (
@@ -174,29 +176,29 @@ class UNet(Generative):
 
 
 class UNetGenerator(Generator):
-    """Maps that all vertices share, and for each vertex where in them it looks, and for what.
+    """Maps that all vertices share, with weights of places and channels for each vertex.
 
     Parameters
     ----------
     shape : (int, int, int)
         Channels and side of the pictures, and the side of the grid that vertices weigh.
     maps : Maps
-        From pictures to maps.
+        Network from pictures to maps.
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     dropout : float
-        The share of the last maps that is left out at each step.
+        Share of the last maps that is left out at each step.
 
     Attributes
     ----------
     maps : Maps
         Shared by all vertices.
     where : Tensor (grid * grid, n_vertices)
-        The weights of places, row by row from the top; alike to begin with, and of sum 1.
+        Weights of places, row by row from the top; equal at first, with sum 1.
     what : Tensor (width, n_vertices)
-        The weights of channels; 0 to begin with, so that the mean response is predicted.
+        Weights of channels; 0 at first, so that the mean response is predicted.
     bias : Tensor (n_vertices,)
-        What takes away from predictions that maps are not 0 on average.
+        Bias that removes the mean of the maps from predictions.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -223,18 +225,7 @@ class UNetGenerator(Generator):
         self.bias = nn.Parameter(torch.zeros(n_vertices))
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Make responses.
-
-        Parameters
-        ----------
-        inputs : Tensor (n_images, n_features + noise)
-            Pictures, standardised, and noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Compute responses (n_images, n_vertices) from standardised pictures and noise."""
         modulation, film = self.modulation(), None
         if modulation is not None:
             per_block = torch.split(modulation, [2 * width for width in self.maps.blocks])

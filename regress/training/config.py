@@ -143,7 +143,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
     warmup : float
         The share of the steps over which the learning rate rises.
     dropout : float
-        The share of features that is left out at each step.
+        Share of features that is left out at each step.
     epochs : int
         Passes over the pictures, at most.
     patience : int
