@@ -115,8 +115,8 @@ def critic_names(text: str) -> list[str]:
     for name in names:
         if name not in CRITICS:
             raise RegressError(
-                f"discriminators {text!r}: {name!r} is none; expected {', '.join(CRITICS)}, or "
-                "several, such as patch+per_roi"
+                f"discriminators {text!r}: {name!r} is no critic; expected {', '.join(CRITICS)}, "
+                "or several, such as patch+per_roi"
             )
     if len(set(names)) < len(names):
         raise RegressError(f"discriminators {text!r}: found one twice; expected each once")
@@ -144,7 +144,7 @@ def make_critics(
     Returns
     -------
     ModuleDict
-        By name.
+        Critics by name.
     """
 
     def norm(layer: nn.Module) -> nn.Module:

@@ -89,7 +89,7 @@ class Generative(MultiSubjectModel):
         Returns
         -------
         dict
-            By name.
+            Values by name.
         """
         judging = {*signature(Generative.__init__).parameters, "homes"} - {"noise", "samples"}
         return {n: v for n, v in super().network_parameters().items() if n not in judging}

@@ -153,7 +153,7 @@ class Generator(Network):
 
         Returns
         -------
-        Tensor (n_images, n_seen)
+        Tensor (n_images, n_units)
             Inputs of `make`, before the noise.
         """
         return features
@@ -163,7 +163,7 @@ class Generator(Network):
 
         Parameters
         ----------
-        inputs : Tensor (n_images, n_seen + noise)
+        inputs : Tensor (n_images, n_units + noise)
             Outputs of `encode_pictures`, and noise.
 
         Returns
@@ -176,7 +176,7 @@ class Generator(Network):
         TypeError
             If the subclass does not implement it.
         """
-        raise TypeError(f"{type(self).__name__} does not say how it makes responses")
+        raise TypeError(f"{type(self).__name__} must implement make")
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict responses, as the mean of several draws; in training, of one draw.

@@ -71,8 +71,9 @@ class Calibration:
         ratio = np.where(positive, errors / np.where(positive, spreads, 1), 1) ** 0.5
         self._network.factor.mul_(torch.from_numpy(ratio).float())
         log.info(
-            "of the validation pictures' responses it keeps %.1f %%; the spread of the draws is "
-            "%.2f times the error there, and is set right by factors of %.2f to %.2f",
+            "the code keeps %.1f %% of the variance of the validation pictures' responses; the "
+            "spread of the draws is %.2f times the error there, and is corrected by factors of "
+            "%.2f to %.2f",
             100 * (1 - self._left / self._total),
             (spreads.sum() / max(errors.sum(), 1e-300)) ** 0.5,
             ratio.min(),

@@ -11,7 +11,7 @@ class DownsampledPicture(nn.Module):
     ----------
     channels, side : int
         Channels and side of the picture in the columns.
-    most : int
+    max_side : int
         Largest side of the grid.
     """
 

@@ -77,8 +77,8 @@ def axis_of(network: Network, name: str) -> tuple[str, int]:
         return "shared", 0
     if name not in network.axes:
         raise TypeError(
-            f"{type(network).__name__}: {name} stands neither in `axes`, which say what counts "
-            "vertices or groups, nor does it begin as one in `shared` does; expected one of these"
+            f"{type(network).__name__}: {name} is not in `axes`, which say what counts vertices or "
+            "groups, and does not begin with a name in `shared`; add it to one of them"
         )
     return network.axes[name]
 
@@ -169,7 +169,7 @@ class PartitionedNetwork:
 
         Parameters
         ----------
-        *given : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
+        *inputs : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
             Standardised features, and perhaps responses, of each part's pictures.
         """
         parts = list(zip(*inputs, strict=True))

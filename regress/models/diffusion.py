@@ -111,7 +111,7 @@ class Diffusion(SamplingModel):
         Returns
         -------
         dict
-            By name.
+            Values by name.
         """
         drawing = ("sampler", "steps", "samples")
         return {n: v for n, v in super().network_parameters().items() if n not in drawing}

@@ -128,7 +128,7 @@ class VisionTransformer(Generative):
         Returns
         -------
         dict
-            By name.
+            Values by name.
         """
         return {n: v for n, v in super().network_parameters().items() if n != "trunk_lr"}
 
@@ -249,7 +249,7 @@ class VisionTransformer(Generative):
         Parameters
         ----------
         vertices : array of int (n,)
-            Which columns of the responses.
+            Columns of the responses.
 
         Returns
         -------
@@ -282,7 +282,7 @@ class VisionTransformerGenerator(ShallowGenerator):
     width, blocks : int
         Sizes of each group's network.
     dropout : float
-        As in `mlp`.
+        Share of units that is left out, as in `mlp`.
     """
 
     shared = ("trunk.",)

@@ -107,7 +107,7 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
     Parameters
     ----------
     n_iter : int, or array (n_weightings, n_bands)
-        How many to draw, or the weightings.
+        Number of weightings to draw, or the weightings.
 
     Returns
     -------
@@ -195,12 +195,12 @@ def rois_of(scope: Any, n_vertices: int) -> Any:
     Parameters
     ----------
     scope : "vertex", "roi", or array of int (n_vertices,)
-        Who chooses: each vertex, all together, or those of one number together.
+        Which vertices share a choice: none, all, or those with the same number.
 
     Returns
     -------
     array of int (n_vertices,) or None
-        From 0, none left out; None where each vertex chooses.
+        Numbers from 0, none left out; None where each vertex chooses alone.
     """
     if isinstance(scope, str) and scope in SCOPES:
         return None if scope == "vertex" else np.zeros(n_vertices, np.int64)
@@ -233,7 +233,7 @@ def batch_size(
         raise RegressError(
             f"memory: {memory:,} bytes are too few for one vertex; {bytes_per_vertex:,} are needed"
         )
-    # Vertices that choose together must be seen together.
+    # Vertices that choose together must be solved together.
     if rois is not None or not local:
         return n_vertices
     return max(1, min(requested or n_vertices, memory // bytes_per_vertex, n_vertices))

@@ -55,10 +55,10 @@ class Checkpoint:
         try:
             arrays, meta = read_artifact(self.path)
         except CacheError as error:
-            log.warning("%s; the search begins anew", error)
+            log.warning("%s; the search starts again", error)
             return None
         if meta.get("belongs") != self.belongs:
-            log.warning("%s: of another search; this one begins anew", self.path)
+            log.warning("%s: of another search; this one starts again", self.path)
             return None
         return arrays
 

@@ -37,7 +37,7 @@ def eigh(matrix: Array) -> tuple[Array, Array]:
     Returns
     -------
     eigenvalues : array (n,)
-        What rounding made negative is 0.
+        Eigenvalues; those that rounding made negative are 0.
     V : array (n, n)
         Eigenvectors in columns.
     """
@@ -56,7 +56,7 @@ def loses_digits(eigenvalues: Array, least: float, reference: Array, wide: float
     Parameters
     ----------
     eigenvalues : array of float64 (n,)
-        Of the product.
+        Eigenvalues of the product.
     reference : array
         Array of the dtype of the sums; float32 sums have passed `with_enough_digits`.
     """
@@ -114,8 +114,8 @@ def with_enough_digits(
 @cache
 def _log_float64(limit: str) -> None:
     log.info(
-        "alphas below %s are tried on features that depend on one another: float32 has not the "
-        "digits, float64 is used, which takes two to three times as long",
+        "features are nearly collinear for alphas below %s: float64 is used, since float32 has too "
+        "few digits; this takes two to three times as long",
         limit,
     )
 
@@ -133,7 +133,7 @@ def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
     Q : array (n_images, n_components)
         Eigenvectors of XX'.
     eigenvalues : array (n_components,)
-        Of X'X.
+        Eigenvalues of X'X.
     V : array (n_features, n_components)
         Eigenvectors of X'X.
     """

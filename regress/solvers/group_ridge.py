@@ -72,7 +72,7 @@ def solve_ridge_cv_moments(
         As in himalaya.
     warn
         Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
-    **more
+    **options
         `scope`, `form` and `memory` of `solve_group_ridge_moments`.
 
     Returns
@@ -154,17 +154,17 @@ def solve_group_ridge_moments(
     diagonalize_method, warn
         Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
     scope : "vertex", "roi", or array of int (n_vertices,)
-        Who chooses penalty and weights: each vertex on its own; all together (one ROI), by their
-        mean score; or all of one number together.
+        Which vertices share a choice: "vertex", none; "roi", all, by their mean score; or the
+        vertices with the same number.
     form : str
         "primal", "dual", or "auto": dual where columns outnumber pictures.
     memory : int
         Bytes that the responses of a batch of vertices may take.
     patience : int, optional
-        Stop after so many weightings that bettered no vertex.
+        Stop after so many weightings without an improvement of any vertex.
     checkpoint : path, optional
-        A file in which the search is kept every few seconds; an interrupted search of the same
-        arrays and arguments goes on from it. It is removed at the end.
+        File in which the search saves its state every few seconds, and from which an interrupted
+        search of the same arrays and arguments resumes. It is removed at the end.
 
     Returns
     -------

@@ -136,7 +136,7 @@ def make_loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
     Returns
     -------
     DataLoader
-        In this process: the responses are pages of a file that the system keeps, and another
-        process would only copy them once more.
+        Loads in this process: responses are in the system's page cache, and worker processes would
+        only copy them once more.
     """
     return DataLoader(pictures, sampler=batches, batch_size=None, num_workers=0)

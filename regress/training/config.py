@@ -26,11 +26,11 @@ class Recipe:
     Attributes
     ----------
     loss : str
-        As `Loss` reads it.
+        Losses and weights, as `Loss` parses them.
     optimiser, schedule : str
         Keys of `OPTIMISERS` and `SCHEDULES`.
     lr, weight_decay, momentum, warmup : float
-        As `make_optimiser` and `rate` take them.
+        Arguments of `make_optimiser` and `rate`.
     l1_epochs : int
         Epochs at the beginning that train l1 in place of the loss.
     epochs, patience, batch : int
@@ -119,7 +119,7 @@ def _is_number(value: Any) -> bool:
 
 
 class Parameters(BaseEstimator):  # type: ignore[misc]
-    """The parameters that all trained models have.
+    """Parameters of all trained models.
 
     Parameters
     ----------
@@ -127,50 +127,50 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         mse, l1, huber, pearson (1 - r over the pictures of a batch, for each vertex), pattern
         (1 - r over the vertices of a group, for each picture), or a sum: "mse+0.5*pearson".
     l1_epochs : int
-        So many epochs at the beginning train l1 in place of `loss`: r knows no scale, and so has
-        predictions that have one to begin with. Validation is by `loss` throughout.
+        Number of epochs at the beginning that train l1 in place of `loss`: r does not depend on the
+        scale of predictions, which l1 sets. Validation is by `loss` throughout.
     optimiser : str
         adamw, adam, sgd or nadam.
     lr : float
-        The learning rate.
+        Learning rate.
     weight_decay : float
-        Of adamw and nadam it shrinks the weights by lr * weight_decay each step; of adam and sgd it
-        is a ridge penalty of weight_decay * n_images / 2.
+        With adamw and nadam, weights shrink by lr * weight_decay at each step; with adam and sgd,
+        this is a ridge penalty of weight_decay * n_images / 2.
     momentum : float
-        Of sgd.
+        Momentum of sgd.
     schedule : str
-        What the learning rate does after the warm-up: cosine (falls to 0) or constant.
+        Learning rate after the warm-up: cosine (falls to 0) or constant.
     warmup : float
-        The share of the steps over which the learning rate rises.
+        Share of the steps over which the learning rate rises.
     dropout : float
         Share of features that is left out at each step.
     epochs : int
-        Passes over the pictures, at most.
+        Largest number of epochs.
     patience : int
-        After so many epochs without a better loss a group stops.
+        Number of epochs without a better loss after which a group stops.
     batch : int
-        Pictures in a batch, at most; with several subjects, of each.
+        Largest number of pictures in a batch; with several subjects, of each.
     validation : float, or array of bool (n_images,)
-        The share of the pictures that stops the training, or which they are; 0 for none: then all
-        epochs are trained.
+        Share of validation pictures, which stop the training, or a mask of them; with 0, all epochs
+        are trained.
     scope : str, or array (n_vertices,)
-        Who trains and stops together: "roi", all vertices given to `fit`; "vertex", each on its
-        own; or the vertices of one number or name.
+        Groups of vertices that train and stop together: "roi", all vertices given to `fit`;
+        "vertex", each alone; or the number or name of each vertex' group.
     precision : str
-        Lightning's: 32-true, bf16-mixed, or 16-mixed, which needs a GPU.
+        Lightning's precision: 32-true, bf16-mixed, or 16-mixed, which needs a GPU.
     random_state : int
         Seed of weights, batches and dropout.
     start : mapping of str to array, optional
-        The weights to begin with, as `state` gives them, of a model of the same groups in the same
-        order (that of their sorted names). What belongs to groups is taken, with the scale of the
-        features; what belongs to vertices where "known", an array of bool (n_vertices,), has it.
+        Initial weights, the `state` of a model of the same groups in the same order (that of their
+        sorted names). The weights of groups and the scale of features are loaded, and the weights
+        of vertices where "known", an array of bool (n_vertices,), is true.
     freeze : bool
-        Whether what belongs to groups stays as it is in `start`.
+        Whether the weights of groups stay as in `start`.
     checkpoint : path, optional
-        A file; its name gets "-fit" and "-refit". A training that was interrupted is taken up, one
-        that was done is not repeated, until the file is removed.
+        File to which the training is saved; "-fit" and "-refit" are appended to its name. An
+        interrupted training resumes, and a finished one is not repeated, until it is removed.
     log : path, optional
-        A CSV file of the losses; its name gets the same.
+        CSV file of the losses, with the same suffixes.
     progress_bar : bool
         Whether to show the progress.
     """

@@ -77,7 +77,9 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
         refuse_skipped_fits()
         self.check_parameters()
         if self.freeze and self.start is None:
-            raise ValueError("freeze: expected a start, whose weights stay as they are")
+            raise ValueError(
+                "freeze: found True without a start, whose weights of groups would be kept"
+            )
         features, responses = self._validated(X, y)
         held = held_pictures(self.validation, len(features), self.random_state)
         self.inside_ = None

@@ -40,7 +40,7 @@ class FittedNetwork(Parameters):
 
     def make_network(self, n_features: int, member: torch.Tensor) -> Network:
         """Make the untrained network."""
-        raise TypeError(f"{type(self).__name__} does not say what its network is")
+        raise TypeError(f"{type(self).__name__} must implement make_network")
 
     def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
         """Make critics, which judge the predictions of all vertices together; None for no critics.

@@ -39,7 +39,7 @@ def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     gradient : Tensor (n_images, n_vertices)
-        Of the sum of the values; where predictions spread less than a tenth as far as the
+        Gradient of the sum of the values; where predictions spread less than a tenth as far as the
         responses, or than `EPSILON`, as it would be if they spread so far. 0 where the responses
         are constant.
     """
@@ -164,8 +164,8 @@ class Loss:
             name = name.strip()
             if name not in LOSSES:
                 raise RegressError(
-                    f"loss {text!r}: {name!r} is none; expected one of {', '.join(LOSSES)}, or a "
-                    f"weighted sum such as mse+0.5*pearson{nearest(name, LOSSES)}"
+                    f"loss {text!r}: {name!r} is no loss; expected one of {', '.join(LOSSES)}, or "
+                    f"a weighted sum such as mse+0.5*pearson{nearest(name, LOSSES)}"
                 )
             self.terms.append((_positive(text, weight) if star else 1.0, LOSSES[name]))
 

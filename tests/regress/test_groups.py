@@ -164,7 +164,7 @@ def test_a_trained_fit_leaves_a_log_and_no_checkpoint(simulated: Path, out: Path
     assert written[0].startswith("epoch,seconds,learning_rate,group,vertices,training_loss,valid")
     assert any(",lh.V1v," in line for line in written)
     said = _regress(simulated, out, "--model", "linear", "--params.loss", "mae")
-    assert "--params: loss 'mae': 'mae' is none; expected one of mse, " in said
+    assert "--params: loss 'mae': 'mae' is no loss; expected one of mse, " in said
 
 
 def test_pictures_that_stop_a_training_leave_with_all_their_rows(

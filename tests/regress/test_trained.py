@@ -248,7 +248,7 @@ def test_a_training_that_diverges_is_said_and_one_group_of_noise_is_named(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"loss": "mae"}, "loss 'mae': 'mae' is none; expected one of mse, l1, huber, pearson"),
+        ({"loss": "mae"}, "loss 'mae': 'mae' is no loss; expected one of mse, l1, huber, pearson"),
         ({"loss": "mse+-1*pearson"}, "found the weight '-1', expected a number above 0"),
         ({"optimiser": "lamb"}, "optimiser: found 'lamb', expected one of adamw, adam, sgd, nadam"),
         ({"schedule": "step"}, "schedule: found 'step', expected one of cosine, constant"),

@@ -88,7 +88,7 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
     elif other != "model":
         (Y if other == "responses" else X)[3] += 1
     model = Linear(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
-    assert "of another search; this one begins anew" in caplog.text
+    assert "of another search; this one starts again" in caplog.text
     np.testing.assert_array_equal(model.predict(X), Linear(**own).fit(X, Y).predict(X))
 
 
