@@ -154,7 +154,7 @@ class MultiSubjectModel(TrainedModel):
 
         Returns
         -------
-        list of (array of int, Several)
+        list of (array of int, MultiSubjectModel)
             Vertices of each subject, and their model; all vertices and this model where subjects
             do not differ.
         """

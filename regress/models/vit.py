@@ -273,7 +273,7 @@ class VisionTransformerGenerator(ShallowGenerator):
 
     Parameters
     ----------
-    trunk : Eye
+    trunk : VitBackbone
         The transformer.
     n_inputs : int
         Number of the transformer's outputs, and of noise.

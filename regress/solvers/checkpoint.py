@@ -26,14 +26,14 @@ class Checkpoint:
     ----------
     path : Path
         The file; it exists only if a search was interrupted.
-    belongs : str
+    digest : str
         Digest of everything that the search depends on; a file with another digest is ignored.
     every : float
         Seconds between two writings.
     """
 
-    def __init__(self, path: Path, belongs: str, every: float = EVERY) -> None:
-        self.path, self.belongs, self.every = path, belongs, every
+    def __init__(self, path: Path, digest: str, every: float = EVERY) -> None:
+        self.path, self.digest, self.every = path, digest, every
         self._last = time.monotonic()
 
     @classmethod
@@ -57,7 +57,7 @@ class Checkpoint:
         except CacheError as error:
             log.warning("%s; the search starts again", error)
             return None
-        if meta.get("belongs") != self.belongs:
+        if meta.get("belongs") != self.digest:
             log.warning("%s: of another search; this one starts again", self.path)
             return None
         return arrays
@@ -65,7 +65,7 @@ class Checkpoint:
     def save(self, arrays: Callable[[], dict[str, NDArray[Any]]]) -> None:
         """Write the state, unless it was written less than `every` seconds ago."""
         if time.monotonic() - self._last >= self.every:
-            write_artifact(self.path, arrays(), {"kind": "search", "belongs": self.belongs})
+            write_artifact(self.path, arrays(), {"kind": "search", "belongs": self.digest})
             self._last = time.monotonic()
 
     def remove(self) -> None:

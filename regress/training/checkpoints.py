@@ -21,21 +21,21 @@ class ArtifactCheckpoints(CheckpointIO):
 
     Parameters
     ----------
-    belongs : str
+    digest : str
         Digest of everything that the training depends on; a file with another one is ignored.
     """
 
-    def __init__(self, belongs: str) -> None:
-        self.belongs = belongs
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
 
     def stored(self, path: Path) -> dict[str, Any] | None:
         """Load the checkpoint of an interrupted training; None if there is no such file."""
-        arrays = Checkpoint(path, self.belongs).load()
+        arrays = Checkpoint(path, self.digest).load()
         return None if arrays is None else unpack(arrays)
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint atomically."""
-        write_artifact(Path(path), pack(checkpoint), {"kind": "search", "belongs": self.belongs})
+        write_artifact(Path(path), pack(checkpoint), {"kind": "search", "belongs": self.digest})
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

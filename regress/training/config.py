@@ -67,7 +67,7 @@ class Files:
     ----------
     checkpoint : Path or None
         File to which the state is saved every few seconds, and from which a training resumes.
-    belongs : str
+    digest : str
         Digest of everything that the training depends on.
     log : Path or None
         A CSV file of the losses.
@@ -76,7 +76,7 @@ class Files:
     """
 
     checkpoint: Path | None = None
-    belongs: str = ""
+    digest: str = ""
     log: Path | None = None
     show: str = ""
 

@@ -276,11 +276,11 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
             None if path is None else Path(path).with_stem(f"{Path(path).stem}-{phase}")
             for path in (self.checkpoint, self.log)
         )
-        belongs = ""
+        digest = ""
         if checkpoint is not None:
             excluded = {"checkpoint", "log", "progress_bar", "validation", "scope"}
             parameters = {n: v for n, v in self.get_params(deep=False).items() if n not in excluded}
             model_inputs = parameters, self.sources(), model_code(self)
             depends = (type(self).__module__, model_inputs, X, held, epochs, groups)
-            belongs = str(joblib.hash((depends, responses.digest())))
-        return Files(checkpoint, belongs, log, phase if self.progress_bar else "")
+            digest = str(joblib.hash((depends, responses.digest())))
+        return Files(checkpoint, digest, log, phase if self.progress_bar else "")

@@ -56,7 +56,7 @@ class Task(pl.LightningModule):
         Network of all vertices; narrowed as groups stop.
     pictures : Pictures
         Pictures of all subjects; narrowed with the network.
-    best : Kept
+    best_weights : BestWeights
         Stores the best weights of each group.
     recipe : Recipe
         Settings of the training.

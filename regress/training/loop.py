@@ -64,7 +64,7 @@ def train(
     n_epochs = (
         recipe.epochs if best_weights.limits is None else int(best_weights.limits.max(initial=0))
     )
-    artifacts = ArtifactCheckpoints(files.belongs)
+    artifacts = ArtifactCheckpoints(files.digest)
     stored = None if files.checkpoint is None else artifacts.stored(files.checkpoint)
     if stored is not None:
         best_weights.load(stored["kept"])

@@ -53,7 +53,7 @@ def warn_of_no_progress(
 
     Parameters
     ----------
-    best_weights : Kept
+    best_weights : BestWeights
         Best weights at the end of a training with validation pictures.
     names : array (n_groups,)
         Names of the groups.

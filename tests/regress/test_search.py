@@ -140,8 +140,8 @@ def test_a_checkpoint_knows_its_search(tmp_path: Path) -> None:
     others = [(X, changed, ALPHAS, r2_score), (X, Y, ALPHAS[1:], r2_score), (X, Y, ALPHAS, None)]
     # Functions without a name of their own are never taken for the same.
     others += [(X, Y, ALPHAS, lambda y, p: r2_score(y, p))] * 2
-    assert one.belongs == Checkpoint.for_batch(path, which, (X.copy(), Y, ALPHAS, r2_score)).belongs
-    assert one.belongs not in [Checkpoint.for_batch(path, which, other).belongs for other in others]
+    assert one.digest == Checkpoint.for_batch(path, which, (X.copy(), Y, ALPHAS, r2_score)).digest
+    assert one.digest not in [Checkpoint.for_batch(path, which, other).digest for other in others]
 
 
 def test_shared_forms_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
