@@ -111,18 +111,7 @@ class Adversary(nn.Module):
     def forward(self, features: Tensor, predicted: Tensor, measured: Tensor) -> Tensor:
         """Compute what is added to the loss of a step.
 
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Features of the pictures.
-        predicted, measured : Tensor (n_images, n_vertices)
-            Generated and measured responses.
-
-        Returns
-        -------
-        Tensor ()
-            Loss whose gradient is the generator's for the predictions, and the critics' for the
-            critics' weights.
+        Its gradient is the generator's for the predictions, and the critics' for their weights.
         """
         embedding = self._sight(features)
         total = predicted.new_zeros(())

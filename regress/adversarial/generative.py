@@ -119,60 +119,16 @@ class Generative(MultiSubjectModel):
                 raise ValueError(f"{name}: found {value!r}, expected a number from 0 on")
 
     def configure(self, network: Generator, n_units: int) -> Generator:
-        """Add the noise, the subjects' vectors and the ties of the parameters to a network.
-
-        Parameters
-        ----------
-        network : Generator
-            Network from `make_network`, changed in place.
-        n_units : int
-            Number of units that a subject's vector modulates.
-
-        Returns
-        -------
-        Generator
-            The same network.
-        """
+        """Add noise, subjects' vectors and ties to a network, as the parameters ask."""
         self.attach(network, n_units)
         return network.set_noise(self.noise, self.samples)
 
     def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
-        """Return the critics' view of the features; by default, the features.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-
-        Returns
-        -------
-        Module
-            Module from features to the critics' input.
-        int
-            Number of its output columns.
-        """
+        """Return the module from features to the critics' input, and its number of columns."""
         return nn.Identity(), n_features
 
     def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
-        """Make critics for each subject.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        widths : sequence of int
-            The vertices of each subject that has any.
-
-        Returns
-        -------
-        ModuleList or None
-            An `Adversary` for each of these subjects; None without critics.
-
-        Raises
-        ------
-        RegressError
-            If `sheet` is of other vertices.
-        """
+        """Make an `Adversary` for each subject that has vertices; None without critics."""
         if not critic_names(self.discriminators):
             return None
         sight, n_seen = self.critic_view(n_features)

@@ -53,20 +53,7 @@ class Generator(Network):
     _embedded = False
 
     def set_noise(self, noise: int, samples: int) -> Self:
-        """Set the noise.
-
-        Parameters
-        ----------
-        noise : int
-            Number of standard normal inputs besides the features; 0 for none.
-        samples : int
-            Number of draws that are averaged in predictions.
-
-        Returns
-        -------
-        self
-            The same network.
-        """
+        """Set the number of standard normal inputs, and of draws averaged in predictions."""
         self._noise, self._samples = noise, samples
         return self
 
@@ -144,53 +131,18 @@ class Generator(Network):
         return total.index_select(axis, self.home)
 
     def encode_pictures(self, features: Tensor) -> Tensor:
-        """Compute what does not depend on the noise; by default, the features.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_units)
-            Inputs of `make`, before the noise.
-        """
+        """Compute what does not depend on the noise, (n_images, n_units); here, the features."""
         return features
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Compute responses of one subject's vertices.
+        """Compute one subject's responses (n_images, n_vertices) from inputs and noise.
 
-        Parameters
-        ----------
-        inputs : Tensor (n_images, n_units + noise)
-            Outputs of `encode_pictures`, and noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-
-        Raises
-        ------
-        TypeError
-            If the subclass does not implement it.
+        Inputs (n_images, n_units + noise) are the outputs of `encode_pictures`, and noise.
         """
         raise TypeError(f"{type(self).__name__} must implement make")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses, as the mean of several draws; in training, of one draw.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Predict responses, as the mean of several draws of noise; in training, of one draw."""
         units = self.encode_pictures(features)
         if not self._noise:
             return self.make(units)
@@ -205,20 +157,7 @@ class Generator(Network):
         return total / self._samples
 
     def draw(self, features: Tensor, rng: np.random.Generator) -> Tensor:
-        """Compute responses with one draw of noise, the same for all pictures.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-        rng : Generator
-            Source of the noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Compute responses with one draw of noise, the same for all pictures."""
         return self._make_draw(self.encode_pictures(features), rng)
 
     def _make_draw(self, units: Tensor, rng: np.random.Generator) -> Tensor:

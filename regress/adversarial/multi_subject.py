@@ -165,17 +165,6 @@ class MultiSubjectModel(TrainedModel):
 
 
 def reassemble_columns(parts: Sequence[tuple[NDArray[np.int64], NDArray]]) -> NDArray:
-    """Return columns in their order in the whole.
-
-    Parameters
-    ----------
-    parts : sequence of (array of int, array (..., n))
-        Columns of some vertices in the whole, and their values.
-
-    Returns
-    -------
-    array (..., n_vertices)
-        Values of all vertices.
-    """
+    """Return columns (..., n) in their order in the whole, from pairs of indices and columns."""
     order = np.argsort(np.concatenate([columns for columns, _ in parts]))
     return np.concatenate([values for _, values in parts], -1)[..., order]

@@ -35,18 +35,7 @@ class Sheet:
 
     @classmethod
     def line(cls, n_vertices: int) -> Self:
-        """Return the geometry of vertices in a row, in one hemisphere and one ROI.
-
-        Parameters
-        ----------
-        n_vertices : int
-            Number of vertices.
-
-        Returns
-        -------
-        Sheet
-            Vertices whose neighbours are the previous and the next.
-        """
+        """Return the geometry of vertices in a row, in one hemisphere and one ROI."""
         row = np.arange(n_vertices)
         return cls(np.zeros(n_vertices, np.int64), (row,), np.stack([row[:-1], row[1:]], 1))
 
@@ -96,18 +85,7 @@ class Sheet:
         )
 
     def check(self, n_vertices: int) -> None:
-        """Check that the geometry is of as many vertices as the responses.
-
-        Parameters
-        ----------
-        n_vertices : int
-            Number of vertices of the responses.
-
-        Raises
-        ------
-        RegressError
-            If it has more or fewer vertices, or an index beyond them.
-        """
+        """Check that the geometry is of as many vertices as the responses."""
         arrays: list[ArrayLike] = [*self.rois, self.edges.ravel()]
         highest = max((int(np.max(array)) for array in arrays if np.size(array)), default=-1)
         if len(self.hemispheres) != n_vertices or highest >= n_vertices:

@@ -21,20 +21,7 @@ SHORT = 256
 
 
 def most_components(responses: Responses | Joint, member: NDArray[np.int64]) -> int:
-    """Return the largest number of principal components of any group's responses.
-
-    Parameters
-    ----------
-    responses : Responses or Joint (n_images, n_vertices)
-        Responses of one subject or several, each of which has its own codes.
-    member : array of int (n_vertices,)
-        The group of each vertex.
-
-    Returns
-    -------
-    int
-        At most the group's number of vertices, and the number of pictures less one.
-    """
+    """Return the largest number of principal components of any group's responses in a subject."""
     edges = np.cumsum([0, *(part.shape[1] for part in responses.parts)])
     widest = [
         int(np.bincount(part_member).max(initial=0))

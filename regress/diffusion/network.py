@@ -121,22 +121,7 @@ class DiffusionNetwork(Network):
         return self.get_buffer("whose")
 
     def set_sampler(self, sampler: str, steps: int, samples: int) -> Self:
-        """Set the sampler of the draws.
-
-        Parameters
-        ----------
-        sampler : str
-            A key of `SAMPLERS`.
-        steps : int
-            Number of denoising steps of a draw.
-        samples : int
-            Number of draws that are averaged in a prediction.
-
-        Returns
-        -------
-        self
-            The same network.
-        """
+        """Set the sampler, its number of steps, and the number of draws in a prediction."""
         self._sampler, self._steps, self._samples = sampler, steps, samples
         return self
 

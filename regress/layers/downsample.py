@@ -25,17 +25,6 @@ class DownsampledPicture(nn.Module):
         return self._shape[0] * self._grid**2
 
     def forward(self, features: Tensor) -> Tensor:
-        """Downsample pictures.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, channels * side * side)
-            Pictures.
-
-        Returns
-        -------
-        Tensor (n_images, columns)
-            Means of the cells of the grid.
-        """
+        """Downsample pictures to the means of the cells of the grid, (n_images, columns)."""
         pictures = features.reshape(-1, *self._shape)
         return functional.adaptive_avg_pool2d(pictures, self._grid).flatten(1)

@@ -65,15 +65,7 @@ MAX_COUNT = 1_000_000
 
 
 def check_rows(Xs: Sequence[Array], Y: Array) -> None:
-    """Check that each band has columns, and as many rows as the responses.
-
-    Parameters
-    ----------
-    Xs : sequence of array (n_images, n_features)
-        Features, one array a band.
-    Y : array (n_images, n_vertices)
-        Responses.
-    """
+    """Check that each band has columns, and as many rows as the responses."""
     for number, X in enumerate(Xs):
         if X.shape[1] == 0:
             raise RegressError(f"band {number} has no columns: leave it out")
@@ -82,18 +74,7 @@ def check_rows(Xs: Sequence[Array], Y: Array) -> None:
 
 
 def penalties_of(alphas: Any) -> Array:
-    """Check the penalties.
-
-    Parameters
-    ----------
-    alphas : float or array (n_alphas,)
-        Penalties.
-
-    Returns
-    -------
-    array of float64 (n_alphas,)
-        The penalties as an array; all are positive.
-    """
+    """Return penalties as an array of float64 (n_alphas,); all must be positive."""
     backend = get_backend()
     values = np.atleast_1d(np.asarray(backend.to_numpy(backend.asarray(alphas)), np.float64))
     if values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
@@ -136,15 +117,7 @@ def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: A
 
 
 def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
-    """Return the rows of each fold's two sides.
-
-    Parameters
-    ----------
-    cv : int, splitter, or iterable of (train, test) index arrays
-        The folds.
-    Y : array (n_images, n_vertices)
-        Responses.
-    """
+    """Return the rows of each fold's two sides."""
     n_images = Y.shape[0]
     check_splitter(cv, n_images)
     sides = [(_rows(a), _rows(b)) for a, b in check_cv(cv).split(np.empty((n_images, 1)))]
@@ -160,13 +133,7 @@ def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
 
 
 def check_splitter(cv: Any, n_images: int) -> None:
-    """Raise an error for a splitter that needs more than the number of pictures.
-
-    Parameters
-    ----------
-    cv : int, splitter, or iterable of (train, test) index arrays
-        The folds.
-    """
+    """Raise an error for a splitter that needs more than the number of pictures."""
     if not hasattr(cv, "split"):
         return
     try:

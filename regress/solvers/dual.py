@@ -65,13 +65,7 @@ class Dual:
         return sum(weight * kernel for weight, kernel in zip(weights, self.kernels, strict=True))
 
     def prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
-        """Decompose each fold's kernel for a weighting of the bands.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights.
-        """
+        """Decompose each fold's kernel for weights (n_bands,) of the bands."""
         return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
 
     def _prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
@@ -108,18 +102,7 @@ class Dual:
         return eigenvalues, Q, V * eigenvalues**0.5
 
     def load(self, Y: Array) -> Array:
-        """Return the responses of a batch of vertices as `scores` and `solve` take them.
-
-        Parameters
-        ----------
-        Y : array (n_images, n_vertices)
-            Responses.
-
-        Returns
-        -------
-        array (n_images, n_vertices)
-            The responses, unchanged.
-        """
+        """Return the responses of a batch of vertices as `scores` and `solve` take them."""
         return Y
 
     def scores(
@@ -195,16 +178,5 @@ class Dual:
         return weights * (self.X.T @ (Q @ turned))
 
     def intercept(self, loaded: Array, coefficients: Array) -> Array:
-        """Return the intercepts that belong to coefficients of the loaded vertices.
-
-        Parameters
-        ----------
-        coefficients : array (n_features, n_vertices)
-            Coefficients of all loaded vertices.
-
-        Returns
-        -------
-        array (n_vertices,)
-            Mean of Y less mean of X times the coefficients.
-        """
+        """Return the intercepts (n_vertices,) for coefficients of the loaded vertices."""
         return loaded.mean(0) - self.x_mean @ coefficients

@@ -116,13 +116,7 @@ def _weigh(products: Array, C: Array) -> Array:
 
 
 def slices(n: int, step: int) -> Iterator[slice]:
-    """Divide a range into slices.
-
-    Yields
-    ------
-    slice
-        Consecutive slices; the last may be shorter.
-    """
+    """Yield consecutive slices of a range; the last may be shorter."""
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
 

@@ -34,18 +34,7 @@ def origin(array: Array, deviations: float = 1) -> Array | None:
 
 
 def take(array: Array, rows: NDArray[np.int64]) -> Array:
-    """Return rows, as a view where they are consecutive.
-
-    Parameters
-    ----------
-    array : array (n_images, n_columns)
-        Array of himalaya's backend.
-
-    Returns
-    -------
-    array (len(rows), n_columns)
-        The rows.
-    """
+    """Return rows, as a view where they are consecutive."""
     first, last = int(rows[0]), int(rows[-1])
     if last - first + 1 == len(rows) and (len(rows) < 3 or bool((np.diff(rows) == 1).all())):
         return array[first : last + 1]
@@ -53,15 +42,7 @@ def take(array: Array, rows: NDArray[np.int64]) -> Array:
 
 
 def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> FeatureMoments:
-    """Compute sums over pictures of features.
-
-    Parameters
-    ----------
-    X : array (n_images, n_features)
-        Features.
-    centre : array (n_features,) or None
-        Subtracted from each row first; None for nothing.
-    """
+    """Compute sums over pictures of features, less a centre."""
     x: Array = 0.0
     xx: Array = 0.0
     for block in _blocks(rows):
@@ -72,35 +53,14 @@ def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> 
 
 
 def products(A: Array, B: Array, rows: NDArray[np.int64]) -> Array:
-    """Compute the products of two feature spaces, summed over pictures.
-
-    Parameters
-    ----------
-    A, B : array (n_images, n_features)
-        Features of the two spaces.
-
-    Returns
-    -------
-    array of float64 (n_features of A, n_features of B)
-        A'B.
-    """
+    """Compute the products A'B of two feature spaces, summed over pictures, in float64."""
     return sum(_double(take(A, block).T @ take(B, block)) for block in _blocks(rows))
 
 
 def response_moments(
     X: Array, Y: Array, rows: NDArray[np.int64], centres: tuple[Array | None, Array | None]
 ) -> ResponseMoments:
-    """Compute sums over pictures of responses, and of their products with features.
-
-    Parameters
-    ----------
-    X : array (n_images, n_features)
-        Features.
-    Y : array (n_images, n_vertices)
-        Responses.
-    centres : (array or None, array or None)
-        Subtracted from each row of X and of Y first; None for nothing.
-    """
+    """Compute sums over pictures of responses and of their products with features, less centres."""
     y: Array = 0.0
     yy: Array = 0.0
     xy: Array = 0.0
@@ -113,20 +73,7 @@ def response_moments(
 
 
 def about(array: Array, rows: NDArray[np.int64], centre: Array | None) -> Array:
-    """Return rows, less a point.
-
-    Parameters
-    ----------
-    array : array (n_images, n_columns)
-        Features or responses.
-    centre : array (n_columns,) or None
-        Subtracted from each row; None for nothing.
-
-    Returns
-    -------
-    array (len(rows), n_columns)
-        A view where nothing is subtracted and the rows are consecutive.
-    """
+    """Return rows, less a point; a view where nothing is subtracted and rows are consecutive."""
     return take(array, rows) if centre is None else take(array, rows) - centre
 
 

@@ -42,13 +42,7 @@ class FeatureMoments:
         return FeatureMoments(self.n - moments.n, self.x - moments.x, self.xx - moments.xx)
 
     def scaled(self, factors: Array | None) -> "FeatureMoments":
-        """Return the moments of X with its columns multiplied by factors.
-
-        Parameters
-        ----------
-        factors : array of float64 (n_features,) or None
-            One a column; None for 1.
-        """
+        """Return the moments of X with its columns multiplied by factors; None for 1."""
         if factors is None:
             return self
         return FeatureMoments(
@@ -56,18 +50,7 @@ class FeatureMoments:
         )
 
     def about(self, mean: Array) -> Array:
-        """Return the products X'X about a mean.
-
-        Parameters
-        ----------
-        mean : array (n_features,)
-            Subtracted from each row.
-
-        Returns
-        -------
-        array of float64 (n_features, n_features)
-            (X - mean)'(X - mean).
-        """
+        """Return the products about a mean, (X - mean)'(X - mean)."""
         cross = self.x[:, None] * mean[None, :]
         return self.xx - cross - cross.T + self.n * mean[:, None] * mean[None, :]
 
@@ -97,13 +80,7 @@ class ResponseMoments:
         return ResponseMoments(self.y - moments.y, self.yy - moments.yy, self.xy - moments.xy)
 
     def scaled(self, factors: Array | None) -> "ResponseMoments":
-        """Return the moments with the columns of X multiplied by factors.
-
-        Parameters
-        ----------
-        factors : array of float64 (n_features,) or None
-            One a column; None for 1.
-        """
+        """Return the moments with the columns of X multiplied by factors; None for 1."""
         if factors is None:
             return self
         factors = get_backend().asarray_like(factors, self.xy)
@@ -114,20 +91,7 @@ class ResponseMoments:
         return ResponseMoments(self.y[columns], self.yy[columns], self.xy[:, columns])
 
     def about(self, features: FeatureMoments, x_mean: Array, y_mean: Array) -> Array:
-        """Return X'Y about means.
-
-        Parameters
-        ----------
-        x_mean : array (n_features,)
-            Subtracted from the features.
-        y_mean : array (n_vertices,)
-            Subtracted from the responses.
-
-        Returns
-        -------
-        array (n_features, n_vertices)
-            (X - x_mean)'(Y - y_mean).
-        """
+        """Return the products about means, (X - x_mean)'(Y - y_mean)."""
         backend = get_backend()
         left = backend.asarray_like(features.n * x_mean - features.x, self.xy)
         right = backend.asarray_like(self.y, self.xy)
@@ -136,18 +100,7 @@ class ResponseMoments:
         return self.xy + left[:, None] * y_mean[None, :] - x_mean[:, None] * right[None, :]
 
     def squares(self, n: int, y_mean: Array) -> Array:
-        """Return the sums of squares of the responses about a mean.
-
-        Parameters
-        ----------
-        y_mean : array (n_vertices,)
-            Subtracted from the responses.
-
-        Returns
-        -------
-        array of float64 (n_vertices,)
-            Column sums of (Y - y_mean)^2.
-        """
+        """Return the column sums of (Y - y_mean)^2."""
         return self.yy - 2 * y_mean * self.y + n * y_mean**2
 
 

@@ -164,13 +164,7 @@ class Primal:
         return gamma[self.bands] ** 0.5
 
     def load(self, Y: Array) -> Loaded:
-        """Compute the moments of a batch of vertices.
-
-        Parameters
-        ----------
-        Y : array (n_images, n_vertices)
-            Responses.
-        """
+        """Compute the moments of a batch of vertices."""
         y_centre = origin(Y) if self.fit_intercept else None
 
         def make(rows: Any) -> ResponseMoments:
@@ -282,18 +276,7 @@ class Primal:
         return xx if self.X.dtype == eigenvalues.dtype else None, eigenvalues, V
 
     def intercept(self, loaded: Loaded, coefficients: Array) -> Array:
-        """Return the intercepts that belong to coefficients of the loaded vertices.
-
-        Parameters
-        ----------
-        coefficients : array (n_features, n_vertices)
-            Coefficients of all loaded vertices.
-
-        Returns
-        -------
-        array (n_vertices,)
-            Mean of Y less mean of X times the coefficients.
-        """
+        """Return the intercepts (n_vertices,) for coefficients of the loaded vertices."""
         backend = get_backend()
         x_mean, y_mean = self._mean(self.whole.x), self._mean(loaded.whole.y)
         if self.x_centre is not None:

@@ -59,18 +59,7 @@ class Rule:
     groups: Array | None = None
 
     def shared(self, scores: Array) -> Array:
-        """Average scores over the vertices that share a penalty.
-
-        Parameters
-        ----------
-        scores : array (..., n_vertices)
-            Scores of each vertex.
-
-        Returns
-        -------
-        array (..., n_vertices)
-            The same for all vertices of a group.
-        """
+        """Average scores (..., n_vertices) over the vertices that share a penalty."""
         backend = get_backend()
         if not self.local:
             return scores * 0 + scores.mean(-1)[..., None]

@@ -56,13 +56,7 @@ class Pictures(Dataset[Batch]):
         self._left = self._all.vertices(vertices.numpy())
 
     def rows(self, mask: NDArray[np.bool_]) -> list[Rows]:
-        """Return the rows of each subject's pictures in a mask.
-
-        Parameters
-        ----------
-        mask : array of bool (n_images,)
-            Pictures to select.
-        """
+        """Return the rows of each subject's pictures in a mask (n_images,)."""
         rows = np.flatnonzero(mask)
         return np.split(rows, np.searchsorted(rows, self._starts[1:-1]))
 

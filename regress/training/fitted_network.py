@@ -156,18 +156,7 @@ class FittedNetwork(Parameters):
     def join(
         self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
     ) -> dict[str, NDArray]:
-        """Join the states of vertices that were fitted in several batches, each vertex alone.
-
-        Parameters
-        ----------
-        parts : sequence of (array of int, dict of str to array)
-            Columns of the vertices in the whole, and their `state`.
-
-        Returns
-        -------
-        dict of str to array
-            `state` of all vertices; each vertex is a group.
-        """
+        """Join the states of vertices that were fitted in several batches, each vertex alone."""
         return join_states(clone(self).restore(parts[0][1]).network_, parts)
 
     def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:

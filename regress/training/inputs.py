@@ -124,20 +124,7 @@ def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
 def most_epochs(
     epochs: NDArray[np.int64], member: NDArray[np.int64], n_groups: int
 ) -> NDArray[np.int64]:
-    """Return the number of epochs of each group, the largest of its vertices.
-
-    Parameters
-    ----------
-    epochs : array of int (n_vertices,)
-        Epochs of each vertex; 0 for a vertex that stays at its mean.
-    member : array of int (n_vertices,)
-        The group of each vertex.
-
-    Returns
-    -------
-    array of int (n_groups,)
-        Epochs.
-    """
+    """Return the number of epochs of each group, the largest of its vertices."""
     group_epochs = np.zeros(n_groups, np.int64)
     np.maximum.at(group_epochs, member, epochs)
     return group_epochs
