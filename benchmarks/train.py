@@ -9,7 +9,6 @@ Of each the fastest pass counts.
 """
 
 import argparse
-import importlib
 import json
 import resource
 import subprocess
@@ -85,8 +84,8 @@ def _make(folder: Path, n: int, p: int, vertices: list[int]) -> None:
 
 def _train(child: dict) -> None:
     from regress.data.responses import Responses
+    from regress.models import load_model_class
 
-    Model = importlib.import_module(f"regress.models.{child['model']}").Model
     folder = Path(child["folder"])
     X = np.load(folder / "X.npy")
     sources = [np.load(folder / f"Y{number}.npy", mmap_mode="r") for number in range(2)]
@@ -97,7 +96,8 @@ def _train(child: dict) -> None:
     batch = child["parameters"]["batch"]
     products = [_products(X, t, batch)]
     log = folder / "log.csv"
-    Model(scope=scope, log=log, **child["parameters"]).fit(X, Responses(sources, columns))
+    model = load_model_class(child["model"])(scope=scope, log=log, **child["parameters"])
+    model.fit(X, Responses(sources, columns))
     products.append(_products(X, t, batch))
     epochs = pd.read_csv(log.with_stem("log-fit")).drop_duplicates("epoch")["seconds"]
     measured = {

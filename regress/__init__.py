@@ -1,6 +1,6 @@
 """Stage 2: fit encoding models from features to responses, per ROI, hemisphere and subject.
 
-A model is a file in `regress/models`; its `Model` is a scikit-learn estimator. Fitted models are
+A model is a file in `regress/models` that defines one scikit-learn estimator. Fitted models are
 saved as plain arrays with their predictions, so that stage 3 needs no model code.
 """
 

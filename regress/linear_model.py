@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from regress.backend import Floats, refuse_skipped_fits, to_numpy
-from regress.solvers.arguments import MOST, SCOPES
+from regress.solvers.arguments import MAX_COUNT, SCOPES
 
 # Half decades. With columns of unit variance the useful penalties grow with the number of columns
 # times the number of pictures, from a few hundred to some ten million.
@@ -51,8 +51,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
             if name in ("n_iter", "n_components"):
                 if not isinstance(value, numbers.Integral) or value < 1:
                     raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
-                if int(value) > MOST:
-                    raise ValueError(f"{name}: found {value}, expected at most {MOST}")
+                if int(value) > MAX_COUNT:
+                    raise ValueError(f"{name}: found {value}, expected at most {MAX_COUNT}")
             elif name == "patience":
                 if value is not None and (not isinstance(value, numbers.Integral) or value < 1):
                     raise ValueError(f"patience: found {value!r}, expected None, or 1 or more")

@@ -5,6 +5,14 @@ from regress.adversarial.critics import CRITICS, make_critics
 from regress.adversarial.generative import Generative
 from regress.adversarial.generator import Generator
 from regress.adversarial.vertex_geometry import Sheet
-from regress.layers.downsample import Glance
+from regress.layers.downsample import DownsampledPicture
 
-__all__ = ["CRITICS", "Adversary", "Generative", "Generator", "Glance", "Sheet", "make_critics"]
+__all__ = [
+    "CRITICS",
+    "Adversary",
+    "DownsampledPicture",
+    "Generative",
+    "Generator",
+    "Sheet",
+    "make_critics",
+]

@@ -1,4 +1,4 @@
-"""What critics add to a generator's loss, and what they learn from it, in one step of both."""
+"""Adversarial loss of a generator and its critics, for a common step of both."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,24 +12,24 @@ from regress.errors import RegressError
 Pair = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 
-def _hinge_critic(real: Tensor, made: Tensor) -> Tensor:
-    return functional.relu(1 - real).mean() + functional.relu(1 + made).mean()
+def _hinge_critic(real: Tensor, generated: Tensor) -> Tensor:
+    return functional.relu(1 - real).mean() + functional.relu(1 + generated).mean()
 
 
-def _hinge_generator(made: Tensor) -> Tensor:
-    return -made.mean()
+def _hinge_generator(generated: Tensor) -> Tensor:
+    return -generated.mean()
 
 
-def _squares_critic(real: Tensor, made: Tensor) -> Tensor:
-    return ((real - 1) ** 2).mean() + ((made + 1) ** 2).mean()
+def _squares_critic(real: Tensor, generated: Tensor) -> Tensor:
+    return ((real - 1) ** 2).mean() + ((generated + 1) ** 2).mean()
 
 
-def _squares_generator(made: Tensor) -> Tensor:
-    return (made**2).mean()
+def _squares_generator(generated: Tensor) -> Tensor:
+    return (generated**2).mean()
 
 
-# What the critic minimises of its verdicts on measured and made responses, and the generator of
-# those on what it made.
+# The critic's loss, of its verdicts on measured and generated responses, and the generator's, of
+# the verdicts on generated ones.
 GAMES: dict[str, Pair] = {
     "hinge": (_hinge_critic, _hinge_generator),
     "least_squares": (_squares_critic, _squares_generator),
@@ -37,39 +37,39 @@ GAMES: dict[str, Pair] = {
 
 
 def check_game(name: str) -> None:
-    """Refuse a game that there is not."""
+    """Check the name of a game."""
     if name not in GAMES:
         raise RegressError(f"game: found {name!r}, expected {' or '.join(GAMES)}")
 
 
 class Adversary(nn.Module):
-    """Critics that learn beside a generator.
+    """Critics that are trained together with a generator.
 
-    Generator and critics take each step together, from the same pictures, each along its own loss:
-    one pass backward and one optimiser serve both, so that a training is resumed, logged and
-    stopped as any other.
+    Generator and critics take each step together, on the same pictures, each along its own loss:
+    both use one backward pass and one optimiser, so that a training is resumed, logged and stopped
+    like any other.
 
     Parameters
     ----------
     critics : ModuleDict
-        By name.
+        Critics by name.
     game : str
         A key of `GAMES`.
     weight : float
-        Of the verdicts in the generator's loss, where the loss of a vertex weighs 1.
+        Weight of the verdicts in the generator's loss, where the loss of a vertex has weight 1.
     penalty : float
-        Of the critic's slope at measured responses, R1; 0 for none.
+        Weight of R1, the critic's squared slope at measured responses; 0 for none.
     sight : Module, optional
-        From the features to what critics see of a picture; all of them by default.
+        Module from the features to the critics' input; the identity by default.
     rate : float
-        Of their learning rate, as a multiple of the generator's.
+        Learning rate of the critics, as a multiple of the generator's.
 
     Attributes
     ----------
     rate : float
-        The same.
+        Learning rate of the critics, as a multiple of the generator's.
     right, judged : Tensor ()
-        How many verdicts were right, and how many were given, since `begin`.
+        Numbers of right verdicts and of all verdicts since `begin`.
 
     References
     ----------
@@ -99,57 +99,52 @@ class Adversary(nn.Module):
         self.begin()
 
     def begin(self) -> None:
-        """Count the right verdicts anew."""
+        """Reset the count of right verdicts."""
         self.right = torch.zeros(())
         self.judged = torch.zeros(())
 
     @property
     def accuracy(self) -> float:
-        """The share of right verdicts since `begin`."""
+        """Share of right verdicts since `begin`."""
         return float(self.right / self.judged.clamp_min(1))
 
     def forward(self, features: Tensor, predicted: Tensor, measured: Tensor) -> Tensor:
-        """Give what is added to the loss of a step.
+        """Compute what is added to the loss of a step.
 
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Of the pictures.
-        predicted, measured : Tensor (n_images, n_vertices)
-            Responses.
-
-        Returns
-        -------
-        Tensor ()
-            Its gradient by the predictions is the generator's; by the critics' weights, theirs.
+        Its gradient is the generator's for the predictions, and the critics' for their weights.
         """
         embedding = self._sight(features)
         total = predicted.new_zeros(())
         for critic in self.critics.values():
-            with _fixed(critic):
+            with _frozen(critic):
                 verdicts = critic(predicted, embedding)
             total = total + self._weight * predicted.shape[1] * self._generator_loss(verdicts)
             total = total + self._learn(critic, embedding, predicted.detach(), measured)
         return total
 
     def _learn(
-        self, critic: nn.Module, embedding: Tensor, made: Tensor, measured: Tensor
+        self, critic: nn.Module, embedding: Tensor, generated: Tensor, measured: Tensor
     ) -> Tensor:
         measured = measured.requires_grad_(self._penalty > 0)
-        of_real, of_made = critic(measured, embedding), critic(made, embedding)
+        measured_verdicts, generated_verdicts = (
+            critic(measured, embedding),
+            critic(generated, embedding),
+        )
         with torch.no_grad():
-            self.right = self.right + (of_real > 0).sum() + (of_made < 0).sum()
-            self.judged = self.judged + of_real.numel() + of_made.numel()
-        loss = self._critic_loss(of_real, of_made)
+            self.right = self.right + (measured_verdicts > 0).sum() + (generated_verdicts < 0).sum()
+            self.judged = self.judged + measured_verdicts.numel() + generated_verdicts.numel()
+        loss = self._critic_loss(measured_verdicts, generated_verdicts)
         if self._penalty:
-            (slope,) = torch.autograd.grad(of_real.mean(1).sum(), measured, create_graph=True)
+            (slope,) = torch.autograd.grad(
+                measured_verdicts.mean(1).sum(), measured, create_graph=True
+            )
             loss = loss + self._penalty / 2 * (slope**2).sum(1).mean()
         return loss
 
 
 @contextmanager
-def _fixed(critic: nn.Module) -> Iterator[None]:
-    """Let a critic judge without learning from it."""
+def _frozen(critic: nn.Module) -> Iterator[None]:
+    """Freeze a critic's weights inside the block."""
     weights = list(critic.parameters())
     try:
         for weight in weights:

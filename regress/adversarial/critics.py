@@ -1,7 +1,7 @@
-"""Critics: networks that are shown responses with their picture, and say measured or made.
+"""Critics: networks that classify responses to a picture as measured or generated.
 
-A verdict above 0 says measured. A critic of whole responses is conditioned on the picture by a
-product of what it makes of the responses and what it makes of the embedding.
+A verdict above 0 means measured. A critic of whole responses is conditioned on the picture by the
+product of its units for the responses and its units for the embedding.
 
 References
 ----------
@@ -18,31 +18,31 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from regress.adversarial.mesh_patch import Patch
-from regress.adversarial.roi_attention import Attentive, Make
+from regress.adversarial.mesh_patch import MeshPatchCritic
+from regress.adversarial.roi_attention import AttentionCritic, LayerWrapper
 from regress.adversarial.vertex_geometry import Sheet
 from regress.errors import RegressError
 
 
-class Whole(nn.Module):
-    """Judges the responses of some vertices together: one verdict a picture.
+class ProjectionCritic(nn.Module):
+    """Projection discriminator: one verdict per picture on the responses of some vertices.
 
     Parameters
     ----------
     vertices : array of int (n,)
-        Which of the responses it sees.
+        Columns of the responses that the critic sees.
     n_features : int
         Columns of the picture's embedding.
     width : int
         Units of its layers.
     norm : callable
-        What each layer is wrapped in.
+        Wrapper of each layer, such as a spectral norm.
     """
 
     vertices: Tensor
 
     def __init__(
-        self, vertices: NDArray[np.int64], n_features: int, width: int, norm: Make
+        self, vertices: NDArray[np.int64], n_features: int, width: int, norm: LayerWrapper
     ) -> None:
         super().__init__()
         self.register_buffer("vertices", torch.from_numpy(np.asarray(vertices)), persistent=False)
@@ -52,7 +52,7 @@ class Whole(nn.Module):
         self.picture = norm(nn.Linear(n_features, width, bias=False))
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge."""
+        """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         hidden = functional.leaky_relu(self.first(responses[:, self.vertices]), 0.2)
         hidden = functional.leaky_relu(self.second(hidden), 0.2)
         agrees = (hidden * self.picture(embedding)).sum(1, keepdim=True)
@@ -60,13 +60,13 @@ class Whole(nn.Module):
         return verdicts
 
 
-class Several(nn.Module):
-    """Several critics side by side.
+class CriticGroup(nn.Module):
+    """Several critics, whose verdicts are concatenated.
 
     Parameters
     ----------
     critics : sequence of Module
-        Each gives verdicts.
+        The critics.
     """
 
     def __init__(self, critics: Sequence[nn.Module]) -> None:
@@ -74,30 +74,30 @@ class Several(nn.Module):
         self.critics = nn.ModuleList(critics)
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge."""
+        """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         return torch.cat([critic(responses, embedding) for critic in self.critics], 1)
 
 
-def _single(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
-    return Whole(np.arange(len(sheet.hemispheres)), n_features, width, norm)
+def _single(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+    return ProjectionCritic(np.arange(len(sheet.hemispheres)), n_features, width, norm)
 
 
-def _per_hemisphere(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
+def _per_hemisphere(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
     sides = [np.flatnonzero(sheet.hemispheres == side) for side in np.unique(sheet.hemispheres)]
-    return Several([Whole(side, n_features, width, norm) for side in sides])
+    return CriticGroup([ProjectionCritic(side, n_features, width, norm) for side in sides])
 
 
-def _per_roi(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
-    return Several([Whole(roi, n_features, width, norm) for roi in sheet.rois])
+def _per_roi(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+    return CriticGroup([ProjectionCritic(roi, n_features, width, norm) for roi in sheet.rois])
 
 
-def _vit(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
-    return Attentive(sheet.rois, n_features, width, norm)
+def _vit(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+    return AttentionCritic(sheet.rois, n_features, width, norm)
 
 
-def _patch(sheet: Sheet, n_features: int, width: int, norm: Make) -> nn.Module:
-    # Every vertex has units of its own: few are enough, and more would not fit into memory.
-    return Patch(sheet, n_features, max(4, width // 8), norm)
+def _patch(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+    # Each vertex has its own units: a few are enough, and more would not fit into memory.
+    return MeshPatchCritic(sheet, n_features, max(4, width // 8), norm)
 
 
 CRITICS = {
@@ -110,13 +110,13 @@ CRITICS = {
 
 
 def critic_names(text: str) -> list[str]:
-    """Read which critics there are to be."""
+    """Parse the names of critics, which are joined by "+"."""
     names = [name.strip() for name in str(text).split("+")] if text else []
     for name in names:
         if name not in CRITICS:
             raise RegressError(
-                f"discriminators {text!r}: {name!r} is none; expected {', '.join(CRITICS)}, or "
-                "several, such as patch+per_roi"
+                f"discriminators {text!r}: {name!r} is no critic; expected {', '.join(CRITICS)}, "
+                "or several, such as patch+per_roi"
             )
     if len(set(names)) < len(names):
         raise RegressError(f"discriminators {text!r}: found one twice; expected each once")
@@ -126,25 +126,25 @@ def critic_names(text: str) -> list[str]:
 def make_critics(
     text: str, sheet: Sheet, n_features: int, width: int, spectral: bool
 ) -> nn.ModuleDict:
-    """Make critics.
+    """Make critics by name.
 
     Parameters
     ----------
     text : str
-        As `critic_names` reads it.
+        Names, as `critic_names` parses them.
     sheet : Sheet
-        Where the vertices lie.
+        Geometry of the vertices.
     n_features : int
         Columns of the picture's embedding.
     width : int
         Units of their layers.
     spectral : bool
-        Whether their layers are held to a spectral norm of 1.
+        Whether the layers are normalised to a spectral norm of 1.
 
     Returns
     -------
     ModuleDict
-        By name.
+        Critics by name.
     """
 
     def norm(layer: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What models that generate responses share: critics, noise, and a vector for each subject."""
+"""Base of the models that generate responses: critics, noise, and subjects' vectors."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -13,22 +13,22 @@ from torch import nn
 from regress.adversarial.adversary import Adversary, check_game
 from regress.adversarial.critics import critic_names, make_critics
 from regress.adversarial.generator import Generator
-from regress.adversarial.multi_subject import Several, beside
+from regress.adversarial.multi_subject import MultiSubjectModel, reassemble_columns
 from regress.adversarial.vertex_geometry import Sheet
 from regress.errors import RegressError
 from regress.layers.readout import check_whole
 
 
-class Generative(Several):
-    """Base of the models that may be trained against critics, be given noise, and know subjects.
+class Generative(MultiSubjectModel):
+    """Base of the models with optional critics, noise and subjects' vectors.
 
     Parameters
     ----------
     discriminators : str
-        Who judges what is made: single, per_hemisphere, per_roi, vit, patch, or several, such as
-        "patch+per_roi". Empty for nobody: then this is plain regression.
+        Critics of the generated responses: single, per_hemisphere, per_roi, vit, patch, or several,
+        such as "patch+per_roi". Empty for plain regression without critics.
     adversarial : float
-        The weight of their verdicts, where the loss of a vertex weighs 1.
+        Weight of the verdicts, where the loss of a vertex has weight 1.
     game : str
         hinge or least_squares.
     critic_width : int
@@ -37,19 +37,19 @@ class Generative(Several):
         The critics' learning rate, as a multiple of `lr`. A patch's verdicts are the slowest to
         learn, and 3e-3 in all was seen to suffice where trainings are short; 1e-2 did harm.
     spectral : bool
-        Whether critics are held to a spectral norm of 1.
+        Whether the critics' layers are normalised to a spectral norm of 1.
     penalty : float
-        The weight of their squared slope at measured responses, R1; 0 for none. Without it, or with
-        the least-squares game, generators were seen to make one of two modes only.
+        Weight of R1, the critics' squared slope at measured responses; 0 for none. Without it, or
+        with the least-squares game, generators were seen to generate one of two modes only.
     noise : int
-        Random numbers given to the generator beside the features; 0 for none.
+        Number of random inputs of the generator besides the features; 0 for none.
     samples : int
-        With noise, a prediction is the mean of so many draws.
+        Number of draws that are averaged in a prediction, with noise.
     sheet : sequence of Sheet, optional
-        Where the vertices of each subject lie. `python -m regress` takes it from the masks and
-        fsaverage; without it they stand in a row.
+        Geometry of each subject's vertices. `python -m regress` takes it from the masks and
+        fsaverage; without it vertices are neighbours in the order of their columns.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
     """
 
     def __init__(
@@ -80,22 +80,22 @@ class Generative(Several):
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: critics judge all, a subject changes all."""
+        """Whether all vertices must be trained together, for critics or subjects' vectors."""
         return bool(critic_names(self.discriminators)) or super().together
 
     def network_parameters(self) -> dict[str, Any]:
-        """Give the parameters that say what the network is; who judges it does not.
+        """Return the parameters that define the network, without those of the critics.
 
         Returns
         -------
         dict
-            By name.
+            Values by name.
         """
         judging = {*signature(Generative.__init__).parameters, "homes"} - {"noise", "samples"}
         return {n: v for n, v in super().network_parameters().items() if n not in judging}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------
@@ -118,66 +118,24 @@ class Generative(Several):
             if not isinstance(value, float | int) or not 0 <= value < float("inf"):
                 raise ValueError(f"{name}: found {value!r}, expected a number from 0 on")
 
-    def finished(self, network: Generator, n_units: int) -> Generator:
-        """Give a network the noise, the subjects and the ties that the parameters ask for.
-
-        Parameters
-        ----------
-        network : Generator
-            As `make_network` makes it; changed.
-        n_units : int
-            Its units that a subject's vector changes.
-
-        Returns
-        -------
-        Generator
-            The same.
-        """
+    def configure(self, network: Generator, n_units: int) -> Generator:
+        """Add noise, subjects' vectors and ties to a network, as the parameters ask."""
         self.attach(network, n_units)
-        return network.given(self.noise, self.samples)
+        return network.set_noise(self.noise, self.samples)
 
-    def glance(self, n_features: int) -> tuple[nn.Module, int]:
-        """Say what critics see of a picture.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-
-        Returns
-        -------
-        Module
-            From features to what they see.
-        int
-            Its columns.
-        """
+    def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
+        """Return the module from features to the critics' input, and its number of columns."""
         return nn.Identity(), n_features
 
     def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
-        """Make critics for each subject.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        widths : sequence of int
-            The vertices of each subject that has any.
-
-        Returns
-        -------
-        ModuleList or None
-            For each of these subjects an `Adversary`; None where nobody judges.
-
-        Raises
-        ------
-        RegressError
-            If `sheet` is of other vertices.
-        """
+        """Make an `Adversary` for each subject that has vertices; None without critics."""
         if not critic_names(self.discriminators):
             return None
-        sight, n_seen = self.glance(n_features)
-        given = [Sheet.line(width) for width in widths] if self.sheet is None else self.sheet
-        sheets = [sheet for sheet in given if len(sheet.hemispheres)]
+        sight, n_seen = self.critic_view(n_features)
+        sheets_in_order = (
+            [Sheet.line(width) for width in widths] if self.sheet is None else self.sheet
+        )
+        sheets = [sheet for sheet in sheets_in_order if len(sheet.hemispheres)]
         adversaries = []
         for sheet, width in zip(sheets, widths, strict=True):
             sheet.check(width)
@@ -189,12 +147,12 @@ class Generative(Several):
         return nn.ModuleList(adversaries)
 
     def advice(self) -> list[str]:
-        """Say what besides the learning rate may be lowered: the weight of the critics.
+        """List what to lower besides the learning rate: the weight of the critics.
 
         Returns
         -------
         list of str
-            In words, with the option; none where nobody judges.
+            Advice with the option; empty without critics.
         """
         if not critic_names(self.discriminators):
             return []
@@ -202,14 +160,14 @@ class Generative(Several):
         return [f"critics less weight (now {now:g}): --params.adversarial {min(now / 10, 0.1):g}"]
 
     def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
-        """Make responses to pictures, each time of other noise.
+        """Draw responses to pictures, each time with new noise.
 
         Parameters
         ----------
         X : array (n_images, n_features)
             Features.
         n_samples : int
-            How many times.
+            Number of draws.
         random_state : int
             Seed of the noise.
 
@@ -219,19 +177,23 @@ class Generative(Several):
             Responses; all the same where the model has no noise.
         """
         check_is_fitted(self)
-        parts = self.of_subjects()
+        parts = self.split_by_subject()
         if len(parts) > 1:
-            drawn = [(own, part.sample(X, n_samples, random_state)) for own, part in parts]
-            return beside(drawn)
+            samples = [
+                (columns, part.sample(X, n_samples, random_state)) for columns, part in parts
+            ]
+            return reassemble_columns(samples)
         types = [np.float32, np.float64, np.uint8]
         features = validate_data(self, X, dtype=types, reset=False)
         network, blocks = self.network_, range(0, len(features), self.block)
         assert isinstance(network, Generator)
         network.eval()
-        made = []
+        draws = []
         with torch.inference_mode():
             for at in blocks:
-                some = torch.from_numpy(self._standardised(features[at : at + self.block]))
+                scaled = torch.from_numpy(self._standardised(features[at : at + self.block]))
                 rng = np.random.default_rng(random_state)
-                made.append(np.stack([network.draw(some, rng).numpy() for _ in range(n_samples)]))
-        return np.concatenate(made, 1)
+                draws.append(
+                    np.stack([network.draw(scaled, rng).numpy() for _ in range(n_samples)])
+                )
+        return np.concatenate(draws, 1)

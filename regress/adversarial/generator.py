@@ -1,9 +1,9 @@
-"""Networks that generate responses: noise that stands for the unknown, and who is looking.
+"""Networks that generate responses from features, noise, and a vector of the subject.
 
 References
 ----------
 Perez, Strub, de Vries, Dumoulin, Courville (2018). FiLM: visual reasoning with a general
-conditioning layer. AAAI, equation 2: a gain and a shift for each unit, here of who is looking.
+conditioning layer. AAAI, equation 2: a gain and a shift of each unit, from a subject's vector.
 """
 
 from functools import partial
@@ -18,25 +18,26 @@ from regress.training import Network
 
 
 class Generator(Network):
-    """A network that is given noise beside the features, or is not.
+    """Network whose inputs are features and, optionally, noise.
 
-    What it predicts is the mean of what it makes of several draws; in training, it makes of one. A
-    network becomes a generator by having this class before its own among its bases, and `make`.
+    Its prediction is the mean of its responses to several draws of noise; in training, one draw. A
+    network becomes a generator by having this class before the network's among its bases, and a
+    method `make`.
 
-    With an embedding, each subject has a vector, from which gains and shifts of the network's units
-    are computed: `make` asks `modulation` for them.
+    With an embedding, each subject has a vector, from which `modulation` computes gains and shifts
+    of the network's units.
 
     Attributes
     ----------
     vectors : Tensor (n_subjects, size)
-        With an embedding, one a subject.
+        With an embedding, the vector of each subject.
     film : Tensor (size, 2 * n_units) or (n_groups, size, 2 * n_units)
-        With an embedding, from a vector to gains, less 1, and shifts; 0 to begin with, when all
-        subjects are alike.
+        With an embedding, weights from a vector to gains, less 1, and shifts; 0 at first, so that
+        all subjects are alike.
     subject : Tensor of int (n_vertices,)
         With an embedding, the number of each vertex' subject.
     home : Tensor of int (n_vertices,)
-        With readouts that are common to subjects: vertices of one number have the same.
+        With readouts that are common to subjects: vertices of one number share a readout.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -51,35 +52,22 @@ class Generator(Network):
     _noise, _samples = 0, 1
     _embedded = False
 
-    def given(self, noise: int, samples: int) -> Self:
-        """Say what noise it is given.
-
-        Parameters
-        ----------
-        noise : int
-            Standard normal numbers beside the features; 0 for none.
-        samples : int
-            Draws that are averaged in predictions.
-
-        Returns
-        -------
-        self
-            The same network.
-        """
+    def set_noise(self, noise: int, samples: int) -> Self:
+        """Set the number of standard normal inputs, and of draws averaged in predictions."""
         self._noise, self._samples = noise, samples
         return self
 
     def embed(self, n_subjects: int, size: int, n_units: int, subject: Tensor) -> Self:
-        """Let the subject change the units.
+        """Add a vector for each subject, which modulates the units.
 
         Parameters
         ----------
         n_subjects : int
-            How many there are.
+            Number of subjects.
         size : int
-            Numbers in a subject's vector.
+            Length of a subject's vector.
         n_units : int
-            Units that have a gain and a shift.
+            Number of units with a gain and a shift.
         subject : Tensor of int (n_vertices,)
             The number of each vertex' subject.
 
@@ -90,16 +78,16 @@ class Generator(Network):
         """
         self._embedded = True
         self.vectors = nn.Parameter(torch.randn(n_subjects, size) / size**0.5)
-        # Where each group has a trunk of its own, the class says so in its axes.
+        # A class whose groups have separate trunks lists `film` in its axes.
         groups = (self.n_groups,) if "film" in self.axes else ()
         self.film = nn.Parameter(torch.zeros(*groups, size, 2 * n_units))
         self.register_buffer("subject", subject)
-        own = ("vectors",) if groups else ("vectors", "film")
-        self.shared = (*self.shared, *own)
+        shared_names = ("vectors",) if groups else ("vectors", "film")
+        self.shared = (*self.shared, *shared_names)
         return self
 
     def modulation(self) -> Tensor | None:
-        """Give what the subject makes of the units.
+        """Compute the subject's gains and shifts of the units.
 
         Returns
         -------
@@ -112,11 +100,11 @@ class Generator(Network):
         return torch.matmul(self.vectors[self.subject[0]], self.film)
 
     def tie(self, home: Tensor) -> Self:
-        """Let vertices have the same readout, whosoever they are.
+        """Tie the readouts of vertices at one place, in whichever subject.
 
-        They begin with the same weights, and each is given the sum of their gradients: so they stay
-        the same, bit by bit, under any optimiser that works on each weight alone. The mean response
-        stays each vertex' own.
+        Tied readouts begin with the same weights, and each gets the sum of their gradients: so they
+        stay the same, bit by bit, under any optimiser that updates each weight independently. The
+        mean response of each vertex is not tied.
 
         Parameters
         ----------
@@ -133,7 +121,7 @@ class Generator(Network):
         for name, weight in self.named_parameters():
             kind, axis = axis_of(self, name)
             if kind == "vertex" and name != "offset":
-                # Called before the gradient reaches any optimiser.
+                # The hook runs before the gradient reaches any optimiser.
                 weight.register_hook(partial(self._summed, n_homes, axis))  # type: ignore[no-untyped-call]
         return self
 
@@ -142,86 +130,38 @@ class Generator(Network):
         total = gradient.new_zeros(shape).index_add_(axis, self.home, gradient)
         return total.index_select(axis, self.home)
 
-    def see(self, features: Tensor) -> Tensor:
-        """Compute what all draws of noise have in common; here, nothing.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_seen)
-            What `make` is given before the noise.
-        """
+    def encode_pictures(self, features: Tensor) -> Tensor:
+        """Compute what does not depend on the noise, (n_images, n_units); here, the features."""
         return features
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Make responses of one subject's vertices.
+        """Compute one subject's responses (n_images, n_vertices) from inputs and noise.
 
-        Parameters
-        ----------
-        inputs : Tensor (n_images, n_seen + noise)
-            Features as `see` gives them, standardised, and noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-
-        Raises
-        ------
-        TypeError
-            If the subclass does not say how.
+        Inputs (n_images, n_units + noise) are the outputs of `encode_pictures`, and noise.
         """
-        raise TypeError(f"{type(self).__name__} does not say how it makes responses")
+        raise TypeError(f"{type(self).__name__} must implement make")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses; in training, make them of one draw.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
-        seen = self.see(features)
+        """Predict responses, as the mean of several draws of noise; in training, of one draw."""
+        units = self.encode_pictures(features)
         if not self._noise:
-            return self.make(seen)
+            return self.make(units)
         if self.training:
-            drawn = torch.randn(len(features), self._noise, device=features.device)
-            return self.make(torch.cat([seen, drawn], 1))
-        # The same draws for every picture: its prediction does not depend on those beside it.
+            noise = torch.randn(len(features), self._noise, device=features.device)
+            return self.make(torch.cat([units, noise], 1))
+        # The same draws for every picture, so that predictions do not depend on the batch.
         rng = np.random.default_rng(0)
         total = features.new_zeros(())
         for _ in range(self._samples):
-            total = total + self._drawn(seen, rng)
+            total = total + self._make_draw(units, rng)
         return total / self._samples
 
     def draw(self, features: Tensor, rng: np.random.Generator) -> Tensor:
-        """Make responses of one draw of noise, the same for all pictures.
+        """Compute responses with one draw of noise, the same for all pictures."""
+        return self._make_draw(self.encode_pictures(features), rng)
 
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-        rng : Generator
-            Draws the noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
-        return self._drawn(self.see(features), rng)
-
-    def _drawn(self, seen: Tensor, rng: np.random.Generator) -> Tensor:
+    def _make_draw(self, units: Tensor, rng: np.random.Generator) -> Tensor:
         if not self._noise:
-            return self.make(seen)
-        drawn = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(seen.device)
-        return self.make(torch.cat([seen, drawn.expand(len(seen), -1)], 1))
+            return self.make(units)
+        noise = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(units.device)
+        return self.make(torch.cat([units, noise.expand(len(units), -1)], 1))

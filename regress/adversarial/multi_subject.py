@@ -1,4 +1,4 @@
-"""What models share that know which of several subjects is looking."""
+"""Base of the models in which subjects have vectors or a common readout."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -15,22 +15,22 @@ from regress.layers.readout import check_whole
 from regress.training import TrainedModel
 
 
-class Several(TrainedModel):
-    """Base of the models in which subjects may have vectors of their own, and a common readout.
+class MultiSubjectModel(TrainedModel):
+    """Base of the models in which subjects may have vectors, and a common readout.
 
     Parameters
     ----------
     embedding : int
-        With several subjects, numbers in a vector that each has, from which gains and shifts of the
+        With several subjects, length of each subject's vector, from which gains and shifts of the
         shared units are computed; 0 for none. All vertices then stop together.
     common_readout : bool
-        Whether vertices of several subjects at one place of fsaverage, in one group, have the same
-        readout: what differs between subjects is then in their vectors.
+        Whether vertices of several subjects at one place of fsaverage, in one group, share a
+        readout, so that subjects differ in their vectors only.
     homes : array (n_vertices,), optional
-        The places: vertices of one name, or number, are at one. `python -m regress` takes them from
-        the masks; without them the first vertex of each subject is at one place, and so on.
+        Name or number of each vertex' place. `python -m regress` takes it from the masks; without
+        it the first vertices of all subjects are at one place, then the second ones, and so on.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Several(TrainedModel):
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: a subject's vector changes all."""
+        """Whether all vertices must be trained together, for subjects' vectors."""
         return bool(self.embedding)
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be."""
+        """Check the parameters."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"embedding": 0})
         common = self.common_readout
@@ -59,12 +59,12 @@ class Several(TrainedModel):
             raise ValueError(f"common_readout: found {common!r}, expected true or false")
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
-        """Train as every trained model is; with an embedding or a common readout, several subjects.
+        """Train the model; an embedding or a common readout needs several subjects.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features; of several subjects, one below the other.
+            Features; those of several subjects are concatenated.
         y : array (n_images, n_vertices) or (n_images,), or Responses, or Joint
             Responses.
         """
@@ -82,14 +82,14 @@ class Several(TrainedModel):
         self._subject = np.repeat(np.arange(len(widths)), widths)
         self._home = np.concatenate([np.arange(0), *map(np.arange, widths)])
         if self.homes is not None and self.common_readout:
-            found, expected = np.shape(self.homes), self._home.shape
-            if found != expected:
-                raise ValueError(f"homes: found shape {found}, expected {expected}, one a vertex")
+            shape, expected = np.shape(self.homes), self._home.shape
+            if shape != expected:
+                raise ValueError(f"homes: found shape {shape}, expected {expected}, one a vertex")
             self._home = np.unique(np.asarray(self.homes), return_inverse=True)[1]
         return super().fit(X, y)
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave."""
+        """Restore a fitted model from the arrays of `state`."""
         self._n_subjects = len(state.get("vectors", ()))
         self._subject, self._home = (
             np.asarray(state.get(name, ()), np.int64) for name in ("subject", "home")
@@ -97,7 +97,7 @@ class Several(TrainedModel):
         return super().restore(state)
 
     def attach(self, network: Generator, n_units: int) -> None:
-        """Give a network the vectors and the ties that the parameters ask for."""
+        """Add subjects' vectors and ties to a network, as the parameters ask."""
         if self.embedding:
             subject = torch.from_numpy(self._subject)
             network.embed(self._n_subjects, self.embedding, n_units, subject)
@@ -105,13 +105,13 @@ class Several(TrainedModel):
             network.tie(torch.from_numpy(self._home))
 
     def as_subject(self, subject: int) -> Self:
-        """Let another look at the pictures: the same readouts, after another subject's vector.
+        """Return the model with the vector of another subject, and the same readouts.
 
         Parameters
         ----------
         subject : int
-            The number of the subject, from 0, in the order in which they were fitted: that of
-            "subjects" in the settings of a fit's file.
+            Number of the subject, from 0, in the order of "subjects" in the settings of the fit's
+            file.
         """
         check_is_fitted(self)
         if not self.embedding or not self._n_subjects:
@@ -127,8 +127,8 @@ class Several(TrainedModel):
         for name in state:
             if name in ("subject", "inside.subject"):
                 state[name] = np.full_like(state[name], subject)
-        other: Self = clone(self).restore(state)
-        return other
+        subject_model: Self = clone(self).restore(state)
+        return subject_model
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Predict the responses to pictures.
@@ -144,37 +144,27 @@ class Several(TrainedModel):
             Responses, of the features' dtype.
         """
         check_is_fitted(self)
-        parts = self.of_subjects()
+        parts = self.split_by_subject()
         if len(parts) < 2:
             return super().predict(X)
-        return beside([(own, part.predict(X)) for own, part in parts])
+        return reassemble_columns([(columns, part.predict(X)) for columns, part in parts])
 
-    def of_subjects(self) -> list[tuple[NDArray[np.int64], Self]]:
-        """Divide the model, where vertices of several subjects see through different units.
+    def split_by_subject(self) -> list[tuple[NDArray[np.int64], Self]]:
+        """Split the model by subject, where subjects' vectors give them different units.
 
         Returns
         -------
-        list of (array of int, Several)
-            The vertices of each subject, and their model; all, and this, where nothing differs.
+        list of (array of int, MultiSubjectModel)
+            Vertices of each subject, and their model; all vertices and this model where subjects
+            do not differ.
         """
         if not self.embedding or len(np.unique(self._subject)) < 2:
             return [(np.arange(len(self.epochs_)), self)]
         columns = [np.flatnonzero(self._subject == number) for number in np.unique(self._subject)]
-        return [(own, clone(self).restore(self.state(own))) for own in columns]
+        return [(part, clone(self).restore(self.state(part))) for part in columns]
 
 
-def beside(parts: Sequence[tuple[NDArray[np.int64], NDArray]]) -> NDArray:
-    """Put vertices where they stand.
-
-    Parameters
-    ----------
-    parts : sequence of (array of int, array (..., n))
-        Where some vertices stand in the whole, and what there is of them.
-
-    Returns
-    -------
-    array (..., n_vertices)
-        Of all.
-    """
+def reassemble_columns(parts: Sequence[tuple[NDArray[np.int64], NDArray]]) -> NDArray:
+    """Return columns (..., n) in their order in the whole, from pairs of indices and columns."""
     order = np.argsort(np.concatenate([columns for columns, _ in parts]))
     return np.concatenate([values for _, values in parts], -1)[..., order]

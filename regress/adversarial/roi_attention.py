@@ -1,4 +1,4 @@
-"""A critic that lets ROIs attend to one another and to the picture.
+"""Critic in which ROIs attend to one another and to the picture.
 
 References
 ----------
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-Make = Callable[[nn.Module], nn.Module]
+LayerWrapper = Callable[[nn.Module], nn.Module]
 
 
-class Attentive(nn.Module):
-    """A transformer whose tokens are ROIs, and the picture: one verdict a picture.
+class AttentionCritic(nn.Module):
+    """Transformer whose tokens are the picture and ROIs: one verdict per picture.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class Attentive(nn.Module):
     n_features, width : int
         The sizes.
     norm : callable
-        What each layer outside the transformer is wrapped in.
+        Wrapper of each layer outside the transformer, such as a spectral norm.
     n_heads, depth : int
-        Of the transformer.
+        Heads and layers of the transformer.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Attentive(nn.Module):
         rois: Sequence[NDArray[np.int64]],
         n_features: int,
         width: int,
-        norm: Make,
+        norm: LayerWrapper,
         n_heads: int = 4,
         depth: int = 2,
     ) -> None:
@@ -53,11 +53,11 @@ class Attentive(nn.Module):
         self.verdict = norm(nn.Linear(width, 1))
 
     def forward(self, responses: Tensor, embedding: Tensor) -> Tensor:
-        """Judge."""
+        """Compute verdicts (n_images, n_verdicts) on responses to pictures."""
         parts = zip(self.tokens, self._rois, strict=True)
         tokens = [self.picture(embedding), *(layer(responses[:, roi]) for layer, roi in parts)]
-        # The fast kernels have no second derivative, which the critic's slope asks for.
+        # The fast kernels have no second derivative, which the slope penalty needs.
         with sdpa_kernel(SDPBackend.MATH):
-            seen = self.blocks(torch.stack(tokens, 1) + self.places)
-        verdicts: Tensor = self.verdict(seen[:, 0])
+            outputs = self.blocks(torch.stack(tokens, 1) + self.places)
+        verdicts: Tensor = self.verdict(outputs[:, 0])
         return verdicts

@@ -1,4 +1,4 @@
-"""Where vertices lie, as far as a critic asks: hemispheres, ROIs, and who is whose neighbour."""
+"""Geometry of vertices for critics: hemispheres, ROIs and neighbours on the mesh."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sheet:
-    """Some vertices of the cortical sheet.
+    """Geometry of some vertices of the cortical sheet.
 
     Attributes
     ----------
     hemispheres : array of int (n_vertices,)
-        The number of each vertex' hemisphere.
+        Number of each vertex' hemisphere.
     rois : tuple of array of int
         The vertices of each ROI; ROIs may overlap, and leave vertices out.
     edges : array of int (n_edges, 2)
@@ -35,56 +35,49 @@ class Sheet:
 
     @classmethod
     def line(cls, n_vertices: int) -> Self:
-        """Place vertices in a row, for data that have no cortex: one hemisphere, one ROI.
-
-        Parameters
-        ----------
-        n_vertices : int
-            How many.
-
-        Returns
-        -------
-        Sheet
-            Of vertices whose neighbours are those before and after.
-        """
+        """Return the geometry of vertices in a row, in one hemisphere and one ROI."""
         row = np.arange(n_vertices)
         return cls(np.zeros(n_vertices, np.int64), (row,), np.stack([row[:-1], row[1:]], 1))
 
     @classmethod
-    def of(cls, layout: Layout, columns: Numbers, on_fsaverage: Mapping[str, Numbers]) -> Self:
-        """Place columns of a fit.
+    def from_layout(
+        cls, layout: Layout, columns: Numbers, on_fsaverage: Mapping[str, Numbers]
+    ) -> Self:
+        """Return the geometry of some columns of a fit.
 
         Parameters
         ----------
         layout : Layout
-            All columns. A vertex that has several is its own neighbour.
+            All columns. Several columns of one vertex are neighbours.
         columns : array of int (n_vertices,)
-            Which.
+            Columns to place.
         on_fsaverage : mapping of str to array of int
             For each hemisphere, the vertex of fsaverage that each of the responses' columns is.
 
         Returns
         -------
         Sheet
-            Of these.
+            Geometry of these columns.
         """
         at = np.full(len(layout.vertices), -1)
         at[columns] = np.arange(len(columns))
-        inside = [at[own][at[own] >= 0] for own in layout.columns.values()]
+        inside = [at[roi][at[roi] >= 0] for roi in layout.columns.values()]
         hemispheres, vertices = layout.hemispheres[columns], layout.vertices[columns]
         edges = [np.empty((0, 2), np.int64)]
         for hemisphere in np.unique(hemispheres):
-            here = np.flatnonzero(hemispheres == hemisphere)
-            vertex, number = np.unique(vertices[here], return_inverse=True)
+            indices = np.flatnonzero(hemispheres == hemisphere)
+            vertex, number = np.unique(vertices[indices], return_inverse=True)
             pairs = neighbours(on_fsaverage[str(hemisphere)][vertex])
             same = np.stack([np.arange(len(vertex))] * 2, 1)
-            # Of a vertex with several columns, each is a neighbour of all that its neighbours have.
-            own = pd.DataFrame({"vertex": number, "column": here})
+            # Each column of a vertex is a neighbour of all columns of the neighbouring vertices.
+            vertex_columns = pd.DataFrame({"vertex": number, "column": indices})
             joined = pd.DataFrame(np.concatenate([pairs, same]), columns=["a", "b"])
             for end in ("a", "b"):
-                joined = joined.merge(own, left_on=end, right_on="vertex", suffixes=("_a", "_b"))
-            both = np.sort(joined[["column_a", "column_b"]].to_numpy())
-            edges.append(np.unique(both[both[:, 0] < both[:, 1]], axis=0))
+                joined = joined.merge(
+                    vertex_columns, left_on=end, right_on="vertex", suffixes=("_a", "_b")
+                )
+            ends = np.sort(joined[["column_a", "column_b"]].to_numpy())
+            edges.append(np.unique(ends[ends[:, 0] < ends[:, 1]], axis=0))
         return cls(
             np.unique(hemispheres, return_inverse=True)[1],
             tuple(roi for roi in inside if len(roi)),
@@ -92,22 +85,11 @@ class Sheet:
         )
 
     def check(self, n_vertices: int) -> None:
-        """Refuse a sheet of other vertices.
-
-        Parameters
-        ----------
-        n_vertices : int
-            Of the responses.
-
-        Raises
-        ------
-        RegressError
-            If it has more or fewer, or names one that there is not.
-        """
-        named: list[ArrayLike] = [*self.rois, self.edges.ravel()]
-        most = max((int(np.max(numbers)) for numbers in named if np.size(numbers)), default=-1)
-        if len(self.hemispheres) != n_vertices or most >= n_vertices:
+        """Check that the geometry is of as many vertices as the responses."""
+        arrays: list[ArrayLike] = [*self.rois, self.edges.ravel()]
+        highest = max((int(np.max(array)) for array in arrays if np.size(array)), default=-1)
+        if len(self.hemispheres) != n_vertices or highest >= n_vertices:
             raise RegressError(
                 f"sheet: found {len(self.hemispheres)} vertices, the highest that is named "
-                f"{most}; expected {n_vertices}, as the responses have"
+                f"{highest}; expected {n_vertices}, as the responses have"
             )

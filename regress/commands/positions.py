@@ -19,7 +19,7 @@ from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects
 from regress.data import position_grid as grid
 from regress.data.fsaverage_positions import describe, frames, positions_of, side_by_side
 from regress.errors import RegressError
-from regress.models.positional import Model
+from regress.models.positional import Positional
 
 # SVGs of equal positions have equal bytes, and their text stays text.
 SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none", "font.size": 8}
@@ -66,7 +66,7 @@ def show(
         If a parameter is out of range, or the subject has no such ROI.
     """
     try:
-        Model(surface=surface, expansion=expansion, frequencies=frequencies).check_parameters()
+        Positional(surface=surface, expansion=expansion, frequencies=frequencies).check_parameters()
     except ValueError as error:
         raise RegressError(str(error)) from error
     first_subject = find_subjects(data, subject)[0]

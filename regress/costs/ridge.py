@@ -6,7 +6,7 @@ import numpy as np
 
 from execute.forecast.rates import Rates
 from regress.linear_model import ALPHAS
-from regress.solvers.eigen import most_kept
+from regress.solvers.eigen import max_results
 from regress.solvers.forms import name_form
 from regress.solvers.group_ridge import MEMORY
 from regress.solvers.heldout_scores import penalty_basis
@@ -130,7 +130,7 @@ def n_kept(shape: Shape, n_weightings: int) -> int:
 
     If they do not all fit, one place is lost to the weighting that is worked on.
     """
-    capacity = most_kept(_decomposed_bytes(shape))
+    capacity = max_results(_decomposed_bytes(shape))
     return n_weightings if n_weightings <= capacity else capacity - 1
 
 
@@ -144,7 +144,7 @@ def working_memory(shape: Shape, n_weightings: int = 1) -> int:
     n, p, f, batch = shape.n_images, shape.n_features, shape.folds, shape.batch
     weighting_bytes = _decomposed_bytes(shape)
     # Cached by the search and by the solution, besides the weighting that is worked on.
-    cached = 2 * (min(n_weightings, most_kept(weighting_bytes)) - 1) * weighting_bytes
+    cached = 2 * (min(n_weightings, max_results(weighting_bytes)) - 1) * weighting_bytes
     chunk = min(CHUNK, shape.n_vertices)
     if shape.form == "dual":
         decomposed = 4 * n * n + (f + 2) * 8 * n * n

@@ -1,4 +1,4 @@
-"""From responses to codes and their distances, for many groups of vertices at once."""
+"""Codes of responses and their distances, for many groups of vertices at once."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 
 def metric(code: Tensor, member: Tensor, n_groups: int) -> Tensor:
-    """Say how far codes are apart in responses: the squared distance is c M c'."""
-    return torch.stack([own @ own.T for own in _divided(code, member, n_groups)])
+    """Compute M, where c M c' is the squared length in responses of a difference c of codes."""
+    return torch.stack([part @ part.T for part in _divided(code, member, n_groups)])
 
 
 def encode(responses: Tensor, code: Tensor, member: Tensor, M: Tensor) -> Tensor:
-    """Find the codes that are nearest to responses."""
+    """Compute the codes (n_images, n_groups, n_latent) that are nearest to responses."""
     parts = zip(_divided(responses, member, len(M)), _divided(code, member, len(M)), strict=True)
-    products = torch.stack([own @ axes.T for own, axes in parts])
+    products = torch.stack([part @ axes.T for part, axes in parts])
     return (products @ torch.linalg.pinv(M, hermitian=True)).transpose(0, 1)
 
 
 def _divided(array: Tensor, member: Tensor, n_groups: int) -> Sequence[Tensor]:
-    """Divide the last axis among the groups."""
+    """Split the last axis by group."""
     if bool((member[1:] < member[:-1]).any()):
         order = torch.argsort(member, stable=True)
         array, member = array[:, order], member[order]

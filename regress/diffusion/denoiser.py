@@ -1,20 +1,20 @@
-"""The small denoiser: residual blocks for each group of vertices, told of picture and noise."""
+"""Small denoiser: residual blocks for each group of vertices, conditioned on picture and noise."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.layers.readout import alike
+from regress.layers.readout import repeat_per_group
 
-# Sinusoids that tell the level of the noise.
+# Sinusoids that encode the level of the noise.
 N_SINUSOIDS = 32
 
 
 class Denoiser(nn.Module):
-    """Guesses a velocity from a noisy code, for each group on its own.
+    """Estimates the velocity of a noisy code, separately for each group.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ class Denoiser(nn.Module):
     Attributes
     ----------
     enter : Tensor (n_groups, n_latent, width)
-        Of the noisy code; `told` (n_groups, N_SINUSOIDS, width) of the level.
+        Weights of the noisy code; `told` (n_groups, N_SINUSOIDS, width), weights of the level.
     inner, outer : Tensor (n_groups, blocks, width, width)
-        The two layers of each block, with their biases.
+        Weights of the two layers of each block, which have biases.
     leave : Tensor (n_groups, width, n_latent)
-        0 to begin with: the guess is that of a code that is standard normal about its mean.
+        Weights of the output; 0 at first, as for a code that is standard normal about its mean.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = dict.fromkeys(
@@ -37,18 +37,20 @@ class Denoiser(nn.Module):
 
     def __init__(self, n_groups: int, n_latent: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.enter = alike(torch.randn(n_latent, width) / n_latent**0.5, n_groups)
-        self.told = alike(torch.randn(N_SINUSOIDS, width) / N_SINUSOIDS**0.5, n_groups)
-        self.inner = alike(torch.randn(blocks, width, width) / width**0.5, n_groups)
-        self.inner_bias = alike(torch.zeros(blocks, width), n_groups)
-        self.outer = alike(torch.randn(blocks, width, width) / width**0.5 / 4, n_groups)
-        self.outer_bias = alike(torch.zeros(blocks, width), n_groups)
-        self.leave = alike(torch.zeros(width, n_latent), n_groups)
+        self.enter = repeat_per_group(torch.randn(n_latent, width) / n_latent**0.5, n_groups)
+        # The name that saved fits have.
+        level_weights = torch.randn(N_SINUSOIDS, width) / N_SINUSOIDS**0.5
+        self.register_parameter("told", repeat_per_group(level_weights, n_groups))
+        self.inner = repeat_per_group(torch.randn(blocks, width, width) / width**0.5, n_groups)
+        self.inner_bias = repeat_per_group(torch.zeros(blocks, width), n_groups)
+        self.outer = repeat_per_group(torch.randn(blocks, width, width) / width**0.5 / 4, n_groups)
+        self.outer_bias = repeat_per_group(torch.zeros(blocks, width), n_groups)
+        self.leave = repeat_per_group(torch.zeros(width, n_latent), n_groups)
 
-    def forward(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        """Guess."""
+    def forward(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
+        """Estimate velocities (n_images, n_groups, n_latent) of noisy codes."""
         sinusoids = get_timestep_embedding(levels, N_SINUSOIDS)
-        hidden = seen + torch.matmul(sinusoids, self.told)
+        hidden = units + torch.matmul(sinusoids, cast("Tensor", self.told))
         hidden = torch.baddbmm(hidden, noisy.transpose(0, 1), self.enter)
         for at in range(self.inner.shape[1]):
             within = functional.layer_norm(hidden, hidden.shape[-1:])

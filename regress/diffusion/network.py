@@ -1,7 +1,7 @@
-"""The network of a diffusion model: what it is trained on, and what it draws."""
+"""Network of a diffusion model: its loss and its draws."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -10,60 +10,67 @@ from torch.nn import functional
 
 from regress.diffusion.code_algebra import encode, metric
 from regress.diffusion.denoiser import Denoiser
-from regress.diffusion.pretrained_unet import Pretrained
-from regress.diffusion.schedulers import LEVELS, Noising, draw_noise, even_levels, plainly, sampled
+from regress.diffusion.pretrained_unet import PretrainedUNet
+from regress.diffusion.schedulers import (
+    LEVELS,
+    Noising,
+    draw_noise,
+    even_levels,
+    sample_code,
+    to_standard_normal,
+)
 from regress.layers.readout import read_out
 from regress.layers.tower import Tower
 from regress.training import Network
 
-# Levels of noise that a step shows each picture's code with: responses are read once for all.
-SHOWN = 4
-# And those that the denoiser is judged at.
-JUDGED = 8
-# So many codes at once.
+# Levels of noise per code in a training step, for which responses are read once.
+LEVELS_PER_CODE = 4
+# Levels of noise at which the validation loss is computed.
+VALIDATION_LEVELS = 8
+# Codes per block of the validation loss.
 ROWS = 2048
 
 
-class Diffusion(Network):
-    """Denoises the code of responses, given the picture; what it predicts is the mean of its draws.
+class DiffusionNetwork(Network):
+    """Denoises the code of responses, given the picture; its prediction is the mean of its draws.
 
-    A trunk sees the picture. From it one layer reads the code that is expected, and the denoiser is
-    told how far the noisy code is from there: it begins as the denoiser of a code that is standard
-    normal about a mean, and learns what is otherwise. All is learned from the denoising error.
+    A trunk computes units from the picture, and a linear layer the expected code from them. The
+    input of the denoiser is the difference of the noisy code from the expected one; untrained, it
+    denoises a code that is standard normal about a mean. All are trained on the denoising error.
 
     Parameters
     ----------
     denoiser : Module
-        From noisy codes, levels and what is seen to velocities, as `Denoiser`.
+        Module from noisy codes, levels and the trunk's units to velocities, such as `Denoiser`.
     n_features : int
         Columns of the features.
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     sizes : (int, int, int)
-        Numbers of the code, units that see the picture, and residual blocks that they pass.
+        Length of the code, and units and residual blocks of the trunk.
     dropout : float
         The share of features, and of the blocks' inner units, that is left out at each step.
     n_subjects : int
-        Who has a shift of these units of its own; 0 where there is one subject.
+        Number of subjects with a shift of these units; 0 where there is one subject.
 
     Attributes
     ----------
     code : Tensor (n_latent, n_vertices)
-        The responses that each number of the code stands for; not trained.
+        Responses per unit of each number of the code; not trained.
     left : Tensor (n_vertices,)
-        The variance of responses that the code leaves out.
+        Variance of responses that the code leaves out.
     factor : Tensor (n_groups,)
-        What the spread of the draws is multiplied by.
+        Factor of the spread of the draws.
     whose : Tensor of int (n_vertices,)
-        The subject of each vertex; -1 for one that is not among those of `whom`.
+        Subject of each vertex; -1 for a subject without a shift in `whom`.
     whom : Tensor (n_groups, n_subjects, width)
-        The shifts; 0 to begin with.
+        Shifts of the units for each subject; 0 at first.
 
     References
     ----------
     Rombach, Blattmann, Lorenz, Esser, Ommer (2022). High-resolution image synthesis with latent
     diffusion models. CVPR: diffusion of a code. Han, Zheng, Zhou (2022). CARD: classification and
-    regression diffusion models. NeurIPS: diffusion about what is expected.
+    regression diffusion models. NeurIPS: diffusion about the expected response.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -80,7 +87,6 @@ class Diffusion(Network):
     code: Tensor
     left: Tensor
     factor: Tensor
-    whose: Tensor
 
     def __init__(
         self,
@@ -100,7 +106,8 @@ class Diffusion(Network):
         self.expect_bias = nn.Parameter(torch.zeros(n_groups, n_latent))
         self.denoiser = denoiser
         if n_subjects:
-            self.whom = nn.Parameter(torch.zeros(n_groups, n_subjects, width))
+            shifts = nn.Parameter(torch.zeros(n_groups, n_subjects, width))
+            self.register_parameter("whom", shifts)
         self.register_buffer("code", torch.zeros(n_latent, n_vertices))
         self.register_buffer("left", torch.zeros(n_vertices))
         self.register_buffer("factor", torch.ones(n_groups))
@@ -108,152 +115,146 @@ class Diffusion(Network):
         self._noising, self._n_subjects = Noising(), n_subjects
         self._sampler, self._steps, self._samples = "dpm", 20, 16
 
-    def drawing(self, sampler: str, steps: int, samples: int) -> Self:
-        """Say how it draws.
+    @property
+    def subjects(self) -> Tensor:
+        """Subject of each vertex; saved fits call it `whose`."""
+        return self.get_buffer("whose")
 
-        Parameters
-        ----------
-        sampler : str
-            A key of `SAMPLERS`.
-        steps : int
-            How often a draw is denoised.
-        samples : int
-            Draws of a prediction.
-
-        Returns
-        -------
-        self
-            The same network.
-        """
+    def set_sampler(self, sampler: str, steps: int, samples: int) -> Self:
+        """Set the sampler, its number of steps, and the number of draws in a prediction."""
         self._sampler, self._steps, self._samples = sampler, steps, samples
         return self
 
     def forward(self, features: Tensor, responses: Tensor | None = None) -> Tensor:
-        """Predict responses; or, given them, say how wrong the denoiser is.
+        """Predict responses or, if called with responses, compute the denoising loss.
 
         Returns
         -------
         Tensor (n_images, n_vertices) or (n_vertices,)
-            Responses; or the squared error of the velocity in units of responses, mean over
-            pictures, levels of noise and the vertices of a group: each has its group's.
+            Responses; or the squared error of the velocity in units of responses, averaged over
+            pictures, levels of noise and the vertices of each vertex' group.
         """
-        seen = self.see(features)
+        units = self.encode_pictures(features)
         if responses is not None:
-            wrong = self._wrong(seen, responses)
-            return (wrong / torch.bincount(self.member, minlength=len(wrong)))[self.member]
-        draws = self._draws(seen, self._samples, 0)
-        return self.decode(sum(draws, seen.new_zeros(())) / self._samples)
+            errors = self._group_errors(units, responses)
+            return (errors / torch.bincount(self.member, minlength=len(errors)))[self.member]
+        draws = self._draws(units, self._samples, 0)
+        return self.decode(sum(draws, units.new_zeros(())) / self._samples)
 
-    def see(self, features: Tensor) -> Tensor:
-        """Look at pictures."""
+    def encode_pictures(self, features: Tensor) -> Tensor:
+        """Compute the trunk's units (n_groups, n_images, width) of pictures."""
         units = self.tower(self.dropout(features), self.tower.masks(len(features)), slice(None))
         if self._n_subjects:
-            # All vertices here are of one subject; one that is not known is as the mean of all.
-            row = int(self.whose[0])
-            shift = self.whom.mean(1) if row < 0 else self.whom[:, row]
+            # All vertices here are of one subject; an unknown one gets the mean shift.
+            subject, shifts = int(self.subjects[0]), cast("Tensor", self.whom)
+            shift = shifts.mean(1) if subject < 0 else shifts[:, subject]
             units = units + shift[:, None]
         return functional.layer_norm(units, units.shape[-1:])
 
-    def expected(self, seen: Tensor) -> Tensor:
-        """Give the code that is expected."""
-        return torch.baddbmm(self.expect_bias[:, None], seen, self.expect).transpose(0, 1)
+    def expected(self, units: Tensor) -> Tensor:
+        """Return the expected code of pictures."""
+        return torch.baddbmm(self.expect_bias[:, None], units, self.expect).transpose(0, 1)
 
-    def velocity(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        """Guess the velocity of noisy codes."""
+    def velocity(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
+        """Estimate the velocity of noisy codes."""
         alpha, sigma = self._noising.rates(levels)
-        expected = self.expected(seen)
-        guess: Tensor = self.denoiser(noisy - alpha * expected, levels, seen)
+        expected = self.expected(units)
+        guess: Tensor = self.denoiser(noisy - alpha * expected, levels, units)
         return guess - sigma * expected
 
     def encode(self, responses: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the codes of responses."""
+        """Compute the codes of responses, and the matrix of their distances."""
         with torch.no_grad(), torch.autocast(responses.device.type, enabled=False):
             M = metric(self.code, self.member, len(self.expect))
             return encode(responses - self.offset, self.code, self.member, M), M
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Give the responses that codes stand for."""
+        """Compute the responses of codes."""
         return read_out(codes.transpose(0, 1).contiguous(), self.code, self.offset, self.member)
 
     def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
-        """Draw responses; what the code leaves out is not in them.
+        """Yield drawn responses, without the variance that the code leaves out.
 
         Parameters
         ----------
         seed : int
-            Of the noise, which is the same for all pictures.
+            Seed of the noise, which is the same for all pictures.
         """
-        yield from map(self.decode, self._draws(self.see(features), n_samples, seed))
+        yield from map(self.decode, self._draws(self.encode_pictures(features), n_samples, seed))
 
     def spread(self, features: Tensor) -> Tensor:
-        """Give the standard deviation of responses, as the model has it.
+        """Compute the standard deviation of responses that the model predicts.
 
         Returns
         -------
         Tensor (n_images, n_vertices)
-            Of the draws that make the prediction, and of what the code leaves out, times `factor`.
+            Deviation of the draws of a prediction, and of what the code leaves out, times `factor`.
             With draws in pairs about their mean, the mean square needs no correction.
         """
         total, squares = features.new_zeros(()), features.new_zeros(())
-        for made in self.draw(features, self._samples, 0):
-            about = made - self.offset
-            total, squares = total + about, squares + about**2
+        for response in self.draw(features, self._samples, 0):
+            deviation = response - self.offset
+            total, squares = total + deviation, squares + deviation**2
         variance = squares / self._samples - (total / self._samples) ** 2
-        plain, expected = plainly(self._noise(self._samples, 0), self._sampler)
-        found = ((plain @ self.code) ** 2).mean(0)
-        wanted = expected * (self.code**2).sum(0)
-        variance = variance * torch.where(found > 0, wanted / found, 1)
+        plain, expected = to_standard_normal(self._noise(self._samples, 0), self._sampler)
+        sample_variance = ((plain @ self.code) ** 2).mean(0)
+        expected_variance = expected * (self.code**2).sum(0)
+        variance = variance * torch.where(
+            sample_variance > 0, expected_variance / sample_variance, 1
+        )
         return (variance.clamp_min(0) + self.left) ** 0.5 * self.factor[self.member]
 
     def _noise(self, n_samples: int, seed: int) -> Tensor:
         """Draw noise: Tensor (n_samples, steps + 1, n_latent)."""
         rng = np.random.default_rng(seed)
-        drawn = draw_noise(n_samples, self._steps, len(self.code), rng)
-        return torch.from_numpy(drawn).to(self.code.device)
+        noise = draw_noise(n_samples, self._steps, len(self.code), rng)
+        return torch.from_numpy(noise).to(self.code.device)
 
-    def _draws(self, seen: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
+    def _draws(self, units: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
         """Draw codes: Tensor (n_images, n_groups, n_latent)."""
 
         def denoise(noisy: Tensor, levels: Tensor) -> Tensor:
-            return self.velocity(noisy, levels, seen)
+            return self.velocity(noisy, levels, units)
 
         for noise in self._noise(n_samples, seed):
-            yield sampled(denoise, noise, self._sampler, seen.shape[1], seen.shape[0])
+            yield sample_code(denoise, noise, self._sampler, units.shape[1], units.shape[0])
 
-    def _wrong(self, seen: Tensor, responses: Tensor) -> Tensor:
+    def _group_errors(self, units: Tensor, responses: Tensor) -> Tensor:
         """Sum the squared error over the vertices of each group: Tensor (n_groups,)."""
         codes, M = self.encode(responses)
         n, device = len(codes), codes.device
         if self.training:
-            levels = even_levels(torch.rand(n, device=device), SHOWN)
-            noise = torch.randn(n * SHOWN, 1, codes.shape[2], device=device)
-            again = codes.repeat(SHOWN, 1, 1), seen.repeat(1, SHOWN, 1)
+            levels = even_levels(torch.rand(n, device=device), LEVELS_PER_CODE)
+            noise = torch.randn(n * LEVELS_PER_CODE, 1, codes.shape[2], device=device)
+            again = codes.repeat(LEVELS_PER_CODE, 1, 1), units.repeat(1, LEVELS_PER_CODE, 1)
             return self._error(*again, levels, noise, M)
-        # The same noise in each epoch, drawn on the CPU: on any device these numbers.
+        # The same noise in each epoch and on each device: it is drawn on the CPU.
         rng = torch.Generator().manual_seed(0)
-        noise = torch.randn(JUDGED * n, 1, codes.shape[2], generator=rng).to(device)
-        levels = ((torch.arange(JUDGED, device=device) + 0.5) / JUDGED * LEVELS).long()
+        noise = torch.randn(VALIDATION_LEVELS * n, 1, codes.shape[2], generator=rng).to(device)
+        levels = (
+            (torch.arange(VALIDATION_LEVELS, device=device) + 0.5) / VALIDATION_LEVELS * LEVELS
+        ).long()
         levels = levels.repeat_interleave(n)
-        total = seen.new_zeros(len(M))
-        for rows in torch.split(torch.arange(JUDGED * n, device=device), ROWS):
-            own = codes[rows % n], seen[:, rows % n], levels[rows], noise[rows]
-            total = total + self._error(*own, M) * len(rows)
-        return total / (JUDGED * n)
+        total = units.new_zeros(len(M))
+        for rows in torch.split(torch.arange(VALIDATION_LEVELS * n, device=device), ROWS):
+            block = codes[rows % n], units[:, rows % n], levels[rows], noise[rows]
+            total = total + self._error(*block, M) * len(rows)
+        return total / (VALIDATION_LEVELS * n)
 
     def _error(
-        self, codes: Tensor, seen: Tensor, levels: Tensor, noise: Tensor, M: Tensor
+        self, codes: Tensor, units: Tensor, levels: Tensor, noise: Tensor, M: Tensor
     ) -> Tensor:
         noisy, velocity = self._noising.add(codes, noise.expand_as(codes), levels)
-        wrong = (self.velocity(noisy, levels, seen) - velocity).transpose(0, 1).float()
+        difference = (self.velocity(noisy, levels, units) - velocity).transpose(0, 1).float()
         with torch.autocast(codes.device.type, enabled=False):
-            return ((wrong @ M) * wrong).sum(2).mean(1)
+            return ((difference @ M) * difference).sum(2).mean(1)
 
 
-class Sharing(Diffusion):
+class SharedDiffusionNetwork(DiffusionNetwork):
     """A diffusion model whose groups share a UNet."""
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **{n: axis for n, axis in Diffusion.axes.items() if not n.startswith("denoiser.")},
-        **{f"denoiser.{name}": axis for name, axis in Pretrained.axes.items()},
+        **{n: axis for n, axis in DiffusionNetwork.axes.items() if not n.startswith("denoiser.")},
+        **{f"denoiser.{name}": axis for name, axis in PretrainedUNet.axes.items()},
     }
     shared = ("denoiser.unet.", "denoiser.config")

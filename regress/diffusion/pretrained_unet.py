@@ -1,4 +1,4 @@
-"""A denoiser that begins as the UNet of a latent diffusion model, such as Stable Diffusion's."""
+"""Denoiser that is initialised with the UNet of a latent diffusion model."""
 
 import json
 import os
@@ -12,32 +12,32 @@ from torch.nn import functional
 
 from base import DocumentError, read_json
 from regress.errors import RegressError
-from regress.layers.readout import COPIES, alike
+from regress.layers.readout import COPIES, repeat_per_group
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model"
 KIND = "UNet2DConditionModel"
 
 
-class Pretrained(nn.Module):
-    """Guesses a velocity with a UNet, which all groups share.
+class PretrainedUNet(nn.Module):
+    """Estimates velocities with a UNet, which all groups share.
 
-    The code is laid out as channels x height x width, padded with 0; what a group sees in the
-    picture is the one token that the UNet attends to.
+    The code is reshaped to channels x height x width, padded with 0; a group's units of the picture
+    are the one token that the UNet attends to.
 
     Parameters
     ----------
     config : dict
-        Of the UNet, whose weights are random until `load`; all of them are trained.
+        Configuration of the UNet, whose weights are random until `load`; all are trained.
     n_groups, n_latent, width : int
         The sizes.
 
     Attributes
     ----------
     token : Tensor (n_groups, width, n_units)
-        From what is seen to the token.
+        Weights from the trunk's units to the token.
     config : Tensor of uint8 (n,)
-        The UNet's configuration, JSON: with it, a saved model needs no folder.
+        The UNet's configuration as JSON, with which a saved model needs no folder.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {"token": ("group", 0)}
@@ -47,11 +47,11 @@ class Pretrained(nn.Module):
     def __init__(self, config: dict[str, Any], n_groups: int, n_latent: int, width: int) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel.from_config(config).train()
-        written = json.dumps(config, sort_keys=True).encode()
-        self.register_buffer("config", torch.tensor(list(written), dtype=torch.uint8))
+        text = json.dumps(config, sort_keys=True).encode()
+        self.register_buffer("config", torch.tensor(list(text), dtype=torch.uint8))
         full = self.unet.config
-        drawn = torch.randn(width, full.cross_attention_dim) / width**0.5
-        self.token = alike(drawn, n_groups)
+        initial = torch.randn(width, full.cross_attention_dim) / width**0.5
+        self.token = repeat_per_group(initial, n_groups)
         channels, halvings = full.in_channels, len(full.block_out_channels) - 1
         side = 2**halvings
         while channels * side**2 < n_latent:
@@ -59,23 +59,23 @@ class Pretrained(nn.Module):
         self._shape = channels, side, side
 
     def load(self, folder: str | Path) -> None:
-        """Take the weights of a folder."""
+        """Load the weights of a folder."""
         path = unet_files(folder)[0].parent
         try:
-            given = UNet2DConditionModel.from_pretrained(
+            saved = UNet2DConditionModel.from_pretrained(
                 path, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
             )
-            self.unet.load_state_dict(given.state_dict())
+            self.unet.load_state_dict(saved.state_dict())
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            said = str(error).strip().splitlines()[0]
-            raise RegressError(f"unet {path}: cannot be loaded: {said}") from error
+            reason = str(error).strip().splitlines()[0]
+            raise RegressError(f"unet {path}: cannot be loaded: {reason}") from error
 
-    def forward(self, noisy: Tensor, levels: Tensor, seen: Tensor) -> Tensor:
-        """Guess."""
+    def forward(self, noisy: Tensor, levels: Tensor, units: Tensor) -> Tensor:
+        """Estimate velocities (n_images, n_groups, n_latent) of noisy codes."""
         n, n_groups, n_latent = noisy.shape
         channels, height, width = self._shape
         padded = functional.pad(noisy, (0, channels * height * width - n_latent))
-        tokens = torch.bmm(seen, self.token).transpose(0, 1)
+        tokens = torch.bmm(units, self.token).transpose(0, 1)
         guess: Tensor = self.unet(
             padded.reshape(n * n_groups, *self._shape),
             levels.repeat_interleave(n_groups),
@@ -85,29 +85,29 @@ class Pretrained(nn.Module):
 
 
 def unet_files(folder: str | Path) -> list[Path]:
-    """Find the files of a UNet, and refuse what is none or would run foreign code.
+    """List the files of a UNet; raise an error where there is none, or only a pickle.
 
     Parameters
     ----------
     folder : path
-        As diffusers saves a UNet, or a pipeline that has one.
+        Folder of a UNet, or of a pipeline with a UNet, as diffusers saves them.
     """
-    given = Path(folder).expanduser()
-    path = given / "unet" if (given / "unet" / CONFIG).is_file() else given
+    root = Path(folder).expanduser()
+    path = root / "unet" if (root / "unet" / CONFIG).is_file() else root
     expected = f"expected a folder with {CONFIG} and {WEIGHTS}.safetensors, or one with unet/"
     if not (path / CONFIG).is_file():
-        found = f"holds no {CONFIG}" if given.is_dir() else "there is no such folder"
-        raise RegressError(f"unet {given}: {found}; {expected}")
+        problem = f"holds no {CONFIG}" if root.is_dir() else "there is no such folder"
+        raise RegressError(f"unet {root}: {problem}; {expected}")
     weights = sorted(path.glob(f"{WEIGHTS}*.safetensors*"))
     if not weights:
         pickles = ", ".join(sorted(p.name for p in path.glob("*.bin")))
-        why = f"; {pickles} is a pickle, which is not opened" if pickles else ""
-        raise RegressError(f"unet {path}: found no {WEIGHTS}.safetensors{why}; {expected}")
+        note = f"; {pickles} is a pickle, which is not opened" if pickles else ""
+        raise RegressError(f"unet {path}: found no {WEIGHTS}.safetensors{note}; {expected}")
     return [path / CONFIG, *weights]
 
 
 def unet_config(folder: str | Path) -> dict[str, Any]:
-    """Read what a UNet is made like."""
+    """Read and check the configuration of a UNet."""
     path = unet_files(folder)[0]
     try:
         config: dict[str, Any] = read_json(path)
@@ -131,14 +131,14 @@ def unet_config(folder: str | Path) -> dict[str, Any]:
 
 
 def check_unet(folder: str | Path) -> None:
-    """Refuse a UNet that cannot be used, or is more than memory holds, before it is made."""
+    """Check that a UNet can be used, and that memory can hold it, before it is made."""
     config = unet_config(folder)
     with torch.device("meta"):
         count = sum(w.numel() for w in UNet2DConditionModel.from_config(config).parameters())
     needed = 4 * COPIES * count
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
         raise RegressError(
             f"unet {folder}: its {count:,} weights need {needed / 1e9:.0f} GB to train, and this "
-            f"machine has {there / 1e9:.0f} GB: give a smaller one, or none"
+            f"machine has {available / 1e9:.0f} GB: give a smaller one, or none"
         )

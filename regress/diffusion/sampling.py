@@ -1,4 +1,4 @@
-"""What a diffusion model says of pictures: predictions, how sure they are, single draws."""
+"""Predictions of diffusion models, their spread, and single draws."""
 
 import json
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from regress.diffusion.network import Diffusion
+from regress.diffusion.network import DiffusionNetwork
 from regress.training import TrainedModel
 
 Rows = NDArray[np.int64]
 
-# Pictures whose draws are looked at at once: each has a response of every vertex.
+# Pictures whose draws are in memory at once, with responses of all vertices.
 BLOCK = 256
 CONFIG = "denoiser.config"
 
 
-class Drawing(TrainedModel):
+class SamplingModel(TrainedModel):
     """A trained model whose network draws responses, of one subject at a time."""
 
-    # Of what is trained or restored: how many subjects it tells apart, what the UNet is made like.
+    # Of the trained or restored network: number of subjects with shifts, configuration of the UNet.
     _n_subjects = 0
     _config: dict[str, Any] | None = None
 
@@ -45,12 +45,12 @@ class Drawing(TrainedModel):
         subjects = self._subjects()
         if len(subjects) == 1:
             return super().predict(X)
-        parts = [self._of(columns).predict(X) for columns in subjects]
+        parts = [self._select_vertices(columns).predict(X) for columns in subjects]
         predicted: NDArray = np.concatenate(parts, 1)[:, np.argsort(np.concatenate(subjects))]
         return predicted
 
     def spread(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Say how far responses may be from the predictions.
+        """Compute how far responses may be from the predictions.
 
         Parameters
         ----------
@@ -60,17 +60,17 @@ class Drawing(TrainedModel):
         Returns
         -------
         array of float32 (n_images, n_vertices)
-            Standard deviations: of the draws and of what the code leaves out together, times the
-            factor that made them right, group by group, on the validation pictures.
+            Standard deviations of the draws and of what the code leaves out, times the factor of
+            each group that calibrates them on the validation pictures.
         """
         blocks = [
-            torch.cat([own.spread(part) for part in torch.split(scaled, BLOCK)])
-            for own, scaled in self._looking(X)
+            torch.cat([network.spread(part) for part in torch.split(scaled, BLOCK)])
+            for network, scaled in self._subject_networks(X)
         ]
         return self._in_order(blocks)
 
     def sample(self, X: ArrayLike, n_samples: int, random_state: int = 0) -> NDArray[np.float32]:
-        """Draw responses to pictures, each time of other noise.
+        """Draw responses to pictures, each time with new noise.
 
         Parameters
         ----------
@@ -80,24 +80,26 @@ class Drawing(TrainedModel):
         Returns
         -------
         array of float32 (n_samples, n_images, n_vertices)
-            Responses, without what the code leaves out. The noise is the same for all pictures and
-            groups: how vertices vary together is told within a group.
+            Responses, without the variance that the code leaves out. The noise is the same for all
+            pictures and groups: only covariances within a group are meaningful.
         """
-        drawn = [
-            torch.stack(list(own.draw(scaled, n_samples, random_state)))
-            for own, scaled in self._looking(X)
+        draws = [
+            torch.stack(list(network.draw(scaled, n_samples, random_state)))
+            for network, scaled in self._subject_networks(X)
         ]
-        return self._in_order(drawn)
+        return self._in_order(draws)
 
-    def _looking(self, X: ArrayLike) -> Iterator[tuple[Diffusion, Tensor]]:
-        """Give the network of each subject, and what it looks at."""
+    def _subject_networks(self, X: ArrayLike) -> Iterator[tuple[DiffusionNetwork, Tensor]]:
+        """Yield the network of each subject, and the standardised features."""
         check_is_fitted(self)
         features = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
         scaled = torch.from_numpy(self._standardised(features))
         subjects = self._subjects()
         with torch.inference_mode():
             for columns in subjects:
-                network = (self if len(subjects) == 1 else self._of(columns))._drawing
+                network = (
+                    self if len(subjects) == 1 else self._select_vertices(columns)
+                )._diffusion_network
                 network.eval()
                 yield network, scaled
 
@@ -107,23 +109,23 @@ class Drawing(TrainedModel):
         return ordered
 
     def _subjects(self) -> list[Rows]:
-        """Give the vertices of each subject, of which the network predicts one at a time."""
-        whose = self._drawing.whose.numpy()
+        """Return the vertices of each subject; the network predicts one subject at a time."""
+        subjects = self._diffusion_network.subjects.numpy()
         if not self._n_subjects:
-            return [np.arange(len(whose))]
-        return [np.flatnonzero(whose == number) for number in np.unique(whose)]
+            return [np.arange(len(subjects))]
+        return [np.flatnonzero(subjects == number) for number in np.unique(subjects)]
 
     @property
-    def _drawing(self) -> Diffusion:
-        assert isinstance(self.network_, Diffusion)
+    def _diffusion_network(self) -> DiffusionNetwork:
+        assert isinstance(self.network_, DiffusionNetwork)
         return self.network_
 
-    def _of(self, columns: Rows) -> Self:
-        own: Self = clone(self).restore(self.state(columns))
-        return own
+    def _select_vertices(self, columns: Rows) -> Self:
+        model: Self = clone(self).restore(self.state(columns))
+        return model
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave."""
+        """Restore a fitted model from the arrays of `state`."""
         self._n_subjects = state["whom"].shape[1] if "whom" in state else 0
         self._config = json.loads(state[CONFIG].tobytes()) if CONFIG in state else None
         return super().restore(state)

@@ -1,4 +1,4 @@
-"""How noise is added to a code, and taken away step by step: diffusers' schedulers."""
+"""Adding noise to codes, and removing it step by step, with the schedulers of diffusers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,10 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Of training. The last keeps 4e-5 of the code's variance, which is as good as none.
+# Levels of noise in training. At the last, 4e-5 of the code's variance are left.
 LEVELS = 1000
 
-# From a noisy code and the level of its noise to the velocity.
+# From noisy codes and the level of their noise to velocities.
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
 COMMON: dict[str, Any] = {
@@ -31,8 +31,8 @@ def _dpm() -> Any:
     return DPMSolverMultistepScheduler(**COMMON)
 
 
-# What makes a scheduler, and how much noise each step adds anew: DDIM with 1 is DDPM, and takes the
-# noise as it is given.
+# Constructor of a scheduler, and eta, the share of new noise in each step: DDIM with eta = 1 is
+# DDPM, and takes the noise as an argument.
 SAMPLERS: dict[str, tuple[Callable[[], Any], float]] = {
     "ddim": (_ddim, 0.0),
     "ddpm": (_ddim, 1.0),
@@ -41,52 +41,52 @@ SAMPLERS: dict[str, tuple[Callable[[], Any], float]] = {
 
 
 class Noising:
-    """Adds noise in training.
+    """Adds noise to codes in training.
 
     References
     ----------
     Ho, Jain, Abbeel (2020). Denoising diffusion probabilistic models. NeurIPS, equation 4.
     Salimans, Ho (2022). Progressive distillation for fast sampling of diffusion models. ICLR,
-    section 4: what is learned is the velocity, alpha * noise - sigma * code. For a code that is
-    standard normal the best guess without a picture is 0 at every level.
+    section 4: the target is the velocity, alpha * noise - sigma * code. For a code that is standard
+    normal, the best estimate without a picture is 0 at every level.
     """
 
     def __init__(self) -> None:
         self._scheduler = DDPMScheduler(**COMMON, clip_sample=False)
 
     def rates(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the shares of code and noise.
+        """Return the shares of code and noise in noisy codes.
 
         Parameters
         ----------
         levels : Tensor of int (n,)
-            From 0, almost no noise, to `LEVELS` - 1, almost only noise.
+            Levels from 0, almost no noise, to `LEVELS` - 1, almost only noise.
         """
-        kept = self._scheduler.alphas_cumprod.to(levels.device)[levels][:, None, None]
-        return kept**0.5, (1 - kept) ** 0.5
+        signal = self._scheduler.alphas_cumprod.to(levels.device)[levels][:, None, None]
+        return signal**0.5, (1 - signal) ** 0.5
 
     def add(self, code: Tensor, noise: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Add noise."""
+        """Add noise to codes; return noisy codes and velocities."""
         noisy: Tensor = self._scheduler.add_noise(code, noise, levels)
         velocity: Tensor = self._scheduler.get_velocity(code, noise, levels)
         return noisy, velocity
 
 
-def even_levels(drawn: Tensor, n_shown: int) -> Tensor:
-    """Choose the levels that codes are shown with, spread evenly: the gradient varies less.
+def even_levels(offsets: Tensor, n_shown: int) -> Tensor:
+    """Return evenly spread levels of noise for codes, which lowers the gradient's variance.
 
     Returns
     -------
     Tensor of int (n_shown * n,)
-        One in each n_shown-th of all levels, for all codes; then the next.
+        For all codes, a level in the first of n_shown equal ranges; then in the next range.
 
     References
     ----------
     Kingma, Salimans, Poole, Ho (2021). Variational diffusion models. NeurIPS, appendix I.1: a
     low-discrepancy sampler, there over a batch.
     """
-    at = (drawn + torch.arange(n_shown, device=drawn.device)[:, None]) / n_shown
-    # Of a number that is just below 1 rounding makes 1.
+    at = (offsets + torch.arange(n_shown, device=offsets.device)[:, None]) / n_shown
+    # Rounding turns a number just below 1 into 1.
     return (at.flatten() * LEVELS).long().clamp_max(LEVELS - 1)
 
 
@@ -100,12 +100,12 @@ def draw_noise(
     Parameters
     ----------
     n_samples : int
-        How many; of an odd number, the last has no partner.
+        Number of samples; if it is odd, the last has no partner.
 
     Returns
     -------
     array of float32 (n_samples, steps + 1, n_latent)
-        To begin with, and for each step.
+        Noise at the start, and for each step.
 
     References
     ----------
@@ -113,20 +113,20 @@ def draw_noise(
     Proceedings of the Cambridge Philosophical Society 52.
     """
     half = -(-n_samples // 2)
-    drawn = rng.standard_normal((half, steps + 1, n_latent), np.float32)
-    return np.stack([drawn, -drawn], 1).reshape(-1, steps + 1, n_latent)[:n_samples]
+    noise = rng.standard_normal((half, steps + 1, n_latent), np.float32)
+    return np.stack([noise, -noise], 1).reshape(-1, steps + 1, n_latent)[:n_samples]
 
 
-def plainly(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
-    """Draw codes that are standard normal, of the same noise as others.
+def to_standard_normal(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
+    """Transform noise to codes as the sampler would if codes were standard normal.
 
-    How far their variance is off tells how far that of the others is, which is mostly of the same
+    The sampling error of their variance estimates that of the codes that were drawn with the same
     noise.
 
     Returns
     -------
     variance : float
-        What theirs would be with infinitely many draws: about 1, less what the steps lose.
+        Their variance with infinitely many draws: about 1, less what the steps lose.
 
     References
     ----------
@@ -136,22 +136,24 @@ def plainly(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
     def still(code: Tensor, _: Tensor) -> Tensor:
         return torch.zeros_like(code)
 
-    drawn = torch.stack([sampled(still, one, sampler, 1, 1)[0, 0] for one in noise])
-    # Each step's noise alone, with a number of the code for each.
-    weights = sampled(still, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1)
-    return drawn, float((weights**2).sum())
+    codes = torch.stack(
+        [sample_code(still, sample_noise, sampler, 1, 1)[0, 0] for sample_noise in noise]
+    )
+    # The response to each step's noise alone, in a number of the code each.
+    weights = sample_code(still, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1)
+    return codes, float((weights**2).sum())
 
 
-def sampled(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: int) -> Tensor:
-    """Make codes of noise.
+def sample_code(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: int) -> Tensor:
+    """Draw codes by denoising noise step by step.
 
     Parameters
     ----------
     denoise : callable
         From noisy codes (n_rows, n_groups, n_latent) and their level (n_rows,) to velocities.
     noise : Tensor (steps + 1, n_latent)
-        Of one sample, the same for all pictures and groups: a prediction does not depend on what
-        stands beside it.
+        Noise of one sample, the same for all pictures and groups, so that a prediction does not
+        depend on the batch.
 
     References
     ----------
@@ -162,12 +164,12 @@ def sampled(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: in
     make, eta = SAMPLERS[sampler]
     scheduler = make()
     scheduler.set_timesteps(len(noise) - 1)
-    given = noise[:, None, None].expand(-1, rows, groups, -1)
-    code = given[0]
-    own: dict[str, Any] = {}
-    for level, fresh in zip(scheduler.timesteps, given[1:], strict=True):
+    expanded = noise[:, None, None].expand(-1, rows, groups, -1)
+    code = expanded[0]
+    options: dict[str, Any] = {}
+    for level, fresh in zip(scheduler.timesteps, expanded[1:], strict=True):
         velocity = denoise(code, level.expand(rows).to(noise.device))
         if eta:
-            own = {"eta": eta, "variance_noise": fresh}
-        code = scheduler.step(velocity, level, code, **own).prev_sample
+            options = {"eta": eta, "variance_noise": fresh}
+        code = scheduler.step(velocity, level, code, **options).prev_sample
     return code

@@ -1,4 +1,4 @@
-"""Whether the spread of draws is as large as predictions are wrong."""
+"""Calibration of the spread of draws by the errors of predictions."""
 
 import logging
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from regress.diffusion.network import Diffusion
+from regress.diffusion.network import DiffusionNetwork
 
 log = logging.getLogger("regress")
 
@@ -19,8 +19,8 @@ class Calibration:
 
     Parameters
     ----------
-    network : Diffusion
-        Its `factor` is set by `apply`, one number a group.
+    network : DiffusionNetwork
+        Network whose `factor`, one number per group, is set by `apply`.
 
     References
     ----------
@@ -28,23 +28,27 @@ class Calibration:
     regression tasks. Sensors 22: spreads are multiplied by one number.
     """
 
-    def __init__(self, network: Diffusion) -> None:
+    def __init__(self, network: DiffusionNetwork) -> None:
         self._network = network
         n_vertices = len(network.member)
         self._errors, self._spreads = np.zeros(n_vertices), np.zeros(n_vertices)
         self._left, self._total = 0.0, 0.0
 
     def add(
-        self, network: Diffusion, features: Tensor, responses: NDArray[np.float32], columns: Rows
+        self,
+        network: DiffusionNetwork,
+        features: Tensor,
+        responses: NDArray[np.float32],
+        columns: Rows,
     ) -> None:
-        """Look at some pictures of a subject.
+        """Add some pictures of a subject.
 
         Parameters
         ----------
         responses : array of float32 (n_images, n_vertices)
-            To these.
+            Responses to these pictures.
         columns : array of int (n_vertices,)
-            Which of the whole network's vertices these are.
+            Indices of these vertices in the whole network.
         """
         measured = torch.from_numpy(responses)
         network.eval()
@@ -58,17 +62,18 @@ class Calibration:
             self._spreads[columns] += (network.spread(features).double() ** 2).sum(0).numpy()
 
     def apply(self) -> None:
-        """Set the factors; say what was found."""
+        """Set the factors and log them."""
         if not self._total:
             return
         member = self._network.member.numpy()
-        errors, spreads = (np.bincount(member, of) for of in (self._errors, self._spreads))
-        some = spreads > 0
-        ratio = np.where(some, errors / np.where(some, spreads, 1), 1) ** 0.5
+        errors, spreads = (np.bincount(member, sums) for sums in (self._errors, self._spreads))
+        positive = spreads > 0
+        ratio = np.where(positive, errors / np.where(positive, spreads, 1), 1) ** 0.5
         self._network.factor.mul_(torch.from_numpy(ratio).float())
         log.info(
-            "of the validation pictures' responses it keeps %.1f %%; the spread of the draws is "
-            "%.2f times the error there, and is set right by factors of %.2f to %.2f",
+            "the code keeps %.1f %% of the variance of the validation pictures' responses; the "
+            "spread of the draws is %.2f times the error there, and is corrected by factors of "
+            "%.2f to %.2f",
             100 * (1 - self._left / self._total),
             (spreads.sum() / max(errors.sum(), 1e-300)) ** 0.5,
             ratio.min(),

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import load_plugin, provenance
+from base import provenance
 from cache import read_artifact, write_artifact
 from challenge import Roi
-from regress import models
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
 from regress.fitting.settings import Job
 from regress.fitting.shared_weights import load_shared, save_shared
 from regress.fitting.up_to_date import ModelFiles
+from regress.models import load_model_class
 
 # Arrays of a fit's file that hold vertices, predictions and pictures; the others are the model.
 NON_MODEL_ARRAYS = (
@@ -57,7 +57,7 @@ def load_fit(path: str | Path) -> tuple[Encoder, dict[str, Any]]:
     if "shared" in meta:
         arrays |= load_shared(path, meta["shared"])
     parameters = meta["settings"]["defaults"] | meta["settings"]["parameters"]
-    unfitted = load_plugin(models, meta["model"], "model").Model(**parameters)
+    unfitted = load_model_class(meta["model"])(**parameters)
     state = {name: values for name, values in arrays.items() if name not in NON_MODEL_ARRAYS}
     model: Encoder = unfitted.restore(state)
     return model, meta

@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from base import load_plugin, nearest, say
+from base import nearest, say
 from cache import Entry, FeatureStore, find_fits
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
 from challenge.inputs import check_fitted
-from regress import models
-from regress.data.space_kinds import check_pixels, common_place_count
+from regress.data.space_kinds import check_pixels
 from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
 from regress.fitting.request import FitRequest
 from regress.fitting.settings import Settings
+from regress.models import load_model_class
 
 if TYPE_CHECKING:
     from regress.fitting.warm_start import Start
@@ -176,7 +176,7 @@ def _effective_grouping(group_by: str, estimator: Encoder, model: str) -> str:
 
 def make_estimator(name: str, params: dict[str, Any]) -> Encoder:
     """Make a model with parameters; refuse unknown names and invalid values."""
-    estimator: Encoder = load_plugin(models, name, "model").Model()
+    estimator: Encoder = load_model_class(name)()
     valid = set(estimator.get_params()) - RESERVED_PARAMETERS
     unknown = sorted(set(params) - valid)
     if unknown:

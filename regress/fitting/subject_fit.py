@@ -112,7 +112,7 @@ class SubjectFit:
 
         subject = self.job.subject
         on_fsaverage = {h: fsaverage_vertices(subject, h) for h in self.files.span}
-        return Sheet.of(self.layout, columns, on_fsaverage)
+        return Sheet.from_layout(self.layout, columns, on_fsaverage)
 
     def add_batch(self, model: Encoder, columns: Rows, start: int) -> None:
         """Add a fitted batch, whose model has these columns from `start` on; save complete ROIs."""

@@ -1,7 +1,7 @@
-"""From a picture to maps of it: an encoder, a decoder, and what skips from one to the other.
+"""Encoder-decoder from a picture to maps of it, with skip connections.
 
-No layer looks at another picture of the batch: maps are normalised over the channels and places of
-one picture (Wu, He (2018). Group normalization. ECCV, with one group).
+No layer mixes pictures of a batch: maps are normalised over the channels and places of one
+picture (Wu, He (2018). Group normalization. ECCV, with one group).
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ Film = Sequence[tuple[Tensor, Tensor]]
 
 
 class Block(nn.Module):
-    """Two convolutions, whose result is added to what is left as it was.
+    """Two convolutions with a residual connection.
 
     Parameters
     ----------
     n_inputs, n_channels : int
-        Maps that it gets, and gives.
+        Input and output maps.
     """
 
     def __init__(self, n_inputs: int, n_channels: int) -> None:
@@ -37,34 +37,34 @@ class Block(nn.Module):
         Parameters
         ----------
         film : (Tensor, Tensor), each (n_channels,), or None
-            What the inner channels are multiplied by, less 1, and what is added.
+            Gains, less 1, and shifts of the inner channels.
         """
         inner = self.norm(self.first(maps))
         if film is not None:
             gain, shift = film
             inner = torch.addcmul(shift[:, None, None], inner, 1 + gain[:, None, None])
-        given: Tensor = self.past(maps) + self.second(functional.gelu(inner))
-        return given
+        outputs: Tensor = self.past(maps) + self.second(functional.gelu(inner))
+        return outputs
 
 
 class Maps(nn.Module):
     """An encoder-decoder with skip connections.
 
-    The encoder halves the maps and doubles their number at each level; the decoder goes back, and
-    is given at each level what the encoder had there.
+    The encoder halves the maps and doubles their number at each level; the decoder reverses this,
+    and gets the encoder's maps of each level too.
 
     Parameters
     ----------
     n_inputs : int
         Channels of the pictures.
     width : int
-        Maps of the first level, and of the last.
+        Number of maps of the first level, and of the output.
     depth : int
-        How often maps are halved.
+        Number of times that maps are halved.
     stride : int
-        Of the first convolution: maps are so many times smaller than the picture.
+        Stride of the first convolution: the picture's side over that of the first maps.
     noise : int
-        Random numbers that are added to the deepest maps, weighed; 0 for none.
+        Random numbers, of which weighted sums are added to the deepest maps; 0 for none.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Networks whose parts belong to vertices or to groups of them, so that parts can be told apart."""
+"""Networks whose weights belong to vertices, to groups of vertices, or to all."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -13,13 +13,13 @@ class Network(nn.Module):
     """Base of the networks from features to responses.
 
     A network serves many groups of vertices at once. Each of its weights has an axis that counts
-    vertices, or groups: with that, what belongs to a group can be kept, left behind or saved, and
-    groups trained together are those trained one by one. What is left belongs to all vertices, such
-    as a trunk that every group reads: it is `shared`, and then all groups stop together.
+    vertices, or groups; so a group's weights can be selected, dropped or saved, and groups trained
+    together equal those trained one by one. Other weights, such as a trunk that every group reads,
+    belong to all vertices: they are `shared`, and then all groups stop together.
 
-    With several subjects, `forward` is called for each with its share: its vertices, and the groups
-    that it has, numbered anew. So it derives all that counts vertices or groups from `member` and
-    the weights, each time that it is called, and changes neither in place.
+    With several subjects, `forward` is called for each subject with its vertices and groups only,
+    and groups are numbered from 0. So `forward` must derive the numbers of vertices and groups from
+    `member` and the weights at each call, and must not change these in place.
 
     Parameters
     ----------
@@ -29,25 +29,25 @@ class Network(nn.Module):
     Attributes
     ----------
     axes : dict of str to (str, int)
-        For each weight and buffer, by its name: what the axis counts ("vertex" or "group"), and
-        which axis it is. A subclass adds its own.
+        For each weight and buffer, by name: what an axis counts ("vertex" or "group"), and that
+        axis. A subclass adds its own.
     rates : dict of str to float
-        Shares of the learning rate, of weights whose names begin so; none by default.
+        Multiples of the learning rate, by the beginning of the weights' names; none by default.
     shared : tuple of str
-        What the names of weights and buffers that belong to all vertices begin with, such as
+        Beginnings of the names of weights and buffers that belong to all vertices, such as
         "trunk."; none by default.
     objective : bool
-        Whether it is trained on a loss of its own: then it is called with features and responses,
-        and gives the loss of each vertex, (n_vertices,), in training of what it draws at random,
-        else of what is always the same; called with features, it predicts. False by default.
+        Whether the network computes its own loss: called with features and responses, it returns
+        the loss of each vertex, (n_vertices,), from random draws in training and from fixed ones
+        else; called with features, it predicts. False by default.
     offset : Tensor (n_vertices,)
         Added to the predictions: the mean response. It is trained only with a loss whose best
-        constant is another, `huber`: along the rounding errors of a gradient of 0, Adam and its kin
-        take steps of full length. A network that needs a bias besides has its own.
+        constant is not the mean, such as `huber`: along the rounding errors of a gradient of 0,
+        Adam would take steps of full length. A network that needs another bias has its own.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {"offset": ("vertex", 0), "member": ("vertex", 0)}
-    # Not of the class alone: a network may be given more, that others of its class lack.
+    # An instance may have more shared weights than its class.
     shared: tuple[str, ...] = ()
     rates: Mapping[str, float] = MappingProxyType({})
     objective: ClassVar[bool] = False
@@ -61,12 +61,12 @@ class Network(nn.Module):
 
     @property
     def n_groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return int(self.member.max()) + 1
 
 
 def axis_of(network: Network, name: str) -> tuple[str, int]:
-    """Say what the axis of a weight counts, and which it is.
+    """Return what the axis of a weight counts, and its index.
 
     Returns
     -------
@@ -77,110 +77,113 @@ def axis_of(network: Network, name: str) -> tuple[str, int]:
         return "shared", 0
     if name not in network.axes:
         raise TypeError(
-            f"{type(network).__name__}: {name} stands neither in `axes`, which say what counts "
-            "vertices or groups, nor does it begin as one in `shared` does; expected one of these"
+            f"{type(network).__name__}: {name} is not in `axes`, which say what counts vertices or "
+            "groups, and does not begin with a name in `shared`; add it to one of them"
         )
     return network.axes[name]
 
 
-def part_of(
-    network: Network, vertices: Tensor, of: dict[str, Tensor] | None = None
+def select_vertices(
+    network: Network, vertices: Tensor, arrays: dict[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Take what belongs to some vertices, and to their groups.
+    """Select the weights of some vertices and of their groups.
 
     Parameters
     ----------
-    of : dict of str to Tensor, optional
+    arrays : dict of str to Tensor, optional
         Arrays of the same axes as the network's; the network's own by default.
 
     Returns
     -------
     dict of str to Tensor
-        A state of a network of these vertices, whose groups are numbered anew. What belongs to all
-        is no copy.
+        State of a network of these vertices, with groups numbered from 0. Shared arrays are not
+        copied.
     """
     groups, member = torch.unique(network.member[vertices], return_inverse=True)
-    which = {"vertex": vertices, "group": groups}
-    state = network.state_dict() if of is None else of
+    indices = {"vertex": vertices, "group": groups}
+    state = network.state_dict() if arrays is None else arrays
     part = {}
     for name, values in state.items():
         kind, axis = axis_of(network, name)
-        part[name] = values.index_select(axis, which[kind]) if kind in which else values
+        part[name] = values.index_select(axis, indices[kind]) if kind in indices else values
     return part | ({"member": member} if "member" in state else {})
 
 
 def narrow(network: Network, vertices: Tensor, optimiser: torch.optim.Optimizer) -> None:
-    """Leave out all vertices but some, with what the optimiser holds of them."""
+    """Reduce a network, and the state of its optimiser, to some vertices."""
     weights = dict(network.named_parameters())
     for name, weight in weights.items():
         for key, held in optimiser.state.get(weight, {}).items():
             if isinstance(held, Tensor) and held.shape == weight.shape:
-                optimiser.state[weight][key] = part_of(network, vertices, {name: held})[name]
-    replace(network, part_of(network, vertices))
+                optimiser.state[weight][key] = select_vertices(network, vertices, {name: held})[
+                    name
+                ]
+    replace_state(network, select_vertices(network, vertices))
 
 
-def replace(network: Network, state: dict[str, Tensor]) -> None:
-    """Put a state of fewer, or more, vertices into a network.
+def replace_state(network: Network, state: dict[str, Tensor]) -> None:
+    """Load a state of fewer, or more, vertices into a network.
 
     Parameters
     ----------
     network : Network
-        Changed in place; its weights stay the objects that an optimiser knows.
+        Changed in place; its weights stay the same objects, which an optimiser holds.
     """
     for name, weight in network.named_parameters():
         weight.data, weight.grad = state[name], None
     for name in dict(network.named_buffers()).keys() & state.keys():
-        owner, _, own = name.rpartition(".")
-        setattr(network.get_submodule(owner), own, state[name])
+        owner, _, attribute = name.rpartition(".")
+        setattr(network.get_submodule(owner), attribute, state[name])
 
 
-class Divided:
-    """A network whose vertices are computed part by part, each from pictures of its own.
+class PartitionedNetwork:
+    """Network that is computed part by part: each subject's vertices from its own pictures.
 
-    A subject's vertices see its pictures only. The network is called for each part with what
-    belongs to it: slices of the weights of vertices, the groups that it has, and what belongs to
-    all. It knows nothing of this.
+    The network is called for each part with slices of the weights of vertices, the weights of the
+    part's groups, and the shared weights.
 
     Parameters
     ----------
     network : Network
-        Of all vertices, those of a part side by side.
+        Network of all vertices; those of a part are adjacent.
     widths : sequence of int
-        The vertices of each part; parts of none are left out.
+        Number of vertices of each part; parts without vertices are left out.
     """
 
     def __init__(self, network: Network, widths: Sequence[int]) -> None:
         self._network, self._widths = network, [width for width in widths if width]
         self._parts: list[tuple[Tensor | None, Tensor]] = []
         for member in torch.split(network.member, self._widths):
-            groups, own = torch.unique(member, return_inverse=True)
-            self._parts.append((None if len(groups) == network.n_groups else groups, own))
+            groups, member_in_part = torch.unique(member, return_inverse=True)
+            self._parts.append(
+                (None if len(groups) == network.n_groups else groups, member_in_part)
+            )
 
     @property
     def members(self) -> list[Tensor]:
-        """The group of each vertex of each part; numbers from 0 in each."""
-        return [own for _, own in self._parts]
+        """Group of each vertex of each part, numbered from 0 in each."""
+        return [member for _, member in self._parts]
 
-    def __call__(self, *given: Sequence[Tensor]) -> list[Tensor]:
-        """Predict responses; or, given them too, find the loss that a network has of its own.
+    def __call__(self, *inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Predict responses or, if called with responses too, compute the network's own loss.
 
         Parameters
         ----------
-        *given : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
-            Of each part's pictures: features, standardised, and, if at all, responses.
+        *inputs : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
+            Standardised features, and perhaps responses, of each part's pictures.
         """
-        parts = list(zip(*given, strict=True))
+        parts = list(zip(*inputs, strict=True))
         if len(self._widths) == 1:
             return [self._network(*parts[0])]
         return [
-            functional_call(self._network, view, own)
-            for view, own in zip(self._views(), parts, strict=True)
+            functional_call(self._network, view, part)
+            for view, part in zip(self._views(), parts, strict=True)
         ]
 
     def _views(self) -> list[dict[str, Tensor]]:
-        views = [{"member": own} for _, own in self._parts]
-        named = [*self._network.named_parameters(), *self._network.named_buffers()]
-        for name, values in named:
+        views = [{"member": member} for _, member in self._parts]
+        tensors = [*self._network.named_parameters(), *self._network.named_buffers()]
+        for name, values in tensors:
             if name == "member":
                 continue
             kind, axis = axis_of(self._network, name)

@@ -1,18 +1,18 @@
-"""Readouts that know where and what a vertex sees: one weight a place, one a channel."""
+"""Factorised readouts: one weight per place and one per channel for each vertex."""
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-# Bytes of what is on the way at once: vertices are read some after others.
+# Bytes of intermediate values; vertices are read in parts of this size.
 MEMORY = 64 << 20
 
 
 def read_fields(maps: Tensor, places: Tensor, channels: Tensor) -> Tensor:
-    """Weigh, for each vertex, the places of all maps alike, and then the maps.
+    """Compute, for each vertex, weighted sums over the places of maps, and then over maps.
 
     A vertex has n_places + n_channels weights in place of their product, and its weights of places
-    are a receptive field that can be looked at.
+    are its receptive field.
 
     Returns
     -------
@@ -28,10 +28,10 @@ def read_fields(maps: Tensor, places: Tensor, channels: Tensor) -> Tensor:
     step = max(1, MEMORY // (maps.element_size() * max(1, n_images * n_channels)))
     parts = zip(torch.split(places, step, 1), torch.split(channels, step, 1), strict=True)
     if not torch.is_grad_enabled():
-        return torch.cat([_read(maps, *own) for own in parts], 1)
-    # What is seen of each map is computed again for the gradient, rather than kept: of all vertices
-    # of a brain it would be gigabytes.
-    return torch.cat([checkpoint(_read, maps, *own, use_reentrant=False) for own in parts], 1)
+        return torch.cat([_read(maps, *part) for part in parts], 1)
+    # Intermediate values are recomputed for the gradient: for all vertices of a brain they would
+    # take gigabytes.
+    return torch.cat([checkpoint(_read, maps, *part, use_reentrant=False) for part in parts], 1)
 
 
 def _read(maps: Tensor, places: Tensor, channels: Tensor) -> Tensor:

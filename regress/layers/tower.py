@@ -1,4 +1,4 @@
-"""A network's layers between input and output, which each group of vertices has of its own."""
+"""Layers between input and readout, separate for each group of vertices."""
 
 from typing import ClassVar
 
@@ -6,28 +6,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.layers.readout import alike
+from regress.layers.readout import repeat_per_group
 
 
 class Tower(nn.Module):
-    """A linear layer and residual blocks, for each group on its own.
+    """Linear layer and residual blocks, separate for each group.
 
-    Units are left out for all groups at once, so that a group is trained as it would be alone.
+    Dropout leaves out the same units of all groups, so that a group is trained as it would be
+    alone.
 
     Parameters
     ----------
     n_groups, n_inputs, width, blocks : int
         The sizes.
     dropout : float
-        The share of the blocks' inner units that is left out at each step.
+        Share of the blocks' inner units that is left out at each step.
 
     Attributes
     ----------
     stem : Tensor (n_groups, width, n_inputs)
-        Of the first layer; `stem_bias` (n_groups, width).
+        Weights of the first layer; `stem_bias` (n_groups, width).
     inner, outer : Tensor (n_groups, blocks, width, width)
-        The two layers of each block; `inner_bias` and `outer_bias` (n_groups, blocks, width). The
-        second is 0 to begin with: a block then passes on what it gets.
+        Weights of the two layers of each block; `inner_bias` and `outer_bias` (n_groups, blocks,
+        width). The second is 0 at first, so that a block is the identity.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = dict.fromkeys(
@@ -39,31 +40,31 @@ class Tower(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks, self.dropout = blocks, nn.Dropout(dropout)
-        self.stem = alike(torch.randn(width, n_inputs) / n_inputs**0.5, n_groups)
-        self.stem_bias = alike(torch.zeros(width), n_groups)
+        self.stem = repeat_per_group(torch.randn(width, n_inputs) / n_inputs**0.5, n_groups)
+        self.stem_bias = repeat_per_group(torch.zeros(width), n_groups)
         if blocks:
-            self.inner = alike(torch.randn(blocks, width, width) / width**0.5, n_groups)
-            self.inner_bias = alike(torch.zeros(blocks, width), n_groups)
-            self.outer = alike(torch.zeros(blocks, width, width), n_groups)
-            self.outer_bias = alike(torch.zeros(blocks, width), n_groups)
+            self.inner = repeat_per_group(torch.randn(blocks, width, width) / width**0.5, n_groups)
+            self.inner_bias = repeat_per_group(torch.zeros(blocks, width), n_groups)
+            self.outer = repeat_per_group(torch.zeros(blocks, width, width), n_groups)
+            self.outer_bias = repeat_per_group(torch.zeros(blocks, width), n_groups)
 
     def masks(self, n: int) -> list[Tensor]:
-        """Draw which units are left out at a step.
+        """Draw dropout masks of the inner units.
 
         Parameters
         ----------
         n : int
-            Of so many inputs, each its own; 1 for all inputs the same.
+            Number of inputs, each with its own mask; 1 for the same mask for all.
 
         Returns
         -------
         list of Tensor (n, width)
-            For each block, what its inner units are multiplied by.
+            Factors of the inner units, for each block.
         """
         return [self.dropout(self.stem.new_ones(n, self.stem.shape[1])) for _ in range(self.blocks)]
 
     def forward(self, inputs: Tensor, masks: list[Tensor], groups: slice) -> Tensor:
-        """Pass inputs through the layers of some groups."""
+        """Compute the units (n_groups, n_inputs, width) of some groups."""
         stem, bias = self.stem[groups], self.stem_bias[groups]
         hidden = functional.linear(inputs, stem.flatten(0, 1), bias.flatten())
         hidden = hidden.reshape(len(inputs), *bias.shape).transpose(0, 1)

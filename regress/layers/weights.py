@@ -1,8 +1,8 @@
-"""States of networks: those that others begin from, and those that are put together.
+"""States of networks: loading those that a training begins from, and joining several.
 
-`fit` trains without the pictures that a model is judged on, `refit` with them. A training whose
-`fit` began from weights of a `refit` would know them: so both are kept, and each begins from its
-like.
+`fit` trains without the pictures that a model is judged on, `refit` with them. A `fit` that began
+from weights of a `refit` would have seen them. So the weights of both are saved, and `fit` begins
+from those of `fit`, `refit` from those of `refit`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,79 +13,81 @@ from numpy.typing import NDArray
 
 from regress.layers.network import Network, axis_of
 
-# Before the names of what `fit` found, in the state of a model that was fitted again.
+# Prefix of the weights of `fit` in the state of a model after `refit`.
 INSIDE = "inside."
 
 
-def like(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
+def select_start_weights(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
     """Choose the weights that a training begins from.
 
     Parameters
     ----------
     inside : bool
-        Whether those of `fit`; else those of `refit`. Where there are only those of one, these.
+        Whether to choose the weights of `fit`, else those of `refit`; if only one of them is there,
+        these.
     """
-    named = {n: v for n, v in start.items() if not n.startswith(INSIDE)}
+    weights = {n: v for n, v in start.items() if not n.startswith(INSIDE)}
     if inside:
-        named |= {n.removeprefix(INSIDE): v for n, v in start.items() if n.startswith(INSIDE)}
-    return named
+        weights |= {n.removeprefix(INSIDE): v for n, v in start.items() if n.startswith(INSIDE)}
+    return weights
 
 
-def shares(network: Network) -> bool:
-    """Say whether a network holds anything that vertices share, those of a group or all."""
+def has_shared_weights(network: Network) -> bool:
+    """Return whether vertices of a network share weights, within groups or all of them."""
     return any(axis_of(network, name)[0] != "vertex" for name, _ in network.named_parameters())
 
 
-def begin_from(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.bool_]:
-    """Put weights into a network: those of all and of its groups, and of vertices that are known.
+def load_start_weights(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+    """Load weights into a network: shared ones, and those of known groups and vertices.
 
     Parameters
     ----------
     weights : mapping of str to array
-        As `like` gives them; with `known`, for each vertex whether its weights are among them, none
-        by default, and `known_groups`, for each group, all by default.
+        Weights, as `select_start_weights` returns them; with `known`, a mask of the vertices whose
+        weights are among them, none by default, and `known_groups`, a mask of groups, all by
+        default.
 
     Returns
     -------
     array of bool (n_vertices,)
-        The vertices whose weights were known.
+        Mask of the vertices whose weights were loaded.
     """
-    known = _known(weights.get("known"), len(network.member), "vertex")
-    groups = _known(weights.get("known_groups"), network.n_groups, "group")
-    at = {"vertex": torch.from_numpy(np.flatnonzero(known))}
+    is_known = _checked_mask(weights.get("known"), len(network.member), "vertex")
+    groups = _checked_mask(weights.get("known_groups"), network.n_groups, "group")
+    at = {"vertex": torch.from_numpy(np.flatnonzero(is_known))}
     if "known_groups" in weights:
         at["group"] = torch.from_numpy(np.flatnonzero(groups))
     for name, values in network.state_dict().items():
         kind, axis = axis_of(network, name)
         if name == "member" or (kind in at and not len(at[kind])):
             continue
-        given = weights.get(name)
-        if given is None or np.shape(given) != tuple(values.shape):
-            found = "absent" if given is None else f"of shape {np.shape(given)}"
+        saved = weights.get(name)
+        if saved is None or np.shape(saved) != tuple(values.shape):
+            description = "absent" if saved is None else f"of shape {np.shape(saved)}"
             raise ValueError(
-                f"start: {name} is {found}, expected {tuple(values.shape)}: begin from a model of "
-                "the same kind, parameters, features and groups"
+                f"start: {name} is {description}, expected {tuple(values.shape)}: begin from a "
+                "model of the same kind, parameters, features and groups"
             )
-        plain = torch.from_numpy(np.array(given)).to(values.dtype)
+        plain = torch.from_numpy(np.array(saved)).to(values.dtype)
         if kind in at:
             values.index_copy_(axis, at[kind], plain.index_select(axis, at[kind]))
         else:
             values.copy_(plain)
-    return known
+    return is_known
 
 
-def _known(given: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]:
-    known = np.zeros(n, bool) if given is None else np.asarray(given)
-    if known.shape != (n,) or known.dtype != bool:
+def _checked_mask(saved: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]:
+    mask = np.zeros(n, bool) if saved is None else np.asarray(saved)
+    if mask.shape != (n,) or mask.dtype != bool:
         raise ValueError(
-            f"start: known has shape {known.shape} and is {known.dtype}, expected bool, ({n},), "
+            f"start: known has shape {mask.shape} and is {mask.dtype}, expected bool, ({n},), "
             f"one a {kind}"
         )
-    return known
+    return mask
 
 
 def freeze_groups(network: Network) -> None:
-    """Leave what belongs to groups, or to all, as it is; what belongs to vertices is trained."""
+    """Freeze the weights that belong to groups or to all; those of vertices are trained."""
     kinds = {name: axis_of(network, name)[0] for name, _ in network.named_parameters()}
     if not any(kind == "vertex" for name, kind in kinds.items() if name != "offset"):
         raise ValueError(
@@ -100,14 +102,14 @@ def freeze_groups(network: Network) -> None:
 def join_states(
     network: Network, parts: Sequence[tuple[NDArray[np.int64], Mapping[str, NDArray]]]
 ) -> dict[str, NDArray]:
-    """Put the states of vertices side by side, each of which is a group of its own.
+    """Join the states of vertices, each of which is its own group.
 
     Parameters
     ----------
     network : Network
-        Of any of them; it says what the axes count.
+        Network of any of them, which declares the axes.
     parts : sequence of (array of int, mapping of str to array)
-        Where the vertices stand in the whole, and the states of models of these.
+        Columns of the vertices in the whole, and the states of their models.
     """
     if network.shared:
         raise ValueError(

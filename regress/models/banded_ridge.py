@@ -1,4 +1,4 @@
-"""Banded ridge: a penalty of its own for each feature space, chosen per vertex."""
+"""Banded ridge regression: a penalty for each feature space, chosen per vertex."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from regress.backend import Floats, to_numpy
 from regress.linear_model import ALPHAS, LinearModel, checked_bands
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from regress.solvers.group_ridge import solve_group_ridge_moments
 
-# A band is nearly left out, not wholly: the logarithm of its weight is kept.
+# Smallest weight of a band: not 0, since the logarithm of weights is stored.
 SMALLEST = 1e-5
 
 
-class Model(LinearModel):
+class BandedRidge(LinearModel):
     """Ridge regression with a penalty per band and vertex, by random search.
 
     Concatenating feature spaces under one penalty lets a wide, poor space drown a narrow, good
-    one. Here each vertex weighs the spaces; the weights tried are equal ones, each space nearly
+    one. Here each vertex weighs the spaces. The search tries equal weights, each space nearly
     alone, and then draws from Dirichlet distributions.
 
     Parameters
@@ -31,18 +31,18 @@ class Model(LinearModel):
     alphas : sequence of float
         Overall penalties to choose from, all positive.
     n_iter : int
-        How many weightings of the bands are tried.
+        Number of weightings of the bands to try.
     cv : int, or iterable of (train, test) index arrays
         The folds.
     random_state : int
         Seed of the search.
     scope : str, or array of int (n_vertices,)
-        Who chooses: "vertex", each on its own; "roi", all vertices given to `fit` together, by
-        their mean score; or the vertices of one number together.
+        Which vertices share a choice: "vertex", none; "roi", all vertices given to `fit`, by their
+        mean score; or the vertices with the same number.
     patience : int, optional
-        Stop the search after so many weightings that bettered no vertex.
+        Stop the search after so many weightings without an improvement of any vertex.
     checkpoint : path, optional
-        A file in which a long search is kept now and then, so that it can be taken up again.
+        File in which a long search saves its state, so that it can be resumed.
     progress_bar : bool
         Whether to show the progress of the search.
 
@@ -100,10 +100,10 @@ class Model(LinearModel):
         )[:3]
         return {"deltas_": deltas, "cv_scores_": to_numpy(scores).max(0)}
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
         bands = checked_bands(self.bands, X.shape[1])
         widths = self._widths(bands).astype(X.dtype)
-        solved = to_numpy(solve_given(X / widths, Y, bands, chosen["deltas_"])[0])
+        solved = to_numpy(solve_banded_ridge(X / widths, Y, bands, hyperparameters["deltas_"])[0])
         return np.asarray(solved / widths[:, None], X.dtype)
 
     @staticmethod
@@ -119,9 +119,9 @@ class Model(LinearModel):
             return np.ones((1, 1))
         rng = np.random.default_rng(self.random_state)
         alone = np.eye(n_bands) + SMALLEST
-        drawn = [
+        samples = [
             rng.dirichlet(np.full(n_bands, (1.0, 0.3)[number % 2])) + SMALLEST
             for number in range(max(0, self.n_iter - 1 - n_bands))
         ]
-        weightings = np.vstack([np.ones((1, n_bands)), alone, *drawn])[: max(1, self.n_iter)]
+        weightings = np.vstack([np.ones((1, n_bands)), alone, *samples])[: max(1, self.n_iter)]
         return np.asarray(weightings / weightings.sum(1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Convolutions over features as a sequence for each group of vertices, then linear readouts."""
+"""Convolutions over features as a sequence, for each group of vertices, and linear readouts."""
 
 from typing import Any, ClassVar
 
@@ -6,43 +6,42 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.layers.readout import alike, check_memory, check_whole, read_out
+from regress.layers.readout import check_memory, check_whole, read_out, repeat_per_group
 from regress.training import Network, TrainedModel
 
 ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 
 
-class Model(TrainedModel):
-    """Convolutions over the embedding, or over the places of a grid; each vertex reads the last.
+class Conv1d(TrainedModel):
+    """Convolutions over the embedding, or over places of a grid, with a readout for each vertex.
 
-    Over the embedding the sequence is the columns in their order, which means nothing: a network's
-    embedding has no neighbours. Over tokens the sequence is the places of a picture, row by row,
-    and a filter that is good at one place is good at another.
+    Over the embedding, the sequence is the columns in their arbitrary order. Over tokens, the
+    sequence is the places of a picture, row by row, and filters are shared between places.
 
     Parameters
     ----------
     channels : int
-        Filters of each layer.
+        Number of filters of each layer.
     kernel : int
-        How many columns, or places, a filter sees.
+        Number of columns, or places, that a filter covers.
     stride : int
-        The steps of the filters: each layer's sequence is so much shorter.
+        Step of the filters, by which each layer shortens the sequence.
     layers : int
-        Convolutions, each with an activation.
+        Number of convolutions, each with an activation.
     activation : str
         "relu" or "gelu".
     over : str
-        What the sequence is: "embedding", all columns, one channel; or "tokens", the places of a
-        grid, with the embedding's components as channels.
+        The sequence: "embedding", all columns in one channel; or "tokens", the places of a grid,
+        with the embedding's components as channels.
     places : int, optional
-        How many places there are, for tokens: columns are then (n_components, n_places), places
-        varying fastest, as spaces with a grid have them. `python -m regress` sets it.
+        Number of places, for tokens: columns are then (n_components, n_places), places varying
+        fastest, as in feature spaces with a grid. `python -m regress` sets it.
     dropout : float
-        The share of features that is left out at each step.
+        Share of features that is left out at each step.
     lr : float
         The learning rate.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
 
     References
     ----------
@@ -73,7 +72,7 @@ class Model(TrainedModel):
         self.places = places
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------
@@ -81,16 +80,19 @@ class Model(TrainedModel):
             If one is out of range; the message names it.
         """
         super().check_parameters()
-        own = ("channels", "kernel", "stride", "layers")
-        check_whole(self.get_params(deep=False), dict.fromkeys(own, 1))
-        for name, known in (("activation", tuple(ACTIVATIONS)), ("over", ("embedding", "tokens"))):
-            if getattr(self, name) not in known:
+        sizes = ("channels", "kernel", "stride", "layers")
+        check_whole(self.get_params(deep=False), dict.fromkeys(sizes, 1))
+        for name, choices in (
+            ("activation", tuple(ACTIVATIONS)),
+            ("over", ("embedding", "tokens")),
+        ):
+            if getattr(self, name) not in choices:
                 raise ValueError(
-                    f"{name}: found {getattr(self, name)!r}, expected {' or '.join(known)}"
+                    f"{name}: found {getattr(self, name)!r}, expected {' or '.join(choices)}"
                 )
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make filters and readouts.
+        """Make the filters and readouts.
 
         Parameters
         ----------
@@ -102,18 +104,18 @@ class Model(TrainedModel):
         Returns
         -------
         Network
-            Which predicts the mean response.
+            Untrained network, which predicts the mean response.
         """
         shape = self._shape(n_features)
         lengths = [shape[1]]
         for _ in range(self.layers):
             lengths.append((lengths[-1] + 2 * (self.kernel // 2) - self.kernel) // self.stride + 1)
-        seen = shape[0] + (self.layers - 1) * self.channels
-        weights = self.channels * (seen * self.kernel + self.layers)
+        n_inputs = shape[0] + (self.layers - 1) * self.channels
+        weights = self.channels * (n_inputs * self.kernel + self.layers)
         check_memory(
             int(member.max()) + 1, weights, 2 * self.batch * self.channels * sum(lengths[1:])
         )
-        return Convolutions(
+        return Conv1dNetwork(
             shape,
             member,
             (self.layers, self.channels, self.kernel, self.stride),
@@ -123,7 +125,7 @@ class Model(TrainedModel):
         )
 
     def _shape(self, n_features: int) -> tuple[int, int]:
-        """Give channels and length of the sequence that the columns make."""
+        """Return channels and length of the sequence that the columns represent."""
         if self.over == "embedding":
             return 1, n_features
         if self.places is None:
@@ -139,39 +141,39 @@ class Model(TrainedModel):
         return n_features // self.places, self.places
 
 
-class Convolutions(Network):
+class Conv1dNetwork(Network):
     """Convolutions for each group, and a readout for each vertex.
 
-    All groups are computed together: the first layer sees the features, which groups share; further
-    ones are grouped convolutions.
+    All groups are computed together: the first layer reads the features, which groups share; the
+    further layers are grouped convolutions.
 
     Parameters
     ----------
     shape : (int, int)
-        Channels and length of the sequence that the columns make.
+        Channels and length of the sequence.
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     filters : (int, int, int, int)
         Layers, channels of each, kernel, stride.
     length : int
-        Of the sequence that is read.
+        Length of the sequence after the last layer.
     activation : str
         A key of `ACTIVATIONS`.
     dropout : float
-        The share of features that is left out at each step: the same for all groups.
+        Share of features that is left out at each step, the same features for all groups.
 
     Attributes
     ----------
     first : Tensor (n_groups, channels, shape[0], kernel)
-        The filters of the first layer.
+        Filters of the first layer.
     further : Tensor (n_groups, layers - 1, channels, channels, kernel)
-        Those of the others.
+        Filters of the other layers.
     first_bias, further_bias : Tensor (n_groups, channels), (n_groups, layers - 1, channels)
-        Added by the layers.
+        Biases of the layers.
     readout : Tensor (channels * length, n_vertices)
-        0 to begin with, so that the mean response is predicted.
+        Weights of the readouts; 0 at first, so that the mean response is predicted.
     bias : Tensor (n_vertices,)
-        What takes away from predictions that rectified filters are not 0 on average.
+        Bias that removes the mean of the rectified filters from predictions.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -200,29 +202,18 @@ class Convolutions(Network):
         # Rectified, the sequence keeps its variance: He, Zhang, Ren, Sun (2015). Delving deep into
         # rectifiers. ICCV, equation 10.
         first = torch.randn(channels, shape[0], kernel) * (2 / (shape[0] * kernel)) ** 0.5
-        self.first = alike(first, n_groups)
-        self.first_bias = alike(torch.zeros(channels), n_groups)
+        self.first = repeat_per_group(first, n_groups)
+        self.first_bias = repeat_per_group(torch.zeros(channels), n_groups)
         self.further_layers = layers - 1
         if layers > 1:
-            drawn = torch.randn(layers - 1, channels, channels, kernel)
-            self.further = alike(drawn * (2 / (channels * kernel)) ** 0.5, n_groups)
-            self.further_bias = alike(torch.zeros(layers - 1, channels), n_groups)
+            initial = torch.randn(layers - 1, channels, channels, kernel)
+            self.further = repeat_per_group(initial * (2 / (channels * kernel)) ** 0.5, n_groups)
+            self.further_bias = repeat_per_group(torch.zeros(layers - 1, channels), n_groups)
         self.readout = nn.Parameter(torch.zeros(channels * length, len(member)))
         self.bias = nn.Parameter(torch.zeros(len(member)))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Predict responses (n_images, n_vertices) from standardised features."""
         sequence = self.dropout(features).reshape(-1, *self.shape)
         # The groups' channels side by side: (n_images, n_groups * channels, length).
         sequence = self._layer(sequence, self.first, self.first_bias, groups=1)
@@ -236,7 +227,7 @@ class Convolutions(Network):
 
     def _layer(self, sequence: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
         kernel = weight.shape[-1]
-        given = functional.conv1d(
+        outputs = functional.conv1d(
             sequence,
             weight.flatten(0, 1),
             bias.flatten(),
@@ -244,4 +235,4 @@ class Convolutions(Network):
             padding=kernel // 2,
             groups=groups,
         )
-        return self.activation(given)
+        return self.activation(outputs)

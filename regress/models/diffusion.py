@@ -1,4 +1,4 @@
-"""A diffusion model of responses: they are drawn, given the picture; the prediction is the mean."""
+"""Diffusion model of responses to a picture; the prediction is the mean of draws."""
 
 from typing import Any, Self
 
@@ -14,9 +14,9 @@ from regress.data.several_subjects import Joint
 from regress.diffusion.codes import find_codes
 from regress.diffusion.denoiser import Denoiser
 from regress.diffusion.memory_limits import check_latent
-from regress.diffusion.network import Diffusion, Sharing
-from regress.diffusion.pretrained_unet import Pretrained, check_unet, unet_config, unet_files
-from regress.diffusion.sampling import BLOCK, Drawing, Rows
+from regress.diffusion.network import DiffusionNetwork, SharedDiffusionNetwork
+from regress.diffusion.pretrained_unet import PretrainedUNet, check_unet, unet_config, unet_files
+from regress.diffusion.sampling import BLOCK, Rows, SamplingModel
 from regress.diffusion.schedulers import LEVELS, SAMPLERS
 from regress.diffusion.spread_calibration import Calibration
 from regress.errors import RegressError
@@ -25,19 +25,19 @@ from regress.training import Network
 from regress.training.inputs import groups_of
 
 
-class Model(Drawing):
-    """Latent diffusion from any feature spaces: a code of a group's responses is denoised.
+class Diffusion(SamplingModel):
+    """Latent diffusion model of the responses of groups of vertices, from any feature spaces.
 
     The code is linear: the principal components of the training responses. A prediction is the mean
-    of several draws, and `spread` says how far the responses may be from it. The draws' noise is
-    always the same. With several subjects, their components are turned to agree in what pictures
-    evoke, and the trunk that sees the picture is told whose responses are wanted. The loss, in
-    training and on validation pictures, is the denoising error.
+    of several draws with fixed noise, and `spread` estimates its error. With several subjects,
+    their components are rotated so that pictures evoke the same codes, and the units of the
+    picture are shifted by subject. The loss, in training and on validation pictures, is the
+    denoising error.
 
     Parameters
     ----------
     latent : int
-        Numbers of a group's code.
+        Length of a group's code.
     width : int
         Units of the trunk and of the denoiser.
     blocks : int
@@ -45,22 +45,22 @@ class Model(Drawing):
     sampler : str
         ddim, ddpm, or dpm (DPM-Solver++ of second order).
     steps : int
-        How often a draw is denoised; a divisor of 1000.
+        Number of denoising steps of a draw, a divisor of 1000.
     samples : int
-        Draws that are averaged, in pairs of opposite noise.
+        Number of draws that are averaged, in pairs of opposite noise.
     unet : str
-        The folder of a UNet2DConditionModel as diffusers saves it, or of a pipeline that has one,
-        such as Stable Diffusion's: its weights are what the denoiser begins with, all of them are
-        trained, and all groups share them. Empty for a small denoiser for each group.
+        Folder of a UNet2DConditionModel as diffusers saves it, or of a pipeline with one, such as
+        Stable Diffusion's. Its weights initialise the denoiser, which all groups share; all of
+        them are trained. Empty for a small denoiser for each group.
     dropout : float
-        The share of features, and of the trunk's inner units, that is left out at each step.
+        Share of features, and of the trunk's inner units, that is left out at each step.
     lr : float
         The learning rate.
     epochs, patience, batch : int
-        As every trained model has them: epochs at most, epochs without a better loss before a group
-        stops, pictures in a batch.
+        Largest number of epochs, epochs without a better loss before a group stops, pictures in a
+        batch.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them; `loss` is mse.
+        The other parameters of `TrainedModel`; `loss` is mse.
 
     References
     ----------
@@ -97,27 +97,27 @@ class Model(Drawing):
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: where they share a UNet."""
+        """Whether all vertices must be trained together, for a UNet that they share."""
         return bool(self.unet)
 
     @property
     def pretrained(self) -> tuple[str, ...]:
-        """The UNet, where one is given."""
+        """Folder of the UNet, if there is one."""
         return (self.unet,) if self.unet else ()
 
     def network_parameters(self) -> dict[str, Any]:
-        """Give the parameters that say what the network is; how it draws does not.
+        """Return the parameters that define the network, without those of the sampler.
 
         Returns
         -------
         dict
-            By name.
+            Values by name.
         """
         drawing = ("sampler", "steps", "samples")
         return {n: v for n, v in super().network_parameters().items() if n not in drawing}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class Model(Drawing):
                 raise ValueError(str(error)) from error
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make trunks and denoisers; codes are found later.
+        """Make the trunks and denoisers; codes are computed before training.
 
         Parameters
         ----------
@@ -157,40 +157,42 @@ class Model(Drawing):
         Returns
         -------
         Network
-            Whose draws are those of a standard normal code: it predicts the mean response.
+            Untrained network, which draws standard normal codes: it predicts the mean response.
         """
         width, latent, n_groups = self.width, self.latent, int(member.max()) + 1
         weights = width * (n_features + 3 * width + 2 * self.blocks * width + 3 * latent)
         check_memory(n_groups, weights, self.batch * width * (8 + 16 * self.blocks))
-        own = n_features, member, (latent, width, 1), self.dropout, self._n_subjects
-        network: Diffusion
+        arguments = n_features, member, (latent, width, 1), self.dropout, self._n_subjects
+        network: DiffusionNetwork
         if self.unet:
             config = self._config or unet_config(self.unet)
-            network = Sharing(Pretrained(config, n_groups, latent, width), *own)
+            network = SharedDiffusionNetwork(
+                PretrainedUNet(config, n_groups, latent, width), *arguments
+            )
         else:
-            network = Diffusion(Denoiser(n_groups, latent, width, self.blocks), *own)
-        return network.drawing(self.sampler, self.steps, self.samples)
+            network = DiffusionNetwork(Denoiser(n_groups, latent, width, self.blocks), *arguments)
+        return network.set_sampler(self.sampler, self.steps, self.samples)
 
     def sources(self) -> dict[str, str]:
-        """Digest the UNet's files.
+        """Return a digest of the UNet's files.
 
         Returns
         -------
         dict of str to str
-            Of `unet`, where it is given.
+            Digest of `unet`; empty without it.
         """
         return {"unet": digest({"files": sha256_files(unet_files(self.unet))})} if self.unet else {}
 
     def prepare(self, network: Network) -> None:
-        """Put the UNet's weights into a network that is about to be trained.
+        """Load the UNet's weights into a network before its training.
 
         Parameters
         ----------
         network : Network
             Changed in place.
         """
-        assert isinstance(network, Diffusion)
-        if isinstance(network.denoiser, Pretrained):
+        assert isinstance(network, DiffusionNetwork)
+        if isinstance(network.denoiser, PretrainedUNet):
             network.denoiser.load(self.unet)
 
     def _train(
@@ -199,7 +201,7 @@ class Model(Drawing):
         count = len(responses.parts)
         self._n_subjects = count if count > 1 else 0
         if self.start is not None:
-            # Who is not among them is seen as their mean.
+            # A subject that is not among them gets the mean of their shifts.
             self._n_subjects = self.start["whom"].shape[1] if "whom" in self.start else 0
         self._config = None
         member = groups_of(self.scope, responses.shape[1])[1]
@@ -210,58 +212,60 @@ class Model(Drawing):
         self,
         network: Network,
         pictures: tuple[NDArray, Responses | Joint],
-        known: NDArray[np.bool_],
+        is_known: NDArray[np.bool_],
         before: Network | None,
     ) -> None:
-        """Find the codes of responses, before the first step.
+        """Compute the codes of responses, before the first step.
 
         Parameters
         ----------
         network : Network
-            As it begins; changed in place.
+            Network before the first step; changed in place.
         pictures : (array (n_images, n_features), Responses or Joint (n_images, n_vertices))
-            Features as they come, and responses, that are trained on.
-        known : array of bool (n_vertices,)
+            Features, not standardised, and responses of the training pictures.
+        is_known : array of bool (n_vertices,)
             Vertices that have a code from `start`.
         before : Network or None
-            What `fit` found, where this is a refit.
+            Network that `fit` trained, where this is a refit.
         """
-        assert isinstance(network, Diffusion)
-        if isinstance(before, Diffusion):
+        assert isinstance(network, DiffusionNetwork)
+        if isinstance(before, DiffusionNetwork):
             network.factor.copy_(before.factor)
         X, responses = pictures
         self._variance = find_codes(
             network,
             lambda rows: self._standardised(X[rows]),
             responses,
-            known,
+            is_known,
             self.random_state,
             quiet=before is not None,
         )
 
     def after_fit(self, X: NDArray, responses: Responses | Joint) -> None:
-        """Compare the spread with how far predictions of validation pictures are off, after `fit`.
+        """Calibrate the spread by the errors of the validation pictures, after `fit`.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features, as they come.
+            Features, not standardised.
         responses : Responses or Joint (n_images, n_vertices)
-            To these.
+            Responses to these pictures.
         """
-        calibration = Calibration(self._drawing)
+        calibration = Calibration(self._diffusion_network)
         first, start = 0, 0
         for part in responses.parts:
             rows, columns = np.arange(len(part)), start + np.arange(part.shape[1])
-            own = self if len(responses.parts) == 1 else self._of(columns)
+            subject_model = self if len(responses.parts) == 1 else self._select_vertices(columns)
             for block in np.array_split(rows, -(-len(part) // BLOCK)) if len(columns) else ():
                 scaled = torch.from_numpy(self._standardised(X[first + block]))
-                calibration.add(own._drawing, scaled, part.read(block), columns)
+                calibration.add(subject_model._diffusion_network, scaled, part.read(block), columns)
             first, start = first + len(part), start + len(columns)
         calibration.apply()
 
-    def _adopt(self, kept: Any, member: Rows, still: NDArray[np.bool_], means: NDArray) -> None:
-        super()._adopt(kept, member, still, means)
-        # Of vertices that stay at their mean the code tells nothing: all variance is left out.
+    def _adopt(
+        self, best_weights: Any, member: Rows, still: NDArray[np.bool_], means: NDArray
+    ) -> None:
+        super()._adopt(best_weights, member, still, means)
+        # The code explains nothing of vertices that stay at their mean: all variance is left.
         at = np.flatnonzero(still)
-        self._drawing.left[at] = torch.from_numpy(self._variance[at]).float()
+        self._diffusion_network.left[at] = torch.from_numpy(self._variance[at]).float()

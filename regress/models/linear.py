@@ -1,4 +1,4 @@
-"""One linear layer on any feature spaces, trained by gradient descent."""
+"""Linear layer on any feature spaces, trained by gradient descent."""
 
 from typing import ClassVar
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from regress.training import Network, TrainedModel
 
 
-class Model(TrainedModel):
-    """A linear layer, with any loss; with `mse` alone, ridge does the same exactly and faster.
+class Linear(TrainedModel):
+    """Linear layer with any loss; with `mse` alone, `ridge` is exact and faster.
 
     Attributes
     ----------
     coef_ : array (n_features, n_vertices)
-        For features as they come. Without the last axis where y was a vector.
+        For features that are not standardised. Without the last axis where y was a vector.
     intercept_ : array (n_vertices,)
         A number where y was a vector.
 
@@ -40,19 +40,19 @@ class Model(TrainedModel):
         Returns
         -------
         Network
-            Which predicts the mean response.
+            Untrained network, which predicts the mean response.
         """
-        return Linear(n_features, member, self.dropout)
+        return LinearNetwork(n_features, member, self.dropout)
 
     @property
     def coef_(self) -> NDArray[np.float32]:
-        """The coefficients, for features as they come."""
+        """Coefficients for features that are not standardised."""
         weight = np.asarray(self._weight() / self.scale_[:, None], np.float32)
         return weight[:, 0] if self._vector else weight
 
     @property
     def intercept_(self) -> NDArray[np.float32]:
-        """What is predicted where all features are 0."""
+        """Prediction where all features are 0."""
         offset: NDArray[np.float32] = self.network_.offset.detach().numpy()
         at_zero = (self.centre_ / self.scale_) @ self._weight()
         intercept = np.asarray(offset - at_zero, np.float32)
@@ -63,8 +63,8 @@ class Model(TrainedModel):
         return weight
 
 
-class Linear(Network):
-    """Weighs the features, for each vertex on its own.
+class LinearNetwork(Network):
+    """Weighted sum of the features for each vertex.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ class Linear(Network):
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     dropout : float
-        The share of features that is left out at each step.
+        Share of features that is left out at each step.
 
     Attributes
     ----------
     weight : Tensor (n_features, n_vertices)
-        0 to begin with: each step away from the mean response is then one that the data ask for.
+        Weights; 0 at first, so that the mean response is predicted.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {**Network.axes, "weight": ("vertex", 1)}
@@ -89,16 +89,5 @@ class Linear(Network):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Predict responses (n_images, n_vertices) from standardised features."""
         return torch.addmm(self.offset, self.dropout(features), self.weight)

@@ -1,4 +1,4 @@
-"""A trunk of residual blocks for each group of vertices, which its vertices read linearly."""
+"""Residual blocks for each group of vertices, and linear readouts."""
 
 from typing import Any, ClassVar
 
@@ -11,28 +11,28 @@ from regress.layers.tower import Tower
 from regress.training import Network, TrainedModel
 
 
-class Model(TrainedModel):
-    """Residual blocks on any feature spaces, with dropout; the vertices of a group share them.
+class Mlp(TrainedModel):
+    """Residual blocks with dropout on any feature spaces, shared by the vertices of a group.
 
     Parameters
     ----------
     width : int
-        Units that a group's vertices read.
+        Number of units that a group's vertices read.
     blocks : int
-        Residual blocks; with 0 the model is linear, and of rank `width` in each group.
+        Number of residual blocks; with 0 the model is linear, of rank `width` in each group.
     dropout : float
-        The share of features, and of each block's inner units, that is left out at each step.
+        Share of features, and of each block's inner units, that is left out at each step.
     lr : float
         The learning rate.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
 
     References
     ----------
     The models with residual blocks and dropout of "Exploration and comparison of deep learning
     architectures to predict brain response to realistic pictures" (Riccardo Chimisso et al., 2023,
     arXiv:2309.09983). The blocks are those of He, Zhang, Ren, Sun (2016). Identity mappings in deep
-    residual networks. ECCV, equation 4: normalised inside, and added to what is left as it was.
+    residual networks. ECCV, equation 4.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Model(TrainedModel):
         self.blocks = blocks
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be; a ValueError names the one."""
+        """Check the parameters; raise a ValueError that names the first wrong one."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0})
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make trunks and readouts.
+        """Make the trunks and readouts.
 
         Parameters
         ----------
@@ -65,20 +65,20 @@ class Model(TrainedModel):
         Returns
         -------
         Network
-            Which predicts the mean response.
+            Untrained network, which predicts the mean response.
         """
         width, n_groups = self.width, int(member.max()) + 1
         weights = width * (n_features + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        return Residual(n_features, member, width, self.blocks, self.dropout)
+        return MlpNetwork(n_features, member, width, self.blocks, self.dropout)
 
 
-class Residual(Network):
+class MlpNetwork(Network):
     """Stem, residual blocks and norm for each group, and a readout for each vertex.
 
     All groups are computed together: the stem is one product with the features, which groups share,
-    and each layer of the blocks is one batched product. The norms have no gain or shift of their
-    own: the layers that follow have them.
+    and each layer of the blocks is one batched product. The norms have no gain or shift, which the
+    next layers have.
 
     Parameters
     ----------
@@ -87,11 +87,11 @@ class Residual(Network):
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     width : int
-        Units of the stem, and of each layer.
+        Number of units of the stem, and of each layer.
     blocks : int
-        Residual blocks; without any there is no norm either.
+        Number of residual blocks; with 0 there is no norm either.
     dropout : float
-        The share of features, and of inner units, that is left out at each step: the same for all
+        Share of features, and of inner units, that is left out at each step: the same ones for all
         groups, so that a group is trained as it would be alone.
 
     Attributes
@@ -99,9 +99,9 @@ class Residual(Network):
     tower : Tower
         Stem and blocks.
     readout : Tensor (width, n_vertices)
-        0 to begin with, so that the mean response is predicted.
+        Weights of the readouts; 0 at first, so that the mean response is predicted.
     bias : Tensor (n_vertices,)
-        What takes away from predictions that the units are not 0 on average.
+        Bias that removes the mean of the units from predictions.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -121,48 +121,15 @@ class Residual(Network):
         self.bias = nn.Parameter(torch.zeros(len(member)))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Predict responses (n_images, n_vertices) from standardised features."""
         return self.read(self.units(features))
 
     def units(self, features: Tensor) -> Tensor:
-        """Compute what vertices read.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_groups, n_images, width)
-            The units of each group.
-        """
+        """Compute the units (n_groups, n_images, width) that vertices read."""
         n_images = len(features)
         units: Tensor = self.tower(self.dropout(features), self.tower.masks(n_images), slice(None))
         return functional.layer_norm(units, units.shape[-1:]) if self.tower.blocks else units
 
     def read(self, units: Tensor) -> Tensor:
-        """Let each vertex read the units of its group.
-
-        Parameters
-        ----------
-        units : Tensor (n_groups, n_images, width)
-            The units of each group.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Compute responses (n_images, n_vertices) from the units of each vertex' group."""
         return read_out(units, self.readout, self.bias + self.offset, self.member)

@@ -7,13 +7,13 @@ from regress.backend import Floats
 from regress.linear_model import LinearModel
 
 
-class Model(LinearModel):
+class OlsPca(LinearModel):
     """Ordinary least squares on principal components of the training pictures alone.
 
     Parameters
     ----------
     n_components : int
-        How many components; fewer where there are fewer pictures or columns.
+        Number of components; fewer where there are fewer pictures or columns.
     random_state : int
         Seed of the randomised decomposition.
 
@@ -29,8 +29,8 @@ class Model(LinearModel):
         self.n_components = n_components
         self.random_state = random_state
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
-        # One fewer than pictures: the centred features span no more.
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
+        # Centred features span one dimension fewer than there are pictures.
         n_components = max(1, min(self.n_components, len(X) - 1, X.shape[1]))
         pca = PCA(n_components, random_state=self.random_state).fit(X)
         solved = np.linalg.lstsq(pca.transform(X), Y, rcond=None)[0]

@@ -1,7 +1,7 @@
-"""One network for all vertices of a group, which is told where each lies."""
+"""Network of picture and vertex position, shared by the vertices of a group."""
 
 import logging
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -11,46 +11,45 @@ from torch.nn import functional
 
 from regress.data.fsaverage_positions import SURFACES, describe, frames
 from regress.data.position_grid import centred, sinusoids, to_grid
-from regress.layers.readout import alike, check_memory, check_whole
+from regress.layers.readout import check_memory, check_whole, repeat_per_group
 from regress.layers.tower import Tower
 from regress.training import Network, TrainedModel
 
 log = logging.getLogger("regress")
 
-# What of the network says where vertices are.
+# Buffers of the network with the positions of vertices.
 PLACED = ("place", "box", "expansion")
 
 
-class Model(TrainedModel):
-    """A network of picture and place, whose vertices share all weights.
+class Positional(TrainedModel):
+    """Network of picture and place, whose vertices share all weights.
 
-    Its prediction is the product of two vectors: one that a network makes of the picture's
-    features, and one that another makes of the vertex's place. Vertices have no weights of their
-    own, save their mean: what tells them apart is the place alone.
+    The prediction is the product of two vectors: one network computes a vector from the picture's
+    features, another from the vertex's place. The only weight of a vertex is its mean.
 
     Parameters
     ----------
     positions : array (n_vertices, 2 or 3)
-        Where each vertex lies, mm. `python -m regress` takes it from fsaverage.
+        Position of each vertex, mm. `python -m regress` takes it from fsaverage.
     surface : str
-        Where it takes it from: sphere, inflated, pial, white, or flat, which has two axes.
+        Surface of fsaverage: sphere, inflated, pial, white, or flat, which has two axes.
     expansion : float or str
-        Cells of the grid per mm: vertices that share a cell get the same weights. "auto": as few as
-        keep all vertices of a group apart, up to 16.
+        Cells of the grid per mm; vertices that share a cell get the same weights. "auto": the
+        smallest number with one vertex of a group per cell, up to 16.
     frequencies : int
-        Sines and cosines along each axis.
+        Number of sines, and of cosines, along each axis.
     width : int
-        Of the two vectors, and of all layers.
+        Length of the two vectors, and number of units of all layers.
     blocks : int
-        Residual blocks in each of the two networks. With 0 the one of the picture is linear, and
-        that of the place has one hidden layer.
+        Residual blocks in each of the two networks. With 0 the picture's network is linear, and the
+        place's has one hidden layer.
     dropout : float
-        The share of features, and of the blocks' inner units, that is left out at each step. Of a
-        few hundred simulated pictures more than half was best, of 2000 a third.
+        Share of features, and of the blocks' inner units, that is left out at each step. With a few
+        hundred simulated pictures more than half was best, with 2000 a third.
     lr : float
         The learning rate.
     **training
-        The other parameters of every trained model, as `TrainedModel` has them.
+        The other parameters of `TrainedModel`.
 
     References
     ----------
@@ -59,8 +58,8 @@ class Model(TrainedModel):
     of a single vertex from its 3-D position, and of several ROIs or a hemisphere, were tested, and
     a linear layer for each ROI was better. A network that takes picture and position side by side
     passes each pair through all its layers, and 9841 pictures x 39,548 vertices are 4e8 pairs.
-    Here they meet in a product, after all other layers: one pass for each picture, one for each
-    vertex, and a product that costs less than a linear layer on the features.
+    Here they are combined in a product after all other layers: one pass for each picture, one for
+    each vertex, and a product that costs less than a linear layer on the features.
     """
 
     _placed: tuple[Tensor, ...] | None = None
@@ -86,7 +85,7 @@ class Model(TrainedModel):
         self.blocks = blocks
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, before anything is computed.
+        """Check the parameters before anything is computed.
 
         Raises
         ------
@@ -124,7 +123,7 @@ class Model(TrainedModel):
         return super().fit(X, y)
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave.
+        """Restore a fitted model from the arrays of `state`.
 
         Parameters
         ----------
@@ -152,7 +151,7 @@ class Model(TrainedModel):
         Returns
         -------
         Network
-            Which predicts the mean response.
+            Untrained network, which predicts the mean response.
         """
         if self._placed is None:
             self._placed = self._place(member)
@@ -161,28 +160,28 @@ class Model(TrainedModel):
         weights = width * (n_inputs + width + 3 + 4 * self.blocks * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
         sizes = self.frequencies, width, self.blocks, self.dropout
-        return Positional(n_features, member, self._placed, *sizes)
+        return PositionalNetwork(n_features, member, self._placed, *sizes)
 
-    def _given(self, n_vertices: int) -> Any:
+    def _vertex_positions(self, n_vertices: int) -> Any:
         return self.positions
 
     def _place(self, member: Tensor) -> tuple[Tensor, ...]:
         expected = f"expected an array ({len(member)}, 2 or 3), the place of each vertex in mm"
-        given = self._given(len(member))
-        if given is None:
+        positions = self._vertex_positions(len(member))
+        if positions is None:
             raise ValueError(f"positions: found None, {expected}; python -m regress gives it")
-        places = np.asarray(given, np.float32)
+        places = np.asarray(positions, np.float32)
         if places.ndim != 2 or len(places) != len(member) or places.shape[1] not in (2, 3):
             raise ValueError(f"positions: found shape {places.shape}, {expected}")
         if not np.isfinite(places).all():
             raise ValueError("positions: found NaN or infinite values, expected numbers")
-        found = frames(torch.from_numpy(places), member, self.expansion)
-        log.info("%s", describe(found))
-        return torch.from_numpy(places.copy()), found.boxes, found.expansions
+        grid = frames(torch.from_numpy(places), member, self.expansion)
+        log.info("%s", describe(grid))
+        return torch.from_numpy(places.copy()), grid.boxes, grid.expansions
 
 
-class Positional(Network):
-    """Predicts the product of what one network makes of a picture and another of a place.
+class PositionalNetwork(Network):
+    """Product of a picture's vector and a place's vector, from two networks.
 
     Parameters
     ----------
@@ -191,24 +190,24 @@ class Positional(Network):
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     placed : (Tensor, Tensor, Tensor)
-        `place`, `box` and `expansion`.
+        Values of `place`, `box` and `expansion`.
     frequencies, width, blocks : int
-        The sizes.
+        Sizes, as in `Positional`.
     dropout : float
-        The share of features, and of the blocks' units, that is left out at each step.
+        Share of features, and of the blocks' units, that is left out at each step.
 
     Attributes
     ----------
     place : Tensor (n_vertices, n_axes)
         Coordinates, mm.
     box : Tensor (n_groups, 2, n_axes)
-        The box of each group, mm: vertices that a network meets later are placed in the same.
+        Bounding box of each group in training, mm, in which later vertices are placed too.
     expansion : Tensor (n_groups,)
-        Cells a mm.
+        Cells per mm.
     moves : Tensor (n_vertices,)
-        1; 0 for a vertex that stays at its mean.
+        1, or 0 for a vertex that stays at its mean.
     head : Tensor (n_groups, width, width)
-        Of the place's network, its last layer; `head_bias` (n_groups, width). 0 to begin with.
+        Last layer of the place's network, with `head_bias` (n_groups, width); 0 at first.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -246,26 +245,20 @@ class Positional(Network):
         self.dropout = nn.Dropout(dropout)
         n_inputs = 2 * frequencies * self.place.shape[1]
         self.picture = Tower(self.n_groups, n_features, width, blocks, dropout)
-        self.where = Tower(self.n_groups, n_inputs, width, blocks, dropout)
-        self.head = alike(torch.zeros(width, width), self.n_groups)
-        self.head_bias = alike(torch.zeros(width), self.n_groups)
+        self.add_module("where", Tower(self.n_groups, n_inputs, width, blocks, dropout))
+        self.head = repeat_per_group(torch.zeros(width, width), self.n_groups)
+        self.head_bias = repeat_per_group(torch.zeros(width), self.n_groups)
+
+    @property
+    def place_tower(self) -> Tower:
+        """Tower of the places; saved fits call it `where`."""
+        return cast("Tower", self.get_submodule("where"))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict responses.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, n_features)
-            Standardised.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Predict responses (n_images, n_vertices) from standardised features."""
         masks = self.picture.masks(len(features))
         pictures = self.picture(self.dropout(features), masks, slice(None))
-        masks = self.where.masks(1)
+        masks = self.place_tower.masks(1)
         groups, counts = torch.unique_consecutive(self.member, return_counts=True)
         parts, stop = [], 0
         for group, count in zip(groups.tolist(), counts.tolist(), strict=True):
@@ -275,24 +268,11 @@ class Positional(Network):
         return torch.cat(parts, dim=1)
 
     def weights_of(self, group: int, vertices: slice, masks: list[Tensor]) -> Tensor:
-        """Give what vertices make of the picture's vector.
-
-        Parameters
-        ----------
-        group : int
-            Of all of them.
-        vertices : slice
-            Which.
-        masks : list of Tensor (1, width)
-            The units that are left out.
-
-        Returns
-        -------
-        Tensor (n_some_vertices, width)
-            The weights, that the place's network made.
-        """
+        """Compute the weights (n_some_vertices, width) of the picture vector for some vertices."""
         box, expansion = self.box[group], self.expansion[group]
         cells = centred(to_grid(self.place[vertices], box, expansion), box, expansion)
-        hidden = self.where(sinusoids(cells, self.frequencies), masks, slice(group, group + 1))[0]
+        hidden = self.place_tower(
+            sinusoids(cells, self.frequencies), masks, slice(group, group + 1)
+        )[0]
         weights = functional.gelu(hidden) @ self.head[group] + self.head_bias[group]
         return weights * self.moves[vertices, None]

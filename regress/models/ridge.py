@@ -1,4 +1,4 @@
-"""Ridge regression on all feature spaces side by side, one penalty for each vertex."""
+"""Ridge regression on concatenated feature spaces, with one penalty for each vertex."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,11 @@ from himalaya.scoring import r2_score
 
 from regress.backend import Floats, to_numpy
 from regress.linear_model import ALPHAS, LinearModel
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from regress.solvers.group_ridge import solve_group_ridge_moments
 
 
-class Model(LinearModel):
+class Ridge(LinearModel):
     """Ridge regression with the penalty chosen per vertex by cross-validation.
 
     Parameters
@@ -22,13 +22,13 @@ class Model(LinearModel):
     cv : int, or iterable of (train, test) index arrays
         The folds.
     scope : str, or array of int (n_vertices,)
-        Who chooses: "vertex", each on its own; "roi", all vertices given to `fit` together, by
-        their mean score; or the vertices of one number together.
+        Which vertices share a choice: "vertex", none; "roi", all vertices given to `fit`, by their
+        mean score; or the vertices with the same number.
 
     Attributes
     ----------
     best_alphas_ : array (n_vertices,)
-        The penalty chosen.
+        Chosen penalty.
     cv_scores_ : array (n_vertices,)
         R^2 on the folds left out, the mean over folds, at that penalty.
 
@@ -59,6 +59,6 @@ class Model(LinearModel):
         )[:3]
         return {"best_alphas_": np.exp(-to_numpy(deltas[0])), "cv_scores_": scores[0]}
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
-        deltas = -np.log(chosen["best_alphas_"])[None]
-        return to_numpy(solve_given(X, Y, np.zeros(X.shape[1], np.int64), deltas)[0])
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
+        deltas = -np.log(hyperparameters["best_alphas_"])[None]
+        return to_numpy(solve_banded_ridge(X, Y, np.zeros(X.shape[1], np.int64), deltas)[0])

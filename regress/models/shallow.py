@@ -1,4 +1,4 @@
-"""A small generator on an embedding, which may be trained against critics."""
+"""Small generator on an embedding, optionally trained against critics."""
 
 from typing import Any, ClassVar
 
@@ -6,22 +6,22 @@ from torch import Tensor
 
 from regress.adversarial import Generative, Generator
 from regress.layers.readout import check_memory, check_whole
-from regress.models.mlp import Residual
+from regress.models.mlp import MlpNetwork
 
 
-class Model(Generative):
+class Shallow(Generative):
     """Residual blocks on any feature spaces, trained by a loss, by critics, or by both.
 
     Parameters
     ----------
     width : int
-        Units that a group's vertices read.
+        Number of units that a group's vertices read.
     blocks : int
-        Residual blocks.
+        Number of residual blocks.
     dropout : float
-        The share of features, and of each block's inner units, that is left out at each step.
+        Share of features, and of each block's inner units, that is left out at each step.
     **training
-        The parameters of every generative model, as `Generative` has them.
+        The parameters of `Generative`.
 
     References
     ----------
@@ -37,12 +37,12 @@ class Model(Generative):
         self.blocks = blocks
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be; a ValueError names the one."""
+        """Check the parameters; raise a ValueError that names the first wrong one."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0})
 
     def make_network(self, n_features: int, member: Tensor) -> Generator:
-        """Make trunks and readouts.
+        """Make the trunks and readouts.
 
         Parameters
         ----------
@@ -54,38 +54,27 @@ class Model(Generative):
         Returns
         -------
         Generator
-            Which makes the mean response.
+            Untrained network, which predicts the mean response.
         """
         width, n_groups = self.width, int(member.max()) + 1
         n_inputs = n_features + self.noise
         weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        network = Shallow(n_inputs, member, width, self.blocks, self.dropout)
-        return self.finished(network, width)
+        network = ShallowGenerator(n_inputs, member, width, self.blocks, self.dropout)
+        return self.configure(network, width)
 
 
-class Shallow(Generator, Residual):
-    """The network of `mlp`, given noise beside the features; a subject changes what is read."""
+class ShallowGenerator(Generator, MlpNetwork):
+    """Network of `mlp` with noise as further inputs, and units that subjects' vectors modulate."""
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **Residual.axes,
+        **MlpNetwork.axes,
         **Generator.axes,
         "film": ("group", 0),
     }
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Make responses.
-
-        Parameters
-        ----------
-        inputs : Tensor (n_images, n_features + noise)
-            Features, standardised, and noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Compute responses (n_images, n_vertices) from standardised features and noise."""
         units, modulation = self.units(inputs), self.modulation()
         if modulation is not None:
             gain, shift = modulation[:, None].chunk(2, -1)

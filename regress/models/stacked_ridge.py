@@ -1,4 +1,4 @@
-"""Stacked ridge: one ridge model a feature space, combined per vertex by non-negative weights."""
+"""Stacked ridge: a ridge model for each feature space, combined with non-negative weights."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,34 +11,34 @@ from numpy.typing import NDArray
 from regress.backend import Floats, to_numpy
 from regress.linear_model import ALPHAS, LinearModel, checked_bands
 from regress.solvers.arguments import splits_of
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from regress.solvers.group_ridge import solve_group_ridge_moments
 
-# Every set of bands is tried as the set with weights above 0.
+# The weights are found by trying every subset of bands, so their number is limited.
 MOST_BANDS = 12
 
 
-class Model(LinearModel):
-    """Ridge on each band, stacked: weights that are not negative and sum to 1, per vertex.
+class StackedRidge(LinearModel):
+    """Ridge regression on each band, combined per vertex with weights that sum to 1.
 
-    The weights minimise the squared error of predictions for pictures that the predicting model has
-    not seen: those of each fold by a model of the other folds.
+    The weights are not negative, and minimise the squared error of cross-validated predictions:
+    those for each fold by a model of the other folds.
 
     Parameters
     ----------
     bands : array of int (n_features,), optional
         The band of each column, from 0; one band by default.
     alphas : sequence of float
-        Penalties to choose from, for each band and vertex on its own, all positive.
+        Penalties to choose from, separately for each band and vertex, all positive.
     cv : int, or iterable of (train, test) index arrays
         The folds.
 
     Attributes
     ----------
     best_alphas_ : array (n_bands, n_vertices)
-        The penalty of each band.
+        Penalty of each band.
     weights_ : array (n_bands, n_vertices)
-        The weight of each band.
+        Weight of each band.
     cv_scores_ : array (n_vertices,)
         R^2 of the stacked predictions over all folds.
 
@@ -88,11 +88,11 @@ class Model(LinearModel):
             "cv_scores_": np.where(total > 0, scores, 0).astype(X.dtype),
         }
 
-    def _solve(self, X: Floats, Y: Floats, chosen: dict[str, Floats]) -> Floats:
+    def _solve(self, X: Floats, Y: Floats, hyperparameters: dict[str, Floats]) -> Floats:
         coefficients = np.zeros((X.shape[1], Y.shape[1]), X.dtype)
         for band, columns in enumerate(self._columns(X)):
-            solved = _solve_band(X[:, columns], Y, chosen["best_alphas_"][band])[0]
-            coefficients[columns] = chosen["weights_"][band] * solved
+            solved = _solve_band(X[:, columns], Y, hyperparameters["best_alphas_"][band])[0]
+            coefficients[columns] = hyperparameters["weights_"][band] * solved
         return coefficients
 
     def _columns(self, X: Floats) -> list[NDArray[np.int64]]:
@@ -104,15 +104,17 @@ class Model(LinearModel):
 
 
 def _solve_band(X: Floats, Y: Floats, alphas: Floats) -> tuple[Floats, Floats]:
-    one = np.zeros(X.shape[1], np.int64)
-    coefficients, intercept = solve_given(X, Y, one, -np.log(alphas)[None], fit_intercept=True)
+    bands = np.zeros(X.shape[1], np.int64)
+    coefficients, intercept = solve_banded_ridge(
+        X, Y, bands, -np.log(alphas)[None], fit_intercept=True
+    )
     return to_numpy(coefficients), to_numpy(intercept)
 
 
 def _out_of_fold(
     X: Floats, Y: Floats, alphas: Floats, splits: Sequence[tuple[NDArray, NDArray]]
 ) -> Floats:
-    """Give the errors on each fold's pictures of a model of the other folds."""
+    """Compute the errors for each fold's pictures of a model of the other folds."""
     errors = []
     for train, held in splits:
         coefficients, intercept = _solve_band(X[train], Y[train], alphas)
@@ -121,35 +123,35 @@ def _out_of_fold(
 
 
 def stack(residuals: Floats) -> NDArray[np.float64]:
-    """Find the weights, not negative and with sum 1, of least squared error.
+    """Compute the non-negative weights with sum 1 that minimise the squared error.
 
     Parameters
     ----------
     residuals : array (n_bands, n_images, n_vertices)
-        Errors of each band's predictions for pictures that it has not seen.
+        Errors of each band's cross-validated predictions.
 
     Returns
     -------
     array of float64 (n_bands, n_vertices)
-        The weights. With E the products of the residuals, those of the bands with weights above 0
+        Weights. With E the products of the residuals, those of the bands with weights above 0
         are proportional to the inverse of E times ones; every set of bands is tried.
     """
     n_bands, _, n_vertices = residuals.shape
     products = np.einsum("ait,bit->tab", residuals, residuals, dtype=np.float64)
-    # Bands that predict alike leave the weights open; this shares them out.
+    # Where bands predict alike, weights are not unique; the ridge shares them equally.
     scale = np.trace(products, axis1=1, axis2=2)[:, None, None] / n_bands
     products += 1e-9 * np.where(scale > 0, scale, 1) * np.eye(n_bands)
     best = np.full(n_vertices, np.inf)
     weights = np.zeros((n_bands, n_vertices))
     for size in range(1, n_bands + 1):
-        for some in combinations(range(n_bands), size):
-            inner = products[:, some][:, :, some]
+        for subset in combinations(range(n_bands), size):
+            inner = products[:, subset][:, :, subset]
             raw = np.linalg.solve(inner, np.ones((n_vertices, size, 1)))[..., 0]
             loss = 1 / raw.sum(1)
             better = (raw >= 0).all(1) & (loss < best)
             best[better] = loss[better]
             weights[:, better] = 0
-            weights[np.ix_(np.array(some), np.flatnonzero(better))] = (
+            weights[np.ix_(np.array(subset), np.flatnonzero(better))] = (
                 raw[better] * loss[better, None]
             ).T
     return weights

@@ -1,51 +1,53 @@
-"""From pixels to responses: an encoder-decoder of maps, of which each vertex reads a field."""
+"""U-Net from pictures to maps, of which each vertex reads a receptive field."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.adversarial import Generative, Generator, Glance
+from regress.adversarial import DownsampledPicture, Generative, Generator
 from regress.errors import RegressError
 from regress.layers.encoder_decoder import Maps
 from regress.layers.readout import check_memory, check_whole
 from regress.layers.receptive_fields import read_fields
 
-# Pictures that are predicted at once: each has maps of some megabytes.
+# Pictures predicted at once; each has maps of some megabytes.
 BLOCK = 64
-# What the first convolution does to a side: pictures are halved, a grid of tokens is small already.
+# Stride of the first convolution: pictures are halved, grids of tokens are small already.
 STRIDES = {"pixels": 2, "tokens": 1}
 
 
-class Model(Generative):
-    """A U-Net on pictures, which all vertices share; each reads places and channels of its maps.
+class UNet(Generative):
+    """U-Net on pictures, which all vertices share; each reads places and channels of its maps.
 
-    What is generated is cortex and no picture, so the decoder ends in maps of the picture, and a
-    vertex has weights of places, its receptive field, and of channels. Early vertices find where in
-    the picture they look; late ones may look everywhere.
+    The decoder ends in maps of the picture, and a vertex has weights of places, which are its
+    receptive field, and of channels. Vertices of early areas can learn a small receptive field,
+    those of late areas a large one.
 
     Parameters
     ----------
     width : int
-        Maps that a vertex reads, and of the first level; twice as many at each level below.
+        Number of maps that a vertex reads, and of the first level; twice as many at each further
+        level.
     depth : int
-        How often maps are halved.
+        Number of times that maps are halved.
     grid : int
-        Places a side that a vertex weighs, at most: the last maps are averaged to so many.
+        Largest side of the grid of places that a vertex weighs, to which the last maps are
+        averaged.
     over : str
-        What the columns are: "pixels", a picture of 3 x side x side; or "tokens", the places of a
-        grid of features, components x places.
+        Layout of the columns: "pixels", a picture of 3 x side x side; or "tokens", features of a
+        grid, components x places.
     places : int, optional
-        How many places there are, for tokens. `python -m regress` sets it.
+        Number of places, for tokens. `python -m regress` sets it.
     dropout : float
-        The share of the last maps that is left out at each step, of each picture.
+        Share of the last maps that is left out at each step, separately for each picture.
     lr : float
         The learning rate.
     batch : int
-        Pictures in a batch, at most; with several subjects, of each.
+        Largest number of pictures in a batch; with several subjects, of each.
     **training
-        The parameters of every generative model, as `Generative` has them.
+        The parameters of `Generative`.
 
     References
     ----------
@@ -76,23 +78,23 @@ class Model(Generative):
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: they share the maps."""
+        """Whether all vertices must be trained together; true, since they share the maps."""
         return True
 
     @property
     def block(self) -> int:
-        """How many pictures are predicted at once; it changes no number but by rounding."""
+        """Number of pictures predicted at once, which changes predictions by rounding only."""
         return BLOCK
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be; a ValueError names the one."""
+        """Check the parameters; raise a ValueError that names the first wrong one."""
         super().check_parameters()
         check_whole(self.get_params(deep=False), {"width": 1, "depth": 0, "grid": 1})
         if self.over not in STRIDES:
             raise ValueError(f"over: found {self.over!r}, expected {' or '.join(STRIDES)}")
 
     def make_network(self, n_features: int, member: Tensor) -> Generator:
-        """Make maps and readouts.
+        """Make the maps and readouts.
 
         Parameters
         ----------
@@ -104,12 +106,12 @@ class Model(Generative):
         Returns
         -------
         Generator
-            Which makes the mean response.
+            Untrained network, which predicts the mean response.
 
         Raises
         ------
         RegressError
-            If the columns are no picture that can be halved so often.
+            If the columns are no picture that can be halved `depth` times.
         """
         channels, side = self._shape(n_features)
         at = side // STRIDES[self.over]
@@ -118,11 +120,11 @@ class Model(Generative):
         check_memory(1, 40 * (self.width * 2**self.depth) ** 2, values)
         maps = Maps(channels, self.width, self.depth, STRIDES[self.over], self.noise)
         grid = min(self.grid, at)
-        network = Unet((channels, side, grid), maps, member, self.dropout)
-        return self.finished(network, sum(maps.blocks))
+        network = UNetGenerator((channels, side, grid), maps, member, self.dropout)
+        return self.configure(network, sum(maps.blocks))
 
-    def glance(self, n_features: int) -> tuple[nn.Module, int]:
-        """Say what critics see of a picture: its large parts.
+    def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
+        """Return the critics' view of a picture: its average over a small grid.
 
         Parameters
         ----------
@@ -132,18 +134,20 @@ class Model(Generative):
         Returns
         -------
         Module
-            From features to what they see.
+            Module from features to the critics' input.
         int
-            Its columns.
+            Number of its output columns.
         """
-        sight = Glance(*self._shape(n_features))
+        sight = DownsampledPicture(*self._shape(n_features))
         return sight, sight.columns
 
     def _shape(self, n_features: int) -> tuple[int, int]:
-        """Give channels and side of the picture that the columns make."""
+        """Return channels and side of the picture in the columns."""
         if self.over == "pixels":
             channels, places = 3, n_features // 3
-            wanted = f"3 x side x side: the {n_features} columns are no picture: --spaces pixels:64"
+            expected = (
+                f"3 x side x side: the {n_features} columns are no picture: --spaces pixels:64"
+            )
         elif self.places is None:
             raise RegressError(
                 "places: found None, expected how many places each picture has, since over='tokens'"
@@ -151,18 +155,18 @@ class Model(Generative):
         else:
             check_whole({"places": self.places}, {"places": 1})
             channels, places = n_features // self.places, self.places
-            wanted = f"components x {places} places, a square of them, not {n_features} columns"
+            expected = f"components x {places} places, a square of them, not {n_features} columns"
         side = round(places**0.5)
         if side**2 != places or channels * places != n_features or not places:
-            raise RegressError(f"over={self.over!r}: expected columns that are {wanted}")
+            raise RegressError(f"over={self.over!r}: expected columns that are {expected}")
         at, left = divmod(side, STRIDES[self.over])
         if left or at % 2**self.depth:
-            most = 0 if left else next(d for d in range(32) if at % 2 ** (d + 1))
-            other = "" if left else f", or --params.depth {most}"
+            max_depth = 0 if left else next(d for d in range(32) if at % 2 ** (d + 1))
+            hint = "" if left else f", or --params.depth {max_depth}"
             raise RegressError(
                 f"depth: found {self.depth}, with which a side of {side} would have to be a "
                 f"multiple of {STRIDES[self.over] * 2**self.depth}; expected pictures of such a "
-                f"side{other}"
+                f"side{hint}"
             )
         if at > self.grid and at % self.grid:
             raise RegressError(
@@ -171,30 +175,30 @@ class Model(Generative):
         return channels, side
 
 
-class Unet(Generator):
-    """Maps that all vertices share, and for each vertex where in them it looks, and for what.
+class UNetGenerator(Generator):
+    """Maps that all vertices share, with weights of places and channels for each vertex.
 
     Parameters
     ----------
     shape : (int, int, int)
         Channels and side of the pictures, and the side of the grid that vertices weigh.
     maps : Maps
-        From pictures to maps.
+        Network from pictures to maps.
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     dropout : float
-        The share of the last maps that is left out at each step.
+        Share of the last maps that is left out at each step.
 
     Attributes
     ----------
     maps : Maps
         Shared by all vertices.
     where : Tensor (grid * grid, n_vertices)
-        The weights of places, row by row from the top; alike to begin with, and of sum 1.
+        Weights of places, row by row from the top; equal at first, with sum 1.
     what : Tensor (width, n_vertices)
-        The weights of channels; 0 to begin with, so that the mean response is predicted.
+        Weights of channels; 0 at first, so that the mean response is predicted.
     bias : Tensor (n_vertices,)
-        What takes away from predictions that maps are not 0 on average.
+        Bias that removes the mean of the maps from predictions.
     """
 
     axes: ClassVar[dict[str, tuple[str, int]]] = {
@@ -213,31 +217,24 @@ class Unet(Generator):
         self.dropout = nn.Dropout1d(dropout)
         self.norm = nn.GroupNorm(1, maps.blocks[0], affine=False)
         grid, n_vertices = shape[-1], len(member)
-        self.where = nn.Parameter(torch.full((grid**2, n_vertices), 1 / grid**2))
-        self.what = nn.Parameter(torch.zeros(maps.blocks[0], n_vertices))
+        place_weights = nn.Parameter(torch.full((grid**2, n_vertices), 1 / grid**2))
+        channel_weights = nn.Parameter(torch.zeros(maps.blocks[0], n_vertices))
+        # The names that saved fits have.
+        self.register_parameter("where", place_weights)
+        self.register_parameter("what", channel_weights)
         self.bias = nn.Parameter(torch.zeros(n_vertices))
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Make responses.
-
-        Parameters
-        ----------
-        inputs : Tensor (n_images, n_features + noise)
-            Pictures, standardised, and noise.
-
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Responses.
-        """
+        """Compute responses (n_images, n_vertices) from standardised pictures and noise."""
         modulation, film = self.modulation(), None
         if modulation is not None:
-            each = torch.split(modulation, [2 * width for width in self.maps.blocks])
-            film = [(own.chunk(2)[0], own.chunk(2)[1]) for own in each]
+            per_block = torch.split(modulation, [2 * width for width in self.maps.blocks])
+            film = [(part.chunk(2)[0], part.chunk(2)[1]) for part in per_block]
         channels, side, grid = self._shape
         flat, noise = torch.split(inputs, [channels * side**2, self._noise], 1)
         pictures = flat.reshape(-1, channels, side, side)
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         maps = self.maps(pictures, noise if self._noise else None, film)
         maps = self.norm(functional.adaptive_avg_pool2d(maps, grid)).flatten(2)
-        return read_fields(self.dropout(maps), self.where, self.what) + self.bias + self.offset
+        weights = cast("tuple[Tensor, Tensor]", (self.where, self.what))
+        return read_fields(self.dropout(maps), *weights) + self.bias + self.offset

@@ -1,4 +1,4 @@
-"""A vision transformer of timm's, trained further: from a picture to the responses to it."""
+"""Vision transformer from timm, fine-tuned on responses to pictures."""
 
 import math
 from pathlib import Path
@@ -12,50 +12,49 @@ from base import say, sha256_files
 from networks import NetworkError, Request
 from networks.timm import full_name, load_weights, make_transformer, patch_size
 from networks.tuning import check_tuning, put, tune
-from regress.adversarial import Generative, Generator, Glance
+from regress.adversarial import DownsampledPicture, Generative, Generator
 from regress.errors import RegressError
 from regress.layers.network import Network
 from regress.layers.readout import check_memory, check_whole
-from regress.layers.vit_backbone import Eye, headless, side_of
-from regress.models.shallow import Shallow
+from regress.layers.vit_backbone import VitBackbone, remove_head, side_of
+from regress.models.shallow import ShallowGenerator
 
-# Bytes of pictures become -1 to 1.
+# Maps bytes of pictures to -1 to 1.
 MIDDLE = 127.5
 
 
-class Model(Generative):
-    """A transformer on pictures, which all vertices share; each group reads its tokens.
+class VisionTransformer(Generative):
+    """Vision transformer on pictures, which all vertices share; each group reads its tokens.
 
-    A group of vertices (an ROI, a hemisphere: `--group_by`) sees the class token and the tokens of
-    the patches, averaged to a grid of places, through residual blocks of its own. What is trained
-    of the transformer is said by `tune`. All groups stop together, since they share it.
+    Each group of vertices (an ROI, a hemisphere: `--group_by`) has residual blocks on the class
+    token and the tokens of the patches, averaged over a grid of places. `tune` selects the trained
+    weights of the transformer. All groups stop together, since they share it.
 
     Parameters
     ----------
     network : str
-        A vision transformer of timm's, with or without the tag of its weights:
+        timm's name of a vision transformer, with or without the tag of its weights:
         vit_small_patch16_224, vit_base_patch16_clip_quickgelu_224.openai ...
     weights : str
-        Where its weights come from: a file; random:SEED, and then it is called untrained; or
-        nothing, for timm's own, from the hub.
+        Source of its weights: a file; random:SEED, for an untrained network; or empty, for timm's
+        weights from the hub.
     tune : str
-        What is trained of it: all; last:N, the last N blocks; lora:R, matrices of rank R that are
+        Trained weights: all; last:N, of the last N blocks; lora:R, matrices of rank R that are
         added to each layer of the blocks; or none.
     trunk_lr : float
-        The transformer's learning rate, as a share of `lr`.
+        Learning rate of the transformer, as a share of `lr`.
     grid : int
-        Places a side that a group reads besides the class token, at most; 0 for none.
+        Largest side of the grid of places that a group reads besides the class token; 0 for none.
     width : int
-        Units that a group's vertices read.
+        Number of units that a group's vertices read.
     blocks : int
-        Residual blocks of a group.
+        Number of residual blocks of a group.
     dropout : float
-        The share of what a group reads, and of each block's inner units, that is left out at each
-        step.
+        Share of a group's inputs, and of each block's inner units, that is left out at each step.
     batch : int
-        Pictures in a batch, at most.
+        Largest number of pictures in a batch.
     **training
-        The parameters of every generative model, as `Generative` has them.
+        The parameters of `Generative`.
 
     References
     ----------
@@ -88,26 +87,26 @@ class Model(Generative):
 
     @property
     def block(self) -> int:
-        """How many pictures are predicted at once."""
+        """Number of pictures predicted at once."""
         return self.batch
 
     @property
     def untrained(self) -> tuple[str, ...]:
-        """The transformer's name, where its weights were random to begin with."""
+        """Name of the transformer, if its weights were random before training."""
         return (self.network,) if self._request.seed is not None else ()
 
     @property
     def pretrained(self) -> tuple[str, ...]:
-        """The transformer's name, where its weights are not random to begin with."""
+        """Name of the transformer, if its weights were pretrained."""
         return () if self.untrained else (self.network,)
 
     def sources(self) -> dict[str, str]:
-        """Digest the file of the weights.
+        """Return a digest of the file of the weights.
 
         Returns
         -------
         dict of str to str
-            Empty where they are timm's own, or random.
+            Digest of `weights`; empty where they are timm's, or random.
         """
         if not self.weights or self._request.seed is not None:
             return {}
@@ -124,17 +123,17 @@ class Model(Generative):
         return full_name(model, tag or None, f"--params.network {self.network}")
 
     def network_parameters(self) -> dict[str, Any]:
-        """Give the parameters that say what the network is; how fast it learns does not.
+        """Return the parameters that define the network, without its learning rate.
 
         Returns
         -------
         dict
-            By name.
+            Values by name.
         """
         return {n: v for n, v in super().network_parameters().items() if n != "trunk_lr"}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be.
+        """Check the parameters.
 
         Raises
         ------
@@ -156,19 +155,19 @@ class Model(Generative):
     def scale_of(
         self, X: NDArray[np.float32 | np.uint8], start: Any = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Bring pixels to -1 to 1; the transformer's own mean and deviation are inside it.
+        """Return the scale of pixels to -1..1; the transformer applies its own mean and deviation.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Of the pictures that are trained on.
+            Features of the training pictures.
         start : dict of str to array, optional
-            A model that the training begins from.
+            State that the training begins from.
 
         Returns
         -------
         centre, scale : array of float32 (n_features,)
-            The same numbers for all pixels.
+            The same values for all pixels.
 
         Raises
         ------
@@ -185,7 +184,7 @@ class Model(Generative):
         return whole, whole.copy()
 
     def make_network(self, n_features: int, member: Tensor) -> Generator:
-        """Make transformer, trunks and readouts; the transformer's weights are put in later.
+        """Make transformer, trunks and readouts; the transformer's weights are loaded later.
 
         Parameters
         ----------
@@ -197,22 +196,24 @@ class Model(Generative):
         Returns
         -------
         Generator
-            Which makes the mean response.
+            Untrained network, which predicts the mean response.
         """
-        eye = Eye(self._name, side_of(n_features), self.grid)
+        eye = VitBackbone(self._name, side_of(n_features), self.grid)
         tune(eye.module, self.tune)
         n_inputs = eye.n_outputs + self.noise
         width, n_groups = self.width, int(member.max()) + 1
         weights = width * (n_inputs + 1 + self.blocks * 2 * (width + 1))
         check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        network = Seeing(eye, n_inputs, member, width, self.blocks, self.dropout)
-        # What is added is no weight that was trained before.
+        network = VisionTransformerGenerator(
+            eye, n_inputs, member, width, self.blocks, self.dropout
+        )
+        # LoRA matrices are new weights, which learn at the full rate.
         if not self.tune.startswith("lora"):
             network.rates = {"trunk.": self.trunk_lr}
-        return self.finished(network, width)
+        return self.configure(network, width)
 
-    def glance(self, n_features: int) -> tuple[nn.Module, int]:
-        """Let critics see the picture's large parts.
+    def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
+        """Return the critics' view of a picture: its average over a small grid.
 
         Parameters
         ----------
@@ -226,83 +227,78 @@ class Model(Generative):
         int
             Its columns.
         """
-        sight = Glance(3, side_of(n_features))
+        sight = DownsampledPicture(3, side_of(n_features))
         return sight, sight.columns
 
     def prepare(self, network: Network) -> None:
-        """Put the transformer's weights into a network that is about to be trained.
+        """Load the transformer's weights into a network before its training.
 
         Parameters
         ----------
         network : Network
-            As `make_network` gave it; changed in place.
+            Network from `make_network`; changed in place.
         """
-        assert isinstance(network, Seeing)
+        assert isinstance(network, VisionTransformerGenerator)
         state, origin = self._trained(network.trunk.side)
         put(network.trunk.module, state)
         self.origin_ = origin
 
     def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
-        """Say what some vertices took to train, and where the transformer's weights were from.
+        """Return the cost of training some vertices, and the source of the transformer's weights.
 
         Parameters
         ----------
         vertices : array of int (n,)
-            Which columns of the responses.
+            Columns of the responses.
 
         Returns
         -------
         dict
-            As every trained model has it, and `weights`, in words.
+            Cost as of every trained model, and `weights`, the source in words.
         """
-        known = {"weights": self.origin_} if hasattr(self, "origin_") else {}
-        return super().cost(vertices) | known
+        origin = {"weights": self.origin_} if hasattr(self, "origin_") else {}
+        return super().cost(vertices) | origin
 
     def _trained(self, side: int) -> tuple[dict[str, Tensor], str]:
-        """Give the transformer's weights before it is trained further, and where they are from."""
+        """Return the transformer's initial weights, and their source."""
         module, _ = make_transformer(self._name, self._request.seed, side)
         origin = load_weights(module, self._name, self._request, resample=True)
         if not hasattr(self, "origin_"):
             say(f"{self._name}: weights from {origin}")
-        return headless(module).state_dict(), origin
+        return remove_head(module).state_dict(), origin
 
 
-class Seeing(Shallow):
-    """The network of `shallow`, on what a transformer that all vertices share makes of pictures.
+class VisionTransformerGenerator(ShallowGenerator):
+    """Network of `shallow` on the tokens of a transformer that all vertices share.
 
     Parameters
     ----------
-    trunk : Eye
+    trunk : VitBackbone
         The transformer.
     n_inputs : int
-        What it gives, and noise.
+        Number of the transformer's outputs, and of noise.
     member : Tensor of int (n_vertices,)
         The group of each vertex.
     width, blocks : int
-        Of each group's network.
+        Sizes of each group's network.
     dropout : float
-        As in `mlp`.
+        Share of units that is left out, as in `mlp`.
     """
 
     shared = ("trunk.",)
 
     def __init__(
-        self, trunk: Eye, n_inputs: int, member: Tensor, width: int, blocks: int, dropout: float
+        self,
+        trunk: VitBackbone,
+        n_inputs: int,
+        member: Tensor,
+        width: int,
+        blocks: int,
+        dropout: float,
     ) -> None:
         super().__init__(n_inputs, member, width, blocks, dropout)
         self.trunk = trunk
 
-    def see(self, features: Tensor) -> Tensor:
-        """Look at pictures once, however many draws of noise there are.
-
-        Parameters
-        ----------
-        features : Tensor (n_images, 3 * side * side)
-            Pixels from -1 to 1.
-
-        Returns
-        -------
-        Tensor (n_images, n_outputs)
-            What the transformer gives.
-        """
+    def encode_pictures(self, features: Tensor) -> Tensor:
+        """Compute the tokens (n_images, n_outputs) of pixels in -1..1, for all draws of noise."""
         return self.trunk(features)

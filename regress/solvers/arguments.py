@@ -1,4 +1,4 @@
-"""The arguments of the solvers: what himalaya's callers may give, checked and made plain."""
+"""Checks and conversions of the solvers' arguments, which are himalaya's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,14 +19,18 @@ Rows = NDArray[np.int64]
 
 @dataclass
 class Splits:
-    """The folds, as rows, and how their sides make up the whole; there may be none.
+    """Rows of each fold's training and held-out side; there may be no folds.
 
     Attributes
     ----------
     train, held : list of array of int
-        The rows of each fold's two sides.
+        Rows of each fold's training and held-out side.
     n : int
-        The number of pictures.
+        Number of pictures.
+    complements : list of bool
+        For each fold, whether its two sides make up all pictures.
+    partition : bool
+        Whether the held-out sides of all folds make up all pictures, each once.
     """
 
     train: list[Rows]
@@ -57,19 +61,11 @@ class Splits:
 
 SCOPES = ("vertex", "roi")
 # Of weightings, epochs and other counts: a search or training of more would take years.
-MOST = 1_000_000
+MAX_COUNT = 1_000_000
 
 
 def check_rows(Xs: Sequence[Array], Y: Array) -> None:
-    """Check that bands have columns, and rows as many as the responses.
-
-    Parameters
-    ----------
-    Xs : sequence of array (n_images, n_features)
-        Features, one array a band.
-    Y : array (n_images, n_vertices)
-        Responses.
-    """
+    """Check that each band has columns, and as many rows as the responses."""
     for number, X in enumerate(Xs):
         if X.shape[1] == 0:
             raise RegressError(f"band {number} has no columns: leave it out")
@@ -78,18 +74,7 @@ def check_rows(Xs: Sequence[Array], Y: Array) -> None:
 
 
 def penalties_of(alphas: Any) -> Array:
-    """Check the penalties.
-
-    Parameters
-    ----------
-    alphas : float or array (n_alphas,)
-        Positive.
-
-    Returns
-    -------
-    array of float64 (n_alphas,)
-        The same.
-    """
+    """Return penalties as an array of float64 (n_alphas,); all must be positive."""
     backend = get_backend()
     values = np.atleast_1d(np.asarray(backend.to_numpy(backend.asarray(alphas)), np.float64))
     if values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
@@ -98,49 +83,41 @@ def penalties_of(alphas: Any) -> Array:
 
 
 def weightings_of(n_iter: Any, n_bands: int, concentration: Any, random_state: Any) -> Any:
-    """Draw weightings of the bands, or check those that are given.
+    """Draw weightings of the bands, or check an array of them.
 
     Parameters
     ----------
     n_iter : int, or array (n_weightings, n_bands)
-        How many to draw, or the weightings.
+        Number of weightings to draw, or the weightings.
 
     Returns
     -------
     array (n_weightings, n_bands)
-        The first that is drawn weighs all bands alike.
+        Weights of the bands; the first drawn weighting has equal weights.
     """
     backend = get_backend()
     if isinstance(n_iter, int | np.integer):
-        drawn = generate_dirichlet_samples(
+        weightings = generate_dirichlet_samples(
             n_samples=int(n_iter),
             n_kernels=n_bands,
             concentration=list(np.atleast_1d(concentration)),
             random_state=random_state,
         )
-        drawn[0] = 1 / n_bands
-        return drawn
+        weightings[0] = 1 / n_bands
+        return weightings
     if getattr(n_iter, "ndim", 0) != 2 or n_iter.shape[1] != n_bands:
         raise RegressError(
             f"n_iter: found shape {getattr(n_iter, 'shape', type(n_iter).__name__)}, expected a "
             f"number, or an array (n_weightings, {n_bands}) of weights"
         )
-    given = np.asarray(backend.to_numpy(n_iter))
-    if not (np.isfinite(given).all() and (given >= 0).all() and (given.sum(1) > 0).all()):
+    weights = np.asarray(backend.to_numpy(n_iter))
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights.sum(1) > 0).all()):
         raise ValueError("n_iter: weights must be finite, not negative, and not all 0")
-    return given
+    return weights
 
 
 def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
-    """Return the rows of each fold's two sides.
-
-    Parameters
-    ----------
-    cv : int, splitter, or iterable of (train, test) index arrays
-        The folds.
-    Y : array (n_images, n_vertices)
-        Responses.
-    """
+    """Return the rows of each fold's two sides."""
     n_images = Y.shape[0]
     check_splitter(cv, n_images)
     sides = [(_rows(a), _rows(b)) for a, b in check_cv(cv).split(np.empty((n_images, 1)))]
@@ -156,13 +133,7 @@ def splits_of(cv: Any, Y: Array, score: Any = None) -> Splits:
 
 
 def check_splitter(cv: Any, n_images: int) -> None:
-    """Refuse a splitter that needs more than the number of pictures.
-
-    Parameters
-    ----------
-    cv : int, splitter, or iterable of (train, test) index arrays
-        The folds.
-    """
+    """Raise an error for a splitter that needs more than the number of pictures."""
     if not hasattr(cv, "split"):
         return
     try:
@@ -186,45 +157,50 @@ def _rows(side: Any) -> NDArray[np.int64]:
 
 
 def rois_of(scope: Any, n_vertices: int) -> Any:
-    """Give each vertex the number of its ROI.
+    """Return the ROI number of each vertex.
 
     Parameters
     ----------
     scope : "vertex", "roi", or array of int (n_vertices,)
-        Who chooses: each vertex, all together, or those of one number together.
+        Which vertices share a choice: none, all, or those with the same number.
 
     Returns
     -------
     array of int (n_vertices,) or None
-        From 0, none left out; None where each vertex chooses.
+        Numbers from 0, none left out; None where each vertex chooses alone.
     """
     if isinstance(scope, str) and scope in SCOPES:
         return None if scope == "vertex" else np.zeros(n_vertices, np.int64)
     numbers = np.asarray(scope)
     if numbers.shape != (n_vertices,):
-        found = repr(scope) if isinstance(scope, str) else f"shape {numbers.shape}"
+        description = repr(scope) if isinstance(scope, str) else f"shape {numbers.shape}"
         raise RegressError(
-            f"scope: found {found}, expected {', '.join(SCOPES)} or an ROI number for each of the "
-            f"{n_vertices} vertices"
+            f"scope: found {description}, expected {', '.join(SCOPES)} or an ROI number for "
+            f"each of the {n_vertices} vertices"
         )
     return np.unique(numbers, return_inverse=True)[1]
 
 
 def batch_size(
-    asked: int | None, each: int, memory: int, n_vertices: int, rois: Any, local: bool
+    requested: int | None,
+    bytes_per_vertex: int,
+    memory: int,
+    n_vertices: int,
+    rois: Any,
+    local: bool,
 ) -> int:
-    """Say how many vertices are solved at once.
+    """Return the number of vertices to solve at once.
 
     Returns
     -------
     int
         At least 1. Vertices that choose together are never divided.
     """
-    if each > memory:
+    if bytes_per_vertex > memory:
         raise RegressError(
-            f"memory: {memory:,} bytes are too few for one vertex; {each:,} are needed"
+            f"memory: {memory:,} bytes are too few for one vertex; {bytes_per_vertex:,} are needed"
         )
-    # Vertices that choose together must be seen together.
+    # Vertices that choose together must be solved together.
     if rois is not None or not local:
         return n_vertices
-    return max(1, min(asked or n_vertices, memory // each, n_vertices))
+    return max(1, min(requested or n_vertices, memory // bytes_per_vertex, n_vertices))

@@ -1,7 +1,7 @@
 """Ridge on kernels between pictures: the form where columns outnumber pictures.
 
 It decomposes matrices of n_images x n_images. What does not depend on the vertices is computed
-once, in `prepare`, however many vertices follow.
+once, in `prepare`, and serves all batches of vertices.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from himalaya.backend import get_backend
 
 from regress.solvers.arguments import Splits
-from regress.solvers.eigen import WIDE, Last, decompose_rows, eigh, loses_digits
+from regress.solvers.eigen import WIDE, ResultCache, decompose_rows, eigh, loses_digits
 from regress.solvers.heldout_scores import Score, pool, predicted_scores, score_of_folds
 from regress.solvers.moment_sums import take
 from regress.solvers.moments import Array
@@ -26,7 +26,7 @@ class Dual:
     splits : Splits
         The folds.
     fit_intercept : bool
-        Whether means are taken off; else X and Y count as they are.
+        Whether X and Y are centred.
     score : callable
         The score of the held-out side.
     bands : array of int (n_features,)
@@ -55,20 +55,17 @@ class Dual:
         self.kernels = [part @ part.T for part in parts]
         self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
         matrix = X.dtype.itemsize * splits.n**2
-        self._prepared, self._solved = Last(2 * len(splits.held) * matrix), Last(matrix)
+        self._prepared, self._solved = (
+            ResultCache(2 * len(splits.held) * matrix),
+            ResultCache(matrix),
+        )
 
     def _kernel(self, gamma: Array) -> Array:
         weights = get_backend().asarray_like(gamma, self.X)
         return sum(weight * kernel for weight, kernel in zip(weights, self.kernels, strict=True))
 
     def prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
-        """Decompose each fold's kernel for a weighting of the bands.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights.
-        """
+        """Decompose each fold's kernel for weights (n_bands,) of the bands."""
         return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
 
     def _prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
@@ -105,36 +102,25 @@ class Dual:
         return eigenvalues, Q, V * eigenvalues**0.5
 
     def load(self, Y: Array) -> Array:
-        """Take in the responses of a batch of vertices.
-
-        Parameters
-        ----------
-        Y : array (n_images, n_vertices)
-            Responses.
-
-        Returns
-        -------
-        array (n_images, n_vertices)
-            As they are.
-        """
+        """Return the responses of a batch of vertices as `scores` and `solve` take them."""
         return Y
 
     def scores(
         self,
         prepared: Sequence[tuple[Array, Array, Array]],
         loaded: Array,
-        which: slice,
+        vertices: slice,
         alphas: Array,
         gamma: Array,
     ) -> Array:
-        """Score some of the loaded vertices.
+        """Compute scores of some of the loaded vertices.
 
         Parameters
         ----------
         alphas : array of float64 (n_alphas,)
             The penalties.
         gamma : array (n_bands,)
-            The weights that `prepare` had.
+            The weights that `prepare` was called with.
 
         Returns
         -------
@@ -144,23 +130,23 @@ class Dual:
         backend = get_backend()
         scores = []
         for number, (eigenvalues, Q, turned) in enumerate(prepared):
-            train = take(loaded[:, which], self.splits.train[number])
-            held = take(loaded[:, which], self.splits.held[number])
+            train = take(loaded[:, vertices], self.splits.train[number])
+            held = take(loaded[:, vertices], self.splits.held[number])
             mean = train.mean(0) if self.fit_intercept else train[0] * 0
             scores.append(
                 predicted_scores(
                     eigenvalues, Q.T @ (train - mean), turned, held - mean, alphas, self.score
                 )
             )
-        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        fold_scores = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
         if not self.pools:
-            return of_folds
-        held = take(loaded[:, which], np.concatenate(self.splits.held))
+            return fold_scores
+        held = take(loaded[:, vertices], np.concatenate(self.splits.held))
         held = backend.asarray(held, dtype="float64")
         spread = ((held - held.mean(0)) ** 2).sum(0)
-        return pool(of_folds, self.splits, spread, (held**2).sum(0))
+        return pool(fold_scores, self.splits, spread, (held**2).sum(0))
 
-    def solve(self, gamma: Array, loaded: Array, which: Array, alphas: Array) -> Array:
+    def solve(self, gamma: Array, loaded: Array, vertices: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.
 
         Parameters
@@ -181,7 +167,7 @@ class Dual:
         eigenvalues, Q, back = self._solved.get(
             (gamma, least), lambda: self._decompose(gamma, least)
         )
-        Y = loaded[:, which]
+        Y = loaded[:, vertices]
         if self.fit_intercept:
             Y = Y - Y.mean(0)
         shrink = 1 / (eigenvalues[:, None] + backend.asarray_like(alphas, self.X)[None])
@@ -192,16 +178,5 @@ class Dual:
         return weights * (self.X.T @ (Q @ turned))
 
     def intercept(self, loaded: Array, coefficients: Array) -> Array:
-        """Give the intercepts that go with coefficients of the loaded vertices.
-
-        Parameters
-        ----------
-        coefficients : array (n_features, n_vertices)
-            Of all of them.
-
-        Returns
-        -------
-        array (n_vertices,)
-            Mean of Y less mean of X times the coefficients.
-        """
+        """Return the intercepts (n_vertices,) for coefficients of the loaded vertices."""
         return loaded.mean(0) - self.x_mean @ coefficients

@@ -1,4 +1,4 @@
-"""Decompositions: of products of X, or where that would cost digits, of X itself."""
+"""Decompositions of X'X and XX' or, where these would lose digits, of X itself."""
 
 import logging
 from collections.abc import Callable
@@ -37,30 +37,31 @@ def eigh(matrix: Array) -> tuple[Array, Array]:
     Returns
     -------
     eigenvalues : array (n,)
-        What rounding made negative is 0.
+        Eigenvalues; those that rounding made negative are 0.
     V : array (n, n)
         Eigenvectors in columns.
     """
     # numpy's divide and conquer is several times as fast as scipy's default, himalaya's choice.
-    decompose_it = np.linalg.eigh if isinstance(matrix, np.ndarray) else get_backend().eigh
-    eigenvalues, V = decompose_it(matrix)
+    solver = np.linalg.eigh if isinstance(matrix, np.ndarray) else get_backend().eigh
+    eigenvalues, V = solver(matrix)
     return eigenvalues * (eigenvalues > 0), V
 
 
-def loses_digits(eigenvalues: Array, least: float, like: Array, wide: float) -> bool:
-    """Tell whether X'X, or XX', has too wide a spectrum to be decomposed in its stead.
+def loses_digits(eigenvalues: Array, least: float, reference: Array, wide: float) -> bool:
+    """Return whether the spectrum of X'X, or XX', is too wide to decompose it in place of X.
 
-    Its rounding is that of its largest eigenvalue, X's that of the root of it.
+    Rounding errors of the product are relative to its largest eigenvalue, those of X to the root of
+    it.
 
     Parameters
     ----------
     eigenvalues : array of float64 (n,)
-        Of the product.
-    like : array
-        Of the dtype of the sums; in float32, what `with_enough_digits` left is not lost.
+        Eigenvalues of the product.
+    reference : array
+        Array of the dtype of the sums; float32 sums have passed `with_enough_digits`.
     """
     too_wide = float(eigenvalues.max()) > wide * (float(eigenvalues.min()) + least)
-    return too_wide and "64" in str(like.dtype)
+    return too_wide and "64" in str(reference.dtype)
 
 
 def widest(features: Array) -> float:
@@ -71,7 +72,7 @@ def widest(features: Array) -> float:
 def with_enough_digits(
     X: Array, form: str, fit_intercept: bool, gammas: Array, least: float
 ) -> Array:
-    """Return float32 features in float64 where float32 sums would lose directions of X.
+    """Return X, converted to float64 if float32 sums would lose directions of it.
 
     Rounding moves the eigenvalues of X'X, or XX', by about eps trace / sqrt(n) for a matrix of
     n x n. What lies below that is lost, unless the smallest penalty is larger.
@@ -106,21 +107,21 @@ def with_enough_digits(
         smallest = float(eigh(sums.about(mean))[0].min())
         if least + smallest * float(gammas[gammas > 0].min()) >= limit:
             return X
-    _say_double(f"{limit:.2g}")
+    _log_float64(f"{limit:.2g}")
     return backend.asarray(X, dtype="float64")
 
 
 @cache
-def _say_double(limit: str) -> None:
+def _log_float64(limit: str) -> None:
     log.info(
-        "alphas below %s are tried on features that depend on one another: float32 has not the "
-        "digits, float64 is used, which takes two to three times as long",
+        "features are nearly collinear for alphas below %s: float64 is used, since float32 has too "
+        "few digits; this takes two to three times as long",
         limit,
     )
 
 
 def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
-    """Decompose X itself, which costs several times as much as X'X, and keeps all digits.
+    """Decompose X itself, which keeps all digits and costs several times as much as X'X.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
     Q : array (n_images, n_components)
         Eigenvectors of XX'.
     eigenvalues : array (n_components,)
-        Of X'X.
+        Eigenvalues of X'X.
     V : array (n_features, n_components)
         Eigenvectors of X'X.
     """
@@ -140,16 +141,16 @@ def decompose_rows(X: Array) -> tuple[Array, Array, Array]:
     return Q, singular**2, Vt.T
 
 
-# Bytes of the decompositions of a search that are kept for its next batch, or hemisphere.
-KEPT = 1 << 29
+# Bytes of decompositions that are cached for the next batch of vertices, or hemisphere.
+CACHE_BYTES = 1 << 29
 
 
-class Last:
-    """The results of the first weightings that memory has room for, and the last one.
+class ResultCache:
+    """Cache of the results of the first weightings that fit into memory, and of the last one.
 
     Plain ridge has one weighting, so that each decomposition is done once, however many batches of
     vertices follow. A search goes through the same weightings for every batch, in the same order:
-    those that were kept first are the ones that it needs next.
+    the results that were cached first are those needed next.
 
     Parameters
     ----------
@@ -158,26 +159,26 @@ class Last:
     """
 
     def __init__(self, size: int) -> None:
-        self._most = most_kept(size)
+        self._max_results = max_results(size)
         self._values: dict[tuple[bytes, float], Any] = {}
 
-    def get(self, of: tuple[Array, float], make: Callable[[], Any]) -> Any:
+    def get(self, weighting: tuple[Array, float], make: Callable[[], Any]) -> Any:
         """Return the result for a weighting.
 
         Parameters
         ----------
-        of : (array (n_bands,), float)
-            The weighting, and what else the result depends on.
+        weighting : (array (n_bands,), float)
+            The weighting, and the smallest penalty.
         """
-        key = (get_backend().to_numpy(of[0]).tobytes(), of[1])
+        key = (get_backend().to_numpy(weighting[0]).tobytes(), weighting[1])
         if key not in self._values:
-            # Before the next is made: never are more in memory.
-            if len(self._values) == self._most:
+            # Before the next result is computed, so that no more are in memory.
+            if len(self._values) == self._max_results:
                 self._values.popitem()
             self._values[key] = make()
         return self._values[key]
 
 
-def most_kept(size: int) -> int:
-    """Return how many results are kept."""
-    return max(1, KEPT // max(1, size))
+def max_results(size: int) -> int:
+    """Return the number of results that fit into the cache."""
+    return max(1, CACHE_BYTES // max(1, size))

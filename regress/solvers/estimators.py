@@ -92,7 +92,7 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
 
 
 class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
-    """Banded ridge regression with cross-validation: himalaya's `GroupRidgeCV`, with a solver more.
+    """Banded ridge regression with cross-validation: himalaya's estimator, with a further solver.
 
     Takes the arguments of `himalaya.ridge.GroupRidgeCV` and gives its fitted attributes. What
     cannot be the same, and why, besides what `RidgeCV` says:
@@ -173,8 +173,8 @@ class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
 
 
 def _surely_finite(*arrays: Any) -> bool:
-    # One sum tells, unless it overflows: then himalaya looks at every number. Its own look copies
-    # the array several times, and takes longer than the fit.
+    # A finite sum is enough; if it overflows, himalaya checks every number. That check copies the
+    # array several times, and takes longer than the fit.
     if not all("float" in str(getattr(array, "dtype", None)) for array in arrays):
         return False
     return all(math.isfinite(float(array.sum())) for array in arrays)

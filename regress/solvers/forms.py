@@ -1,4 +1,4 @@
-"""Which form of ridge regression, primal or dual; coefficients by either."""
+"""Choice between the primal and the dual form of ridge regression; coefficients by either."""
 
 import logging
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from regress.solvers.primal import Primal
 log = logging.getLogger("regress")
 
 FORMS: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
-# Forms that `shared_forms` keeps: those of a model's search, of its solution, and of the refit.
-MOST = 3
+# Forms that `shared_forms` keeps: of a model's search, of its solution, and of the refit.
+MAX_SHARED_FORMS = 3
 _shared: list[dict[str, Primal | Dual]] = []
 
 
 def name_form(form: str, n_images: int, n_features: int) -> str:
-    """Choose the form by the number of columns and pictures."""
+    """Return the name of the form; "auto" is decided by the numbers of columns and pictures."""
     if form == "auto":
         form = "dual" if n_features > n_images else "primal"
     if form not in FORMS:
@@ -37,14 +37,14 @@ def name_form(form: str, n_images: int, n_features: int) -> str:
 
 @contextmanager
 def shared_forms() -> Iterator[None]:
-    """Keep forms while this is open: batches of vertices with equal features share them.
+    """Share forms between batches of vertices with equal features inside a `with` block.
 
     Sums over pictures and decompositions are then done once for all batches and hemispheres.
 
     Yields
     ------
     None
-        For a `with` block.
+        Nothing; forms are dropped at the end of the block.
     """
     _shared.append({})
     try:
@@ -62,7 +62,7 @@ def choose_form(
     score: Score,
     wide: float = WIDE,
 ) -> Primal | Dual:
-    """Choose and build the form of the regression, or take a shared one.
+    """Build the form of the regression, or return a shared one.
 
     Parameters
     ----------
@@ -83,20 +83,20 @@ def choose_form(
     backend = get_backend()
     plain = (backend.to_numpy(X), backend.to_numpy(bands), splits.train, splits.held)
     key = joblib.hash((name, fit_intercept, id(score), wide, *plain))
-    known = _shared[-1]
-    if key not in known:
-        while len(known) >= MOST:
-            known.pop(next(iter(known)))
+    shared = _shared[-1]
+    if key not in shared:
+        while len(shared) >= MAX_SHARED_FORMS:
+            shared.pop(next(iter(shared)))
         # The caller may write into its array later; the form goes on reading its own.
         X = backend.copy(X)
-        known[key] = make()
-    return known[key]
+        shared[key] = make()
+    return shared[key]
 
 
 def coefficients_of(
     form: Primal | Dual, loaded: Any, gammas: Array, weighting: Array, alphas: Array
 ) -> Array:
-    """Solve vertices that share a weighting together, by one decomposition.
+    """Solve for the coefficients, with one decomposition for all vertices of a weighting.
 
     Parameters
     ----------
@@ -116,15 +116,15 @@ def coefficients_of(
     coefficients = backend.zeros_like(form.X, shape=(form.X.shape[1], len(alphas)))
     numbers = backend.to_numpy(weighting)
     for number in np.unique(numbers):
-        which = backend.asarray(np.flatnonzero(numbers == number))
-        coefficients[:, which] = form.solve(gammas[number], loaded, which, alphas[which])
+        vertices = backend.asarray(np.flatnonzero(numbers == number))
+        coefficients[:, vertices] = form.solve(gammas[number], loaded, vertices, alphas[vertices])
     return coefficients
 
 
-def solve_given(
+def solve_banded_ridge(
     X: Array, Y: Array, bands: Any, deltas: Any, fit_intercept: bool = False, form: str = "auto"
 ) -> tuple[Array, Array]:
-    """Solve banded ridge regression for weights of the bands that are known.
+    """Solve banded ridge regression for given penalties and weights of the bands.
 
     Parameters
     ----------
@@ -145,25 +145,25 @@ def solve_given(
         Intercepts; 0 without `fit_intercept`.
     """
     backend = get_backend()
-    given_in = X = backend.asarray(X)
+    reference = X = backend.asarray(X)
     ratios = np.exp(np.asarray(backend.to_numpy(backend.asarray(deltas)), np.float64))
     alphas = 1 / ratios.sum(0)
-    # Equal weightings differ by rounding after the logarithm; six digits tell them together.
+    # Equal weightings differ by rounding after the logarithm: compare six digits.
     gammas, weighting = np.unique(np.round(ratios * alphas, 6), axis=1, return_inverse=True)
     weights = backend.asarray(gammas.T, dtype="float64")
-    named = name_form(form, *X.shape)
-    X = with_enough_digits(X, named, fit_intercept, weights, float(alphas.min()))
-    made = choose_form(
+    form_name = name_form(form, *X.shape)
+    X = with_enough_digits(X, form_name, fit_intercept, weights, float(alphas.min()))
+    solver = choose_form(
         form,
         X,
         backend.asarray(bands),
         Splits([], [], len(X)),
         fit_intercept,
         l2_neg_loss,
-        widest(given_in),
+        widest(reference),
     )
-    loaded = made.load(backend.asarray(Y, dtype=X.dtype))
+    loaded = solver.load(backend.asarray(Y, dtype=X.dtype))
     penalties = backend.asarray(alphas, dtype="float64")
-    coefficients = coefficients_of(made, loaded, weights, weighting.ravel(), penalties)
-    solved = (coefficients, made.intercept(loaded, coefficients))
-    return backend.asarray_like(solved[0], given_in), backend.asarray_like(solved[1], given_in)
+    coefficients = coefficients_of(solver, loaded, weights, weighting.ravel(), penalties)
+    solved = (coefficients, solver.intercept(loaded, coefficients))
+    return backend.asarray_like(solved[0], reference), backend.asarray_like(solved[1], reference)

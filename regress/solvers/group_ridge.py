@@ -16,7 +16,7 @@ from himalaya.scoring import l2_neg_loss
 
 from regress.errors import RegressError
 from regress.solvers.arguments import (
-    MOST,
+    MAX_COUNT,
     batch_size,
     check_rows,
     penalties_of,
@@ -30,7 +30,7 @@ from regress.solvers.forms import choose_form, coefficients_of, name_form
 from regress.solvers.heldout_scores import Score
 from regress.solvers.moment_sums import origin
 from regress.solvers.moments import Array
-from regress.solvers.random_search import Found, Rule, search
+from regress.solvers.random_search import Rule, SearchResult, search
 
 log = logging.getLogger("regress")
 
@@ -54,7 +54,7 @@ def solve_ridge_cv_moments(
     conservative: bool = False,
     Y_in_cpu: bool = False,
     warn: bool = True,
-    **more: Any,
+    **options: Any,
 ) -> tuple[Array, ...]:
     """Solve ridge regression with a grid search over alphas.
 
@@ -72,7 +72,7 @@ def solve_ridge_cv_moments(
         As in himalaya.
     warn
         Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
-    **more
+    **options
         `scope`, `form` and `memory` of `solve_group_ridge_moments`.
 
     Returns
@@ -101,7 +101,7 @@ def solve_ridge_cv_moments(
         conservative=conservative,
         progress_bar=False,
         Y_in_cpu=Y_in_cpu,
-        **more,
+        **options,
     )
     return (get_backend().exp(-deltas[0]), *rest)
 
@@ -154,17 +154,17 @@ def solve_group_ridge_moments(
     diagonalize_method, warn
         Taken for himalaya's sake, and of no effect: wide X is solved in the dual form.
     scope : "vertex", "roi", or array of int (n_vertices,)
-        Who chooses penalty and weights: each vertex on its own; all together (one ROI), by their
-        mean score; or all of one number together.
+        Which vertices share a choice: "vertex", none; "roi", all, by their mean score; or the
+        vertices with the same number.
     form : str
         "primal", "dual", or "auto": dual where columns outnumber pictures.
     memory : int
         Bytes that the responses of a batch of vertices may take.
     patience : int, optional
-        Stop after so many weightings that bettered no vertex.
+        Stop after so many weightings without an improvement of any vertex.
     checkpoint : path, optional
-        A file in which the search is kept every few seconds; an interrupted search of the same
-        arrays and arguments goes on from it. It is removed at the end.
+        File in which the search saves its state every few seconds, and from which an interrupted
+        search of the same arrays and arguments resumes. It is removed at the end.
 
     Returns
     -------
@@ -182,19 +182,19 @@ def solve_group_ridge_moments(
     RegressError
         If an argument is out of range, or `memory` too small for one vertex.
     """
-    if isinstance(n_iter, int | np.integer) and not 1 <= n_iter <= MOST:
-        raise RegressError(f"n_iter: found {n_iter}, expected from 1 to {MOST} weightings")
+    if isinstance(n_iter, int | np.integer) and not 1 <= n_iter <= MAX_COUNT:
+        raise RegressError(f"n_iter: found {n_iter}, expected from 1 to {MAX_COUNT} weightings")
     if patience is not None and patience < 1:
         raise RegressError(f"patience: found {patience}, expected None, or 1 or more")
     if jitter_alphas:
         raise RegressError("jitter_alphas=True is not offered: give more alphas instead")
     backend = get_backend()
     Xs = [backend.asarray(X) for X in Xs]
-    given_in = Xs[0]
-    Y = backend.asarray(Y, dtype=given_in.dtype, device="cpu" if Y_in_cpu else None)
+    reference = Xs[0]
+    Y = backend.asarray(Y, dtype=reference.dtype, device="cpu" if Y_in_cpu else None)
     check_rows(Xs, Y)
     X = Xs[0] if len(Xs) == 1 else backend.concatenate(Xs, 1)
-    # Without an intercept nothing is centred: sums of squares of what lies far from 0 need float64.
+    # Without an intercept nothing is centred: data far from 0 need float64 sums of squares.
     if not fit_intercept and any(origin(array, FAR) is not None for array in (X, Y)):
         X = backend.asarray(X, dtype="float64")
     bands = backend.asarray(np.repeat(np.arange(len(Xs)), [part.shape[1] for part in Xs]))
@@ -202,28 +202,30 @@ def solve_group_ridge_moments(
     gammas = backend.asarray(
         weightings_of(n_iter, len(Xs), concentration, random_state), dtype="float64"
     )
-    named = name_form(form, *X.shape)
-    X = with_enough_digits(X, named, fit_intercept, gammas, float(penalties.min()))
+    form_name = name_form(form, *X.shape)
+    X = with_enough_digits(X, form_name, fit_intercept, gammas, float(penalties.min()))
     splits = splits_of(cv, Y, score_func)
     rois = rois_of(scope, Y.shape[1])
-    made = choose_form(form, X, bands, splits, fit_intercept, score_func, widest(given_in))
+    solver = choose_form(form, X, bands, splits, fit_intercept, score_func, widest(reference))
     batch = batch_size(
-        n_targets_batch, made.bytes_per_vertex, memory, Y.shape[1], rois, local_alpha
+        n_targets_batch, solver.bytes_per_vertex, memory, Y.shape[1], rois, local_alpha
     )
     show = progress_bar and len(gammas) > 1
-    kept: list[Checkpoint] = []
+    checkpoints: list[Checkpoint] = []
 
-    def solve(which: slice) -> tuple[Found, Array | None, Array | None]:
-        part = backend.to_gpu(Y[:, which], device=getattr(X, "device", None))
+    def solve(vertices: slice) -> tuple[SearchResult, Array | None, Array | None]:
+        part = backend.to_gpu(Y[:, vertices], device=getattr(X, "device", None))
         part = backend.asarray(part, dtype=X.dtype)
-        loaded = made.load(part)
-        rule = Rule(local_alpha, conservative, None if rois is None else rois[which])
+        loaded = solver.load(part)
+        rule = Rule(local_alpha, conservative, None if rois is None else rois[vertices])
         if checkpoint is not None:
-            sides = (splits.train, splits.held, fit_intercept, made.__class__.__name__)
+            sides = (splits.train, splits.held, fit_intercept, solver.__class__.__name__)
             choice = (gammas, penalties, local_alpha, conservative, rois, score_func)
-            kept.append(Checkpoint.of(Path(checkpoint), which, (X, part, sides, choice)))
-        found = search(
-            made,
+            checkpoints.append(
+                Checkpoint.for_batch(Path(checkpoint), vertices, (X, part, sides, choice))
+            )
+        result = search(
+            solver,
             loaded,
             part.shape[1],
             gammas,
@@ -231,33 +233,37 @@ def solve_group_ridge_moments(
             rule,
             patience,
             show,
-            kept[-1] if kept else None,
+            checkpoints[-1] if checkpoints else None,
         )
         if not return_weights:
-            return found, None, None
-        coefficients = coefficients_of(made, loaded, gammas, found.weighting, found.alphas)
-        solved = (coefficients, made.intercept(loaded, coefficients))
-        return found, *(backend.asarray_like(array, given_in) for array in solved)
+            return result, None, None
+        coefficients = coefficients_of(solver, loaded, gammas, result.weighting, result.alphas)
+        solved = (coefficients, solver.intercept(loaded, coefficients))
+        return result, *(backend.asarray_like(array, reference) for array in solved)
 
     results = _in_batches(solve, Y.shape[1], batch, rois is None and local_alpha)
-    deltas, coefficients, scores, intercept = _joined(results, gammas, given_in)
-    for file in kept:
+    deltas, coefficients, scores, intercept = _joined(results, gammas, reference)
+    for file in checkpoints:
         file.remove()
     return (deltas, coefficients, scores, *([intercept] if fit_intercept else []))
 
 
 def _joined(
-    results: Sequence[tuple[Found, Array | None, Array | None]], gammas: Array, like: Array
+    results: Sequence[tuple[SearchResult, Array | None, Array | None]],
+    gammas: Array,
+    reference: Array,
 ) -> tuple[Array, Array | None, Array, Array | None]:
-    """Put batches of vertices together: deltas, coefficients, scores, intercepts."""
+    """Concatenate batches of vertices: deltas, coefficients, scores, intercepts."""
     backend = get_backend()
-    found = [each for each, _, _ in results]
+    choices = [choice for choice, _, _ in results]
     # A band of weight 0 has minus infinity, as in himalaya.
     with np.errstate(divide="ignore"):
-        deltas = [backend.log(gammas[each.weighting].T / each.alphas[None]) for each in found]
+        deltas = [
+            backend.log(gammas[choice.weighting].T / choice.alphas[None]) for choice in choices
+        ]
     # Batches may have stopped early, each after another weighting.
-    tried = min(len(each.scores) for each in found)
-    scores = backend.concatenate([each.scores[:tried] for each in found], 1)
+    n_tried = min(len(choice.scores) for choice in choices)
+    scores = backend.concatenate([choice.scores[:n_tried] for choice in choices], 1)
     coefficients, intercepts = (
         None
         if results[0][number] is None
@@ -265,9 +271,9 @@ def _joined(
         for number, axis in ((1, 1), (2, 0))
     )
     return (
-        backend.asarray_like(backend.concatenate(deltas, 1), like),
+        backend.asarray_like(backend.concatenate(deltas, 1), reference),
         coefficients,
-        backend.to_cpu(backend.asarray_like(scores, like)),
+        backend.to_cpu(backend.asarray_like(scores, reference)),
         intercepts,
     )
 
@@ -275,7 +281,7 @@ def _joined(
 def _in_batches(
     solve: Callable[[slice], Any], n_vertices: int, batch: int, divisible: bool
 ) -> list[Any]:
-    """Solve batch after batch; where memory runs out, go on with half as many, if divisible."""
+    """Solve batch after batch; halve the batch when memory runs out, if vertices are divisible."""
     results, start = [], 0
     while start < n_vertices:
         try:

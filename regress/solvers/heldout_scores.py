@@ -26,14 +26,14 @@ from regress.solvers.eigen import eigh
 from regress.solvers.moments import Array, FeatureMoments, ResponseMoments
 
 BLOCK = 64
-# Of the double sum's matrix for all penalties, formed at once.
+# Bytes of the double sum's matrices that are formed at once.
 BYTES = 128 << 20
 
 
 def penalty_basis(
-    eigenvalues: NDArray[np.float64], alphas: NDArray[np.float64], like: Array
+    eigenvalues: NDArray[np.float64], alphas: NDArray[np.float64], reference: Array
 ) -> tuple[Array, Array]:
-    """Find the penalties from whose double sums those of all penalties follow.
+    """Find penalties whose double sums, linearly combined, give those of all penalties.
 
     For a pair of eigenvalues the double sum's weight, 1 / ((l_i + a) (l_j + a)), is smooth in the
     penalty: over a fine grid most of the weights are, to rounding, mixtures of a few.
@@ -41,16 +41,16 @@ def penalty_basis(
     Parameters
     ----------
     eigenvalues : array (n_features,)
-        Of the training side.
+        Eigenvalues of the training side's X'X.
     alphas : array (n_alphas,)
         The penalties.
 
     Returns
     -------
-    some : array of int (n_basis,)
-        The numbers of penalties that are enough.
+    basis : array of int (n_basis,)
+        Indices of these penalties.
     mix : array (n_alphas, n_basis)
-        What mixture of them each penalty is.
+        Weights of the basis penalties in each penalty's double sum.
     """
     backend = get_backend()
     # A sample of the spectrum, even in number and in decades; weights relative to no penalty.
@@ -59,19 +59,19 @@ def penalty_basis(
     even = np.linspace(0, len(ordered) - 1, 16).astype(int)
     decades = np.searchsorted(ordered, np.geomspace(ordered[0], ordered[-1], 32))
     points = ordered[np.unique(np.concatenate([even, decades.clip(max=len(ordered) - 1)]))]
-    kept = points[:, None] / (points[:, None] + alphas)
+    shrinkage = points[:, None] / (points[:, None] + alphas)
     i, j = np.triu_indices(len(points))
-    weights = kept[i] * kept[j]
-    tolerance = 4 * np.finfo(backend.to_numpy(like[:0]).dtype).eps
-    # Take the penalty that those taken so far explain least, until all are explained.
+    weights = shrinkage[i] * shrinkage[j]
+    tolerance = 4 * np.finfo(backend.to_numpy(reference[:0]).dtype).eps
+    # Add the penalty that the basis explains least, until all are explained.
     rest = weights.copy()
-    some: list[int] = []
-    while len(some) < len(alphas) and np.abs(rest).max() > tolerance:
-        some.append(int((rest**2).sum(0).argmax()))
-        direction = rest[:, some[-1]] / np.linalg.norm(rest[:, some[-1]])
+    basis: list[int] = []
+    while len(basis) < len(alphas) and np.abs(rest).max() > tolerance:
+        basis.append(int((rest**2).sum(0).argmax()))
+        direction = rest[:, basis[-1]] / np.linalg.norm(rest[:, basis[-1]])
         rest -= direction[:, None] * (direction @ rest)
-    mix = np.linalg.lstsq(weights[:, some], weights, rcond=None)[0]
-    return backend.asarray(np.array(some)), backend.asarray_like(mix.T, like)
+    mix = np.linalg.lstsq(weights[:, basis], weights, rcond=None)[0]
+    return backend.asarray(np.array(basis)), backend.asarray_like(mix.T, reference)
 
 
 def quadratic(E: Array, C: Array, shrink: Array) -> Array:
@@ -82,9 +82,9 @@ def quadratic(E: Array, C: Array, shrink: Array) -> Array:
     E : array (n_features, n_features)
         Symmetric.
     C : array (n_features, n_vertices)
-        A column a vertex.
+        One column per vertex.
     shrink : array (n_alphas, n_features)
-        A row k a penalty.
+        One row k per penalty.
 
     Returns
     -------
@@ -103,10 +103,10 @@ def quadratic(E: Array, C: Array, shrink: Array) -> Array:
     return result
 
 
-def _twice_below(rows: slice, like: Array) -> Array:
+def _twice_below(rows: slice, reference: Array) -> Array:
     weights = np.full(rows.stop, 2.0)
     weights[rows.start :] = 1.0
-    return get_backend().asarray_like(weights, like)[None]
+    return get_backend().asarray_like(weights, reference)[None]
 
 
 def _weigh(products: Array, C: Array) -> Array:
@@ -116,13 +116,7 @@ def _weigh(products: Array, C: Array) -> Array:
 
 
 def slices(n: int, step: int) -> Iterator[slice]:
-    """Divide a range into parts.
-
-    Yields
-    ------
-    slice
-        One part after the other; the last may be shorter.
-    """
+    """Yield consecutive slices of a range; the last may be shorter."""
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
 
@@ -136,12 +130,12 @@ ROUNDING = 1e-12
 
 @dataclass
 class Fold:
-    """One way to divide the pictures: the training side decomposed, the held-out side turned.
+    """One fold: its training side decomposed, its held-out side turned by the eigenvectors.
 
     Attributes
     ----------
     train, held : FeatureMoments
-        Of the two sides.
+        Moments of the two sides.
     intercept : bool
         Whether means are taken from the training side.
     x_mean : array (n_features,)
@@ -153,7 +147,7 @@ class Fold:
     E : array (n_features, n_features) or None
         The held-out side's X'X about the same mean, turned; None where predictions are formed.
     basis : (array of int, array) or None
-        Of `penalty_basis`, once it was needed: a fold is used with one set of penalties.
+        Result of `penalty_basis`, computed when first needed, for one set of penalties.
     """
 
     train: FeatureMoments
@@ -166,7 +160,7 @@ class Fold:
     basis: tuple[Array, Array] | None = None
 
     def turned(self, train: ResponseMoments) -> tuple[Array, Array]:
-        """Turn the training side's products by the eigenvectors.
+        """Rotate the training side's products by the eigenvectors.
 
         Returns
         -------
@@ -181,7 +175,7 @@ class Fold:
     def scores(
         self, train: ResponseMoments, held: ResponseMoments, alphas: Array, score: Score
     ) -> Array:
-        """Score all penalties from moments.
+        """Compute the scores of all penalties from moments.
 
         Parameters
         ----------
@@ -202,8 +196,8 @@ class Fold:
         if self.basis is None:
             plain = (backend.to_numpy(self.eigenvalues), backend.to_numpy(alphas))
             self.basis = penalty_basis(*plain, C)
-        some, mix = self.basis
-        squares = _double(mix @ quadratic(self.E, C, shrink[some]))
+        basis, mix = self.basis
+        squares = _double(mix @ quadratic(self.E, C, shrink[basis]))
         measured = held.squares(n, y_mean)
         y = held.y - n * y_mean
         if score is correlation_score:
@@ -220,30 +214,30 @@ class Fold:
 
 
 def score_of_folds(score: Score, splits: Splits) -> Score:
-    """Return the score to compute in each fold.
+    """Return the score that is computed in each fold.
 
     Returns
     -------
     callable
-        The same; of R^2, which a fold of one picture does not have, the squared error, from which
-        `pool` makes R^2.
+        `score`; in place of R^2, which a fold of one picture does not have, the squared error, from
+        which `pool` computes R^2.
     """
     return l2_neg_loss if score is r2_score and splits.has_single else score
 
 
 def pool(losses: Array, splits: Splits, spread: Array, squares: Array) -> Array:
-    """Return scores of folds whose mean is R^2 over the held-out pictures of all folds.
+    """Return fold scores whose mean is R^2 over the held-out pictures of all folds.
 
     Parameters
     ----------
     losses : array of float64 (n_folds, n_alphas, n_vertices)
-        Of each fold the mean squared error, negative.
+        Negative mean squared error of each fold.
     splits : Splits
         The folds.
     spread : array of float64 (n_vertices,)
-        Squares of all held-out responses about their mean, summed.
+        Sum of squares of all held-out responses about their mean.
     squares : array of float64 (n_vertices,)
-        The same about 0, from which rounding is known.
+        Sum of squares about 0, which bounds the rounding error.
 
     Returns
     -------
@@ -257,22 +251,22 @@ def pool(losses: Array, splits: Splits, spread: Array, squares: Array) -> Array:
 
 
 def decompose(
-    train: FeatureMoments, held: FeatureMoments, intercept: bool, like: Array, predict: bool
+    train: FeatureMoments, held: FeatureMoments, intercept: bool, reference: Array, predict: bool
 ) -> Fold:
-    """Prepare a fold for any number of vertices and penalties.
+    """Decompose a fold, for any number of vertices and penalties.
 
     Parameters
     ----------
-    like : array
-        Of the dtype to work in; the decomposition itself is in float64.
+    reference : array
+        Array of the working dtype; the decomposition itself is in float64.
     predict : bool
-        Whether predictions will be formed, so that E is not needed.
+        Whether scores will be computed from predictions, without E.
     """
     backend = get_backend()
     x_mean = train.x / train.n if intercept else train.x * 0
     eigenvalues, V = eigh(train.about(x_mean))
-    E = None if predict else backend.asarray_like(V.T @ held.about(x_mean) @ V, like)
-    return Fold(train, held, intercept, x_mean, eigenvalues, backend.asarray_like(V, like), E)
+    E = None if predict else backend.asarray_like(V.T @ held.about(x_mean) @ V, reference)
+    return Fold(train, held, intercept, x_mean, eigenvalues, backend.asarray_like(V, reference), E)
 
 
 def _correlation(
@@ -291,7 +285,7 @@ def _double(array: Array) -> Array:
 def predicted_scores(
     eigenvalues: Array, C: Array, X: Array, Y: Array, alphas: Array, score: Score
 ) -> Array:
-    """Score all penalties through predictions: any score, primal or dual.
+    """Compute scores of all penalties from predictions, in the primal or dual form.
 
     Parameters
     ----------
@@ -316,8 +310,8 @@ def predicted_scores(
     shrink = get_backend().asarray_like(1 / (eigenvalues[None] + alphas[:, None]), C)
     parts = []
     step = max(1, BYTES // max(1, X.shape[0] * (X.shape[1] + C.shape[1]) * C.dtype.itemsize))
-    for some in slices(len(alphas), step):
-        stacked = (X[None] * shrink[some, None]).reshape(-1, X.shape[1])
+    for block in slices(len(alphas), step):
+        stacked = (X[None] * shrink[block, None]).reshape(-1, X.shape[1])
         # himalaya divides by the spread of a constant vertex, and then puts 0 for it.
         with np.errstate(divide="ignore", invalid="ignore"):
             parts.append(score(Y, (stacked @ C).reshape(-1, len(X), C.shape[1])))

@@ -1,4 +1,4 @@
-"""Forming sums over pictures, from features and responses.
+"""Sums over pictures, computed from features and responses.
 
 Rounding. Products are formed in the dtype of the data, in blocks of rows, about a fixed origin near
 the mean, so that float32 keeps its digits where the mean is far from 0; X'X, on which
@@ -15,7 +15,7 @@ ROWS = 2048
 
 
 def origin(array: Array, deviations: float = 1) -> Array | None:
-    """Choose a point near the mean of the rows, to take products about.
+    """Return a point near the mean of the rows, about which products keep their digits.
 
     Parameters
     ----------
@@ -25,27 +25,16 @@ def origin(array: Array, deviations: float = 1) -> Array | None:
     Returns
     -------
     array (n_columns,) or None
-        The mean of some rows; None where the means are so near 0 that nothing is lost without.
+        Mean of some rows; None where the means are so near 0 that no digits would be lost.
     """
-    some: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
-    rows = take(array, some)
+    sample: NDArray[np.int64] = np.linspace(0, len(array) - 1, min(len(array), 512)).astype(int)
+    rows = take(array, sample)
     mean = rows.mean(0)
     return mean if bool((mean**2 > deviations**2 * rows.var(0)).any()) else None
 
 
 def take(array: Array, rows: NDArray[np.int64]) -> Array:
-    """Take rows; a run of rows is not copied.
-
-    Parameters
-    ----------
-    array : array (n_images, n_columns)
-        Of himalaya's backend.
-
-    Returns
-    -------
-    array (len(rows), n_columns)
-        A view where the rows follow one another.
-    """
+    """Return rows, as a view where they are consecutive."""
     first, last = int(rows[0]), int(rows[-1])
     if last - first + 1 == len(rows) and (len(rows) < 3 or bool((np.diff(rows) == 1).all())):
         return array[first : last + 1]
@@ -53,15 +42,7 @@ def take(array: Array, rows: NDArray[np.int64]) -> Array:
 
 
 def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> FeatureMoments:
-    """Sum over some pictures, features alone.
-
-    Parameters
-    ----------
-    X : array (n_images, n_features)
-        Features.
-    centre : array (n_features,) or None
-        Subtracted from each row first; None for nothing.
-    """
+    """Compute sums over pictures of features, less a centre."""
     x: Array = 0.0
     xx: Array = 0.0
     for block in _blocks(rows):
@@ -72,35 +53,14 @@ def feature_moments(X: Array, rows: NDArray[np.int64], centre: Array | None) -> 
 
 
 def products(A: Array, B: Array, rows: NDArray[np.int64]) -> Array:
-    """Sum the products of two feature spaces over some pictures.
-
-    Parameters
-    ----------
-    A, B : array (n_images, n_features)
-        Features, each of its own space.
-
-    Returns
-    -------
-    array of float64 (n_features of A, n_features of B)
-        A'B.
-    """
+    """Compute the products A'B of two feature spaces, summed over pictures, in float64."""
     return sum(_double(take(A, block).T @ take(B, block)) for block in _blocks(rows))
 
 
 def response_moments(
     X: Array, Y: Array, rows: NDArray[np.int64], centres: tuple[Array | None, Array | None]
 ) -> ResponseMoments:
-    """Sum over some pictures, responses alone and with features.
-
-    Parameters
-    ----------
-    X : array (n_images, n_features)
-        Features.
-    Y : array (n_images, n_vertices)
-        Responses.
-    centres : (array or None, array or None)
-        Subtracted from each row of X and of Y first; None for nothing.
-    """
+    """Compute sums over pictures of responses and of their products with features, less centres."""
     y: Array = 0.0
     yy: Array = 0.0
     xy: Array = 0.0
@@ -113,20 +73,7 @@ def response_moments(
 
 
 def about(array: Array, rows: NDArray[np.int64], centre: Array | None) -> Array:
-    """Take rows about a point.
-
-    Parameters
-    ----------
-    array : array (n_images, n_columns)
-        Features or responses.
-    centre : array (n_columns,) or None
-        Subtracted from each row; None for nothing.
-
-    Returns
-    -------
-    array (len(rows), n_columns)
-        A view where nothing is subtracted and the rows follow one another.
-    """
+    """Return rows, less a point; a view where nothing is subtracted and rows are consecutive."""
     return take(array, rows) if centre is None else take(array, rows) - centre
 
 

@@ -1,4 +1,4 @@
-"""Sums over sets of pictures from which every ridge fit and its held-out scores follow.
+"""Sums over sets of pictures, from which ridge fits and their held-out scores are computed.
 
 Of a set of pictures (a fold, or all) they are the number of pictures n, the column sums of the
 features X and responses Y, and the products X'X, X'Y and the diagonal of Y'Y. They add: those of
@@ -19,7 +19,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class FeatureMoments:
-    """Sums over pictures that need no responses.
+    """Sums over pictures of features.
 
     Attributes
     ----------
@@ -35,20 +35,14 @@ class FeatureMoments:
     x: Array
     xx: Array
 
-    def __add__(self, other: "FeatureMoments") -> "FeatureMoments":
-        return FeatureMoments(self.n + other.n, self.x + other.x, self.xx + other.xx)
+    def __add__(self, moments: "FeatureMoments") -> "FeatureMoments":
+        return FeatureMoments(self.n + moments.n, self.x + moments.x, self.xx + moments.xx)
 
-    def __sub__(self, other: "FeatureMoments") -> "FeatureMoments":
-        return FeatureMoments(self.n - other.n, self.x - other.x, self.xx - other.xx)
+    def __sub__(self, moments: "FeatureMoments") -> "FeatureMoments":
+        return FeatureMoments(self.n - moments.n, self.x - moments.x, self.xx - moments.xx)
 
     def scaled(self, factors: Array | None) -> "FeatureMoments":
-        """Give the moments of columns multiplied by factors.
-
-        Parameters
-        ----------
-        factors : array of float64 (n_features,) or None
-            One a column; None for 1.
-        """
+        """Return the moments of X with its columns multiplied by factors; None for 1."""
         if factors is None:
             return self
         return FeatureMoments(
@@ -56,18 +50,7 @@ class FeatureMoments:
         )
 
     def about(self, mean: Array) -> Array:
-        """Give the products about a mean.
-
-        Parameters
-        ----------
-        mean : array (n_features,)
-            What is subtracted from each row.
-
-        Returns
-        -------
-        array of float64 (n_features, n_features)
-            (X - mean)'(X - mean).
-        """
+        """Return the products about a mean, (X - mean)'(X - mean)."""
         cross = self.x[:, None] * mean[None, :]
         return self.xx - cross - cross.T + self.n * mean[:, None] * mean[None, :]
 
@@ -90,44 +73,25 @@ class ResponseMoments:
     yy: Array
     xy: Array
 
-    def __add__(self, other: "ResponseMoments") -> "ResponseMoments":
-        return ResponseMoments(self.y + other.y, self.yy + other.yy, self.xy + other.xy)
+    def __add__(self, moments: "ResponseMoments") -> "ResponseMoments":
+        return ResponseMoments(self.y + moments.y, self.yy + moments.yy, self.xy + moments.xy)
 
-    def __sub__(self, other: "ResponseMoments") -> "ResponseMoments":
-        return ResponseMoments(self.y - other.y, self.yy - other.yy, self.xy - other.xy)
+    def __sub__(self, moments: "ResponseMoments") -> "ResponseMoments":
+        return ResponseMoments(self.y - moments.y, self.yy - moments.yy, self.xy - moments.xy)
 
     def scaled(self, factors: Array | None) -> "ResponseMoments":
-        """Give the moments with columns of X multiplied by factors.
-
-        Parameters
-        ----------
-        factors : array of float64 (n_features,) or None
-            One a column; None for 1.
-        """
+        """Return the moments with the columns of X multiplied by factors; None for 1."""
         if factors is None:
             return self
         factors = get_backend().asarray_like(factors, self.xy)
         return ResponseMoments(self.y, self.yy, self.xy * factors[:, None])
 
-    def vertices(self, which: slice) -> "ResponseMoments":
-        """Give the moments of some vertices."""
-        return ResponseMoments(self.y[which], self.yy[which], self.xy[:, which])
+    def vertices(self, columns: slice) -> "ResponseMoments":
+        """Return the moments of some vertices."""
+        return ResponseMoments(self.y[columns], self.yy[columns], self.xy[:, columns])
 
     def about(self, features: FeatureMoments, x_mean: Array, y_mean: Array) -> Array:
-        """Give X'Y about means.
-
-        Parameters
-        ----------
-        x_mean : array (n_features,)
-            Subtracted from the features.
-        y_mean : array (n_vertices,)
-            Subtracted from the responses.
-
-        Returns
-        -------
-        array (n_features, n_vertices)
-            (X - x_mean)'(Y - y_mean).
-        """
+        """Return the products about means, (X - x_mean)'(Y - y_mean)."""
         backend = get_backend()
         left = backend.asarray_like(features.n * x_mean - features.x, self.xy)
         right = backend.asarray_like(self.y, self.xy)
@@ -136,18 +100,7 @@ class ResponseMoments:
         return self.xy + left[:, None] * y_mean[None, :] - x_mean[:, None] * right[None, :]
 
     def squares(self, n: int, y_mean: Array) -> Array:
-        """Give the sums of squares about a mean.
-
-        Parameters
-        ----------
-        y_mean : array (n_vertices,)
-            Subtracted from the responses.
-
-        Returns
-        -------
-        array of float64 (n_vertices,)
-            Of (Y - y_mean) squared.
-        """
+        """Return the column sums of (Y - y_mean)^2."""
         return self.yy - 2 * y_mean * self.y + n * y_mean**2
 
 

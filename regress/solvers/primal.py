@@ -1,7 +1,7 @@
 """Ridge on sums over pictures: the form where columns are fewer than pictures.
 
 It decomposes matrices of n_features x n_features. What does not depend on the vertices is computed
-once, in `prepare`, however many vertices follow.
+once, in `prepare`, and serves all batches of vertices.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from himalaya.backend import get_backend
 
 from regress.solvers.arguments import Splits
-from regress.solvers.eigen import WIDE, Last, decompose_rows, eigh, loses_digits
+from regress.solvers.eigen import WIDE, ResultCache, decompose_rows, eigh, loses_digits
 from regress.solvers.heldout_scores import (
     FROM_MOMENTS,
     Fold,
@@ -25,8 +25,8 @@ from regress.solvers.heldout_scores import (
 from regress.solvers.moment_sums import about, feature_moments, origin, response_moments
 from regress.solvers.moments import Array, FeatureMoments, ResponseMoments, total
 
-# Each step of refinement leaves of the error what rounding made of the smallest eigenvalue: where
-# that is a hundredth, a change so small leaves an error of 1e-11.
+# Each step of refinement multiplies the error by the relative rounding error of the smallest
+# eigenvalue: where that is a hundredth, a change so small leaves an error of 1e-11.
 ENOUGH = 1e-9
 REFINEMENTS = 8
 
@@ -38,15 +38,15 @@ class Loaded:
     Attributes
     ----------
     held : list of ResponseMoments
-        Of each fold's held-out side.
+        Moments of each fold's held-out side.
     train : list of ResponseMoments or None
-        Of each fold's training side; None where it is all the rest, which saves memory.
+        Moments of each fold's training side; None where they are `whole` less `held`.
     whole : ResponseMoments
-        Of all pictures.
+        Moments of all pictures.
     Y : array (n_images, n_vertices) or None
         The responses themselves; None where no predictions will be formed, in float32.
     y_centre : array (n_vertices,) or None
-        What was subtracted from the responses first.
+        Subtracted from the responses before the sums.
     """
 
     held: list[ResponseMoments]
@@ -66,13 +66,13 @@ class Primal:
     splits : Splits
         The folds.
     fit_intercept : bool
-        Whether means are taken off; else X and Y count as they are.
+        Whether X and Y are centred.
     score : callable
         The score of the held-out side.
     bands : array of int (n_features,)
         The band of each column.
     held : list of FeatureMoments, optional
-        Of each fold's held-out side, where they are known: then of X as it is, about 0.
+        Moments of each fold's held-out side, if they are known; of X about 0.
     wide : float
         The ratio of eigenvalues beyond which float64 features are decomposed themselves.
     """
@@ -107,7 +107,10 @@ class Primal:
         self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + rows)
         # Eigenvectors, and of each fold the held-out side turned by them.
         matrix = X.dtype.itemsize * p * p
-        self._prepared, self._solved = Last(2 * len(self.held) * matrix), Last(2 * matrix)
+        self._prepared, self._solved = (
+            ResultCache(2 * len(self.held) * matrix),
+            ResultCache(2 * matrix),
+        )
 
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)
@@ -123,7 +126,7 @@ class Primal:
         Returns
         -------
         list of (Fold, array or None)
-            With the held-out features, turned, where predictions will be formed.
+            Each fold, with the held-out features times V where predictions will be formed.
         """
         return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
 
@@ -131,8 +134,10 @@ class Primal:
         prepared = []
         scale = self._scale(gamma)
         for number, predict in enumerate(self.predict):
-            known = self.train[number]
-            train = (self.whole - self.held[number] if known is None else known).scaled(scale)
+            train_sums = self.train[number]
+            train = (self.whole - self.held[number] if train_sums is None else train_sums).scaled(
+                scale
+            )
             held = self.held[number].scaled(scale)
             fold = decompose(train, held, self.fit_intercept, self.X, predict)
             exact = loses_digits(fold.eigenvalues, least, self.X, self.wide)
@@ -147,8 +152,8 @@ class Primal:
             prepared.append((fold, turned))
         return prepared
 
-    def _rows(self, which: Any, scale: Array | None, mean: Array) -> Array:
-        rows = about(self.X, which, self.x_centre)
+    def _rows(self, indices: Any, scale: Array | None, mean: Array) -> Array:
+        rows = about(self.X, indices, self.x_centre)
         rows = rows if scale is None else rows * get_backend().asarray_like(scale, rows)
         return rows - get_backend().asarray_like(mean, rows)
 
@@ -159,13 +164,7 @@ class Primal:
         return gamma[self.bands] ** 0.5
 
     def load(self, Y: Array) -> Loaded:
-        """Take in the responses of a batch of vertices.
-
-        Parameters
-        ----------
-        Y : array (n_images, n_vertices)
-            Responses.
-        """
+        """Compute the moments of a batch of vertices."""
         y_centre = origin(Y) if self.fit_intercept else None
 
         def make(rows: Any) -> ResponseMoments:
@@ -183,18 +182,18 @@ class Primal:
         self,
         prepared: Sequence[tuple[Fold, Array | None]],
         loaded: Loaded,
-        which: slice,
+        vertices: slice,
         alphas: Array,
         gamma: Array,
     ) -> Array:
-        """Score some of the loaded vertices.
+        """Compute scores of some of the loaded vertices.
 
         Parameters
         ----------
         alphas : array of float64 (n_alphas,)
             The penalties.
         gamma : array (n_bands,)
-            The weights that `prepare` had.
+            The weights that `prepare` was called with.
 
         Returns
         -------
@@ -203,30 +202,32 @@ class Primal:
         """
         backend = get_backend()
         scores = []
-        whole = loaded.whole.vertices(which)
+        whole = loaded.whole.vertices(vertices)
         scale = self._scale(gamma)
         for number, (fold, turned) in enumerate(prepared):
-            held = loaded.held[number].vertices(which)
-            known = loaded.train[number]
-            train = (whole - held if known is None else known.vertices(which)).scaled(scale)
+            held = loaded.held[number].vertices(vertices)
+            train_sums = loaded.train[number]
+            train = (whole - held if train_sums is None else train_sums.vertices(vertices)).scaled(
+                scale
+            )
             if turned is None:
                 scores.append(fold.scores(train, held.scaled(scale), alphas, self.score))
                 continue
             C, y_mean = fold.turned(train)
-            centre = None if loaded.y_centre is None else loaded.y_centre[which]
-            measured = about(loaded.Y[:, which], self.splits.held[number], centre)
+            centre = None if loaded.y_centre is None else loaded.y_centre[vertices]
+            measured = about(loaded.Y[:, vertices], self.splits.held[number], centre)
             measured = measured - backend.asarray_like(y_mean, self.X)
             scores.append(
                 predicted_scores(fold.eigenvalues, C, turned, measured, alphas, self.score)
             )
-        of_folds = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
+        fold_scores = backend.stack([backend.asarray(s, dtype="float64") for s in scores])
         if not self.pools:
-            return of_folds
-        held = total(loaded.held).vertices(which)
+            return fold_scores
+        held = total(loaded.held).vertices(vertices)
         n = sum(map(len, self.splits.held))
-        return pool(of_folds, self.splits, held.squares(n, held.y / n), held.yy)
+        return pool(fold_scores, self.splits, held.squares(n, held.y / n), held.yy)
 
-    def solve(self, gamma: Array, loaded: Loaded, which: Array, alphas: Array) -> Array:
+    def solve(self, gamma: Array, loaded: Loaded, vertices: Array, alphas: Array) -> Array:
         """Solve for some of the loaded vertices on all pictures.
 
         Parameters
@@ -245,7 +246,7 @@ class Primal:
         scale = self._scale(gamma)
         xx, eigenvalues, V = self._solved.get((gamma, 0), lambda: self._decompose(scale))
         whole = loaded.whole
-        part = ResponseMoments(whole.y[which], whole.yy[which], whole.xy[:, which])
+        part = ResponseMoments(whole.y[vertices], whole.yy[vertices], whole.xy[:, vertices])
         xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
         shrink = backend.asarray_like(1 / (eigenvalues[:, None] + alphas[None]), self.X)
         coefficients = V @ (shrink * (V.T @ xy))
@@ -275,18 +276,7 @@ class Primal:
         return xx if self.X.dtype == eigenvalues.dtype else None, eigenvalues, V
 
     def intercept(self, loaded: Loaded, coefficients: Array) -> Array:
-        """Give the intercepts that go with coefficients of the loaded vertices.
-
-        Parameters
-        ----------
-        coefficients : array (n_features, n_vertices)
-            Of all of them.
-
-        Returns
-        -------
-        array (n_vertices,)
-            Mean of Y less mean of X times the coefficients.
-        """
+        """Return the intercepts (n_vertices,) for coefficients of the loaded vertices."""
         backend = get_backend()
         x_mean, y_mean = self._mean(self.whole.x), self._mean(loaded.whole.y)
         if self.x_centre is not None:

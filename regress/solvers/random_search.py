@@ -1,8 +1,8 @@
-"""The search for penalties and weights of bands, for all vertices at once."""
+"""Random search for penalties and weights of bands, for all vertices at once."""
 
 import logging
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from himalaya.backend import get_backend
@@ -17,18 +17,18 @@ from regress.solvers.primal import Primal
 
 log = logging.getLogger("regress")
 
-# Vertices whose products with all penalties are formed at once.
+# Vertices that are scored at once, with all penalties.
 CHUNK = 1024
 
 
 @dataclass
-class Found:
-    """What a search chose for a batch of vertices.
+class SearchResult:
+    """Penalties and weightings that a search chose for a batch of vertices.
 
     Attributes
     ----------
     weighting : array of int (n_vertices,)
-        The number of the weighting of the bands.
+        Index of the weighting of the bands.
     alphas : array of float64 (n_vertices,)
         The penalty.
     scores : array of float64 (n_weightings, n_vertices)
@@ -42,16 +42,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Rule:
-    """How penalties are chosen.
+    """Rule by which penalties are chosen.
 
     Attributes
     ----------
     local : bool
-        Per vertex, else one for all.
+        Whether each vertex, or group, has its own penalty; else all vertices have one.
     conservative : bool
-        The largest within a standard deviation of the best, else the best.
+        Whether to take the largest penalty within a standard deviation of the best, else the best.
     groups : array of int (n_vertices,) or None
-        Vertices of one number choose together, by their mean score; None for each on its own.
+        Vertices of one group share a penalty, chosen by their mean score; None for no groups.
     """
 
     local: bool = True
@@ -59,18 +59,7 @@ class Rule:
     groups: Array | None = None
 
     def shared(self, scores: Array) -> Array:
-        """Average scores over the vertices that choose together.
-
-        Parameters
-        ----------
-        scores : array (..., n_vertices)
-            Of each vertex.
-
-        Returns
-        -------
-        array (..., n_vertices)
-            The same for all vertices of a group.
-        """
+        """Average scores (..., n_vertices) over the vertices that share a penalty."""
         backend = get_backend()
         if not self.local:
             return scores * 0 + scores.mean(-1)[..., None]
@@ -87,14 +76,14 @@ class Rule:
         Parameters
         ----------
         scores : array (n_folds, n_alphas, n_vertices)
-            Of the held-out sides.
+            Scores of the held-out sides.
         alphas : array of float64 (n_alphas,)
             The penalties.
 
         Returns
         -------
-        chosen : array of int (n_vertices,)
-            The number of the penalty.
+        penalty : array of int (n_vertices,)
+            Index of the penalty.
         mean : array (n_vertices,)
             Its score, the mean over folds.
         """
@@ -102,12 +91,12 @@ class Rule:
         folded = self.shared(scores)
         # Of penalties that are equally good, for a constant vertex all, the largest; as himalaya.
         mean = folded.mean(0) + 1e-10 * backend.log(alphas)[:, None]
-        chosen = backend.argmax(mean, 0)
+        penalty = backend.argmax(mean, 0)
         if self.conservative:
-            deviation = backend.apply_argmax(folded.std(0), chosen, 0)
-            enough = mean > (backend.apply_argmax(mean, chosen, 0) - deviation)[None]
-            chosen = backend.argmax(enough * alphas[:, None], 0)
-        return chosen, backend.apply_argmax(scores.mean(0), chosen, 0)
+            deviation = backend.apply_argmax(folded.std(0), penalty, 0)
+            enough = mean > (backend.apply_argmax(mean, penalty, 0) - deviation)[None]
+            penalty = backend.argmax(enough * alphas[:, None], 0)
+        return penalty, backend.apply_argmax(scores.mean(0), penalty, 0)
 
 
 def search(
@@ -120,7 +109,7 @@ def search(
     patience: int | None = None,
     show: bool = False,
     checkpoint: Checkpoint | None = None,
-) -> Found:
+) -> SearchResult:
     """Try every weighting with every penalty on a batch of loaded vertices.
 
     Parameters
@@ -130,17 +119,17 @@ def search(
     alphas : array of float64 (n_alphas,)
         Penalties.
     patience : int or None
-        Stop after so many weightings that bettered no vertex; None to try all.
+        Stop after so many weightings without an improvement of any vertex; None to try all.
     checkpoint : Checkpoint or None
-        Where the search is kept now and then, and taken up again.
+        File from which the search is resumed, and to which it is saved every few seconds.
     """
     backend = get_backend()
     state = _State.begin(n_vertices, checkpoint)
     least = float(alphas.min())
     with progress(
-        total=len(gammas), initial=len(state.tried), desc="weightings", disable=not show
+        total=len(gammas), initial=len(state.scores), desc="weightings", disable=not show
     ) as bar:
-        for number in range(len(state.tried), len(gammas)):
+        for number in range(len(state.scores), len(gammas)):
             if patience is not None and state.idle >= patience:
                 log.info("stopped after %d of %d weightings: none was better", number, len(gammas))
                 break
@@ -149,63 +138,65 @@ def search(
                 form.scores(prepared, loaded, slice(start, start + CHUNK), alphas, gammas[number])
                 for start in range(0, n_vertices, CHUNK)
             ]
-            which, scores = rule.choose(backend.concatenate(parts, 2), alphas)
-            state.take(which, scores, scores if rule.groups is None else rule.shared(scores))
+            penalty, scores = rule.choose(backend.concatenate(parts, 2), alphas)
+            state.take(penalty, scores, scores if rule.groups is None else rule.shared(scores))
             if checkpoint is not None:
                 checkpoint.save(state.arrays)
             bar.update()
-    return Found(state.weighting, alphas[state.chosen], backend.stack(state.tried))
+    return SearchResult(state.weighting, alphas[state.penalty], backend.stack(state.scores))
 
 
 @dataclass
 class _State:
-    """How far a search is.
+    """State of a search.
 
     Attributes
     ----------
     best : array of float64 (n_vertices,)
         The best score so far.
-    weighting, chosen : array of int (n_vertices,)
-        The numbers of the weighting and of the penalty that gave it.
-    tried : list of array of float64 (n_vertices,)
+    weighting, penalty : array of int (n_vertices,)
+        Indices of the weighting and of the penalty with the best score.
+    scores : list of array of float64 (n_vertices,)
         The score of each weighting.
     idle : int
-        The last so many weightings bettered no vertex.
+        Number of weightings since a vertex last improved.
     """
 
-    ARRAYS: ClassVar = ("best", "weighting", "chosen")
     best: Array
     weighting: Array
-    chosen: Array
-    tried: list[Array]
+    penalty: Array
+    scores: list[Array]
     idle: int
 
     @classmethod
     def begin(cls, n_vertices: int, checkpoint: Checkpoint | None) -> "_State":
         backend = get_backend()
-        known = None if checkpoint is None else checkpoint.load()
-        if known is None:
+        saved = None if checkpoint is None else checkpoint.load()
+        if saved is None:
             best = backend.asarray(np.full(n_vertices, -np.inf), dtype="float64")
             zeros = np.zeros((2, n_vertices), np.int64)
             return cls(best, backend.asarray(zeros[0]), backend.asarray(zeros[1]), [], 0)
-        log.info("the search goes on after %d weightings", len(known["tried"]))
-        best, weighting, chosen = (backend.asarray(known[n]) for n in cls.ARRAYS)
+        log.info("the search goes on after %d weightings", len(saved["tried"]))
         return cls(
-            best,
-            weighting,
-            chosen,
-            [backend.asarray(scores) for scores in known["tried"]],
-            int(known["idle"]),
+            backend.asarray(saved["best"]),
+            backend.asarray(saved["weighting"]),
+            backend.asarray(saved["chosen"]),
+            [backend.asarray(scores) for scores in saved["tried"]],
+            int(saved["idle"]),
         )
 
-    def take(self, which: Array, scores: Array, judged: Array) -> None:
-        better = judged > self.best + np.finfo(np.float32).eps
-        self.best[better] = judged[better]
-        self.weighting[better], self.chosen[better] = len(self.tried), which[better]
+    def take(self, penalty: Array, scores: Array, rule_scores: Array) -> None:
+        better = rule_scores > self.best + np.finfo(np.float32).eps
+        self.best[better] = rule_scores[better]
+        self.weighting[better], self.penalty[better] = len(self.scores), penalty[better]
         self.idle = 0 if bool(better.any()) else self.idle + 1
-        self.tried.append(scores)
+        self.scores.append(scores)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        plain = {name: to_numpy(getattr(self, name)) for name in self.ARRAYS}
-        tried = np.stack([to_numpy(scores) for scores in self.tried])
-        return {**plain, "tried": tried, "idle": np.array(self.idle)}
+        return {
+            "best": to_numpy(self.best),
+            "weighting": to_numpy(self.weighting),
+            "chosen": to_numpy(self.penalty),
+            "tried": np.stack([to_numpy(scores) for scores in self.scores]),
+            "idle": np.array(self.idle),
+        }

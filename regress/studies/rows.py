@@ -12,7 +12,7 @@ from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
 from regress.fitting.request_checks import make_estimator
-from regress.solvers.arguments import MOST
+from regress.solvers.arguments import MAX_COUNT
 
 FOLDER = Path(__file__).parent
 SUBJECT_SETS = ("all", "others")
@@ -154,8 +154,8 @@ def _row(entry: Any, source: str) -> Row:
 def _check_seeds(row: Row, estimator: Encoder) -> None:
     if isinstance(row.seeds, bool) or not isinstance(row.seeds, int) or row.seeds < 1:
         raise RegressError(f"seeds: found {row.seeds!r}, expected a whole number above 0")
-    if row.seeds > MOST:
-        raise RegressError(f"seeds: found {row.seeds}, expected at most {MOST}")
+    if row.seeds > MAX_COUNT:
+        raise RegressError(f"seeds: found {row.seeds}, expected at most {MAX_COUNT}")
     if row.seeds > 1 and "random_state" not in estimator.get_params():
         raise RegressError(f"seeds: found {row.seeds}, but {row.model} draws nothing at random; "
                            "expected 1")  # fmt: skip

@@ -1,8 +1,8 @@
-"""What the trained models share: the estimator, the loop on Lightning, losses, optimisers, files.
+"""Shared parts of the trained models: estimator, Lightning loop, losses, optimisers, files.
 
-A trained model is a `Network` in a file of `regress/models`, and a subclass of `TrainedModel` that
-makes it. Its weights say which vertices or groups they belong to; with that, many models are
-trained in one pass, each stops on its own, and each is saved on its own.
+A trained model is a file of `regress/models` with a `Network`, and a subclass of `TrainedModel`
+that makes it. The network declares which of its weights belong to vertices or to groups; so many
+models are trained in one pass, and each stops and is saved on its own.
 """
 
 from regress.layers.network import Network

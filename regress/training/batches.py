@@ -1,4 +1,4 @@
-"""Pictures in batches: which rows come when, and the rows themselves, read as they are needed."""
+"""Batches of pictures: their order, and their rows, read when they are needed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,21 +16,21 @@ Rows = NDArray[np.int64]
 # Features and responses of each subject that has vertices.
 Batch = list[tuple[Tensor, Tensor]]
 
-# A subject with much fewer pictures than another is shown them again rather than fewer at a step:
-# so many are what a loss over a batch should have.
+# A subject with far fewer pictures than another repeats them within an epoch, so that each of its
+# batches has at least this number, which a loss over a batch needs.
 LEAST = 16
 
 
 class Pictures(Dataset[Batch]):
-    """Features, in memory, and responses, read when a batch of them is asked for.
+    """Features, in memory, and responses, read batch by batch.
 
     Parameters
     ----------
     features : array of float32 or uint8 (n_images, n_features)
-        As they come, since standardised bytes take four times the memory; of several subjects, one
-        below the other.
+        Not standardised, since bytes take a quarter of the memory of floats. Pictures of several
+        subjects follow one another.
     responses : Responses or Joint (n_images, n_vertices)
-        Of all vertices; narrowed with `narrow` while they are trained.
+        Responses of all vertices; `narrow` leaves out those that are trained no more.
     """
 
     def __init__(
@@ -42,44 +42,38 @@ class Pictures(Dataset[Batch]):
 
     @property
     def widths(self) -> list[int]:
-        """How many vertices are left of each subject."""
+        """Number of vertices that each subject still has."""
         return [part.shape[1] for part in self._left.parts]
 
     def narrow(self, vertices: Tensor) -> None:
-        """Leave out vertices.
+        """Keep some vertices only.
 
         Parameters
         ----------
         vertices : Tensor of int (n_left,)
-            Those that stay, of all that there were at first; rising.
+            Vertices to keep, as rising indices of the vertices at first.
         """
         self._left = self._all.vertices(vertices.numpy())
 
-    def rows(self, which: NDArray[np.bool_]) -> list[Rows]:
-        """Divide pictures among the subjects.
-
-        Parameters
-        ----------
-        which : array of bool (n_images,)
-            The pictures.
-        """
-        rows = np.flatnonzero(which)
+    def rows(self, mask: NDArray[np.bool_]) -> list[Rows]:
+        """Return the rows of each subject's pictures in a mask (n_images,)."""
+        rows = np.flatnonzero(mask)
         return np.split(rows, np.searchsorted(rows, self._starts[1:-1]))
 
     def __getitem__(self, rows: Sequence[Rows]) -> Batch:
         return [
-            (self.features[torch.from_numpy(own)], torch.from_numpy(part.read(own - start)))
-            for own, start, part in zip(rows, self._starts[:-1], self._left.parts, strict=True)
+            (self.features[torch.from_numpy(indices)], torch.from_numpy(part.read(indices - start)))
+            for indices, start, part in zip(rows, self._starts[:-1], self._left.parts, strict=True)
             if part.shape[1]
         ]
 
 
 class Batches(Sampler[list[Rows]]):
-    """The pictures in batches of nearly equal size, in another order each epoch.
+    """Sampler of batches of nearly equal size, in another order each epoch.
 
     Each batch holds pictures of every subject. The order of a subject's pictures depends on the
-    seed and the epoch alone, not on the other subjects, and a training that is taken up goes on
-    with the batches that it would have had.
+    seed and the epoch alone, not on the other subjects, and a resumed training continues with the
+    batches that it would have had.
 
     Parameters
     ----------
@@ -88,50 +82,55 @@ class Batches(Sampler[list[Rows]]):
     size : int
         Pictures of a subject in a batch, at most.
     seed : int
-        Of the order.
+        Seed of the order.
     epoch : callable
-        Gives the number of the epoch that begins. Lightning's own count comes too late for the
-        first epoch of a training that is taken up.
+        Returns the number of the epoch that begins. Lightning updates its own count too late for
+        the first epoch of a resumed training.
     """
 
     def __init__(
         self, rows: Sequence[Rows], size: int, seed: int, epoch: Callable[[], int]
     ) -> None:
         self._rows, self._size, self._seed, self._epoch = rows, size, seed, epoch
-        self._count = max(self._own_count(own) for own in rows)
+        self._count = max(self._n_batches(subject_rows) for subject_rows in rows)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[list[Rows]]:
-        yield from (list(own) for own in zip(*map(self._dealt, self._rows), strict=True))
+        yield from (
+            list(batch) for batch in zip(*map(self._shuffled_batches, self._rows), strict=True)
+        )
 
     @property
     def smallest(self) -> tuple[int, int]:
-        """The pictures of a subject in the smallest batch, and how many the subject has."""
-        return min((len(self._dealt(own)[-1]), len(own)) for own in self._rows)
+        """Number of a subject's pictures in the smallest batch, and in all."""
+        return min(
+            (len(self._shuffled_batches(subject_rows)[-1]), len(subject_rows))
+            for subject_rows in self._rows
+        )
 
-    def _own_count(self, rows: Rows) -> int:
+    def _n_batches(self, rows: Rows) -> int:
         return -(-len(rows) // self._size)
 
-    def _dealt(self, rows: Rows) -> list[Rows]:
+    def _shuffled_batches(self, rows: Rows) -> list[Rows]:
         rng = np.random.default_rng([self._seed, self._epoch()])
         order = rng.permutation(rows)
-        if self._own_count(rows) < self._count:
-            wanted = self._count * min(LEAST, self._size, len(rows))
-            again = [rng.permutation(rows) for _ in range(-(-wanted // len(rows)) - 1)]
+        if self._n_batches(rows) < self._count:
+            n_needed = self._count * min(LEAST, self._size, len(rows))
+            again = [rng.permutation(rows) for _ in range(-(-n_needed // len(rows)) - 1)]
             order = np.concatenate([order, *again])
-        # In a batch, rising: a file is read from its beginning to its end.
-        return [np.sort(own) for own in np.array_split(order, self._count)]
+        # Rising within a batch, so that a file is read from its beginning to its end.
+        return [np.sort(batch) for batch in np.array_split(order, self._count)]
 
 
-def loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
-    """Read batches of pictures.
+def make_loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
+    """Return a loader of batches of pictures.
 
     Returns
     -------
     DataLoader
-        In this process: the responses are pages of a file that the system keeps, and another
-        process would only copy them once more.
+        Loads in this process: responses are in the system's page cache, and worker processes would
+        only copy them once more.
     """
     return DataLoader(pictures, sampler=batches, batch_size=None, num_workers=0)

@@ -1,4 +1,4 @@
-"""What a training keeps of each group: its best weights, when they were, whether it goes on."""
+"""Best weights of each group in a training, their epoch, and whether the group has stopped."""
 
 from typing import Any
 
@@ -13,38 +13,37 @@ Bools = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 
 
-class Kept:
-    """The best weights of each group, and which groups are still trained.
+class BestWeights:
+    """Best weights of each group, and which groups are still trained.
 
-    A group that stops keeps what it had, while others go on; its vertices leave the network when
-    enough have stopped. Where a network has weights that belong to all vertices, these cannot be
-    each group's best: all groups then stop together, by the mean loss of all vertices.
+    A group that stops keeps its best weights while others are trained on; its vertices are removed
+    from the network when enough have stopped. Where weights are shared by all vertices, all groups
+    stop together, by the mean loss of all vertices.
 
     Parameters
     ----------
     network : Network
-        As it begins, of all vertices.
+        Network of all vertices, before the first step.
     patience : int
-        After so many epochs without a better loss a group stops.
+        Epochs without a better loss after which a group stops.
     limits : array of int (n_groups,), optional
-        Each group trains for so many epochs; without it, until its loss is best.
+        Number of epochs of each group; by default, until its loss is best.
 
     Attributes
     ----------
     weights : dict of str to Tensor
-        The network's state, each group's at its best.
+        State of the network, with the best weights of each group.
     vertices : Tensor of int (n_left,)
-        The vertices that the network still has.
+        Vertices that the network still has.
     epochs : array of int (n_groups,)
-        The epoch that each group's weights are of; 0 is the beginning.
+        Epoch of each group's best weights; 0 is before the first step.
     stopped : array of bool (n_groups,)
         Groups that are trained no more.
     spoiled : array of int (n_groups,)
         The step at which a group's loss became NaN or infinite; 0 where it never did.
     rows : list of (int, float, float, float, array, array)
-        Of each epoch: its number, its seconds, the learning rate at its end, the share of verdicts
-        that critics had right, the loss of each group on training and on validation pictures; NaN
-        where there is none.
+        For each epoch: number, seconds, learning rate at its end, share of right verdicts of the
+        critics, and the loss of each group on training and on validation pictures; NaN for none.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Kept:
 
     @property
     def n_groups(self) -> int:
-        """How many groups there are."""
+        """Number of groups."""
         return len(self.best)
 
     def means(self, values: Tensor) -> Numbers:
@@ -76,7 +75,7 @@ class Kept:
         Returns
         -------
         array of float64 (n_groups,)
-            NaN for groups that the network has no more.
+            Means; NaN for groups that have left the network.
         """
         member = self.member[self.vertices].numpy()
         sums = np.bincount(member, values.double().cpu().numpy(), self.n_groups)
@@ -84,19 +83,19 @@ class Kept:
         return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
     def scores(self, values: Tensor) -> Numbers:
-        """Give the loss that each group stops by.
+        """Return the loss by which each group stops.
 
         Returns
         -------
         array of float64 (n_groups,)
-            The mean over its vertices; over all vertices, where groups stop together.
+            Mean over the group's vertices; over all vertices where groups stop together.
         """
         if not self.together:
             return self.means(values)
         return np.full(self.n_groups, float(values.double().mean()))
 
     def spoil(self, values: Tensor, step: int) -> None:
-        """Stop the groups whose loss is NaN or infinite; they keep what they had."""
+        """Stop the groups whose loss is NaN or infinite; they keep their best weights."""
         bad = ~torch.isfinite(values).cpu()
         groups = np.unique(self.member[self.vertices[bad]].numpy())
         if self.together and len(groups):
@@ -111,13 +110,13 @@ class Kept:
         train: Tensor,
         held: Tensor | None,
     ) -> None:
-        """Keep what is better now, and stop groups that are done.
+        """Store weights that are better, and stop groups that are done.
 
         Parameters
         ----------
         at : (float, float, float)
-            The seconds that the epoch took, the learning rate at its end, and the share of verdicts
-            that critics had right, NaN where there are none.
+            Seconds of the epoch, learning rate at its end, and share of right verdicts of the
+            critics, NaN where there are none.
         """
         self.epoch += 1
         scores = self.scores(train if held is None else held)
@@ -137,43 +136,45 @@ class Kept:
         self.rows.append((self.epoch, *at, *losses))
 
     def _keep(self, network: Network, groups: Bools) -> None:
-        chosen = torch.from_numpy(groups)
-        here = {
-            "vertex": chosen[self.member[self.vertices]].nonzero()[:, 0],
-            "group": chosen[self._groups()].nonzero()[:, 0],
+        improved = torch.from_numpy(groups)
+        network_index = {
+            "vertex": improved[self.member[self.vertices]].nonzero()[:, 0],
+            "group": improved[self._groups()].nonzero()[:, 0],
         }
-        there = {
-            "vertex": self.vertices[here["vertex"]],
-            "group": self._groups()[here["group"]],
+        stored_index = {
+            "vertex": self.vertices[network_index["vertex"]],
+            "group": self._groups()[network_index["group"]],
         }
         for name, values in network.state_dict().items():
             if name == "member":
                 continue
             kind, axis = axis_of(network, name)
-            whole, kept = values.detach().cpu(), self.weights[name]
+            whole, stored = values.detach().cpu(), self.weights[name]
             if kind == "shared":
                 if groups.any():
-                    kept.copy_(whole)
-            elif len(here[kind]) == kept.shape[axis]:
-                kept.copy_(whole)
+                    stored.copy_(whole)
+            elif len(network_index[kind]) == stored.shape[axis]:
+                stored.copy_(whole)
             else:
-                kept.index_copy_(axis, there[kind], whole.index_select(axis, here[kind]))
+                stored.index_copy_(
+                    axis, stored_index[kind], whole.index_select(axis, network_index[kind])
+                )
 
     def _groups(self) -> Tensor:
-        """Give the groups that the network has, in its order."""
+        """Return the groups that the network still has, in its order."""
         return torch.unique(self.member[self.vertices])
 
     def needed(self) -> Tensor:
-        """Say which of the network's vertices are still trained."""
+        """Return a mask of the network's vertices that are still trained."""
         going = torch.from_numpy(~self.stopped)
         return going[self.member[self.vertices]]
 
     def state(self) -> dict[str, Any]:
-        """Give all that changes, for a checkpoint."""
+        """Return everything that changes during a training, for a checkpoint."""
         names = ("weights", "vertices", "best", "epochs", "stopped", "spoiled", "epoch", "rows")
         return {name: getattr(self, name) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave."""
+        """Restore what `state` returned."""
         for name, value in state.items():
             setattr(self, name, value)

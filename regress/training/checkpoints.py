@@ -16,26 +16,26 @@ from regress.solvers.checkpoint import Checkpoint
 Arrays = dict[str, NDArray[Any]]
 
 
-class Artifacts(CheckpointIO):
+class ArtifactCheckpoints(CheckpointIO):
     """Reads and writes the checkpoints of one training.
 
     Parameters
     ----------
-    belongs : str
-        A digest of all that the training depends on; a file of another is not taken up.
+    digest : str
+        Digest of everything that the training depends on; a file with another one is ignored.
     """
 
-    def __init__(self, belongs: str) -> None:
-        self.belongs = belongs
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
 
     def stored(self, path: Path) -> dict[str, Any] | None:
-        """Give what an interrupted training had kept."""
-        arrays = Checkpoint(path, self.belongs).load()
+        """Load the checkpoint of an interrupted training; None if there is no such file."""
+        arrays = Checkpoint(path, self.digest).load()
         return None if arrays is None else unpack(arrays)
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint, whole or not at all."""
-        write_artifact(Path(path), pack(checkpoint), {"kind": "search", "belongs": self.belongs})
+        """Write a checkpoint atomically."""
+        write_artifact(Path(path), pack(checkpoint), {"kind": "search", "belongs": self.digest})
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
@@ -49,7 +49,7 @@ class Artifacts(CheckpointIO):
 
 
 def pack(tree: Any) -> Arrays:
-    """Divide nested dicts and lists into arrays and JSON.
+    """Return nested dicts and lists as arrays, with their structure as JSON.
 
     Parameters
     ----------
@@ -57,43 +57,43 @@ def pack(tree: Any) -> Arrays:
         Tensors, arrays, numbers, strings, None; in dicts, lists and tuples.
     """
     arrays: Arrays = {}
-    text = json.dumps(_taken(tree, arrays))
+    text = json.dumps(_flatten(tree, arrays))
     arrays["tree"] = np.frombuffer(text.encode(), np.uint8)
     return arrays
 
 
 def unpack(arrays: Arrays) -> Any:
-    """Join what `pack` divided."""
-    return _joined(json.loads(arrays["tree"].tobytes().decode()), arrays)
+    """Return the nested dicts and lists that `pack` was called with."""
+    return _unflatten(json.loads(arrays["tree"].tobytes().decode()), arrays)
 
 
-def _taken(value: Any, arrays: Arrays) -> Any:
+def _flatten(value: Any, arrays: Arrays) -> Any:
     if isinstance(value, Tensor | np.ndarray):
         kind = "tensor" if isinstance(value, Tensor) else "array"
         plain = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
         name = str(len(arrays))
-        # Some files hold no arrays without axes, or of no elements.
+        # A file cannot hold every array without axes or without elements.
         arrays[name] = plain.reshape(-1) if plain.size else np.zeros(1, plain.dtype)
         return {kind: name, "shape": list(plain.shape)}
     if isinstance(value, dict):
-        return {"dict": [[key, _taken(held, arrays)] for key, held in value.items()]}
+        return {"dict": [[key, _flatten(held, arrays)] for key, held in value.items()]}
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
-        return {kind: [_taken(held, arrays) for held in value]}
+        return {kind: [_flatten(held, arrays) for held in value]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a checkpoint cannot hold {type(value).__name__}: {value!r}")
 
 
-def _joined(value: Any, arrays: Arrays) -> Any:
+def _unflatten(value: Any, arrays: Arrays) -> Any:
     if not isinstance(value, dict):
         return value
     if "dict" in value:
-        return {key: _joined(held, arrays) for key, held in value["dict"]}
+        return {key: _unflatten(held, arrays) for key, held in value["dict"]}
     if "list" in value:
-        return [_joined(held, arrays) for held in value["list"]]
+        return [_unflatten(held, arrays) for held in value["list"]]
     if "tuple" in value:
-        return tuple(_joined(held, arrays) for held in value["tuple"])
+        return tuple(_unflatten(held, arrays) for held in value["tuple"])
     kind = "tensor" if "tensor" in value else "array"
     flat = arrays[value[kind]]
     size = int(np.prod(value["shape"], dtype=np.int64))

@@ -1,4 +1,4 @@
-"""How a training goes, apart from the network and the data, and the files that it keeps."""
+"""Settings and files of a training, apart from the network and the data."""
 
 import inspect
 import numbers
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from regress.errors import RegressError
-from regress.solvers.arguments import MOST, SCOPES
+from regress.solvers.arguments import MAX_COUNT, SCOPES
 from regress.training.losses import Loss
-from regress.training.optimisers import OPTIMISERS, SCHEDULES, named
+from regress.training.optimisers import OPTIMISERS, SCHEDULES, lookup
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What of a training changes its numbers, besides network and data.
+    """Settings that change the numbers of a training, besides network and data.
 
     Attributes
     ----------
     loss : str
-        As `Loss` reads it.
+        Losses and weights, as `Loss` parses them.
     optimiser, schedule : str
         Keys of `OPTIMISERS` and `SCHEDULES`.
     lr, weight_decay, momentum, warmup : float
-        As `make_optimiser` and `rate` take them.
+        Arguments of `make_optimiser` and `rate`.
     l1_epochs : int
         Epochs at the beginning that train l1 in place of the loss.
     epochs, patience, batch : int
@@ -38,7 +38,7 @@ class Recipe:
     precision : str
         Lightning's name for the arithmetic.
     seed : int
-        Of weights, batches and dropout.
+        Seed of weights, batches and dropout.
     block : int
         Pictures that are predicted at once, for validation.
     """
@@ -61,33 +61,33 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Files:
-    """What a training writes besides its result, which changes no number.
+    """Files and progress of a training, which change no number.
 
     Attributes
     ----------
     checkpoint : Path or None
-        Where its state is kept now and then, so that it can be taken up.
-    belongs : str
-        A digest of all that the training depends on.
+        File to which the state is saved every few seconds, and from which a training resumes.
+    digest : str
+        Digest of everything that the training depends on.
     log : Path or None
         A CSV file of the losses.
     show : str
-        What stands before the progress; none is shown where it is empty.
+        Label of the progress bar; empty for no bar.
     """
 
     checkpoint: Path | None = None
-    belongs: str = ""
+    digest: str = ""
     log: Path | None = None
     show: str = ""
 
 
 def check_recipe(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters of a training that cannot be."""
+    """Check the parameters of a training."""
     try:
         least = Loss(parameters["loss"]).least
-        named(OPTIMISERS, "optimiser", parameters["optimiser"])
-        named(SCHEDULES, "schedule", parameters["schedule"])
-        named(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
+        lookup(OPTIMISERS, "optimiser", parameters["optimiser"])
+        lookup(SCHEDULES, "schedule", parameters["schedule"])
+        lookup(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
     except RegressError as error:
         raise ValueError(str(error)) from error
     for name, lowest in {"epochs": 1, "patience": 1, "batch": 1, "l1_epochs": 0}.items():
@@ -95,8 +95,8 @@ def check_recipe(parameters: Mapping[str, Any]) -> None:
         whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if not whole or value < lowest:
             raise ValueError(f"{name}: found {value!r}, expected a whole number from {lowest} on")
-        if value > MOST:
-            raise ValueError(f"{name}: found {value}, expected at most {MOST}")
+        if value > MAX_COUNT:
+            raise ValueError(f"{name}: found {value}, expected at most {MAX_COUNT}")
     if parameters["batch"] < least:
         raise ValueError(
             f"batch: found {parameters['batch']}, expected at least {least}: so many pictures must "
@@ -119,7 +119,7 @@ def _is_number(value: Any) -> bool:
 
 
 class Parameters(BaseEstimator):  # type: ignore[misc]
-    """The parameters that all trained models have.
+    """Parameters of all trained models.
 
     Parameters
     ----------
@@ -127,50 +127,50 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         mse, l1, huber, pearson (1 - r over the pictures of a batch, for each vertex), pattern
         (1 - r over the vertices of a group, for each picture), or a sum: "mse+0.5*pearson".
     l1_epochs : int
-        So many epochs at the beginning train l1 in place of `loss`: r knows no scale, and so has
-        predictions that have one to begin with. Validation is by `loss` throughout.
+        Number of epochs at the beginning that train l1 in place of `loss`: r does not depend on the
+        scale of predictions, which l1 sets. Validation is by `loss` throughout.
     optimiser : str
         adamw, adam, sgd or nadam.
     lr : float
-        The learning rate.
+        Learning rate.
     weight_decay : float
-        Of adamw and nadam it shrinks the weights by lr * weight_decay each step; of adam and sgd it
-        is a ridge penalty of weight_decay * n_images / 2.
+        With adamw and nadam, weights shrink by lr * weight_decay at each step; with adam and sgd,
+        this is a ridge penalty of weight_decay * n_images / 2.
     momentum : float
-        Of sgd.
+        Momentum of sgd.
     schedule : str
-        What the learning rate does after the warm-up: cosine (falls to 0) or constant.
+        Learning rate after the warm-up: cosine (falls to 0) or constant.
     warmup : float
-        The share of the steps over which the learning rate rises.
+        Share of the steps over which the learning rate rises.
     dropout : float
-        The share of features that is left out at each step.
+        Share of features that is left out at each step.
     epochs : int
-        Passes over the pictures, at most.
+        Largest number of epochs.
     patience : int
-        After so many epochs without a better loss a group stops.
+        Number of epochs without a better loss after which a group stops.
     batch : int
-        Pictures in a batch, at most; with several subjects, of each.
+        Largest number of pictures in a batch; with several subjects, of each.
     validation : float, or array of bool (n_images,)
-        The share of the pictures that stops the training, or which they are; 0 for none: then all
-        epochs are trained.
+        Share of validation pictures, which stop the training, or a mask of them; with 0, all epochs
+        are trained.
     scope : str, or array (n_vertices,)
-        Who trains and stops together: "roi", all vertices given to `fit`; "vertex", each on its
-        own; or the vertices of one number or name.
+        Groups of vertices that train and stop together: "roi", all vertices given to `fit`;
+        "vertex", each alone; or the number or name of each vertex' group.
     precision : str
-        Lightning's: 32-true, bf16-mixed, or 16-mixed, which needs a GPU.
+        Lightning's precision: 32-true, bf16-mixed, or 16-mixed, which needs a GPU.
     random_state : int
         Seed of weights, batches and dropout.
     start : mapping of str to array, optional
-        The weights to begin with, as `state` gives them, of a model of the same groups in the same
-        order (that of their sorted names). What belongs to groups is taken, with the scale of the
-        features; what belongs to vertices where "known", an array of bool (n_vertices,), has it.
+        Initial weights, the `state` of a model of the same groups in the same order (that of their
+        sorted names). The weights of groups and the scale of features are loaded, and the weights
+        of vertices where "known", an array of bool (n_vertices,), is true.
     freeze : bool
-        Whether what belongs to groups stays as it is in `start`.
+        Whether the weights of groups stay as in `start`.
     checkpoint : path, optional
-        A file; its name gets "-fit" and "-refit". A training that was interrupted is taken up, one
-        that was done is not repeated, until the file is removed.
+        File to which the training is saved; "-fit" and "-refit" are appended to its name. An
+        interrupted training resumes, and a finished one is not repeated, until it is removed.
     log : path, optional
-        A CSV file of the losses; its name gets the same.
+        CSV file of the losses, with the same suffixes.
     progress_bar : bool
         Whether to show the progress.
     """
@@ -221,36 +221,38 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         self.log = log
         self.progress_bar = progress_bar
 
-    def __init_subclass__(cls, **own: Any) -> None:
-        # A subclass adds parameters to those of its base, and passes the others on: all of them
-        # are its signature, which is what scikit-learn and editors look at.
-        super().__init_subclass__(**own)
-        named: dict[str, inspect.Parameter] = {}
-        for one in cls.__mro__:
-            if "__init__" in vars(one) and one is not object:
-                for parameter in list(inspect.signature(vars(one)["__init__"]).parameters.values()):
+    def __init_subclass__(cls, **options: Any) -> None:
+        # A subclass adds parameters to those of its base, and passes the others on. scikit-learn
+        # and editors read its signature, which lists all of them.
+        super().__init_subclass__(**options)
+        parameters: dict[str, inspect.Parameter] = {}
+        for base in cls.__mro__:
+            if "__init__" in vars(base) and base is not object:
+                for parameter in list(
+                    inspect.signature(vars(base)["__init__"]).parameters.values()
+                ):
                     if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-                        named.setdefault(parameter.name, parameter)
-        del named["self"]
-        cls.__signature__ = inspect.Signature(list(named.values()))
+                        parameters.setdefault(parameter.name, parameter)
+        del parameters["self"]
+        cls.__signature__ = inspect.Signature(list(parameters.values()))
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
         return sorted(inspect.signature(cls).parameters)
 
     def network_parameters(self) -> dict[str, Any]:
-        """Give the parameters that a model has of its own, which say what its network is.
+        """Return the parameters that define a model's network, which are the model's own.
 
         Returns
         -------
         dict
-            By name; empty where all networks of the model are alike.
+            Values by name; empty where all networks of the model are alike.
         """
         shared = Parameters._get_param_names()
         return {n: v for n, v in self.get_params(deep=False).items() if n not in shared}
 
     def check_parameters(self) -> None:
-        """Refuse parameters that cannot be, before anything is computed."""
+        """Check the parameters before anything is computed."""
         check_recipe(self.get_params(deep=False))
         scope, share = self.scope, self.validation
         if scope not in SCOPES if isinstance(scope, str) else np.ndim(scope) != 1:

@@ -1,4 +1,4 @@
-"""How all trained models are fitted: on standardised features, twice, each group on its own."""
+"""Estimator of the trained models: standardised features, and a fit and refit of each group."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -14,33 +14,44 @@ from regress.backend import refuse_skipped_fits
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 from regress.layers.network import Network, axis_of
-from regress.layers.weights import begin_from, freeze_groups, like, shares
+from regress.layers.weights import (
+    freeze_groups,
+    has_shared_weights,
+    load_start_weights,
+    select_start_weights,
+)
 from regress.model_code import model_code
 from regress.training.batches import Pictures
-from regress.training.best_weights import Kept
+from regress.training.best_weights import BestWeights
 from regress.training.config import Files
-from regress.training.fitted_network import Fitted
-from regress.training.inputs import check_parts, groups_of, held_pictures, most_epochs, standard
+from regress.training.fitted_network import FittedNetwork
+from regress.training.inputs import (
+    check_parts,
+    feature_scale,
+    groups_of,
+    held_pictures,
+    most_epochs,
+)
 from regress.training.loop import train
 from regress.training.losses import Loss
-from regress.training.reports import lower_rate, say_what_was_not_learned
+from regress.training.reports import lower_rate, warn_of_no_progress
 
 Groups = tuple[NDArray, NDArray[np.int64]]
 
 
-class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[misc]
+class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ignore[misc]
     """Base of the models that are trained by gradient descent.
 
     Features are centred and scaled to unit variance with statistics of the pictures that are
     trained on. Vertices that train together, a group, stop together: when their loss on validation
-    pictures is best. `fit` keeps these weights; `refit` trains anew on all pictures it is given,
-    for as many epochs. A constant vertex is predicted at its mean.
+    pictures is best. `fit` keeps these weights; `refit` trains again on its pictures for as many
+    epochs. A constant vertex is predicted at its mean.
 
-    Several subjects are trained at once where the responses are `Joint`: a group's weights are
-    theirs together, and what belongs to a vertex is of one subject.
+    Several subjects are trained at once where the responses are `Joint`: they share the weights of
+    a group, and each vertex belongs to one subject.
 
-    A subclass gives `make_network`; its own parameters go before `**training`, those that
-    `Parameters` lists.
+    A subclass implements `make_network`; its own parameters come before `**training`, which are
+    those of `Parameters`.
     """
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
@@ -66,14 +77,16 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         refuse_skipped_fits()
         self.check_parameters()
         if self.freeze and self.start is None:
-            raise ValueError("freeze: expected a start, whose weights stay as they are")
+            raise ValueError(
+                "freeze: found True without a start, whose weights of groups would be kept"
+            )
         features, responses = self._validated(X, y)
         held = held_pictures(self.validation, len(features), self.random_state)
         self.inside_ = None
         return self._train(features, responses, held, None)
 
     def refit(self, X: ArrayLike, y: Any) -> Self:
-        """Train anew on other pictures, for the epochs that `fit` found best.
+        """Train again on other pictures, for the epochs that `fit` found best.
 
         Parameters
         ----------
@@ -89,7 +102,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         """
         check_is_fitted(self)
         features, responses = self._validated(X, y)
-        if self.inside_ is None and shares(self.network_):
+        if self.inside_ is None and has_shared_weights(self.network_):
             weights = {n: v for n, v in self.network_.state_dict().items() if n != "member"}
             self.inside_ = weights | {"centre_": self.centre_, "scale_": self.scale_}
         return self._train(features, responses, np.zeros(len(features), bool), self.epochs_)
@@ -97,21 +110,21 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
     def scale_of(
         self, X: NDArray[np.float32 | np.uint8], start: dict[str, NDArray] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Say how features are standardised: here, by the pictures that are trained on.
+        """Compute how features are standardised: by default, from the training pictures.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Of the pictures that are trained on.
+            Features of the training pictures.
         start : dict of str to array, optional
             A model that the training begins from.
 
         Returns
         -------
         centre, scale : array of float32 (n_features,)
-            What is subtracted, and what is divided by then.
+            Subtracted from features, and then divided by.
         """
-        return standard(X, start)
+        return feature_scale(X, start)
 
     def _validated(
         self, X: ArrayLike, y: Any
@@ -144,35 +157,37 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
     ) -> Self:
         names, member = groups_of(self.scope, responses.shape[1])
         check_parts(responses, held)
-        start = None if self.start is None else like(self.start, inside=epochs is None)
+        start = (
+            None if self.start is None else select_start_weights(self.start, inside=epochs is None)
+        )
         inside = X[~held] if held.any() else X, responses.pictures(~held)
         self.centre_, self.scale_ = self.scale_of(inside[0], start)
         means, varying = inside[1].means()
         files = self._files(X, responses, held, epochs, (names, member))
-        network, known = self._beginning(member, means, start)
+        network, is_known = self._initial_network(member, means, start)
         if network.shared and not self.together:
             raise TypeError(
                 f"{type(self).__name__}: {type(network).__name__} has weights of all vertices, and "
                 "`together` is False: their vertices would be fitted apart; expected True"
             )
         before = None if epochs is None else self.network_
-        self.before_training(network, inside, known, before)
+        self.before_training(network, inside, is_known, before)
         del inside
-        still = ~varying if epochs is None else ~varying | ((epochs == 0) & ~known)
+        still = ~varying if epochs is None else ~varying | ((epochs == 0) & ~is_known)
         limits = None if epochs is None else most_epochs(epochs, member, len(names))
-        kept = Kept(network, self.patience, limits)
+        best_weights = BestWeights(network, self.patience, limits)
         pictures = Pictures(X, responses)
         rows = pictures.rows(~held), pictures.rows(held)
         with self._seeded():
             critics = self.make_critics(len(self.centre_), [w for w in pictures.widths if w])
         scale = self.centre_, self.scale_
-        train(network, pictures, rows, kept, self._recipe(), files, names, scale, critics)
-        self._adopt(kept, member, still, means)
+        train(network, pictures, rows, best_weights, self._recipe(), files, names, scale, critics)
+        self._adopt(best_weights, member, still, means)
         if epochs is None:
             varies = np.bincount(member, ~still, len(names)) > 0
             lower = [lower_rate(self.lr), *self.advice()]
-            say_what_was_not_learned(kept, names, varies, bool(known.any()), *lower)
-            self._seconds = float(np.mean([row[1] for row in kept.rows] or [0]))
+            warn_of_no_progress(best_weights, names, varies, bool(is_known.any()), *lower)
+            self._seconds = float(np.mean([row[1] for row in best_weights.rows] or [0]))
             if held.any():
                 self.after_fit(X[held], responses.pictures(held))
         return self
@@ -181,70 +196,72 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
         self,
         network: Network,
         pictures: tuple[NDArray[np.float32 | np.uint8], Responses | Joint],
-        known: NDArray[np.bool_],
+        is_known: NDArray[np.bool_],
         before: Network | None,
     ) -> None:
-        """Look at the pictures that are trained on, before the first step; here nothing is done.
+        """Prepare the network from the training pictures, before the first step; does nothing here.
 
         Parameters
         ----------
         network : Network
-            As it begins; may be changed in place.
+            Network before the first step; may be changed in place.
         pictures : (array (n_images, n_features), Responses or Joint (n_images, n_vertices))
-            Features as they come, and responses.
-        known : array of bool (n_vertices,)
+            Features, not standardised, and responses.
+        is_known : array of bool (n_vertices,)
             Vertices whose weights are those of `start`.
         before : Network or None
-            What `fit` found, where this is a refit.
+            Network that `fit` trained, where this is a refit.
         """
 
     def after_fit(self, X: NDArray[np.float32 | np.uint8], responses: Responses | Joint) -> None:
-        """Look at the validation pictures, after `fit`; here nothing is done.
+        """Evaluate the validation pictures after `fit`; does nothing here.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features, as they come.
+            Features, not standardised.
         responses : Responses or Joint (n_images, n_vertices)
-            To these.
+            Responses to these pictures.
         """
 
-    def _beginning(
+    def _initial_network(
         self,
         member: NDArray[np.int64],
         means: NDArray[np.float64],
         start: dict[str, NDArray] | None,
     ) -> tuple[Network, NDArray[np.bool_]]:
-        """Make the network as its training begins; say which vertices' weights were given."""
-        network = self._made(torch.from_numpy(member))
+        """Make the untrained network; return it and which vertices' weights come from `start`."""
+        network = self._make_seeded(torch.from_numpy(member))
         network.offset.data.copy_(torch.from_numpy(means))
         network.offset.requires_grad_(Loss(self.loss).moves_mean)
         if start is None:
             self.prepare(network)
-        known = np.zeros(len(member), bool) if start is None else begin_from(network, start)
+        is_known = (
+            np.zeros(len(member), bool) if start is None else load_start_weights(network, start)
+        )
         if self.freeze:
             freeze_groups(network)
-        return network, known
+        return network, is_known
 
     def _adopt(
         self,
-        kept: Kept,
+        best_weights: BestWeights,
         member: NDArray[np.int64],
         still: NDArray[np.bool_],
         means: NDArray[np.float64],
     ) -> None:
-        """Take the best weights as the fitted network."""
-        self.network_ = self._made(torch.from_numpy(member))
-        # A vertex whose own weights are 0 is predicted at its offset.
+        """Store the best weights as the fitted network."""
+        self.network_ = self._make_seeded(torch.from_numpy(member))
+        # A vertex whose weights are 0 is predicted at its offset.
         at = torch.from_numpy(np.flatnonzero(still))
-        for name, values in kept.weights.items():
+        for name, values in best_weights.weights.items():
             kind, axis = axis_of(self.network_, name)
-            # A number says what a vertex is; it is no weight.
+            # Integer arrays are labels of vertices, not weights.
             if kind == "vertex" and name != "offset" and values.is_floating_point():
                 values.index_fill_(axis, at, 0)
-        kept.weights["offset"][at] = torch.from_numpy(means[still]).float()
-        self.network_.load_state_dict(kept.weights)
-        self.epochs_ = np.where(still, 0, kept.epochs[member])
+        best_weights.weights["offset"][at] = torch.from_numpy(means[still]).float()
+        self.network_.load_state_dict(best_weights.weights)
+        self.epochs_ = np.where(still, 0, best_weights.epochs[member])
 
     def _files(
         self,
@@ -259,11 +276,11 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, Fitted):  # type: ignore[mi
             None if path is None else Path(path).with_stem(f"{Path(path).stem}-{phase}")
             for path in (self.checkpoint, self.log)
         )
-        belongs = ""
+        digest = ""
         if checkpoint is not None:
-            own = {"checkpoint", "log", "progress_bar", "validation", "scope"}
-            parameters = {n: v for n, v in self.get_params(deep=False).items() if n not in own}
-            made_of = parameters, self.sources(), model_code(self)
-            depends = (type(self).__module__, made_of, X, held, epochs, groups)
-            belongs = str(joblib.hash((depends, responses.digest())))
-        return Files(checkpoint, belongs, log, phase if self.progress_bar else "")
+            excluded = {"checkpoint", "log", "progress_bar", "validation", "scope"}
+            parameters = {n: v for n, v in self.get_params(deep=False).items() if n not in excluded}
+            model_inputs = parameters, self.sources(), model_code(self)
+            depends = (type(self).__module__, model_inputs, X, held, epochs, groups)
+            digest = str(joblib.hash((depends, responses.digest())))
+        return Files(checkpoint, digest, log, phase if self.progress_bar else "")

@@ -1,4 +1,4 @@
-"""What a trained model is once it is trained: predictions, and arrays that are kept of it."""
+"""Fitted networks: predictions, and the arrays that are saved."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from regress.layers.network import Network, axis_of, part_of
+from regress.layers.network import Network, axis_of, select_vertices
 from regress.layers.weights import INSIDE, join_states
 from regress.training.config import Parameters
 
@@ -19,19 +19,19 @@ from regress.training.config import Parameters
 BLOCK = 1024
 
 
-class Fitted(Parameters):
-    """A network, its features' scale, and the epochs that its weights are of.
+class FittedNetwork(Parameters):
+    """Base of estimators with a fitted network, the scale of features, and epochs of the weights.
 
     Attributes
     ----------
     epochs_ : array of int (n_vertices,)
-        The epoch that the weights of each vertex are of; 0 where nothing was better than the
-        beginning: the mean, or what `start` held.
+        Epoch of the weights of each vertex; 0 where no epoch was better than the first state: the
+        mean, or `start`.
     network_ : Network
-        The best weights.
+        Network with the best weights.
     inside_ : dict of str to Tensor or array, or None
-        After `refit`, the weights and the scale of features that `fit` had found, where the network
-        has something that vertices share.
+        After `refit`, the weights and the scale of features of `fit`, where vertices share
+        weights.
     """
 
     streams: ClassVar[bool] = True
@@ -39,28 +39,28 @@ class Fitted(Parameters):
     inside_: dict[str, Any] | None
 
     def make_network(self, n_features: int, member: torch.Tensor) -> Network:
-        """Make the network, as it is before it is trained."""
-        raise TypeError(f"{type(self).__name__} does not say what its network is")
+        """Make the untrained network."""
+        raise TypeError(f"{type(self).__name__} must implement make_network")
 
     def make_critics(self, n_features: int, widths: Sequence[int]) -> nn.ModuleList | None:
-        """Make what judges the predictions of all vertices together, besides the loss of each.
+        """Make critics, which judge the predictions of all vertices together; None for no critics.
 
         Parameters
         ----------
         n_features : int
             Columns of the features.
         widths : sequence of int
-            The vertices of each subject; those without any have none.
+            Number of vertices of each subject that has any.
 
         Returns
         -------
         ModuleList or None
-            For each of these subjects an `Adversary`; None, as here, where only the loss counts.
+            An `Adversary` for each of these subjects; None, as here, for the loss alone.
         """
         return None
 
     def advice(self) -> list[str]:
-        """Say what besides the learning rate may be lowered where nothing was learned."""
+        """List what to lower, besides the learning rate, when nothing was learned."""
         return []
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -90,11 +90,11 @@ class Fitted(Parameters):
         return predicted[:, 0] if self._vector else predicted
 
     def hyperparameter_names(self) -> list[str]:
-        """Name what `fit` chose per vertex and `refit` keeps."""
+        """List the attributes that `fit` chose per vertex and `refit` keeps."""
         return ["epochs_"]
 
     def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
-        """Give the fitted arrays, all or those of some vertices.
+        """Return the fitted arrays of all or some vertices.
 
         Returns
         -------
@@ -102,81 +102,70 @@ class Fitted(Parameters):
             The network's weights, by their names, with those of these vertices' groups alone;
             `centre_` and `scale_` of the features; `epochs_`; and `inside_`, named "inside.…".
         """
-        which = np.arange(len(self.epochs_)) if vertices is None else np.asarray(vertices)
-        part = self._part(which, self.network_.state_dict())
+        indices = np.arange(len(self.epochs_)) if vertices is None else np.asarray(vertices)
+        part = self._part(indices, self.network_.state_dict())
         state = part | {"centre_": self.centre_, "scale_": self.scale_}
         if self.inside_ is not None:
-            state |= {INSIDE + n: v for n, v in self._part(which, self.inside_).items()}
-        return state | {"epochs_": self.epochs_[which]}
+            state |= {INSIDE + n: v for n, v in self._part(indices, self.inside_).items()}
+        return state | {"epochs_": self.epochs_[indices]}
 
     @property
     def block(self) -> int:
-        """How many pictures are predicted at once; it changes no number but by rounding."""
+        """Number of pictures predicted at once, which changes predictions by rounding only."""
         return BLOCK
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are trained as one: where their network has weights of all."""
+        """Whether all vertices must be trained together, since they share weights; False here."""
         return False
 
     @property
     def untrained(self) -> tuple[str, ...]:
-        """Others' networks inside it that began with random weights; here there are none."""
+        """Names of other authors' networks inside that began with random weights; none here."""
         return ()
 
     @property
     def pretrained(self) -> tuple[str, ...]:
-        """Others' networks inside it that were trained on other data; here there are none."""
+        """Names of other authors' networks inside that were pretrained on other data; none here."""
         return ()
 
     def sources(self) -> dict[str, str]:
-        """Digest files that it reads besides the data; here there are none."""
+        """Return digests of the files that the model reads besides the data; none here."""
         return {}
 
     def prepare(self, network: Network) -> None:
-        """Put weights of others into a network that is about to be trained; here there are none."""
+        """Load pretrained weights into a network before its training; does nothing here."""
 
     def shared_names(self) -> list[str]:
-        """Name the arrays of `state` that belong to all vertices, and are saved once.
+        """List the arrays of `state` that all vertices share, which are saved once.
 
         Returns
         -------
         list of str
-            The weights of all, and of the group where there is but one, with the scale of
-            features; none where there are no such weights.
+            Shared weights, those of the group where there is only one, and the scale of features;
+            empty where there are no such weights.
         """
         network = self.network_
         kinds = {"shared", "group"} if network.n_groups == 1 else {"shared"}
-        own = [name for name in network.state_dict() if axis_of(network, name)[0] in kinds]
-        if not own:
+        names = [name for name in network.state_dict() if axis_of(network, name)[0] in kinds]
+        if not names:
             return []
-        common = [*own, "centre_", "scale_"]
+        common = [*names, "centre_", "scale_"]
         return common + ([INSIDE + name for name in common] if self.inside_ is not None else [])
 
     def join(
         self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
     ) -> dict[str, NDArray]:
-        """Join the states of vertices that were fitted in several batches, each alone.
-
-        Parameters
-        ----------
-        parts : sequence of (array of int, dict of str to array)
-            Where the vertices stand in the whole, and what `state` gave of them.
-
-        Returns
-        -------
-        dict of str to array
-            As `state` would give all; each vertex is a group.
-        """
+        """Join the states of vertices that were fitted in several batches, each vertex alone."""
         return join_states(clone(self).restore(parts[0][1]).network_, parts)
 
     def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
-        """Say what some vertices took to train.
+        """Return the cost of training some vertices.
 
         Parameters
         ----------
         vertices : array of int (n,)
-            Which columns of the responses.
+            Columns of the responses.
 
         Returns
         -------
@@ -203,30 +192,30 @@ class Fitted(Parameters):
         }
 
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Make a fitted model of what `state` gave."""
-        own = ("centre_", "scale_", "epochs_")
-        for name in own:
+        """Restore a fitted model from the arrays of `state`."""
+        fitted = ("centre_", "scale_", "epochs_")
+        for name in fitted:
             setattr(self, name, state[name])
-        weights = {n: torch.from_numpy(np.array(v)) for n, v in state.items() if n not in own}
+        weights = {n: torch.from_numpy(np.array(v)) for n, v in state.items() if n not in fitted}
         inside = {n: weights.pop(n) for n in state if n.startswith(INSIDE)}
         self.inside_ = {n.removeprefix(INSIDE): v for n, v in inside.items()} or None
         self.n_features_in_ = len(self.centre_)
         self._vector = False
-        self.network_ = self._made(weights["member"])
+        self.network_ = self._make_seeded(weights["member"])
         self.network_.load_state_dict(weights)
         return self
 
-    def _part(self, which: NDArray[np.int64], state: dict[str, Any]) -> dict[str, NDArray]:
-        """Take what belongs to some vertices; the scale of the features belongs to all."""
+    def _part(self, vertices: NDArray[np.int64], state: dict[str, Any]) -> dict[str, NDArray]:
+        """Select the arrays of some vertices; the scale of features belongs to all."""
         scale = {n: np.asarray(state[n]) for n in ("centre_", "scale_") if n in state}
         weights = {n: v for n, v in state.items() if n not in scale}
-        part = part_of(self.network_, torch.from_numpy(which), weights)
+        part = select_vertices(self.network_, torch.from_numpy(vertices), weights)
         return {name: values.numpy() for name, values in part.items()} | scale
 
     def _standardised(self, X: NDArray) -> NDArray[np.float32]:
         return np.asarray((X - self.centre_) / self.scale_, np.float32)
 
-    def _made(self, member: torch.Tensor) -> Network:
+    def _make_seeded(self, member: torch.Tensor) -> Network:
         with self._seeded():
             return self.make_network(len(self.centre_), member)
 

@@ -1,4 +1,4 @@
-"""What a training is made of: pictures that stop it, vertices that stop together, scales."""
+"""Inputs of a training: validation pictures, groups of vertices, scales of features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 
-# Columns whose statistics are computed at once: in float64 they take eight times as much as bytes.
+# Columns whose statistics are computed at once: float64 takes eight times the memory of bytes.
 COLUMNS = 2048
 
 
-def standard(
+def feature_scale(
     X: NDArray[np.float32 | np.uint8], start: Mapping[str, NDArray] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Find the centre and the scale of features.
+    """Compute the centre and the scale of features.
 
     Parameters
     ----------
     X : array (n_images, n_features)
-        Of the pictures that are trained on.
+        Features of the training pictures.
     start : mapping of str to array, optional
-        A model that the training begins from: its weights are for features on its scale.
+        State that the training begins from; its weights are for features on its scale.
 
     Returns
     -------
@@ -32,10 +32,10 @@ def standard(
     """
     if start is not None:
         for name in ("centre_", "scale_"):
-            found = np.shape(start[name]) if name in start else None
-            if found != X.shape[1:]:
+            shape = np.shape(start[name]) if name in start else None
+            if shape != X.shape[1:]:
                 raise ValueError(
-                    f"start: {name} has shape {found}, expected {X.shape[1:]}, "
+                    f"start: {name} has shape {shape}, expected {X.shape[1:]}, "
                     "one a column of the features: begin from a model of the same features"
                 )
         return np.asarray(start["centre_"]), np.asarray(start["scale_"])
@@ -49,17 +49,17 @@ def standard(
 
 
 def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_]:
-    """Say which pictures stop a training.
+    """Choose the validation pictures, which stop a training.
 
     Parameters
     ----------
     validation : float, or array of bool (n_images,)
-        Their share, or which they are.
+        Share of validation pictures, or a mask of them.
 
     Returns
     -------
     array of bool (n_images,)
-        True for these; none where there are too few pictures to divide.
+        Mask of the validation pictures; empty where there are too few pictures to divide.
     """
     if np.ndim(validation):
         held = np.asarray(validation, bool)
@@ -78,37 +78,37 @@ def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_
 
 
 def check_parts(responses: Responses | Joint, held: NDArray[np.bool_]) -> None:
-    """Refuse a subject without pictures to train on, or to stop on where others have some.
+    """Check that each subject has training pictures, and validation pictures if any subject has.
 
     Parameters
     ----------
     held : array of bool (n_images,)
-        The pictures that stop the training.
+        Mask of the validation pictures.
     """
     edges = np.cumsum([0, *(len(part) for part in responses.parts)])
-    for number, own in enumerate(np.split(held, edges[1:-1]), start=1):
-        if own.all() or (held.any() and not own.any()):
+    for number, subject_held in enumerate(np.split(held, edges[1:-1]), start=1):
+        if subject_held.all() or (held.any() and not subject_held.any()):
             raise ValueError(
-                f"validation: of the {len(own)} pictures of subject {number} of "
-                f"{len(responses.parts)}, {int(own.sum())} would stop the training; expected at "
-                "least 1, and 1 left to train on"
+                f"validation: of the {len(subject_held)} pictures of subject {number} of "
+                f"{len(responses.parts)}, {int(subject_held.sum())} would stop the training; "
+                "expected at least 1, and 1 left to train on"
             )
 
 
 def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
-    """Say who stops together.
+    """Return the groups of vertices that stop together.
 
     Parameters
     ----------
     scope : str, or array (n_vertices,)
-        "roi", all; "vertex", each alone; or numbers or names.
+        "roi" for one group of all, "vertex" for a group each, or the group of each vertex.
 
     Returns
     -------
     names : array (n_groups,)
-        What the groups are called.
+        Names of the groups.
     member : array of int (n_vertices,)
-        The group of each vertex.
+        Index of the group of each vertex.
     """
     if isinstance(scope, str):
         member = np.arange(n_vertices) if scope == "vertex" else np.zeros(n_vertices, np.int64)
@@ -124,20 +124,7 @@ def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
 def most_epochs(
     epochs: NDArray[np.int64], member: NDArray[np.int64], n_groups: int
 ) -> NDArray[np.int64]:
-    """Give each group's epochs; a vertex that stays at its mean has 0.
-
-    Parameters
-    ----------
-    epochs : array of int (n_vertices,)
-        Of each vertex.
-    member : array of int (n_vertices,)
-        The group of each vertex.
-
-    Returns
-    -------
-    array of int (n_groups,)
-        The most of any of its vertices.
-    """
-    most = np.zeros(n_groups, np.int64)
-    np.maximum.at(most, member, epochs)
-    return most
+    """Return the number of epochs of each group, the largest of its vertices."""
+    group_epochs = np.zeros(n_groups, np.int64)
+    np.maximum.at(group_epochs, member, epochs)
+    return group_epochs

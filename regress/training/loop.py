@@ -1,4 +1,4 @@
-"""The training loop: Lightning's, with checkpoints that are taken up, progress and a log."""
+"""The training loop: Lightning's, with checkpoints, progress and a log."""
 
 import ctypes
 import logging
@@ -19,19 +19,19 @@ from torch import nn
 from base import progress, release
 from regress.errors import RegressError
 from regress.layers.network import Network
-from regress.training.batches import Batches, Pictures, loader
-from regress.training.best_weights import Kept
-from regress.training.checkpoints import Artifacts
+from regress.training.batches import Batches, Pictures, make_loader
+from regress.training.best_weights import BestWeights
+from regress.training.checkpoints import ArtifactCheckpoints
 from regress.training.config import Files, Recipe
 from regress.training.lightning_task import Task
 from regress.training.losses import Loss
-from regress.training.reports import say_what_was_spoiled, write_log
+from regress.training.reports import warn_of_divergence, write_log
 
 log = logging.getLogger("regress")
 
 Rows = Sequence[NDArray[np.int64]]
 
-# Seconds between two checkpoints: at least these, and so many that writing takes one in twenty.
+# Seconds between two checkpoints: at least EVERY, and SHARE times as long as writing takes.
 EVERY = 5.0
 SHARE = 20
 
@@ -40,7 +40,7 @@ def train(
     network: Network,
     pictures: Pictures,
     rows: tuple[Rows, Rows],
-    kept: Kept,
+    best_weights: BestWeights,
     recipe: Recipe,
     files: Files,
     names: NDArray,
@@ -52,27 +52,28 @@ def train(
     Parameters
     ----------
     rows : (sequence of array of int, sequence of array of int)
-        The pictures of each subject to train on, and those to validate on; of these there may be
-        none.
+        Training pictures of each subject, and validation pictures, of which there may be none.
     names : array (n_groups,)
-        What the groups are called in the log.
+        Names of the groups in the log.
     scale : (array of float32 (n_features,), array of float32 (n_features,))
-        What is subtracted from features, and what they are divided by, in each batch.
+        Centre and scale of the features.
     """
     inside, held = rows
-    batches = Batches(inside, recipe.batch, recipe.seed, lambda: kept.epoch)
+    batches = Batches(inside, recipe.batch, recipe.seed, lambda: best_weights.epoch)
     _check_batches(batches, recipe)
-    n_epochs = recipe.epochs if kept.limits is None else int(kept.limits.max(initial=0))
-    artifacts = Artifacts(files.belongs)
+    n_epochs = (
+        recipe.epochs if best_weights.limits is None else int(best_weights.limits.max(initial=0))
+    )
+    artifacts = ArtifactCheckpoints(files.digest)
     stored = None if files.checkpoint is None else artifacts.stored(files.checkpoint)
     if stored is not None:
-        kept.load(stored["kept"])
-        log.info("the training goes on after epoch %d", kept.epoch)
+        best_weights.load(stored["kept"])
+        log.info("the training goes on after epoch %d", best_weights.epoch)
         del stored
-    if kept.epoch < n_epochs and not kept.stopped.all():
+    if best_weights.epoch < n_epochs and not best_weights.stopped.all():
         n_steps = recipe.epochs * len(batches)
-        task = Task(network, pictures, kept, recipe, n_steps, scale, critics)
-        watcher = _Watcher(kept, files, names, len(batches) * n_epochs)
+        task = Task(network, pictures, best_weights, recipe, n_steps, scale, critics)
+        watcher = _Watcher(best_weights, files, names, len(batches) * n_epochs)
         with _quiet(), reuse_memory(), torch.random.fork_rng(devices=[]), watcher:
             trainer = pl.Trainer(
                 accelerator="gpu" if get_backend().name == "torch_cuda" else "cpu",
@@ -87,17 +88,17 @@ def train(
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-            _fit(trainer, task, loader(pictures, batches), held, kept, files)
-    say_what_was_spoiled(kept, recipe.lr, len(batches))
+            _fit(trainer, task, make_loader(pictures, batches), held, best_weights, files)
+    warn_of_divergence(best_weights, recipe.lr, len(batches))
 
 
 def _check_batches(batches: Batches, recipe: Recipe) -> None:
-    (fewest, there), least = batches.smallest, Loss(recipe.loss).least
+    (fewest, n_pictures), least = batches.smallest, Loss(recipe.loss).least
     if fewest < least:
         raise RegressError(
             f"loss {recipe.loss!r} correlates over the pictures of a batch: the smallest batch has "
-            f"{fewest} of a subject's {there} training pictures, expected at least {least}: give a "
-            f"larger batch (now {recipe.batch}), more pictures, or a loss without pearson"
+            f"{fewest} of a subject's {n_pictures} training pictures, expected at least {least}: "
+            f"give a larger batch (now {recipe.batch}), more pictures, or a loss without pearson"
         )
 
 
@@ -106,17 +107,17 @@ def _fit(
     task: Task,
     batches: object,
     held: Rows,
-    kept: Kept,
+    best_weights: BestWeights,
     files: Files,
 ) -> None:
-    validation = loader(task._pictures, [held]) if any(map(len, held)) else None
+    validation = make_loader(task._pictures, [held]) if any(map(len, held)) else None
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(
             task,
             batches,
             validation,
-            ckpt_path=files.checkpoint if kept.epoch else None,
+            ckpt_path=files.checkpoint if best_weights.epoch else None,
         )
     except SystemExit as stop:
         # Lightning ends the process at Ctrl-C, and has every further Ctrl-C ignored.
@@ -128,26 +129,28 @@ def _fit(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning from telling which devices there are, and that it needs no workers."""
+    """Silence Lightning's messages about devices and workers."""
     loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning_fabric")]
-    levels = [one.level for one in loggers]
+    levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         for module in ("pytorch_lightning", "lightning_fabric", "torch"):
             warnings.filterwarnings("ignore", module=module)
         try:
-            for one in loggers:
-                one.setLevel(logging.ERROR)
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
             yield
         finally:
-            for one, level in zip(loggers, levels, strict=True):
-                one.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 class _Watcher(pl.callbacks.Checkpoint):
-    """Shows the progress, and keeps checkpoint and log; Lightning calls it."""
+    """Lightning callback that shows the progress and writes checkpoint and log."""
 
-    def __init__(self, kept: Kept, files: Files, names: NDArray, n_steps: int) -> None:
-        self._kept, self._files, self._names = kept, files, names
+    def __init__(
+        self, best_weights: BestWeights, files: Files, names: NDArray, n_steps: int
+    ) -> None:
+        self._best_weights, self._files, self._names = best_weights, files, names
         self._last, self._pause = time.monotonic(), EVERY
         self._bar = None
         if files.show:
@@ -166,18 +169,18 @@ class _Watcher(pl.callbacks.Checkpoint):
             self._bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Write checkpoint and log, now and then."""
+        """Write checkpoint and log, if the pause since the last time is over."""
         if time.monotonic() - self._last >= self._pause:
             self._write(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Write checkpoint and log: what is kept must not be trained again."""
+        """Write checkpoint and log, so that a finished training is not repeated."""
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
         start = time.monotonic()
         if self._files.log is not None:
-            write_log(self._files.log, self._kept, self._names)
+            write_log(self._files.log, self._best_weights, self._names)
         if self._files.checkpoint is not None:
             trainer.save_checkpoint(self._files.checkpoint)
         self._last = time.monotonic()
@@ -187,13 +190,13 @@ class _Watcher(pl.callbacks.Checkpoint):
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGE = 1 << 30
-# What glibc begins with.
+# glibc's default.
 SMALL = 128 << 10
 
 
 @contextmanager
 def reuse_memory() -> Iterator[None]:
-    """Have freed memory used again, instead of given back and asked for at each step.
+    """Reuse freed memory, instead of returning it to the system and requesting it at each step.
 
     Each step makes and frees predictions and gradients. Blocks of more than 32 MB glibc asks of the
     system each time, page by page, which took as long as the matrix products themselves: a step of
@@ -203,7 +206,7 @@ def reuse_memory() -> Iterator[None]:
     Yields
     ------
     None
-        While the block runs; afterwards what is free goes back to the system.
+        Nothing; free memory returns to the system at the end of the block.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if tune is None:

@@ -1,6 +1,6 @@
 """Losses: a value for each vertex, over the pictures of a batch, with its gradient.
 
-What each averages or correlates over:
+Dimensions over which each loss averages or correlates:
 
     mse, l1, huber   errors, of each vertex over the pictures of the batch
     pearson          1 - r, of each vertex over the pictures of the batch
@@ -21,8 +21,8 @@ from torch import Tensor
 from base import nearest
 from regress.errors import RegressError
 
-# Predictions of less than this share of the responses' spread have the gradient of r that they
-# would have at this spread: that of constant ones, with which a training begins, is infinite.
+# Predictions that spread less than this share of the responses' spread have the gradient of r at
+# this spread: that of constant predictions, with which a training begins, is infinite.
 LEAST_SPREAD = 0.1
 # The same for predictions that spread less than this, in units of a session's standard deviation:
 # of a vertex that hardly varies, r would else have a gradient that drowns all others.
@@ -34,12 +34,12 @@ LEAST_VERTICES = 3
 
 
 def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give 1 - r, with Pearson's r over the pictures of the batch.
+    """Compute 1 - r, with Pearson's r over the pictures of the batch, and its gradient.
 
     Returns
     -------
     gradient : Tensor (n_images, n_vertices)
-        Of the sum of the values; where predictions spread less than a tenth as far as the
+        Gradient of the sum of the values; where predictions spread less than a tenth as far as the
         responses, or than `EPSILON`, as it would be if they spread so far. 0 where the responses
         are constant.
     """
@@ -53,7 +53,7 @@ def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _about_mean(array: Tensor) -> tuple[Tensor, Tensor]:
-    """Subtract the mean of each column; give also the norm, 0 where only rounding is left."""
+    """Return columns less their mean, and their norms, 0 where only rounding error is left."""
     mean = _sums(array).div_(len(array))
     about = array - mean
     norm = dots(about, about).sqrt_()
@@ -62,17 +62,17 @@ def _about_mean(array: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sums(array: Tensor) -> Tensor:
-    """Add up each column: as a product, which takes half as long as torch's own sum."""
+    """Sum each column, as a product, which takes half as long as torch's sum."""
     return torch.mm(array.new_ones(1, len(array)), array)[0]
 
 
 def dots(first: Tensor, second: Tensor) -> Tensor:
-    """Multiply column by column; torch's own norms and dots of columns take twice as long."""
+    """Compute dot products of columns; torch's norms and dots of columns take twice as long."""
     return _sums(first * second)
 
 
 def pattern(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give 1 - r, with Pearson's r over the vertices of a group, for each picture.
+    """Compute 1 - r, with Pearson's r over the vertices of a group, for each picture.
 
     Returns
     -------
@@ -82,27 +82,27 @@ def pattern(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """
     if predicted.shape[1] < LEAST_VERTICES:
         return torch.ones_like(predicted[0]), torch.zeros_like(predicted)
-    each, slope = pearson(predicted.T, measured.T)
+    losses, slope = pearson(predicted.T, measured.T)
     n_vertices = predicted.shape[1]
-    return each.mean().repeat(n_vertices), slope.T.mul_(n_vertices / len(each))
+    return losses.mean().repeat(n_vertices), slope.T.mul_(n_vertices / len(losses))
 
 
 Function = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def mse(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the mean squared error."""
+    """Compute the mean squared error and its gradient."""
     rest = predicted - measured
     return dots(rest, rest).div_(len(rest)), rest.mul_(2 / len(rest))
 
 
 def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the Huber loss: squared up to an error of 1, linear beyond.
+    """Compute the Huber loss, squared up to an error of 1 and linear beyond, and its gradient.
 
     Parameters
     ----------
     predicted, measured : Tensor (n_images, n_vertices)
-        Responses, in units of a session's standard deviation, and so the bend is at one of these.
+        Responses, in units of a session's standard deviation, and so is the error of 1.
 
     References
     ----------
@@ -115,7 +115,7 @@ def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def l1(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the mean absolute error."""
+    """Compute the mean absolute error and its gradient."""
     rest = predicted - measured
     return rest.abs().mean(0), rest.sign_().div_(len(rest))
 
@@ -132,14 +132,14 @@ LOSSES: dict[str, Function] = {
 def _term(
     function: Function, predicted: Tensor, measured: Tensor, member: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Let a loss that compares vertices see those of one group at a time."""
+    """Compute one loss; a loss that compares vertices is computed group by group."""
     if function is not pattern or member is None or not len(member):
         return function(predicted, measured)
     values, gradient = torch.empty_like(predicted[0]), torch.empty_like(predicted)
     order = torch.argsort(member, stable=True)
     for columns in torch.split(order, torch.bincount(member).tolist()):
-        own, slope = function(predicted[:, columns], measured[:, columns])
-        values[columns], gradient[:, columns] = own, slope
+        group_values, slope = function(predicted[:, columns], measured[:, columns])
+        values[columns], gradient[:, columns] = group_values, slope
     return values, gradient
 
 
@@ -149,12 +149,12 @@ class Loss:
     Parameters
     ----------
     text : str
-        Such as "mse", "pearson", or "mse+0.5*pearson".
+        Losses and weights, such as "mse", "pearson", or "mse+0.5*pearson".
 
     Raises
     ------
     RegressError
-        If it names a loss that there is not, or a weight that is no positive number.
+        If it names an unknown loss, or a weight that is no positive number.
     """
 
     def __init__(self, text: str) -> None:
@@ -164,50 +164,50 @@ class Loss:
             name = name.strip()
             if name not in LOSSES:
                 raise RegressError(
-                    f"loss {text!r}: {name!r} is none; expected one of {', '.join(LOSSES)}, or a "
-                    f"weighted sum such as mse+0.5*pearson{nearest(name, LOSSES)}"
+                    f"loss {text!r}: {name!r} is no loss; expected one of {', '.join(LOSSES)}, or "
+                    f"a weighted sum such as mse+0.5*pearson{nearest(name, LOSSES)}"
                 )
             self.terms.append((_positive(text, weight) if star else 1.0, LOSSES[name]))
 
     @property
     def moves_mean(self) -> bool:
-        """Whether the best constant prediction is another than the mean response."""
+        """Whether the best constant prediction is not the mean response."""
         return any(function in (huber, l1, pattern) for _, function in self.terms)
 
     @property
     def least(self) -> int:
-        """How many pictures each batch must have, so that the loss says something."""
+        """Smallest number of pictures in a batch for which the loss is meaningful."""
         return LEAST_PICTURES if any(function is pearson for _, function in self.terms) else 1
 
     def values(
         self, predicted: Tensor, measured: Tensor, member: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Give the loss of each vertex, and the gradient.
+        """Compute the loss of each vertex, and the gradient.
 
         Parameters
         ----------
         member : Tensor of int (n_vertices,), optional
-            The group of each vertex; all are one by default.
+            Group of each vertex; one group by default.
         """
-        (weight, function), *others = self.terms
+        (weight, function), *further_terms = self.terms
         values, gradient = _term(function, predicted, measured, member)
         if weight != 1:
             values, gradient = values.mul_(weight), gradient.mul_(weight)
-        for weight, function in others:
-            more, slope = _term(function, predicted, measured, member)
-            values.add_(more, alpha=weight)
+        for weight, function in further_terms:
+            added, slope = _term(function, predicted, measured, member)
+            values.add_(added, alpha=weight)
             gradient.add_(slope, alpha=weight)
         return values, gradient
 
     def __call__(
         self, predicted: Tensor, measured: Tensor, member: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Give the sum over vertices, which can be differentiated, and the loss of each vertex.
+        """Compute the differentiable sum over vertices, and the loss of each vertex.
 
         Parameters
         ----------
         member : Tensor of int (n_vertices,), optional
-            The group of each vertex; all are one by default.
+            Group of each vertex; one group by default.
         """
         total: Tensor
         values: Tensor
@@ -229,7 +229,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *by: Any) -> Any:
         (gradient,) = ctx.saved_tensors
-        # Only a scaled loss, of mixed precision, has another slope than 1.
+        # Only a loss that mixed precision has scaled has a slope other than 1.
         slope = by[0] if by[0] != 1 else None
         gradient = gradient if slope is None else gradient * slope
         return gradient.to(ctx.dtype), None, None, None

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules, by name.
 
-All work on each weight alone, so that models trained side by side are those trained one by one.
+All update each weight independently, so that models trained together equal those trained one by
+one.
 """
 
 import math
@@ -25,7 +26,7 @@ OPTIMISERS: dict[str, Callable[[Groups, float, float], Optimizer]] = {
 
 
 def cosine(share: float) -> float:
-    """Fall from 1 to 0 along half a cosine.
+    """Return the multiplier at a share of the training; it falls from 1 to 0 along half a cosine.
 
     References
     ----------
@@ -38,8 +39,8 @@ def cosine(share: float) -> float:
 SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "constant": lambda _: 1.0}
 
 
-def named(table: dict[str, Any], kind: str, name: str) -> Any:
-    """Look up by name."""
+def lookup(table: dict[str, Any], kind: str, name: str) -> Any:
+    """Return an entry of a table; raise an error that lists the names if there is none."""
     if name not in table:
         raise RegressError(f"{kind}: found {name!r}, expected one of {one_of(name, table)}")
     return table[name]
@@ -60,16 +61,16 @@ def make_optimiser(
     weights : iterable of (str, Tensor)
         The weights, by name; biases, offsets and those of norms are not decayed.
     weight_decay : float
-        Of `sgd` and `adam` it adds weight_decay / 2 times the squared weights to the loss: ridge
-        of the penalty weight_decay * n_images / 2 on the same standardised features. Of `adamw` and
-        `nadam` it shrinks the weights by lr * weight_decay at each step.
+        With `sgd` and `adam`, weight_decay / 2 times the squared weights is added to the loss:
+        ridge with the penalty weight_decay * n_images / 2 on the same standardised features. With
+        `adamw` and `nadam`, weights shrink by lr * weight_decay at each step.
     rates : mapping of str to float, optional
-        Multiples of the learning rate, of weights whose names begin so.
+        Multiples of the learning rate, by the beginning of the weights' names.
 
     Returns
     -------
     Optimizer
-        For these weights; those of the whole rate come first.
+        Optimiser of these weights; those with the full rate come first.
 
     References
     ----------
@@ -82,22 +83,22 @@ def make_optimiser(
             share = next((s for n, s in (rates or {}).items() if weight.startswith(n)), 1.0)
             divided.setdefault((share, 0.0 if plain else weight_decay), []).append(tensor)
     groups = [
-        {"params": own, "weight_decay": decay, "lr": share * lr}
-        for (share, decay), own in divided.items()
+        {"params": tensors, "weight_decay": decay, "lr": share * lr}
+        for (share, decay), tensors in divided.items()
     ]
-    made: Optimizer = named(OPTIMISERS, "optimiser", name)(groups, lr, momentum)
-    return made
+    optimiser: Optimizer = lookup(OPTIMISERS, "optimiser", name)(groups, lr, momentum)
+    return optimiser
 
 
 def rate(schedule: str, warmup: float, n_steps: int) -> Callable[[int], float]:
-    """Give the learning rate's multiplier at each step.
+    """Return a function from the step to the learning rate's multiplier.
 
     Parameters
     ----------
     warmup : float
-        The share of the steps over which it rises from near 0 to 1.
+        Share of the steps over which the multiplier rises from near 0 to 1.
     """
-    fall = named(SCHEDULES, "schedule", schedule)
+    fall = lookup(SCHEDULES, "schedule", schedule)
     rising = round(warmup * n_steps)
 
     def at(step: int) -> float:

@@ -1,4 +1,4 @@
-"""What is to be said at the end of a training that went wrong, and what to do about it."""
+"""Warnings at the end of a training that went wrong, with advice, and the log of losses."""
 
 import csv
 import logging
@@ -9,91 +9,103 @@ from numpy.typing import NDArray
 
 from base import replacing
 from regress.errors import RegressError
-from regress.training.best_weights import Kept
+from regress.training.best_weights import BestWeights
 
 log = logging.getLogger("regress")
 
-# Groups that are named one by one.
-NAMED = 4
-# A loss so many times that of the beginning is no matter of chance.
+# Groups that a message names one by one.
+MAX_NAMES = 4
+# A validation loss so many times the first one is no accident of the validation pictures.
 FAR = 1.5
 
 
-def say_what_was_spoiled(kept: Kept, lr: float, n_batches: int) -> None:
+def warn_of_divergence(best_weights: BestWeights, lr: float, n_batches: int) -> None:
     """Warn of groups whose loss became NaN or infinite."""
-    spoiled = np.flatnonzero(kept.spoiled)
+    spoiled = np.flatnonzero(best_weights.spoiled)
     if not len(spoiled):
         return
-    step = int(kept.spoiled[spoiled].min())
-    where = f"at step {step}, in epoch {(step - 1) // n_batches + 1}"
+    step = int(best_weights.spoiled[spoiled].min())
+    position = f"at step {step}, in epoch {(step - 1) // n_batches + 1}"
     fix = f"give {lower_rate(lr)}"
-    of = f"{len(spoiled)} of {kept.n_groups} groups"
-    if not kept.epochs[spoiled].all():
+    count = f"{len(spoiled)} of {best_weights.n_groups} groups"
+    if not best_weights.epochs[spoiled].all():
         raise RegressError(
-            f"the loss became NaN or infinite {where}, before anything was learned, in {of}: {fix}"
+            f"the loss became NaN or infinite {position}, before anything was learned, in {count}: "
+            f"{fix}"
         )
     log.warning(
         "the loss of %s became NaN or infinite, first %s; they keep the weights of epoch %s: %s",
-        of,
-        where,
-        " or ".join(str(epoch) for epoch in np.unique(kept.epochs[spoiled])[:NAMED]),
+        count,
+        position,
+        " or ".join(str(epoch) for epoch in np.unique(best_weights.epochs[spoiled])[:MAX_NAMES]),
         fix,
     )
 
 
-def say_what_was_not_learned(
-    kept: Kept, names: NDArray, varying: NDArray[np.bool_], begun: bool, *lower: str
+def warn_of_no_progress(
+    best_weights: BestWeights,
+    names: NDArray,
+    varying: NDArray[np.bool_],
+    has_start: bool,
+    *lower: str,
 ) -> None:
-    """Warn of groups that no epoch made better than they were before the first step.
+    """Warn of groups whose validation loss no epoch improved.
 
     Parameters
     ----------
-    kept : Kept
-        At the end of a training that was stopped by validation pictures.
+    best_weights : BestWeights
+        Best weights at the end of a training with validation pictures.
     names : array (n_groups,)
-        What the groups are called.
+        Names of the groups.
     varying : array of bool (n_groups,)
-        Groups in which there is anything to learn.
-    begun : bool
-        Whether they began from another training; else from the mean response.
+        Groups with a vertex that is not constant.
+    has_start : bool
+        Whether the training began from another one; else from the mean response.
     """
-    worse = (kept.epochs == 0) & np.isfinite(kept.best) & (kept.spoiled == 0) & varying
-    if not worse.any() or not kept.rows:
+    worse = (
+        (best_weights.epochs == 0)
+        & np.isfinite(best_weights.best)
+        & (best_weights.spoiled == 0)
+        & varying
+    )
+    if not worse.any() or not best_weights.rows:
         return
     groups = np.asarray(names)[worse]
-    losses = np.array([held for *_, held in kept.rows])
-    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups).astype(np.float64)
-    # Both figures are means over the same vertices: those that stop together, or of these groups.
-    if kept.together:
-        here = np.unique(kept.member[kept.vertices].numpy())
-        losses = np.average(losses[:, here], axis=1, weights=sizes[here])[:, None]
-        weights, before = np.ones(1), kept.best[worse][0]
+    losses = np.array([held for *_, held in best_weights.rows])
+    sizes = np.bincount(best_weights.member.numpy(), minlength=best_weights.n_groups).astype(
+        np.float64
+    )
+    # Both losses are means over the same vertices: those that stop together, or of these groups.
+    if best_weights.together:
+        present = np.unique(best_weights.member[best_weights.vertices].numpy())
+        losses = np.average(losses[:, present], axis=1, weights=sizes[present])[:, None]
+        weights, before = np.ones(1), best_weights.best[worse][0]
     else:
         losses, weights = losses[:, worse], sizes[worse]
-        before = np.average(kept.best[worse], weights=weights)
+        before = np.average(best_weights.best[worse], weights=weights)
     lowest = np.average(np.where(np.isfinite(losses), losses, np.inf).min(0), weights=weights)
-    some = ", ".join(map(str, groups[:NAMED])) + (", …" if len(groups) > NAMED else "")
+    examples = ", ".join(map(str, groups[:MAX_NAMES])) + (", …" if len(groups) > MAX_NAMES else "")
     log.warning(
         "%d of %d groups learned nothing (%s): no epoch predicts the validation pictures better "
         "(loss %.3g at best) than %s does (%.3g), which is kept and predicted%s: give %s%s",
         len(groups),
-        kept.n_groups,
-        some,
+        best_weights.n_groups,
+        examples,
         lowest,
-        "what the training began from" if begun else "the mean response",
+        "what the training began from" if has_start else "the mean response",
         before,
-        "" if begun else ", whatever the picture",
+        "" if has_start else ", whatever the picture",
         ", or ".join(lower),
         "" if lowest > FAR * before else ", unless the features tell nothing of these responses",
     )
 
 
 def lower_rate(lr: float) -> str:
-    """Advise to learn more slowly."""
+    """Return the advice to lower the learning rate."""
     return f"a lower lr (now {lr:g}): --params.lr {min(lr / 10, 1e-3):g}"
 
 
-# With more groups, as where each vertex stops on its own, only their mean is written.
+# With more groups than this, only their mean is written.
 MANY = 500
 COLUMNS = (
     "epoch",
@@ -107,13 +119,13 @@ COLUMNS = (
 )
 
 
-def write_log(path: Path, kept: Kept, names: NDArray) -> None:
+def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
     """Write the loss of each epoch and group.
 
     Parameters
     ----------
     names : array (n_groups,)
-        What the groups are called.
+        Names of the groups.
 
     Notes
     -----
@@ -124,21 +136,22 @@ def write_log(path: Path, kept: Kept, names: NDArray) -> None:
     of measured and made responses, where there are critics. A group that left the network has no
     further rows.
     """
-    sizes = np.bincount(kept.member.numpy(), minlength=kept.n_groups)
+    sizes = np.bincount(best_weights.member.numpy(), minlength=best_weights.n_groups)
     with replacing(path) as temporary, temporary.open("w", newline="") as opened:
         table = csv.writer(opened)
         table.writerow(COLUMNS)
-        for epoch, seconds, rate, right, train, held in kept.rows:
-            when = [epoch, f"{seconds:.4g}", f"{rate:.6g}"]
-            there = np.flatnonzero(np.isfinite(train))
-            total = sizes[there].sum()
+        for epoch, seconds, rate, right, train, held in best_weights.rows:
+            epoch_columns = [epoch, f"{seconds:.4g}", f"{rate:.6g}"]
+            present = np.flatnonzero(np.isfinite(train))
+            total = sizes[present].sum()
             mean = [
-                _plain((of[there] * sizes[there]).sum() / max(1, total)) for of in (train, held)
+                _plain((values[present] * sizes[present]).sum() / max(1, total))
+                for values in (train, held)
             ]
-            table.writerow([*when, "all", total, *mean, _plain(right)])
-            for group in there if kept.n_groups <= MANY else ():
-                losses = [_plain(of[group]) for of in (train, held)]
-                table.writerow([*when, names[group], sizes[group], *losses, ""])
+            table.writerow([*epoch_columns, "all", total, *mean, _plain(right)])
+            for group in present if best_weights.n_groups <= MANY else ():
+                losses = [_plain(values[group]) for values in (train, held)]
+                table.writerow([*epoch_columns, names[group], sizes[group], *losses, ""])
 
 
 def _plain(loss: float) -> str:

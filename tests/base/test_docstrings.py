@@ -10,6 +10,7 @@ from numpydoc.validate import validate
 
 from base import plugin_names
 from regress import models
+from regress.models import load_model_class
 from tests.builders.paths import PACKAGES
 
 # No docstring, or a summary that does not begin with an infinitive.
@@ -26,7 +27,7 @@ def public_names() -> Iterator[str]:
             yield from callables(module, name)
     for name in plugin_names(models):
         module = importlib.import_module(f"regress.models.{name}")
-        yield from callables(module, module.Model.__name__)
+        yield from callables(module, load_model_class(name).__name__)
 
 
 def callables(module: ModuleType, name: str) -> Iterator[str]:

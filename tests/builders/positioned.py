@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regress.models.positional import Model
+from regress.models.positional import Positional
 
 
-class OnALine(Model):
+class OnALine(Positional):
     """Vertices without positions are a centimetre apart."""
 
-    def _given(self, n_vertices: int) -> Any:
+    def _vertex_positions(self, n_vertices: int) -> Any:
         if self.positions is None:
             return 10 * np.arange(n_vertices)[:, None] * [1, 0]
         return self.positions
@@ -28,5 +28,5 @@ def fit_and_refit(folder: Path | str | None) -> dict[str, NDArray]:
     own: dict[str, Any] = {"lr": 0.01, "epochs": 12, "patience": 3, "batch": 64, "dropout": 0.2}
     own |= {"scope": np.repeat(["a", "noise", "b"], 12), "width": 16, "blocks": 1}
     checkpoint = None if folder is None else Path(folder) / "kept.h5"
-    model = Model(positions=places, checkpoint=checkpoint, **own)
+    model = Positional(positions=places, checkpoint=checkpoint, **own)
     return model.fit(X, Y).refit(X, Y).state()

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from base import load_plugin
-from regress import models
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
+from regress.models import load_model_class
 from regress.training import TrainedModel
 from regress.training import loop as training
 
@@ -38,9 +37,7 @@ def _train(folder: Path, name: str) -> None:
     # A checkpoint after each epoch.
     training.EVERY, training.SHARE = 0, 0
     X, y, own = TRAININGS[name]()
-    model: TrainedModel = load_plugin(models, name, "model").Model(
-        **own, checkpoint=folder / "kept.h5"
-    )
+    model: TrainedModel = load_model_class(name)(**own, checkpoint=folder / "kept.h5")
     np.savez(folder / "done.npz", **model.fit(X, y).refit(X, y).state())
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from challenge.fsaverage import coordinates, neighbours
 from regress.adversarial import CRITICS, Adversary, Sheet, make_critics
 from regress.errors import RegressError
-from regress.models.mlp import Model as Mlp
-from regress.models.shallow import Model
+from regress.models.mlp import Mlp
+from regress.models.shallow import Shallow
 from regress.training.losses import LOSSES
 
 QUICK: dict[str, Any] = {"lr": 3e-3, "epochs": 12, "batch": 64, "width": 32}
@@ -99,9 +99,9 @@ def test_the_order_of_vertices_does_not_matter_to_a_patch() -> None:
 def test_without_critics_it_is_plain_regression() -> None:
     X, Y = _data()
     plain = Mlp(**QUICK).fit(X, Y).predict(X)
-    np.testing.assert_array_equal(Model(**QUICK).fit(X, Y).predict(X), plain)
+    np.testing.assert_array_equal(Shallow(**QUICK).fit(X, Y).predict(X), plain)
     # Critics that weigh nothing learn, and change nothing.
-    judged = Model(discriminators="single+patch", adversarial=0.0, **QUICK).fit(X, Y)
+    judged = Shallow(discriminators="single+patch", adversarial=0.0, **QUICK).fit(X, Y)
     np.testing.assert_allclose(judged.predict(X), plain, atol=1e-6)
 
 
@@ -111,7 +111,7 @@ def test_without_critics_it_is_plain_regression() -> None:
 )
 def test_trained_against_critics_it_beats_the_mean(names: str, game: str) -> None:
     (X, Y), (Z, measured) = _data(), _data(seed=1)
-    model = Model(discriminators=names, game=game, spectral=True, sheet=[_sheet()], **QUICK)
+    model = Shallow(discriminators=names, game=game, spectral=True, sheet=[_sheet()], **QUICK)
     rest = measured - model.fit(X, Y).predict(Z)
     assert (rest**2).mean() < 0.75 * ((measured - Y.mean(0)) ** 2).mean()
 
@@ -122,7 +122,7 @@ def test_with_noise_it_makes_both_of_two_modes() -> None:
     mode = rng.choice([-2, 2], (1000, 1))
     Y = (mode + 0.2 * rng.standard_normal((1000, 4))).astype(np.float32)
     own = {"lr": 1e-3, "epochs": 30, "validation": 0, "dropout": 0.0, "width": 64, "batch": 64}
-    model = Model(
+    model = Shallow(
         discriminators="single",
         loss="0.01*l1",
         adversarial=1.0,
@@ -136,7 +136,7 @@ def test_with_noise_it_makes_both_of_two_modes() -> None:
     assert high > 0.2
     assert low + high > 0.7
     # The mean of both is what regression makes, and neither mode.
-    plain = Model(loss="mse", **own).fit(X, Y).predict(X[:1])
+    plain = Shallow(loss="mse", **own).fit(X, Y).predict(X[:1])
     assert np.abs(plain).max() < 1
 
 
@@ -152,7 +152,7 @@ def test_pattern_is_r_over_vertices() -> None:
 def test_a_loss_of_nan_stops_with_the_step(tmp_path: Path) -> None:
     X, Y = _data()
     with pytest.raises(RegressError, match=r"NaN or infinite at step \d+, .*lower lr"):
-        Model(discriminators="single", adversarial=1e38, **QUICK | {"lr": 1e30}).fit(X, Y)
+        Shallow(discriminators="single", adversarial=1e38, **QUICK | {"lr": 1e30}).fit(X, Y)
 
 
 def test_critics_learn_at_a_rate_of_their_own(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_critics_learn_at_a_rate_of_their_own(tmp_path: Path) -> None:
     own = QUICK | {"discriminators": "patch", "validation": 0, "lr": 3e-4, "schedule": "constant"}
     right = []
     for rate in (0.0, 1.0, 10.0):
-        Model(critic_lr=rate, log=tmp_path / "log.csv", **own).fit(X, Y)
+        Shallow(critic_lr=rate, log=tmp_path / "log.csv", **own).fit(X, Y)
         log = pd.read_csv(tmp_path / "log-fit.csv")
         right.append(log[log["group"] == "all"]["right_verdicts"].to_numpy()[-1])
     # At the generator's rate, 84 steps do not suffice to know measured responses.
@@ -171,13 +171,13 @@ def test_critics_learn_at_a_rate_of_their_own(tmp_path: Path) -> None:
 def test_what_nothing_was_learned_from_is_said(caplog: pytest.LogCaptureFixture) -> None:
     X, Y = _data(200)
     own = QUICK | {"epochs": 4, "discriminators": "single"}
-    weighed = Model(**own, adversarial=1e30).fit(X, Y)
+    weighed = Shallow(**own, adversarial=1e30).fit(X, Y)
     np.testing.assert_array_equal(weighed.predict(X[:2]).std(0), 0)
     assert "1 of 1 groups learned nothing" in caplog.text
     assert "whatever the picture" in caplog.text
     assert "critics less weight (now 1e+30): --params.adversarial 0.1" in caplog.text
     caplog.clear()
-    Model(**own).fit(X, Y)
+    Shallow(**own).fit(X, Y)
     assert "learned nothing" not in caplog.text
 
 
@@ -195,7 +195,7 @@ def test_what_nothing_was_learned_from_is_said(caplog: pytest.LogCaptureFixture)
 )
 def test_wrong_parameters_are_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises((ValueError, RegressError), match=named):
-        Model(**wrong).fit(*_data(50))
+        Shallow(**wrong).fit(*_data(50))
 
 
 def test_neighbours_are_near_on_the_sphere() -> None:

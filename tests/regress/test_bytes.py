@@ -10,9 +10,9 @@ import pytest
 from cache import FeatureStore
 from challenge import find_subjects
 from regress import load_design
-from regress.models.linear import Model
-from regress.models.ridge import Model as Ridge
-from regress.training.inputs import standard
+from regress.models.linear import Linear
+from regress.models.ridge import Ridge
+from regress.training.inputs import feature_scale
 
 
 def _pixels(n: int, columns: int, seed: int = 0) -> np.ndarray:
@@ -31,8 +31,8 @@ def test_bytes_are_the_numbers_that_they_are() -> None:
     X[:, 3] = 7
     Y = _responses(X)
     own: dict[str, Any] = {"epochs": 5, "lr": 0.01}
-    model = Model(**own).fit(X, Y)
-    plain = Model(**own).fit(X.astype(np.float32), Y)
+    model = Linear(**own).fit(X, Y)
+    plain = Linear(**own).fit(X.astype(np.float32), Y)
     predicted = model.refit(X, Y).predict(X)
     assert predicted.dtype == np.float32
     np.testing.assert_array_equal(predicted, plain.refit(X.astype(np.float32), Y).predict(X))
@@ -42,7 +42,7 @@ def test_bytes_are_the_numbers_that_they_are() -> None:
 def test_scales_do_not_depend_on_how_columns_are_divided() -> None:
     X = _pixels(50, 5000)
     X[:, 2100] = 9
-    centre, scale = standard(X)
+    centre, scale = feature_scale(X)
     plain = X.astype(np.float64)
     np.testing.assert_allclose(centre, plain.mean(0), rtol=1e-6)
     expected = plain.std(0)
@@ -54,7 +54,7 @@ def test_no_second_copy_of_the_pictures_is_made() -> None:
     """4 bytes a pixel would be 4 times what they take."""
     X = _pixels(1500, 12_000)
     Y = np.random.default_rng(0).standard_normal((len(X), 1)).astype(np.float32)
-    model = Model(epochs=1, batch=32, lr=1e-5, validation=0.02)
+    model = Linear(epochs=1, batch=32, lr=1e-5, validation=0.02)
     tracemalloc.start()
     try:
         model.fit(X, Y)
@@ -91,11 +91,11 @@ def test_a_design_keeps_bytes_where_all_are(simulated: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("n", [2, 30, 1100])
 def test_predictions_come_in_blocks(n: int) -> None:
-    class InBlocks(Model):
+    class InBlocks(Linear):
         block = 7
 
     X = _pixels(n, 6)
-    model = Model(epochs=1).fit(_pixels(50, 6), _responses(_pixels(50, 6)))
+    model = Linear(epochs=1).fit(_pixels(50, 6), _responses(_pixels(50, 6)))
     blocked = InBlocks().restore(model.state())
     np.testing.assert_allclose(blocked.predict(X), model.predict(X), atol=1e-5)
     # Validation pictures too.

@@ -27,10 +27,10 @@ from regress.diffusion.schedulers import (
     Noising,
     draw_noise,
     even_levels,
-    sampled,
+    sample_code,
 )
 from regress.errors import RegressError
-from regress.models.diffusion import Model
+from regress.models.diffusion import Diffusion
 from tests.builders.diffusion_data import QUICK, Arrays, _data
 
 QUICK |= {"steps": 10, "samples": 4}
@@ -98,7 +98,7 @@ def _gaussian(variance: float, mean: float) -> Any:
 def test_with_the_best_denoiser_samplers_draw_what_they_should(sampler: str) -> None:
     # The numbers of a code are denoised each alone here: many of them are many draws.
     noise = torch.from_numpy(draw_noise(2, 250, 20_000, np.random.default_rng(0)))
-    drawn = torch.stack([sampled(_gaussian(0.25, 3.0), one, sampler, 2, 1) for one in noise])
+    drawn = torch.stack([sample_code(_gaussian(0.25, 3.0), one, sampler, 2, 1) for one in noise])
     assert drawn.mean() == pytest.approx(3, abs=0.02)
     assert drawn.std() == pytest.approx(0.5, rel=0.05)
     # All pictures are drawn from the same noise, and the two draws from opposite.
@@ -119,7 +119,7 @@ def test_ddpm_is_that_of_diffusers() -> None:
         rng.set_state(state)
         given = denoise(code, level.expand(1))
         code = scheduler.step(given, level, code, generator=rng).prev_sample
-    mine = sampled(denoise, torch.stack(fresh), "ddpm", 1, 1)
+    mine = sample_code(denoise, torch.stack(fresh), "ddpm", 1, 1)
     np.testing.assert_allclose(mine, code, atol=1e-5)
 
 
@@ -128,7 +128,7 @@ def test_it_draws_both_of_two_modes_and_the_mean_between_them() -> None:
     X = 0.01 * rng.standard_normal((600, 3)).astype(np.float32)
     Y = rng.choice([-2, 2], (600, 1)) + 0.2 * rng.standard_normal((600, 4))
     own = {"epochs": 30, "validation": 0, "schedule": "constant"}
-    model = Model(**{**QUICK, "latent": 2, "width": 64, "steps": 20, "samples": 16, **own}).fit(
+    model = Diffusion(**{**QUICK, "latent": 2, "width": 64, "steps": 20, "samples": 16, **own}).fit(
         X, Y.astype(np.float32)
     )
     made = model.sample(X[:1], 400)[:, 0]
@@ -143,12 +143,12 @@ def test_it_draws_both_of_two_modes_and_the_mean_between_them() -> None:
 
 def test_it_predicts_beyond_the_mean_and_the_same_each_time() -> None:
     (X, Y), (Z, measured) = _data(), _data(seed=1)
-    model = Model(**QUICK).fit(X, Y)
+    model = Diffusion(**QUICK).fit(X, Y)
     predicted = model.predict(Z)
     rest = ((measured - predicted) ** 2).mean()
     assert rest < 0.75 * ((measured - Y.mean(0)) ** 2).mean()
-    np.testing.assert_array_equal(Model(**QUICK).fit(X, Y).predict(Z), predicted)
-    other = Model(**QUICK, random_state=1).fit(X, Y).predict(Z)
+    np.testing.assert_array_equal(Diffusion(**QUICK).fit(X, Y).predict(Z), predicted)
+    other = Diffusion(**QUICK, random_state=1).fit(X, Y).predict(Z)
     assert np.abs(other - predicted).max() > 1e-3
     # A picture's prediction does not depend on those beside it.
     np.testing.assert_allclose(model.predict(Z[7:8]), predicted[7:8], atol=1e-5)
@@ -158,7 +158,7 @@ def test_it_predicts_beyond_the_mean_and_the_same_each_time() -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_mean_of_the_draws_is_what_more_draws_converge_to(sampler: str) -> None:
     X, Y = _data()
-    few = Model(**{**QUICK, "epochs": 8}, sampler=sampler).fit(X, Y)
+    few = Diffusion(**{**QUICK, "epochs": 8}, sampler=sampler).fit(X, Y)
     many = few.sample(X[:20], 200, random_state=3)
     apart = np.abs(few.predict(X[:20]) - many.mean(0)).mean()
     # Pairs of opposite noise: far nearer than four independent draws are.
@@ -167,7 +167,7 @@ def test_the_mean_of_the_draws_is_what_more_draws_converge_to(sampler: str) -> N
 
 def test_the_spread_is_as_large_as_predictions_are_wrong() -> None:
     (X, Y), (Z, measured) = _data(1000), _data(1000, seed=1)
-    model = Model(**{**QUICK, "epochs": 40, "samples": 16}).fit(X, Y)
+    model = Diffusion(**{**QUICK, "epochs": 40, "samples": 16}).fit(X, Y)
     wrong = ((measured - model.predict(Z)) ** 2).mean(0) ** 0.5
     spread = (model.spread(Z) ** 2).mean(0) ** 0.5
     assert (spread**2).mean() == pytest.approx((wrong**2).mean(), rel=0.1)
@@ -180,10 +180,10 @@ def test_the_spread_is_as_large_as_predictions_are_wrong() -> None:
 def test_few_draws_tell_the_spread_of_many() -> None:
     """How far plain draws of the same noise are off says how far these are."""
     X, Y = _data(200)
-    model = Model(**{**QUICK, "epochs": 5, "samples": 16}).fit(X, Y)
+    model = Diffusion(**{**QUICK, "epochs": 5, "samples": 16}).fit(X, Y)
     network, few = model.network_, model.spread(X[:5])
     within = (model.sample(X[:5], 16).var(0) + network.left.numpy()) ** 0.5 * network.factor.numpy()
-    network.drawing("dpm", 10, 300)
+    network.set_sampler("dpm", 10, 300)
     many = model.spread(X[:5])
     off, plainly_off = (float(np.std(one / many)) for one in (few, within))
     assert off < 0.06
@@ -193,7 +193,7 @@ def test_few_draws_tell_the_spread_of_many() -> None:
 def test_the_log_says_what_the_code_keeps(caplog: pytest.LogCaptureFixture) -> None:
     X, Y = _data()
     caplog.set_level(logging.INFO, "regress")
-    Model(**QUICK, validation=0.25, random_state=2).fit(X, Y)
+    Diffusion(**QUICK, validation=0.25, random_state=2).fit(X, Y)
     said = [line for line in caplog.messages if "keeps" in line]
     kept = PCA(8).fit(Y).explained_variance_ratio_.sum()
     shares = [float(line.split("keeps ")[1].split(" %")[0]) / 100 for line in said]
@@ -204,8 +204,8 @@ def test_the_log_says_what_the_code_keeps(caplog: pytest.LogCaptureFixture) -> N
 
 def test_the_best_weights_are_those_of_the_lowest_held_out_error(tmp_path: Path) -> None:
     X, Y = _data(120, noise=4)
-    Model(**{**QUICK, "lr": 0.02, "epochs": 30}, log=tmp_path / "a.csv").fit(X, Y)
-    model = Model(**{**QUICK, "lr": 0.02, "epochs": 30}).fit(X, Y)
+    Diffusion(**{**QUICK, "lr": 0.02, "epochs": 30}, log=tmp_path / "a.csv").fit(X, Y)
+    model = Diffusion(**{**QUICK, "lr": 0.02, "epochs": 30}).fit(X, Y)
     rows = [line.split(",") for line in (tmp_path / "a-fit.csv").read_text().splitlines()]
     at = rows[0].index("validation_loss")
     losses = [float(row[at]) for row in rows[1:] if row[3] == "all"]
@@ -217,13 +217,13 @@ def test_the_best_weights_are_those_of_the_lowest_held_out_error(tmp_path: Path)
 def test_a_loss_of_nan_stops_with_the_step() -> None:
     X, Y = _data()
     with pytest.raises(RegressError, match=r"NaN or infinite at step \d+, .*lower lr"):
-        Model(**{**QUICK, "lr": 1e30}).fit(X, Y)
+        Diffusion(**{**QUICK, "lr": 1e30}).fit(X, Y)
 
 
 def test_saved_and_loaded_it_says_the_same() -> None:
     X, Y = _data()
-    model = Model(**QUICK, scope=np.repeat(["a", "b"], 12)).fit(X, Y)
-    loaded = Model(**QUICK).restore(model.state())
+    model = Diffusion(**QUICK, scope=np.repeat(["a", "b"], 12)).fit(X, Y)
+    loaded = Diffusion(**QUICK).restore(model.state())
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     np.testing.assert_array_equal(loaded.spread(X), model.spread(X))
     np.testing.assert_array_equal(loaded.sample(X[:3], 4), model.sample(X[:3], 4))
@@ -246,8 +246,8 @@ def _two(n: int = 300) -> tuple[NDArray[Any], Joint, Arrays]:
 
 def test_subjects_codes_are_turned_to_agree() -> None:
     X, y, _ = _two()
-    model = Model(**{**QUICK, "epochs": 2}).fit(X, y)
-    halves = [model._of(columns).network_ for columns in model._subjects()]
+    model = Diffusion(**{**QUICK, "epochs": 2}).fit(X, y)
+    halves = [model._select_vertices(columns).network_ for columns in model._subjects()]
     X, Y = _data(500, seed=5, noise=0.0)
     order = np.random.default_rng(3).permutation(24)[:18]
     codes = [
@@ -261,7 +261,7 @@ def test_subjects_codes_are_turned_to_agree() -> None:
 
 def test_two_subjects_are_told_apart_and_each_is_predicted_from_its_own() -> None:
     X, y, (Z, W) = _two()
-    model = Model(**QUICK).fit(X, y)
+    model = Diffusion(**QUICK).fit(X, y)
     predicted = model.predict(Z)
     assert predicted.shape == (300, 42)
     mean = ((W - W.mean(0)) ** 2).mean()
@@ -269,24 +269,24 @@ def test_two_subjects_are_told_apart_and_each_is_predicted_from_its_own() -> Non
     assert model.spread(Z[:5]).shape == (5, 42)
     # What the trunk sees is shifted by who is looking.
     network = model.network_
-    assert float(network.whom.detach().abs().max()) > 0
-    alone = [model._of(columns).network_.eval() for columns in model._subjects()]
+    assert float(network.get_parameter("whom").detach().abs().max()) > 0
+    alone = [model._select_vertices(columns).network_.eval() for columns in model._subjects()]
     with torch.no_grad():
-        first, second = (own.see(torch.from_numpy(Z[:4])) for own in alone)
+        first, second = (own.encode_pictures(torch.from_numpy(Z[:4])) for own in alone)
         assert float((first - second).abs().max()) > 1e-3
-        alone[1].whose[:] = 0
-        np.testing.assert_allclose(alone[1].see(torch.from_numpy(Z[:4])), first)
+        alone[1].subjects[:] = 0
+        np.testing.assert_allclose(alone[1].encode_pictures(torch.from_numpy(Z[:4])), first)
 
 
 def test_a_subject_begins_from_two_others() -> None:
     X, y, _ = _two()
     own = {**QUICK, "epochs": 20}
-    start = Model(**own).fit(X, y).refit(X, y).state()
+    start = Diffusion(**own).fit(X, y).refit(X, y).state()
     Z, W = _data(60, seed=7)
     (P, measured) = _data(500, seed=8)
-    begun = Model(**own, start=start).fit(Z, W)
-    assert (begun.network_.whose == -1).all()
-    alone = Model(**own).fit(Z, W)
+    begun = Diffusion(**own, start=start).fit(Z, W)
+    assert (begun.network_.subjects == -1).all()
+    alone = Diffusion(**own).fit(Z, W)
     rest = [((measured - m.predict(P)) ** 2).mean() for m in (begun, alone)]
     assert rest[0] < rest[1]
 
@@ -304,7 +304,7 @@ def test_a_subject_begins_from_two_others() -> None:
 )
 def test_wrong_parameters_are_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        Model(**wrong).fit(*_data(50))
+        Diffusion(**wrong).fit(*_data(50))
 
 
 @pytest.mark.parametrize(
@@ -320,10 +320,12 @@ def test_a_code_longer_than_responses_have_components_is_refused_at_once(
     X, Y = _data(300)
     start = time.monotonic()
     with pytest.raises(RegressError, match=f"latent: found {latent}; .*{found}"):
-        Model(**QUICK | own | {"latent": latent}).fit(X, np.tile(Y, (1, 13))[:, :300])
+        Diffusion(**QUICK | own | {"latent": latent}).fit(X, np.tile(Y, (1, 13))[:, :300])
     assert time.monotonic() - start < 5
     # What a group has fewer of is 0: the default serves an ROI of five vertices.
-    assert Model(**QUICK | {"latent": 40, "epochs": 1}).fit(X, Y[:, :5]).predict(X).shape[1] == 5
+    assert (
+        Diffusion(**QUICK | {"latent": 40, "epochs": 1}).fit(X, Y[:, :5]).predict(X).shape[1] == 5
+    )
 
 
 def test_a_code_that_memory_cannot_hold_is_refused() -> None:

@@ -16,7 +16,7 @@ from regress import load_design, load_fit
 from regress.__main__ import regress
 from regress.data.design import find_spaces
 from regress.errors import RegressError
-from regress.models.diffusion import Model
+from regress.models.diffusion import Diffusion
 from tests.builders.diffusion_data import QUICK, _data
 
 
@@ -52,7 +52,7 @@ def test_it_begins_as_the_unet_that_is_given_and_trains_all_of_it(unet: Path) ->
     X, Y = _data(60)
     given = UNet2DConditionModel.from_pretrained(unet).state_dict()
     own = {**QUICK, "unet": str(unet), "steps": 4, "samples": 2, "epochs": 3}
-    model = Model(**own, scope=np.repeat(["a", "b"], 12))
+    model = Diffusion(**own, scope=np.repeat(["a", "b"], 12))
     model.fit(X, Y)
     state = model.state()
     held = {n.removeprefix("denoiser.unet."): v for n, v in state.items() if ".unet." in n}
@@ -68,24 +68,24 @@ def test_it_begins_as_the_unet_that_is_given_and_trains_all_of_it(unet: Path) ->
     assert set(model.shared_names()) >= {"denoiser.config", "denoiser.unet.conv_in.weight"}
     # All groups stop together, and without the folder it predicts the same.
     assert len(set(model.epochs_.tolist())) == 1
-    loaded = Model(**{**own, "unet": "/moved"}).restore(state)
+    loaded = Diffusion(**{**own, "unet": "/moved"}).restore(state)
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
 
 
 def test_with_a_unet_it_beats_the_mean(unet: Path) -> None:
     (X, Y), (Z, measured) = _data(200), _data(100, seed=1)
     own = {**QUICK, "unet": str(unet), "steps": 4, "samples": 2, "epochs": 12}
-    rest = measured - Model(**own).fit(X, Y).predict(Z)
+    rest = measured - Diffusion(**own).fit(X, Y).predict(Z)
     assert (rest**2).mean() < 0.75 * ((measured - Y.mean(0)) ** 2).mean()
 
 
 def test_a_unet_that_cannot_be_is_named(unet: Path, tmp_path: Path) -> None:
     def refused(said: str) -> None:
         with pytest.raises(ValueError, match=said):
-            Model(unet=str(tmp_path / "pipeline")).fit(*_data(50))
+            Diffusion(unet=str(tmp_path / "pipeline")).fit(*_data(50))
 
     shutil.copytree(unet, tmp_path / "pipeline" / "unet")
-    Model(unet=str(tmp_path / "pipeline")).check_parameters()
+    Diffusion(unet=str(tmp_path / "pipeline")).check_parameters()
     inside = tmp_path / "pipeline" / "unet"
     config = json.loads((inside / "config.json").read_text())
     for change, said in (
@@ -102,7 +102,7 @@ def test_a_unet_that_cannot_be_is_named(unet: Path, tmp_path: Path) -> None:
     whole = inside / "diffusion_pytorch_model.safetensors"
     whole.write_bytes(whole.read_bytes()[:1000])
     with pytest.raises(RegressError, match="unet: cannot be loaded: "):
-        Model(unet=str(tmp_path / "pipeline")).fit(*_data(50))
+        Diffusion(unet=str(tmp_path / "pipeline")).fit(*_data(50))
     whole.rename(inside / "diffusion_pytorch_model.bin")
     refused("found no .*safetensors; diffusion_pytorch_model.bin is a pickle, which is not opened")
     (inside / "config.json").unlink()

@@ -17,8 +17,8 @@ from regress import load_fit
 from regress.commands.fit import fit
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
-from regress.models.shallow import Model
-from regress.models.unet import Model as Unet
+from regress.models.shallow import Shallow
+from regress.models.unet import UNet
 
 QUICK: dict[str, Any] = {"lr": 0.01, "epochs": 40, "batch": 50, "width": 32, "dropout": 0.0}
 TIED: dict[str, Any] = {"embedding": 4, "common_readout": True}
@@ -62,7 +62,7 @@ def _far(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 def test_swapping_the_vector_changes_the_prediction_towards_that_subject() -> None:
     brains = Brains()
-    model = Model(**QUICK, **TIED).fit(brains.X, brains.joint())
+    model = Shallow(**QUICK, **TIED).fit(brains.X, brains.joint())
     own = model.predict(brains.unseen)
     truth = [brains.truth(brains.unseen, subject) for subject in (0, 1)]
     for subject, columns in ((0, slice(0, 12)), (1, slice(12, 24))):
@@ -82,7 +82,7 @@ def test_a_subjects_vector_is_worth_its_weights() -> None:
     brains = Brains()
     errors = {}
     for size in (0, 4):
-        model = Model(**QUICK | TIED | {"embedding": size}).fit(brains.X, brains.joint())
+        model = Shallow(**QUICK | TIED | {"embedding": size}).fit(brains.X, brains.joint())
         predicted = model.predict(brains.unseen)
         truth = np.hstack([brains.truth(brains.unseen, subject) for subject in (0, 1)])
         errors[size] = _far(predicted, truth)
@@ -98,7 +98,7 @@ def test_vertices_at_one_place_have_the_same_readout(optimiser: str) -> None:
     scope = np.where(np.concatenate(columns) > 5, "high", "low")
     own = QUICK | {"optimiser": optimiser, "epochs": 6, "loss": "l1+pattern", "scope": scope}
     y = brains.joint(*columns)
-    model = Model(**own, homes=homes, **TIED).fit(brains.X, y).refit(brains.X, y)
+    model = Shallow(**own, homes=homes, **TIED).fit(brains.X, y).refit(brains.X, y)
     state = model.state()
     for name in ("readout", "inside.readout"):
         weights = dict(zip(homes, state[name].T, strict=False))
@@ -118,8 +118,8 @@ def test_tied_readouts_are_those_of_all_pictures_seen_by_one() -> None:
     own |= {"optimiser": "sgd"}
     joint = Joint([Responses([part]) for part in parts])
     # The loss of two, each a mean over its pictures, is twice that of one who saw them all.
-    tied = Model(**own | {"lr": 0.02}, common_readout=True).fit(brains.X, joint)
-    one = Model(**own | {"lr": 0.04}).fit(brains.X, np.concatenate(parts))
+    tied = Shallow(**own | {"lr": 0.02}, common_readout=True).fit(brains.X, joint)
+    one = Shallow(**own | {"lr": 0.04}).fit(brains.X, np.concatenate(parts))
     predicted, expected = tied.predict(brains.unseen), one.predict(brains.unseen)
     assert expected.std() > 0.3
     for columns in (slice(0, 12), slice(12, 24)):
@@ -129,15 +129,15 @@ def test_tied_readouts_are_those_of_all_pictures_seen_by_one() -> None:
 def test_kept_whole_or_in_parts_it_predicts_the_same_and_can_be_swapped() -> None:
     brains = Brains()
     y = brains.joint()
-    model = Model(**QUICK | TIED | {"epochs": 6}).fit(brains.X, y).refit(brains.X, y)
+    model = Shallow(**QUICK | TIED | {"epochs": 6}).fit(brains.X, y).refit(brains.X, y)
     predicted, swapped = (one.predict(brains.unseen) for one in (model, model.as_subject(1)))
     some = np.array([2, 5, 11])
-    part = Model(**QUICK, **TIED).restore(model.state(some))
+    part = Shallow(**QUICK, **TIED).restore(model.state(some))
     np.testing.assert_allclose(part.predict(brains.unseen), predicted[:, some], atol=1e-5)
     other = part.as_subject(1).predict(brains.unseen)
     np.testing.assert_allclose(other, swapped[:, some], atol=1e-5)
     assert np.abs(other - predicted[:, some]).max() > 0.01
-    both = Model(**QUICK, **TIED).restore(model.state())
+    both = Shallow(**QUICK, **TIED).restore(model.state())
     np.testing.assert_array_equal(both.predict(brains.unseen), predicted)
     assert {"vectors", "inside.vectors"} <= set(model.shared_names())
 
@@ -145,7 +145,7 @@ def test_kept_whole_or_in_parts_it_predicts_the_same_and_can_be_swapped() -> Non
 def test_noise_and_critics_beside_vectors() -> None:
     brains = Brains()
     own = QUICK | TIED | {"epochs": 4, "noise": 3, "discriminators": "single+patch"}
-    model = Model(**own).fit(brains.X, brains.joint())
+    model = Shallow(**own).fit(brains.X, brains.joint())
     made = model.sample(brains.unseen, 3, random_state=1)
     assert made.shape == (3, 300, 24)
     assert (made[0] != made[1]).any()
@@ -158,7 +158,7 @@ def test_noise_and_critics_beside_vectors() -> None:
 def test_a_constant_vertex_stays_whose_it_is() -> None:
     brains = Brains()
     brains.parts[1][:, 0] = 2.5
-    model = Model(**QUICK | TIED | {"epochs": 4}).fit(brains.X, brains.joint())
+    model = Shallow(**QUICK | TIED | {"epochs": 4}).fit(brains.X, brains.joint())
     assert (model.predict(brains.unseen)[:, 12] == 2.5).all()
     assert model.state()["subject"].tolist() == [0] * 12 + [1] * 12
 
@@ -169,7 +169,7 @@ def test_a_u_net_is_changed_at_every_block() -> None:
     parts = [rng.standard_normal((30, 5)).astype(np.float32) for _ in range(2)]
     y = Joint([Responses([part]) for part in parts])
     own = {"width": 4, "depth": 1, "epochs": 3, "batch": 10, "validation": 0, "lr": 0.01}
-    model = Unet(**own, **TIED).fit(X, y)
+    model = UNet(**own, **TIED).fit(X, y)
     film = model.state()["film"]
     # Gains and shifts of 4, 8 and 4 maps.
     assert film.shape == (4, 32)
@@ -190,24 +190,24 @@ def test_a_u_net_is_changed_at_every_block() -> None:
 def test_wrong_parameters_are_named(wrong: dict[str, Any], said: str) -> None:
     brains = Brains()
     with pytest.raises(ValueError, match=said):
-        Model(**wrong).fit(brains.X, brains.joint())
+        Shallow(**wrong).fit(brains.X, brains.joint())
 
 
 @pytest.mark.parametrize("name", ["embedding", "common_readout"])
 def test_one_subject_has_nobody_to_share_with(name: str) -> None:
     brains = Brains()
     with pytest.raises(ValueError, match=rf"{name}: expected several subjects, --subjects 01 02"):
-        Model(**{name: TIED[name]}).fit(brains.X[:200], brains.parts[0])
+        Shallow(**{name: TIED[name]}).fit(brains.X[:200], brains.parts[0])
 
 
 def test_nobody_else_can_look() -> None:
     brains = Brains()
     own = QUICK | {"epochs": 1}
-    model = Model(**own, **TIED).fit(brains.X, brains.joint())
+    model = Shallow(**own, **TIED).fit(brains.X, brains.joint())
     with pytest.raises(ValueError, match="subject: found 2, expected a number from 0 to 1"):
         model.as_subject(2)
     with pytest.raises(ValueError, match="this model has no vectors of subjects"):
-        Model(**own).fit(brains.X[:200], brains.parts[0]).as_subject(0)
+        Shallow(**own).fit(brains.X[:200], brains.parts[0]).as_subject(0)
 
 
 def _keep(data: Path, out: Path) -> None:
@@ -230,7 +230,7 @@ def test_from_the_command(simulated: Path, tmp_path: Path) -> None:
     places, readouts, X = [], [], np.random.default_rng(1).standard_normal((9, 12))
     for number, subject in enumerate(find_subjects(simulated)):
         model, meta = load_fit(folder / f"subj{subject.name}" / "rh.V2v.h5")
-        assert isinstance(model, Model)
+        assert isinstance(model, Shallow)
         assert meta["settings"]["subjects"][number] == subject.name
         np.testing.assert_array_equal(model.as_subject(number).predict(X), model.predict(X))
         assert (model.as_subject(1 - number).predict(X) != model.predict(X)).any()

@@ -18,7 +18,7 @@ from regress.fitting.fit import _SpanFit
 from regress.fitting.settings import Job, Settings
 from regress.fitting.subject_fit import SubjectFit
 from regress.fitting.up_to_date import ModelFiles
-from regress.models.linear import Model
+from regress.models.linear import Linear
 from tests.builders.commands import call
 
 
@@ -166,7 +166,7 @@ def test_a_trained_fit_leaves_a_log_and_no_checkpoint(simulated: Path, out: Path
     assert written[0].startswith("epoch,seconds,learning_rate,group,vertices,training_loss,valid")
     assert any(",lh.V1v," in line for line in written)
     said = _regress(simulated, out, "--model", "linear", "--params.loss", "mae")
-    assert "--params: loss 'mae': 'mae' is none; expected one of mse, " in said
+    assert "--params: loss 'mae': 'mae' is no loss; expected one of mse, " in said
 
 
 def test_pictures_that_stop_a_training_leave_with_all_their_rows(
@@ -184,7 +184,7 @@ def test_pictures_that_stop_a_training_leave_with_all_their_rows(
     store = FeatureStore(out / "features")
     design = load_design(subject, store, find_spaces(store, ["known"]))
     settings = Settings("linear", {}, 0.1, 5, 0)
-    job = Job(subject, design, settings, Model(), out / "fits" / "x")
+    job = Job(subject, design, settings, Linear(), out / "fits" / "x")
     division = divide(names, 0.1, 0)
     inside = [name for name, fitted in zip(names, division.inside, strict=True) if fitted]
     present = ModelFiles(job, ("lh",))

@@ -14,7 +14,7 @@ from scipy.stats import pearsonr
 from base import RoiridgeError
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
-from regress.models.mlp import Model
+from regress.models.mlp import Mlp
 from regress.training.losses import LOSSES, Loss
 
 QUICK: dict[str, Any] = {"lr": 3e-3, "epochs": 20, "batch": 64, "width": 16}
@@ -97,7 +97,7 @@ def test_a_vertex_that_hardly_varies_spoils_no_other(
     rate = 1e-2 if optimiser == "sgd" else 3e-3
     own = QUICK | {"loss": loss, "optimiser": optimiser, "lr": rate}
     both = [
-        _r(Model(**own).fit(X[:200], some[:200]).predict(X[200:]), some[200:])
+        _r(Mlp(**own).fit(X[:200], some[:200]).predict(X[200:]), some[200:])
         for some in (Y[:, 1:], Y)
     ]
     assert both[0].mean() > 0.6
@@ -115,23 +115,23 @@ def test_a_vertex_that_hardly_varies_spoils_no_other(
 def test_r_over_a_few_pictures_is_refused(own: dict[str, Any], n: int, said: str) -> None:
     X, Y = _data(n)
     with pytest.raises((ValueError, RoiridgeError), match=said):
-        Model(loss="l1+pearson", validation=0, **QUICK | own).fit(X, Y)
+        Mlp(loss="l1+pearson", validation=0, **QUICK | own).fit(X, Y)
     # The same without r.
-    Model(loss="l1", validation=0, **QUICK | own | {"epochs": 1}).fit(X, Y)
+    Mlp(loss="l1", validation=0, **QUICK | own | {"epochs": 1}).fit(X, Y)
 
 
 def test_a_subject_of_few_pictures_is_named() -> None:
     X, Y = _data(106, 4)
     joint = Joint([Responses([Y[:100]]), Responses([Y[100:]])])
     with pytest.raises(RoiridgeError, match="smallest batch has 6 of a subject's 6 training pict"):
-        Model(loss="pearson", validation=0, **QUICK).fit(X, joint)
+        Mlp(loss="pearson", validation=0, **QUICK).fit(X, joint)
 
 
 @pytest.mark.parametrize("n", [65, 129, 136])
 def test_no_batch_is_a_short_rest(n: int) -> None:
     """One picture more than a batch holds makes two of half its size, not one of one."""
     X, Y = _data(n)
-    model = Model(loss="pearson", validation=0, **QUICK | {"epochs": 2}).fit(X, Y)
+    model = Mlp(loss="pearson", validation=0, **QUICK | {"epochs": 2}).fit(X, Y)
     assert np.isfinite(model.predict(X)).all()
 
 
@@ -140,10 +140,10 @@ def test_a_groups_pattern_is_what_it_is_alone(loss: str) -> None:
     X, Y = _data(t=9)
     scope = np.array(["a", "b", "b", "a", "b", "a", "b", "a", "b"])
     own = QUICK | {"loss": loss, "epochs": 6}
-    together = Model(scope=scope, **own).fit(X[:200], Y[:200])
+    together = Mlp(scope=scope, **own).fit(X[:200], Y[:200])
     for group in ("a", "b"):
         here = scope == group
-        alone = Model(**own).fit(X[:200], Y[:200][:, here])
+        alone = Mlp(**own).fit(X[:200], Y[:200][:, here])
         np.testing.assert_array_equal(alone.epochs_, together.epochs_[here])
         np.testing.assert_allclose(
             alone.predict(X[200:]), together.predict(X[200:])[:, here], atol=1e-4
@@ -155,7 +155,7 @@ def test_l1_is_trained_first_where_it_is_asked_for(tmp_path: Path) -> None:
     own = QUICK | {"epochs": 6, "validation": 0}
     predicted = {}
     for loss, epochs in (("l1", 0), ("huber", 6), ("huber", 3), ("huber", 0)):
-        model = Model(loss=loss, l1_epochs=epochs, **own).fit(X, Y)
+        model = Mlp(loss=loss, l1_epochs=epochs, **own).fit(X, Y)
         predicted[loss, epochs] = model.predict(X)
     np.testing.assert_array_equal(predicted["huber", 6], predicted["l1", 0])
     # Half of it is neither.
@@ -164,13 +164,13 @@ def test_l1_is_trained_first_where_it_is_asked_for(tmp_path: Path) -> None:
     # What stops a training, and is best, is the loss that was asked for.
     own = QUICK | {"epochs": 6, "loss": "pearson", "log": tmp_path / "log.csv"}
     held = np.arange(300) % 5 == 0
-    model = Model(l1_epochs=3, validation=held, **own).fit(X, Y)
+    model = Mlp(l1_epochs=3, validation=held, **own).fit(X, Y)
     log = pd.read_csv(tmp_path / "log-fit.csv")
     log = log[log["group"] == "all"].set_index("epoch")
     assert log["validation_loss"].idxmin() == model.epochs_[0]
     best = 1 - _r(model.predict(X)[held], Y[held]).mean()
     assert log["validation_loss"].min() == pytest.approx(best, rel=1e-4)
-    Model(**own | {"loss": "l1"}, validation=held).fit(X, Y)
+    Mlp(**own | {"loss": "l1"}, validation=held).fit(X, Y)
     first = pd.read_csv(tmp_path / "log-fit.csv").query("group == 'all'").set_index("epoch")
     # But for the mean response, which l1 moves.
     assert log["training_loss"][1] == pytest.approx(first["training_loss"][1], rel=1e-3)
@@ -181,7 +181,7 @@ def test_r_that_begins_with_l1_knows_the_scale() -> None:
     own = QUICK | {"loss": "pearson", "epochs": 30, "patience": 30}
     errors = {}
     for epochs in (0, 20):
-        model = Model(l1_epochs=epochs, **own).fit(X[:200], Y[:200])
+        model = Mlp(l1_epochs=epochs, **own).fit(X[:200], Y[:200])
         predicted = model.predict(X[200:])
         assert _r(predicted, Y[200:]).mean() > 0.55
         errors[epochs] = ((predicted - Y[200:]) ** 2).mean()
@@ -191,4 +191,4 @@ def test_r_that_begins_with_l1_knows_the_scale() -> None:
 @pytest.mark.parametrize("wrong", [-1, 2.5, True])
 def test_wrong_numbers_of_l1_epochs(wrong: Any) -> None:
     with pytest.raises(ValueError, match=f"l1_epochs: found {wrong}, expected a whole number from"):
-        Model(l1_epochs=wrong).fit(*_data(40))
+        Mlp(l1_epochs=wrong).fit(*_data(40))

@@ -13,11 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from base import RoiridgeError, load_plugin
-from regress import models
+from base import RoiridgeError
 from regress.backend import use_device
+from regress.models import load_model_class
 from regress.models.stacked_ridge import stack
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from tests.builders.models import MODELS, QUICK
 from tests.builders.positioned import OnALine
 
@@ -28,7 +28,7 @@ EXCLUDED = dict.fromkeys(["mlp", "conv1d", "positional", "shallow", "diffusion",
 
 
 def _model(name: str, **parameters: Any) -> Any:
-    model = OnALine if name == "positional" else load_plugin(models, name, "model").Model
+    model = OnALine if name == "positional" else load_model_class(name)
     return model(**QUICK.get(name, {}) | parameters)
 
 
@@ -147,11 +147,11 @@ def test_banded_ridge_solution_by_its_normal_equations() -> None:
     X, Y = X - X.mean(0), Y - Y.mean(0)
     bands = np.repeat([0, 1], [4, 8])
     deltas = np.log([[0.2 / 10, 0.7 / 3, 0.2 / 7], [0.8 / 10, 0.3 / 3, 0.8 / 7]])
-    solved, _ = solve_given(X, Y, bands, deltas)
+    solved, _ = solve_banded_ridge(X, Y, bands, deltas)
     for vertex in range(3):
         penalty = np.diag(1 / np.exp(deltas[bands, vertex]))
         expected = np.linalg.solve(X.T @ X + penalty, X.T @ Y[:, vertex])
-        # solve_given rounds the bands' shares to six digits, to solve equal ones together
+        # solve_banded_ridge rounds the bands' shares to six digits, to solve equal ones together
         np.testing.assert_allclose(solved[:, vertex], expected, rtol=1e-4)
 
 
@@ -200,7 +200,7 @@ def test_unknown_device_and_model() -> None:
     with pytest.raises(RoiridgeError, match=r"--device tpu: expected auto, cpu, torch, cuda"):
         use_device("tpu")
     with pytest.raises(RoiridgeError, match=r"unknown model 'rigde': choose from banded_ridge"):
-        load_plugin(models, "rigde", "model")
+        load_model_class("rigde")
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,4 +1,4 @@
-"""Files that were written on 2026-11-22, before names and folders of the code changed, still load."""
+"""Files of 2026-11-22, from before names and folders of the code changed, still load."""
 
 from pathlib import Path
 
@@ -28,9 +28,7 @@ def test_fits_predict_what_they_stored(path: Path) -> None:
     pictures = arrays["test_pictures"].astype(str).tolist()
     X = np.hstack([store.read(store.find(name), pictures) for name in meta["spaces"]])
     # float32 features and weights, on whichever processor.
-    np.testing.assert_allclose(
-        model.predict(X), arrays["test_predictions"], rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(model.predict(X), arrays["test_predictions"], rtol=1e-4, atol=1e-5)
 
 
 def test_a_configuration_is_read() -> None:

@@ -40,7 +40,7 @@ from regress.data.position_grid import (
     sinusoids,
     to_grid,
 )
-from regress.models.positional import Model
+from regress.models.positional import Positional
 from tests.builders.paths import ROOT
 from tests.builders.positioned import fit_and_refit
 
@@ -317,7 +317,7 @@ def test_responses_that_are_a_function_of_place_are_recovered(blocks: int) -> No
         ("wrong", np.random.default_rng(1).permutation(200)),
     ):
         told = places[order]
-        model = Model(positions=told[seen], **own, **QUICK).fit(X[train], Y[train][:, seen])
+        model = Positional(positions=told[seen], **own, **QUICK).fit(X[train], Y[train][:, seen])
         state = model.state() | {
             "place": told.astype(np.float32),
             "member": np.zeros(200, np.int64),
@@ -325,7 +325,7 @@ def test_responses_that_are_a_function_of_place_are_recovered(blocks: int) -> No
             "offset": Y[train].mean(0),
             "epochs_": np.ones(200, np.int64),
         }
-        r = _r(Model(**own).restore(state).predict(X[test]), Y[test])
+        r = _r(Positional(**own).restore(state).predict(X[test]), Y[test])
         found[name] = r[seen].mean(), r[~seen].mean()
     # Noise of twice the signal's deviation: 1 / sqrt(5) is all that any model can reach.
     assert min(found["right"]) > 0.3
@@ -336,7 +336,7 @@ def test_responses_that_are_a_function_of_place_are_recovered(blocks: int) -> No
 def test_vertices_that_share_a_cell_get_the_same_weights() -> None:
     X, Y, places = _data(200, 30)
     places[7] = places[3] + 0.01
-    model = Model(positions=places, expansion=1, width=8, **{**QUICK, "epochs": 5}).fit(X, Y)
+    model = Positional(positions=places, expansion=1, width=8, **{**QUICK, "epochs": 5}).fit(X, Y)
     predicted = model.predict(X) - model.network_.offset.detach().numpy()
     np.testing.assert_allclose(predicted[:, 7], predicted[:, 3], atol=1e-5)
     assert np.abs(predicted[:, 8] - predicted[:, 3]).max() > 0.01
@@ -352,7 +352,7 @@ def test_both_hemispheres_in_a_group_are_told_apart(simulated: Path) -> None:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 6)).astype(np.float32)
     Y = np.where(sides == "lh", X[:, :1], X[:, 1:2]) + 0.5 * rng.standard_normal((300, 80))
-    model = Model(positions=places, width=16, **QUICK).fit(X[:200], Y[:200])
+    model = Positional(positions=places, width=16, **QUICK).fit(X[:200], Y[:200])
     predicted = model.predict(X[200:])
     assert _r(predicted, Y[200:]).min() > 0.7
 
@@ -366,13 +366,13 @@ def test_groups_trained_together_are_those_trained_alone(blocks: int) -> None:
     scope = np.repeat(["slow", "noise", "part"], [30, 30, 30])
     own: dict[str, Any] = {"width": 16, "blocks": blocks, "dropout": 0.2, "frequencies": 8}
     own |= {"lr": 0.01, "epochs": 12, "batch": 64, "patience": 2}
-    together = Model(positions=places, scope=scope, **own).fit(X[:300], Y[:300])
+    together = Positional(positions=places, scope=scope, **own).fit(X[:300], Y[:300])
     assert len(set(together.epochs_.tolist())) > 1
     predicted = together.predict(X[300:])
     refitted = clone(together).fit(X[:300], Y[:300]).refit(X, Y).predict(X)
     for name in ("slow", "noise", "part"):
         here = scope == name
-        alone = Model(positions=places[here], **own).fit(X[:300], Y[:300][:, here])
+        alone = Positional(positions=places[here], **own).fit(X[:300], Y[:300][:, here])
         np.testing.assert_array_equal(alone.epochs_, together.epochs_[here])
         np.testing.assert_allclose(alone.predict(X[300:]), predicted[:, here], atol=1e-4)
         again = alone.refit(X, Y[:, here]).predict(X)
@@ -384,15 +384,15 @@ def test_saved_and_loaded_all_or_some_groups() -> None:
     X, Y, places = _data(200, 60)
     scope = np.repeat([3, 1, 2], 20)
     own: dict[str, Any] = {"blocks": 1, "width": 8, "frequencies": 4}
-    model = Model(positions=places, scope=scope, **own, **{**QUICK, "epochs": 6}).fit(X, Y)
+    model = Positional(positions=places, scope=scope, **own, **{**QUICK, "epochs": 6}).fit(X, Y)
     predicted = model.predict(X)
-    loaded = Model(**own).restore(model.state())
+    loaded = Positional(**own).restore(model.state())
     np.testing.assert_array_equal(loaded.predict(X), predicted)
     some = np.array([50, 41, 3])
     state = model.state(some)
     # What is shared is saved of the groups that they are in.
     assert len(state["head"]) == len(state["box"]) == 2
-    part = Model(**own).restore(state)
+    part = Positional(**own).restore(state)
     np.testing.assert_allclose(part.predict(X), predicted[:, some], atol=1e-5)
     # What was loaded knows the places, and can be trained on.
     again = loaded.set_params(epochs=6, lr=0.01, batch=64, scope=scope).refit(X, Y)
@@ -405,7 +405,7 @@ def test_saved_and_loaded_all_or_some_groups() -> None:
 def test_shuffled_pictures_score_at_chance(loss: str) -> None:
     X, Y, places = _data(900, 40)
     shuffled = np.random.default_rng(3).permutation(450)
-    model = Model(positions=places, loss=loss, width=16, **{**QUICK, "epochs": 15})
+    model = Positional(positions=places, loss=loss, width=16, **{**QUICK, "epochs": 15})
     right = _r(clone(model).fit(X[:450], Y[:450]).predict(X[450:]), Y[450:]).mean()
     wrong = _r(clone(model).fit(X[:450][shuffled], Y[:450]).predict(X[450:]), Y[450:]).mean()
     # Vertices that share weights are wrong together: what counts are the pictures.
@@ -468,4 +468,4 @@ def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path) -> None:
 def test_bad_parameters(wrong: dict[str, Any], said: str) -> None:
     X, Y, places = _data(40, 30)
     with pytest.raises(ValueError, match=said):
-        Model(**{"positions": places} | wrong).fit(X, Y)
+        Positional(**{"positions": places} | wrong).fit(X, Y)

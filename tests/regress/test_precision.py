@@ -31,12 +31,12 @@ from regress.ablation.subsets import Ablation
 from regress.backend import describe_devices
 from regress.data.design import Design
 from regress.data.extreme_features import check_extremes
-from regress.models.banded_ridge import Model as Banded
-from regress.models.linear import Model as Linear
-from regress.models.mlp import Model as Mlp
-from regress.models.ols_pca import Model as OlsPca
-from regress.models.ridge import Model as Ridge
-from regress.models.stacked_ridge import Model as Stacked
+from regress.models.banded_ridge import BandedRidge as Banded
+from regress.models.linear import Linear
+from regress.models.mlp import Mlp
+from regress.models.ols_pca import OlsPca
+from regress.models.ridge import Ridge
+from regress.models.stacked_ridge import StackedRidge as Stacked
 from regress.solvers.forms import shared_forms
 from regress.solvers.group_ridge import solve_group_ridge_moments
 

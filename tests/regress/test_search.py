@@ -19,7 +19,7 @@ from regress.solvers.arguments import Splits
 from regress.solvers.checkpoint import Checkpoint
 from regress.solvers.forms import shared_forms
 from regress.solvers.primal import Primal
-from regress.solvers.random_search import Found, Rule, search
+from regress.solvers.random_search import Rule, SearchResult, search
 from tests.builders.ridge_inputs import (
     ALPHAS,
     plain,
@@ -106,7 +106,7 @@ def test_an_interrupted_search_goes_on(tmp_path: Path, caplog: pytest.LogCapture
     bands = np.arange(X.shape[1]) % 3
     gammas = np.random.default_rng(0).dirichlet(np.ones(3), 12)
 
-    def run(score: Any, checkpoint: Checkpoint | None) -> Found:
+    def run(score: Any, checkpoint: Checkpoint | None) -> SearchResult:
         form = Primal(X, splits, True, score, bands)
         return search(form, form.load(Y), 25, gammas, ALPHAS, Rule(), checkpoint=checkpoint)
 
@@ -133,15 +133,15 @@ def test_an_interrupted_search_goes_on(tmp_path: Path, caplog: pytest.LogCapture
 def test_a_checkpoint_knows_its_search(tmp_path: Path) -> None:
     X, Y = plain()
     path, which = tmp_path / "search.h5", slice(0, 25)
-    one = Checkpoint.of(path, which, (X, Y, ALPHAS, r2_score))
+    one = Checkpoint.for_batch(path, which, (X, Y, ALPHAS, r2_score))
     assert one.path.name == "search-0-25.h5"
     changed = Y.copy()
     changed[3, 7] += 1e-9
     others = [(X, changed, ALPHAS, r2_score), (X, Y, ALPHAS[1:], r2_score), (X, Y, ALPHAS, None)]
     # Functions without a name of their own are never taken for the same.
     others += [(X, Y, ALPHAS, lambda y, p: r2_score(y, p))] * 2
-    assert one.belongs == Checkpoint.of(path, which, (X.copy(), Y, ALPHAS, r2_score)).belongs
-    assert one.belongs not in [Checkpoint.of(path, which, other).belongs for other in others]
+    assert one.digest == Checkpoint.for_batch(path, which, (X.copy(), Y, ALPHAS, r2_score)).digest
+    assert one.digest not in [Checkpoint.for_batch(path, which, other).digest for other in others]
 
 
 def test_shared_forms_change_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -199,7 +199,7 @@ def test_what_is_forgotten_is_an_error() -> None:
 
     network = Forgetful(8, torch.zeros(6, dtype=torch.int64), 3)
     assert axis_of(network, "trunk.0.bias") == ("shared", 0)
-    with pytest.raises(TypeError, match=r"Forgetful: trunk\.1\.weight stands neither in `axes`"):
+    with pytest.raises(TypeError, match=r"Forgetful: trunk\.1\.weight is not in `axes`"):
         axis_of(network, "trunk.1.weight")
     with pytest.raises(TypeError, match="Common has weights of all vertices, and `together`"):
         Alone(**QUICK).fit(*_data())

@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
 from regress import BandedRidgeCV, RegressError, RidgeCV
 from regress.solvers.arguments import Splits
-from regress.solvers.forms import solve_given
+from regress.solvers.forms import solve_banded_ridge
 from regress.solvers.group_ridge import solve_group_ridge_moments
 from tests.builders.ridge_inputs import (
     ALPHAS,
@@ -221,10 +221,12 @@ def test_torch_gives_the_same(make: Callable[[], Data], dtype: str) -> None:
     )
 
 
-def test_solve_given_with_an_intercept() -> None:
+def test_solve_banded_ridge_with_an_intercept() -> None:
     X, Y = far_from_zero()
     deltas = -np.log(np.array([[1.0, 10.0] + [100.0] * 23]))
-    coefficients, intercept = solve_given(X, Y, np.zeros(30, int), deltas, fit_intercept=True)
+    coefficients, intercept = solve_banded_ridge(
+        X, Y, np.zeros(30, int), deltas, fit_intercept=True
+    )
     for vertex, alpha in ((0, 1.0), (1, 10.0), (7, 100.0)):
         reference = Ridge(alpha=alpha).fit(X, Y[:, vertex])
         np.testing.assert_allclose(coefficients[:, vertex], reference.coef_, atol=1e-9)

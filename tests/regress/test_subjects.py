@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
-from regress.layers.network import Divided
-from regress.models.linear import Model as Linear
-from regress.models.mlp import Model as Mlp
+from regress.layers.network import PartitionedNetwork
+from regress.models.linear import Linear
+from regress.models.mlp import Mlp
 from regress.training import Network, TrainedModel
 from regress.training.batches import LEAST, Batches, Pictures
 
@@ -168,7 +168,7 @@ def test_a_network_computes_each_subject_as_it_would_alone() -> None:
         network.readout.normal_()
         network.offset.normal_()
     features = [torch.randn(n, 6) for n in (4, 5, 3)]
-    divided = Divided(network, [4, 0, 3, 3])
+    divided = PartitionedNetwork(network, [4, 0, 3, 3])
     found = divided(features)
     start = 0
     for X, predicted in zip(features, found, strict=True):

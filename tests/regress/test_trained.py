@@ -16,7 +16,7 @@ from sklearn.linear_model import Ridge
 
 from base import RoiridgeError
 from regress.data.responses import Responses
-from regress.models.linear import Model
+from regress.models.linear import Linear
 from regress.training.losses import LOSSES, Loss
 from regress.training.optimisers import OPTIMISERS, SCHEDULES, rate
 
@@ -85,7 +85,7 @@ def test_a_constant_vertex_or_prediction_has_no_correlation_and_a_finite_gradien
 def test_trained_to_the_end_it_is_ridge(optimiser: str, lr: float, alpha: float) -> None:
     """L2's weight_decay is 2 alpha / n: the loss is the mean over pictures, and half is decayed."""
     X, Y = _data()
-    model = Model(optimiser=optimiser, lr=lr, weight_decay=2 * alpha / 200, epochs=300, **FULL)
+    model = Linear(optimiser=optimiser, lr=lr, weight_decay=2 * alpha / 200, epochs=300, **FULL)
     model.fit(X[:200], Y[:200])
     Z = (X - X[:200].mean(0)) / X[:200].std(0)
     ridge = Ridge(alpha=alpha).fit(Z[:200], Y[:200])
@@ -98,7 +98,7 @@ def test_huber_is_that_of_scipys_least_squares() -> None:
     Y[::17] += 30
     Z = np.column_stack([(X - X.mean(0)) / X.std(0), np.ones(len(X))])
     found = least_squares(lambda w: Z @ w - Y[:, 0], np.zeros(21), loss="huber", f_scale=1)
-    model = Model(loss="huber", optimiser="adam", weight_decay=0, lr=0.05, epochs=400, **FULL)
+    model = Linear(loss="huber", optimiser="adam", weight_decay=0, lr=0.05, epochs=400, **FULL)
     predicted = model.fit(X, Y).predict(X)[:, 0]
     np.testing.assert_allclose(predicted, Z @ found.x, atol=0.01)
 
@@ -106,7 +106,7 @@ def test_huber_is_that_of_scipys_least_squares() -> None:
 def test_trained_on_r_it_correlates_as_least_squares_do() -> None:
     """With all pictures in a batch, r is highest at the least-squares solution."""
     X, Y = _data()
-    model = Model(loss="pearson", optimiser="adam", weight_decay=0, lr=0.02, epochs=250, **FULL)
+    model = Linear(loss="pearson", optimiser="adam", weight_decay=0, lr=0.02, epochs=250, **FULL)
     model.fit(X, Y)
     best = Ridge(alpha=1e-6).fit(X.astype(np.float64), Y)
     np.testing.assert_allclose(_r(model.predict(X), Y), _r(best.predict(X), Y), atol=1e-3)
@@ -116,7 +116,7 @@ def test_trained_on_r_it_correlates_as_least_squares_do() -> None:
 @pytest.mark.parametrize("loss", ["mse", "mse+0.5*pearson"])
 def test_every_optimiser_learns(optimiser: str, loss: str) -> None:
     X, Y = _data(600)
-    model = Model(loss=loss, optimiser=optimiser, lr=0.01, epochs=40, batch=64, dropout=0.1)
+    model = Linear(loss=loss, optimiser=optimiser, lr=0.01, epochs=40, batch=64, dropout=0.1)
     model.fit(X[:400], Y[:400])
     assert _r(model.predict(X[400:]), Y[400:]).mean() > 0.6
 
@@ -124,13 +124,13 @@ def test_every_optimiser_learns(optimiser: str, loss: str) -> None:
 def test_shuffled_pictures_score_at_chance() -> None:
     X, Y = _data(1200, t=20)
     shuffled = np.random.default_rng(3).permutation(600)
-    model = Model(lr=0.01, epochs=30, batch=64).fit(X[:600][shuffled], Y[:600])
+    model = Linear(lr=0.01, epochs=30, batch=64).fit(X[:600][shuffled], Y[:600])
     predicted = model.predict(X[600:])
     # Many stay at the mean, and have no correlation; that of the others is of either sign.
     moved = predicted.std(0) > 1e-6
     r = _r(predicted[:, moved], Y[600:][:, moved]) if moved.any() else np.zeros(1)
     assert abs(r.mean()) < 3 / np.sqrt(600)
-    assert _r(Model(lr=0.01, epochs=30, batch=64).fit(X[:600], Y[:600]).predict(X[600:]), Y[600:]
+    assert _r(Linear(lr=0.01, epochs=30, batch=64).fit(X[:600], Y[:600]).predict(X[600:]), Y[600:]
               ).mean() > 0.6  # fmt: skip
 
 
@@ -143,13 +143,13 @@ def test_groups_trained_together_are_those_trained_alone(optimiser: str) -> None
     scope = np.repeat(["slow", "noise", "part"], 3)
     own: dict[str, Any] = {"optimiser": optimiser, "lr": 0.005, "epochs": 25, "batch": 64}
     own |= {"patience": 3, "dropout": 0.1}
-    together = Model(scope=scope, **own).fit(X[:300], Y[:300])
+    together = Linear(scope=scope, **own).fit(X[:300], Y[:300])
     assert len(set(together.epochs_.tolist())) > 1
     predicted = together.predict(X[300:])
     refitted = clone(together).fit(X[:300], Y[:300]).refit(X, Y).predict(X)
     for name in ("slow", "noise", "part"):
         here = scope == name
-        alone = Model(**own).fit(X[:300], Y[:300][:, here])
+        alone = Linear(**own).fit(X[:300], Y[:300][:, here])
         np.testing.assert_array_equal(alone.epochs_, together.epochs_[here])
         np.testing.assert_allclose(alone.predict(X[300:]), predicted[:, here], atol=2e-5)
         np.testing.assert_allclose(
@@ -162,7 +162,7 @@ def test_the_best_weights_are_kept_and_groups_stop_alone(tmp_path: Path) -> None
     X, Y = _data(300, p=60, t=8)
     scope = np.repeat(["a", "b", "c", "d"], 2)
     validation = np.arange(200) % 4 == 0
-    model = Model(scope=scope, validation=validation, lr=0.02, epochs=60, patience=4, batch=50)
+    model = Linear(scope=scope, validation=validation, lr=0.02, epochs=60, patience=4, batch=50)
     model.set_params(log=tmp_path / "log.csv").fit(X[:200], Y[:200])
     log = pd.read_csv(tmp_path / "log-fit.csv")
     for name in "abcd":
@@ -180,11 +180,11 @@ def test_validation_pictures_are_not_trained_on() -> None:
     X, Y = _data(100)
     validation = np.arange(100) % 3 == 0
     own: dict[str, Any] = {"validation": validation, "patience": 100, "epochs": 5, "lr": 1e-3}
-    first = Model(**own).fit(X, Y)
+    first = Linear(**own).fit(X, Y)
     X[validation], other = X[validation] * 3, Y.copy()
-    second = Model(**own).fit(X, other)
+    second = Linear(**own).fit(X, other)
     np.testing.assert_array_equal(first.centre_, second.centre_)
-    fixed = Model(**{**own, "validation": 0, "epochs": 5}).fit(X[~validation], Y[~validation])
+    fixed = Linear(**{**own, "validation": 0, "epochs": 5}).fit(X[~validation], Y[~validation])
     # At so small a rate each epoch betters the last, so that both have trained all of them.
     assert (first.epochs_ == 5).all()
     np.testing.assert_allclose(first.coef_, fixed.coef_, atol=1e-6)
@@ -194,11 +194,11 @@ def test_a_seed_gives_the_same_bits_and_another_seed_others() -> None:
     X, Y = _data(200)
     own: dict[str, Any] = {"epochs": 6, "lr": 0.01, "batch": 32, "dropout": 0.3}
     torch.manual_seed(1)
-    first = Model(**own).fit(X, Y).predict(X)
+    first = Linear(**own).fit(X, Y).predict(X)
     state = torch.random.get_rng_state()
-    again = Model(**own).fit(X, Y).predict(X)
+    again = Linear(**own).fit(X, Y).predict(X)
     np.testing.assert_array_equal(first, again)
-    assert (Model(random_state=1, **own).fit(X, Y).predict(X) != first).any()
+    assert (Linear(random_state=1, **own).fit(X, Y).predict(X) != first).any()
     # The caller's random numbers are left alone.
     assert torch.equal(torch.random.get_rng_state(), state)
 
@@ -208,15 +208,15 @@ def test_a_loss_that_becomes_nan_is_told_and_nothing_is_lost(
 ) -> None:
     X, Y = _data(200)
     with pytest.raises(RoiridgeError, match=r"NaN or infinite at step \d+, in epoch 1, before any"):
-        Model(optimiser="sgd", lr=1e4, epochs=30, batch=16, warmup=0).fit(X, Y)
+        Linear(optimiser="sgd", lr=1e4, epochs=30, batch=16, warmup=0).fit(X, Y)
     # So large a rate that the errors grow by a fifth each step: those of one group, which begin
     # far up, are infinite after some epochs. The other is trained as if it were alone.
     Y[:, 3:] *= 1e17
     rate = 1.1 / np.linalg.eigvalsh(np.corrcoef(X.T)).max()
     own: dict[str, Any] = {"optimiser": "sgd", "lr": rate, "momentum": 0, "epochs": 60, **FULL}
-    model = Model(scope=np.repeat(["good", "bad"], 3), **own).fit(X, Y)
+    model = Linear(scope=np.repeat(["good", "bad"], 3), **own).fit(X, Y)
     assert re.search(r"the loss of 1 of 2 groups became NaN .* at step \d+, in epoch", caplog.text)
-    alone = Model(**own).fit(X, Y[:, :3])
+    alone = Linear(**own).fit(X, Y[:, :3])
     np.testing.assert_allclose(model.predict(X)[:, :3], alone.predict(X), rtol=1e-3)
     assert np.isfinite(model.predict(X)).all()
     assert 1 < model.epochs_[3] < 60
@@ -227,7 +227,7 @@ def test_a_training_that_diverges_is_said_and_one_group_of_noise_is_named(
 ) -> None:
     X, Y = _data()
     own: dict[str, Any] = {"epochs": 8, "lr": 10, "batch": 64}
-    diverged = Model(**own).fit(X, Y)
+    diverged = Linear(**own).fit(X, Y)
     np.testing.assert_array_equal(diverged.predict(X[:2]).std(0), 0)
     assert "1 of 1 groups learned nothing" in caplog.text
     assert "give a lower lr (now 10): --params.lr 0.001" in caplog.text
@@ -239,7 +239,7 @@ def test_a_training_that_diverges_is_said_and_one_group_of_noise_is_named(
     noise = np.random.default_rng(4).standard_normal((len(Y), 2)).astype(np.float32)
     both = np.concatenate([Y[:, :4], noise, np.ones((len(Y), 1), np.float32)], 1)
     scope = np.array(["seen"] * 4 + ["noise"] * 2 + ["constant"])
-    model = Model(scope=scope, **own | {"lr": 0.05, "batch": 16}).fit(X, both)
+    model = Linear(scope=scope, **own | {"lr": 0.05, "batch": 16}).fit(X, both)
     assert (model.epochs_[:4] > 0).all()
     assert "1 of 3 groups learned nothing (noise)" in caplog.text
     assert "unless the features tell nothing of these responses" in caplog.text
@@ -248,7 +248,7 @@ def test_a_training_that_diverges_is_said_and_one_group_of_noise_is_named(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"loss": "mae"}, "loss 'mae': 'mae' is none; expected one of mse, l1, huber, pearson"),
+        ({"loss": "mae"}, "loss 'mae': 'mae' is no loss; expected one of mse, l1, huber, pearson"),
         ({"loss": "mse+-1*pearson"}, "found the weight '-1', expected a number above 0"),
         ({"optimiser": "lamb"}, "optimiser: found 'lamb', expected one of adamw, adam, sgd, nadam"),
         ({"schedule": "step"}, "schedule: found 'step', expected one of cosine, constant"),
@@ -265,7 +265,7 @@ def test_a_training_that_diverges_is_said_and_one_group_of_noise_is_named(
 )
 def test_bad_parameters(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Model(**wrong).fit(*_data())
+        Linear(**wrong).fit(*_data())
 
 
 def test_schedules_rise_and_fall() -> None:
@@ -290,8 +290,8 @@ def test_responses_are_read_from_files_as_from_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(some.read(np.array([5, 2])), Y[::2][[5, 2]][:, [9, 0]])
     np.testing.assert_allclose(some.means()[0], Y[::2][:, [9, 0]].mean(0), rtol=1e-6)
     own: dict[str, Any] = {"epochs": 4, "lr": 0.01, "batch": 32, "scope": "vertex"}
-    expected = Model(**own).fit(X, Y[:, columns]).predict(X)
-    np.testing.assert_array_equal(Model(**own).fit(X, lazy).predict(X), expected)
+    expected = Linear(**own).fit(X, Y[:, columns]).predict(X)
+    np.testing.assert_array_equal(Linear(**own).fit(X, lazy).predict(X), expected)
     # Known again by contents, pictures and vertices.
     assert lazy.digest() == Responses([Y[:, :4], Y[:, 4:]], columns).digest()
     assert lazy.digest() != some.digest()
@@ -300,8 +300,8 @@ def test_responses_are_read_from_files_as_from_memory(tmp_path: Path) -> None:
 def test_half_precision_is_near() -> None:
     X, Y = _data()
     own: dict[str, Any] = {"epochs": 20, "lr": 0.01, "batch": 64}
-    full = Model(**own).fit(X, Y).predict(X)
-    half = Model(precision="bf16-mixed", **own).fit(X, Y).predict(X)
+    full = Linear(**own).fit(X, Y).predict(X)
+    half = Linear(precision="bf16-mixed", **own).fit(X, Y).predict(X)
     assert half.dtype == np.float32
     assert (half != full).any()
     assert _r(half, full).min() > 0.999

@@ -10,38 +10,35 @@ import pytest
 import torch
 from scipy.stats import pearsonr
 
-from base import RoiridgeError, load_plugin
+from base import RoiridgeError
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
-from regress import load_design, load_fit, models
+from regress import load_design, load_fit
 from regress.__main__ import regress
 from regress.data.design import find_spaces
 from regress.data.vertex_columns import GROUPINGS
 from regress.fitting.fit import fit_subject
 from regress.fitting.settings import Job, Settings
 from regress.layers.readout import read_out
-from regress.models.conv1d import Model as Conv1d
-from regress.models.mlp import Model as Mlp
+from regress.models import load_model_class
+from regress.models.conv1d import Conv1d
+from regress.models.mlp import Mlp
 from regress.training import TrainedModel
 from tests.builders.models import MODELS, QUICK
-
-
-def _class(name: str) -> Any:
-    return load_plugin(models, name, "model").Model
-
 
 # `positional` wants positions as well, and has a file of tests of its own.
 TRAINED = [
     name
     for name in MODELS
-    if issubclass(_class(name), TrainedModel) and "positions" not in _class(name)().get_params()
+    if issubclass(load_model_class(name), TrainedModel)
+    and "positions" not in load_model_class(name)().get_params()
 ]
 # Groups of a network that all share are not what they would be alone.
-APART = [name for name in TRAINED if not _class(name)().together]
+APART = [name for name in TRAINED if not load_model_class(name)().together]
 
 
 def _quick(name: str, **own: Any) -> Any:
-    return _class(name)(**{**QUICK.get(name, {}), "scope": "roi", **own})
+    return load_model_class(name)(**{**QUICK.get(name, {}), "scope": "roi", **own})
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +238,7 @@ def test_every_grouping_predicts_every_vertex_once(
         subject,
         design,
         Settings(name, parameters, 0.2, 5, 0, group_by),
-        _class(name)(**parameters),
+        load_model_class(name)(**parameters),
         tmp_path / "fits" / "x",
     )
     regions = {(roi.hemisphere, roi.name): roi for h in ("lh", "rh") for roi in subject.regions(h)}

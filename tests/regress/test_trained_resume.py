@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cache import read_artifact
-from regress.models.linear import Model
-from regress.models.mlp import Model as Mlp
+from regress.models.linear import Linear
+from regress.models.mlp import Mlp
 from regress.training.checkpoints import pack, unpack
 from tests.builders.trainings import TRAININGS, start
 
@@ -64,10 +64,10 @@ def test_a_training_that_is_done_is_not_repeated(
     X, Y = _data()
     own: dict[str, Any] = {"checkpoint": tmp_path / "kept.h5", "epochs": 6, "lr": 0.01}
     caplog.set_level("INFO")
-    first = Model(**own).fit(X, Y)
+    first = Linear(**own).fit(X, Y)
     assert "goes on" not in caplog.text
     stamp = (tmp_path / "kept-fit.h5").stat().st_mtime_ns
-    again = Model(**own).fit(X, Y)
+    again = Linear(**own).fit(X, Y)
     assert "the training goes on after epoch 6" in caplog.text
     np.testing.assert_array_equal(again.predict(X), first.predict(X))
     assert (tmp_path / "kept-fit.h5").stat().st_mtime_ns == stamp
@@ -79,7 +79,7 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
 ) -> None:
     X, Y = _data()
     own: dict[str, Any] = {"epochs": 6, "lr": 0.01}
-    first = Mlp if other == "model" else Model
+    first = Mlp if other == "model" else Linear
     first(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
     if other == "parameter":
         own["lr"] = 0.02
@@ -87,9 +87,9 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
         own["scope"] = "vertex"
     elif other != "model":
         (Y if other == "responses" else X)[3] += 1
-    model = Model(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
-    assert "of another search; this one begins anew" in caplog.text
-    np.testing.assert_array_equal(model.predict(X), Model(**own).fit(X, Y).predict(X))
+    model = Linear(checkpoint=tmp_path / "kept.h5", **own).fit(X, Y)
+    assert "of another search; this one starts again" in caplog.text
+    np.testing.assert_array_equal(model.predict(X), Linear(**own).fit(X, Y).predict(X))
 
 
 def test_a_damaged_checkpoint_is_not_taken_up(
@@ -97,9 +97,9 @@ def test_a_damaged_checkpoint_is_not_taken_up(
 ) -> None:
     X, Y = _data()
     path = tmp_path / "kept-fit.h5"
-    first = Model(checkpoint=tmp_path / "kept.h5", epochs=6).fit(X, Y)
+    first = Linear(checkpoint=tmp_path / "kept.h5", epochs=6).fit(X, Y)
     path.write_bytes(path.read_bytes()[:700])
-    again = Model(checkpoint=tmp_path / "kept.h5", epochs=6).fit(X, Y)
+    again = Linear(checkpoint=tmp_path / "kept.h5", epochs=6).fit(X, Y)
     assert "damaged or cut short" in caplog.text
     np.testing.assert_array_equal(again.predict(X), first.predict(X))
 

@@ -20,8 +20,8 @@ from regress.adversarial import Generator
 from regress.data.design import find_spaces
 from regress.layers import receptive_fields as fields
 from regress.layers.receptive_fields import read_fields
-from regress.models.linear import Model as Linear
-from regress.models.unet import Model
+from regress.models.linear import Linear
+from regress.models.unet import UNet
 from regress.training import TrainedModel
 
 QUICK: dict[str, Any] = {"width": 4, "depth": 1, "epochs": 4, "batch": 32, "lr": 3e-3}
@@ -77,7 +77,7 @@ def _r(predicted: NDArray[Any], measured: NDArray[Any]) -> float:
 
 def test_it_learns_what_is_not_linear_and_where_each_vertex_looks() -> None:
     (X, Y, points), (Z, measured, _) = _edges(400, 0), _edges(200, 5)
-    model = Model(width=8, depth=1, epochs=30, batch=64, lr=1e-2).fit(X, Y)
+    model = UNet(width=8, depth=1, epochs=30, batch=64, lr=1e-2).fit(X, Y)
     predicted = model.predict(Z)
     assert _r(predicted, measured) > 0.45
     assert _r(Linear(epochs=20).fit(X, Y).predict(Z), measured) < 0.1
@@ -99,36 +99,36 @@ class Plain(TrainedModel):
     together = True
 
     def make_network(self, n_features: int, member: Tensor) -> Generator:
-        return Model(**QUICK).make_network(n_features, member)
+        return UNet(**QUICK).make_network(n_features, member)
 
 
 def test_without_critics_it_is_plain_regression() -> None:
     X, Y = _noise(120)
-    model = Model(**QUICK).fit(X, Y)
+    model = UNet(**QUICK).fit(X, Y)
     own = {"epochs": 4, "batch": 32, "lr": model.lr}
     plain = Plain(**own).fit(X, Y).predict(X)
     np.testing.assert_array_equal(model.predict(X), plain)
     assert np.ptp(plain) > 0.1
     # Critics that weigh nothing learn, and change nothing.
-    judged = Model(discriminators="single+patch", adversarial=0.0, **QUICK).fit(X, Y)
+    judged = UNet(discriminators="single+patch", adversarial=0.0, **QUICK).fit(X, Y)
     np.testing.assert_allclose(judged.predict(X), plain, atol=1e-5)
 
 
 @pytest.mark.parametrize("names", ["single", "patch+per_roi"])
 def test_trained_against_critics_it_beats_the_mean(names: str) -> None:
     (X, Y), (Z, measured) = _noise(200), _noise(100, seed=1)
-    model = Model(discriminators=names, loss="l1+pearson", l1_epochs=2, **QUICK | {"epochs": 12})
+    model = UNet(discriminators=names, loss="l1+pearson", l1_epochs=2, **QUICK | {"epochs": 12})
     rest = measured - model.fit(X, Y).predict(Z)
     assert (rest**2).mean() < 0.8 * ((measured - Y.mean(0)) ** 2).mean()
 
 
 def test_critics_see_the_large_parts_of_a_picture() -> None:
-    model = Model(discriminators="patch")
+    model = UNet(discriminators="patch")
     critics = model.make_critics(3 * 128**2, [50])
     assert critics is not None
     # A weight a vertex for each of 3 x 8 x 8 numbers, and not for each of 49,152 pixels.
     assert dict(critics.named_parameters())["0.critics.patch.picture.weight"].shape == (50, 192)
-    sight, columns = model.glance(3 * 16**2)
+    sight, columns = model.critic_view(3 * 16**2)
     picture = torch.arange(768.0).reshape(1, 3, 16, 16)
     expected = picture.unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)).reshape(1, -1)
     assert columns == 192
@@ -138,7 +138,7 @@ def test_critics_see_the_large_parts_of_a_picture() -> None:
 def test_each_picture_is_predicted_as_it_is_alone() -> None:
     """Norms look at one picture; of 150, three blocks are predicted."""
     X, Y = _noise(150)
-    model = Model(**QUICK | {"noise": 2}).fit(X, Y)
+    model = UNet(**QUICK | {"noise": 2}).fit(X, Y)
     together = model.predict(X)
     for picture in (0, 70, 149):
         alone = model.predict(X[picture : picture + 1])[0]
@@ -153,19 +153,19 @@ def test_each_picture_is_predicted_as_it_is_alone() -> None:
 
 def test_a_seed_gives_the_same_bits_and_another_seed_others() -> None:
     X, Y = _noise(100)
-    first = Model(**QUICK).fit(X, Y).predict(X)
-    np.testing.assert_array_equal(Model(**QUICK).fit(X, Y).predict(X), first)
-    assert (Model(random_state=1, **QUICK).fit(X, Y).predict(X) != first).any()
+    first = UNet(**QUICK).fit(X, Y).predict(X)
+    np.testing.assert_array_equal(UNet(**QUICK).fit(X, Y).predict(X), first)
+    assert (UNet(random_state=1, **QUICK).fit(X, Y).predict(X) != first).any()
 
 
 def test_kept_whole_or_in_parts_it_predicts_the_same() -> None:
     X, Y = _noise(100)
-    model = Model(**QUICK).fit(X, Y).refit(X, Y)
+    model = UNet(**QUICK).fit(X, Y).refit(X, Y)
     predicted = model.predict(X)
-    loaded = Model(**QUICK).restore(model.state())
+    loaded = UNet(**QUICK).restore(model.state())
     np.testing.assert_array_equal(loaded.predict(X), predicted)
     some = np.array([4, 1])
-    part = Model(**QUICK).restore(model.state(some))
+    part = UNet(**QUICK).restore(model.state(some))
     np.testing.assert_allclose(part.predict(X), predicted[:, some], atol=1e-6)
 
 
@@ -175,7 +175,7 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
     validation = np.arange(100) % 4 == 0
     scope = np.repeat(["a", "b"], 3)
     own = QUICK | {"epochs": 60, "patience": 4, "lr": 0.02, "scope": scope}
-    model = Model(validation=validation, log=tmp_path / "log.csv", **own).fit(X, Y)
+    model = UNet(validation=validation, log=tmp_path / "log.csv", **own).fit(X, Y)
     log = pd.read_csv(tmp_path / "log-fit.csv")
     rows = log[log["group"] == "all"]
     best = rows.loc[rows["validation_loss"].idxmin()]
@@ -189,7 +189,7 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_with_the_step() -> None:
     X, Y = _noise(100)
     with pytest.raises(RoiridgeError, match=r"NaN or infinite at step \d+, .*lower lr"):
-        Model(optimiser="sgd", **QUICK | {"lr": 1e12}).fit(X, Y)
+        UNet(optimiser="sgd", **QUICK | {"lr": 1e12}).fit(X, Y)
 
 
 def test_readouts_are_products_of_places_and_channels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_readouts_are_products_of_places_and_channels(monkeypatch: pytest.Monkey
 
 def test_noise_is_other_each_time_and_averaged_in_a_prediction() -> None:
     X, Y = _noise(100)
-    model = Model(noise=3, samples=5, **QUICK).fit(X, Y)
+    model = UNet(noise=3, samples=5, **QUICK).fit(X, Y)
     made = model.sample(X[:70], 5)
     assert made.shape == (5, 70, 6)
     assert (made[0] != made[1]).any()
@@ -281,9 +281,9 @@ def test_what_is_no_picture_is_refused(simulated: Path, tmp_path: Path, names: l
 def test_bad_parameters(own: dict[str, Any], width: int, said: str) -> None:
     X = np.random.default_rng(0).integers(0, 256, (40, width), dtype=np.uint8)
     with pytest.raises((ValueError, RoiridgeError), match=said):
-        Model(**own).fit(X, np.eye(40, 3, dtype=np.float32))
+        UNet(**own).fit(X, np.eye(40, 3, dtype=np.float32))
 
 
 def test_more_maps_than_memory_holds() -> None:
     with pytest.raises(RoiridgeError, match=r"need \d+ GB to train, and this machine has \d+ GB"):
-        Model(width=512, batch=10_000).make_network(3 * 1024**2, torch.zeros(5, dtype=torch.int64))
+        UNet(width=512, batch=10_000).make_network(3 * 1024**2, torch.zeros(5, dtype=torch.int64))

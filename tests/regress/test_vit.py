@@ -21,8 +21,8 @@ from regress.commands.fit import fit
 from regress.data.design import find_spaces
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
-from regress.layers.vit_backbone import Eye, side_of
-from regress.models.vit import Model
+from regress.layers.vit_backbone import VitBackbone, side_of
+from regress.models.vit import VisionTransformer
 from regress.training import Network, TrainedModel
 from tests.builders.commands import call
 
@@ -59,11 +59,11 @@ def _data(n: int = 160, t: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarr
     return pictures.astype(np.uint8).reshape(n, -1), Y.astype(np.float32)
 
 
-def _trunk(model: Model) -> dict[str, Tensor]:
+def _trunk(model: VisionTransformer) -> dict[str, Tensor]:
     return model.network_.trunk.module.state_dict()  # type: ignore[union-attr]
 
 
-def _before(model: Model) -> dict[str, Tensor]:
+def _before(model: VisionTransformer) -> dict[str, Tensor]:
     """Give the transformer as it was, made by timm alone."""
     module, _ = make_transformer(full_name("test_vit", None, ""), 0, SIDE)
     return module.state_dict()
@@ -90,20 +90,20 @@ class Plain(TrainedModel):
 
 def test_without_critics_it_is_plain_regression() -> None:
     X, Y = _data()
-    model = Model(**QUICK)
+    model = VisionTransformer(**QUICK)
     training = {n: QUICK[n] for n in ("epochs", "lr", "dropout", "batch")}
     plain = Plain(like=model, **training).fit(X, Y).predict(X)
-    np.testing.assert_allclose(Model(**QUICK).fit(X, Y).predict(X), plain, atol=1e-6)
-    judged = Model(discriminators="single", adversarial=0.0, **QUICK).fit(X, Y)
+    np.testing.assert_allclose(VisionTransformer(**QUICK).fit(X, Y).predict(X), plain, atol=1e-6)
+    judged = VisionTransformer(discriminators="single", adversarial=0.0, **QUICK).fit(X, Y)
     np.testing.assert_allclose(judged.predict(X), plain, atol=1e-5)
-    against = Model(discriminators="single", adversarial=1.0, **QUICK).fit(X, Y)
+    against = VisionTransformer(discriminators="single", adversarial=1.0, **QUICK).fit(X, Y)
     assert np.abs(against.predict(X) - plain).max() > 1e-3
 
 
 @pytest.mark.parametrize("tune", ["all", "last:1", "lora:2", "none"])
 def test_only_what_is_said_is_trained_and_it_beats_the_mean(tune: str) -> None:
     (X, Y), (Z, measured) = _data(), _data(seed=1)
-    model = Model(tune=tune, **QUICK | {"epochs": 8}).fit(X, Y)
+    model = VisionTransformer(tune=tune, **QUICK | {"epochs": 8}).fit(X, Y)
     rest = measured - model.predict(Z)
     assert (rest**2).mean() < 0.5 * ((measured - Y.mean(0)) ** 2).mean()
     then, now = _before(model), _trunk(model)
@@ -135,10 +135,10 @@ def test_low_ranks_begin_at_what_there_was() -> None:
     pixels = torch.from_numpy(_data(3)[0]).float() / 127.5 - 1
     seen = []
     for tune in ("none", "lora:4"):
-        model = Model(tune=tune, **QUICK)
+        model = VisionTransformer(tune=tune, **QUICK)
         network = model.make_network(pixels.shape[1], torch.zeros(2, dtype=torch.int64))
         model.prepare(network)
-        seen.append(network.see(pixels))
+        seen.append(network.encode_pictures(pixels))
     torch.testing.assert_close(seen[0], seen[1], atol=1e-6, rtol=1e-6)
 
 
@@ -149,7 +149,7 @@ def test_low_ranks_begin_at_what_there_was() -> None:
 def test_what_is_seen_is_timms_own(name: str, side: int) -> None:
     """Class token, or the mean, and the tokens of a grid, averaged by numpy."""
     torch.manual_seed(0)
-    eye = Eye(full_name(name, None, ""), side, grid=2).eval()
+    eye = VitBackbone(full_name(name, None, ""), side, grid=2).eval()
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, 3, side, side)).astype(np.float32)
     seen = eye(torch.from_numpy(pixels.reshape(2, -1) / 127.5 - 1)).detach()
@@ -178,9 +178,9 @@ def test_what_is_seen_is_timms_own(name: str, side: int) -> None:
 def test_it_depends_on_the_seed_alone() -> None:
     X, Y = _data(80)
     own = QUICK | {"epochs": 2, "noise": 3, "samples": 2}
-    first, again = (Model(**own).fit(X, Y) for _ in range(2))
+    first, again = (VisionTransformer(**own).fit(X, Y) for _ in range(2))
     np.testing.assert_array_equal(first.predict(X), again.predict(X))
-    other = Model(**own | {"random_state": 1}).fit(X, Y)
+    other = VisionTransformer(**own | {"random_state": 1}).fit(X, Y)
     assert np.abs(first.predict(X) - other.predict(X)).max() > 1e-3
     made = first.sample(X[:4], 3)
     assert made.shape == (3, 4, 6)
@@ -195,7 +195,7 @@ def test_subjects_share_the_transformer() -> None:
     (X, Y), (Z, W) = _data(), _data(seed=1)
     joint = Joint([Responses([Y]), Responses([W[:, :4]])])
     scope = np.array([*"aaabbb", *"aabb"])
-    model = Model(scope=scope, embedding=2, **QUICK).fit(np.concatenate([X, Z]), joint)
+    model = VisionTransformer(scope=scope, embedding=2, **QUICK).fit(np.concatenate([X, Z]), joint)
     assert len(set(model.epochs_.tolist())) == 1
     rest = W[:, :4] - model.restore(model.state(np.arange(6, 10))).predict(Z)
     assert (rest**2).mean() < 0.6 * W[:, :4].var()
@@ -212,7 +212,7 @@ def _file(path: Path, seed: int, **options: Any) -> Path:
 
 def test_weights_of_a_file_for_pictures_of_another_size(tmp_path: Path) -> None:
     path = _file(tmp_path / "w.pth", 5)
-    model = Model(**QUICK | {"weights": str(path), "tune": "lora:1"})
+    model = VisionTransformer(**QUICK | {"weights": str(path), "tune": "lora:1"})
     network = model.make_network(3 * SIDE * SIDE, torch.zeros(2, dtype=torch.int64))
     model.prepare(network)
     expected = torch.load(path)
@@ -247,18 +247,18 @@ def test_weights_of_a_file_for_pictures_of_another_size(tmp_path: Path) -> None:
 )
 def test_wrong_parameters_are_named(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises((ValueError, RoiridgeError), match=named):
-        Model(**QUICK | wrong).fit(*_data(20))
+        VisionTransformer(**QUICK | wrong).fit(*_data(20))
 
 
 def test_what_is_no_picture_is_named() -> None:
     X, Y = _data(20)
     with pytest.raises(RoiridgeError, match=r"vit: found 20 columns.*--spaces pixels:128"):
-        Model(**QUICK).fit(X[:, :20], Y)
+        VisionTransformer(**QUICK).fit(X[:, :20], Y)
     with pytest.raises(RoiridgeError, match=r"found features from .*expected the bytes"):
-        Model(**QUICK).fit(X.astype(np.float32) * 2, Y)
+        VisionTransformer(**QUICK).fit(X.astype(np.float32) * 2, Y)
     small = X.reshape(-1, 3, SIDE, SIDE)[:, :, :30, :30].reshape(20, -1)
     with pytest.raises(RoiridgeError, match=r"patches of 16 pixels, and 30 .*--spaces pixels:32"):
-        Model(**QUICK).fit(small, Y)
+        VisionTransformer(**QUICK).fit(small, Y)
     assert side_of(3 * 128 * 128) == 128
 
 
@@ -269,10 +269,10 @@ def test_no_weights_to_be_had_is_told_with_the_fix(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     fix = r"no weights for timm's test_vit\.r160_in1k: tried .*then pass --params\.weights FILE "
     with pytest.raises(RoiridgeError, match=fix + r'\(make: PARAMS="weights=FILE"\)'):
-        Model(**QUICK | {"weights": ""}).fit(*_data(20))
+        VisionTransformer(**QUICK | {"weights": ""}).fit(*_data(20))
     path = _file(tmp_path / "other.pth", 0, embed_dim=32)
     with pytest.raises(RoiridgeError, match=r"file other\.pth are of another network"):
-        Model(**QUICK | {"weights": str(path)}).fit(*_data(20))
+        VisionTransformer(**QUICK | {"weights": str(path)}).fit(*_data(20))
 
 
 @pytest.fixture(scope="module")
