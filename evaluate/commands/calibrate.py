@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 from base import check_count, convert_paths, machine_memory, progress, replacing, say
 from evaluate.errors import EvaluateError, check_seed
 from evaluate.resampling import (
+    draw_orders,
+    draw_swap_signs,
     intervals,
-    orders,
     permute,
     picture_weights,
     resample,
     significance,
     swap,
-    swap_signs,
 )
-from evaluate.resampling.simulated_scores import roi
+from evaluate.resampling.simulated_scores import simulate_roi
 
 PICTURES, RHOS, VERTICES = (60, 159, 500), (0.0, 0.1, 0.3, 0.6, "mixed"), (20, 500)
 RESAMPLES = 500
 # Rates of one dataset: 30 conditions of 3 intervals as Python lists, 12 of two tests, five times
 # as often; all are held once more where they are put together.
 BYTES = 2 * (30 * 3 * 40 + 5 * 12 * 2 * 8)
-WHAT = ["kind", "of", "n_pictures", "n_vertices", "rho", "nominal"]
+CONDITION = ["kind", "of", "n_pictures", "n_vertices", "rho", "nominal"]
 COVERAGE, ERROR = "interval holds the truth", "false positive"
 Rates = dict[str, NDArray[np.float64]]
 
@@ -64,7 +64,7 @@ def calibrate(out: Path = Path("derivatives"), datasets: int = 400, seed: int = 
     path = out / "calibration.csv"
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
-    say("\n".join([*in_lines(frame), f"-> {path}"]))
+    say("\n".join([*format_rates(frame), f"-> {path}"]))
 
 
 def jobs(datasets: int, seed: int) -> Iterator[tuple[Any, ...]]:
@@ -118,10 +118,10 @@ def _run(
     truth = np.random.default_rng(place)
     rng = np.random.default_rng([*seed, *place])
     return [
-        {"kind": kind, "of": of, "n_pictures": n, "n_vertices": size, "rho": str(rho),
+        {"kind": kind, "of": name, "n_pictures": n, "n_vertices": size, "rho": str(rho),
          "nominal": nominal, "rates": values}
-        for kind, nominal, rates in test(n, roi(rho, size, truth), many, rng, truth)
-        for of, values in rates.items()
+        for kind, nominal, rates in test(n, simulate_roi(rho, size, truth), many, rng, truth)
+        for name, values in rates.items()
     ]  # fmt: skip
 
 
@@ -130,80 +130,80 @@ def _names(n: int) -> NDArray[np.bytes_]:
 
 
 def _covered(
-    n: int, of: Any, many: int, rng: np.random.Generator, truth: np.random.Generator
+    n: int, roi: Any, many: int, rng: np.random.Generator, truth: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Count how often intervals hold what they are of."""
-    true = {"score": of.expected_score(n, truth), "explained": of.explained,
-            "pearson_r": of.rho.mean()}  # fmt: skip
-    held: dict[str, list[float]] = {name: [] for name in true}
+    true = {"score": roi.expected_score(n, truth), "explained": roi.explained,
+            "pearson_r": roi.rho.mean()}  # fmt: skip
+    holds: dict[str, list[float]] = {name: [] for name in true}
     for _ in range(many):
-        responses = of.responses(n, rng)
+        responses = roi.responses(n, rng)
         weights = picture_weights(_names(n), RESAMPLES, int(rng.integers(2**31)))
-        predictions = of.predictions(responses, rng)
-        found = intervals(resample(responses, predictions, of.ceiling, weights)[0])
+        predictions = roi.predictions(responses, rng)
+        ends = intervals(resample(responses, predictions, roi.ceiling, weights)[0])
         for name, value in true.items():
-            low, high = found[f"{name}_low"], found[f"{name}_high"]
-            held[name].append(float(low is not None and high is not None and low <= value <= high))
-    yield COVERAGE, 95, {name: np.array(values) for name, values in held.items()}
+            low, high = ends[f"{name}_low"], ends[f"{name}_high"]
+            holds[name].append(float(low is not None and high is not None and low <= value <= high))
+    yield COVERAGE, 95, {name: np.array(values) for name, values in holds.items()}
 
 
 def _paired(
-    n: int, of: Any, many: int, rng: np.random.Generator, _: np.random.Generator
+    n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Compare two models that are equally good: of errors alike, or shared by other vertices."""
     alike, unlike = np.empty(many), np.empty(many)
     for number in range(many):
-        responses = of.responses(n, rng)
-        signs = swap_signs(_names(n), RESAMPLES - 1, int(rng.integers(2**31)))
-        first, second = (of.predictions(responses, rng) for _ in range(2))
-        third = of.predictions(responses, rng, shared=0)
-        for p, other in ((alike, second), (unlike, third)):
-            p[number] = swap(responses, (first, other), of.ceiling, signs)[0].p()
+        responses = roi.responses(n, rng)
+        signs = draw_swap_signs(_names(n), RESAMPLES - 1, int(rng.integers(2**31)))
+        first, second = (roi.predictions(responses, rng) for _ in range(2))
+        third = roi.predictions(responses, rng, shared=0)
+        for p, rival in ((alike, second), (unlike, third)):
+            p[number] = swap(responses, (first, rival), roi.ceiling, signs)[0].p()
     yield ERROR, 5, {"paired difference": (alike <= 0.05).astype(float),
                      "paired, unlike errors": (unlike <= 0.05).astype(float)}  # fmt: skip
 
 
 def _shuffled(
-    n: int, of: Any, many: int, rng: np.random.Generator, _: np.random.Generator
+    n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Test vertices that are not predicted, each alone and as a family."""
     alone, family = np.empty(many), np.empty(many)
     for number in range(many):
-        responses = of.responses(n, rng)
-        drawn = orders(_names(n), 399, int(rng.integers(2**31)))
-        [found] = significance(permute(responses, [of.predictions(responses, rng)], drawn))
-        alone[number] = (found.p <= 0.05).mean()
-        family[number] = (found.p_max <= 0.05).any()
+        responses = roi.responses(n, rng)
+        orders = draw_orders(_names(n), 399, int(rng.integers(2**31)))
+        [result] = significance(permute(responses, [roi.predictions(responses, rng)], orders))
+        alone[number] = (result.p <= 0.05).mean()
+        family[number] = (result.p_max <= 0.05).any()
     yield ERROR, 5, {"permutation, each vertex": alone, "max-statistic, any vertex": family}
 
 
 def _discovered(
-    n: int, of: Any, many: int, rng: np.random.Generator, _: np.random.Generator
+    n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Find out which share of the discoveries is false, where most vertices are null."""
     share = np.empty(many)
     for number in range(many):
-        responses = of.responses(n, rng)
-        drawn = orders(_names(n), 1999, int(rng.integers(2**31)))
-        [found] = significance(permute(responses, [of.predictions(responses, rng)], drawn))
-        taken = found.q <= 0.05
-        share[number] = (taken & (of.rho == 0)).sum() / max(taken.sum(), 1)
+        responses = roi.responses(n, rng)
+        orders = draw_orders(_names(n), 1999, int(rng.integers(2**31)))
+        [result] = significance(permute(responses, [roi.predictions(responses, rng)], orders))
+        discoveries = result.q <= 0.05
+        share[number] = (discoveries & (roi.rho == 0)).sum() / max(discoveries.sum(), 1)
     # Benjamini and Hochberg's rule gives this share, or less, of what it is asked for.
-    yield ERROR, 5 * float((of.rho == 0).mean()), {"false discoveries among all": share}
+    yield ERROR, 5 * float((roi.rho == 0).mean()), {"false discoveries among all": share}
 
 
-def _pooled(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def _pooled(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Put the parts of a condition together: its rate and standard error, in percent."""
     rows = []
-    for what, parts in pd.DataFrame(found).groupby(WHAT, sort=False):
+    for condition, parts in pd.DataFrame(results).groupby(CONDITION, sort=False):
         rates = 100 * np.concatenate(list(parts["rates"]))
         error = rates.std(ddof=1) / np.sqrt(len(rates))
-        rows.append((*what, len(rates), rates.mean(), error))
-    frame = pd.DataFrame(rows, columns=[*WHAT, "datasets", "rate", "standard_error"])
+        rows.append((*condition, len(rates), rates.mean(), error))
+    frame = pd.DataFrame(rows, columns=[*CONDITION, "datasets", "rate", "standard_error"])
     return frame.sort_values(["kind", "of", "n_pictures", "n_vertices"], kind="stable")
 
 
-def in_lines(frame: pd.DataFrame) -> list[str]:
+def format_rates(frame: pd.DataFrame) -> list[str]:
     """Lay the rates out as tables.
 
     Parameters
@@ -222,10 +222,10 @@ def in_lines(frame: pd.DataFrame) -> list[str]:
         many = "/".join(map(str, sorted(set(rows["datasets"]))))
         lines.append(f"{kind}, percent of {many} datasets, nominal {_levels(rows)}")
         lines.append(_line("", "pictures", "vertices", rhos))
-        for (of, n, size), row in rows.groupby(["of", "n_pictures", "n_vertices"], sort=False):
+        for (name, n, size), row in rows.groupby(["of", "n_pictures", "n_vertices"], sort=False):
             rates = dict(zip(row["rho"], row["rate"], strict=True))
             cells = [f"{rates[rho]:.1f}" if rho in rates else "" for rho in rhos]
-            lines.append(_line(of, n, size, cells))
+            lines.append(_line(name, n, size, cells))
         lines.append(f"standard error of a rate at most {rows['standard_error'].max():.1f}")
         lines += [*_outside(rows, 3 if kind == COVERAGE else 1), ""]
     return lines
@@ -245,5 +245,5 @@ def _levels(rows: pd.DataFrame) -> str:
     return " or ".join(f"{level:g}" for level in sorted(set(rows["nominal"]), reverse=True))
 
 
-def _line(of: object, n: object, size: object, cells: Sequence[str]) -> str:
-    return (f"{of!s:<28}{n!s:>8}{size!s:>10}" + "".join(f"{cell:>8}" for cell in cells)).rstrip()
+def _line(name: object, n: object, size: object, cells: Sequence[str]) -> str:
+    return (f"{name!s:<28}{n!s:>8}{size!s:>10}" + "".join(f"{cell:>8}" for cell in cells)).rstrip()

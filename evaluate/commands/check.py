@@ -38,11 +38,11 @@ def check(submission: Path, data: Path | None = None) -> int:
         0 if it is valid, 1 if not.
     """
     subjects = None if data is None else find_subjects(data)
-    found = inspect(submission, subjects)
-    wrong = found.wrong
+    findings = inspect(submission, subjects)
+    wrong = findings.wrong
     for line in wrong:
         say(f"- {line}")
-    for line in found.remarks:
+    for line in findings.remarks:
         say(f"  {line}")
     verdict = plural(len(wrong), "fault") if wrong else "valid"
     size = f", {submission.stat().st_size / 1e6:.1f} MB" if submission.is_file() else ""
@@ -93,36 +93,36 @@ def inspect(
     """
     if not submission.is_file():
         return Findings([f"{submission}: no such file: give the path of a zip"])
-    found = Findings()
+    findings = Findings()
     if (size := submission.stat().st_size) > LIMIT:
-        found.faults.append(
+        findings.faults.append(
             f"is {size / 1e6:.1f} MB, the challenge takes {LIMIT / 1e6:.0f}: save float32, deflated"
         )
     expected = expect(subjects)
     try:
         opened = zipfile.ZipFile(submission)
     except Exception as error:  # of damaged names and fields, zipfile has no one kind
-        found.faults.append(f"cannot be read as a zip ({error}): make it again")
-        return found
+        findings.faults.append(f"cannot be read as a zip ({error}): make it again")
+        return findings
     with opened:
         located, wrong = locate(opened, expected, strangers)
-        found.faults += wrong
-        _inspect_arrays(opened, located, expected, found)
-    return found
+        findings.faults += wrong
+        _inspect_arrays(opened, located, expected, findings)
+    return findings
 
 
 def _inspect_arrays(
     opened: zipfile.ZipFile,
     located: dict[str, zipfile.ZipInfo],
     expected: Sequence[Expected],
-    found: Findings,
+    findings: Findings,
 ) -> None:
-    suspicion = Suspicion(found)
-    for one in progress(expected, desc="checking", unit="file"):
-        if one.name in located:
-            entry = located[one.name]
-            values, wrong = read_array(opened, entry, one, expected)
-            found.faults += [f"{entry.filename}: {fault}" for fault in wrong]
+    suspicion = Suspicion(findings)
+    for expected_file in progress(expected, desc="checking", unit="file"):
+        if expected_file.name in located:
+            entry = located[expected_file.name]
+            values, wrong = read_array(opened, entry, expected_file, expected)
+            findings.faults += [f"{entry.filename}: {fault}" for fault in wrong]
             if values is not None:
-                suspicion.look(entry.filename, values, one)
+                suspicion.look(entry.filename, values, expected_file)
     suspicion.conclude()

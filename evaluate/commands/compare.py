@@ -14,14 +14,14 @@ from base import convert_paths, decimal, plural, progress, provenance, replacing
 from challenge import SubjectChoice
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_started, origin_lines, pictures_line, warning_lines
-from evaluate.fits.completeness import unfinished, wrap
-from evaluate.fits.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
+from evaluate.fits.completeness import find_unfinished, wrap
+from evaluate.fits.inputs import Inputs, ceiling_split, gather, made_ceilings, report_missing
 from evaluate.fits.runs import ENSEMBLE, Run, find_runs
 from evaluate.fits.sidecar import write_json
 from evaluate.resampling import FEWEST_PICTURES, difference
-from evaluate.scoring.all_subjects import Settings, add, check_resampling, hemispheres
+from evaluate.scoring.all_subjects import Settings, add_tallies, check_resampling, score_hemispheres
 from evaluate.scoring.ensemble import DEFAULT
-from evaluate.scoring.hemisphere_rows import Key, describe_fits, roi_place
+from evaluate.scoring.hemisphere_rows import Key, describe_fits, roi_rank
 from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.vertex_scores import Tally
 
@@ -72,122 +72,125 @@ def compare(
         If there are not two different runs, or a name is of none or of several.
     """
     if len(runs) < 2:
-        there = ", ".join(map(_told, find_runs(out)))
+        listing = ", ".join(map(_describe_run, find_runs(out)))
         raise EvaluateError(
             f"compare {' '.join(runs)}: found {plural(len(runs), 'run')}, expected at least "
             f"two ({run_hint('compare', fits=['A', 'B'])}): by name, by the beginning of the "
             "folder's, or "
-            f"ensemble, of {there}"
+            f"ensemble, of {listing}"
         )
-    settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).checked()
+    settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).validate()
     if not resamples:
         raise EvaluateError("--resamples 0: a comparison is made of resamples, give 2000")
-    chosen = [name if name == ENSEMBLE else _one(out, name) for name in runs]
-    if len(set(chosen)) < len(chosen):
+    names = [name if name == ENSEMBLE else _find_run(out, name) for name in runs]
+    if len(set(names)) < len(names):
         raise EvaluateError(f"compare {' '.join(runs)}: two of these are the same run")
-    settings = replace(settings, against=chosen[0])
-    inputs = gather(data, out, subject, None if ENSEMBLE in chosen else chosen, None, split)
+    settings = replace(settings, baseline=names[0])
+    inputs = gather(data, out, subject, None if ENSEMBLE in names else names, None, split)
     report_missing(inputs)
-    of = {run.name: run for run in inputs.runs}
-    if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
+    runs_by_name = {run.name: run for run in inputs.runs}
+    titles = {run.label: run.title for name, run in runs_by_name.items() if name in names}
+    if absent := [name for name in names if name not in (*runs_by_name, ENSEMBLE)]:
         raise EvaluateError(
             f"{absent[0]}: has no fits of subject {subject}: {run_hint('fit', subject=subject)}"
         )
-    if ENSEMBLE in chosen and len(inputs.runs) == 1:
+    if ENSEMBLE in names and len(inputs.runs) == 1:
         raise EvaluateError(
             f"ensemble: {inputs.runs[0].name} is the only fit, and so all of it: expected another "
             f"fit to compare with: {run_hint('fit')}"
         )
-    check_resampling(inputs, settings.how)
-    rows = list(_rows(inputs, chosen, settings))
+    check_resampling(inputs, settings.resampling)
+    rows = list(_rows(inputs, names, settings))
     if not rows:
-        raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")
+        raise EvaluateError(f"{' and '.join(names)}: no ROI that both have fits of")
     frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))
     path = out / f"compare{inputs.suffix}.csv"
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
-    kept = {"runs": chosen, "resamples": resamples, "seed": seed, "split": inputs.split,
-            "ensemble": ensemble, "titles": {of[n].label: of[n].title for n in chosen if n in of},
+    about = {"runs": names, "resamples": resamples, "seed": seed, "split": inputs.split,
+            "ensemble": ensemble, "titles": titles,
             "simulated": [s.name for s in inputs.subjects if s.simulated],
             "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
-            "unfinished": unfinished(inputs.subjects, inputs.runs),
-            "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
+            "unfinished": find_unfinished(inputs.subjects, inputs.runs),
+            "made_ceilings": made_ceilings(inputs.subjects, ceiling_split(inputs.split)),
             "leaked": inputs.leaked,
             "started": find_started(inputs.runs),
             "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
-    write_json(path.with_suffix(".json"), kept)
-    say("\n".join([*in_lines(frame, kept), f"-> {path}"]))
+    write_json(path.with_suffix(".json"), about)
+    say("\n".join([*format_comparison(frame, about), f"-> {path}"]))
 
 
-def _one(out: Path, name: str) -> str:
-    found = find_runs(out, [name])
-    if len(found) > 1:
-        told = "; ".join(map(_told, found))
-        raise EvaluateError(f"{name}: {len(found)} runs begin so, name one of them: {told}")
-    return found[0].name
+def _find_run(out: Path, name: str) -> str:
+    matches = find_runs(out, [name])
+    if len(matches) > 1:
+        listing = "; ".join(map(_describe_run, matches))
+        raise EvaluateError(f"{name}: {len(matches)} runs begin so, name one of them: {listing}")
+    return matches[0].name
 
 
-def _told(run: Run) -> str:
+def _describe_run(run: Run) -> str:
     """Return how a run may be named, and what it is of."""
     name = f"{run.label}, {run.name}" if not run.name.startswith(run.label) else run.name
     return f"{name} ({run.joined})"
 
 
-def _rows(inputs: Inputs, chosen: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
+def _rows(inputs: Inputs, names: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
     """Score one subject at a time; draws are kept of one, and of all pooled."""
     tallies: dict[Key, Tally] = {}
-    labels = {fit: one["label"] for fit, one in describe_fits(inputs.runs).items()}
+    labels = {fit: description["label"] for fit, description in describe_fits(inputs.runs).items()}
     for subject in progress(inputs.subjects, desc="comparing", unit="subject"):
-        for side, found in hemispheres(inputs, subject, settings):
-            wanted = {leaf: t for leaf, t in found.tallies.items() if leaf[0] in chosen}
-            add(tallies, wanted, subject.name, side)
-        yield from _differences(tallies, chosen, labels, subject.name, inputs.split)
+        for side, hemisphere_scores in score_hemispheres(inputs, subject, settings):
+            selected = {
+                leaf: t for leaf, t in hemisphere_scores.tallies.items() if leaf[0] in names
+            }
+            add_tallies(tallies, selected, subject.name, side)
+        yield from _differences(tallies, names, labels, subject.name, inputs.split)
         tallies = {key: tally for key, tally in tallies.items() if key.subject == "all"}
-    yield from _differences(tallies, chosen, labels, "all", inputs.split)
+    yield from _differences(tallies, names, labels, "all", inputs.split)
 
 
 def _differences(
     tallies: Mapping[Key, Tally],
-    chosen: Sequence[str],
+    names: Sequence[str],
     labels: Mapping[str, str],
     subject: str,
     split: str,
 ) -> Iterator[dict[str, Any]]:
-    first, *others = chosen
+    first, *seconds = names
     keys = [key for key in tallies if key.subject == subject and key.fit == first]
-    for other in others:
+    for second in seconds:
         for key in sorted(keys, key=_place):
-            one, two = tallies[key], tallies.get(key._replace(fit=other))
+            first_tally, second_tally = tallies[key], tallies.get(key._replace(fit=second))
             # A run that lacks a ROI covers fewer vertices: nothing there is paired.
-            if two is not None and one.n_vertices == two.n_vertices:
-                yield {"first": labels[first], "second": labels[other], **key._asdict(),
-                       "split": split, **_difference(one, two),
-                       "first_fit": first, "second_fit": other}  # fmt: skip
+            if second_tally is not None and first_tally.n_vertices == second_tally.n_vertices:
+                yield {"first": labels[first], "second": labels[second], **key._asdict(),
+                       "split": split, **_difference(first_tally, second_tally),
+                       "first_fit": first, "second_fit": second}  # fmt: skip
 
 
 def _place(key: Key) -> tuple[Any, ...]:
     sides = (key.hemisphere != "lh", key.hemisphere != "rh")
-    return (*sides, *roi_place(key.roi_class, key.roi))
+    return (*sides, *roi_rank(key.roi_class, key.roi))
 
 
-def _difference(one: Tally, two: Tally) -> dict[str, Any]:
-    measure = "pearson_r" if one.mean("noise_normalised") is None else "score"
-    metric, drawn, scale = MEASURES[measure]
+def _difference(first: Tally, second: Tally) -> dict[str, Any]:
+    measure = "pearson_r" if first.mean("noise_normalised") is None else "score"
+    metric, draw_name, scale = MEASURES[measure]
     row: dict[str, Any] = {
-        "n_vertices": one.n_vertices,
+        "n_vertices": first.n_vertices,
         "measure": measure,
-        "first_mean": one.mean(metric),
-        "second_mean": two.mean(metric),
-        "chance": one.mean("chance"),
+        "first_mean": first.mean(metric),
+        "second_mean": second.mean(metric),
+        "chance": first.mean("chance"),
     }
     means = row["first_mean"], row["second_mean"]
     if None not in means:
         row["difference"] = means[1] - means[0]
-    if one.draws is not None and two.draws is not None:
-        found = difference(one.draws, two.draws, drawn, two.swaps)
-        ends = {"low": found.low, "high": found.high}
+    if first.draws is not None and second.draws is not None:
+        paired = difference(first.draws, second.draws, draw_name, second.swaps)
+        ends = {"low": paired.low, "high": paired.high}
         row |= {name: None if end is None else scale * end for name, end in ends.items()}
-        row["p"] = found.p
+        row["p"] = paired.p
     return row
 
 
@@ -200,7 +203,7 @@ def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+def format_comparison(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     """Lay out the comparisons over all subjects and both hemispheres.
 
     Parameters
@@ -221,8 +224,8 @@ def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
         head = rows.iloc[0]
         lines += ["", f"{head['second']} less {head['first']}", ""]
         lines.append(_line(head["measure"], "", "first", "second", "difference", "95 %", "p", "q"))
-        shown = rows[(rows["roi_class"] != "residual") | (rows["roi"] != "all")]
-        lines += [_in_line(row) for row in shown.to_dict("records")]
+        table_rows = rows[(rows["roi_class"] != "residual") | (rows["roi"] != "all")]
+        lines += [_in_line(row) for row in table_rows.to_dict("records")]
     lines += [
         "",
         "difference: second less first, on the same vertices, pictures and draws",

@@ -14,8 +14,8 @@ from challenge import SubjectChoice
 from evaluate.commands.scores import score_inputs
 from evaluate.errors import EvaluateError
 from evaluate.fits.inputs import Inputs, gather
-from evaluate.fits.sidecar import read_kept, write_json
-from evaluate.fits.study_rows import read_listed, row_names
+from evaluate.fits.sidecar import read_if_current, write_json
+from evaluate.fits.study_rows import read_study, row_names
 from evaluate.maps.ablation_values import ablation_files
 from evaluate.maps.values import check_outlined
 from evaluate.report.content import gather_content
@@ -80,13 +80,13 @@ def report(
     options = {"data": data, "out": out, "subject": subject, "split": split,
                "roi_classes": roi_classes, "fits": fits, "seed": seed,
                "ensemble": ensemble, "outlines": outlines}  # fmt: skip
-    asked = Settings(roi_classes, ensemble, Resampling(seed=seed)).checked()
+    settings = Settings(roi_classes, ensemble, Resampling(seed=seed)).validate()
     inputs = gather(data, out, subject, fits, roi_classes, split)
-    frame, about = score_inputs(inputs, out, asked, split)
+    frame, about = score_inputs(inputs, out, settings, split)
     key = _key(out, inputs, about, outlines)
     page = out / f"report{inputs.suffix}" / "index.html"
     sidecar = page.with_name("report.json")
-    if read_kept(page, sidecar, key) is not None:
+    if read_if_current(page, sidecar, key) is not None:
         say(f"{page}: nothing has changed since it was made, nothing recomputed")
     else:
         _write(page, sidecar, key, inputs, frame, about, options)
@@ -96,23 +96,23 @@ def report(
 def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
     if fits:
         raise EvaluateError(f"--study {study} and --fits: expected one of them")
-    found = [row["fit"] for row in read_listed(out, study)["rows"] if row["fit"]]
-    if not found:
+    fit_names = [row["fit"] for row in read_study(out, study)["rows"] if row["fit"]]
+    if not fit_names:
         raise EvaluateError(
             f"--study {study}: no row is fitted: {run_hint('compare-encoders', study=study)}"
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(fit_names))
 
 
 def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
-    files = [file for one in inputs.subjects for file in ablation_files(out, one.name)]
+    files = [file for s in inputs.subjects for file in ablation_files(out, s.name)]
     folders = [Path(__file__).parent.with_name(name) for name in DRAWING]
-    own = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")
+    code_files = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")
     return digest(
         {
             "kind": "report",
-            "code": sha256_files(own),
-            "without": [one.name for one in inputs.without],
+            "code": sha256_files(code_files),
+            "without": [s.name for s in inputs.unfitted],
             "scores": [about["key"], about["sha256"]],
             "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
             "outlines": outlines,
@@ -133,5 +133,5 @@ def _write(
     content = gather_content(Path(options["out"]), inputs, frame, about, options)
     with replacing(page) as temporary:
         temporary.write_text(render_page(content), encoding="utf-8")
-    told = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
-    write_json(sidecar, told)
+    record = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
+    write_json(sidecar, record)

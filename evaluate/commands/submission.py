@@ -16,11 +16,11 @@ from challenge import HEMISPHERES, Subject, SubjectChoice
 from evaluate.commands.check import faults, member
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_started, origin_lines, warning_lines
-from evaluate.fits.completeness import coverage, say_coverage, say_unfinished, unfinished
+from evaluate.fits.completeness import coverage, coverage_lines, find_unfinished, unfinished_lines
 from evaluate.fits.hemisphere import load_hemisphere
 from evaluate.fits.inputs import Inputs, gather
-from evaluate.fits.sidecar import read_kept, write_json
-from evaluate.scoring.ensemble import DEFAULT, check_rule, combine, judge, rule_code
+from evaluate.fits.sidecar import read_if_current, write_json
+from evaluate.scoring.ensemble import DEFAULT, check_rule, combine, compute_strengths, rule_code
 from evaluate.scoring.member_selection import Member
 from evaluate.tables.member_lines import members_of, say_members
 
@@ -66,16 +66,16 @@ def submission(
     check_rule(ensemble)
     inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
-    lacks = unfinished(inputs.subjects, inputs.runs)
+    lacks = find_unfinished(inputs.subjects, inputs.runs)
     if lacks and not allow_incomplete:
-        raise EvaluateError("\n".join([*say_unfinished(lacks), _otherwise(inputs, lacks)]))
+        raise EvaluateError("\n".join([*unfinished_lines(lacks), _alternatives(inputs, lacks)]))
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
     made_by = {"kind": "submission", "schema": 3, "rule": rule_code(ensemble)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
-    if (kept := read_kept(path, sidecar, key)) is not None:
+    if (previous := read_if_current(path, sidecar, key)) is not None:
         say(f"{path}: nothing has changed since it was made, nothing recomputed")
-        _report(path, inputs, kept)
+        _report(path, inputs, previous)
         return
     with replacing(path) as temporary:
         filled, members = _write(temporary, inputs, roi_classes, ensemble)
@@ -109,30 +109,32 @@ def _describe(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _otherwise(inputs: Inputs, lacks: Sequence[Mapping[str, Any]]) -> str:
+def _alternatives(inputs: Inputs, lacks: Sequence[Mapping[str, Any]]) -> str:
     """Return how to do without the runs that lack models, or to take them as they are."""
-    lacking = {one["run"] for one in lacks}
-    whole = [run.name for run in inputs.runs if run.name not in lacking]
-    others = run_hint("submission", fits=whole or "…")
+    incomplete = {entry["run"] for entry in lacks}
+    whole = [run.name for run in inputs.runs if run.name not in incomplete]
+    alternative = run_hint("submission", fits=whole or "…")
     anyway = run_hint("evaluate submission", data=None, out=None, allow_incomplete="true")
-    return f"(or leave the run out by naming the others, {others}; to take it as it is, {anyway})"
+    return (
+        f"(or leave the run out by naming the others, {alternative}; to take it as it is, {anyway})"
+    )
 
 
 def _check_subjects(inputs: Inputs, data: Path) -> None:
-    lacking = [
+    missing = [
         f"subject {subject.name} ({', '.join(absent)})"
-        for subject in sorted([*inputs.subjects, *inputs.without], key=lambda found: found.name)
-        if (absent := [h for h in HEMISPHERES if not _fitted(inputs, subject, h)])
+        for subject in sorted([*inputs.subjects, *inputs.unfitted], key=lambda s: s.name)
+        if (absent := [h for h in HEMISPHERES if not _has_fit(inputs, subject, h)])
     ]
-    if lacking:
-        first = lacking[0].split()[1]
+    if missing:
+        first = missing[0].split()[1]
         raise EvaluateError(
-            f"no fits of {'; '.join(lacking)}, and a submission holds all subjects of {data}: "
+            f"no fits of {'; '.join(missing)}, and a submission holds all subjects of {data}: "
             f"run `{run_hint('fit', subject=first)}`, or `{run_hint('fit')}` for all"
         )
 
 
-def _fitted(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
+def _has_fit(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
     return any(
         (model.meta["subject"], model.meta["hemisphere"]) == (subject.name, hemisphere)
         for run in inputs.runs
@@ -164,20 +166,20 @@ def _predict(
 ) -> tuple[NDArray[np.float32], int, dict[str, Member]]:
     hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
     assert hemisphere is not None  # _check_subjects has seen to it
-    everything = range(len(hemisphere.models))
-    strengths = judge(hemisphere, rule=ensemble, roi_classes=roi_classes)
-    found = combine(hemisphere, "test", strengths, everything, roi_classes)
+    all_models = range(len(hemisphere.models))
+    strengths = compute_strengths(hemisphere, rule=ensemble, roi_classes=roi_classes)
+    combination = combine(hemisphere, "test", strengths, all_models, roi_classes)
     expected = (len(subject.pictures("test")), subject.n_vertices(name))
-    predictions, again = found.predictions, run_hint("fit", subject=subject.name)
+    predictions, again = combination.predictions, run_hint("fit", subject=subject.name)
     if predictions.shape != expected or predictions.dtype != np.float32:
         raise EvaluateError(
             f"subject {subject.name} {name}: predictions are {predictions.dtype} of shape "
             f"{predictions.shape}, expected float32 of {expected}: run {again} again"
         )
-    if not found.covered.all():
+    if not combination.covered.all():
         raise EvaluateError(
-            f"subject {subject.name} {name}: no fit covers {int((~found.covered).sum())} of "
-            f"{expected[1]} vertices (first: {int(np.argmin(found.covered))}): run "
+            f"subject {subject.name} {name}: no fit covers {int((~combination.covered).sum())} of "
+            f"{expected[1]} vertices (first: {int(np.argmin(combination.covered))}): run "
             f"`{again}` to the end, for all ROI classes"
         )
     if not np.isfinite(predictions).all():
@@ -186,7 +188,7 @@ def _predict(
             f"run {again} again"
         )
     members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
-    return predictions, found.n_filled, members
+    return predictions, combination.n_filled, members
 
 
 def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
@@ -223,7 +225,7 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
         say(f"WARNING: {line}")
     for line in say_members(about["members"]):
         say(line)
-    if uneven := say_coverage(about["coverage"], "submission"):
+    if uneven := coverage_lines(about["coverage"], "submission"):
         say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))
     for line in origin_lines(about):
         say(line)

@@ -45,10 +45,10 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     strengths = [[np.zeros(len(v)) for v in hemisphere.vertices] for _ in parts]
     for models, vertices, columns in _groups(hemisphere):
         P = [predicted[i][:, at] for i, at in zip(models, columns, strict=True)]
-        for part, found in zip(parts, strengths, strict=True):
+        for part, part_strengths in zip(parts, strengths, strict=True):
             weights = stack(measured[part][:, vertices], np.stack([p[part] for p in P]))
             for model, at, weight in zip(models, columns, weights, strict=True):
-                found[model][at] = weight
+                part_strengths[model][at] = weight
     return strengths
 
 
@@ -89,11 +89,11 @@ def _non_negative(G: Floats, b: Floats) -> Floats:
     # Any root of G serves: of X'X = G with X = diag(l)^(1/2) V', X'y = b. What is 0 but for
     # rounding is left out: constant predictions, and models that say exactly the same.
     values, V = np.linalg.eigh(G)
-    kept = values > 1e-12 * values[-1]
-    if not kept.any():
+    nonzero = values > 1e-12 * values[-1]
+    if not nonzero.any():
         return np.zeros(len(b))
-    root = np.sqrt(values[kept])
-    weights: Floats = nnls(root[:, None] * V[:, kept].T, (V[:, kept].T @ b) / root)[0]
+    root = np.sqrt(values[nonzero])
+    weights: Floats = nnls(root[:, None] * V[:, nonzero].T, (V[:, nonzero].T @ b) / root)[0]
     return weights
 
 

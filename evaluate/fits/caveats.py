@@ -7,7 +7,7 @@ from typing import Any
 
 from base import plural
 from challenge import Subject, test_pictures_in_training
-from evaluate.fits.completeness import say_unfinished
+from evaluate.fits.completeness import unfinished_lines
 from evaluate.fits.runs import Run
 
 # Test pictures of training, by subject: how many are scored, and the pairs of names.
@@ -23,34 +23,36 @@ def find_leaked(subjects: Sequence[Subject]) -> Leaked:
         For each subject that has any: `n_pictures` that test, and `pairs` of the files' names, in
         the test and in the training split.
     """
-    found = {subject.name: (subject, test_pictures_in_training(subject)) for subject in subjects}
+    duplicates = {
+        subject.name: (subject, test_pictures_in_training(subject)) for subject in subjects
+    }
     return {
         name: {
             "n_pictures": len(subject.pictures("test")),
             "pairs": [[test.name, training.name] for test, training in pairs],
         }
-        for name, (subject, pairs) in found.items()
+        for name, (subject, pairs) in duplicates.items()
         if pairs
     }
 
 
 def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
     """Find the fits whose training began from one that had seen test pictures."""
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for run in runs:
         for model in run.models:
             if count := model.meta.get("training", {}).get("start_tested", 0):
-                found.setdefault(run.label, {})[str(model.meta["subject"])] = int(count)
-    return found
+                counts.setdefault(run.label, {})[str(model.meta["subject"])] = int(count)
+    return counts
 
 
 def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> list[str]:
     """Write a sentence for each subject whose test pictures are training pictures."""
     return [
-        f"{len(found['pairs'])} of {plural(found['n_pictures'], 'test picture')} of subject {name} "
+        f"{len(leak['pairs'])} of {plural(leak['n_pictures'], 'test picture')} of subject {name} "
         "are training pictures too, which a model has learned: their scores are no predictions "
-        f"(such as {' = '.join(found['pairs'][0])}; make check lists all)"
-        for name, found in leaked.items()
+        f"(such as {' = '.join(leak['pairs'][0])}; make check lists all)"
+        for name, leak in leaked.items()
         if split == "test"
     ]
 
@@ -72,7 +74,7 @@ def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
             for name, count in counts.items()
             if sidecar["split"] == "test"
         ),
-        *say_unfinished(sidecar["unfinished"]),
+        *unfinished_lines(sidecar["unfinished"]),
     ]
 
 
@@ -86,8 +88,8 @@ def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
         fit) and, where ceilings count, `made_ceilings`.
     """
     lines = []
-    if made := sidecar.get("made_ceilings"):
-        lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(made)}")
+    if names := sidecar.get("made_ceilings"):
+        lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(names)}")
     if sidecar["simulated"]:
         lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
     untrained = sidecar["untrained"]

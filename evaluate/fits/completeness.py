@@ -13,7 +13,7 @@ from evaluate.fits.runs import Run
 WIDTH = 100
 
 
-def unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[str, Any]]:
+def find_unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Compare each run's models with the ROIs of the masks.
 
     Parameters
@@ -27,31 +27,31 @@ def unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[st
         For each that lacks any: its name `run`, its `model` and `spaces`, the `subject`, how many
         models it `lacks` and how many there should be, `of`.
     """
-    found = []
+    entries = []
     for subject in subjects:
         expected = {(h, roi.roi_class, roi.name) for h in HEMISPHERES for roi in subject.regions(h)}
         for run in runs:
             models = [model for model in run.models if model.meta["subject"] == subject.name]
-            there = {(model.meta["hemisphere"], model.roi_class, model.roi) for model in models}
-            if there and (lacks := expected - there):
+            existing = {(model.meta["hemisphere"], model.roi_class, model.roi) for model in models}
+            if existing and (lacks := expected - existing):
                 counts = {"lacks": len(lacks), "of": len(expected)}
                 about = {
                     "run": run.name,
                     "model": run.models[0].meta["model"],
                     "spaces": [*run.spaces],
                 }
-                found.append({**about, "subject": subject.name, **counts})
-    return found
+                entries.append({**about, "subject": subject.name, **counts})
+    return entries
 
 
-def say_unfinished(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def unfinished_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Put into words what `unfinished` found."""
     lines = []
-    for one in found:
-        same = {name: one.get(name) for name in ("subject", "model", "spaces")}
-        lacks = f"lacks {one['lacks']} of {one['of']} models"
+    for entry in entries:
+        same = {name: entry.get(name) for name in ("subject", "model", "spaces")}
+        lacks = f"lacks {entry['lacks']} of {entry['of']} models"
         again = run_hint("fit", **same)
-        lines.append(f"run {one['run']} of subject {one['subject']} {lacks}: run {again} again")
+        lines.append(f"run {entry['run']} of subject {entry['subject']} {lacks}: run {again} again")
     return lines
 
 
@@ -64,18 +64,24 @@ def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> dict[str, Any]
         `shared`, the names of the runs that all subjects have, and `lacking`, for each subject
         that lacks any, their names.
     """
-    of = {run.name: run.subjects for run in runs}
-    lacking = {
-        subject.name: [name for name, whose in of.items() if subject.name not in whose]
+    subjects_by_run = {run.name: run.subjects for run in runs}
+    missing = {
+        subject.name: [
+            name
+            for name, fitted_subjects in subjects_by_run.items()
+            if subject.name not in fitted_subjects
+        ]
         for subject in subjects
     }
     return {
-        "shared": [name for name in of if not any(name in names for names in lacking.values())],
-        "lacking": {subject: names for subject, names in lacking.items() if names},
+        "shared": [
+            name for name in subjects_by_run if not any(name in names for names in missing.values())
+        ],
+        "lacking": {subject: names for subject, names in missing.items() if names},
     }
 
 
-def say_coverage(found: Mapping[str, Any], target: str) -> list[str]:
+def coverage_lines(run_coverage: Mapping[str, Any], target: str) -> list[str]:
     """Put into words what `coverage` found.
 
     Returns
@@ -83,16 +89,16 @@ def say_coverage(found: Mapping[str, Any], target: str) -> list[str]:
     list of str
         Lines that say what each subject lacks and what to do; none where nothing is lacking.
     """
-    if not found["lacking"]:
+    if not run_coverage["lacking"]:
         return []
     lines = [
         line
-        for subject, names in found["lacking"].items()
+        for subject, names in run_coverage["lacking"].items()
         for line in wrap(f"  subject {subject} lacks {', '.join(names)}")
     ]
-    if found["shared"]:
+    if run_coverage["shared"]:
         lines.append("  to take only those that all subjects have (--fits):")
-        return [*lines, f"  {run_hint(target, fits=found['shared'])}"]
+        return [*lines, f"  {run_hint(target, fits=run_coverage['shared'])}"]
     return [*lines, f"  no run is of all subjects: {run_hint('fit')}"]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from challenge import Subject
 from evaluate.errors import EvaluateError
 from evaluate.fits.runs import RoiModel, Run
-from evaluate.fits.up_to_date import check_belonging
+from evaluate.fits.up_to_date import check_fits
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def load_hemisphere(
     )
     if not models:
         return None
-    vertices, rows, pictures = check_belonging(subject, name, models, responses)
+    vertices, rows, pictures = check_fits(subject, name, models, responses)
     return Hemisphere(
         subject=subject,
         name=name,

@@ -40,7 +40,7 @@ class Inputs:
     ----------
     subjects : tuple of Subject
         Those that have fits.
-    without : tuple of Subject
+    unfitted : tuple of Subject
         Those that have none.
     runs : tuple of Run
         The fits.
@@ -58,7 +58,7 @@ class Inputs:
     """
 
     subjects: tuple[Subject, ...]
-    without: tuple[Subject, ...]
+    unfitted: tuple[Subject, ...]
     runs: tuple[Run, ...]
     split: str
     suffix: str
@@ -97,55 +97,62 @@ def gather(
     split: str = "auto",
 ) -> Inputs:
     """Find subjects and fits, and digest them."""
-    known = (*ROI_CLASSES, "residual")
-    if wrong := [name for name in roi_classes or () if name not in known]:
-        raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: {choose_from(wrong[0], known)}")
+    all_classes = (*ROI_CLASSES, "residual")
+    if wrong := [name for name in roi_classes or () if name not in all_classes]:
+        raise EvaluateError(
+            f"unknown ROI class {', '.join(wrong)}: {choose_from(wrong[0], all_classes)}"
+        )
     if split not in SPLITS:
         raise EvaluateError(f"unknown split {split!r}: {choose_from(split, SPLITS)}")
     subjects = [replace(s, ceilings=out / CEILINGS) for s in find_subjects(data, subject)]
-    runs = find_runs(out, fits, [found.name for found in subjects])
+    names = [s.name for s in subjects]
+    runs = find_runs(out, fits, names)
     fitted = {name for run in runs for name in run.subjects}
-    chosen = tuple(found for found in subjects if found.name in fitted)
-    check_fitted(chosen)
-    closed = _absent(chosen, lambda s, h: responses_file(s.folder, h, "test"))
-    what = _settle(split, closed, chosen)
-    responses = response_digests(chosen)
+    fitted_subjects = tuple(s for s in subjects if s.name in fitted)
+    check_fitted(fitted_subjects)
+    missing_responses = _missing_files(
+        fitted_subjects, lambda s, h: responses_file(s.folder, h, "test")
+    )
+    scored_split = _choose_split(split, missing_responses, fitted_subjects)
+    responses = response_digests(fitted_subjects)
     # To be scored on test pictures, every subject has responses to them.
-    tests = response_digests(chosen, "test") if what == "test" else {}
+    tests = response_digests(fitted_subjects, "test") if scored_split == "test" else {}
     return Inputs(
-        subjects=chosen,
-        without=tuple(found for found in subjects if found.name not in fitted),
+        subjects=fitted_subjects,
+        unfitted=tuple(s for s in subjects if s.name not in fitted),
         runs=tuple(runs),
-        split=what,
-        suffix="" if chooses_all(subject) else f"-{'+'.join(one.name for one in subjects)}",
+        split=scored_split,
+        suffix="" if chooses_all(subject) else f"-{'+'.join(names)}",
         responses=responses,
         absent={
-            "ceilings": _absent(chosen, lambda s, h: s.ceiling_file(h, ceilings_of(what))),
-            "test_responses": closed,
+            "ceilings": _missing_files(
+                fitted_subjects, lambda s, h: s.ceiling_file(h, ceiling_split(scored_split))
+            ),
+            "test_responses": missing_responses,
         },
         key={
             "fits": {str(m.path.relative_to(out)): digest(m.meta) for r in runs for m in r.models},
-            "data": {s.name: _digests(s, what, responses, tests) for s in chosen},
-            "scored": what,
+            "data": {s.name: _digests(s, scored_split, responses, tests) for s in fitted_subjects},
+            "scored": scored_split,
         },
     )
 
 
 def report_missing(inputs: Inputs) -> None:
     """Say which subjects have no fits, and which are scored against ceilings that were made."""
-    for subject in inputs.without:
+    for subject in inputs.unfitted:
         command = run_hint("fit", subject=subject.name)
         say(f"subject {subject.name} has no fits, left out ({command})")
-    say_made_ceilings(inputs.subjects, ceilings_of(inputs.split))
+    report_made_ceilings(inputs.subjects, ceiling_split(inputs.split))
     say_absent_classes(inputs.subjects)
 
 
-def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
+def report_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
     """Say which subjects' noise ceilings were made by `python -m evaluate ceilings`."""
-    made = made_ceilings(subjects, split)
-    if made:
-        folder = next(subject.ceilings for subject in subjects if subject.name == made[0])
-        say(f"noise ceilings of subjects {', '.join(made)} are those in {folder}")
+    names = made_ceilings(subjects, split)
+    if names:
+        folder = next(subject.ceilings for subject in subjects if subject.name == names[0])
+        say(f"noise ceilings of subjects {', '.join(names)} are those in {folder}")
 
 
 def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
@@ -158,27 +165,30 @@ def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
     ]
 
 
-def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> str:
+def _choose_split(split: str, missing_responses: Sequence[str], subjects: Sequence[Subject]) -> str:
     """Choose between "test" and "heldout", and refuse test responses that cannot be scored."""
-    if split == "heldout" or (split == "auto" and closed):
+    if split == "heldout" or (split == "auto" and missing_responses):
         return "heldout"
-    if closed:
-        more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+    if missing_responses:
+        rest = f" and {len(missing_responses) - 1} more" if len(missing_responses) > 1 else ""
         raise EvaluateError(
-            f"no test responses in {subjects[0].folder.parent}: {closed[0]}{more} missing (the "
-            f"organisers keep them): use --split heldout ({run_hint('evaluate', split='heldout')})"
+            f"no test responses in {subjects[0].folder.parent}: {missing_responses[0]}{rest} "
+            "missing (the organisers keep them): use --split heldout "
+            f"({run_hint('evaluate', split='heldout')})"
         )
     check_values(subjects, "test")
     return "test"
 
 
-def ceilings_of(split: str) -> str:
+def ceiling_split(split: str) -> str:
     """Say which ceilings the pictures that are scored have: held-out ones were for training."""
     return "test" if split == "test" else "train"
 
 
-def _absent(subjects: Sequence[Subject], named: Callable[[Subject, str], Path]) -> list[str]:
-    files = [named(subject, h) for subject, h in product(subjects, HEMISPHERES)]
+def _missing_files(
+    subjects: Sequence[Subject], path_of: Callable[[Subject, str], Path]
+) -> list[str]:
+    files = [path_of(subject, h) for subject, h in product(subjects, HEMISPHERES)]
     return [str(file.relative_to(file.parents[3])) for file in files if not file.is_file()]
 
 
@@ -188,17 +198,17 @@ def _digests(
     responses: dict[tuple[str, str], str],
     tests: dict[tuple[str, str], str],
 ) -> dict[str, str | None]:
-    found: dict[str, str | None] = {
-        f"{of}_pictures": digest({"pictures": subject.picture_digests(of)})
-        for of in ("train", "test")
+    digests: dict[str, str | None] = {
+        f"{picture_split}_pictures": digest({"pictures": subject.picture_digests(picture_split)})
+        for picture_split in ("train", "test")
     }
-    found["masks"] = digest(subject.mask_digests())
+    digests["masks"] = digest(subject.mask_digests())
     for name in HEMISPHERES:
-        found[f"{name}_responses"] = responses[subject.name, name]
+        digests[f"{name}_responses"] = responses[subject.name, name]
         if (subject.name, name) in tests:
-            found[f"{name}_test_responses"] = tests[subject.name, name]
-        ceiling = subject.noise_ceiling(name, ceilings_of(split))
-        found[f"{name}_noise_ceiling"] = (
+            digests[f"{name}_test_responses"] = tests[subject.name, name]
+        ceiling = subject.noise_ceiling(name, ceiling_split(split))
+        digests[f"{name}_noise_ceiling"] = (
             None if ceiling is None else hashlib.sha256(ceiling.tobytes()).hexdigest()
         )
-    return found
+    return digests

@@ -24,9 +24,13 @@ def differences(metas: Sequence[Mapping[str, Any]]) -> list[str]:
         For each run, such as "alphas=[1, 10], seed=3"; empty where its fits do not tell.
     """
     flat = [dict(_settings(meta)) for meta in metas]
-    names = dict.fromkeys(name for one in flat for name in one)
-    differ = [n for n in names if len({json.dumps(one.get(n), sort_keys=True) for one in flat}) > 1]
-    return [", ".join(f"{n}={_short(one.get(n))}" for n in differ) for one in flat]
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    differ = [
+        n
+        for n in names
+        if len({json.dumps(settings.get(n), sort_keys=True) for settings in flat}) > 1
+    ]
+    return [", ".join(f"{n}={_short(settings.get(n))}" for n in differ) for settings in flat]
 
 
 def _settings(meta: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -42,10 +46,10 @@ def _short(value: Any) -> str:
     if value is None:
         return "default"
     if isinstance(value, list):
-        shown = [_short(item) for item in value]
-        if len(shown) <= LONGEST:
-            return f"[{', '.join(shown)}]"
-        return f"[{shown[0]} … {shown[-1]}, {len(shown)} values]"
+        items = [_short(item) for item in value]
+        if len(items) <= LONGEST:
+            return f"[{', '.join(items)}]"
+        return f"[{items[0]} … {items[-1]}, {len(items)} values]"
     if isinstance(value, float):
         return f"{value:g}"
     if value == "":

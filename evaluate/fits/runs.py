@@ -77,7 +77,7 @@ class RoiModel:
         """The command that fits it again."""
         settings = self.meta.get("settings") or {}
         together = settings.get("subjects")
-        whom = {"subjects": together} if together else {"subject": self.meta["subject"]}
+        subject_options = {"subjects": together} if together else {"subject": self.meta["subject"]}
         same = {name: settings.get(name) for name in ("group_by", "images")}
         same["params"] = settings.get("parameters")
         rare = {n: settings[n] for n, usual in RARE.items() if settings.get(n, usual) != usual}
@@ -85,7 +85,9 @@ class RoiModel:
         folders = {"data": None, "out": None} if rare else {}
         model, spaces = self.meta["model"], self.meta["spaces"]
         name = "regress" if rare else "fit"
-        return run_hint(name, **whom, model=model, spaces=spaces, **same, **rare, **folders)
+        return run_hint(
+            name, **subject_options, model=model, spaces=spaces, **same, **rare, **folders
+        )
 
     def read(self, *names: str) -> dict[str, NDArray[Any]]:
         """Read some of its arrays, checksums verified."""
@@ -175,49 +177,49 @@ def find_runs(
         Only the fits of these subjects ("01"); of all by default.
     """
     root = out / "fits"
-    folders = _chosen(root, names) if names else fit_folders(root)
-    found = [(folder, _models(folder, subjects)) for folder in folders]
-    runs = [_run(folder, models) for folder, models in found if models]
+    folders = _find_folders(root, names) if names else fit_folders(root)
+    models_by_folder = [(folder, _load_models(folder, subjects)) for folder in folders]
+    runs = [_build_run(folder, models) for folder, models in models_by_folder if models]
     if not runs:
-        whom = f" of subject {', '.join(subjects)}" if subjects else ""
+        of_subjects = f" of subject {', '.join(subjects)}" if subjects else ""
         raise EvaluateError(
-            f"no fits{whom} under {root}: run `{run_hint('features', out=out)}` and "
+            f"no fits{of_subjects} under {root}: run `{run_hint('features', out=out)}` and "
             f"`{run_hint('fit', subject=subjects, out=out)}` first, or name the folder with --out"
         )
-    twins = defaultdict(list)
+    runs_by_spaces = defaultdict(list)
     for run in runs:
-        twins[run.model, run.spaces].append(run)
-    runs = [run for alike in twins.values() for run in _told_apart(alike)]
+        runs_by_spaces[run.model, run.spaces].append(run)
+    runs = [run for alike in runs_by_spaces.values() for run in _with_differences(alike)]
     return sorted(
         runs, key=lambda run: (len(run.spaces), len(run.model), run.model, run.spaces, run.name)
     )
 
 
-def _chosen(root: Path, names: Sequence[str]) -> list[Path]:
-    found = {name: find_fits(root, name) for name in names}
-    if unknown := [name for name, folders in found.items() if not folders]:
+def _find_folders(root: Path, names: Sequence[str]) -> list[Path]:
+    folders_by_name = {name: find_fits(root, name) for name in names}
+    if unknown := [name for name, folders in folders_by_name.items() if not folders]:
         existing = fit_folders(root)
-        there = ", ".join(map(_named, existing)) or "none"
+        listing = ", ".join(map(_describe_folder, existing)) or "none"
         folders = [folder.name for folder in existing]
         beginnings = {name[: len(unknown[0]) + 1] for name in folders}
-        given = {name for name in map(read_fit_name, existing) if name}
+        fit_names = {name for name in map(read_fit_name, existing) if name}
         raise EvaluateError(
-            f"no fits named {', '.join(unknown)}: there are {there}"
-            f"{nearest(unknown[0], sorted(beginnings | given | set(folders)))}"
+            f"no fits named {', '.join(unknown)}: there are {listing}"
+            f"{nearest(unknown[0], sorted(beginnings | fit_names | set(folders)))}"
         )
-    return sorted({folder for folders in found.values() for folder in folders})
+    return sorted({folder for folders in folders_by_name.values() for folder in folders})
 
 
-def _named(folder: Path) -> str:
+def _describe_folder(folder: Path) -> str:
     name = read_fit_name(folder)
     return f"{name} ({folder.name})" if name else folder.name
 
 
-def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
+def _load_models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
     models = []
     for path in sorted(folder.glob("subj*/*.h5")):
-        wanted = subjects is None or path.parent.name.removeprefix("subj") in subjects
-        if not wanted or path.name.startswith("."):
+        is_selected = subjects is None or path.parent.name.removeprefix("subj") in subjects
+        if not is_selected or path.name.startswith("."):
             continue
         meta = read_meta(path)
         absent = [field for field in FIELDS if field not in meta]
@@ -230,14 +232,14 @@ def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...
     return tuple(models)
 
 
-def _told_apart(alike: Sequence[Run]) -> Sequence[Run]:
+def _with_differences(alike: Sequence[Run]) -> Sequence[Run]:
     if len(alike) == 1:
         return alike
-    told = differences([run.models[0].meta for run in alike])
-    return [replace(run, differs=differs) for run, differs in zip(alike, told, strict=True)]
+    texts = differences([run.models[0].meta for run in alike])
+    return [replace(run, differs=differs) for run, differs in zip(alike, texts, strict=True)]
 
 
-def _run(folder: Path, models: tuple[RoiModel, ...]) -> Run:
+def _build_run(folder: Path, models: tuple[RoiModel, ...]) -> Run:
     meta = models[0].meta
     model, digest = str(meta["model"]), str(meta["digest"])
     return Run(

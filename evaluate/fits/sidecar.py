@@ -14,20 +14,20 @@ from base import DocumentError, read_json, replacing, sha256_files
 SEAL = "sha256_of_the_rest"
 
 
-def write_json(path: Path, held: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON, whole or not at all."""
-    sealed = {**held, SEAL: _seal(held)}
+    sealed = {**content, SEAL: _seal(content)}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n")
 
 
-def _seal(held: Mapping[str, Any]) -> str:
+def _seal(content: Mapping[str, Any]) -> str:
     """Digest what a JSON holds, by which a changed one is known."""
-    plain = {name: value for name, value in held.items() if name != SEAL}
+    plain = {name: value for name, value in content.items() if name != SEAL}
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def read_kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
+def read_if_current(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
     """Read the JSON beside a file, if both are of this key and the file is as it was written.
 
     Parameters
@@ -45,8 +45,8 @@ def read_kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
     if not path.is_file() or not sidecar.is_file():
         return None
     try:
-        found: dict[str, Any] = read_json(sidecar)
+        content: dict[str, Any] = read_json(sidecar)
     except DocumentError:
         return None
-    of_key = found.get("key") == key and found.get(SEAL) == _seal(found)
-    return found if of_key and found.get("sha256") == sha256_files([path])[0] else None
+    same_key = content.get("key") == key and content.get(SEAL) == _seal(content)
+    return content if same_key and content.get("sha256") == sha256_files([path])[0] else None

@@ -10,15 +10,16 @@ from cache import read_meta
 from evaluate.errors import EvaluateError
 
 
-def read_listed(out: Path, name: str) -> dict[str, Any]:
+def read_study(out: Path, name: str) -> dict[str, Any]:
     """Read the list of a study's rows; those of earlier revisions tell less."""
     path = out / "studies" / f"{name}.h5"
     if not path.is_file():
-        there = sorted(file.stem for file in path.parent.glob("[!.]*.h5"))
+        study_names = sorted(file.stem for file in path.parent.glob("[!.]*.h5"))
         command = run_hint("compare-encoders", study=name)
         raise EvaluateError(
             f"study {name}: no list of its rows in {path.parent} (there: "
-            f"{', '.join(there) or 'none'}): fit them first with {command}{nearest(name, there)}"
+            f"{', '.join(study_names) or 'none'}): fit them first with {command}"
+            f"{nearest(name, study_names)}"
         )
     meta = read_meta(path)
     if meta.get("kind") != "study":
@@ -38,11 +39,11 @@ def row_names(out: Path) -> dict[str, str]:
     dict of str to str
         By the fit's folder, such as "vanilla GAN, seed 2 of 3"; fits of no study are not in it.
     """
-    found: dict[str, list[str]] = {}
+    names_by_fit: dict[str, list[str]] = {}
     for file in sorted((out / "studies").glob("[!.]*.h5")):
-        for row in read_listed(out, file.stem)["rows"]:
+        for row in read_study(out, file.stem)["rows"]:
             n = len(row["fits"])
             for number, fit in enumerate(row["fits"], start=1):
                 name = f"{row['name']}, seed {number} of {n}" if n > 1 else row["name"]
-                found.setdefault(fit, []).append(name)
-    return {fit: "; ".join(dict.fromkeys(names)) for fit, names in found.items()}
+                names_by_fit.setdefault(fit, []).append(name)
+    return {fit: "; ".join(dict.fromkeys(names)) for fit, names in names_by_fit.items()}

@@ -34,29 +34,35 @@ from evaluate.resampling.draws import Draws
 from evaluate.resampling.intervals import FEWEST_CALIBRATED, FEWEST_PICTURES, intervals
 from evaluate.resampling.memory_limits import check_counts
 from evaluate.resampling.paired_difference import Difference, difference
-from evaluate.resampling.permutation import Permuted, Significance, orders, permute, significance
+from evaluate.resampling.permutation import (
+    PermutationCounts,
+    Significance,
+    draw_orders,
+    permute,
+    significance,
+)
 from evaluate.resampling.picture_weights import Weights, picture_weights
 from evaluate.resampling.resampler import Resampler, resample
-from evaluate.resampling.swap_test import Swaps, swap, swap_signs
+from evaluate.resampling.swap_test import Swaps, draw_swap_signs, swap
 
 __all__ = [
     "FEWEST_CALIBRATED",
     "FEWEST_PICTURES",
     "Difference",
     "Draws",
-    "Permuted",
+    "PermutationCounts",
     "Resampler",
     "Significance",
     "Swaps",
     "Weights",
     "check_counts",
     "difference",
+    "draw_orders",
+    "draw_swap_signs",
     "intervals",
-    "orders",
     "permute",
     "picture_weights",
     "resample",
     "significance",
     "swap",
-    "swap_signs",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OBSERVED = ("r", "score", "ratio", "weight", "square")
-DRAWN = ("r", "score", "ratio", "score_null", "ratio_null", "error")
+RESAMPLED = ("r", "score", "ratio", "score_null", "ratio_null", "error")
 LEFT_OUT = ("r", "score", "ratio")
 
 
@@ -29,7 +29,7 @@ class Draws:
         Different pictures; the fewest of what was added.
     observed : array (5,), float64
         The sums named in `OBSERVED`.
-    drawn : array (n_resamples, 6), float64
+    resampled : array (n_resamples, 6), float64
         Those named in `DRAWN`.
     pictures : array (n_pictures,), bytes
         The pictures that were left out, in order.
@@ -40,23 +40,23 @@ class Draws:
     n_vertices: int
     n_pictures: int
     observed: NDArray[np.float64]
-    drawn: NDArray[np.float64]
+    resampled: NDArray[np.float64]
     pictures: NDArray[np.bytes_]
     left_out: NDArray[np.float64]
 
-    def __add__(self, other: Draws) -> Draws:
-        if np.array_equal(self.pictures, other.pictures):
-            names, left_out = self.pictures, self.left_out + other.left_out
+    def __add__(self, draws: Draws) -> Draws:
+        if np.array_equal(self.pictures, draws.pictures):
+            names, left_out = self.pictures, self.left_out + draws.left_out
         else:
-            both = np.concatenate([self.pictures, other.pictures])
-            names, place = np.unique(both, return_inverse=True)
+            all_pictures = np.concatenate([self.pictures, draws.pictures])
+            names, index = np.unique(all_pictures, return_inverse=True)
             left_out = np.zeros((len(names), len(LEFT_OUT)))
-            np.add.at(left_out, place, np.vstack([self.left_out, other.left_out]))
+            np.add.at(left_out, index, np.vstack([self.left_out, draws.left_out]))
         return Draws(
-            self.n_vertices + other.n_vertices,
-            min(self.n_pictures, other.n_pictures),
-            self.observed + other.observed,
-            self.drawn + other.drawn,
+            self.n_vertices + draws.n_vertices,
+            min(self.n_pictures, draws.n_pictures),
+            self.observed + draws.observed,
+            self.resampled + draws.resampled,
             names,
             left_out,
         )

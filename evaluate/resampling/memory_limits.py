@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base import check_count, machine_memory
-from evaluate.resampling.draws import DRAWN
+from evaluate.resampling.draws import RESAMPLED
 from evaluate.resampling.permutation import block_size
 from evaluate.resampling.resampler import VERTICES
 from evaluate.resampling.threads import n_cores
@@ -11,7 +11,7 @@ from evaluate.resampling.threads import n_cores
 # Bytes of a number in float32 and float64.
 SINGLE, DOUBLE = 4, 8
 # Arrays of a block that are in memory at once, on each core.
-RESAMPLED, PERMUTED = 8, 2
+RESAMPLE_ARRAYS, PERMUTATION_ARRAYS = 8, 2
 # ROIs, their classes and the whole hemisphere; sums of each are pooled four ways: of a subject or
 # all, of a hemisphere or both.
 PARTS, POOLED = 40, 4
@@ -46,11 +46,12 @@ def check_counts(
         f"on this machine ({machine_memory() / 1e9:.0f} GB)"
     )
     # Weights; means and deviations of the responses; sums of parts; what is being computed.
-    each = SINGLE * (3 * n_pictures + 2 * n_vertices + RESAMPLED * VERTICES * n_cores())
-    each += DOUBLE * len(DRAWN) * PARTS * (1 + POOLED * (n_fits + 1))
-    check_count("--resamples", resamples, memory // each, reason)
+    resample_bytes = SINGLE * (3 * n_pictures + 2 * n_vertices)
+    resample_bytes += SINGLE * RESAMPLE_ARRAYS * VERTICES * n_cores()
+    resample_bytes += DOUBLE * len(RESAMPLED) * PARTS * (1 + POOLED * (n_fits + 1))
+    check_count("--resamples", resamples, memory // resample_bytes, reason)
     # Correlations of the vertices of a block; the greatest of each block.
     block = block_size(n_pictures, n_vertices)
-    each = SINGLE * PERMUTED * block * n_cores()
-    each += SINGLE * -(-n_vertices // block) * (n_fits + 1)
-    check_count("--permutations", permutations, memory // each, reason)
+    permutation_bytes = SINGLE * PERMUTATION_ARRAYS * block * n_cores()
+    permutation_bytes += SINGLE * -(-n_vertices // block) * (n_fits + 1)
+    check_count("--permutations", permutations, memory // permutation_bytes, reason)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.resampling.draws import DRAWN, LEFT_OUT, OBSERVED, Draws
-from evaluate.resampling.intervals import FEWEST_PICTURES, quantile_of, small_sample
+from evaluate.resampling.draws import LEFT_OUT, OBSERVED, RESAMPLED, Draws
+from evaluate.resampling.intervals import FEWEST_PICTURES, small_sample_factor, student_quantile
 from evaluate.resampling.swap_test import Swaps
 
 
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
 
 def difference(
-    first: Draws, second: Draws, of: str = "score", swaps: Swaps | None = None
+    first: Draws, second: Draws, statistic: str = "score", swaps: Swaps | None = None
 ) -> Difference:
     """Compare two predictions on the same vertices and pictures, by the same resamples.
 
@@ -39,7 +39,7 @@ def difference(
     ----------
     first, second : Draws
         Of the same vertices, from the same weights.
-    of : str
+    statistic : str
         "score" (as a share 0..1) or "r".
     swaps : Swaps, optional
         Of the same two; without it there is no p.
@@ -54,31 +54,33 @@ def difference(
     .. [1] Efron and Stein (1981), "The jackknife estimate of variance", Annals of Statistics 9 (3).
     """
     n = first.n_vertices
-    place = OBSERVED.index(of)
-    if n == 0 or np.isnan(first.observed[place] + second.observed[place]):
+    index = OBSERVED.index(statistic)
+    if n == 0 or np.isnan(first.observed[index] + second.observed[index]):
         return Difference(None)
-    value = float(second.observed[place] - first.observed[place]) / n
+    value = float(second.observed[index] - first.observed[index]) / n
     n_pictures = min(first.n_pictures, second.n_pictures)
     if n_pictures < FEWEST_PICTURES:
         return Difference(value)
-    p = None if swaps is None else swaps.p(of)
-    drawn = (second.drawn - first.drawn) / n
-    left_out = (second.left_out - first.left_out)[:, LEFT_OUT.index(of)] / n
+    p = None if swaps is None else swaps.p(statistic)
+    resampled = (second.resampled - first.resampled) / n
+    left_out = (second.left_out - first.left_out)[:, LEFT_OUT.index(statistic)] / n
     # Resampling gives too small a variance in small samples, leaving out too large a one [1]_.
-    raised = small_sample(n_pictures)
-    variance = (drawn[:, DRAWN.index(of)].var() * raised + _left_out_variance(left_out)) / 2
-    if of == "score":
-        null = DRAWN.index("score_null")
-        alone = min(drawn[:, null].var() * raised, variance)
-        noise = (first.drawn + second.drawn)[:, null].mean()
-        score = (first.observed + second.observed)[place]
+    factor = small_sample_factor(n_pictures)
+    variance = (
+        resampled[:, RESAMPLED.index(statistic)].var() * factor + _left_out_variance(left_out)
+    ) / 2
+    if statistic == "score":
+        null = RESAMPLED.index("score_null")
+        alone = min(resampled[:, null].var() * factor, variance)
+        noise = (first.resampled + second.resampled)[:, null].mean()
+        score = (first.observed + second.observed)[index]
         # Resampling adds to the noise that is in the score: from half of it on, all is noise.
         share = max(1 - 2 * noise / score, 0.0) if score > 0 else 0.0
         variance = alone + np.sqrt(share) * (variance - alone)
     deviation = float(np.sqrt(variance))
     if deviation == 0:
         return Difference(value, value, value, p)
-    half = quantile_of(left_out)[0] * deviation
+    half = student_quantile(left_out)[0] * deviation
     return Difference(value, value - half, value + half, p)
 
 

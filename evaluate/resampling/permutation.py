@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from evaluate.errors import EvaluateError
-from evaluate.resampling.standardise import standardised
-from evaluate.resampling.threads import in_blocks
+from evaluate.resampling.standardise import standardise
+from evaluate.resampling.threads import map_blocks
 
 # Numbers of a block of vertices: its columns in 32 orders are then 1 MB in float32.
 NUMBERS = 2**13
@@ -21,7 +21,7 @@ SAME = 1e-6
 
 
 @dataclass(frozen=True)
-class Permuted:
+class PermutationCounts:
     """What shuffling gave for some vertices.
 
     Attributes
@@ -58,7 +58,7 @@ class Significance:
     p_max: NDArray[np.float64]
 
 
-def orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArray[np.int64]:
+def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArray[np.int64]:
     """Draw permutations of pictures: some orders of the responses, times some of the predictions.
 
     Each of the pairs shuffles responses against predictions, and any two of these permutations are
@@ -90,7 +90,7 @@ def orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArra
     rng = np.random.default_rng([seed, len(pictures)])
     n_orders = int(np.ceil(np.sqrt(n_permutations + 1)))
     _, place, counts = np.unique(np.asarray(pictures), return_inverse=True, return_counts=True)
-    drawn = np.tile(np.arange(len(place)), (2, n_orders, 1))
+    rows_by_order = np.tile(np.arange(len(place)), (2, n_orders, 1))
     by_picture = np.argsort(place, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     for size in np.unique(counts):
@@ -98,13 +98,13 @@ def orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArra
         rows = by_picture[starts[counts == size, None] + np.arange(size)]
         shuffled = np.tile(np.arange(len(rows)), (2, n_orders - 1, 1))
         shuffled = rng.permuted(shuffled, axis=2)
-        drawn[:, 1:, rows.ravel()] = rows[shuffled].reshape(2, n_orders - 1, -1)
-    return drawn
+        rows_by_order[:, 1:, rows.ravel()] = rows[shuffled].reshape(2, n_orders - 1, -1)
+    return rows_by_order
 
 
 def permute(
-    measured: NDArray[Any], predictions: Sequence[NDArray[Any]], drawn: NDArray[np.int64]
-) -> list[Permuted]:
+    measured: NDArray[Any], predictions: Sequence[NDArray[Any]], orders: NDArray[np.int64]
+) -> list[PermutationCounts]:
     """Correlate responses with the predictions of shuffled pictures.
 
     Parameters
@@ -113,7 +113,7 @@ def permute(
         Responses.
     predictions : sequence of array (n_images, n_vertices)
         Several predictions of the same; all are shuffled alike.
-    drawn : array (2, n_orders, n_images), int64
+    orders : array (2, n_orders, n_images), int64
         From `orders`.
 
     Returns
@@ -122,24 +122,26 @@ def permute(
         Counts and greatest values of each prediction.
     """
 
-    def count(block: slice) -> list[Permuted]:
-        y = _in_orders(measured[:, block], drawn[0])
+    def count(block: slice) -> list[PermutationCounts]:
+        y = _in_orders(measured[:, block], orders[0])
         y /= y.shape[2]
-        return [_count(y @ _in_orders(p[:, block], drawn[1]).transpose(0, 2, 1))
+        return [_count(y @ _in_orders(p[:, block], orders[1]).transpose(0, 2, 1))
                 for p in predictions]  # fmt: skip
 
     n_images, n_vertices = measured.shape
     if not n_vertices:
-        none = np.full(drawn.shape[1] ** 2 - 1, -np.inf, np.float32)
-        return [Permuted(np.zeros(0, np.float32), np.zeros(0, np.int64), none)] * len(predictions)
-    blocks = list(in_blocks(count, n_vertices, block_size(n_images, n_vertices)))
-    return [
-        Permuted(
-            np.concatenate([one.r for one in of]),
-            np.concatenate([one.as_great for one in of]),
-            np.max([one.greatest for one in of], axis=0),
+        none = np.full(orders.shape[1] ** 2 - 1, -np.inf, np.float32)
+        return [PermutationCounts(np.zeros(0, np.float32), np.zeros(0, np.int64), none)] * len(
+            predictions
         )
-        for of in zip(*blocks, strict=True)
+    blocks = list(map_blocks(count, n_vertices, block_size(n_images, n_vertices)))
+    return [
+        PermutationCounts(
+            np.concatenate([part.r for part in parts]),
+            np.concatenate([part.as_great for part in parts]),
+            np.max([part.greatest for part in parts], axis=0),
+        )
+        for parts in zip(*blocks, strict=True)
     ]
 
 
@@ -148,21 +150,21 @@ def block_size(n_images: int, n_vertices: int) -> int:
     return max(1, min(n_vertices, max(NUMBERS // n_images, 8)))
 
 
-def _in_orders(values: NDArray[Any], drawn: NDArray[np.int64]) -> NDArray[np.float32]:
+def _in_orders(values: NDArray[Any], orders: NDArray[np.int64]) -> NDArray[np.float32]:
     """Standardise columns and give each in several orders: (n_vertices, n_orders, n_images)."""
-    columns = np.ascontiguousarray(standardised(values).T)
-    return np.take(columns, drawn, axis=1, mode="clip")
+    columns = np.ascontiguousarray(standardise(values).T)
+    return np.take(columns, orders, axis=1, mode="clip")
 
 
-def _count(table: NDArray[np.float32]) -> Permuted:
+def _count(table: NDArray[np.float32]) -> PermutationCounts:
     """Compare r of the data, the first of each vertex' table, with all others."""
-    every = table.reshape(len(table), -1)
-    r = every[:, 0].copy()
-    as_great = np.count_nonzero(every >= r[:, None] - SAME, axis=1) - 1
-    return Permuted(r, as_great, every[:, 1:].max(axis=0))
+    all_r = table.reshape(len(table), -1)
+    r = all_r[:, 0].copy()
+    as_great = np.count_nonzero(all_r >= r[:, None] - SAME, axis=1) - 1
+    return PermutationCounts(r, as_great, all_r[:, 1:].max(axis=0))
 
 
-def significance(parts: Sequence[Permuted]) -> list[Significance]:
+def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
     """Turn counts into p values, corrected over all parts together.
 
     Parameters
@@ -199,10 +201,12 @@ def significance(parts: Sequence[Permuted]) -> list[Significance]:
     greatest = np.sort(np.max([part.greatest for part in parts], axis=0))
     p = [(1 + part.as_great) / (1 + n) for part in parts]
     q = false_discovery_control(np.concatenate(p)) if sum(map(len, p)) else np.zeros(0)
-    split = np.split(q, np.cumsum([len(one) for one in p])[:-1])
+    split = np.split(q, np.cumsum([len(part_p) for part_p in p])[:-1])
     return [
         Significance(
-            one, of, (1 + n - np.searchsorted(greatest, part.r - SAME, side="left")) / (1 + n)
+            part_p,
+            part_q,
+            (1 + n - np.searchsorted(greatest, part.r - SAME, side="left")) / (1 + n),
         )
-        for part, one, of in zip(parts, p, split, strict=True)
+        for part, part_p, part_q in zip(parts, p, split, strict=True)
     ]

@@ -108,7 +108,7 @@ class Roi:
         return self.rho * responses + np.sqrt(1 - self.rho**2) * error
 
 
-def roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
+def simulate_roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
     """Make up a ROI.
 
     Parameters
@@ -120,18 +120,18 @@ def roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
         Draws ceilings of 0.4 to 0.8; for "mixed" of 0.05 to 0.8, but never below rho^2.
     """
     if rho == "mixed":
-        each = rng.uniform(0, 0.8, n_vertices)
-        each[: n_vertices // 4] = 0
-        return Roi(each, np.maximum(rng.uniform(0.05, 0.8, n_vertices), each**2))
-    each = np.full(n_vertices, 0.6 if rho == "sparse" else float(rho))
+        rhos = rng.uniform(0, 0.8, n_vertices)
+        rhos[: n_vertices // 4] = 0
+        return Roi(rhos, np.maximum(rng.uniform(0.05, 0.8, n_vertices), rhos**2))
+    rhos = np.full(n_vertices, 0.6 if rho == "sparse" else float(rho))
     if rho == "sparse":
-        each[: 4 * n_vertices // 5] = 0
-    return Roi(each, rng.uniform(0.4, 0.8, n_vertices))
+        rhos[: 4 * n_vertices // 5] = 0
+    return Roi(rhos, rng.uniform(0.4, 0.8, n_vertices))
 
 
 def _correlated(
     n_pictures: int, n_vertices: int, shared: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     common = rng.standard_normal((n_pictures, 1))
-    own = rng.standard_normal((n_pictures, n_vertices))
-    return np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    individual = rng.standard_normal((n_pictures, n_vertices))
+    return np.sqrt(shared) * common + np.sqrt(1 - shared) * individual

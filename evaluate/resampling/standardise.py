@@ -13,7 +13,7 @@ from challenge import constant_columns
 CONSTANT = 1e-6
 
 
-def standardised(values: NDArray[Any]) -> NDArray[np.float32]:
+def standardise(values: NDArray[Any]) -> NDArray[np.float32]:
     """Centre and scale columns to variance 1, so that float32 is enough.
 
     Parameters
@@ -54,11 +54,11 @@ def inverse_deviation(
     """
     square -= mean * mean
     constant = square < CONSTANT
-    some = constant.any()
-    if some:
+    any_constant = constant.any()
+    if any_constant:
         square[constant] = 1
     np.sqrt(square, out=square)
     np.divide(np.float32(1), square, out=square)
-    if some:
+    if any_constant:
         square[constant] = 0
     return square

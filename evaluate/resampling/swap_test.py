@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import has_ceiling
-from evaluate.resampling.standardise import inverse_deviation, standardised
-from evaluate.resampling.threads import in_blocks
+from evaluate.resampling.standardise import inverse_deviation, standardise
+from evaluate.resampling.threads import map_blocks
 
 # Columns in a block: with 2000 swaps, some arrays of 1 MB each.
 COLUMNS = 128
@@ -39,15 +39,15 @@ class Swaps:
     r: NDArray[np.float64]
     score: NDArray[np.float64]
 
-    def __add__(self, other: Swaps) -> Swaps:
-        return Swaps(self.n_vertices + other.n_vertices, self.r + other.r, self.score + other.score)
+    def __add__(self, swaps: Swaps) -> Swaps:
+        return Swaps(self.n_vertices + swaps.n_vertices, self.r + swaps.r, self.score + swaps.score)
 
-    def p(self, of: str = "score") -> float | None:
+    def p(self, statistic: str = "score") -> float | None:
         """Give the two-sided p of no difference.
 
         Parameters
         ----------
-        of : str
+        statistic : str
             "score" or "r".
 
         Returns
@@ -56,13 +56,13 @@ class Swaps:
             The share of swaps, the predictions as they are among them, with as great a difference;
             None where it has no value.
         """
-        values = np.abs(getattr(self, of))
+        values = np.abs(getattr(self, statistic))
         if not self.n_vertices or np.isnan(values).any():
             return None
         return float(np.mean(values >= values[0] - SAME * self.n_vertices))
 
 
-def swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDArray[np.float32]:
+def draw_swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDArray[np.float32]:
     """Draw for which pictures two predictions change places.
 
     Parameters
@@ -80,13 +80,13 @@ def swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDArray[n
     array (1 + n_swaps, n_images), float32
         -1 where they are swapped, else 1; the first line is of 1.
     """
-    names, place = np.unique(np.asarray(pictures), return_inverse=True)
+    names, picture_index = np.unique(np.asarray(pictures), return_inverse=True)
     signs = np.ones((1 + n_swaps, len(names)), np.float32)
     for column, name in enumerate(names):
         # Not the draws that give the picture its weights.
         rng = np.random.default_rng([seed, int.from_bytes(name, "big"), 1])
         signs[1:, column] -= 2 * rng.integers(0, 2, n_swaps, np.uint8)
-    return signs[:, place]
+    return signs[:, picture_index]
 
 
 def swap(
@@ -141,14 +141,14 @@ def swap(
     def add(block: slice) -> None:
         pair = (predictions[0][:, block], predictions[1][:, block])
         first, second = _swapped(measured[:, block], pair, signs)
-        of = member[:, block], inverse[block, None].astype(np.float32)
-        r = of[0] @ (second - first)
-        score = of[0] @ (_score(second, of[1]) - _score(first, of[1]))
+        block_inverse = inverse[block, None].astype(np.float32)
+        r = member[:, block] @ (second - first)
+        score = member[:, block] @ (_score(second, block_inverse) - _score(first, block_inverse))
         with adding:
             sums[0] += r
             sums[1] += score
 
-    for _ in in_blocks(add, n_columns, COLUMNS):
+    for _ in map_blocks(add, n_columns, COLUMNS):
         pass
     if ceiling is None:
         sums[1] = np.nan
@@ -164,14 +164,20 @@ def _swapped(
     signs: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Correlate both with the responses, for each line of signs: (n_columns, n_lines)."""
-    y = standardised(measured)
-    one, two = map(standardised, predictions)
+    y = standardise(measured)
+    first_columns, second_columns = map(standardise, predictions)
     # With s for the signs, the first is half + s * way, and the second half - s * way.
-    half, way = np.float32(0.5) * (one + two), np.float32(0.5) * (one - two)
+    half_sum, half_difference = (
+        np.float32(0.5) * (first_columns + second_columns),
+        np.float32(0.5) * (first_columns - second_columns),
+    )
     share = signs.T / np.float32(len(y))
-    mean, cross, product = (of.T @ share for of in (way, 2 * half * way, y * way))
-    square = np.mean(half * half + way * way, axis=0)[:, None]
-    common = np.mean(y * half, axis=0)[:, None]
+    mean, cross, product = (
+        values.T @ share
+        for values in (half_difference, 2 * half_sum * half_difference, y * half_difference)
+    )
+    square = np.mean(half_sum * half_sum + half_difference * half_difference, axis=0)[:, None]
+    common = np.mean(y * half_sum, axis=0)[:, None]
     first = (common + product) * inverse_deviation(square + cross, mean)
     second = (common - product) * inverse_deviation(square - cross, mean)
     return first, second

@@ -9,7 +9,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 
-def in_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Iterable[Any]:
+def map_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Iterable[Any]:
     """Call a function with each block of vertices.
 
     Products of blocks are too small for BLAS to share among cores: beside other processes its

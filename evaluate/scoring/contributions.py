@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.resampling import FEWEST_PICTURES
-from evaluate.resampling.intervals import quantile_of
+from evaluate.resampling.intervals import student_quantile
 
 Floats = NDArray[np.float64]
 
@@ -51,17 +51,17 @@ class Part:
     pictures: NDArray[np.bytes_]
     left_out: Floats
 
-    def __add__(self, other: Part) -> Part:
-        names, place = np.unique(
-            np.concatenate([self.pictures, other.pictures]), return_inverse=True
+    def __add__(self, part: Part) -> Part:
+        names, index = np.unique(
+            np.concatenate([self.pictures, part.pictures]), return_inverse=True
         )
         left_out = np.zeros((len(names), len(self.r2)))
-        np.add.at(left_out, place, np.concatenate([self.left_out, other.left_out], axis=1).T)
+        np.add.at(left_out, index, np.concatenate([self.left_out, part.left_out], axis=1).T)
         return Part(
-            self.n_vertices + other.n_vertices,
-            self.pearson_r + other.pearson_r,
-            self.r2 + other.r2,
-            self.product + other.product,
+            self.n_vertices + part.n_vertices,
+            self.pearson_r + part.pearson_r,
+            self.r2 + part.r2,
+            self.product + part.product,
             names,
             left_out.T,
         )
@@ -83,9 +83,9 @@ class Part:
         n = len(self.pictures)
         if n < FEWEST_PICTURES:
             return {name: value, f"{name}_low": None, f"{name}_high": None}
-        moved = (weights @ self.left_out) / self.n_vertices
-        deviation = np.sqrt(((moved - moved.mean()) ** 2).sum() * (n - 1) / n)
-        half = float(quantile_of(moved)[0] * deviation)
+        influence = (weights @ self.left_out) / self.n_vertices
+        deviation = np.sqrt(((influence - influence.mean()) ** 2).sum() * (n - 1) / n)
+        half = float(student_quantile(influence)[0] * deviation)
         return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
 
 
@@ -103,13 +103,13 @@ def contributions(spaces: Sequence[str], subsets: Sequence[Sequence[int]]) -> di
         `unique:SPACE`, of all spaces less that of all others, where these were fitted; `shared`,
         what is left, where all unique parts are known and there is more than one.
     """
-    places = {tuple(subset): number for number, subset in enumerate(subsets)}
+    subset_indices = {tuple(subset): number for number, subset in enumerate(subsets)}
     units, whole = np.eye(len(subsets)), len(subsets) - 1
-    found = {}
+    weights_by_name = {}
     for number, name in enumerate(spaces):
         without = tuple(n for n in range(len(spaces)) if n != number)
-        if without in places:
-            found[f"unique:{name}"] = units[whole] - units[places[without]]
-    if len(found) == len(spaces) > 1:
-        found["shared"] = units[whole] - np.sum(list(found.values()), axis=0)
-    return found
+        if without in subset_indices:
+            weights_by_name[f"unique:{name}"] = units[whole] - units[subset_indices[without]]
+    if len(weights_by_name) == len(spaces) > 1:
+        weights_by_name["shared"] = units[whole] - np.sum(list(weights_by_name.values()), axis=0)
+    return weights_by_name

@@ -52,7 +52,7 @@ class Strengths:
 
 
 @dataclass(frozen=True)
-class Combined:
+class CombinedPrediction:
     """One prediction for a hemisphere.
 
     Attributes
@@ -84,7 +84,7 @@ def rule_code(rule: str) -> str:
     return code_digest(load_plugin(ensembles, rule, "ensemble rule"))
 
 
-def judge(
+def compute_strengths(
     hemisphere: Hemisphere,
     seed: int = 0,
     rule: str = DEFAULT,
@@ -104,22 +104,32 @@ def judge(
     halves = (np.flatnonzero(~second), np.flatnonzero(second))
     several = len(hemisphere.runs) > 1
     # A half's members are selected with weights from its own halves alone.
-    in_late = [split_pictures(pictures[half], seed) for half in halves] if several else []
-    quarters = [half[part] for half, late in zip(halves, in_late, strict=False)
-                for part in (~late, late)]  # fmt: skip
-    load = load_plugin(ensembles, rule, "ensemble rule").judge
-    whole, one, two, *judged = load(hemisphere, [slice(None), *halves, *quarters])
+    second_parts = [split_pictures(pictures[half], seed) for half in halves] if several else []
+    quarters = [half[part] for half, in_second_part in zip(halves, second_parts, strict=False)
+                for part in (~in_second_part, in_second_part)]  # fmt: skip
+    rule_strengths = load_plugin(ensembles, rule, "ensemble rule").judge
+    whole, first_half, second_half, *quarter_strengths = rule_strengths(
+        hemisphere, [slice(None), *halves, *quarters]
+    )
     if not several:
         alone = Selection(np.ones(1, bool), np.zeros(1), np.zeros(1))
-        return Strengths(whole, (one, two), second, alone, (alone, alone))
-    sums = _cross_fitted(hemisphere, halves, (one, two), roi_classes)
-    of_halves = [
-        _select(hemisphere, parts,
-                _cross_fitted(hemisphere, parts, strengths, roi_classes))
-        for parts, strengths in ((quarters[:2], judged[:2]), (quarters[2:], judged[2:]))
-    ]  # fmt: skip
+        return Strengths(whole, (first_half, second_half), second, alone, (alone, alone))
+    sums = _cross_fitted(hemisphere, halves, (first_half, second_half), roi_classes)
+    half_selections = [
+        _select(hemisphere, parts, _cross_fitted(hemisphere, parts, strengths, roi_classes))
+        for parts, strengths in (
+            (quarters[:2], quarter_strengths[:2]),
+            (quarters[2:], quarter_strengths[2:]),
+        )
+    ]
     selection = _select(hemisphere, halves, sums)
-    return Strengths(whole, (one, two), second, selection, (of_halves[0], of_halves[1]))
+    return Strengths(
+        whole,
+        (first_half, second_half),
+        second,
+        selection,
+        (half_selections[0], half_selections[1]),
+    )
 
 
 def _cross_fitted(
@@ -129,17 +139,24 @@ def _cross_fitted(
     roi_classes: Sequence[str] | None,
 ) -> list[Fold]:
     """Sum products of predictions in each of two folds, with strengths from the other."""
-    heard = _heard(hemisphere.n_vertices, hemisphere.vertices, _ranks(hemisphere, roi_classes))[0]
+    active = _active_vertices(
+        hemisphere.n_vertices, hemisphere.vertices, _ranks(hemisphere, roi_classes)
+    )[0]
     shape = (len(hemisphere.runs), hemisphere.n_vertices)
     weighted = [np.zeros((*shape, len(rows)), np.float32) for rows in folds]
     for index, vertices in enumerate(hemisphere.vertices):
         predicted = hemisphere.predictions(index, "heldout")
         run = hemisphere.runs.index(hemisphere.models[index].run)
-        for rows, into, other in zip(folds, weighted, strengths[::-1], strict=True):
-            strength = (other[index] * heard[index]).astype(np.float32)
-            into[run][vertices] += (predicted[rows] * strength).T
+        for rows, fold_weighted, fold_strengths in zip(
+            folds, weighted, strengths[::-1], strict=True
+        ):
+            strength = (fold_strengths[index] * active[index]).astype(np.float32)
+            fold_weighted[run][vertices] += (predicted[rows] * strength).T
     measured = hemisphere.measured("heldout")
-    return [Fold(measured[rows], into) for rows, into in zip(folds, weighted, strict=True)]
+    return [
+        Fold(measured[rows], fold_weighted)
+        for rows, fold_weighted in zip(folds, weighted, strict=True)
+    ]
 
 
 def _select(
@@ -158,11 +175,11 @@ def _ranks(
     members: NDArray[np.bool_] | None = None,
 ) -> list[int]:
     """Rank models, the first to be heard 0: of the chosen ROI classes, and there of members."""
-    of = [hemisphere.runs.index(model.run) for model in hemisphere.models]
+    run_indices = [hemisphere.runs.index(model.run) for model in hemisphere.models]
     return [
         2 * (roi_classes is not None and model.roi_class not in roi_classes)
         + (members is not None and not members[run])
-        for model, run in zip(hemisphere.models, of, strict=True)
+        for model, run in zip(hemisphere.models, run_indices, strict=True)
     ]
 
 
@@ -179,23 +196,25 @@ def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]
     array (n_images,), bool
         True for the second half.
     """
-    _, named = np.unique(pictures, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(int(named.max(initial=-1)) + 1)
-    return np.asarray(order[named] >= len(order) / 2)
+    _, picture_index = np.unique(pictures, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(int(picture_index.max(initial=-1)) + 1)
+    return np.asarray(order[picture_index] >= len(order) / 2)
 
 
-def _heard(
+def _active_vertices(
     n_vertices: int, vertices: Sequence[NDArray[np.int64]], ranks: Sequence[int]
 ) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
     """Find where each model is of the first rank that is there; and that rank, -1 for none."""
     first = np.full(n_vertices, max(ranks, default=0) + 1)
-    for where, rank in zip(vertices, ranks, strict=True):
-        first[where] = np.minimum(first[where], rank)
-    heard = [first[where] == rank for where, rank in zip(vertices, ranks, strict=True)]
-    return heard, np.where(first > max(ranks, default=0), -1, first)
+    for roi_vertices, rank in zip(vertices, ranks, strict=True):
+        first[roi_vertices] = np.minimum(first[roi_vertices], rank)
+    active = [
+        first[roi_vertices] == rank for roi_vertices, rank in zip(vertices, ranks, strict=True)
+    ]
+    return active, np.where(first > max(ranks, default=0), -1, first)
 
 
-def weigh(
+def normalise_strengths(
     n_vertices: int,
     vertices: Sequence[NDArray[np.int64]],
     strengths: Sequence[NDArray[np.float64]],
@@ -219,15 +238,15 @@ def weigh(
     first : array (n_vertices,), int64
         The rank of those that are heard; -1 where there is no model.
     """
-    heard, first = _heard(n_vertices, vertices, ranks)
+    active, first = _active_vertices(n_vertices, vertices, ranks)
     count, total = np.zeros(n_vertices, int), np.zeros(n_vertices)
-    for where, value, mask in zip(vertices, strengths, heard, strict=True):
-        count[where] += mask
-        total[where] += value * mask
+    for roi_vertices, value, mask in zip(vertices, strengths, active, strict=True):
+        count[roi_vertices] += mask
+        total[roi_vertices] += value * mask
     weights = [
-        mask * np.where(total[where] > 0, value, 1.0)
-        / np.where(total[where] > 0, total[where], np.maximum(count[where], 1))
-        for where, value, mask in zip(vertices, strengths, heard, strict=True)
+        mask * np.where(total[roi_vertices] > 0, value, 1.0)
+        / np.where(total[roi_vertices] > 0, total[roi_vertices], np.maximum(count[roi_vertices], 1))
+        for roi_vertices, value, mask in zip(vertices, strengths, active, strict=True)
     ]  # fmt: skip
     return weights, first
 
@@ -238,7 +257,7 @@ def combine(
     strengths: Strengths,
     indices: Sequence[int],
     roi_classes: Sequence[str] | None = None,
-) -> Combined:
+) -> CombinedPrediction:
     """Combine the predictions of some models, one model in memory at a time.
 
     On the test split, weights come from all held-out pictures. On the held-out pictures
@@ -257,19 +276,19 @@ def combine(
     plan: list[tuple[Any, Part, Selection]] = [(slice(None), strengths.whole, strengths.selection)]
     if split == "heldout":
         plan = [(~second, halves[1], selections[1]), (second, halves[0], selections[0])]
-    weighed = []
+    weights_by_rows = []
     for rows, source, selection in plan:
         ranks = _ranks(hemisphere, roi_classes, selection.members)
-        weights, first = weigh(
+        weights, first = normalise_strengths(
             n_vertices, vertices, [source[i] for i in indices], [ranks[i] for i in indices]
         )
-        weighed.append((rows, weights, first))
+        weights_by_rows.append((rows, weights, first))
     # Vertex by vertex, as those of a ROI lie scattered: whole rows are added faster than columns.
     predictions = np.zeros((n_vertices, hemisphere.n_images(split)), np.float32)
-    for place, index in enumerate(indices):
+    for number, index in enumerate(indices):
         predicted = hemisphere.predictions(index, split)
-        for rows, weights, _ in weighed:
-            predicted[rows] *= weights[place].astype(np.float32)
-        predictions[vertices[place]] += predicted.T
-    first = weighed[0][2]
-    return Combined(predictions.T, first >= 0, int((first >= 2).sum()))
+        for rows, weights, _ in weights_by_rows:
+            predicted[rows] *= weights[number].astype(np.float32)
+        predictions[vertices[number]] += predicted.T
+    first = weights_by_rows[0][2]
+    return CombinedPrediction(predictions.T, first >= 0, int((first >= 2).sum()))

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from challenge import ROI_CLASSES
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.fits.runs import ENSEMBLE, Run
-from evaluate.scoring.ensemble import DEFAULT, judge
+from evaluate.scoring.ensemble import DEFAULT, compute_strengths
 from evaluate.scoring.hemisphere_scorer import Resampling, Scorer, VertexMap
 from evaluate.scoring.member_selection import Member
-from evaluate.scoring.predictions import Predicted, predicted_by
+from evaluate.scoring.predictions import Prediction, gather_prediction
 from evaluate.scoring.vertex_scores import Tally, pool
 
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
@@ -62,8 +62,8 @@ def score_hemisphere(
     roi_classes: Sequence[str] | None = None,
     seed: int = 0,
     ensemble: str = DEFAULT,
-    how: Resampling | None = None,
-    against: Predicted | None = None,
+    resampling: Resampling | None = None,
+    baseline: Prediction | None = None,
 ) -> HemisphereScores:
     """Score every fit of a hemisphere and the ensemble of all.
 
@@ -75,22 +75,26 @@ def score_hemisphere(
     roi_classes : sequence of str, optional
         The classes that combinations are made of; all by default.
     """
-    scorer = Scorer(hemisphere, split, how or Resampling())
-    strengths = judge(hemisphere, seed, ensemble, roi_classes)
+    scorer = Scorer(hemisphere, split, resampling or Resampling())
+    strengths = compute_strengths(hemisphere, seed, ensemble, roi_classes)
     tallies: dict[Leaf, Tally] = {}
     maps, combined = {}, {}
     # What a run as a whole predicts is the ensemble of it alone.
     alone = runs[0].name if len(runs) == 1 else ""
     for run in runs if alone else (*runs, None):
-        found = predicted_by(hemisphere, run, split, strengths, roi_classes)
-        if found is None:
+        prediction = gather_prediction(hemisphere, run, split, strengths, roi_classes)
+        if prediction is None:
             continue
-        values, [*each, whole] = scorer.score(found.columns, found.vertices, found.parts)
-        if against is not None and against.name != found.name:
-            *each, whole = scorer.compared([*each, whole], against, found)
-        maps[found.name] = scorer.map(values, found.whole, found.combined.covered)
-        combined[found.name] = found.combined
-        tallies |= _named(found.name, dict(zip(found.rois, each, strict=True)), whole)
+        values, [*roi_tallies, whole] = scorer.score(
+            prediction.columns, prediction.vertices, prediction.parts
+        )
+        if baseline is not None and baseline.name != prediction.name:
+            *roi_tallies, whole = scorer.add_swaps([*roi_tallies, whole], baseline, prediction)
+        maps[prediction.name] = scorer.map(values, prediction.whole, prediction.combined.covered)
+        combined[prediction.name] = prediction.combined
+        tallies |= _name_tallies(
+            prediction.name, dict(zip(prediction.rois, roi_tallies, strict=True)), whole
+        )
     n_filled = combined[alone or ENSEMBLE].n_filled
     members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
     permuted = scorer.permute(maps, combined)
@@ -112,22 +116,24 @@ def describe_fits(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
     dict of str to dict of str to str
         By the name of the fit's folder, or "ensemble": `label`, `model` and `spaces`.
     """
-    described = {
+    descriptions = {
         run.name: {"label": run.label, "model": run.model, "spaces": run.joined} for run in runs
     }
-    return described | {
+    return descriptions | {
         ENSEMBLE: {"label": ENSEMBLE, "model": ENSEMBLE, "spaces": union(runs)},
     }
 
 
-def _named(fit: str, rois: Mapping[tuple[str, str], Tally], whole: Tally) -> dict[Leaf, Tally]:
-    named = {(fit, *roi): tally for roi, tally in rois.items()}
+def _name_tallies(
+    fit: str, rois: Mapping[tuple[str, str], Tally], whole: Tally
+) -> dict[Leaf, Tally]:
+    tallies = {(fit, *roi): tally for roi, tally in rois.items()}
     for roi_class in {roi_class for roi_class, _ in rois}:
         # Labels within a class do not overlap, so its ROIs add up to it.
-        parts = [tally for (of, _), tally in rois.items() if of == roi_class]
-        named[fit, roi_class, "all"] = pool(parts)
-    named[fit, "all", "all"] = whole
-    return named
+        parts = [tally for roi, tally in rois.items() if roi[0] == roi_class]
+        tallies[fit, roi_class, "all"] = pool(parts)
+    tallies[fit, "all", "all"] = whole
+    return tallies
 
 
 def class_order(roi_classes: Iterable[str]) -> list[str]:
@@ -143,10 +149,10 @@ def class_order(roi_classes: Iterable[str]) -> list[str]:
     list of str
         Each once: those of the challenge, then others as they come, the residual, `all`.
     """
-    return sorted(dict.fromkeys(roi_classes), key=_class_place)
+    return sorted(dict.fromkeys(roi_classes), key=_class_rank)
 
 
-def roi_place(roi_class: str, roi: str) -> tuple[Any, ...]:
+def roi_rank(roi_class: str, roi: str) -> tuple[Any, ...]:
     """Return what to sort the ROIs of a table by.
 
     Returns
@@ -154,21 +160,21 @@ def roi_place(roi_class: str, roi: str) -> tuple[Any, ...]:
     tuple
         Class by class; in each the challenge's ROIs, then others by name, then the whole.
     """
-    known = ROI_ORDER.index(roi) if roi in ROI_ORDER else len(ROI_ORDER)
-    return (_class_place(roi_class), roi_class, roi == "all", known, roi)
+    roi_index = ROI_ORDER.index(roi) if roi in ROI_ORDER else len(ROI_ORDER)
+    return (_class_rank(roi_class), roi_class, roi == "all", roi_index, roi)
 
 
-def _class_place(roi_class: str) -> int:
-    known = list(ROI_CLASSES)
-    return {**{name: i for i, name in enumerate(known)}, "residual": len(known) + 1,
-            "all": len(known) + 2}.get(roi_class, len(known))  # fmt: skip
+def _class_rank(roi_class: str) -> int:
+    classes = list(ROI_CLASSES)
+    return {**{name: i for i, name in enumerate(classes)}, "residual": len(classes) + 1,
+            "all": len(classes) + 2}.get(roi_class, len(classes))  # fmt: skip
 
 
 def rows(
     tallies: Mapping[Key, Tally],
     intervals: Mapping[Key, Mapping[str, float | None]],
     split: str,
-    described: Mapping[str, Mapping[str, str]],
+    descriptions: Mapping[str, Mapping[str, str]],
 ) -> list[dict[str, Any]]:
     """Turn tallies into rows of scores.csv, in reading order.
 
@@ -179,21 +185,21 @@ def rows(
     """
     fits = dict.fromkeys(key.fit for key in tallies)
     # A run that only later subjects have comes after the ensemble of the first: it goes last.
-    place = {fit: i for i, fit in enumerate(sorted(fits, key=lambda fit: fit == ENSEMBLE))}
+    fit_rank = {fit: i for i, fit in enumerate(sorted(fits, key=lambda fit: fit == ENSEMBLE))}
     order = sorted(
         tallies,
         key=lambda key: (
-            place[key.fit],
+            fit_rank[key.fit],
             key.subject == "all",
             key.subject,
             key.hemisphere != "lh",
             key.hemisphere != "rh",
-            roi_place(key.roi_class, key.roi),
+            roi_rank(key.roi_class, key.roi),
         ),
     )
     return [
         {
-            **described[key.fit],
+            **descriptions[key.fit],
             **key._asdict(),
             "split": split,
             "n_vertices": tallies[key].n_vertices,

@@ -14,17 +14,17 @@ from evaluate.errors import EvaluateError, check_seed
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.resampling import (
     FEWEST_PICTURES,
-    Permuted,
+    PermutationCounts,
     Resampler,
-    orders,
+    draw_orders,
+    draw_swap_signs,
     permute,
     picture_weights,
     significance,
     swap,
-    swap_signs,
 )
-from evaluate.scoring.ensemble import Combined
-from evaluate.scoring.predictions import Predicted
+from evaluate.scoring.ensemble import CombinedPrediction
+from evaluate.scoring.predictions import Prediction
 from evaluate.scoring.vertex_scores import Tally, VertexScores, score_vertices
 
 
@@ -46,7 +46,7 @@ class Resampling:
     permutations: int = 1000
     seed: int = 0
 
-    def checked(self) -> Resampling:
+    def validate(self) -> Resampling:
         """Refuse numbers that make no interval or p value."""
         check_seed(self.seed)
         for name, fewest in (("resamples", 200), ("permutations", 99)):
@@ -73,7 +73,7 @@ class VertexMap:
     """
 
     arrays: dict[str, NDArray[Any]]
-    permuted: Permuted | None = None
+    permuted: PermutationCounts | None = None
 
 
 class Scorer:
@@ -89,18 +89,20 @@ class Scorer:
         How often pictures are drawn and shuffled.
     """
 
-    def __init__(self, hemisphere: Hemisphere, split: str, how: Resampling) -> None:
-        self._how = how
+    def __init__(self, hemisphere: Hemisphere, split: str, resampling: Resampling) -> None:
+        self._resampling = resampling
         self._measured = np.asarray(hemisphere.measured(split))
         self._ceiling = hemisphere.ceiling(split)
         pictures = hemisphere.pictures(split)
         enough = len(np.unique(pictures)) >= FEWEST_PICTURES
         self._resampler = None
-        if how.resamples and enough:
-            weights = picture_weights(pictures, how.resamples, how.seed)
+        if resampling.resamples and enough:
+            weights = picture_weights(pictures, resampling.resamples, resampling.seed)
             self._resampler = Resampler(self._measured, self._ceiling, weights)
         self._orders = (
-            orders(pictures, how.permutations, how.seed) if how.permutations and enough else None
+            draw_orders(pictures, resampling.permutations, resampling.seed)
+            if resampling.permutations and enough
+            else None
         )
 
     def score(
@@ -120,14 +122,14 @@ class Scorer:
         """
         ceiling = None if self._ceiling is None else self._ceiling[vertices]
         values = score_vertices(self._measured[:, vertices], predicted, ceiling)
-        found = [values.tally(part) for part in parts]
+        tallies = [values.tally(part) for part in parts]
         if self._resampler is not None:
             draws = self._resampler.draws(predicted, values.r, parts, vertices)
-            found = [replace(one, draws=drawn) for one, drawn in zip(found, draws, strict=True)]
-        return values, found
+            tallies = [replace(tally, draws=d) for tally, d in zip(tallies, draws, strict=True)]
+        return values, tallies
 
-    def compared(
-        self, tallies: Sequence[Tally], first: Predicted, second: Predicted
+    def add_swaps(
+        self, tallies: Sequence[Tally], first: Prediction, second: Prediction
     ) -> list[Tally]:
         """Add to sums of a prediction what they are more than another's.
 
@@ -139,20 +141,20 @@ class Scorer:
         """
         if self._resampler is None or not np.array_equal(first.pictures, second.pictures):
             return list(tallies)
-        pairs = second.beside(first)
-        there = [part for part in pairs.parts if part is not None]
-        of = iter(
+        pairs = second.pair_columns(first)
+        paired_parts = [part for part in pairs.parts if part is not None]
+        part_swaps = iter(
             swap(
                 self._measured[:, pairs.vertices],
                 (first.columns[:, pairs.first], second.columns[:, pairs.second]),
                 None if self._ceiling is None else self._ceiling[pairs.vertices],
-                swap_signs(second.pictures, self._how.resamples, self._how.seed),
-                there,
+                draw_swap_signs(second.pictures, self._resampling.resamples, self._resampling.seed),
+                paired_parts,
             )
         )
         return [
-            one if part is None else replace(one, swaps=next(of))
-            for one, part in zip(tallies, pairs.parts, strict=True)
+            tally if part is None else replace(tally, swaps=next(part_swaps))
+            for tally, part in zip(tallies, pairs.parts, strict=True)
         ]
 
     def map(
@@ -185,7 +187,7 @@ class Scorer:
         )
 
     def permute(
-        self, maps: Mapping[str, VertexMap], predictions: Mapping[str, Combined]
+        self, maps: Mapping[str, VertexMap], predictions: Mapping[str, CombinedPrediction]
     ) -> dict[str, VertexMap]:
         """Shuffle the pictures, for all predictions that cover the same vertices at once.
 
@@ -203,21 +205,24 @@ class Scorer:
         """
         if self._orders is None:
             return dict(maps)
-        alike: dict[bytes, list[str]] = {}
-        for name, one in predictions.items():
-            alike.setdefault(one.covered.tobytes(), []).append(name)
-        found: dict[str, Permuted] = {}
-        for names in alike.values():
+        names_by_coverage: dict[bytes, list[str]] = {}
+        for name, prediction in predictions.items():
+            names_by_coverage.setdefault(prediction.covered.tobytes(), []).append(name)
+        counts_by_name: dict[str, PermutationCounts] = {}
+        for names in names_by_coverage.values():
             covered = predictions[names[0]].covered
             # Copying columns is slow; covered is mostly everything.
-            seen = slice(None) if covered.all() else np.flatnonzero(covered)
-            every = [predictions[name].predictions[:, seen] for name in names]
-            permuted = permute(self._measured[:, seen], every, self._orders)
-            found.update(zip(names, permuted, strict=True))
-        return {name: replace(one, permuted=found[name]) for name, one in maps.items()}
+            columns = slice(None) if covered.all() else np.flatnonzero(covered)
+            covered_predictions = [predictions[name].predictions[:, columns] for name in names]
+            permuted = permute(self._measured[:, columns], covered_predictions, self._orders)
+            counts_by_name.update(zip(names, permuted, strict=True))
+        return {
+            name: replace(vertex_map, permuted=counts_by_name[name])
+            for name, vertex_map in maps.items()
+        }
 
 
-def with_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
+def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
     """Correct the p values over all vertices of a subject.
 
     Returns
@@ -225,13 +230,19 @@ def with_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any
     dict of str to dict of str to array (n_vertices,)
         For each hemisphere, the arrays of `evaluate.scoring.vertex_files`.
     """
-    permuted = [one.permuted for one in maps.values() if one.permuted is not None]
+    permuted = [
+        vertex_map.permuted for vertex_map in maps.values() if vertex_map.permuted is not None
+    ]
     corrected = iter(significance(permuted)) if permuted else iter(())
-    found = {}
-    for name, one in maps.items():
-        p = {key: np.full(len(one.arrays["r"]), np.nan) for key in ("p", "q", "p_max")}
-        if one.permuted is not None:
-            of, covered = next(corrected), one.arrays["covered"]
-            p["p"][covered], p["q"][covered], p["p_max"][covered] = of.p, of.q, of.p_max
-        found[name] = one.arrays | p
-    return found
+    arrays_by_hemisphere = {}
+    for name, vertex_map in maps.items():
+        p = {key: np.full(len(vertex_map.arrays["r"]), np.nan) for key in ("p", "q", "p_max")}
+        if vertex_map.permuted is not None:
+            p_values, covered = next(corrected), vertex_map.arrays["covered"]
+            p["p"][covered], p["q"][covered], p["p_max"][covered] = (
+                p_values.p,
+                p_values.q,
+                p_values.p_max,
+            )
+        arrays_by_hemisphere[name] = vertex_map.arrays | p
+    return arrays_by_hemisphere

@@ -67,7 +67,7 @@ class Fold:
             self.gram[block] = P @ np.moveaxis(P, 1, 2)
             self.cross[block] = (P @ Y[:, :, None])[..., 0]
 
-    def toggled(self, members: NDArray[np.bool_]) -> Floats:
+    def toggled_sums(self, members: NDArray[np.bool_]) -> Floats:
         """Sum r over vertices, once for each fit: added, or removed where it is a member.
 
         Parameters
@@ -80,14 +80,14 @@ class Fold:
         array (n_fits,), float64
             The sums.
         """
-        chosen, sign = members.astype(np.float64), np.where(members, -1.0, 1.0)
-        with_each = self.gram @ chosen
-        own = np.einsum("vkk->vk", self.gram)
-        power = (with_each @ chosen)[:, None] + 2 * sign * with_each + own
-        agreeing = (self.cross @ chosen)[:, None] + sign * self.cross
+        weights, sign = members.astype(np.float64), np.where(members, -1.0, 1.0)
+        with_each = self.gram @ weights
+        diagonal = np.einsum("vkk->vk", self.gram)
+        power = (with_each @ weights)[:, None] + 2 * sign * with_each + diagonal
+        agreeing = (self.cross @ weights)[:, None] + sign * self.cross
         # What is left after removing a fit from itself is rounding.
-        heard = power > 1e-9 * (own.sum(axis=1, keepdims=True) + np.finfo(float).tiny)
-        r = np.where(heard, agreeing, 0) / np.sqrt(np.where(heard, power, 1))
+        has_signal = power > 1e-9 * (diagonal.sum(axis=1, keepdims=True) + np.finfo(float).tiny)
+        r = np.where(has_signal, agreeing, 0) / np.sqrt(np.where(has_signal, power, 1))
         return np.asarray(r.sum(axis=0))
 
     def influence(self, members: NDArray[np.bool_]) -> Floats:
@@ -122,7 +122,7 @@ class Member(NamedTuple):
 
     Attributes
     ----------
-    chosen : bool
+    is_member : bool
         Whether it is a member.
     alone : float
         Its mean held-out r; NaN where there are too few pictures to tell.
@@ -130,7 +130,7 @@ class Member(NamedTuple):
         The ensemble's mean held-out r with it, less that without it.
     """
 
-    chosen: bool
+    is_member: bool
     alone: float
     change: float
 
@@ -156,8 +156,8 @@ class Selection:
 
     def by_fit(self) -> list[Member]:
         """Return what each fit is to the ensemble."""
-        each = zip(self.members, self.alone, self.changes, strict=True)
-        return [Member(bool(m), float(alone), float(change)) for m, alone, change in each]
+        columns = zip(self.members, self.alone, self.changes, strict=True)
+        return [Member(bool(m), float(alone), float(change)) for m, alone, change in columns]
 
 
 def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) -> Selection:
@@ -178,36 +178,36 @@ def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) 
     n_fits = len(folds[0].weighted)
     share = 1 / (len(folds) * max(n_covered, 1))
     members = np.zeros(n_fits, bool)
-    alone = share * _toggled(folds, members)
+    alone = share * _toggled_sums(folds, members)
     if not (alone > ROUNDING).any():
         return Selection(np.ones(n_fits, bool), alone, np.zeros(n_fits))
     members[alone.argmax()] = True
     current = highest = float(alone.max())
     leaders = members  # the members of the best ensemble so far
-    tried = members.copy()
-    while not tried.all():
-        toggled = share * _toggled(folds, members)
-        candidate = int(np.where(tried, -np.inf, toggled).argmax())
-        tried[candidate] = True
-        more = members.copy()
-        more[candidate] = True
+    tested = members.copy()
+    while not tested.all():
+        toggled = share * _toggled_sums(folds, members)
+        candidate = int(np.where(tested, -np.inf, toggled).argmax())
+        tested[candidate] = True
+        extended = members.copy()
+        extended[candidate] = True
         r = float(toggled[candidate])
-        if r < highest - noise * share * _error(folds, leaders, more):
+        if r < highest - noise * share * _error(folds, leaders, extended):
             continue
-        members, current = more, r
+        members, current = extended, r
         if r > highest:
-            leaders, highest = more, r
-    toggled = share * _toggled(folds, members)
+            leaders, highest = extended, r
+    toggled = share * _toggled_sums(folds, members)
     changes = np.where(members, current - toggled, toggled - current)
     return Selection(members, alone, changes)
 
 
-def _toggled(folds: Sequence[Fold], members: NDArray[np.bool_]) -> Floats:
-    return np.asarray(np.sum([fold.toggled(members) for fold in folds], axis=0))
+def _toggled_sums(folds: Sequence[Fold], members: NDArray[np.bool_]) -> Floats:
+    return np.asarray(np.sum([fold.toggled_sums(members) for fold in folds], axis=0))
 
 
-def _error(folds: Sequence[Fold], members: NDArray[np.bool_], more: NDArray[np.bool_]) -> float:
+def _error(folds: Sequence[Fold], members: NDArray[np.bool_], extended: NDArray[np.bool_]) -> float:
     """Estimate the standard error of the difference of two sums of r, from the same pictures."""
-    differences = [fold.influence(more) - fold.influence(members) for fold in folds]
+    differences = [fold.influence(extended) - fold.influence(members) for fold in folds]
     # n / (n - 1) for the mean of each fold.
     return float(np.sqrt(sum(len(d) / (len(d) - 1) * (d @ d) for d in differences)))

@@ -44,7 +44,7 @@ from evaluate.scoring.vertex_scores import Tally, pool
 # A measure's name in a tally, in draws, and what makes it as in scores.csv.
 MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
 
-PICTURES, BOTH = "pictures", "pictures and seeds"
+PICTURES, PICTURES_AND_SEEDS = "pictures", "pictures and seeds"
 
 
 def compare_seeds(
@@ -68,54 +68,58 @@ def compare_seeds(
         of one fit against one, where swaps were drawn. Empty where they are not of the same
         vertices, or have no value; without draws the difference alone.
     """
-    metric, drawn, scale = MEASURES[measure]
+    metric, draw_name, scale = MEASURES[measure]
     n = min(len(first), len(second)) if min(len(first), len(second)) > 1 else len(second)
     pairs = [(first[i % len(first)], second[i]) for i in range(n)]
-    means = [(one.mean(metric), two.mean(metric)) for one, two in pairs]
+    means = [(tally.mean(metric), other_tally.mean(metric)) for tally, other_tally in pairs]
     if any(None in pair for pair in means) or len({t.n_vertices for p in pairs for t in p}) > 1:
         return {}
-    each = [two - one for one, two in means]  # type: ignore[operator]
-    value = float(np.mean(each))
-    one, two = (pool(tallies) for tallies in zip(*pairs, strict=True))
-    if one.draws is None or two.draws is None:
+    seed_differences = [high - low for low, high in means]  # type: ignore[operator]
+    value = float(np.mean(seed_differences))
+    first_pool, second_pool = (pool(tallies) for tallies in zip(*pairs, strict=True))
+    if first_pool.draws is None or second_pool.draws is None:
         return {"difference": value}
-    found = difference(one.draws, two.draws, drawn, second[0].swaps if n == 1 else None)
-    if found.low is None or found.high is None:
+    paired = difference(
+        first_pool.draws, second_pool.draws, draw_name, second[0].swaps if n == 1 else None
+    )
+    if paired.low is None or paired.high is None:
         return {"difference": value}
     over_seeds = n > 1 and (solved or len(first) > 1)
-    low, high = scale * found.low, scale * found.high
+    low, high = scale * paired.low, scale * paired.high
     if over_seeds:
-        low, high = widen(value, low, high, each)
+        low, high = widen(value, low, high, seed_differences)
     return {
         "difference": value,
         "difference_low": low,
         "difference_high": high,
-        "covers": BOTH if over_seeds else PICTURES,
+        "covers": PICTURES_AND_SEEDS if over_seeds else PICTURES,
         "survives": bool(low > 0 or high < 0),
-        "p": found.p,
+        "p": paired.p,
     }
 
 
-def widen(value: float, low: float, high: float, each: ArrayLike) -> tuple[float, float]:
+def widen(
+    value: float, low: float, high: float, seed_differences: ArrayLike
+) -> tuple[float, float]:
     """Widen an interval over pictures so that it covers seeds too.
 
     Parameters
     ----------
     low, high : float
         Its 95 % interval over pictures, with these very fits.
-    each : array (n_seeds,)
+    seed_differences : array (n_seeds,)
         What each seed gives; their mean is `value`.
     """
-    values = np.asarray(each, np.float64)
+    values = np.asarray(seed_differences, np.float64)
     n = len(values)
     half = float(student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
     return value - float(np.hypot(value - low, half)), value + float(np.hypot(high - value, half))
 
 
-def spread(each: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
+def spread(tallies: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
     """Give the least and the greatest score of some fits."""
-    means = [tally.mean(MEASURES[measure][0]) for tally in each]
-    known = [mean for mean in means if mean is not None]
-    whole = len(known) == len(means)
-    return {f"{name}_low": min(known) if whole else None,
-            f"{name}_high": max(known) if whole else None}  # fmt: skip
+    means = [tally.mean(MEASURES[measure][0]) for tally in tallies]
+    values = [mean for mean in means if mean is not None]
+    whole = len(values) == len(means)
+    return {f"{name}_low": min(values) if whole else None,
+            f"{name}_high": max(values) if whole else None}  # fmt: skip

@@ -114,8 +114,10 @@ def write_vertices(
         For each hemisphere, the arrays of the module's docstring.
     """
     arrays = {
-        f"{hemisphere}_{name}": of[name] if of[name].dtype == bool else of[name].astype(np.float32)
-        for hemisphere, of in hemispheres.items()
+        f"{hemisphere}_{name}": vertex_arrays[name]
+        if vertex_arrays[name].dtype == bool
+        else vertex_arrays[name].astype(np.float32)
+        for hemisphere, vertex_arrays in hemispheres.items()
         for name in ARRAYS
     }
     write_artifact(path, arrays, {"kind": "vertices", **meta})
@@ -141,7 +143,7 @@ def read_vertices(out: Path, run: str, subject: str) -> Vertices:
             f"{path}: is of kind {meta.get('kind')!r}, expected 'vertices': remove it and run "
             f"{run_hint('evaluate')}"
         )
-    found = [h for h in HEMISPHERES if f"{h}_r" in arrays]
+    sides = [h for h in HEMISPHERES if f"{h}_r" in arrays]
     return Vertices(
-        meta=meta, hemispheres={h: {name: arrays[f"{h}_{name}"] for name in ARRAYS} for h in found}
+        meta=meta, hemispheres={h: {name: arrays[f"{h}_{name}"] for name in ARRAYS} for h in sides}
     )

@@ -54,16 +54,16 @@ class Tally:
     swaps: Swaps | None = None
     n_constant_measured: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, tally: Tally) -> Tally:
         return Tally(
-            self.n_vertices + other.n_vertices,
-            self.n_excluded + other.n_excluded,
-            self.n_clipped + other.n_clipped,
-            self.n_constant + other.n_constant,
-            {name: total + other.sums[name] for name, total in self.sums.items()},
-            None if self.draws is None or other.draws is None else self.draws + other.draws,
-            None if self.swaps is None or other.swaps is None else self.swaps + other.swaps,
-            self.n_constant_measured + other.n_constant_measured,
+            self.n_vertices + tally.n_vertices,
+            self.n_excluded + tally.n_excluded,
+            self.n_clipped + tally.n_clipped,
+            self.n_constant + tally.n_constant,
+            {name: total + tally.sums[name] for name, total in self.sums.items()},
+            None if self.draws is None or tally.draws is None else self.draws + tally.draws,
+            None if self.swaps is None or tally.swaps is None else self.swaps + tally.swaps,
+            self.n_constant_measured + tally.n_constant_measured,
         )
 
     def mean(self, metric: str) -> float | None:
