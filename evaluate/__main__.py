@@ -34,7 +34,7 @@ EXAMPLES = (
 
 
 def _expand_arguments(arguments: list[str]) -> list[str]:
-    """Let `check ZIP DATA` be as good as `check ZIP --data DATA`, and `compare A B` take runs."""
+    """Rewrite `check ZIP DATA` as `check ZIP --data DATA`, and the runs of `compare` as a list."""
     if arguments[:1] == ["compare"]:
         runs = list(takewhile(lambda argument: not argument.startswith("-"), arguments[1:]))
         runs_argument = runs if runs[:1] and runs[0].startswith("[") else [json.dumps(runs)]

@@ -1,4 +1,4 @@
-"""What scores, a submission and the report take: pieces of them are tried, and counted."""
+"""Forecast time, memory and disk of `scores`, `submission` and `report` from short trials."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from execute.forecast.rates import Rates
 from execute.whole_command import Asked
 
 IMPORTS = "evaluate.__main__"
-# Pictures and vertices of a trial.
+# Size of a trial.
 PICTURES, VERTICES, RESAMPLES = 128, 2048, 1000
-# Score, r, ceiling, best space; and what each space has alone.
+# Maps of score, r, ceiling and best space; each feature space adds one of its unique contribution.
 MAPS = 4
-# Of the page itself, and of a map's colours on the brain that turns.
+# Bytes of the page itself, and of one map's colours on the rotating surface.
 PAGE, TURNING = 1_500_000, 60_000
-# Charts of scores, on the page and beside the table, have marks as so many scatters.
+# The charts of scores, on the page and next to the table, take as long as this many scatters.
 BARS = 50
 
-# Commands of which a plan is made.
+# Commands whose cost is forecast.
 PLANNED = ("scores", "submission", "report")
 
 
 @dataclass(frozen=True)
 class ScoringSize:
-    """What is scored, in numbers.
+    """Counts on which the cost of scoring depends.
 
     Attributes
     ----------
     n_images : tuple of int
-        Of each subject, the pictures that are scored.
+        Scored pictures of each subject.
     n_vertices : tuple of (int, int)
-        Of each subject's hemispheres.
+        Vertices of the left and right hemisphere of each subject.
     n_columns : tuple of int
-        Of each subject, the vertices of all ROIs, one in several so often.
+        Sum of the ROI sizes of each subject; a vertex in several ROIs counts once for each.
     n_rois : int
-        Of a subject.
+        Largest number of ROIs of a subject, both hemispheres together.
     n_fits : int
-        Fits; an ensemble of them is scored too.
+        Fits; their ensemble is scored too.
     n_spaces : int
-        Feature spaces that can be told apart.
+        Feature spaces.
     """
 
     n_images: tuple[int, ...]
@@ -70,10 +70,7 @@ def count_scoring(
 ) -> ScoringSize:
     """Count what `make report` would score.
 
-    Parameters
-    ----------
-    heldout : float
-        The share of training pictures that is scored where there are no test responses.
+    `heldout` is the share of training pictures that is scored where there are no test responses.
     """
     regions = [[roi for h in HEMISPHERES for roi in subject.regions(h)] for subject in subjects]
     test = all(subject.has_test_responses for subject in subjects)
@@ -93,7 +90,7 @@ def count_scoring(
 
 
 def evaluate_costs(size: ScoringSize, subjects: Sequence[Subject], rates: Rates) -> dict[str, Cost]:
-    """Say what each command of this stage takes, its process's start with it."""
+    """Compute the cost of each forecast command of this stage, process start included."""
     start = rates.start(IMPORTS)
     begin = Cost(start["seconds"], int(start["memory"]))
     trial = rates.of("scoring", partial(measured, try_scoring))
@@ -104,11 +101,11 @@ def evaluate_costs(size: ScoringSize, subjects: Sequence[Subject], rates: Rates)
     seconds = read + runs * numbers * trial["score"] + means * trial["interval"]
     widest = max(map(max, size.n_vertices))
     n_images = max(size.n_images)
-    # Predictions of all fits and ROIs of a hemisphere, and of what the responses say in each draw.
+    # Predictions of all fits and ROIs of a hemisphere, responses, and their moments in each draw.
     columns = max(size.n_columns) / 2 * (size.n_fits + 1)
     memory = int(4 * n_images * (columns + 4 * widest) + 12 * RESAMPLES * widest)
     n_heldout = 0.1 * max(len(subject.pictures("train")) for subject in subjects)
-    # Weighted held-out predictions of all fits, by which the ensemble's members are selected.
+    # Weighted held-out predictions of all fits, from which the ensemble's members are selected.
     memory = max(memory, int(4 * n_heldout * widest * size.n_fits))
     saved = 60 * runs * sum(map(sum, size.n_vertices))
     scores = Cost(seconds, begin.memory + memory, 0, saved)
@@ -136,7 +133,7 @@ def evaluate_costs(size: ScoringSize, subjects: Sequence[Subject], rates: Rates)
 
 
 def cost_of(request: Asked, rates: Rates) -> Cost | None:
-    """Say what a command of this stage takes."""
+    """Compute the cost of a command; None for one that is not forecast."""
     if request.verb not in PLANNED or not request.data.is_dir():
         return None
     subjects = find_subjects(request.data, request.subject)
@@ -151,30 +148,30 @@ def _n_test_pictures(subjects: Sequence[Subject]) -> list[int]:
 
 
 def _reading_seconds(size: ScoringSize, subjects: Sequence[Subject], rates: Rates) -> float:
-    """Say how long responses are digested, and predictions read."""
+    """Compute the seconds for digesting responses and reading predictions."""
     rows = [len(subject.pictures("train")) for subject in subjects]
     digested = 4.0 * sum(n * sum(v) for n, v in zip(rows, size.n_vertices, strict=True))
     read = 4.0 * size.n_fits * sum(
         (0.1 * n + k) * c for n, k, c in zip(rows, size.n_images, size.n_columns, strict=True)
     )  # fmt: skip
     files = size.n_fits * size.n_rois * len(subjects)
-    # Opening a file and looking what it is takes some milliseconds.
+    # Opening a file and reading its meta takes some milliseconds.
     return rates.digests(digested) / rates.threads + rates.passes(3 * read) + 0.008 * files
 
 
 def _compression_seconds(n_bytes: float, rates: Rates) -> float:
-    # About twenty times as long as a digest.
+    # Deflating takes about twenty times as long as a digest.
     return rates.digests(20 * n_bytes)
 
 
 def try_scoring() -> Values:
-    """Score random predictions.
+    """Measure the scoring of random predictions.
 
     Returns
     -------
     dict
-        `score`, seconds for each number predicted: all metrics, resamples and permutations;
-        `interval`, seconds of a mean's.
+        `score`, seconds per predicted number for all metrics, resamples and permutations;
+        `interval`, seconds for the intervals of one mean.
     """
     rng = np.random.default_rng(0)
     y = rng.standard_normal((PICTURES, VERTICES), dtype=np.float32)
@@ -195,14 +192,13 @@ def try_scoring() -> Values:
 
 
 def try_drawing() -> Values:
-    """Draw the brain once.
+    """Measure the drawing of one map, chart and thumbnail.
 
     Returns
     -------
     dict
-        `begin`, seconds until the views of the brain are there; `picture`, seconds of a painted
-        one, and its `bytes` on the page; `views`, how many; `chart` and `thumbnail`, seconds of
-        those beside them.
+        `begin`, seconds for the views of the surface; `picture`, seconds for one painted view, and
+        its `bytes` on the page; `views`, their number; `chart` and `thumbnail`, seconds for one.
     """
     mesh = load_mesh("fsaverage5")
     begin = elapsed(lambda: photograph(mesh, WIDTH, {}))

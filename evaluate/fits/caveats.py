@@ -1,4 +1,4 @@
-"""What must be known before a score is believed: it stands wherever scores stand."""
+"""Warnings about scores: leaked test pictures, unfinished fits, simulated data. Shown with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from challenge import Subject, test_pictures_in_training
 from evaluate.fits.completeness import unfinished_lines
 from evaluate.fits.runs import Run
 
-# Test pictures of training, by subject: how many are scored, and the pairs of names.
+# For each subject, the number of test pictures and the file names of those in the training split.
 Leaked = dict[str, dict[str, Any]]
 
 
@@ -20,8 +20,8 @@ def find_leaked(subjects: Sequence[Subject]) -> Leaked:
     Returns
     -------
     dict of str to dict
-        For each subject that has any: `n_pictures` that test, and `pairs` of the files' names, in
-        the test and in the training split.
+        For each subject that has any: `n_pictures`, its number of test pictures, and `pairs` of
+        file names, in the test and in the training split.
     """
     duplicates = {
         subject.name: (subject, test_pictures_in_training(subject)) for subject in subjects
@@ -37,7 +37,7 @@ def find_leaked(subjects: Sequence[Subject]) -> Leaked:
 
 
 def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
-    """Find the fits whose training began from one that had seen test pictures."""
+    """Count, by label and subject, test pictures in the training of the fit a fit started from."""
     counts: dict[str, dict[str, int]] = {}
     for run in runs:
         for model in run.models:
@@ -47,7 +47,7 @@ def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
 
 
 def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> list[str]:
-    """Write a sentence for each subject whose test pictures are training pictures."""
+    """Return a sentence for each subject with test pictures that are training pictures."""
     return [
         f"{len(leak['pairs'])} of {plural(leak['n_pictures'], 'test picture')} of subject {name} "
         "are training pictures too, which a model has learned: their scores are no predictions "
@@ -58,12 +58,9 @@ def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> 
 
 
 def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
-    """Write a sentence for each thing that makes scores other than they seem.
+    """Return a sentence for each reason to distrust scores.
 
-    Parameters
-    ----------
-    sidecar : mapping
-        What the JSON beside some scores says: `split`, `leaked`, `started`, `unfinished`.
+    They come from `split`, `leaked`, `started` and `unfinished` of the JSON next to the scores.
     """
     return [
         *leak_lines(sidecar["leaked"], sidecar["split"]),
@@ -79,13 +76,10 @@ def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
-    """Write where responses, networks and ceilings come from that are not as usual.
+    """Return a sentence each for simulated responses, untrained networks and computed ceilings.
 
-    Parameters
-    ----------
-    sidecar : mapping
-        What the JSON beside some scores says: `simulated`, `untrained` (spaces, or those of each
-        fit) and, where ceilings count, `made_ceilings`.
+    They come from `simulated`, `untrained` (a list of spaces, or a list for each fit) and, if it is
+    there, `made_ceilings` of the JSON next to the scores.
     """
     lines = []
     if names := sidecar.get("made_ceilings"):
@@ -101,13 +95,7 @@ def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def pictures_line(n_pictures: Mapping[str, int], split: str) -> str:
-    """Write on which pictures a score is.
-
-    Returns
-    -------
-    str
-        Such as "on 159 to 395 test pictures of each subject: 01, 02".
-    """
+    """Return, for example, "on 159 to 395 test pictures of each subject: 01, 02"."""
     low, high = min(n_pictures.values()), max(n_pictures.values())
     noun = {"test": "test picture", "heldout": "held-out training picture"}[split]
     counted = plural(high, noun) if low == high else f"{low} to {plural(high, noun)}"

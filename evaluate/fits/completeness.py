@@ -1,4 +1,4 @@
-"""Whether runs went to their end, and whether all subjects have the same runs."""
+"""Runs that lack ROI models, and runs that not all subjects have."""
 
 from __future__ import annotations
 
@@ -14,18 +14,13 @@ WIDTH = 100
 
 
 def find_unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Compare each run's models with the ROIs of the masks.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        The runs. One that has no model of a subject at all is not unfinished there.
+    """Find the runs that have models of some ROIs of a subject, but not of all.
 
     Returns
     -------
     list of dict
-        For each that lacks any: its name `run`, its `model` and `spaces`, the `subject`, how many
-        models it `lacks` and how many there should be, `of`.
+        For each such run and subject: the name of the `run`, its `model` and `spaces`, the
+        `subject`, how many models it `lacks` and how many ROIs there are, `of`.
     """
     entries = []
     for subject in subjects:
@@ -45,7 +40,7 @@ def find_unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[di
 
 
 def unfinished_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Put into words what `unfinished` found."""
+    """Return a sentence for each entry of `find_unfinished`."""
     lines = []
     for entry in entries:
         same = {name: entry.get(name) for name in ("subject", "model", "spaces")}
@@ -56,7 +51,7 @@ def unfinished_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> dict[str, Any]:
-    """Tell which runs the subjects have in common, and which some of them lack.
+    """List the runs that all subjects have, and those that some subjects lack.
 
     Returns
     -------
@@ -64,31 +59,19 @@ def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> dict[str, Any]
         `shared`, the names of the runs that all subjects have, and `lacking`, for each subject
         that lacks any, their names.
     """
-    subjects_by_run = {run.name: run.subjects for run in runs}
     missing = {
-        subject.name: [
-            name
-            for name, fitted_subjects in subjects_by_run.items()
-            if subject.name not in fitted_subjects
-        ]
+        subject.name: [run.name for run in runs if subject.name not in run.subjects]
         for subject in subjects
     }
+    absent = {name for names in missing.values() for name in names}
     return {
-        "shared": [
-            name for name in subjects_by_run if not any(name in names for names in missing.values())
-        ],
+        "shared": [run.name for run in runs if run.name not in absent],
         "lacking": {subject: names for subject, names in missing.items() if names},
     }
 
 
 def coverage_lines(run_coverage: Mapping[str, Any], target: str) -> list[str]:
-    """Put into words what `coverage` found.
-
-    Returns
-    -------
-    list of str
-        Lines that say what each subject lacks and what to do; none where nothing is lacking.
-    """
+    """Return lines on the runs that each subject lacks and how to leave them out; may be empty."""
     if not run_coverage["lacking"]:
         return []
     lines = [
@@ -103,13 +86,7 @@ def coverage_lines(run_coverage: Mapping[str, Any], target: str) -> list[str]:
 
 
 def wrap(line: str) -> list[str]:
-    """Break a line at 100 characters.
-
-    Returns
-    -------
-    list of str
-        It, or its parts, those after the first indented by four.
-    """
+    """Break a line at 100 characters and indent all parts but the first by four."""
     return textwrap.wrap(
         line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )

@@ -1,4 +1,4 @@
-"""What a command of this stage works on: subjects, fits, and digests that tell if they changed."""
+"""Inputs of the commands of this stage: subjects, fits, and digests by which changes are seen."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ CEILINGS = "ceilings"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Subjects and fits, and what identifies them.
+    """Subjects and fits, and digests of their files.
 
     Attributes
     ----------
     subjects : tuple of Subject
-        Those that have fits.
+        Subjects with fits.
     unfitted : tuple of Subject
-        Those that have none.
+        Subjects without fits.
     runs : tuple of Run
         The fits.
     split : str
-        "test" or "heldout": what is scored.
+        The scored split, "test" or "heldout".
     suffix : str
-        What the files' names end in: "-02" or "-01+02" for some subjects, so that they
-        replace no file of all.
+        Suffix of the names of output files: "-02" or "-01+02" where only some subjects are asked
+        for, so that they do not replace the files of all subjects.
     responses : dict of (str, str) to str
         For each subject and hemisphere, the sha256 of the training responses.
     absent : dict of str to list of str
-        Files that are not there: `ceilings`, for what is scored, and `test_responses`.
+        Missing files: `ceilings` of the scored split, and `test_responses`.
     key : dict
-        Digests of all that goes into the numbers, in JSON.
+        Digests of everything that the scores depend on, as JSON.
     """
 
     subjects: tuple[Subject, ...]
@@ -68,7 +68,7 @@ class Inputs:
 
     @property
     def pooled(self) -> str:
-        """What predicts every vertex from all fits: "ensemble", or the only fit's folder."""
+        """The name of the prediction from all fits: "ensemble", or the only fit's folder."""
         return ENSEMBLE if len(self.runs) > 1 else self.runs[0].name
 
     @cached_property
@@ -78,7 +78,7 @@ class Inputs:
 
     @cached_property
     def n_pictures(self) -> dict[str, int]:
-        """For each subject, the number of pictures that are scored."""
+        """The number of scored pictures of each subject."""
         if self.split == "test":
             return {subject.name: len(subject.pictures("test")) for subject in self.subjects}
         first = {m.meta["subject"]: m for run in self.runs for m in run.models}
@@ -96,7 +96,7 @@ def gather(
     roi_classes: Sequence[str] | None = None,
     split: str = "auto",
 ) -> Inputs:
-    """Find subjects and fits, and digest them."""
+    """Find the subjects and fits that a command's arguments name, check them and digest them."""
     all_classes = (*ROI_CLASSES, "residual")
     if wrong := [name for name in roi_classes or () if name not in all_classes]:
         raise EvaluateError(
@@ -115,7 +115,7 @@ def gather(
     )
     scored_split = _choose_split(split, missing_responses, fitted_subjects)
     responses = response_digests(fitted_subjects)
-    # To be scored on test pictures, every subject has responses to them.
+    # The test split is only scored where every subject has test responses.
     tests = response_digests(fitted_subjects, "test") if scored_split == "test" else {}
     return Inputs(
         subjects=fitted_subjects,
@@ -139,7 +139,7 @@ def gather(
 
 
 def report_missing(inputs: Inputs) -> None:
-    """Say which subjects have no fits, and which are scored against ceilings that were made."""
+    """Print which subjects have no fits, and which are scored against computed ceilings."""
     for subject in inputs.unfitted:
         command = run_hint("fit", subject=subject.name)
         say(f"subject {subject.name} has no fits, left out ({command})")
@@ -148,7 +148,7 @@ def report_missing(inputs: Inputs) -> None:
 
 
 def report_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
-    """Say which subjects' noise ceilings were made by `python -m evaluate ceilings`."""
+    """Print the subjects whose noise ceilings were made by `python -m evaluate ceilings`."""
     names = made_ceilings(subjects, split)
     if names:
         folder = next(subject.ceilings for subject in subjects if subject.name == names[0])
@@ -156,7 +156,7 @@ def report_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
 
 
 def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
-    """Name the subjects whose noise ceilings were made, and did not come with the data."""
+    """List the subjects whose noise ceilings were computed, and did not come with the data."""
     return [
         subject.name
         for subject in subjects
@@ -166,7 +166,7 @@ def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
 
 
 def _choose_split(split: str, missing_responses: Sequence[str], subjects: Sequence[Subject]) -> str:
-    """Choose between "test" and "heldout", and refuse test responses that cannot be scored."""
+    """Return "test" or "heldout"; raise if "test" is asked for and responses are missing."""
     if split == "heldout" or (split == "auto" and missing_responses):
         return "heldout"
     if missing_responses:
@@ -181,13 +181,14 @@ def _choose_split(split: str, missing_responses: Sequence[str], subjects: Sequen
 
 
 def ceiling_split(split: str) -> str:
-    """Say which ceilings the pictures that are scored have: held-out ones were for training."""
+    """Return the split whose ceilings apply: held-out pictures are of the training split."""
     return "test" if split == "test" else "train"
 
 
 def _missing_files(
     subjects: Sequence[Subject], path_of: Callable[[Subject, str], Path]
 ) -> list[str]:
+    """List the missing ones of the files that `path_of` names for each hemisphere."""
     files = [path_of(subject, h) for subject, h in product(subjects, HEMISPHERES)]
     return [str(file.relative_to(file.parents[3])) for file in files if not file.is_file()]
 
@@ -198,6 +199,7 @@ def _digests(
     responses: dict[tuple[str, str], str],
     tests: dict[tuple[str, str], str],
 ) -> dict[str, str | None]:
+    """Digest the pictures, masks, responses and noise ceilings of a subject."""
     digests: dict[str, str | None] = {
         f"{picture_split}_pictures": digest({"pictures": subject.picture_digests(picture_split)})
         for picture_split in ("train", "test")

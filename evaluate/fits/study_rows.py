@@ -1,4 +1,4 @@
-"""The lists of rows that stage 2 keeps of each study, in `OUT/studies`."""
+"""The rows of each study, as stage 2 lists them in `OUT/studies`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evaluate.errors import EvaluateError
 
 
 def read_study(out: Path, name: str) -> dict[str, Any]:
-    """Read the list of a study's rows; those of earlier revisions tell less."""
+    """Read the list of a study's rows; fields that older revisions lack get defaults."""
     path = out / "studies" / f"{name}.h5"
     if not path.is_file():
         study_names = sorted(file.stem for file in path.parent.glob("[!.]*.h5"))
@@ -32,13 +32,7 @@ def read_study(out: Path, name: str) -> dict[str, Any]:
 
 
 def row_names(out: Path) -> dict[str, str]:
-    """Say which rows of studies the fits are.
-
-    Returns
-    -------
-    dict of str to str
-        By the fit's folder, such as "vanilla GAN, seed 2 of 3"; fits of no study are not in it.
-    """
+    """Return the study row of each fit's folder, such as "vanilla GAN, seed 2 of 3"."""
     names_by_fit: dict[str, list[str]] = {}
     for file in sorted((out / "studies").glob("[!.]*.h5")):
         for row in read_study(out, file.stem)["rows"]:

@@ -1,4 +1,4 @@
-"""What the training of a model took: weights, epochs, seconds."""
+"""Parameters, epochs and seconds of the training of models."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from evaluate.fits.runs import RoiModel
 
 
 def sum_training(models: Sequence[RoiModel]) -> dict[str, Any]:
-    """Sum up what the training of some ROI models took.
+    """Sum parameters, seconds and epochs over the ROI models of a run.
 
     Returns
     -------
     dict
-        `parameters`, of all groups, with those that belong to all vertices of a training;
-        `seconds_per_epoch`, of one pass over all; `epochs`, the median of the groups', with
-        `epochs_low` and `epochs_high`. What is not known is left out: fits of earlier revisions do
-        not tell, and models that are solved have no epochs.
+        `parameters`, those of all groups and those that all vertices of a training share;
+        `seconds_per_epoch`, summed over trainings; `epochs`, the median over groups, with
+        `epochs_low` and `epochs_high`. Models that are solved have no epochs; the dict is empty if
+        a model has no record of its training.
     """
     records = [(m.meta["training"], m.meta["group"]) for m in models if m.meta.get("training")]
     if len(records) < len(models):
         return {}
-    # Several ROIs may be of one group, and several groups, and subjects, of one training.
+    # Several ROIs may share a group, and several groups and subjects a training.
     groups: dict[tuple[str, ...], tuple[int, int | None]] = {}
     shared: dict[tuple[str, ...], int] = {}
     seconds: dict[str, float] = {}
@@ -43,21 +43,13 @@ def sum_training(models: Sequence[RoiModel]) -> dict[str, Any]:
 
 
 def pool_seeds(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Sum up what the trainings of several seeds took, one beside the other.
-
-    Returns
-    -------
-    dict
-        The same fields: means of the seconds, the median of the epochs, the ends of all.
-    """
+    """Pool the records of several seeds: mean seconds, median epochs, and the range of epochs."""
     if not all("epochs" in summary for summary in summaries):
         return summaries[0]
     epochs = [summary["epochs"] for summary in summaries]
     return {
         "parameters": summaries[0]["parameters"],
-        "seconds_per_epoch": float(
-            np.mean([summary["seconds_per_epoch"] for summary in summaries])
-        ),
+        "seconds_per_epoch": float(np.mean([s["seconds_per_epoch"] for s in summaries])),
         "epochs": float(np.median(epochs)),
         "epochs_low": min(summary["epochs_low"] for summary in summaries),
         "epochs_high": max(summary["epochs_high"] for summary in summaries),

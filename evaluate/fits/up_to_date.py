@@ -1,4 +1,4 @@
-"""Whether fits are of the data on disk, and may be combined with one another."""
+"""Check that fits match the data on disk and one another."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Regions = dict[tuple[str, str], NDArray[np.int64]]
 def check_fits(
     subject: Subject, hemisphere: str, models: Sequence[RoiModel], responses: str
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.bytes_]]:
-    """Check the fits of one hemisphere of one subject.
+    """Check the fits of a hemisphere against responses, pictures, masks and each other.
 
     Returns
     -------
     vertices : list of array (n_roi_vertices,), int64
-        Of each fit.
+        Vertices of each fit.
     heldout_rows : array (n_heldout,), int64
-        The rows of the training split that all of them held out.
+        Rows of the training split that all of them held out.
     heldout_pictures : array (n_heldout,), S64
-        The sha256 of the pictures there.
+        Sha256 of the pictures of these rows.
     """
     for model in models:
         if model.meta["responses"] != responses:
             raise EvaluateError(
                 _stale(model, f"the training responses of {subject.folder} changed")
             )
-    # The training pictures name the held-out rows: another picture there is another prediction.
+    # Held-out rows are identified by their training pictures.
     pictures = {split: np.array(subject.picture_digests(split), "S64") for split in SPLITS}
     rois = {(r.roi_class, r.name): r.vertices for r in subject.regions(hemisphere)}
     first = models[0].read(*ARRAYS)
@@ -65,7 +65,7 @@ def _check_pictures(
     for split, name in (("test", "test_pictures"), ("train", "training_pictures")):
         now = pictures[split]
         if not np.array_equal(arrays[name], now):
-            counts = f"{len(now)} now, others or in another order than its {len(arrays[name])}"
+            counts = f"{len(now)} now, {len(arrays[name])} then, or in another order"
             raise EvaluateError(_stale(model, f"the {name.replace('_', ' ')} changed ({counts})"))
 
 
@@ -80,7 +80,7 @@ def _check_vertices(
             f"(its run is {model.run})"
         )
     if not np.array_equal(np.sort(vertices), roi):
-        now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: masks changed"
+        now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: the masks changed"
         raise EvaluateError(_stale(model, now))
 
 
