@@ -118,7 +118,7 @@ def permute(
 
     Returns
     -------
-    list of Permuted
+    list of PermutationCounts
         Counts and greatest values of each prediction.
     """
 
@@ -169,7 +169,7 @@ def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
 
     Parameters
     ----------
-    parts : sequence of Permuted
+    parts : sequence of PermutationCounts
         Such as the hemispheres of a subject, shuffled alike.
 
     Returns

@@ -1,4 +1,4 @@
-"""Every subject scored, one hemisphere in memory at a time, and pooled."""
+"""Score every subject, with one hemisphere in memory at a time, and pool the scores."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ from evaluate.scoring.vertex_scores import Tally, pool
 
 @dataclass(frozen=True)
 class AllScores:
-    """What scoring found.
+    """Scores of all fits and subjects.
 
     Attributes
     ----------
     tallies : dict of Key to Tally
-        For each fit, subject, hemisphere and ROI, and pooled ("all").
+        Sums for each fit, subject, hemisphere and ROI, and pooled ("all").
     intervals : dict of Key to dict of str to float or None
-        The columns of scores.csv that say how far these can be trusted.
+        The interval columns of scores.csv.
     filled : dict of str to int
-        For each "subject hemisphere", the vertices that only unchosen ROI classes cover.
+        For each "subject hemisphere", the number of vertices that only ROI classes cover which are
+        not chosen.
     members : dict of str to dict of str to Member
-        For each "subject hemisphere" and run, whether it is a member of the ensemble.
+        For each "subject hemisphere" and run, its part in the ensemble.
     """
 
     tallies: dict[Key, Tally] = field(default_factory=dict)
@@ -54,18 +55,18 @@ class AllScores:
 
 @dataclass(frozen=True)
 class Settings:
-    """What scoring is asked for, beside its inputs.
+    """Settings of scoring.
 
     Attributes
     ----------
     roi_classes : sequence of str, optional
-        The classes that combinations are made of; all by default.
+        ROI classes that combinations are made of; all by default.
     ensemble : str
         The rule of the ensemble's weights.
     resampling : Resampling
-        How often pictures are drawn and shuffled; its seed draws the ensemble's halves too.
+        Numbers of resamples and permutations; the seed draws the ensemble's halves too.
     baseline : str, optional
-        The run's folder, or "ensemble", that the others are compared with.
+        The folder of the run, or "ensemble", with which the other runs are compared.
     """
 
     roi_classes: Sequence[str] | None
@@ -74,13 +75,13 @@ class Settings:
     baseline: str | None = None
 
     def validate(self) -> Settings:
-        """Refuse what cannot be computed, before anything is."""
+        """Raise if the rule or a number is invalid; return the settings."""
         check_rule(self.ensemble)
         self.resampling.validate()
         return self
 
     def as_json(self) -> dict[str, Any]:
-        """Give them as JSON."""
+        """Return the settings that the scores depend on, as JSON."""
         return {
             "ensemble": self.ensemble,
             "permutations": self.resampling.permutations,
@@ -91,7 +92,7 @@ class Settings:
 
 
 def score_all(inputs: Inputs, out: Path, settings: Settings) -> AllScores:
-    """Score every fit and the ensemble, and write `evaluate.scoring.vertex_files` of each."""
+    """Score every fit and the ensemble, and write a file of vertices for each run and subject."""
     scored = AllScores()
     check_resampling(inputs, settings.resampling)
     descriptions = describe_fits(inputs.runs)
@@ -109,7 +110,7 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> AllScores:
             _compute_intervals(scored, subject.name)
             for run, hemisphere_maps in maps.items():
                 meta = _meta(inputs, subject, run, settings)
-                # The ensemble of a single fit is kept as that fit.
+                # The ensemble of a single fit is that fit.
                 name = inputs.pooled if run == ENSEMBLE else run
                 key = Key(name, subject.name, "all", "all", "all")
                 [means] = rows(
@@ -124,7 +125,7 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> AllScores:
 
 
 def check_resampling(inputs: Inputs, resampling: Resampling) -> None:
-    """Check that the draws fit the memory, for every hemisphere, before any is scored."""
+    """Check, before scoring, that the draws of every hemisphere fit the memory."""
     for subject, hemisphere in product(inputs.subjects, HEMISPHERES):
         n_vertices = subject.n_vertices(hemisphere)
         n_pictures = inputs.n_pictures[subject.name]
@@ -134,7 +135,7 @@ def check_resampling(inputs: Inputs, resampling: Resampling) -> None:
 
 
 def vertices_are_current(inputs: Inputs, out: Path, settings: Settings) -> bool:
-    """Tell whether the files of vertices are there, and of these inputs."""
+    """Return whether the files of vertices exist and were made from these inputs."""
     for subject in inputs.subjects:
         runs = [r.name for r in inputs.runs if subject.name in r.subjects]
         for run in (*runs, ENSEMBLE):
@@ -150,7 +151,7 @@ def vertices_are_current(inputs: Inputs, out: Path, settings: Settings) -> bool:
 def score_hemispheres(
     inputs: Inputs, subject: Subject, settings: Settings
 ) -> Iterator[tuple[str, HemisphereScores]]:
-    """Score the hemispheres of a subject."""
+    """Yield the name and the scores of each hemisphere that has fits."""
     for name in HEMISPHERES:
         responses_digest = inputs.responses[subject.name, name]
         hemisphere = load_hemisphere(subject, name, inputs.runs, responses_digest)
@@ -185,7 +186,7 @@ def add_tallies(
     subject: str,
     hemisphere: str,
 ) -> None:
-    """Add what a hemisphere gave to it, to its subject, and to all."""
+    """Add a hemisphere's tallies to those of the hemisphere, of its subject and of all subjects."""
     for leaf, tally in hemisphere_tallies.items():
         for subject_name, side in product((subject, "all"), (hemisphere, "all")):
             fit, roi_class, roi = leaf
@@ -195,7 +196,7 @@ def add_tallies(
 
 
 def _compute_intervals(scored: AllScores, subject: str) -> None:
-    """Turn the draws of a subject's means into intervals, and let the draws go."""
+    """Compute the intervals of a subject's means, and free the draws."""
     for key, tally in scored.tallies.items():
         if key.subject == subject:
             scored.intervals[key] = intervals(tally.draws)
@@ -203,7 +204,7 @@ def _compute_intervals(scored: AllScores, subject: str) -> None:
 
 
 def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
-    """Describe a file of vertices; its key changes with all that changes its numbers."""
+    """Return the meta of a file of vertices; `key` digests everything that its arrays depend on."""
     runs = [r for r in inputs.runs if run in {r.name, ENSEMBLE}]
     description = describe_fits(inputs.runs)[run]
     models_by_run = {

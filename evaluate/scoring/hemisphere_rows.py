@@ -1,4 +1,4 @@
-"""What is scored of one hemisphere: each ROI model, each run as a whole, the ensemble."""
+"""Scores of one hemisphere: of each ROI model, of each run as a whole and of the ensemble."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Leaf = tuple[str, str, str]
 
 
 class Key(NamedTuple):
-    """What a row of scores.csv is about."""
+    """The fit, subject, hemisphere, ROI class and ROI of a row of scores.csv."""
 
     fit: str
     subject: str
@@ -34,19 +34,19 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class HemisphereScores:
-    """What was found of one hemisphere.
+    """Scores of all fits of one hemisphere.
 
     Attributes
     ----------
     tallies : dict of (str, str, str) to Tally
-        By fit (the name of its folder, or "ensemble"), ROI class and ROI; `all` for the whole
-        class or hemisphere. One fit has no ensemble beside it.
+        By fit (the name of its folder, or "ensemble"), ROI class and ROI; "all" for the whole
+        class or hemisphere. A single fit has no tally of an ensemble.
     n_filled : int
-        Vertices that the ensemble filled from other classes than the chosen.
+        Vertices outside the chosen ROI classes that the ensemble predicts from other classes.
     maps : dict of str to VertexMap
-        Every vertex, as each run (by the name of its folder) and the ensemble predict it.
+        Scores of every vertex, by run (the name of its folder) and for the ensemble.
     members : dict of str to Member
-        Whether each run is a member of the ensemble, chosen on all held-out pictures.
+        The part of each run in the ensemble, from all held-out pictures.
     """
 
     tallies: dict[Leaf, Tally]
@@ -67,19 +67,21 @@ def score_hemisphere(
 ) -> HemisphereScores:
     """Score every fit of a hemisphere and the ensemble of all.
 
-    A run's row of a ROI is of that ROI's own model. Its row `all` counts each vertex once: where
+    A run's row of a ROI scores that ROI's model. Its row `all` counts each vertex once: where
     several ROI models cover it, they are combined as in an ensemble of this run alone.
 
     Parameters
     ----------
     roi_classes : sequence of str, optional
-        The classes that combinations are made of; all by default.
+        ROI classes that combinations are made of; all by default.
+    baseline : Prediction, optional
+        A prediction with which all others are compared by swaps of pictures.
     """
     scorer = Scorer(hemisphere, split, resampling or Resampling())
     strengths = compute_strengths(hemisphere, seed, ensemble, roi_classes)
     tallies: dict[Leaf, Tally] = {}
     maps, combined = {}, {}
-    # What a run as a whole predicts is the ensemble of it alone.
+    # The prediction of a whole run is the ensemble of this run alone.
     alone = runs[0].name if len(runs) == 1 else ""
     for run in runs if alone else (*runs, None):
         prediction = gather_prediction(hemisphere, run, split, strengths, roi_classes)
@@ -104,18 +106,12 @@ def score_hemisphere(
 
 
 def union(runs: Iterable[Run]) -> str:
-    """Join the spaces of several runs."""
+    """Return the sorted spaces of several runs, joined by "+"."""
     return "+".join(sorted({space for run in runs for space in run.spaces}))
 
 
 def describe_fits(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
-    """Return what scores.csv says of each fit, and of the ensemble of all.
-
-    Returns
-    -------
-    dict of str to dict of str to str
-        By the name of the fit's folder, or "ensemble": `label`, `model` and `spaces`.
-    """
+    """Return `label`, `model` and `spaces` by the name of the fit's folder, and of "ensemble"."""
     descriptions = {
         run.name: {"label": run.label, "model": run.model, "spaces": run.joined} for run in runs
     }
@@ -137,29 +133,12 @@ def _name_tallies(
 
 
 def class_order(roi_classes: Iterable[str]) -> list[str]:
-    """Sort ROI classes into reading order.
-
-    Parameters
-    ----------
-    roi_classes : iterable of str
-        Classes, the residual and `all`, each any number of times.
-
-    Returns
-    -------
-    list of str
-        Each once: those of the challenge, then others as they come, the residual, `all`.
-    """
+    """Sort ROI classes without repeats: the challenge's, other classes, the residual, "all"."""
     return sorted(dict.fromkeys(roi_classes), key=_class_rank)
 
 
 def roi_rank(roi_class: str, roi: str) -> tuple[Any, ...]:
-    """Return what to sort the ROIs of a table by.
-
-    Returns
-    -------
-    tuple
-        Class by class; in each the challenge's ROIs, then others by name, then the whole.
-    """
+    """Return a sort key: by class; in it the challenge's ROIs, others by name, the whole class."""
     roi_index = ROI_ORDER.index(roi) if roi in ROI_ORDER else len(ROI_ORDER)
     return (_class_rank(roi_class), roi_class, roi == "all", roi_index, roi)
 
@@ -176,15 +155,12 @@ def rows(
     split: str,
     descriptions: Mapping[str, Mapping[str, str]],
 ) -> list[dict[str, Any]]:
-    """Turn tallies into rows of scores.csv, in reading order.
+    """Return the rows of scores.csv, one for each tally, in the order of the table.
 
-    Returns
-    -------
-    list of dict
-        One row each. Means are over the vertices that count, `n_vertices - n_excluded`.
+    Means are over the vertices that count, `n_vertices - n_excluded`.
     """
     fits = dict.fromkeys(key.fit for key in tallies)
-    # A run that only later subjects have comes after the ensemble of the first: it goes last.
+    # The ensemble goes last, also after runs that only later subjects have.
     fit_rank = {fit: i for i, fit in enumerate(sorted(fits, key=lambda fit: fit == ENSEMBLE))}
     order = sorted(
         tallies,

@@ -1,4 +1,4 @@
-"""Predictions of one hemisphere's responses, scored, resampled and permuted."""
+"""Score, resample and permute predictions of one hemisphere's responses."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from evaluate.scoring.vertex_scores import Tally, VertexScores, score_vertices
 
 @dataclass(frozen=True)
 class Resampling:
-    """How often pictures are drawn and shuffled.
+    """Numbers of resamples and permutations of the pictures.
 
     Attributes
     ----------
     resamples : int
-        Draws for the intervals; 0 for none.
+        Resamples for the intervals; 0 for none.
     permutations : int
-        For the p values of vertices; 0 for none.
+        Permutations for the p values of vertices; 0 for none.
     seed : int
-        Of both.
+        Seed of both.
     """
 
     resamples: int = 1000
@@ -47,29 +47,29 @@ class Resampling:
     seed: int = 0
 
     def validate(self) -> Resampling:
-        """Refuse numbers that make no interval or p value."""
+        """Raise if a number is too small for an interval or p value; return the settings."""
         check_seed(self.seed)
         for name, fewest in (("resamples", 200), ("permutations", 99)):
             number = getattr(self, name)
             if number != 0 and number < fewest:
                 raise EvaluateError(
-                    f"--{name} {number}: expected at least {fewest}, below which the result is "
-                    "chance itself, or 0 for none"
+                    f"--{name} {number}: expected at least {fewest}, as the result of fewer is "
+                    "mostly chance, or 0 for none"
                 )
         return self
 
 
 @dataclass(frozen=True)
 class VertexMap:
-    """What is known of every vertex of a hemisphere, before p values are corrected.
+    """Scores of every vertex of a hemisphere, before p values are corrected.
 
     Attributes
     ----------
     arrays : dict of str to array (n_vertices,)
         `covered`, `excluded`, `constant`, `ceiling`, `r` and `score`, as in
         `evaluate.scoring.vertex_files`.
-    permuted : Permuted, optional
-        Of the covered vertices; None where pictures were not permuted.
+    permuted : PermutationCounts, optional
+        Counts for the covered vertices; None if pictures were not permuted.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -82,11 +82,11 @@ class Scorer:
     Parameters
     ----------
     hemisphere : Hemisphere
-        Whose responses, ceilings and pictures.
+        Source of the responses, ceilings and pictures.
     split : str
         "test" or "heldout".
-    how : Resampling
-        How often pictures are drawn and shuffled.
+    resampling : Resampling
+        Numbers of resamples and permutations.
     """
 
     def __init__(self, hemisphere: Hemisphere, split: str, resampling: Resampling) -> None:
@@ -111,14 +111,16 @@ class Scorer:
         vertices: NDArray[np.int64],
         parts: Sequence[NDArray[np.int64]],
     ) -> tuple[VertexScores, list[Tally]]:
-        """Score predictions of vertices, and sum over parts of them.
+        """Score predictions of vertices, and sum the scores over parts.
 
         Parameters
         ----------
         predicted : array (n_images, n_columns)
-            Predictions; a vertex may be predicted in several columns.
+            Predictions; a vertex may have several columns.
         vertices : array (n_columns,), int64
-            Of which vertex each column is.
+            The vertex of each column.
+        parts : sequence of array of int64
+            The columns of each part.
         """
         ceiling = None if self._ceiling is None else self._ceiling[vertices]
         values = score_vertices(self._measured[:, vertices], predicted, ceiling)
@@ -131,13 +133,9 @@ class Scorer:
     def add_swaps(
         self, tallies: Sequence[Tally], first: Prediction, second: Prediction
     ) -> list[Tally]:
-        """Add to sums of a prediction what they are more than another's.
+        """Add to the tallies of the second prediction its swaps with the first.
 
-        Returns
-        -------
-        list of Tally
-            With `swaps`, as many as there are resamples, where the first is of the same pictures
-            and has the part.
+        Tallies are unchanged where the first is of other pictures or lacks the part.
         """
         if self._resampler is None or not np.array_equal(first.pictures, second.pictures):
             return list(tallies)
@@ -160,14 +158,14 @@ class Scorer:
     def map(
         self, values: VertexScores, columns: NDArray[np.int64], covered: NDArray[np.bool_]
     ) -> VertexMap:
-        """Gather what is known of every vertex.
+        """Arrange the scores of columns by vertex.
 
         Parameters
         ----------
         columns : array (n_covered,), int64
-            Which of its columns is the prediction of each covered vertex.
+            The column with the prediction of each covered vertex.
         covered : array (n_vertices,), bool
-            Where there is a prediction.
+            Whether the vertex is predicted.
         """
         r, score = np.full((2, len(covered)), np.nan)
         r[covered] = values.r[columns]
@@ -189,19 +187,10 @@ class Scorer:
     def permute(
         self, maps: Mapping[str, VertexMap], predictions: Mapping[str, CombinedPrediction]
     ) -> dict[str, VertexMap]:
-        """Shuffle the pictures, for all predictions that cover the same vertices at once.
+        """Return the maps with permutation counts, if there are permutations.
 
-        Parameters
-        ----------
-        maps : mapping of str to VertexMap
-            What is known, by name.
-        predictions : mapping of str to Combined
-            The predictions, by the same names.
-
-        Returns
-        -------
-        dict of str to VertexMap
-            The same with what the permutations gave, if there were any.
+        Predictions, which have the same names as the maps, are permuted at once where they cover
+        the same vertices.
         """
         if self._orders is None:
             return dict(maps)
@@ -211,7 +200,7 @@ class Scorer:
         counts_by_name: dict[str, PermutationCounts] = {}
         for names in names_by_coverage.values():
             covered = predictions[names[0]].covered
-            # Copying columns is slow; covered is mostly everything.
+            # Copying columns is slow, and mostly all vertices are covered.
             columns = slice(None) if covered.all() else np.flatnonzero(covered)
             covered_predictions = [predictions[name].predictions[:, columns] for name in names]
             permuted = permute(self._measured[:, columns], covered_predictions, self._orders)
@@ -223,7 +212,7 @@ class Scorer:
 
 
 def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
-    """Correct the p values over all vertices of a subject.
+    """Compute p values, corrected over both hemispheres of a subject.
 
     Returns
     -------

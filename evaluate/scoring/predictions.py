@@ -1,4 +1,4 @@
-"""What a run, or the ensemble of all, predicts of a hemisphere, column by column."""
+"""The predictions of a run, or of the ensemble of all, for a hemisphere."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ RoiKey = tuple[str, str]
 
 
 class Pairs(NamedTuple):
-    """Columns of two predictions that are of the same vertex.
+    """Pairs of columns of two predictions, each of the same vertex.
 
     Attributes
     ----------
     first, second : array (n_pairs,), int64
-        Columns of the one and the other.
+        Columns of the first and of the second prediction.
     vertices : array (n_pairs,), int64
-        Of which vertex they are.
+        The vertex of each pair.
     parts : list of array of int64, or None
-        For each part of the second, the pairs; None where the first has no such part.
+        For each part of the second prediction, its pairs; None where the first lacks the part.
     """
 
     first: Columns
@@ -48,15 +48,16 @@ class Prediction:
     columns : array (n_images, n_columns), float32
         Predictions.
     vertices : array (n_columns,), int64
-        Of which vertex each column is.
+        The vertex of each column.
     rois : dict of (str, str) to array of int64
-        By ROI class and ROI, the columns of its own model; of the ensemble, of its vertices.
+        By ROI class and ROI, the columns of the ROI's model; for the ensemble, those of its
+        vertices.
     whole : array (n_covered,), int64
-        For each covered vertex, the column that says what all models together predict.
-    combined : Combined
-        The same, vertex by vertex.
+        For each covered vertex, the column with the combined prediction of all models.
+    combined : CombinedPrediction
+        The combined prediction, vertex by vertex.
     pictures : array (n_images,), bytes
-        What names each row's picture.
+        The name of each row's picture.
     """
 
     name: str
@@ -73,13 +74,7 @@ class Prediction:
         return [*self.rois.values(), self.whole]
 
     def pair_columns(self, first: Prediction) -> Pairs:
-        """Line up with another prediction of the same pictures.
-
-        Returns
-        -------
-        Pairs
-            Of the parts that both have, and that are of the same vertices.
-        """
+        """Pair columns with those of another prediction, for parts of the same vertices in both."""
         first_parts = [*(first.rois.get(roi) for roi in self.rois), first.whole]
         codes = [
             None
@@ -96,7 +91,7 @@ class Prediction:
     def _pair_codes(
         self, first: Prediction, first_columns: Columns, second_columns: Columns
     ) -> Columns | None:
-        """Give each pair of columns a number, one * n_columns + own; None if they do not fit."""
+        """Encode pairs as first * n_columns + second; None if the vertices differ."""
         first_columns = first_columns[np.argsort(first.vertices[first_columns], kind="stable")]
         second_columns = second_columns[np.argsort(self.vertices[second_columns], kind="stable")]
         if not np.array_equal(first.vertices[first_columns], self.vertices[second_columns]):
@@ -111,18 +106,18 @@ def gather_prediction(
     strengths: Strengths,
     roi_classes: Sequence[str] | None = None,
 ) -> Prediction | None:
-    """Gather what a run predicts, or all runs together.
+    """Gather the predictions of a run; without one, of the ensemble of all runs.
 
     Parameters
     ----------
     strengths : Strengths
-        How much each model is heard where several predict a vertex.
+        Weights of the models where several predict a vertex.
     roi_classes : sequence of str, optional
-        The classes that combinations are made of; all by default.
+        ROI classes that combinations are made of; all by default.
 
     Returns
     -------
-    Predicted or None
+    Prediction or None
         None if the run has no fit of this hemisphere.
     """
     indices = list(range(len(hemisphere.models))) if run is None else hemisphere.indices(run)
@@ -145,16 +140,16 @@ def gather_prediction(
 def _stack_columns(
     hemisphere: Hemisphere, split: str, indices: Sequence[int], combined: CombinedPrediction
 ) -> tuple[NDArray[np.float32], Columns, list[Columns], Columns]:
-    """Give a run's predictions, their vertices, and the columns of each model and of the whole."""
-    # Where one model alone covers a vertex, the combination is that model, which is scored once;
-    # where several do, what they say together stands behind them.
+    """Return predictions, their vertices, and the columns of each model and of the whole."""
+    # A vertex that one model covers has one column, which is scored once; vertices that several
+    # models cover have their combined prediction as further columns at the end.
     model_vertices = [hemisphere.vertices[i] for i in indices]
     count = np.bincount(np.concatenate(model_vertices), minlength=hemisphere.n_vertices)
     shared = np.flatnonzero(count > 1)
     predictions = [hemisphere.predictions(i, split) for i in indices]
     vertices = np.concatenate([*model_vertices, shared])
     column = np.zeros(hemisphere.n_vertices, np.int64)
-    column[vertices] = np.arange(len(vertices))  # the last one of a vertex stays
+    column[vertices] = np.arange(len(vertices))  # the last column of a vertex wins
     ends = np.cumsum([0, *map(len, model_vertices)])
     parts = [np.arange(*span) for span in pairwise(ends)]
     predicted = np.hstack([*predictions, combined.predictions[:, shared]])
