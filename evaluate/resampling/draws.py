@@ -1,4 +1,4 @@
-"""Sums over vertices in every resample, so that draws of parts add up to draws of the whole."""
+"""Sums over vertices in every resample."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ LEFT_OUT = ("r", "score", "ratio")
 
 @dataclass(frozen=True)
 class Draws:
-    """What some vertices sum to, as observed, in each resample, and without each picture.
+    """Sums over some vertices, as observed, in each resample and without each picture.
 
     Sums are of r; of the official score as a share 0..1 (NaN without ceilings); of the `ratio`
-    r^2 / ceiling; of the `weight` 1 / ceiling and the `square` r^2. Of a resample, too, score and
-    ratio of the errors r* - r alone (`_null`: as if all true r were 0), and the `error`
-    (r* - r) / ceiling.
+    r^2 / ceiling; of the `weight` 1 / ceiling and of the `square` r^2. Resamples also have score
+    and ratio of the errors r* - r alone (`_null`, as if all true r were 0), and the `error`
+    (r* - r) / ceiling. Draws of disjoint vertices can be added.
 
     Attributes
     ----------
     n_vertices : int
         Vertices that count.
     n_pictures : int
-        Different pictures; the fewest of what was added.
+        Number of different pictures; the smaller number in a sum.
     observed : array (5,), float64
         The sums named in `OBSERVED`.
     resampled : array (n_resamples, 6), float64
-        Those named in `DRAWN`.
+        The sums named in `RESAMPLED`.
     pictures : array (n_pictures,), bytes
-        The pictures that were left out, in order.
+        The sorted names of the pictures that were left out, one at a time.
     left_out : array (n_pictures, 3), float64
-        What the sums named in `LEFT_OUT` change by without each.
+        Change of the sums named in `LEFT_OUT` without each picture.
     """
 
     n_vertices: int

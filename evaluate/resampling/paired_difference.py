@@ -1,4 +1,4 @@
-"""Two predictions of the same responses: which is better, and by how much."""
+"""The difference between the scores of two predictions of the same responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evaluate.resampling.swap_test import Swaps
 
 
 class Difference(NamedTuple):
-    """The second less the first, with its 95 % interval and two-sided p of no difference."""
+    """The second score less the first, with its 95 % interval and a two-sided p."""
 
     value: float | None
     low: float | None = None
@@ -26,28 +26,30 @@ def difference(
 ) -> Difference:
     """Compare two predictions on the same vertices and pictures, by the same resamples.
 
-    What both have in common (which pictures happened to be easy) cancels. The variance of a
-    difference of scores has two parts: that of the errors alone, and one that grows with what is
-    predicted. Where nothing is, r^2 is noise, and resampling takes it for the second part: it finds
-    three times the true variance. So of the second part only a share is kept: the root of the share
-    of the score that chance does not explain. The root was chosen on simulations: with the share
-    itself, intervals of models of true r = 0.1 lack 0 too often. It stays careful where next to
-    nothing is predicted, and holds 0 there in 97 of 100 cases instead of 95. p is of another test,
-    which is exact there too, `swap`: now and then it says less or more than the interval.
+    Variance that both have in common (some pictures are easy for both) cancels. The variance of a
+    difference of scores has two parts: that of the errors alone, and one that grows with the
+    explained score. Where nothing is explained, r^2 is noise, and resampling takes it for the
+    second part: it finds three times the true variance. Therefore the second part is multiplied by
+    the root of the share of the score that chance does not explain. The root was chosen on
+    simulations: with the share itself, intervals of models of true r = 0.1 exclude 0 too often.
+    Where next to nothing is explained it is conservative: intervals contain 0 in 97 of 100 cases
+    instead of 95. p is that of another test, `swap`, which is exact there too; occasionally the
+    test and the interval disagree.
 
     Parameters
     ----------
     first, second : Draws
-        Of the same vertices, from the same weights.
+        Draws of the same vertices, from the same weights.
     statistic : str
         "score" (as a share 0..1) or "r".
     swaps : Swaps, optional
-        Of the same two; without it there is no p.
+        Swaps of the same two predictions; without it there is no p.
 
     Returns
     -------
     Difference
-        None where a score has no value, an interval needs more pictures, or no vertex counts.
+        Fields are None where a score has no value, there are too few pictures for an interval, or
+        no vertex counts.
 
     References
     ----------
@@ -64,7 +66,7 @@ def difference(
     p = None if swaps is None else swaps.p(statistic)
     resampled = (second.resampled - first.resampled) / n
     left_out = (second.left_out - first.left_out)[:, LEFT_OUT.index(statistic)] / n
-    # Resampling gives too small a variance in small samples, leaving out too large a one [1]_.
+    # In small samples, resampling underestimates the variance, the jackknife overestimates it [1]_.
     factor = small_sample_factor(n_pictures)
     variance = (
         resampled[:, RESAMPLED.index(statistic)].var() * factor + _left_out_variance(left_out)
@@ -74,7 +76,7 @@ def difference(
         alone = min(resampled[:, null].var() * factor, variance)
         noise = (first.resampled + second.resampled)[:, null].mean()
         score = (first.observed + second.observed)[index]
-        # Resampling adds to the noise that is in the score: from half of it on, all is noise.
+        # Resampling doubles the noise in the score: from half of the score on, all is noise.
         share = max(1 - 2 * noise / score, 0.0) if score > 0 else 0.0
         variance = alone + np.sqrt(share) * (variance - alone)
     deviation = float(np.sqrt(variance))
@@ -85,5 +87,6 @@ def difference(
 
 
 def _left_out_variance(left_out: NDArray[np.float64]) -> float:
+    """Compute the jackknife variance."""
     n = len(left_out)
     return float(((left_out - left_out.mean()) ** 2).sum() * (n - 1) / n)

@@ -1,4 +1,4 @@
-"""Which vertices are predicted at all: pictures shuffled against responses."""
+"""Permutation tests of r > 0 at each vertex: pictures are shuffled against responses."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from evaluate.errors import EvaluateError
 from evaluate.resampling.standardise import standardise
 from evaluate.resampling.threads import map_blocks
 
-# Numbers of a block of vertices: its columns in 32 orders are then 1 MB in float32.
+# Numbers in the columns of a block of vertices: in 32 orders they are 1 MB in float32.
 NUMBERS = 2**13
-# Two values of r this close are the same but for rounding in float32.
+# Values of r that differ by less are equal except for rounding in float32.
 SAME = 1e-6
 
 
 @dataclass(frozen=True)
 class PermutationCounts:
-    """What shuffling gave for some vertices.
+    """Correlations of some vertices compared with those of permuted pictures.
 
     Attributes
     ----------
     r : array (n_vertices,), float32
-        Pearson's r as observed; 0 where either column is constant.
+        Observed Pearson's r; 0 where either column is constant.
     as_great : array (n_vertices,), int64
-        In how many permutations r was at least that.
+        Number of permutations with r at least as great.
     greatest : array (n_permutations,), float32
-        The greatest r over the vertices in each.
+        The greatest r over the vertices in each permutation.
     """
 
     r: NDArray[np.float32]
@@ -46,11 +46,11 @@ class Significance:
     Attributes
     ----------
     p : array (n_vertices,), float64
-        Of each vertex alone.
+        Uncorrected p of each vertex.
     q : array (n_vertices,), float64
-        After false-discovery control over all of them.
+        p after false-discovery control over all vertices.
     p_max : array (n_vertices,), float64
-        Against the greatest r of all of them (family-wise).
+        p against the greatest r over all vertices (family-wise).
     """
 
     p: NDArray[np.float64]
@@ -59,29 +59,29 @@ class Significance:
 
 
 def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArray[np.int64]:
-    """Draw permutations of pictures: some orders of the responses, times some of the predictions.
+    """Draw permutations of pictures, as all pairs of an order of responses and one of predictions.
 
-    Each of the pairs shuffles responses against predictions, and any two of these permutations are
-    independent, as if every one had been drawn on its own; but all correlations of a vertex are one
-    product of small matrices. The first order of both is that of the data. In the table of all
-    pairs it is then as likely as any other pair to be the greatest, if predictions have nothing to
-    do with responses: the orders s, t and s', t' of two pairs can be relabelled into one another,
-    so that the test is exact, as with permutations that are drawn one by one [1]_.
+    Each pair shuffles responses against predictions. Any two of these permutations are independent,
+    as if each had been drawn on its own, but all correlations of a vertex are one product of small
+    matrices. The first order of both is that of the data. If predictions are unrelated to
+    responses, this pair is as likely as any other to have the greatest r, since the orders s, t and
+    s', t' of two pairs can be relabelled into one another: the test is exact, as with permutations
+    that are drawn one by one [1]_.
 
     Parameters
     ----------
     pictures : array (n_images,), bytes
-        What names each row's picture. Rows of one picture move together, to the rows of a picture
-        that has as many.
+        The name of each row's picture. Rows of one picture move together, to the rows of a picture
+        with as many rows.
     n_permutations : int
-        How many at least; the least square above it, less the order of the data, is drawn.
+        The least number of permutations; with the order of the data, the next square is drawn.
     seed : int
-        Draws them.
+        Seed of the generator.
 
     Returns
     -------
     array (2, n_orders, n_images), int64
-        For each row, the row that takes its place: first of the responses, then of the predictions.
+        Row indices of each order, first of the responses, then of the predictions.
 
     References
     ----------
@@ -94,7 +94,7 @@ def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> N
     by_picture = np.argsort(place, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     for size in np.unique(counts):
-        # (n_pictures of this size, size): the rows of each
+        # (n_pictures with this many rows, size): the rows of each picture
         rows = by_picture[starts[counts == size, None] + np.arange(size)]
         shuffled = np.tile(np.arange(len(rows)), (2, n_orders - 1, 1))
         shuffled = rng.permuted(shuffled, axis=2)
@@ -112,9 +112,9 @@ def permute(
     measured : array (n_images, n_vertices)
         Responses.
     predictions : sequence of array (n_images, n_vertices)
-        Several predictions of the same; all are shuffled alike.
+        Several predictions of these responses, all shuffled in the same orders.
     orders : array (2, n_orders, n_images), int64
-        From `orders`.
+        The result of `draw_orders`.
 
     Returns
     -------
@@ -146,18 +146,18 @@ def permute(
 
 
 def block_size(n_images: int, n_vertices: int) -> int:
-    """Return how many vertices are shuffled at once."""
+    """Return the number of vertices that are shuffled at once."""
     return max(1, min(n_vertices, max(NUMBERS // n_images, 8)))
 
 
 def _in_orders(values: NDArray[Any], orders: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Standardise columns and give each in several orders: (n_vertices, n_orders, n_images)."""
+    """Standardise columns and return them in several orders: (n_vertices, n_orders, n_images)."""
     columns = np.ascontiguousarray(standardise(values).T)
     return np.take(columns, orders, axis=1, mode="clip")
 
 
 def _count(table: NDArray[np.float32]) -> PermutationCounts:
-    """Compare r of the data, the first of each vertex' table, with all others."""
+    """Compare r of the data, the first entry of each vertex's table, with all other entries."""
     all_r = table.reshape(len(table), -1)
     r = all_r[:, 0].copy()
     as_great = np.count_nonzero(all_r >= r[:, None] - SAME, axis=1) - 1
@@ -170,18 +170,18 @@ def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
     Parameters
     ----------
     parts : sequence of PermutationCounts
-        Such as the hemispheres of a subject, shuffled alike.
+        Counts of each part, such as the hemispheres of a subject, shuffled in the same orders.
 
     Returns
     -------
     list of Significance
-        Of each part. The observed order counts as one of the permutations [1]_, so that no p is
-        0; q as Benjamini and Hochberg's [2]_, p_max by the greatest r over all parts [3]_.
+        p values of each part. The observed order counts as one of the permutations [1]_, so that no
+        p is 0; q is Benjamini and Hochberg's [2]_, p_max uses the greatest r over all parts [3]_.
 
     Raises
     ------
     EvaluateError
-        If the parts were not shuffled equally often.
+        If the parts have different numbers of permutations.
 
     References
     ----------

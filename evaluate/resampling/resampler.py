@@ -1,4 +1,4 @@
-"""Predictions of the same responses, on the same draws of pictures."""
+"""Scores of predictions of the same responses, on the same resamples of pictures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from evaluate.resampling.picture_weights import Weights
 from evaluate.resampling.standardise import inverse_deviation, standardise
 from evaluate.resampling.threads import map_blocks
 
-# Blocks that stay in a core's cache: 1000 resamples of 128 vertices in float32 are 0.5 MB.
+# Size of a block that stays in a core's cache: 1000 resamples of 128 vertices are 0.5 MB.
 VERTICES = 128
 
 Parts = Sequence[NDArray[Any]]
 
 
 class Resampler:
-    """Draw sums of scores; what the responses alone say in each resample is computed once.
+    """Compute sums of scores in resamples, for several predictions of the same responses.
 
-    That is the mean and the deviation of each vertex in each resample: 8 bytes for each, 0.2 GB
-    for 1000 resamples of a hemisphere of the challenge.
+    Mean and deviation of the responses in each resample are computed once: 8 bytes for each vertex
+    and resample, 0.2 GB for 1000 resamples of a hemisphere of the challenge.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Resampler:
     ceiling : array (n_vertices,), optional
         Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
     weights : Weights
-        Of the images.
+        Weights of the images.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Resampler:
         self._normalised = ceiling is not None
         ceilings = np.ones(n_vertices) if ceiling is None else np.asarray(ceiling, np.float64)
         self._counted = has_ceiling(ceilings)
-        # Without ceilings, or where one is 0, any number serves: it is not used.
+        # Without ceilings, or where one is 0, the value is not used.
         self._inverse = 1 / np.where(self._counted, ceilings, 1)
         self._measured = np.empty(measured.shape, np.float32)
-        # Vertex by vertex, so that those of any block are read in one go.
+        # Vertices come first, so that a block is contiguous.
         self._mean = np.empty((n_vertices, weights.n_lines), np.float32)
         self._scale = np.empty_like(self._mean)
 
@@ -70,7 +70,7 @@ class Resampler:
         parts: Parts,
         vertices: NDArray[np.int64] | None = None,
     ) -> list[Draws]:
-        """Sum over some parts of the predictions, such as ROIs, in every resample.
+        """Sum scores over parts of the predictions, such as ROIs, in every resample.
 
         Parameters
         ----------
@@ -79,14 +79,14 @@ class Resampler:
         r : array (n_columns,), float64
             Pearson's r of each column with the responses of its vertex.
         parts : sequence of array of int
-            The columns of each part, which may overlap.
+            The columns of each part; parts may overlap.
         vertices : array (n_columns,), int64, optional
-            Of which vertex each column is; column by column by default.
+            The vertex of each column; by default column v is vertex v.
 
         Returns
         -------
         list of Draws
-            Of each part.
+            Draws of each part.
         """
         n_columns = predicted.shape[1]
         vertices = np.arange(n_columns) if vertices is None else vertices
@@ -145,7 +145,7 @@ class Resampler:
         vertices: NDArray[np.int64],
         member: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Sum a block of columns over parts, on each line of weights, in the order of `DRAWN`."""
+        """Sum a block of columns over parts, for each line of weights, in the order `RESAMPLED`."""
         p = standardise(predicted)
         y = self._measured[:, vertices]
         means = self._weights.means(np.hstack([p * p, p, y * p]))
@@ -164,7 +164,7 @@ def resample(
     weights: Weights,
     parts: Parts | None = None,
 ) -> list[Draws]:
-    """Compute the sums of some parts of the vertices, such as ROIs, in every resample.
+    """Sum scores over parts of the vertices, such as ROIs, in every resample.
 
     Parameters
     ----------
@@ -175,14 +175,14 @@ def resample(
     ceiling : array (n_vertices,), optional
         Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
     weights : Weights
-        Of the images.
+        Weights of the images.
     parts : sequence of array of int, optional
-        The vertices of each part, which may overlap; one part of all vertices by default.
+        The vertices of each part; parts may overlap. One part of all vertices by default.
 
     Returns
     -------
     list of Draws
-        Of each part.
+        Draws of each part.
     """
     parts = [np.arange(measured.shape[1])] if parts is None else parts
     r = correlation(measured, predicted)
@@ -195,7 +195,10 @@ def _sum_statistics(
     root: NDArray[np.float64],
     member: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Sum over parts what `DRAWN` names; `ratio` is r* / sqrt(ceiling), and `root` 1 / that."""
+    """Sum the statistics `RESAMPLED` over parts.
+
+    `ratio` is r* / sqrt(ceiling) (n_columns, n_lines), and `root` is 1 / sqrt(ceiling).
+    """
     sums = np.empty((len(member), len(RESAMPLED), ratio.shape[1]), np.float32)
     single_root = root.astype(np.float32)
     error = ratio - (r * root).astype(np.float32)[:, None]
