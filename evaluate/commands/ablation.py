@@ -1,4 +1,4 @@
-"""`python -m evaluate ablation`: what each feature space contributes, with intervals."""
+"""`python -m evaluate ablation`: the contribution of each feature space, with intervals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ablation(
     Raises
     ------
     EvaluateError
-        If nothing was ablated for a subject, or what was is damaged or of other responses.
+        If `make ablate` was not run for a subject, or its files are damaged or of other responses.
     """
     path = out / LAST
     if not path.is_file():
@@ -65,21 +65,9 @@ def ablation(
 
 
 def pool(subjects: Sequence[Subject], last_call: Mapping[str, Any], out: Path) -> dict[Place, Part]:
-    """Gather every ROI, and pool ROIs of a class, hemispheres and subjects.
+    """Read every ROI, pool ROIs of a class, hemispheres and subjects, and sort for the table.
 
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    last_call : mapping
-        What `make ablate` wrote of its last call.
-    out : Path
-        The output folder.
-
-    Returns
-    -------
-    dict of Place to Part
-        In reading order.
+    `last_call` is the meta that `make ablate` wrote for its last call.
     """
     parts: dict[Place, Part] = {}
     for subject, hemisphere in product(subjects, HEMISPHERES):
@@ -110,7 +98,7 @@ def pool(subjects: Sequence[Subject], last_call: Mapping[str, Any], out: Path) -
 def _read(
     subject: Subject, hemisphere: str, last_call: Mapping[str, Any], out: Path
 ) -> dict[tuple[str, str], Part]:
-    """Read the subsets of a hemisphere."""
+    """Read the sums of every subset for each ROI class and ROI of a hemisphere."""
     names = last_call["files"].get(subject.name, {}).get(hemisphere)
     if names is None:
         raise EvaluateError(
@@ -148,6 +136,7 @@ def _read(
 
 
 def _digests(subject: Subject, hemisphere: str, split: str) -> dict[str, str]:
+    """Digest the training responses and, for the test split, the test responses."""
     splits = {"responses": "train"}
     if split == "test":
         splits["test_responses"] = "test"

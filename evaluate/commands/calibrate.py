@@ -1,4 +1,4 @@
-"""`python -m evaluate calibrate`: how often intervals hold, and tests cry wolf, in simulations."""
+"""`python -m evaluate calibrate`: coverage of intervals and false positives, on simulations."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from evaluate.resampling.simulated_scores import simulate_roi
 
 PICTURES, RHOS, VERTICES = (60, 159, 500), (0.0, 0.1, 0.3, 0.6, "mixed"), (20, 500)
 RESAMPLES = 500
-# Rates of one dataset: 30 conditions of 3 intervals as Python lists, 12 of two tests, five times
-# as often; all are held once more where they are put together.
+# Bytes of the rates of one dataset: 30 conditions of 3 intervals in Python lists, and 12 conditions
+# of two tests, five times as often; all are copied once when they are pooled.
 BYTES = 2 * (30 * 3 * 40 + 5 * 12 * 2 * 8)
 CONDITION = ["kind", "of", "n_pictures", "n_vertices", "rho", "nominal"]
 COVERAGE, ERROR = "interval holds the truth", "false positive"
@@ -45,9 +45,9 @@ def calibrate(out: Path = Path("derivatives"), datasets: int = 400, seed: int = 
     out : Path
         The output folder.
     datasets : int
-        Simulated for each condition of the intervals; the tests take more.
+        Simulated datasets for each condition of the intervals; the tests take more.
     seed : int
-        Of the simulation.
+        Seed of the simulation.
 
     Raises
     ------
@@ -68,19 +68,12 @@ def calibrate(out: Path = Path("derivatives"), datasets: int = 400, seed: int = 
 
 
 def jobs(datasets: int, seed: int) -> Iterator[tuple[Any, ...]]:
-    """Give what is to be simulated, the slowest first, in parts that take some seconds.
-
-    Parameters
-    ----------
-    datasets : int
-        For each condition of the intervals.
-    seed : int
-        Of the simulation.
+    """Yield jobs of some seconds each, the slowest first.
 
     Yields
     ------
     tuple
-        The test, pictures, rho, vertices, datasets and seed of a part.
+        The test, and its numbers of pictures, rho, vertices, datasets and seed.
     """
     for n, size, rho in product(PICTURES[::-1], VERTICES[::-1], RHOS):
         for part in range(4):
@@ -93,12 +86,7 @@ def jobs(datasets: int, seed: int) -> Iterator[tuple[Any, ...]]:
 
 
 def measure(todo: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Simulate, on all cores.
-
-    Parameters
-    ----------
-    todo : sequence of tuple
-        From `jobs`, or some of them.
+    """Run jobs of `jobs` on all cores.
 
     Returns
     -------
@@ -132,7 +120,7 @@ def _names(n: int) -> NDArray[np.bytes_]:
 def _covered(
     n: int, roi: Any, many: int, rng: np.random.Generator, truth: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Count how often intervals hold what they are of."""
+    """Yield, for each dataset, whether the intervals contain the true values."""
     true = {"score": roi.expected_score(n, truth), "explained": roi.explained,
             "pearson_r": roi.rho.mean()}  # fmt: skip
     holds: dict[str, list[float]] = {name: [] for name in true}
@@ -150,7 +138,7 @@ def _covered(
 def _paired(
     n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Compare two models that are equally good: of errors alike, or shared by other vertices."""
+    """Yield false positives of the swap test for equal models, of similar and of unlike errors."""
     alike, unlike = np.empty(many), np.empty(many)
     for number in range(many):
         responses = roi.responses(n, rng)
@@ -166,7 +154,7 @@ def _paired(
 def _shuffled(
     n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Test vertices that are not predicted, each alone and as a family."""
+    """Yield false positives of the permutation test, per vertex and family-wise."""
     alone, family = np.empty(many), np.empty(many)
     for number in range(many):
         responses = roi.responses(n, rng)
@@ -180,7 +168,7 @@ def _shuffled(
 def _discovered(
     n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Find out which share of the discoveries is false, where most vertices are null."""
+    """Yield the share of false discoveries where most vertices are null."""
     share = np.empty(many)
     for number in range(many):
         responses = roi.responses(n, rng)
@@ -188,12 +176,12 @@ def _discovered(
         [result] = significance(permute(responses, [roi.predictions(responses, rng)], orders))
         discoveries = result.q <= 0.05
         share[number] = (discoveries & (roi.rho == 0)).sum() / max(discoveries.sum(), 1)
-    # Benjamini and Hochberg's rule gives this share, or less, of what it is asked for.
+    # Benjamini and Hochberg's rule bounds the rate by the level times the share of null vertices.
     yield ERROR, 5 * float((roi.rho == 0).mean()), {"false discoveries among all": share}
 
 
 def _pooled(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Put the parts of a condition together: its rate and standard error, in percent."""
+    """Pool the jobs of each condition into its rate and standard error, in percent."""
     rows = []
     for condition, parts in pd.DataFrame(results).groupby(CONDITION, sort=False):
         rates = 100 * np.concatenate(list(parts["rates"]))
@@ -204,18 +192,7 @@ def _pooled(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def format_rates(frame: pd.DataFrame) -> list[str]:
-    """Lay the rates out as tables.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of calibration.csv.
-
-    Returns
-    -------
-    list of str
-        Lines of at most 100 characters.
-    """
+    """Return the rows of calibration.csv as tables, in lines of at most 100 characters."""
     lines = ["SIMULATED data: vertices share responses and errors, true rho as in the columns", ""]
     for kind, rows in frame.groupby("kind", sort=False):
         rhos = [rho for rho in map(str, (*RHOS, "sparse")) if rho in set(rows["rho"])]
@@ -232,11 +209,11 @@ def format_rates(frame: pd.DataFrame) -> list[str]:
 
 
 def _outside(rows: pd.DataFrame, allowed: float) -> list[str]:
-    """Name what is farther from nominal than it should be, and on which side."""
+    """Return a line on the rates that are too far from nominal, and how many are conservative."""
     far = rows[(rows["rate"] - rows["nominal"]).abs() > allowed]
     if far.empty:
         return [f"none is farther than {allowed:g} from nominal"]
-    # Holding the truth too often, or crying wolf too rarely, is to be on the safe side.
+    # Intervals that hold the truth too often, and tests that reject too rarely, are safe.
     safe = (far["rate"] < far["nominal"]) == (far["nominal"] < 50)
     return [f"farther than {allowed:g} from nominal: {len(far)}, {safe.sum()} on the safe side"]
 

@@ -37,9 +37,9 @@ def ceilings(
     splits: int = 100,
     seed: int = 0,
 ) -> None:
-    """Write noise ceilings to OUT/ceilings, where `scores` finds them; DATA stays as it is.
+    """Write noise ceilings to OUT/ceilings, where `scores` finds them; DATA is not changed.
 
-    They are made from NSD's ncsnr and the number of repeats, or estimated from single trials.
+    They are computed from NSD's ncsnr and the number of repeats, or estimated from single trials.
 
     Parameters
     ----------
@@ -55,9 +55,10 @@ def ceilings(
         nsd_id,repeats; or NSD's nsd_stim_info_merged.csv. {subject} may stand in the name.
     trials : str, optional
         Single-trial responses instead, "trials/subj{subject}_{hemisphere}.npy": pictures in the
-        order of their files x trials x vertices; NaN for a trial that there was not.
+        order of their files x trials x vertices; NaN for a missing trial.
     estimator : str
-        Of the trials: "nsd", by variances, or "split_half", by Spearman and Brown's formula.
+        How to estimate from trials: "nsd", by variances, or "split_half", by Spearman and Brown's
+        formula.
     split : str
         The pictures that the ceilings are for: "test", or "train", for held-out ones.
     subject : str, int or sequence of them
@@ -65,12 +66,12 @@ def ceilings(
     splits : int
         Random halves that split_half averages over.
     seed : int
-        Draws the halves.
+        Seed of the halves.
 
     Raises
     ------
     EvaluateError
-        If not one source is given, or an argument is unknown, or trials are of other pictures.
+        If not exactly one source is given, a value is unknown, or trials are of other pictures.
     """
     _check_arguments(ncsnr, repeats, trials, estimator, split)
     check_seed(seed)
@@ -101,10 +102,12 @@ def _check_arguments(
     ncsnr: str | None, repeats: object, trials: str | None, estimator: str, split: str
 ) -> None:
     if (ncsnr is None) == (trials is None):
-        raise EvaluateError("give --ncsnr with NSD's files, or --trials with single trials: one")
+        raise EvaluateError(
+            "expected either --ncsnr with NSD's files or --trials with single trials"
+        )
     if (ncsnr is None) != (repeats is None):
         raise EvaluateError(
-            "--repeats goes with --ncsnr, and there it is needed: the number of times that each "
+            "--repeats is needed with --ncsnr, and only there: the number of times that each "
             "picture was shown, such as 3, or a table; from --trials it is counted"
         )
     for name, value, choices in (("estimator", estimator, ESTIMATORS), ("split", split, SPLITS)):
@@ -115,10 +118,12 @@ def _check_arguments(
             (pattern or "").format(subject="01", hemisphere="lh")
         except (KeyError, ValueError, IndexError) as error:
             raise EvaluateError(
-                f"{pattern}: in braces there may stand {{subject}} and {{hemisphere}} only"
+                f"{pattern}: expected no braces but those of {{subject}} and {{hemisphere}}"
             ) from error
         if pattern is not None and "{hemisphere}" not in pattern:
-            raise EvaluateError(f"{pattern}: expected {{hemisphere}} in it, each has its own file")
+            raise EvaluateError(
+                f"{pattern}: expected {{hemisphere}} in the name, as each hemisphere has a file"
+            )
 
 
 def _open_trials(file: Path, subject: Subject, hemisphere: str, split: str) -> NDArray[Any]:
@@ -144,7 +149,9 @@ def _describe(
     file: Path, values: NDArray[np.float64], n_repeats: NDArray[np.int64]
 ) -> dict[str, Any]:
     if not ((values >= 0) & (values <= 1)).all():
-        raise EvaluateError(f"{file}: gives ceilings outside 0..1: it does not hold what is named")
+        raise EvaluateError(
+            f"{file}: gives ceilings outside 0..1: check that it holds ncsnr or trials as described"
+        )
     times, counts = np.unique(n_repeats, return_counts=True)
     return {
         "source": str(file),

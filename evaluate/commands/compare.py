@@ -1,4 +1,4 @@
-"""`python -m evaluate compare RUN RUN …`: which of several fits is better where, and how surely."""
+"""`python -m evaluate compare RUN RUN …`: score differences between fits, ROI by ROI."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from evaluate.scoring.vertex_scores import Tally
 COLUMNS = ("first", "second", "subject", "hemisphere", "roi_class", "roi", "split",
            "n_vertices", "measure", "first_mean", "second_mean", "difference", "low", "high",
            "p", "q", "chance", "first_fit", "second_fit")  # fmt: skip
-# What is shown: the mean's name in a tally, the draws', and what makes it as in scores.csv.
+# For each measure of scores.csv, its name in tallies, its name in draws, and its scale.
 MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
 
 
@@ -45,12 +45,12 @@ def compare(
 ) -> None:
     """Compare fits with the first of them, ROI by ROI, on the same draws of pictures.
 
-    Writes compare.csv (compare-02.csv for subject 02 alone) and what it was made with beside it.
+    Writes compare.csv (compare-02.csv for subject 02 alone), and its settings next to it as JSON.
 
     Parameters
     ----------
     runs : list of str
-        At least two: names of fits, beginnings of their folders, or "ensemble", that of all fits.
+        At least two names of fits, beginnings of their folders, or "ensemble" for that of all fits.
     data : Path
         The challenge's directory.
     out : Path
@@ -62,26 +62,25 @@ def compare(
     resamples : int
         Draws of the pictures for the interval, and swaps of the two predictions for p.
     seed : int
-        Of these, and of the ensemble's halves.
+        Seed of these, and of the ensemble's halves.
     ensemble : str
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
 
     Raises
     ------
     EvaluateError
-        If there are not two different runs, or a name is of none or of several.
+        If there are not two different runs, or a name matches no run or several.
     """
     if len(runs) < 2:
         listing = ", ".join(map(_describe_run, find_runs(out)))
         raise EvaluateError(
             f"compare {' '.join(runs)}: found {plural(len(runs), 'run')}, expected at least "
-            f"two ({run_hint('compare', fits=['A', 'B'])}): by name, by the beginning of the "
-            "folder's, or "
-            f"ensemble, of {listing}"
+            f"two ({run_hint('compare', fits=['A', 'B'])}): names of fits, beginnings of their "
+            f"folders, or ensemble; there are {listing}"
         )
     settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).validate()
     if not resamples:
-        raise EvaluateError("--resamples 0: a comparison is made of resamples, give 2000")
+        raise EvaluateError("--resamples 0: a comparison needs resamples, such as 2000")
     names = [name if name == ENSEMBLE else _find_run(out, name) for name in runs]
     if len(set(names)) < len(names):
         raise EvaluateError(f"compare {' '.join(runs)}: two of these are the same run")
@@ -96,8 +95,8 @@ def compare(
         )
     if ENSEMBLE in names and len(inputs.runs) == 1:
         raise EvaluateError(
-            f"ensemble: {inputs.runs[0].name} is the only fit, and so all of it: expected another "
-            f"fit to compare with: {run_hint('fit')}"
+            f"ensemble: {inputs.runs[0].name} is the only fit, so the ensemble equals it: expected "
+            f"another fit to compare with: {run_hint('fit')}"
         )
     check_resampling(inputs, settings.resampling)
     rows = list(_rows(inputs, names, settings))
@@ -121,6 +120,7 @@ def compare(
 
 
 def _find_run(out: Path, name: str) -> str:
+    """Return the folder of the only run that a name stands for."""
     matches = find_runs(out, [name])
     if len(matches) > 1:
         listing = "; ".join(map(_describe_run, matches))
@@ -129,13 +129,13 @@ def _find_run(out: Path, name: str) -> str:
 
 
 def _describe_run(run: Run) -> str:
-    """Return how a run may be named, and what it is of."""
+    """Return the label, the folder and the spaces of a run."""
     name = f"{run.label}, {run.name}" if not run.name.startswith(run.label) else run.name
     return f"{name} ({run.joined})"
 
 
 def _rows(inputs: Inputs, names: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
-    """Score one subject at a time; draws are kept of one, and of all pooled."""
+    """Yield the rows of compare.csv; draws of one subject and of all pooled are in memory."""
     tallies: dict[Key, Tally] = {}
     labels = {fit: description["label"] for fit, description in describe_fits(inputs.runs).items()}
     for subject in progress(inputs.subjects, desc="comparing", unit="subject"):
@@ -161,7 +161,7 @@ def _differences(
     for second in seconds:
         for key in sorted(keys, key=_place):
             first_tally, second_tally = tallies[key], tallies.get(key._replace(fit=second))
-            # A run that lacks a ROI covers fewer vertices: nothing there is paired.
+            # Where a run lacks a ROI it covers fewer vertices, which cannot be paired.
             if second_tally is not None and first_tally.n_vertices == second_tally.n_vertices:
                 yield {"first": labels[first], "second": labels[second], **key._asdict(),
                        "split": split, **_difference(first_tally, second_tally),
@@ -174,6 +174,7 @@ def _place(key: Key) -> tuple[Any, ...]:
 
 
 def _difference(first: Tally, second: Tally) -> dict[str, Any]:
+    """Return the columns of compare.csv on the means and their difference."""
     measure = "pearson_r" if first.mean("noise_normalised") is None else "score"
     metric, draw_name, scale = MEASURES[measure]
     row: dict[str, Any] = {
@@ -195,7 +196,7 @@ def _difference(first: Tally, second: Tally) -> dict[str, Any]:
 
 
 def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
-    """Control false discoveries over the ROIs of one comparison, subject and hemisphere."""
+    """Add q, with false-discovery control over the ROIs of a comparison, subject and hemisphere."""
     frame["q"] = frame["q"].astype(float)
     rois = frame[(frame["roi"] != "all") & frame["p"].notna()]
     for _, group in rois.groupby(["second_fit", "subject", "hemisphere"]):
@@ -204,19 +205,9 @@ def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def format_comparison(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Lay out the comparisons over all subjects and both hemispheres.
+    """Return a table for each run after the first, over all subjects and both hemispheres.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of compare.csv.
-    sidecar : mapping
-        What compare.json says of them.
-
-    Returns
-    -------
-    list of str
-        A table for each run after the first, and what its numbers are.
+    `frame` has the rows of compare.csv, and `sidecar` is compare.json.
     """
     lines: list[str] = []
     whole = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]

@@ -37,8 +37,8 @@ def maps(
 ) -> None:
     """Draw maps of score, r, ceiling, best space and unique contributions on fsaverage.
 
-    Needs what `python -m evaluate scores` wrote of the vertices. Of several subjects, the mean over
-    them is drawn too. Ablations are shown where `make ablate` was run.
+    Needs the files of vertices of `python -m evaluate scores`. For several subjects, their mean is
+    drawn too. Unique contributions are drawn where `make ablate` was run.
 
     Parameters
     ----------
@@ -49,17 +49,17 @@ def maps(
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     fits : list of str, optional
-        Whose score and r: names of fits, or beginnings of their folders. The ensemble by default.
+        Fits to draw score and r of: names, or beginnings of folders. The ensemble by default.
     mesh : str
-        "fsaverage5", which is always there; "fsaverage", all vertices, downloaded where nilearn
-        does not have it yet; or "auto": fsaverage where it is there, never the network.
+        "fsaverage5", which is always available; "fsaverage", with all vertices, which nilearn
+        downloads if necessary; or "auto": fsaverage if it is on disk, without network access.
     outlines : str
         The ROI class that is outlined, such as prf-visualrois.
 
     Raises
     ------
     EvaluateError
-        If no subject has the masks that say where its vertices lie.
+        If no subject has the masks that map its vertices to fsaverage.
     """
     check_outlined(outlines)
     inputs = gather(data, out, subject, fits)
@@ -117,5 +117,5 @@ def _draw(
 
 
 def _plain(name: str) -> str:
-    """Leave out of a name what a file's name cannot have."""
+    """Replace by "_" the characters that a file name should not have."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

@@ -1,4 +1,4 @@
-"""`python -m evaluate report`: everything on one page, made again only where something changed."""
+"""`python -m evaluate report`: scores, maps and examples on one page, rewritten on changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evaluate.scoring.all_subjects import Settings
 from evaluate.scoring.ensemble import DEFAULT
 from evaluate.scoring.hemisphere_scorer import Resampling
 
-# What draws the page: changed, it is drawn anew.
+# Packages that draw the page: when their code changes, the page is written again.
 DRAWING = ("report", "maps")
 
 
@@ -43,8 +43,8 @@ def report(
 ) -> None:
     """Write OUT/report/index.html: scores, maps, examples and provenance on one page.
 
-    The scores are made first where they are not there or something changed. The page needs no
-    network and no other file. That of some subjects alone goes to OUT/report-02, OUT/report-01+02 …
+    Scores are computed first if they are missing or out of date. The page needs no network and no
+    other file. The page of some subjects alone goes to OUT/report-02, OUT/report-01+02 and so on.
 
     Parameters
     ----------
@@ -59,20 +59,20 @@ def report(
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+        Names of fits, or beginnings of their folders in `OUT/fits`. All by default.
     seed : int
-        Of the scores.
+        Seed of the scores.
     ensemble : str
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
     outlines : str
         The ROI class that is outlined on the maps, such as prf-visualrois.
     study : str
-        A study whose rows are the fits, each by its first seed; in place of `fits`.
+        A study, whose rows (the first seed of each) are taken as the fits, instead of `fits`.
 
     Raises
     ------
     EvaluateError
-        If both are given, or no row of the study is fitted.
+        If both `study` and `fits` are given, or no row of the study is fitted.
     """
     check_outlined(outlines)
     subject = subject if isinstance(subject, str | int) else " ".join(map(str, subject))
@@ -94,8 +94,9 @@ def report(
 
 
 def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
+    """Return the fits of the rows of a study."""
     if fits:
-        raise EvaluateError(f"--study {study} and --fits: expected one of them")
+        raise EvaluateError(f"--study {study} and --fits: expected only one of them")
     fit_names = [row["fit"] for row in read_study(out, study)["rows"] if row["fit"]]
     if not fit_names:
         raise EvaluateError(
@@ -105,6 +106,7 @@ def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
 
 
 def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
+    """Digest everything that the page depends on."""
     files = [file for s in inputs.subjects for file in ablation_files(out, s.name)]
     folders = [Path(__file__).parent.with_name(name) for name in DRAWING]
     code_files = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")

@@ -1,4 +1,4 @@
-"""`python -m evaluate results`: a line for every fit ever made, rebuilt from what the fits say."""
+"""`python -m evaluate results`: a table with a line for every fit and subject."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("run", "model", "spaces", "parameters", "seed", "subject", "n_fits", 
 
 @convert_paths
 def results(out: Path = Path("derivatives")) -> None:
-    """Write OUT/results.csv: every run and subject, with its score where it was scored.
+    """Write OUT/results.csv: a line for each run and subject, with its scores if it was scored.
 
     Parameters
     ----------
@@ -40,18 +40,7 @@ def results(out: Path = Path("derivatives")) -> None:
 
 
 def write_results(out: Path) -> Path:
-    """Write results.csv.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
+    """Write results.csv to the output folder, and return its path."""
     rows = [row for run in find_runs(out) for row in _rows(out, run)]
     path = out / "results.csv"
     with replacing(path) as temporary:
@@ -92,7 +81,7 @@ def _provenance(model: RoiModel) -> Mapping[str, Any]:
 
 
 def _scores(out: Path, run: str, subject: str, expected_digest: str) -> dict[str, Any]:
-    """Give the scores of these very fits; nothing where they were made anew since."""
+    """Read the mean scores of a run and subject; empty if the fits have changed since."""
     try:
         meta = read_meta(vertices_file(out, run, subject))
     except (CacheError, OSError):

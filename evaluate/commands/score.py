@@ -1,4 +1,4 @@
-"""`python -m evaluate score`: anyone's zip, scored as the challenge's server did."""
+"""`python -m evaluate score`: score any submission as the challenge's server did."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ def score(
     rois: bool = False,
     also: list[str] | None = None,
 ) -> None:
-    """Score anyone's submission against test responses, as the challenge's server did.
+    """Score any submission against test responses, as the challenge's server did.
 
     Parameters
     ----------
     submission : Path
-        The zip; whatever `check` calls a fault, other than of order, is refused.
+        The zip; it is refused if `check` finds faults other than of the order of rows.
     data : Path
-        A directory like the challenge's that holds test pictures, responses and noise ceilings;
-        the training split and masks need not be there.
+        A directory like the challenge's, with test pictures, responses and noise ceilings; the
+        training split and masks are not needed.
     json : Path, optional
-        Where to write the scores, such as {"all": 40.97, "subj01": {"lh": 40.1, "rh": 38.3}}, and
-        what they are made of.
+        Where to write the scores, such as {"all": 40.97, "subj01": {"lh": 40.1, "rh": 38.3}},
+        with counts and provenance.
     subject : str, int or sequence of them
         "all" that have test responses, or the numbers of one or several: "01", "01 02".
     ceilings : Path, optional
-        A folder of ceilings from `python -m evaluate ceilings`, before those of the data.
+        A folder of ceilings from `python -m evaluate ceilings`, used instead of those of the data.
     rois : bool
-        Whether to print every ROI, for which the data must hold all label maps.
+        Whether to print every ROI; the data must have all label maps.
     also : list of str, optional
-        What is called noise-normalised elsewhere: algonauts2021, brainscore_allen2022.
+        Scores of other benchmarks to print too: algonauts2021, brainscore_allen2022.
 
     Raises
     ------
@@ -90,6 +90,7 @@ def score(
 
 
 def _with_responses(data: Path, subject: SubjectChoice, ceilings: Path | None) -> list[Subject]:
+    """Find the subjects with test responses."""
     if ceilings is not None and not ceilings.is_dir():
         raise EvaluateError(
             f"{ceilings}: no such folder: make it with {run_hint('evaluate ceilings', data=data)}"
@@ -114,7 +115,7 @@ def _with_responses(data: Path, subject: SubjectChoice, ceilings: Path | None) -
 
 
 def _has_label_maps(subject: Subject) -> bool:
-    """Return whether all label maps are there, so that the JSON can hold ROIs unasked."""
+    """Return whether all label maps exist, so that the JSON can include ROIs."""
     maps = [labels_file(subject.folder, h, c) for h in HEMISPHERES for c in ROI_CLASSES]
     names = [mapping_file(subject.folder, roi_class) for roi_class in ROI_CLASSES]
     return all(file.is_file() for file in (*maps, *names))
@@ -169,7 +170,7 @@ def _notes(
     figures = ", ".join(f"{name} {decimal(marks.mean(key), n)}" for name, key, n in other_metrics)
     lines.append(f"beside it, over the same vertices: {figures}")
     whole = marks.tally()
-    assert whole is not None  # there is a subject at least
+    assert whole is not None  # as there is at least one subject
     lines.append(
         f"{whole.n_vertices} vertices: {whole.n_excluded} of ceiling 0 (below "
         f"{SMALLEST_CEILING:g}) in no mean, "
@@ -226,7 +227,7 @@ def _write(
 
 
 def _means(marks: Marks, metric: str) -> dict[str, Any]:
-    """Lay means out as the challenge's server did; None, null in JSON, where there is none."""
+    """Return means in the layout of the challenge's server; None where there is no value."""
     return {
         "all": marks.mean(metric),
         **{

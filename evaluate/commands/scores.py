@@ -1,4 +1,4 @@
-"""`python -m evaluate scores`: every fit and the ensemble, scored, kept and shown."""
+"""`python -m evaluate scores`: score every fit and the ensemble."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from evaluate.tables.member_lines import members_of
 from evaluate.tables.scores_figure import draw_all
 from evaluate.tables.scores_table import read_rows, render, write_rows
 
-# What stands in OUT for each request, the figure last: as pixels, and for print.
+# Suffixes of the output files; the last two are the figure, as pixels and for print.
 FILES = ("csv", "json", "png", "pdf")
 
 
@@ -54,10 +54,9 @@ def scores(
 ) -> None:
     """Score every fit and the ensemble; write scores.csv, scores.json and scores.png, scores.pdf.
 
-    The scores of some subjects alone go to scores-02.csv, scores-01+02.csv and so on, and leave
-    those of all alone.
-    `OUT/vertices` gets what is known of every vertex, and `OUT/results.csv` a line for each fit
-    ever made.
+    The scores of some subjects alone go to scores-02.csv, scores-01+02.csv and so on, and do not
+    replace those of all. Scores of every vertex go to `OUT/vertices`, and `OUT/results.csv` gets a
+    line for each fit and subject.
 
     Parameters
     ----------
@@ -72,22 +71,21 @@ def scores(
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+        Names of fits, or beginnings of their folders in `OUT/fits`. All by default.
     seed : int
-        Draws the halves that cross-fit the ensemble's weights on held-out pictures, and the
-        pictures of resamples and permutations.
+        Seed of the halves that cross-fit the ensemble's weights on held-out pictures, and of
+        resamples and permutations.
     ensemble : str
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
     resamples : int
         Draws of the pictures for the 95 % intervals; 0 for none.
     permutations : int
-        Of the pictures, for the p values of vertices; 0 for none.
+        Permutations of the pictures for the p values of vertices; 0 for none.
 
     Raises
     ------
     EvaluateError
-        If there are too few resamples for an interval, a number is negative, or there is no such
-        rule.
+        If a number is negative or too small for an interval or p value, or the rule is unknown.
     """
     resampling = Resampling(resamples, permutations, seed)
     settings = Settings(roi_classes, ensemble, resampling).validate()
@@ -97,7 +95,7 @@ def scores(
 def score_inputs(
     inputs: Inputs, out: Path, settings: Settings, split: str
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score, keep and show, or read what was kept where nothing has changed.
+    """Score, write and print; if nothing has changed, read the scores from disk instead.
 
     Parameters
     ----------
@@ -115,7 +113,7 @@ def score_inputs(
     frame : DataFrame
         Rows of scores.csv.
     kept : dict
-        What scores.json says of them.
+        The content of scores.json.
     """
     report_missing(inputs)
     settings_json = settings.as_json() | {"split": split}
@@ -140,7 +138,7 @@ def score_inputs(
             "provenance": provenance(),
         }
         draw_all(read_rows(csv), about, figures)
-        # The sidecar comes last: where it names a key, the files beside it are of that key.
+        # The sidecar is written last: if it has a key, the other files are of that key.
         write_json(sidecar, about)
         write_results(out)
     else:

@@ -1,4 +1,4 @@
-"""`python -m evaluate study NAME`: the rows of a study scored side by side, as a table and CSV."""
+"""`python -m evaluate study NAME`: score the rows of a study, as a table and CSV."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from evaluate.scoring.seeds import MEASURES, compare_seeds, spread
 from evaluate.scoring.vertex_scores import Tally, pool
 from evaluate.tables.study_table import in_lines
 
-# What regress tells of a row, as it stands in the CSV; lists are joined by "+".
+# Fields of a row that regress wrote, as they are in the CSV; lists are joined by "+".
 ROW_FIELDS = ("model", "spaces", "asked", "pretrained", "group_by", "loss", "discriminators",
         "optimiser", "params", "trained_on", "start", "images")  # fmt: skip
 TRAINING = ("parameters", "seconds_per_epoch", "epochs", "epochs_low", "epochs_high")
 CLASSES = tuple(name + end for name in CLASS_ORDER for end in ("", "_low", "_high"))
 R = ("pearson_r", "pearson_r_low", "pearson_r_high")
-# What the worst and the best seed give, of the measure and of r, over all vertices.
+# Number of seeds, and the least and greatest measure and r of a seed, over all vertices.
 SPREAD = ("seeds", "seeds_low", "seeds_high", "pearson_r_seeds_low", "pearson_r_seeds_high")
 COMPARED = ("against", "difference", "difference_low", "difference_high", "covers", "survives", "p")
 COLUMNS = ("row", *ROW_FIELDS, *TRAINING, "subject", "split", "measure", "n_vertices", *CLASSES, *R,
            *SPREAD, *COMPARED, "simulated", "untrained", "paper", "why", "fit",
            "command", "chance")  # fmt: skip
 
-# By fit, subject ("all" for all) and ROI class.
+# By fit, subject ("all" for the pooled subjects) and ROI class.
 Tallies = Mapping[tuple[str, str, str], Tally]
 
 
@@ -56,16 +56,16 @@ def study(
     resamples: int = 1000,
     seed: int = 0,
 ) -> None:
-    """Score the rows of a study, beside each other and less one of them, on the same draws.
+    """Score the rows of a study, and their differences from a baseline row, on the same draws.
 
-    Writes OUT/NAME.csv, a line for each row (and subject, where there are several), and what it was
-    made with beside it. Of a row with several seeds it gives the mean over these. Rows that could
+    Writes OUT/NAME.csv, with a line for each row (and subject, if there are several), and its
+    settings next to it as JSON. A row with several seeds has the mean over seeds. Rows that could
     not be fitted are listed with the reason.
 
     Parameters
     ----------
     study : str
-        As for `python -m regress.study`, which fits the rows and keeps the list of them.
+        The name or file of a study, as for `python -m regress.study`, which fits the rows.
     data : Path
         The challenge's directory.
     out : Path
@@ -77,7 +77,7 @@ def study(
     resamples : int
         Draws of the pictures for the 95 % intervals; 0 for none.
     seed : int
-        Of these.
+        Seed of the draws.
 
     Raises
     ------
@@ -129,9 +129,9 @@ def study(
 
 
 def _tallies(inputs: Inputs, resampling: Resampling, baseline: str) -> Tallies:
-    """Score each run on its own, with the same draws of pictures for all."""
+    """Score each run alone, on the same draws of pictures."""
     tallies: dict[tuple[str, str, str], Tally] = {}
-    # What the others are compared with goes first, and stays in memory.
+    # The baseline, with which the other runs are compared, goes first and stays in memory.
     runs = sorted(inputs.runs, key=lambda run: run.name != baseline)
     first: Prediction | None = None
     work = [(s, side, run) for s in inputs.subjects for side in HEMISPHERES for run in runs]
@@ -163,7 +163,7 @@ def _line(
     inputs: Inputs,
     tallies: Tallies,
 ) -> dict[str, Any]:
-    """Give a line of the CSV."""
+    """Return a line of the CSV."""
     line: dict[str, Any] = {"row": row["name"], "subject": subject_name, "split": inputs.split}
     line |= {name: _plain(row[name]) for name in ROW_FIELDS}
     line |= {name: row[name] for name in ("why", "paper", "command")}
@@ -213,7 +213,7 @@ def _baseline_row(row: Mapping[str, Any], study_list: Mapping[str, Any]) -> Mapp
 
 
 def _mean(tallies: Sequence[Tally], measure: str, name: str) -> dict[str, Any]:
-    """Give the mean over seeds, with its interval over pictures."""
+    """Return the mean over seeds, with its interval over pictures."""
     whole = pool(tallies)
     ends = intervals(whole.draws)
     return {name: whole.mean(MEASURES[measure][0]),

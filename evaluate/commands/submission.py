@@ -1,4 +1,4 @@
-"""`python -m evaluate submission`: all fits into one zip, checked before and after writing."""
+"""`python -m evaluate submission`: combine all fits into a zip for the challenge, and check it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def submission(
 ) -> None:
     """Combine all fits into submission.zip, for every subject and vertex.
 
-    Some subjects alone go to submission-02.zip, submission-01+02.zip and so on, and leave that of
-    all alone.
+    Some subjects alone go to submission-02.zip, submission-01+02.zip and so on, and do not replace
+    the zip of all subjects.
 
     Parameters
     ----------
@@ -47,22 +47,22 @@ def submission(
     out : Path
         The output folder, which holds `fits`.
     subject : str, int or sequence of them
-        "all", as the challenge takes it, or one or several ("01 02"), for a zip of these alone.
+        "all", as the challenge expects, or one or several ("01 02"), for a zip of these alone.
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+        Names of fits, or beginnings of their folders in `OUT/fits`. All by default.
     ensemble : str
         The rule of its weights: average, per_roi, per_vertex or stacked.
     allow_incomplete : bool
-        Whether to take runs that lack models of some ROIs; every vertex must have one even so.
+        Whether to accept runs that lack models of some ROIs; every vertex still needs a model.
 
     Raises
     ------
     EvaluateError
         If a subject or vertex has no fit, a run lacks models, or the zip does not pass its check.
     """
-    # Weights come from all held-out pictures, whether or not test responses are there to see.
+    # Weights come from all held-out pictures, even if there are test responses.
     check_rule(ensemble)
     inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
@@ -110,7 +110,7 @@ def _describe(inputs: Inputs) -> dict[str, Any]:
 
 
 def _alternatives(inputs: Inputs, lacks: Sequence[Mapping[str, Any]]) -> str:
-    """Return how to do without the runs that lack models, or to take them as they are."""
+    """Return a hint on how to leave out the runs that lack models, or to accept them."""
     incomplete = {entry["run"] for entry in lacks}
     whole = [run.name for run in inputs.runs if run.name not in incomplete]
     alternative = run_hint("submission", fits=whole or "…")
@@ -165,7 +165,7 @@ def _predict(
     ensemble: str,
 ) -> tuple[NDArray[np.float32], int, dict[str, Member]]:
     hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
-    assert hemisphere is not None  # _check_subjects has seen to it
+    assert hemisphere is not None  # as _check_subjects passed
     all_models = range(len(hemisphere.models))
     strengths = compute_strengths(hemisphere, rule=ensemble, roi_classes=roi_classes)
     combination = combine(hemisphere, "test", strengths, all_models, roi_classes)
@@ -192,18 +192,8 @@ def _predict(
 
 
 def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
-    """Add an array to a zip as .npy, deflated, the same bytes whenever it is done.
-
-    Parameters
-    ----------
-    opened : ZipFile
-        Open for writing.
-    name : str
-        The member.
-    array : array
-        Any plain array.
-    """
-    # A fixed time and system: equal predictions give equal bytes, on any day and machine.
+    """Add an array to a zip as .npy, deflated; equal arrays give equal bytes."""
+    # A fixed time and system, so that the bytes do not depend on the day or machine.
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     entry.create_system = 3
     entry.external_attr = 0o644 << 16
