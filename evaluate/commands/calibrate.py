@@ -77,15 +77,15 @@ def jobs(datasets: int, seed: int) -> Iterator[tuple[Any, ...]]:
     """
     for n, size, rho in product(PICTURES[::-1], VERTICES[::-1], RHOS):
         for part in range(4):
-            yield _covered, n, rho, size, datasets // 4, [seed, part, datasets]
+            yield _measure_coverage, n, rho, size, datasets // 4, [seed, part, datasets]
     for n, rho, part in product((60, 159), RHOS, range(4)):
-        yield _paired, n, rho, 20, 5 * datasets // 4, [seed, part, 1]
+        yield _test_equal_models, n, rho, 20, 5 * datasets // 4, [seed, part, 1]
     for n, part in product((60, 159), range(4)):
-        yield _shuffled, n, 0.0, 100, 5 * datasets // 4, [seed, part, 2]
-        yield _discovered, n, "sparse", 100, datasets // 4, [seed, part, 3]
+        yield _test_permutation, n, 0.0, 100, 5 * datasets // 4, [seed, part, 2]
+        yield _count_false_discoveries, n, "sparse", 100, datasets // 4, [seed, part, 3]
 
 
-def measure(todo: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+def measure(job_list: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     """Run jobs of `jobs` on all cores.
 
     Returns
@@ -93,22 +93,27 @@ def measure(todo: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
     DataFrame
         A row for each condition: its rate and the rate's standard error, in percent.
     """
-    work = Parallel(n_jobs=-1, return_as="generator")(delayed(_run)(*job) for job in todo)
-    bar = progress(work, desc="simulating", unit="job", total=len(todo))
-    return _pooled([row for rows in bar for row in rows])
+    work = Parallel(n_jobs=-1, return_as="generator")(delayed(_run)(*job) for job in job_list)
+    bar = progress(work, desc="simulating", unit="job", total=len(job_list))
+    return _pool_jobs([row for rows in bar for row in rows])
 
 
 def _run(
-    test: Callable[..., Iterator[tuple[str, float, Rates]]], n: int, rho: Any, size: int, many: int,
+    test: Callable[..., Iterator[tuple[str, float, Rates]]],
+    n: int,
+    rho: Any,
+    size: int,
+    n_datasets: int,
     seed: Sequence[int],
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
+    """Run a test on simulated datasets; return a row for each rate that it measures."""
     place = [n, size, len(rho) if isinstance(rho, str) else int(10 * rho)]
     truth = np.random.default_rng(place)
     rng = np.random.default_rng([*seed, *place])
     return [
         {"kind": kind, "of": name, "n_pictures": n, "n_vertices": size, "rho": str(rho),
          "nominal": nominal, "rates": values}
-        for kind, nominal, rates in test(n, simulate_roi(rho, size, truth), many, rng, truth)
+        for kind, nominal, rates in test(n, simulate_roi(rho, size, truth), n_datasets, rng, truth)
         for name, values in rates.items()
     ]  # fmt: skip
 
@@ -117,14 +122,14 @@ def _names(n: int) -> NDArray[np.bytes_]:
     return np.array([b"%d" % i for i in range(n)])
 
 
-def _covered(
-    n: int, roi: Any, many: int, rng: np.random.Generator, truth: np.random.Generator
+def _measure_coverage(
+    n: int, roi: Any, n_datasets: int, rng: np.random.Generator, truth: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Yield, for each dataset, whether the intervals contain the true values."""
     true = {"score": roi.expected_score(n, truth), "explained": roi.explained,
             "pearson_r": roi.rho.mean()}  # fmt: skip
     holds: dict[str, list[float]] = {name: [] for name in true}
-    for _ in range(many):
+    for _ in range(n_datasets):
         responses = roi.responses(n, rng)
         weights = picture_weights(_names(n), RESAMPLES, int(rng.integers(2**31)))
         predictions = roi.predictions(responses, rng)
@@ -135,12 +140,12 @@ def _covered(
     yield COVERAGE, 95, {name: np.array(values) for name, values in holds.items()}
 
 
-def _paired(
-    n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
+def _test_equal_models(
+    n: int, roi: Any, n_datasets: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Yield false positives of the swap test for equal models, of similar and of unlike errors."""
-    alike, unlike = np.empty(many), np.empty(many)
-    for number in range(many):
+    alike, unlike = np.empty(n_datasets), np.empty(n_datasets)
+    for number in range(n_datasets):
         responses = roi.responses(n, rng)
         signs = draw_swap_signs(_names(n), RESAMPLES - 1, int(rng.integers(2**31)))
         first, second = (roi.predictions(responses, rng) for _ in range(2))
@@ -151,12 +156,12 @@ def _paired(
                      "paired, unlike errors": (unlike <= 0.05).astype(float)}  # fmt: skip
 
 
-def _shuffled(
-    n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
+def _test_permutation(
+    n: int, roi: Any, n_datasets: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Yield false positives of the permutation test, per vertex and family-wise."""
-    alone, family = np.empty(many), np.empty(many)
-    for number in range(many):
+    alone, family = np.empty(n_datasets), np.empty(n_datasets)
+    for number in range(n_datasets):
         responses = roi.responses(n, rng)
         orders = draw_orders(_names(n), 399, int(rng.integers(2**31)))
         [result] = significance(permute(responses, [roi.predictions(responses, rng)], orders))
@@ -165,12 +170,12 @@ def _shuffled(
     yield ERROR, 5, {"permutation, each vertex": alone, "max-statistic, any vertex": family}
 
 
-def _discovered(
-    n: int, roi: Any, many: int, rng: np.random.Generator, _: np.random.Generator
+def _count_false_discoveries(
+    n: int, roi: Any, n_datasets: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
     """Yield the share of false discoveries where most vertices are null."""
-    share = np.empty(many)
-    for number in range(many):
+    share = np.empty(n_datasets)
+    for number in range(n_datasets):
         responses = roi.responses(n, rng)
         orders = draw_orders(_names(n), 1999, int(rng.integers(2**31)))
         [result] = significance(permute(responses, [roi.predictions(responses, rng)], orders))
@@ -180,7 +185,7 @@ def _discovered(
     yield ERROR, 5 * float((roi.rho == 0).mean()), {"false discoveries among all": share}
 
 
-def _pooled(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def _pool_jobs(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Pool the jobs of each condition into its rate and standard error, in percent."""
     rows = []
     for condition, parts in pd.DataFrame(results).groupby(CONDITION, sort=False):
@@ -196,8 +201,8 @@ def format_rates(frame: pd.DataFrame) -> list[str]:
     lines = ["SIMULATED data: vertices share responses and errors, true rho as in the columns", ""]
     for kind, rows in frame.groupby("kind", sort=False):
         rhos = [rho for rho in map(str, (*RHOS, "sparse")) if rho in set(rows["rho"])]
-        many = "/".join(map(str, sorted(set(rows["datasets"]))))
-        lines.append(f"{kind}, percent of {many} datasets, nominal {_levels(rows)}")
+        n_datasets = "/".join(map(str, sorted(set(rows["datasets"]))))
+        lines.append(f"{kind}, percent of {n_datasets} datasets, nominal {_levels(rows)}")
         lines.append(_line("", "pictures", "vertices", rhos))
         for (name, n, size), row in rows.groupby(["of", "n_pictures", "n_vertices"], sort=False):
             rates = dict(zip(row["rho"], row["rate"], strict=True))

@@ -52,7 +52,7 @@ def ceilings(
         "nsd/subj{subject}/{hemisphere}.ncsnr.mgh", where {subject} is 01 and so on.
     repeats : str or int, optional
         How often the pictures were shown, with --ncsnr: a number for all; a CSV of
-        nsd_id,repeats; or NSD's nsd_stim_info_merged.csv. {subject} may stand in the name.
+        nsd_id,repeats; or NSD's nsd_stim_info_merged.csv. The name may contain {subject}.
     trials : str, optional
         Single-trial responses instead, "trials/subj{subject}_{hemisphere}.npy": pictures in the
         order of their files x trials x vertices; NaN for a missing trial.
@@ -122,7 +122,7 @@ def _check_arguments(
             ) from error
         if pattern is not None and "{hemisphere}" not in pattern:
             raise EvaluateError(
-                f"{pattern}: expected {{hemisphere}} in the name, as each hemisphere has a file"
+                f"{pattern}: expected {{hemisphere}} in it, as each hemisphere has its own file"
             )
 
 

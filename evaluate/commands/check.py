@@ -100,19 +100,19 @@ def inspect(
         )
     expected = expect(subjects)
     try:
-        opened = zipfile.ZipFile(submission)
+        archive = zipfile.ZipFile(submission)
     except Exception as error:  # zipfile raises many kinds for damaged names and fields
         findings.faults.append(f"cannot be read as a zip ({error}): make it again")
         return findings
-    with opened:
-        located, wrong = locate(opened, expected, strangers)
+    with archive:
+        located, wrong = locate(archive, expected, strangers)
         findings.faults += wrong
-        _inspect_arrays(opened, located, expected, findings)
+        _inspect_arrays(archive, located, expected, findings)
     return findings
 
 
 def _inspect_arrays(
-    opened: zipfile.ZipFile,
+    archive: zipfile.ZipFile,
     located: dict[str, zipfile.ZipInfo],
     expected: Sequence[Expected],
     findings: Findings,
@@ -121,7 +121,7 @@ def _inspect_arrays(
     for expected_file in progress(expected, desc="checking", unit="file"):
         if expected_file.name in located:
             entry = located[expected_file.name]
-            values, wrong = read_array(opened, entry, expected_file, expected)
+            values, wrong = read_array(archive, entry, expected_file, expected)
             findings.faults += [f"{entry.filename}: {fault}" for fault in wrong]
             if values is not None:
                 suspicion.look(entry.filename, values, expected_file)

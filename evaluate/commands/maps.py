@@ -107,7 +107,7 @@ def _draw(
         coverage = f"{brain.counts[0]} of {brain.counts[1]} vertices on {mesh.name}"
         coverage += caveat
         title = "mean over subjects" if brain.subject == "mean" else f"subject {brain.subject}"
-        stem = out / "maps" / run / f"{_plain(brain.subject)}-{_plain(brain_map.name)}"
+        stem = out / "maps" / run / f"{_safe_name(brain.subject)}-{_safe_name(brain_map.name)}"
         png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
         about_it = f"{title}, {brain_map.source or about}, {coverage}; outlines: {outlined}"
         with replacing(png) as to_png, replacing(svg) as to_svg:
@@ -116,6 +116,6 @@ def _draw(
     return files
 
 
-def _plain(name: str) -> str:
+def _safe_name(name: str) -> str:
     """Replace by "_" the characters that a file name should not have."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

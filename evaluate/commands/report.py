@@ -76,7 +76,7 @@ def report(
     """
     check_outlined(outlines)
     subject = subject if isinstance(subject, str | int) else " ".join(map(str, subject))
-    fits = _rows(out, study, fits) if study else fits
+    fits = _study_fits(out, study, fits) if study else fits
     options = {"data": data, "out": out, "subject": subject, "split": split,
                "roi_classes": roi_classes, "fits": fits, "seed": seed,
                "ensemble": ensemble, "outlines": outlines}  # fmt: skip
@@ -93,7 +93,7 @@ def report(
     say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
 
 
-def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
+def _study_fits(out: Path, study: str, fits: list[str] | None) -> list[str]:
     """Return the fits of the rows of a study."""
     if fits:
         raise EvaluateError(f"--study {study} and --fits: expected only one of them")

@@ -104,7 +104,7 @@ def score_inputs(
     out : Path
         The output folder.
     settings : Settings
-        What the command was asked for.
+        Settings of the command.
     split : str
         The command's `--split`, which may be "auto".
 

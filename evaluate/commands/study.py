@@ -25,7 +25,7 @@ from evaluate.scoring.ensemble import compute_strengths
 from evaluate.scoring.hemisphere_rows import CLASS_ORDER, score_hemisphere
 from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.predictions import Prediction, gather_prediction
-from evaluate.scoring.seeds import MEASURES, compare_seeds, spread
+from evaluate.scoring.seeds import MEASURES, compare_seeds, score_range
 from evaluate.scoring.vertex_scores import Tally, pool
 from evaluate.tables.study_table import in_lines
 
@@ -133,20 +133,20 @@ def _tallies(inputs: Inputs, resampling: Resampling, baseline: str) -> Tallies:
     tallies: dict[tuple[str, str, str], Tally] = {}
     # The baseline, with which the other runs are compared, goes first and stays in memory.
     runs = sorted(inputs.runs, key=lambda run: run.name != baseline)
-    first: Prediction | None = None
+    baseline_prediction: Prediction | None = None
     work = [(s, side, run) for s in inputs.subjects for side in HEMISPHERES for run in runs]
     for subject, side, run in progress(work, desc="scoring", unit="hemisphere"):
         responses = inputs.responses[subject.name, side]
         hemisphere = load_hemisphere(subject, side, [run], responses)
         if run is runs[0]:
-            first = None
+            baseline_prediction = None
         if hemisphere is None:
             continue
         if run.name == baseline:
             strengths = compute_strengths(hemisphere, resampling.seed)
-            first = gather_prediction(hemisphere, run, inputs.split, strengths)
+            baseline_prediction = gather_prediction(hemisphere, run, inputs.split, strengths)
         scored = score_hemisphere(
-            hemisphere, [run], inputs.split, resampling=resampling, baseline=first
+            hemisphere, [run], inputs.split, resampling=resampling, baseline=baseline_prediction
         )
         for (_, roi_class, roi), tally in scored.tallies.items():
             if roi == "all":
@@ -165,7 +165,7 @@ def _line(
 ) -> dict[str, Any]:
     """Return a line of the CSV."""
     line: dict[str, Any] = {"row": row["name"], "subject": subject_name, "split": inputs.split}
-    line |= {name: _plain(row[name]) for name in ROW_FIELDS}
+    line |= {name: _format_cell(row[name]) for name in ROW_FIELDS}
     line |= {name: row[name] for name in ("why", "paper", "command")}
     line["fit"] = "+".join(row["fits"])
     runs_by_name = {run.name: run for run in inputs.runs}
@@ -187,7 +187,7 @@ def _line(
             line |= _mean(class_tallies, measure, roi_class)
     line |= _mean(tallies_by_seed, "pearson_r", "pearson_r")
     if len(tallies_by_seed) > 1:
-        line |= spread(tallies_by_seed, measure, "seeds") | spread(
+        line |= score_range(tallies_by_seed, measure, "seeds") | score_range(
             tallies_by_seed, "pearson_r", "pearson_r_seeds"
         )
     baseline = _baseline_row(row, study_list)
@@ -224,7 +224,7 @@ def _subject_models(run: Run, subject_name: str) -> list[RoiModel]:
     return [model for model in run.models if subject_name in ("all", model.meta["subject"])]
 
 
-def _plain(value: Any) -> Any:
+def _format_cell(value: Any) -> Any:
     if isinstance(value, dict):
         return " ".join(f"{name}={item}" for name, item in value.items())
     return "+".join(value) if isinstance(value, list) else value

@@ -66,9 +66,11 @@ def submission(
     check_rule(ensemble)
     inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
-    lacks = find_unfinished(inputs.subjects, inputs.runs)
-    if lacks and not allow_incomplete:
-        raise EvaluateError("\n".join([*unfinished_lines(lacks), _alternatives(inputs, lacks)]))
+    unfinished = find_unfinished(inputs.subjects, inputs.runs)
+    if unfinished and not allow_incomplete:
+        raise EvaluateError(
+            "\n".join([*unfinished_lines(unfinished), _alternatives(inputs, unfinished)])
+        )
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
     made_by = {"kind": "submission", "schema": 3, "rule": rule_code(ensemble)}
     key = digest({**made_by, "settings": settings, **inputs.key})
@@ -87,7 +89,7 @@ def submission(
         "settings": settings,
         "n_filled": filled,
         "members": members_of(inputs.runs, members),
-        "unfinished": lacks,
+        "unfinished": unfinished,
         "provenance": provenance(),
     }
     write_json(sidecar, about)
@@ -109,9 +111,9 @@ def _describe(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _alternatives(inputs: Inputs, lacks: Sequence[Mapping[str, Any]]) -> str:
+def _alternatives(inputs: Inputs, unfinished: Sequence[Mapping[str, Any]]) -> str:
     """Return a hint on how to leave out the runs that lack models, or to accept them."""
-    incomplete = {entry["run"] for entry in lacks}
+    incomplete = {entry["run"] for entry in unfinished}
     whole = [run.name for run in inputs.runs if run.name not in incomplete]
     alternative = run_hint("submission", fits=whole or "…")
     anyway = run_hint("evaluate submission", data=None, out=None, allow_incomplete="true")
@@ -147,13 +149,13 @@ def _write(
 ) -> tuple[dict[str, int], dict[str, dict[str, Member]]]:
     filled, members = {}, {}
     sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
-    with zipfile.ZipFile(path, "w") as opened:
+    with zipfile.ZipFile(path, "w") as archive:
         for subject, name in progress(sides, desc="predicting", unit="hemisphere"):
             side = f"{subject.name} {name}"
             predictions, filled[side], members[side] = _predict(
                 inputs, subject, name, roi_classes, ensemble
             )
-            add_array(opened, member(subject, name), predictions)
+            add_array(archive, member(subject, name), predictions)
     return filled, members
 
 
@@ -191,14 +193,14 @@ def _predict(
     return predictions, combination.n_filled, members
 
 
-def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+def add_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
     """Add an array to a zip as .npy, deflated; equal arrays give equal bytes."""
     # A fixed time and system, so that the bytes do not depend on the day or machine.
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     entry.create_system = 3
     entry.external_attr = 0o644 << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
-    with opened.open(entry, "w") as stream:
+    with archive.open(entry, "w") as stream:
         np.lib.format.write_array(
             stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
         )

@@ -98,9 +98,9 @@ def gather(
 ) -> Inputs:
     """Find the subjects and fits that a command's arguments name, check them and digest them."""
     all_classes = (*ROI_CLASSES, "residual")
-    if wrong := [name for name in roi_classes or () if name not in all_classes]:
+    if unknown := [name for name in roi_classes or () if name not in all_classes]:
         raise EvaluateError(
-            f"unknown ROI class {', '.join(wrong)}: {choose_from(wrong[0], all_classes)}"
+            f"unknown ROI class {', '.join(unknown)}: {choose_from(unknown[0], all_classes)}"
         )
     if split not in SPLITS:
         raise EvaluateError(f"unknown split {split!r}: {choose_from(split, SPLITS)}")
@@ -116,7 +116,7 @@ def gather(
     scored_split = _choose_split(split, missing_responses, fitted_subjects)
     responses = response_digests(fitted_subjects)
     # The test split is only scored where every subject has test responses.
-    tests = response_digests(fitted_subjects, "test") if scored_split == "test" else {}
+    test_responses = response_digests(fitted_subjects, "test") if scored_split == "test" else {}
     return Inputs(
         subjects=fitted_subjects,
         unfitted=tuple(s for s in subjects if s.name not in fitted),
@@ -132,7 +132,10 @@ def gather(
         },
         key={
             "fits": {str(m.path.relative_to(out)): digest(m.meta) for r in runs for m in r.models},
-            "data": {s.name: _digests(s, scored_split, responses, tests) for s in fitted_subjects},
+            "data": {
+                s.name: _digests(s, scored_split, responses, test_responses)
+                for s in fitted_subjects
+            },
             "scored": scored_split,
         },
     )
@@ -197,7 +200,7 @@ def _digests(
     subject: Subject,
     split: str,
     responses: dict[tuple[str, str], str],
-    tests: dict[tuple[str, str], str],
+    test_responses: dict[tuple[str, str], str],
 ) -> dict[str, str | None]:
     """Digest the pictures, masks, responses and noise ceilings of a subject."""
     digests: dict[str, str | None] = {
@@ -207,8 +210,8 @@ def _digests(
     digests["masks"] = digest(subject.mask_digests())
     for name in HEMISPHERES:
         digests[f"{name}_responses"] = responses[subject.name, name]
-        if (subject.name, name) in tests:
-            digests[f"{name}_test_responses"] = tests[subject.name, name]
+        if (subject.name, name) in test_responses:
+            digests[f"{name}_test_responses"] = test_responses[subject.name, name]
         ceiling = subject.noise_ceiling(name, ceiling_split(split))
         digests[f"{name}_noise_ceiling"] = (
             None if ceiling is None else hashlib.sha256(ceiling.tobytes()).hexdigest()

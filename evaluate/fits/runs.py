@@ -75,17 +75,19 @@ class RoiModel:
     def fit_command(self) -> str:
         """The command that repeats this fit."""
         settings = self.meta.get("settings") or {}
-        together = settings.get("subjects")
-        subject_options = {"subjects": together} if together else {"subject": self.meta["subject"]}
-        same = {name: settings.get(name) for name in ("group_by", "images")}
-        same["params"] = settings.get("parameters")
+        joint_subjects = settings.get("subjects")
+        subject_options = (
+            {"subjects": joint_subjects} if joint_subjects else {"subject": self.meta["subject"]}
+        )
+        options = {name: settings.get(name) for name in ("group_by", "images")}
+        options["params"] = settings.get("parameters")
         rare = {n: settings[n] for n, usual in RARE.items() if settings.get(n, usual) != usual}
         # Arguments that no make variable sets need the command itself, with its flags.
         folders = {"data": None, "out": None} if rare else {}
         model, spaces = self.meta["model"], self.meta["spaces"]
         name = "regress" if rare else "fit"
         return run_hint(
-            name, **subject_options, model=model, spaces=spaces, **same, **rare, **folders
+            name, **subject_options, model=model, spaces=spaces, **options, **rare, **folders
         )
 
     def read(self, *names: str) -> dict[str, NDArray[Any]]:

@@ -165,7 +165,7 @@ def _count(table: NDArray[np.float32]) -> PermutationCounts:
 
 
 def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
-    """Turn counts into p values, corrected over all parts together.
+    """Compute p values from counts, corrected over all parts together.
 
     Parameters
     ----------

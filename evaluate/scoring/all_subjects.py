@@ -96,8 +96,8 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> AllScores:
     scored = AllScores()
     check_resampling(inputs, settings.resampling)
     descriptions = describe_fits(inputs.runs)
-    sides = len(inputs.subjects) * len(HEMISPHERES)
-    with progress(desc="scoring", unit="hemisphere", total=sides) as bar:
+    n_hemispheres = len(inputs.subjects) * len(HEMISPHERES)
+    with progress(desc="scoring", unit="hemisphere", total=n_hemispheres) as bar:
         for subject in inputs.subjects:
             maps: dict[str, dict[str, VertexMap]] = {}
             for name, hemisphere_scores in score_hemispheres(inputs, subject, settings):

@@ -219,7 +219,7 @@ def normalise_strengths(
     strengths: Sequence[NDArray[np.float64]],
     ranks: Sequence[int],
 ) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
-    """Turn strengths into weights: not negative, summing to 1 at each covered vertex.
+    """Compute weights from strengths: not negative, summing to 1 at each covered vertex.
 
     Parameters
     ----------

@@ -94,14 +94,14 @@ class Scorer:
         self._measured = np.asarray(hemisphere.measured(split))
         self._ceiling = hemisphere.ceiling(split)
         pictures = hemisphere.pictures(split)
-        enough = len(np.unique(pictures)) >= FEWEST_PICTURES
+        has_enough = len(np.unique(pictures)) >= FEWEST_PICTURES
         self._resampler = None
-        if resampling.resamples and enough:
+        if resampling.resamples and has_enough:
             weights = picture_weights(pictures, resampling.resamples, resampling.seed)
             self._resampler = Resampler(self._measured, self._ceiling, weights)
         self._orders = (
             draw_orders(pictures, resampling.permutations, resampling.seed)
-            if resampling.permutations and enough
+            if resampling.permutations and has_enough
             else None
         )
 

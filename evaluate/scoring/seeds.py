@@ -121,7 +121,7 @@ def widen(
     return value - float(np.hypot(value - low, half)), value + float(np.hypot(high - value, half))
 
 
-def spread(tallies: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
+def score_range(tallies: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
     """Return the least and the greatest mean, as `name_low` and `name_high`."""
     means = [tally.mean(MEASURES[measure][0]) for tally in tallies]
     values = [mean for mean in means if mean is not None]

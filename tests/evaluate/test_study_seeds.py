@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from evaluate.resampling import Resampler, difference, picture_weights
-from evaluate.scoring.seeds import PICTURES, PICTURES_AND_SEEDS, compare_seeds, spread, widen
+from evaluate.scoring.seeds import PICTURES, PICTURES_AND_SEEDS, compare_seeds, score_range, widen
 from evaluate.scoring.vertex_scores import Tally, pool, score_vertices
 
 
@@ -72,8 +72,8 @@ def test_the_mean_over_seeds_is_the_mean_over_all_their_vertices() -> None:
     whole = pool(each)
     scores = [tally.mean("noise_normalised") for tally in each]
     assert whole.mean("noise_normalised") == pytest.approx(np.mean(scores))
-    assert spread(each, "score", "of")["of_low"] == min(scores)
-    assert spread(each, "score", "of")["of_high"] == max(scores)
+    assert score_range(each, "score", "of")["of_low"] == min(scores)
+    assert score_range(each, "score", "of")["of_high"] == max(scores)
     assert whole.draws is not None
     drawn = np.mean([tally.draws.drawn for tally in each], axis=0)  # type: ignore[union-attr]
     np.testing.assert_allclose(whole.draws.drawn / 3, drawn, rtol=1e-6)
