@@ -88,7 +88,7 @@ def compare(
     inputs = gather(data, out, subject, None if ENSEMBLE in names else names, None, split)
     report_missing(inputs)
     runs_by_name = {run.name: run for run in inputs.runs}
-    titles = {run.label: run.title for name, run in runs_by_name.items() if name in names}
+    chosen_runs = [runs_by_name[name] for name in names if name in runs_by_name]
     if absent := [name for name in names if name not in (*runs_by_name, ENSEMBLE)]:
         raise EvaluateError(
             f"{absent[0]}: has no fits of subject {subject}: {run_hint('fit', subject=subject)}"
@@ -107,7 +107,7 @@ def compare(
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
     about = {"runs": names, "resamples": resamples, "seed": seed, "split": inputs.split,
-            "ensemble": ensemble, "titles": titles,
+            "ensemble": ensemble, "titles": {run.label: run.title for run in chosen_runs},
             "simulated": [s.name for s in inputs.subjects if s.simulated],
             "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
             "unfinished": find_unfinished(inputs.subjects, inputs.runs),
@@ -137,7 +137,8 @@ def _describe_run(run: Run) -> str:
 def _rows(inputs: Inputs, names: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the rows of compare.csv; draws of one subject and of all pooled are in memory."""
     tallies: dict[Key, Tally] = {}
-    labels = {fit: description["label"] for fit, description in describe_fits(inputs.runs).items()}
+    descriptions = describe_fits(inputs.runs)
+    labels = {fit: description["label"] for fit, description in descriptions.items()}
     for subject in progress(inputs.subjects, desc="comparing", unit="subject"):
         for side, hemisphere_scores in score_hemispheres(inputs, subject, settings):
             selected = {
@@ -159,7 +160,7 @@ def _differences(
     first, *seconds = names
     keys = [key for key in tallies if key.subject == subject and key.fit == first]
     for second in seconds:
-        for key in sorted(keys, key=_place):
+        for key in sorted(keys, key=_row_rank):
             first_tally, second_tally = tallies[key], tallies.get(key._replace(fit=second))
             # Where a run lacks a ROI it covers fewer vertices, which cannot be paired.
             if second_tally is not None and first_tally.n_vertices == second_tally.n_vertices:
@@ -168,7 +169,7 @@ def _differences(
                        "first_fit": first, "second_fit": second}  # fmt: skip
 
 
-def _place(key: Key) -> tuple[Any, ...]:
+def _row_rank(key: Key) -> tuple[Any, ...]:
     sides = (key.hemisphere != "lh", key.hemisphere != "rh")
     return (*sides, *roi_rank(key.roi_class, key.roi))
 
@@ -222,10 +223,10 @@ def format_comparison(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[s
         "difference: second less first, on the same vertices, pictures and draws",
         "q: p after false-discovery control over the ROIs (Benjamini and Hochberg)",
     ]
-    every = whole[(whole["roi_class"] == "all") & whole["chance"].notna()]
-    if not every.empty:
+    chance = whole.loc[whole["roi_class"] == "all", "chance"].dropna()
+    if not chance.empty:
         lines.append(f"chance: predictions unrelated to the pictures score "
-                     f"{decimal(every['chance'].iloc[0], 2)} on all vertices")  # fmt: skip
+                     f"{decimal(chance.iloc[0], 2)} on all vertices")  # fmt: skip
     lines += [line for title in sidecar["titles"].values() for line in wrap(title)]
     n = sidecar["n_pictures"]
     if min(n.values()) < FEWEST_PICTURES:

@@ -100,18 +100,18 @@ def _draw(
     about: str,
     caveat: str,
 ) -> list[Path]:
+    """Draw the maps of a run, and return the files."""
     pictures = photograph(mesh, WIDTH, measured(brains))
     sheets = [(brain, brain_map) for brain in brains for brain_map in maps_of(brain, brains)]
     files = []
     for brain, brain_map in progress(sheets, desc="drawing", unit="map"):
-        coverage = f"{brain.counts[0]} of {brain.counts[1]} vertices on {mesh.name}"
-        coverage += caveat
+        counts = f"{brain.counts[0]} of {brain.counts[1]} vertices on {mesh.name}{caveat}"
         title = "mean over subjects" if brain.subject == "mean" else f"subject {brain.subject}"
         stem = out / "maps" / run / f"{_safe_name(brain.subject)}-{_safe_name(brain_map.name)}"
         png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-        about_it = f"{title}, {brain_map.source or about}, {coverage}; outlines: {outlined}"
+        caption = f"{title}, {brain_map.source or about}, {counts}; outlines: {outlined}"
         with replacing(png) as to_png, replacing(svg) as to_svg:
-            draw_sheet(brain_map, brain, pictures, outlined, about_it, [to_png, to_svg])
+            draw_sheet(brain_map, brain, pictures, outlined, caption, [to_png, to_svg])
         files += [png, svg]
     return files
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +96,12 @@ def study(
     check_resampling(inputs, resampling)
     tallies = _tallies(inputs, resampling, study_list["rows"][0]["fit"])
     names = [s.name for s in inputs.subjects]
-    frame = pd.DataFrame(
-        [
-            line
-            for row in study_list["rows"]
-            for subject_name in (names if len(names) == 1 else [*names, "all"])
-            for line in [_line(row, subject_name, study_list, inputs, tallies)]
-        ],
-        columns=list(COLUMNS),
-    )
+    subject_names = names if len(names) == 1 else [*names, "all"]
+    lines = [
+        _line(row, subject_name, study_list, inputs, tallies)
+        for row, subject_name in product(study_list["rows"], subject_names)
+    ]
+    frame = pd.DataFrame(lines, columns=list(COLUMNS))
     path = out / f"{name}.csv"
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
@@ -187,9 +185,8 @@ def _line(
             line |= _mean(class_tallies, measure, roi_class)
     line |= _mean(tallies_by_seed, "pearson_r", "pearson_r")
     if len(tallies_by_seed) > 1:
-        line |= score_range(tallies_by_seed, measure, "seeds") | score_range(
-            tallies_by_seed, "pearson_r", "pearson_r_seeds"
-        )
+        line |= score_range(tallies_by_seed, measure, "seeds")
+        line |= score_range(tallies_by_seed, "pearson_r", "pearson_r_seeds")
     baseline = _baseline_row(row, study_list)
     baseline_tallies = _seed_tallies(baseline, subject_name, "all", tallies)
     if baseline_tallies and row["fit"] != baseline["fit"]:
@@ -203,11 +200,13 @@ def _line(
 def _seed_tallies(
     row: Mapping[str, Any], subject_name: str, roi_class: str, tallies: Tallies
 ) -> list[Tally]:
-    seed_tallies = [tallies.get((fit, subject_name, roi_class)) for fit in row["fits"]]
-    return [tally for tally in seed_tallies if tally is not None]
+    """Return the tallies of a row's fits, one for each seed that has the subject."""
+    keys = [(fit, subject_name, roi_class) for fit in row["fits"]]
+    return [tallies[key] for key in keys if key in tallies]
 
 
 def _baseline_row(row: Mapping[str, Any], study_list: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the row that a row is compared with, by default the first of the study."""
     rows_by_name = {listed_row["name"]: listed_row for listed_row in study_list["rows"]}
     return rows_by_name[row["against"]] if row["against"] else study_list["rows"][0]
 

@@ -153,31 +153,18 @@ def score_hemispheres(
 ) -> Iterator[tuple[str, HemisphereScores]]:
     """Yield the name and the scores of each hemisphere that has fits."""
     for name in HEMISPHERES:
-        responses_digest = inputs.responses[subject.name, name]
-        hemisphere = load_hemisphere(subject, name, inputs.runs, responses_digest)
-        if hemisphere is not None:
-            baseline = None
-            if settings.baseline is not None:
-                run = next((run for run in inputs.runs if run.name == settings.baseline), None)
-                strengths = compute_strengths(
-                    hemisphere, settings.resampling.seed, settings.ensemble, settings.roi_classes
-                )
-                baseline = gather_prediction(
-                    hemisphere, run, inputs.split, strengths, settings.roi_classes
-                )
-            yield (
-                name,
-                score_hemisphere(
-                    hemisphere,
-                    inputs.runs,
-                    inputs.split,
-                    settings.roi_classes,
-                    settings.resampling.seed,
-                    settings.ensemble,
-                    settings.resampling,
-                    baseline,
-                ),
-            )
+        digest_of_responses = inputs.responses[subject.name, name]
+        hemisphere = load_hemisphere(subject, name, inputs.runs, digest_of_responses)
+        if hemisphere is None:
+            continue
+        roi_classes, seed, rule = settings.roi_classes, settings.resampling.seed, settings.ensemble
+        baseline = None
+        if settings.baseline is not None:
+            run = next((run for run in inputs.runs if run.name == settings.baseline), None)
+            strengths = compute_strengths(hemisphere, seed, rule, roi_classes)
+            baseline = gather_prediction(hemisphere, run, inputs.split, strengths, roi_classes)
+        yield name, score_hemisphere(hemisphere, inputs.runs, inputs.split, roi_classes, seed,
+                                     rule, settings.resampling, baseline)  # fmt: skip
 
 
 def add_tallies(

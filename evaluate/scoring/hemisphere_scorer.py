@@ -219,19 +219,14 @@ def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[
     dict of str to dict of str to array (n_vertices,)
         For each hemisphere, the arrays of `evaluate.scoring.vertex_files`.
     """
-    permuted = [
-        vertex_map.permuted for vertex_map in maps.values() if vertex_map.permuted is not None
-    ]
+    permuted = [m.permuted for m in maps.values() if m.permuted is not None]
     corrected = iter(significance(permuted)) if permuted else iter(())
     arrays_by_hemisphere = {}
     for name, vertex_map in maps.items():
         p = {key: np.full(len(vertex_map.arrays["r"]), np.nan) for key in ("p", "q", "p_max")}
         if vertex_map.permuted is not None:
             p_values, covered = next(corrected), vertex_map.arrays["covered"]
-            p["p"][covered], p["q"][covered], p["p_max"][covered] = (
-                p_values.p,
-                p_values.q,
-                p_values.p_max,
-            )
+            for key, array in p.items():
+                array[covered] = getattr(p_values, key)
         arrays_by_hemisphere[name] = vertex_map.arrays | p
     return arrays_by_hemisphere
