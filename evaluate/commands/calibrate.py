@@ -125,7 +125,7 @@ def _names(n: int) -> NDArray[np.bytes_]:
 def _measure_coverage(
     n: int, roi: Any, n_datasets: int, rng: np.random.Generator, truth: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Yield, for each dataset, whether the intervals contain the true values."""
+    """Measure, for each dataset, whether the intervals contain the true values."""
     true = {"score": roi.expected_score(n, truth), "explained": roi.explained,
             "pearson_r": roi.rho.mean()}  # fmt: skip
     holds: dict[str, list[float]] = {name: [] for name in true}
@@ -143,7 +143,7 @@ def _measure_coverage(
 def _test_equal_models(
     n: int, roi: Any, n_datasets: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Yield false positives of the swap test for equal models, of similar and of unlike errors."""
+    """Measure false positives of the swap test for equal models of similar and unlike errors."""
     alike, unlike = np.empty(n_datasets), np.empty(n_datasets)
     for number in range(n_datasets):
         responses = roi.responses(n, rng)
@@ -159,7 +159,7 @@ def _test_equal_models(
 def _test_permutation(
     n: int, roi: Any, n_datasets: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Yield false positives of the permutation test, per vertex and family-wise."""
+    """Measure false positives of the permutation test, per vertex and family-wise."""
     alone, family = np.empty(n_datasets), np.empty(n_datasets)
     for number in range(n_datasets):
         responses = roi.responses(n, rng)
@@ -173,7 +173,7 @@ def _test_permutation(
 def _count_false_discoveries(
     n: int, roi: Any, n_datasets: int, rng: np.random.Generator, _: np.random.Generator
 ) -> Iterator[tuple[str, float, Rates]]:
-    """Yield the share of false discoveries where most vertices are null."""
+    """Measure the share of false discoveries where most vertices are null."""
     share = np.empty(n_datasets)
     for number in range(n_datasets):
         responses = roi.responses(n, rng)

@@ -127,6 +127,7 @@ def _check_arguments(
 
 
 def _open_trials(file: Path, subject: Subject, hemisphere: str, split: str) -> NDArray[Any]:
+    """Open single-trial responses (n_pictures, n_trials, n_vertices) and check their shape."""
     array = open_array(file)
     expected = (len(subject.pictures(split)), subject.n_vertices(hemisphere))
     if array.ndim != 3 or (array.shape[0], array.shape[2]) != expected:
@@ -148,6 +149,7 @@ def _estimate(
 def _describe(
     file: Path, values: NDArray[np.float64], n_repeats: NDArray[np.int64]
 ) -> dict[str, Any]:
+    """Summarise ceilings and their source, as JSON; raise if one is outside 0..1."""
     if not ((values >= 0) & (values <= 1)).all():
         raise EvaluateError(
             f"{file}: gives ceilings outside 0..1: check that it holds ncsnr or trials as described"
@@ -185,9 +187,9 @@ def _write(
 
 def _report(subject: Subject, split: str, about: dict[str, Any]) -> None:
     for hemisphere, summary in about.items():
-        n_repeats = ", ".join(f"{n} shown {times} x" for times, n in summary["shown"].items())
+        repeats = ", ".join(f"{n} shown {times} x" for times, n in summary["shown"].items())
         say(
             f"subject {subject.name} {hemisphere}, {split} pictures: {summary['n_vertices']} "
             f"ceilings, median {summary['median']:.3f}, largest {summary['largest']:.3f}, "
-            f"{summary['n_zero']} are 0; k = {summary['k']:.4f} ({n_repeats})"
+            f"{summary['n_zero']} are 0; k = {summary['k']:.4f} ({repeats})"
         )

@@ -57,7 +57,7 @@ def score(
     subject : str, int or sequence of them
         "all" that have test responses, or the numbers of one or several: "01", "01 02".
     ceilings : Path, optional
-        A folder of ceilings from `python -m evaluate ceilings`, used instead of those of the data.
+        A folder of `python -m evaluate ceilings`, which takes precedence over the data's ceilings.
     rois : bool
         Whether to print every ROI; the data must have all label maps.
     also : list of str, optional
