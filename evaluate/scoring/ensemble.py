@@ -106,29 +106,23 @@ def compute_strengths(
     second_parts = [split_pictures(pictures[half], seed) for half in halves] if several else []
     quarters = [half[part] for half, in_second_part in zip(halves, second_parts, strict=False)
                 for part in (~in_second_part, in_second_part)]  # fmt: skip
-    rule_strengths = load_plugin(ensembles, rule, "ensemble rule").judge
-    whole, first_half, second_half, *quarter_strengths = rule_strengths(
-        hemisphere, [slice(None), *halves, *quarters]
-    )
+    compute = load_plugin(ensembles, rule, "ensemble rule").judge
+    whole, *strengths = compute(hemisphere, [slice(None), *halves, *quarters])
+    half_strengths = (strengths[0], strengths[1])
     if not several:
         alone = Selection(np.ones(1, bool), np.zeros(1), np.zeros(1))
-        return Strengths(whole, (first_half, second_half), second, alone, (alone, alone))
-    sums = _cross_fitted(hemisphere, halves, (first_half, second_half), roi_classes)
+        return Strengths(whole, half_strengths, second, alone, (alone, alone))
+    sums = _cross_fitted(hemisphere, halves, half_strengths, roi_classes)
     half_selections = [
-        _select(hemisphere, parts, _cross_fitted(hemisphere, parts, strengths, roi_classes))
-        for parts, strengths in (
-            (quarters[:2], quarter_strengths[:2]),
-            (quarters[2:], quarter_strengths[2:]),
+        _select(hemisphere, parts, _cross_fitted(hemisphere, parts, part_strengths, roi_classes))
+        for parts, part_strengths in (
+            (quarters[:2], strengths[2:4]),
+            (quarters[2:], strengths[4:]),
         )
     ]
     selection = _select(hemisphere, halves, sums)
-    return Strengths(
-        whole,
-        (first_half, second_half),
-        second,
-        selection,
-        (half_selections[0], half_selections[1]),
-    )
+    first_selection, second_selection = half_selections
+    return Strengths(whole, half_strengths, second, selection, (first_selection, second_selection))
 
 
 def _cross_fitted(
@@ -138,24 +132,18 @@ def _cross_fitted(
     roi_classes: Sequence[str] | None,
 ) -> list[Fold]:
     """Weight the predictions of each of two folds by strengths from the other fold."""
-    active = _active_vertices(
-        hemisphere.n_vertices, hemisphere.vertices, _ranks(hemisphere, roi_classes)
-    )[0]
+    ranks = _ranks(hemisphere, roi_classes)
+    active, _ = _active_vertices(hemisphere.n_vertices, hemisphere.vertices, ranks)
     shape = (len(hemisphere.runs), hemisphere.n_vertices)
     weighted = [np.zeros((*shape, len(rows)), np.float32) for rows in folds]
     for index, vertices in enumerate(hemisphere.vertices):
         predicted = hemisphere.predictions(index, "heldout")
         run = hemisphere.runs.index(hemisphere.models[index].run)
-        for rows, fold_weighted, fold_strengths in zip(
-            folds, weighted, strengths[::-1], strict=True
-        ):
-            strength = (fold_strengths[index] * active[index]).astype(np.float32)
-            fold_weighted[run][vertices] += (predicted[rows] * strength).T
+        for rows, total, source in zip(folds, weighted, strengths[::-1], strict=True):
+            strength = (source[index] * active[index]).astype(np.float32)
+            total[run][vertices] += (predicted[rows] * strength).T
     measured = hemisphere.measured("heldout")
-    return [
-        Fold(measured[rows], fold_weighted)
-        for rows, fold_weighted in zip(folds, weighted, strict=True)
-    ]
+    return [Fold(measured[rows], total) for rows, total in zip(folds, weighted, strict=True)]
 
 
 def _select(

@@ -193,5 +193,5 @@ def _toggled_sums(folds: Sequence[Fold], members: NDArray[np.bool_]) -> Floats:
 def _error(folds: Sequence[Fold], members: NDArray[np.bool_], extended: NDArray[np.bool_]) -> float:
     """Estimate the standard error of the difference of two sums of r, from the same pictures."""
     differences = [fold.influence(extended) - fold.influence(members) for fold in folds]
-    # n / (n - 1) for the mean of each fold.
+    # The factor n / (n - 1) corrects for the estimated mean of each fold.
     return float(np.sqrt(sum(len(d) / (len(d) - 1) * (d @ d) for d in differences)))

@@ -77,10 +77,8 @@ class Prediction:
         """Pair columns with those of another prediction, for parts of the same vertices in both."""
         first_parts = [*(first.rois.get(roi) for roi in self.rois), first.whole]
         codes = [
-            None
-            if first_columns is None
-            else self._pair_codes(first, first_columns, second_columns)
-            for first_columns, second_columns in zip(first_parts, self.parts, strict=True)
+            None if part is None else self._pair_codes(first, part, own_part)
+            for part, own_part in zip(first_parts, self.parts, strict=True)
         ]
         known_codes = [code for code in codes if code is not None]
         all_codes = np.unique(np.concatenate(known_codes)) if known_codes else np.zeros(0, np.int64)

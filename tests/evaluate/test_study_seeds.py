@@ -75,8 +75,8 @@ def test_the_mean_over_seeds_is_the_mean_over_all_their_vertices() -> None:
     assert score_range(each, "score", "of")["of_low"] == min(scores)
     assert score_range(each, "score", "of")["of_high"] == max(scores)
     assert whole.draws is not None
-    drawn = np.mean([tally.draws.drawn for tally in each], axis=0)  # type: ignore[union-attr]
-    np.testing.assert_allclose(whole.draws.drawn / 3, drawn, rtol=1e-6)
+    drawn = np.mean([tally.draws.resampled for tally in each], axis=0)  # type: ignore[union-attr]
+    np.testing.assert_allclose(whole.draws.resampled / 3, drawn, rtol=1e-6)
 
 
 def test_seeds_are_paired() -> None:
