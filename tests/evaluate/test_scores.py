@@ -111,7 +111,7 @@ def test_a_run_as_a_whole_is_its_combined_prediction(simulated: Path, tmp_path: 
     for name in (run_.name, "ensemble"):
         assert tally.sums == pytest.approx(expected.tally().sums, rel=1e-12)
         assert tally.draws is not None
-        np.testing.assert_allclose(tally.draws.drawn, draws.drawn, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(tally.draws.resampled, draws.resampled, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(tally.draws.left_out, draws.left_out, atol=1e-3)
         of_map = found.maps[name]
         np.testing.assert_allclose(of_map.arrays["r"], expected.r, rtol=1e-12)
