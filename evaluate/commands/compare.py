@@ -124,7 +124,9 @@ def _find_run(out: Path, name: str) -> str:
     matches = find_runs(out, [name])
     if len(matches) > 1:
         listing = "; ".join(map(_describe_run, matches))
-        raise EvaluateError(f"{name}: {len(matches)} runs begin so, name one of them: {listing}")
+        raise EvaluateError(
+            f"{name}: {len(matches)} runs have names that begin so, name one: {listing}"
+        )
     return matches[0].name
 
 
