@@ -167,16 +167,14 @@ def _score_interval(draws: Draws) -> tuple[float, float]:
         return observed, observed
     growth = shrink = 0.0
     if above > 0:
-        growth = (
-            max(resampled.var() * factor / (1 - square) - variance, 0) / above if square < 1 else 0
-        )
+        if square < 1:
+            growth = max(resampled.var() * factor / (1 - square) - variance, 0) / above
         shrink = square / above
     else:
         variance = max(variance, resampled.var() * factor)
     bias = null.mean()
-    low, high = Family(bias, 1, variance, growth, shrink).interval(
-        observed, _quantile(draws, "score")
-    )
+    family = Family(bias, 1, variance, growth, shrink)
+    low, high = family.interval(observed, _quantile(draws, "score"))
     return max(low + bias, 0.0), min(high + bias, 1.0)
 
 

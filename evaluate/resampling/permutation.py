@@ -131,9 +131,8 @@ def permute(
     n_images, n_vertices = measured.shape
     if not n_vertices:
         none = np.full(orders.shape[1] ** 2 - 1, -np.inf, np.float32)
-        return [PermutationCounts(np.zeros(0, np.float32), np.zeros(0, np.int64), none)] * len(
-            predictions
-        )
+        empty = PermutationCounts(np.zeros(0, np.float32), np.zeros(0, np.int64), none)
+        return [empty] * len(predictions)
     blocks = list(map_blocks(count, n_vertices, block_size(n_images, n_vertices)))
     return [
         PermutationCounts(
@@ -201,7 +200,7 @@ def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
     greatest = np.sort(np.max([part.greatest for part in parts], axis=0))
     p = [(1 + part.as_great) / (1 + n) for part in parts]
     q = false_discovery_control(np.concatenate(p)) if sum(map(len, p)) else np.zeros(0)
-    split = np.split(q, np.cumsum([len(part_p) for part_p in p])[:-1])
+    split = np.split(q, np.cumsum([*map(len, p)])[:-1])
     return [
         Significance(
             part_p,
