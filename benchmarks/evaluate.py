@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evaluate.resampling import orders, permute, picture_weights, resample, significance
+from evaluate.resampling import draw_orders, permute, picture_weights, resample, significance
 from evaluate.resampling.intervals import intervals
 from evaluate.scoring.vertex_scores import score_vertices
 
@@ -66,7 +66,7 @@ def loop(made: Arrays, resamples: int) -> None:
 def permutation(made: Arrays, permutations: int) -> None:
     """Test every vertex."""
     y, p, _ceiling, _rois, names = made
-    significance(permute(y, [p], orders(names, permutations)))
+    significance(permute(y, [p], draw_orders(names, permutations)))
 
 
 WORK: dict[str, tuple[Callable[[Arrays, int], None], int, int]] = {

@@ -21,7 +21,7 @@ from benchmarks.full_size import _write_features as write_features
 from cache import FeatureStore
 from challenge import find_subjects
 from challenge.simulator import simulate
-from evaluate.cost import count_scored, evaluate_costs
+from evaluate.cost import count_scoring, evaluate_costs
 from execute.forecast.cost import Cost, in_turn
 from execute.forecast.rates import Rates
 from plan.stages import plan_ablate, plan_features, plan_spaces
@@ -78,7 +78,7 @@ def demo(data: Path, out: Path, rates: Rates) -> None:
     entries = find_spaces(store, BOTH)
     cost = plan_ablate(subjects, entries, rates, {"heldout": 0.1, "folds": 5}).cost
     compare("ablate", cost, ["regress.ablate", *where, "--spaces", *BOTH])
-    costs = evaluate_costs(count_scored(subjects, len(FITS), len(BOTH)), subjects, rates)
+    costs = evaluate_costs(count_scoring(subjects, len(FITS), len(BOTH)), subjects, rates)
     for verb in ("submission", "report"):
         compare(verb, costs[verb], ["evaluate", verb, *where])
 

@@ -1,9 +1,9 @@
-"""Stage 3: fits to scores, a table, a picture and a submission.
+"""Stage 3: score fits, tabulate and draw the scores, and write a submission.
 
-Reads what `regress` left in the cache and the challenge directory, never a model: predictions are
-plain arrays, so this stage runs on a machine without torch. `python -m evaluate scores` writes
-scores.csv, `submission` the zip that the challenge takes; `check` looks through anyone's zip, and
-`score` scores it; `ceilings` makes noise ceilings where there are none.
+Reads the predictions that `regress` wrote to the cache, and the challenge directory. Models are not
+loaded, so this stage runs on a machine without torch. `python -m evaluate scores` writes
+scores.csv, `submission` the zip that the challenge takes; `check` checks any submission, `score`
+scores it, and `ceilings` computes noise ceilings for data that have none.
 """
 
 from evaluate.commands.check import faults

@@ -33,12 +33,12 @@ EXAMPLES = (
 )
 
 
-def _spelled(arguments: list[str]) -> list[str]:
-    """Let `check ZIP DATA` be as good as `check ZIP --data DATA`, and `compare A B` take runs."""
+def _expand_arguments(arguments: list[str]) -> list[str]:
+    """Rewrite `check ZIP DATA` as `check ZIP --data DATA`, and the runs of `compare` as a list."""
     if arguments[:1] == ["compare"]:
         runs = list(takewhile(lambda argument: not argument.startswith("-"), arguments[1:]))
-        named = runs if runs[:1] and runs[0].startswith("[") else [json.dumps(runs)]
-        return ["compare", *named, *arguments[1 + len(runs) :]]
+        runs_argument = runs if runs[:1] and runs[0].startswith("[") else [json.dumps(runs)]
+        return ["compare", *runs_argument, *arguments[1 + len(runs) :]]
     if arguments[:1] == ["check"] and len(arguments) > 2 and not arguments[2].startswith("-"):
         return [*arguments[:2], "--data", *arguments[2:]]
     return arguments
@@ -60,4 +60,4 @@ VERBS: dict[str, Command] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run_anywhere(VERBS, "evaluate", EXAMPLES, _spelled(sys.argv[1:]), cost_of))
+    sys.exit(run_anywhere(VERBS, "evaluate", EXAMPLES, _expand_arguments(sys.argv[1:]), cost_of))

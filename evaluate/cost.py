@@ -1,4 +1,4 @@
-"""What scores, a submission and the report take: pieces of them are tried, and counted."""
+"""Forecast time, memory and disk of `scores`, `submission` and `report` from short trials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evaluate.maps.surface import load_mesh
 from evaluate.report.brain import WIDTH
 from evaluate.report.charts import scatter
 from evaluate.report.examples import N_PICTURES, PIXELS, QUALITY, encode
-from evaluate.resampling import intervals, orders, permute, picture_weights, resample
+from evaluate.resampling import draw_orders, intervals, permute, picture_weights, resample
 from evaluate.scoring.vertex_scores import score_vertices
 from execute.forecast.calibration import Values, elapsed, least
 from execute.forecast.cost import Cost
@@ -24,37 +24,37 @@ from execute.forecast.rates import Rates
 from execute.whole_command import Asked
 
 IMPORTS = "evaluate.__main__"
-# Pictures and vertices of a trial.
+# Size of a trial.
 PICTURES, VERTICES, RESAMPLES = 128, 2048, 1000
-# Score, r, ceiling, best space; and what each space has alone.
+# Maps of score, r, ceiling and best space; each feature space adds one of its unique contribution.
 MAPS = 4
-# Of the page itself, and of a map's colours on the brain that turns.
+# Bytes of the page itself, and of one map's colours on the rotating surface.
 PAGE, TURNING = 1_500_000, 60_000
-# Charts of scores, on the page and beside the table, have marks as so many scatters.
+# The charts of scores, on the page and next to the table, take as long as this many scatters.
 BARS = 50
 
-# Commands of which a plan is made.
+# Commands whose cost is forecast.
 PLANNED = ("scores", "submission", "report")
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What is scored, in numbers.
+class ScoringSize:
+    """Counts on which the cost of scoring depends.
 
     Attributes
     ----------
     n_images : tuple of int
-        Of each subject, the pictures that are scored.
+        Scored pictures of each subject.
     n_vertices : tuple of (int, int)
-        Of each subject's hemispheres.
+        Vertices of the left and right hemisphere of each subject.
     n_columns : tuple of int
-        Of each subject, the vertices of all ROIs, one in several so often.
+        Sum of the ROI sizes of each subject; a vertex in several ROIs counts once for each.
     n_rois : int
-        Of a subject.
+        Largest number of ROIs of a subject, both hemispheres together.
     n_fits : int
-        Fits; an ensemble of them is scored too.
+        Fits; their ensemble is scored too.
     n_spaces : int
-        Feature spaces that can be told apart.
+        Feature spaces.
     """
 
     n_images: tuple[int, ...]
@@ -65,24 +65,23 @@ class Scored:
     n_spaces: int
 
 
-def count_scored(
+def count_scoring(
     subjects: Sequence[Subject], n_fits: int, n_spaces: int, heldout: float = 0.1
-) -> Scored:
+) -> ScoringSize:
     """Count what `make report` would score.
 
-    Parameters
-    ----------
-    heldout : float
-        The share of training pictures that is scored where there are no test responses.
+    `heldout` is the share of training pictures that is scored where there are no test responses.
     """
-    regions = [[roi for h in HEMISPHERES for roi in one.regions(h)] for one in subjects]
-    test = all(one.has_test_responses for one in subjects)
-    return Scored(
+    regions = [[roi for h in HEMISPHERES for roi in subject.regions(h)] for subject in subjects]
+    test = all(subject.has_test_responses for subject in subjects)
+    return ScoringSize(
         tuple(
-            len(one.pictures("test")) if test else round(heldout * len(one.pictures("train")))
-            for one in subjects
+            len(subject.pictures("test"))
+            if test
+            else round(heldout * len(subject.pictures("train")))
+            for subject in subjects
         ),
-        tuple((one.n_vertices("lh"), one.n_vertices("rh")) for one in subjects),
+        tuple((subject.n_vertices("lh"), subject.n_vertices("rh")) for subject in subjects),
         tuple(sum(len(roi.vertices) for roi in rois) for rois in regions),
         max(map(len, regions)),
         n_fits,
@@ -90,97 +89,99 @@ def count_scored(
     )
 
 
-def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) -> dict[str, Cost]:
-    """Say what each command of this stage takes, its process's start with it."""
+def evaluate_costs(size: ScoringSize, subjects: Sequence[Subject], rates: Rates) -> dict[str, Cost]:
+    """Compute the cost of each forecast command of this stage, process start included."""
     start = rates.start(IMPORTS)
     begin = Cost(start["seconds"], int(start["memory"]))
     trial = rates.of("scoring", partial(measured, try_scoring))
-    read = _reading(scored, subjects, rates)
-    runs = scored.n_fits + 1
-    numbers = sum(n * c for n, c in zip(scored.n_images, scored.n_columns, strict=True))
-    means = runs * scored.n_rois * 2 * len(scored.n_images)
+    read = _reading_seconds(size, subjects, rates)
+    runs = size.n_fits + 1
+    numbers = sum(n * c for n, c in zip(size.n_images, size.n_columns, strict=True))
+    means = runs * size.n_rois * 2 * len(size.n_images)
     seconds = read + runs * numbers * trial["score"] + means * trial["interval"]
-    widest = max(max(both) for both in scored.n_vertices)
-    n_images = max(scored.n_images)
-    # Predictions of all fits and ROIs of a hemisphere, and of what the responses say in each draw.
-    columns = max(scored.n_columns) / 2 * (scored.n_fits + 1)
+    widest = max(map(max, size.n_vertices))
+    n_images = max(size.n_images)
+    # Predictions of all fits and ROIs of a hemisphere, responses, and their moments in each draw.
+    columns = max(size.n_columns) / 2 * (size.n_fits + 1)
     memory = int(4 * n_images * (columns + 4 * widest) + 12 * RESAMPLES * widest)
-    held = 0.1 * max(len(one.pictures("train")) for one in subjects)
-    # Weighted held-out predictions of all fits, by which the ensemble's members are selected.
-    memory = max(memory, int(4 * held * widest * scored.n_fits))
-    saved = 60 * runs * sum(map(sum, scored.n_vertices))
+    n_heldout = 0.1 * max(len(subject.pictures("train")) for subject in subjects)
+    # Weighted held-out predictions of all fits, from which the ensemble's members are selected.
+    memory = max(memory, int(4 * n_heldout * widest * size.n_fits))
+    saved = 60 * runs * sum(map(sum, size.n_vertices))
     scores = Cost(seconds, begin.memory + memory, 0, saved)
-    filled = 4 * sum(n * sum(v) for n, v in zip(_test(subjects), scored.n_vertices, strict=True))
-    both = int(4 * held * (columns + 4 * widest))
-    submission = Cost(read + _deflating(filled, rates), begin.memory + both, 0, filled)
+    filled = 4 * sum(
+        n * sum(v) for n, v in zip(_n_test_pictures(subjects), size.n_vertices, strict=True)
+    )
+    memory = begin.memory + int(4 * n_heldout * (columns + 4 * widest))
+    submission = Cost(read + _compression_seconds(filled, rates), memory, 0, filled)
     drawing = rates.of("drawing", partial(measured, try_drawing))
-    known = len(subjects) + (len(subjects) > 1)
-    maps = known * (MAPS + scored.n_spaces - 1)
-    n_pictures = maps * 2 + (MAPS + scored.n_spaces - 1) * (drawing["views"] - 2)
+    n_brains = len(subjects) + (len(subjects) > 1)
+    maps = n_brains * (MAPS + size.n_spaces - 1)
+    n_pictures = maps * 2 + (MAPS + size.n_spaces - 1) * (drawing["views"] - 2)
     seconds = drawing["begin"] + n_pictures * drawing["picture"]
     # Each ROI's name has an example, of both hemispheres together: a chart and pictures.
-    examples = scored.n_rois / 2
+    examples = size.n_rois / 2
     seconds += examples * (drawing["chart"] + 2 * N_PICTURES * drawing["thumbnail"])
     seconds += 2 * BARS * drawing["chart"]
-    page = PAGE + TURNING * (maps + 2 * runs * known) + int(n_pictures * drawing["bytes"])
-    drawn = Cost(seconds, int(drawing["memory"]) + 6 * page, 0, page)
+    page = PAGE + TURNING * (maps + 2 * runs * n_brains) + int(n_pictures * drawing["bytes"])
+    report = Cost(seconds, int(drawing["memory"]) + 6 * page, 0, page)
     return {
         "scores": begin + scores,
         "submission": begin + submission,
-        "report": begin + scores + drawn,
+        "report": begin + scores + report,
     }
 
 
-def cost_of(asked: Asked, rates: Rates) -> Cost | None:
-    """Say what a command of this stage takes."""
-    if asked.verb not in PLANNED or not asked.data.is_dir():
+def cost_of(request: Asked, rates: Rates) -> Cost | None:
+    """Compute the cost of a command; None for one that is not forecast."""
+    if request.verb not in PLANNED or not request.data.is_dir():
         return None
-    subjects = find_subjects(asked.data, asked.subject)
-    n_fits = sum(folder.is_dir() for folder in (asked.out / "fits").glob("[!.]*"))
-    n_spaces = len(list((asked.out / "features").glob("[!.]*.h5")))
-    scored = count_scored(subjects, n_fits, n_spaces)
-    return evaluate_costs(scored, subjects, rates)[asked.verb]
+    subjects = find_subjects(request.data, request.subject)
+    n_fits = sum(folder.is_dir() for folder in (request.out / "fits").glob("[!.]*"))
+    n_spaces = len(list((request.out / "features").glob("[!.]*.h5")))
+    size = count_scoring(subjects, n_fits, n_spaces)
+    return evaluate_costs(size, subjects, rates)[request.verb]
 
 
-def _test(subjects: Sequence[Subject]) -> list[int]:
-    return [len(one.pictures("test")) for one in subjects]
+def _n_test_pictures(subjects: Sequence[Subject]) -> list[int]:
+    return [len(subject.pictures("test")) for subject in subjects]
 
 
-def _reading(scored: Scored, subjects: Sequence[Subject], rates: Rates) -> float:
-    """Say how long responses are digested, and predictions read."""
-    rows = [len(one.pictures("train")) for one in subjects]
-    digested = 4.0 * sum(n * sum(v) for n, v in zip(rows, scored.n_vertices, strict=True))
-    read = 4.0 * scored.n_fits * sum(
-        (0.1 * n + k) * c for n, k, c in zip(rows, scored.n_images, scored.n_columns, strict=True)
+def _reading_seconds(size: ScoringSize, subjects: Sequence[Subject], rates: Rates) -> float:
+    """Compute the seconds for digesting responses and reading predictions."""
+    rows = [len(subject.pictures("train")) for subject in subjects]
+    digested = 4.0 * sum(n * sum(v) for n, v in zip(rows, size.n_vertices, strict=True))
+    read = 4.0 * size.n_fits * sum(
+        (0.1 * n + k) * c for n, k, c in zip(rows, size.n_images, size.n_columns, strict=True)
     )  # fmt: skip
-    files = scored.n_fits * scored.n_rois * len(subjects)
-    # Opening a file and looking what it is takes some milliseconds.
+    files = size.n_fits * size.n_rois * len(subjects)
+    # Opening a file and reading its meta takes some milliseconds.
     return rates.digests(digested) / rates.threads + rates.passes(3 * read) + 0.008 * files
 
 
-def _deflating(n_bytes: float, rates: Rates) -> float:
-    # About twenty times as long as a digest.
+def _compression_seconds(n_bytes: float, rates: Rates) -> float:
+    # Deflating takes about twenty times as long as a digest.
     return rates.digests(20 * n_bytes)
 
 
 def try_scoring() -> Values:
-    """Score random predictions.
+    """Measure the scoring of random predictions.
 
     Returns
     -------
     dict
-        `score`, seconds for each number predicted: all metrics, resamples and permutations;
-        `interval`, seconds of a mean's.
+        `score`, seconds per predicted number for all metrics, resamples and permutations;
+        `interval`, seconds for the intervals of one mean.
     """
     rng = np.random.default_rng(0)
     y = rng.standard_normal((PICTURES, VERTICES), dtype=np.float32)
     p = 0.5 * y + rng.standard_normal((PICTURES, VERTICES), dtype=np.float32)
     ceiling, names = np.full(VERTICES, 0.5), np.array([b"%064d" % i for i in range(PICTURES)])
-    weights, drawn = picture_weights(names, RESAMPLES), orders(names, RESAMPLES)
+    weights, permutations = picture_weights(names, RESAMPLES), draw_orders(names, RESAMPLES)
 
     def work() -> None:
         score_vertices(y, p, ceiling)
-        permute(y, [p], drawn)
+        permute(y, [p], permutations)
         list(resample(y, p, ceiling, weights, [np.arange(VERTICES)]))
 
     (draws,) = resample(y, p, ceiling, weights, [np.arange(VERTICES)])
@@ -191,14 +192,13 @@ def try_scoring() -> Values:
 
 
 def try_drawing() -> Values:
-    """Draw the brain once.
+    """Measure the drawing of one map, chart and thumbnail.
 
     Returns
     -------
     dict
-        `begin`, seconds until the views of the brain are there; `picture`, seconds of a painted
-        one, and its `bytes` on the page; `views`, how many; `chart` and `thumbnail`, seconds of
-        those beside them.
+        `begin`, seconds for the views of the surface; `picture`, seconds for one painted view, and
+        its `bytes` on the page; `views`, their number; `chart` and `thumbnail`, seconds for one.
     """
     mesh = load_mesh("fsaverage5")
     begin = elapsed(lambda: photograph(mesh, WIDTH, {}))
@@ -207,24 +207,24 @@ def try_drawing() -> Values:
     # As smooth as a map is.
     values = rng.integers(0, 255, (12, 16, 4), dtype=np.uint8)
     image = Image.fromarray(values).resize((WIDTH, WIDTH * views[0].grey.shape[0] // WIDTH))
-    made = encode(image.quantize(255, Image.Quantize.FASTOCTREE), "PNG")
-    shown = Image.fromarray(rng.integers(0, 255, (425, 425, 3), dtype=np.uint8))
+    encoded_map = encode(image.quantize(255, Image.Quantize.FASTOCTREE), "PNG")
+    photo = Image.fromarray(rng.integers(0, 255, (425, 425, 3), dtype=np.uint8))
     points = rng.standard_normal((2, PICTURES))
     about = {"name": "a vertex", "r": 0.0, "roi": "V1v"}
 
     def thumbnail() -> None:
-        encode(shown.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS), "JPEG", quality=QUALITY)
+        encode(photo.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS), "JPEG", quality=QUALITY)
 
     return {
         "begin": begin,
         # Half of it is painted, half is written.
-        "picture": 2 * least(partial(_encoded, image)),
-        "bytes": len(made),
+        "picture": 2 * least(partial(_encode_map, image)),
+        "bytes": len(encoded_map),
         "views": 2 * len(VIEWS),
         "chart": least(lambda: scatter(points[0], points[1], about)),
         "thumbnail": least(thumbnail),
     }
 
 
-def _encoded(image: Image.Image) -> str:
+def _encode_map(image: Image.Image) -> str:
     return encode(image.quantize(255, Image.Quantize.FASTOCTREE), "PNG")

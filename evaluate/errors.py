@@ -1,4 +1,4 @@
-"""What can be wrong when fits are judged."""
+"""Errors of the evaluate stage."""
 
 from base import RoiridgeError
 

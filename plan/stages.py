@@ -143,7 +143,7 @@ def plan_evaluate(
     """Plan `make evaluate`, `make submission` and `make report`."""
     there = {folder.name for folder in (out / "fits").glob("[!.]*") if folder.is_dir()}
     n_fits = len(there | set(fits))
-    scored = evaluate.cost.count_scored(subjects, n_fits, n_spaces)
+    scored = evaluate.cost.count_scoring(subjects, n_fits, n_spaces)
     costs = evaluate.cost.evaluate_costs(scored, subjects, rates)
     names = {"scores": "evaluate", "submission": "submission", "report": "report"}
     rows = [[f"make {names[name]}", *_figures(cost)] for name, cost in costs.items()]

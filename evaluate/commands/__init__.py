@@ -1,1 +1,1 @@
-"""One file per verb of `python -m evaluate`."""
+"""The commands of `python -m evaluate`, one file each."""

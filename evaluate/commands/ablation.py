@@ -1,4 +1,4 @@
-"""`python -m evaluate ablation`: what each feature space contributes, with intervals."""
+"""`python -m evaluate ablation`: the contribution of each feature space, with intervals."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def ablation(
     Raises
     ------
     EvaluateError
-        If nothing was ablated for a subject, or what was is damaged or of other responses.
+        If `make ablate` was not run for a subject, or its files are damaged or of other responses.
     """
     path = out / LAST
     if not path.is_file():
         raise EvaluateError(f"{path}: no such file: run `{run_hint('ablate')}` first")
-    asked = read_meta(path)
+    last_call = read_meta(path)
     subjects = find_subjects(data, subject)
-    parts = pool(subjects, asked, out)
-    names = asked["spaces"]
-    frame = pd.DataFrame(_rows(parts, names, asked["subsets"], asked["split"]))
+    parts = pool(subjects, last_call, out)
+    names = last_call["spaces"]
+    frame = pd.DataFrame(_rows(parts, names, last_call["subsets"], last_call["split"]))
     counts = {s.name: len(parts[s.name, "all", "all", "all"].pictures) for s in subjects}
-    about = describe(subjects, asked, counts) | {"provenance": provenance()}
+    about = describe(subjects, last_call, counts) | {"provenance": provenance()}
     csv = out / "ablation.csv"
     with replacing(csv) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
@@ -64,88 +64,86 @@ def ablation(
     say("\n".join([*render(frame, about), *(f"-> {file}" for file in (csv, *figures))]))
 
 
-def pool(subjects: Sequence[Subject], asked: Mapping[str, Any], out: Path) -> dict[Place, Part]:
-    """Gather every ROI, and pool ROIs of a class, hemispheres and subjects.
+def pool(subjects: Sequence[Subject], last_call: Mapping[str, Any], out: Path) -> dict[Place, Part]:
+    """Read every ROI, pool ROIs of a class, hemispheres and subjects, and sort for the table.
 
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        Whose.
-    asked : mapping
-        What `make ablate` wrote of its last call.
-    out : Path
-        The output folder.
-
-    Returns
-    -------
-    dict of Place to Part
-        In reading order.
+    `last_call` is the meta that `make ablate` wrote for its last call.
     """
     parts: dict[Place, Part] = {}
     for subject, hemisphere in product(subjects, HEMISPHERES):
-        for (roi_class, roi), part in _read(subject, hemisphere, asked, out).items():
+        for (roi_class, roi), part in _read(subject, hemisphere, last_call, out).items():
             rois = (roi, "all") if roi != "all" else ("all",)
             sides = product((subject.name, "all"), (hemisphere, "all"), rois)
-            for whose, side, name in sides:
-                place = (whose, side, roi_class, name)
+            for subject_name, side, name in sides:
+                place = (subject_name, side, roi_class, name)
                 parts[place] = part if place not in parts else parts[place] + part
     classes = list(dict.fromkeys(place[2] for place in parts))
     names = list(dict.fromkeys(place[2:] for place in parts if place[3] != "all"))
 
     def order(place: Place) -> tuple[Any, ...]:
-        whose, side, roi_class, roi = place
+        subject_name, side, roi_class, roi = place
         last = (roi_class == "all", classes.index(roi_class), roi == "all")
         number = names.index((roi_class, roi)) if roi != "all" else 0
-        return (whose == "all", whose, [*HEMISPHERES, "all"].index(side), *last, number)
+        return (
+            subject_name == "all",
+            subject_name,
+            [*HEMISPHERES, "all"].index(side),
+            *last,
+            number,
+        )
 
     return {place: parts[place] for place in sorted(parts, key=order)}
 
 
 def _read(
-    subject: Subject, hemisphere: str, asked: Mapping[str, Any], out: Path
+    subject: Subject, hemisphere: str, last_call: Mapping[str, Any], out: Path
 ) -> dict[tuple[str, str], Part]:
-    """Read the subsets of a hemisphere."""
-    names = asked["files"].get(subject.name, {}).get(hemisphere)
+    """Read the sums of every subset for each ROI class and ROI of a hemisphere."""
+    names = last_call["files"].get(subject.name, {}).get(hemisphere)
     if names is None:
         raise EvaluateError(
-            f"{out / LAST}: holds subjects {', '.join(asked['files'])}, not {subject.name}: "
+            f"{out / LAST}: holds subjects {', '.join(last_call['files'])}, not {subject.name}: "
             f"run `{run_hint('ablate', subject=subject.name)}`, or `{run_hint('ablate')}` for all"
         )
     folder = out / "ablations" / f"subj{subject.name}"
-    digests = _digests(subject, hemisphere, asked["split"])
-    found = []
+    digests = _digests(subject, hemisphere, last_call["split"])
+    subset_arrays = []
     for name in names:
         try:
             arrays, meta = read_artifact(folder / name)
         except CacheError as error:
             raise EvaluateError(f"{error}: run `{run_hint('ablate')}` again") from error
-        changed = [what for what, sha256 in digests.items() if meta["key"].get(what) != sha256]
+        changed = [key for key, sha256 in digests.items() if meta["key"].get(key) != sha256]
         if changed:
-            what = " and ".join(changed).replace("_", " ")
+            inputs = " and ".join(changed).replace("_", " ")
             raise EvaluateError(
-                f"{folder / name}: {what} have changed since: run `{run_hint('ablate')}` again"
+                f"{folder / name}: {inputs} have changed since: run `{run_hint('ablate')}` again"
             )
-        found.append(arrays)
+        subset_arrays.append(arrays)
     parts = {}
     regions = {(roi.roi_class, roi.name): roi.vertices for roi in subject.regions(hemisphere)}
     for column, (roi_class, roi, n_vertices) in enumerate(meta["parts"]):
-        where: Any = regions.get((roi_class, roi), slice(None))
+        columns: Any = regions.get((roi_class, roi), slice(None))
         parts[roi_class, roi] = Part(
             n_vertices,
-            np.array([arrays["pearson_r"][where].sum(dtype=float) for arrays in found]),
-            np.array([arrays["r2"][where].sum(dtype=float) for arrays in found]),
-            found[-1]["product"][:, where].sum(axis=1, dtype=float),
-            found[-1]["pictures"],
-            np.stack([arrays["left_out"][:, column] for arrays in found]),
+            np.array([arrays["pearson_r"][columns].sum(dtype=float) for arrays in subset_arrays]),
+            np.array([arrays["r2"][columns].sum(dtype=float) for arrays in subset_arrays]),
+            subset_arrays[-1]["product"][:, columns].sum(axis=1, dtype=float),
+            subset_arrays[-1]["pictures"],
+            np.stack([arrays["left_out"][:, column] for arrays in subset_arrays]),
         )
     return parts
 
 
 def _digests(subject: Subject, hemisphere: str, split: str) -> dict[str, str]:
+    """Digest the training responses and, for the test split, the test responses."""
     splits = {"responses": "train"}
     if split == "test":
         splits["test_responses"] = "test"
-    files = [Path(str(subject.responses(hemisphere, of).filename)) for of in splits.values()]
+    files = [
+        Path(str(subject.responses(hemisphere, picture_split).filename))
+        for picture_split in splits.values()
+    ]
     return dict(zip(splits, sha256_files(files), strict=True))
 
 
@@ -163,6 +161,6 @@ def _rows(
             if number == len(subsets) - 1:
                 for name, weights in contributions(names, subsets).items():
                     row |= part.interval(name, weights)
-                each = zip(names, part.product, strict=True)
-                row |= {f"product:{name}": float(sum_) / part.n_vertices for name, sum_ in each}
+                products = zip(names, part.product, strict=True)
+                row |= {f"product:{name}": float(sum_) / part.n_vertices for name, sum_ in products}
             yield row

@@ -37,9 +37,9 @@ def ceilings(
     splits: int = 100,
     seed: int = 0,
 ) -> None:
-    """Write noise ceilings to OUT/ceilings, where `scores` finds them; DATA stays as it is.
+    """Write noise ceilings to OUT/ceilings, where `scores` finds them; DATA is not changed.
 
-    They are made from NSD's ncsnr and the number of repeats, or estimated from single trials.
+    They are computed from NSD's ncsnr and the number of repeats, or estimated from single trials.
 
     Parameters
     ----------
@@ -52,12 +52,13 @@ def ceilings(
         "nsd/subj{subject}/{hemisphere}.ncsnr.mgh", where {subject} is 01 and so on.
     repeats : str or int, optional
         How often the pictures were shown, with --ncsnr: a number for all; a CSV of
-        nsd_id,repeats; or NSD's nsd_stim_info_merged.csv. {subject} may stand in the name.
+        nsd_id,repeats; or NSD's nsd_stim_info_merged.csv. The name may contain {subject}.
     trials : str, optional
         Single-trial responses instead, "trials/subj{subject}_{hemisphere}.npy": pictures in the
-        order of their files x trials x vertices; NaN for a trial that there was not.
+        order of their files x trials x vertices; NaN for a missing trial.
     estimator : str
-        Of the trials: "nsd", by variances, or "split_half", by Spearman and Brown's formula.
+        How to estimate from trials: "nsd", by variances, or "split_half", by Spearman and Brown's
+        formula.
     split : str
         The pictures that the ceilings are for: "test", or "train", for held-out ones.
     subject : str, int or sequence of them
@@ -65,33 +66,35 @@ def ceilings(
     splits : int
         Random halves that split_half averages over.
     seed : int
-        Draws the halves.
+        Seed of the halves.
 
     Raises
     ------
     EvaluateError
-        If not one source is given, or an argument is unknown, or trials are of other pictures.
+        If not exactly one source is given, a value is unknown, or trials are of other pictures.
     """
     _check_arguments(ncsnr, repeats, trials, estimator, split)
     check_seed(seed)
-    for found in find_subjects(data, subject):
+    for current in find_subjects(data, subject):
         values, about = {}, {}
-        for hemisphere in progress(HEMISPHERES, desc=f"ceilings {found.name}", unit="hemisphere"):
-            named = {"subject": found.name, "hemisphere": hemisphere}
+        for hemisphere in progress(HEMISPHERES, desc=f"ceilings {current.name}", unit="hemisphere"):
+            fields = {"subject": current.name, "hemisphere": hemisphere}
             if ncsnr is not None:
-                file = Path(ncsnr.format(**named))
-                shown = read_repeats(str(repeats).format(**named), found.name, found.nsd_ids(split))
-                ratios = read_ncsnr(file, read_mask(found.folder, hemisphere))
-                values[hemisphere] = noise_ceiling(ratios, shown)
+                file = Path(ncsnr.format(**fields))
+                n_repeats = read_repeats(
+                    str(repeats).format(**fields), current.name, current.nsd_ids(split)
+                )
+                ratios = read_ncsnr(file, read_mask(current.folder, hemisphere))
+                values[hemisphere] = noise_ceiling(ratios, n_repeats)
             else:
-                file = Path(str(trials).format(**named))
-                measured = _open_trials(file, found, hemisphere, split)
-                shown = count_repeats(measured)
-                values[hemisphere] = _estimate(measured, shown, estimator, splits, seed)
-            about[hemisphere] = _describe(file, values[hemisphere], shown)
+                file = Path(str(trials).format(**fields))
+                measured = _open_trials(file, current, hemisphere, split)
+                n_repeats = count_repeats(measured)
+                values[hemisphere] = _estimate(measured, n_repeats, estimator, splits, seed)
+            about[hemisphere] = _describe(file, values[hemisphere], n_repeats)
         made_by = "ncsnr" if ncsnr is not None else estimator
-        folder = _write(out / CEILINGS, found, split, values, {"made_by": made_by, **about})
-        _report(found, split, about)
+        folder = _write(out / CEILINGS, current, split, values, {"made_by": made_by, **about})
+        _report(current, split, about)
         say(f"-> {folder}")
 
 
@@ -99,54 +102,64 @@ def _check_arguments(
     ncsnr: str | None, repeats: object, trials: str | None, estimator: str, split: str
 ) -> None:
     if (ncsnr is None) == (trials is None):
-        raise EvaluateError("give --ncsnr with NSD's files, or --trials with single trials: one")
+        raise EvaluateError(
+            "expected either --ncsnr with NSD's files or --trials with single trials"
+        )
     if (ncsnr is None) != (repeats is None):
         raise EvaluateError(
-            "--repeats goes with --ncsnr, and there it is needed: the number of times that each "
+            "--repeats is needed with --ncsnr, and only there: the number of times that each "
             "picture was shown, such as 3, or a table; from --trials it is counted"
         )
-    for name, value, known in (("estimator", estimator, ESTIMATORS), ("split", split, SPLITS)):
-        if value not in known:
-            raise EvaluateError(f"unknown {name} {value!r}: {choose_from(value, known)}")
+    for name, value, choices in (("estimator", estimator, ESTIMATORS), ("split", split, SPLITS)):
+        if value not in choices:
+            raise EvaluateError(f"unknown {name} {value!r}: {choose_from(value, choices)}")
     for pattern in (ncsnr, trials):
         try:
             (pattern or "").format(subject="01", hemisphere="lh")
         except (KeyError, ValueError, IndexError) as error:
             raise EvaluateError(
-                f"{pattern}: in braces there may stand {{subject}} and {{hemisphere}} only"
+                f"{pattern}: expected no braces but those of {{subject}} and {{hemisphere}}"
             ) from error
         if pattern is not None and "{hemisphere}" not in pattern:
-            raise EvaluateError(f"{pattern}: expected {{hemisphere}} in it, each has its own file")
+            raise EvaluateError(
+                f"{pattern}: expected {{hemisphere}} in it, as each hemisphere has its own file"
+            )
 
 
 def _open_trials(file: Path, subject: Subject, hemisphere: str, split: str) -> NDArray[Any]:
-    found = open_array(file)
+    """Open single-trial responses (n_pictures, n_trials, n_vertices) and check their shape."""
+    array = open_array(file)
     expected = (len(subject.pictures(split)), subject.n_vertices(hemisphere))
-    if found.ndim != 3 or (found.shape[0], found.shape[2]) != expected:
+    if array.ndim != 3 or (array.shape[0], array.shape[2]) != expected:
         raise EvaluateError(
-            f"{file}: shape {found.shape}, expected ({expected[0]}, trials, {expected[1]}): the "
+            f"{file}: shape {array.shape}, expected ({expected[0]}, trials, {expected[1]}): the "
             f"{split} pictures of {subject.folder}, any number of trials, the vertices of its mask"
         )
-    return found
+    return array
 
 
 def _estimate(
-    trials: NDArray[Any], shown: NDArray[np.int64], estimator: str, splits: int, seed: int
+    trials: NDArray[Any], n_repeats: NDArray[np.int64], estimator: str, splits: int, seed: int
 ) -> NDArray[np.float64]:
     if estimator == "split_half":
         return split_half(trials, splits, seed)
-    return noise_ceiling(nsd_ncsnr(trials), shown)
+    return noise_ceiling(nsd_ncsnr(trials), n_repeats)
 
 
-def _describe(file: Path, values: NDArray[np.float64], shown: NDArray[np.int64]) -> dict[str, Any]:
+def _describe(
+    file: Path, values: NDArray[np.float64], n_repeats: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Summarise ceilings and their source, as JSON; raise if one is outside 0..1."""
     if not ((values >= 0) & (values <= 1)).all():
-        raise EvaluateError(f"{file}: gives ceilings outside 0..1: it does not hold what is named")
-    times, counts = np.unique(shown, return_counts=True)
+        raise EvaluateError(
+            f"{file}: gives ceilings outside 0..1: check that it holds ncsnr or trials as described"
+        )
+    times, counts = np.unique(n_repeats, return_counts=True)
     return {
         "source": str(file),
         "source_sha256": sha256_files([file])[0],
         "shown": {str(t): int(n) for t, n in zip(times, counts, strict=True)},
-        "k": noise_share(shown),
+        "k": noise_share(n_repeats),
         "n_vertices": len(values),
         "n_zero": int((~has_ceiling(values)).sum()),
         "median": float(np.median(values)),
@@ -173,10 +186,10 @@ def _write(
 
 
 def _report(subject: Subject, split: str, about: dict[str, Any]) -> None:
-    for hemisphere, found in about.items():
-        shown = ", ".join(f"{n} shown {times} x" for times, n in found["shown"].items())
+    for hemisphere, summary in about.items():
+        repeats = ", ".join(f"{n} shown {times} x" for times, n in summary["shown"].items())
         say(
-            f"subject {subject.name} {hemisphere}, {split} pictures: {found['n_vertices']} "
-            f"ceilings, median {found['median']:.3f}, largest {found['largest']:.3f}, "
-            f"{found['n_zero']} are 0; k = {found['k']:.4f} ({shown})"
+            f"subject {subject.name} {hemisphere}, {split} pictures: {summary['n_vertices']} "
+            f"ceilings, median {summary['median']:.3f}, largest {summary['largest']:.3f}, "
+            f"{summary['n_zero']} are 0; k = {summary['k']:.4f} ({repeats})"
         )

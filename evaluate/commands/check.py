@@ -1,4 +1,4 @@
-"""`python -m evaluate check`: reads a submission by numpy and zipfile, and lists every fault."""
+"""`python -m evaluate check`: list every fault of a submission."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ LIMIT = 300_000_000
 
 @convert_paths
 def check(submission: Path, data: Path | None = None) -> int:
-    """Check anyone's submission, listing every fault at once with its fix.
+    """Check any submission, and list every fault at once with its fix.
 
     Parameters
     ----------
     submission : Path
         The zip.
     data : Path, optional
-        The challenge's directory, for the pictures and vertices that there must be; where it holds
-        test responses, the order of the rows is checked against them. Without it, the published
+        The challenge's directory, with the expected pictures and vertices; if it has test
+        responses, the order of the rows is checked against them. Without it, the published
         numbers of the challenge's eight subjects are expected.
 
     Returns
@@ -38,11 +38,11 @@ def check(submission: Path, data: Path | None = None) -> int:
         0 if it is valid, 1 if not.
     """
     subjects = None if data is None else find_subjects(data)
-    found = inspect(submission, subjects)
-    wrong = found.wrong
+    findings = inspect(submission, subjects)
+    wrong = findings.wrong
     for line in wrong:
         say(f"- {line}")
-    for line in found.remarks:
+    for line in findings.remarks:
         say(f"  {line}")
     verdict = plural(len(wrong), "fault") if wrong else "valid"
     size = f", {submission.stat().st_size / 1e6:.1f} MB" if submission.is_file() else ""
@@ -55,19 +55,19 @@ def check(submission: Path, data: Path | None = None) -> int:
 
 @convert_paths
 def faults(submission: Path, subjects: Sequence[Subject] | None = None) -> list[str]:
-    """List what is wrong with a submission.
+    """List the faults of a submission.
 
     Parameters
     ----------
     submission : Path
-        The zip, anyone's: nothing in it is unpickled or unpacked to disk.
+        The zip, from any source: nothing in it is unpickled or unpacked to disk.
     subjects : sequence of Subject, optional
-        Those that it must hold; the challenge's eight, as published, by default.
+        The expected subjects; by default the challenge's eight, as published.
 
     Returns
     -------
     list of str
-        A line each, with what was found, what was expected and the fix; empty if it is valid.
+        A line for each fault, with what was found, what was expected and the fix; empty if valid.
     """
     return inspect(submission, subjects).wrong
 
@@ -75,54 +75,54 @@ def faults(submission: Path, subjects: Sequence[Subject] | None = None) -> list[
 def inspect(
     submission: Path, subjects: Sequence[Subject] | None = None, strangers: bool = False
 ) -> Findings:
-    """Look through a submission, one subject in memory at a time.
+    """Inspect a submission, with one subject in memory at a time.
 
     Parameters
     ----------
     submission : Path
         The zip.
     subjects : sequence of Subject, optional
-        Those that it must hold; the challenge's eight, as published, by default.
+        The expected subjects; by default the challenge's eight, as published.
     strangers : bool
-        Whether it may hold further subjects, which are not looked at.
+        Whether further subjects are allowed, and ignored.
 
     Returns
     -------
     Findings
-        Everything at once.
+        All faults, suspicions and remarks.
     """
     if not submission.is_file():
         return Findings([f"{submission}: no such file: give the path of a zip"])
-    found = Findings()
+    findings = Findings()
     if (size := submission.stat().st_size) > LIMIT:
-        found.faults.append(
+        findings.faults.append(
             f"is {size / 1e6:.1f} MB, the challenge takes {LIMIT / 1e6:.0f}: save float32, deflated"
         )
     expected = expect(subjects)
     try:
-        opened = zipfile.ZipFile(submission)
-    except Exception as error:  # of damaged names and fields, zipfile has no one kind
-        found.faults.append(f"cannot be read as a zip ({error}): make it again")
-        return found
-    with opened:
-        located, wrong = locate(opened, expected, strangers)
-        found.faults += wrong
-        _inspect_arrays(opened, located, expected, found)
-    return found
+        archive = zipfile.ZipFile(submission)
+    except Exception as error:  # zipfile raises many kinds for damaged names and fields
+        findings.faults.append(f"cannot be read as a zip ({error}): make it again")
+        return findings
+    with archive:
+        located, wrong = locate(archive, expected, strangers)
+        findings.faults += wrong
+        _inspect_arrays(archive, located, expected, findings)
+    return findings
 
 
 def _inspect_arrays(
-    opened: zipfile.ZipFile,
+    archive: zipfile.ZipFile,
     located: dict[str, zipfile.ZipInfo],
     expected: Sequence[Expected],
-    found: Findings,
+    findings: Findings,
 ) -> None:
-    suspicion = Suspicion(found)
-    for one in progress(expected, desc="checking", unit="file"):
-        if one.name in located:
-            entry = located[one.name]
-            values, wrong = read_array(opened, entry, one, expected)
-            found.faults += [f"{entry.filename}: {fault}" for fault in wrong]
+    suspicion = Suspicion(findings)
+    for expected_file in progress(expected, desc="checking", unit="file"):
+        if expected_file.name in located:
+            entry = located[expected_file.name]
+            values, wrong = read_array(archive, entry, expected_file, expected)
+            findings.faults += [f"{entry.filename}: {fault}" for fault in wrong]
             if values is not None:
-                suspicion.look(entry.filename, values, one)
+                suspicion.look(entry.filename, values, expected_file)
     suspicion.conclude()

@@ -1,4 +1,4 @@
-"""`python -m evaluate compare RUN RUN …`: which of several fits is better where, and how surely."""
+"""`python -m evaluate compare RUN RUN …`: score differences between fits, ROI by ROI."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from base import convert_paths, decimal, plural, progress, provenance, replacing
 from challenge import SubjectChoice
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_started, origin_lines, pictures_line, warning_lines
-from evaluate.fits.completeness import unfinished, wrap
-from evaluate.fits.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
+from evaluate.fits.completeness import find_unfinished, wrap
+from evaluate.fits.inputs import Inputs, ceiling_split, gather, made_ceilings, report_missing
 from evaluate.fits.runs import ENSEMBLE, Run, find_runs
 from evaluate.fits.sidecar import write_json
 from evaluate.resampling import FEWEST_PICTURES, difference
-from evaluate.scoring.all_subjects import Settings, add, check_resampling, hemispheres
+from evaluate.scoring.all_subjects import Settings, add_tallies, check_resampling, score_hemispheres
 from evaluate.scoring.ensemble import DEFAULT
-from evaluate.scoring.hemisphere_rows import Key, describe_fits, roi_place
+from evaluate.scoring.hemisphere_rows import Key, describe_fits, roi_rank
 from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.vertex_scores import Tally
 
 COLUMNS = ("first", "second", "subject", "hemisphere", "roi_class", "roi", "split",
            "n_vertices", "measure", "first_mean", "second_mean", "difference", "low", "high",
            "p", "q", "chance", "first_fit", "second_fit")  # fmt: skip
-# What is shown: the mean's name in a tally, the draws', and what makes it as in scores.csv.
+# For each measure of scores.csv, its name in tallies, its name in draws, and its scale.
 MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
 
 
@@ -45,12 +45,12 @@ def compare(
 ) -> None:
     """Compare fits with the first of them, ROI by ROI, on the same draws of pictures.
 
-    Writes compare.csv (compare-02.csv for subject 02 alone) and what it was made with beside it.
+    Writes compare.csv (compare-02.csv for subject 02 alone), and its settings next to it as JSON.
 
     Parameters
     ----------
     runs : list of str
-        At least two: names of fits, beginnings of their folders, or "ensemble", that of all fits.
+        At least two names of fits, beginnings of their folders, or "ensemble" for that of all fits.
     data : Path
         The challenge's directory.
     out : Path
@@ -62,137 +62,144 @@ def compare(
     resamples : int
         Draws of the pictures for the interval, and swaps of the two predictions for p.
     seed : int
-        Of these, and of the ensemble's halves.
+        Seed of these, and of the ensemble's halves.
     ensemble : str
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
 
     Raises
     ------
     EvaluateError
-        If there are not two different runs, or a name is of none or of several.
+        If there are not two different runs, or a name matches no run or several.
     """
     if len(runs) < 2:
-        there = ", ".join(map(_told, find_runs(out)))
+        listing = ", ".join(map(_describe_run, find_runs(out)))
         raise EvaluateError(
             f"compare {' '.join(runs)}: found {plural(len(runs), 'run')}, expected at least "
-            f"two ({run_hint('compare', fits=['A', 'B'])}): by name, by the beginning of the "
-            "folder's, or "
-            f"ensemble, of {there}"
+            f"two ({run_hint('compare', fits=['A', 'B'])}): names of fits, beginnings of their "
+            f"folders, or ensemble; there are {listing}"
         )
-    settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).checked()
+    settings = Settings(None, ensemble, Resampling(resamples, 0, seed)).validate()
     if not resamples:
-        raise EvaluateError("--resamples 0: a comparison is made of resamples, give 2000")
-    chosen = [name if name == ENSEMBLE else _one(out, name) for name in runs]
-    if len(set(chosen)) < len(chosen):
+        raise EvaluateError("--resamples 0: a comparison needs resamples, such as 2000")
+    names = [name if name == ENSEMBLE else _find_run(out, name) for name in runs]
+    if len(set(names)) < len(names):
         raise EvaluateError(f"compare {' '.join(runs)}: two of these are the same run")
-    settings = replace(settings, against=chosen[0])
-    inputs = gather(data, out, subject, None if ENSEMBLE in chosen else chosen, None, split)
+    settings = replace(settings, baseline=names[0])
+    inputs = gather(data, out, subject, None if ENSEMBLE in names else names, None, split)
     report_missing(inputs)
-    of = {run.name: run for run in inputs.runs}
-    if absent := [name for name in chosen if name not in (*of, ENSEMBLE)]:
+    runs_by_name = {run.name: run for run in inputs.runs}
+    chosen_runs = [runs_by_name[name] for name in names if name in runs_by_name]
+    if absent := [name for name in names if name not in (*runs_by_name, ENSEMBLE)]:
         raise EvaluateError(
             f"{absent[0]}: has no fits of subject {subject}: {run_hint('fit', subject=subject)}"
         )
-    if ENSEMBLE in chosen and len(inputs.runs) == 1:
+    if ENSEMBLE in names and len(inputs.runs) == 1:
         raise EvaluateError(
-            f"ensemble: {inputs.runs[0].name} is the only fit, and so all of it: expected another "
-            f"fit to compare with: {run_hint('fit')}"
+            f"ensemble: {inputs.runs[0].name} is the only fit, so the ensemble equals it: expected "
+            f"another fit to compare with: {run_hint('fit')}"
         )
-    check_resampling(inputs, settings.how)
-    rows = list(_rows(inputs, chosen, settings))
+    check_resampling(inputs, settings.resampling)
+    rows = list(_rows(inputs, names, settings))
     if not rows:
-        raise EvaluateError(f"{' and '.join(chosen)}: no ROI that both have fits of")
+        raise EvaluateError(f"{' and '.join(names)}: no ROI that both have fits of")
     frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))
     path = out / f"compare{inputs.suffix}.csv"
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
-    kept = {"runs": chosen, "resamples": resamples, "seed": seed, "split": inputs.split,
-            "ensemble": ensemble, "titles": {of[n].label: of[n].title for n in chosen if n in of},
+    about = {"runs": names, "resamples": resamples, "seed": seed, "split": inputs.split,
+            "ensemble": ensemble, "titles": {run.label: run.title for run in chosen_runs},
             "simulated": [s.name for s in inputs.subjects if s.simulated],
             "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
-            "unfinished": unfinished(inputs.subjects, inputs.runs),
-            "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
+            "unfinished": find_unfinished(inputs.subjects, inputs.runs),
+            "made_ceilings": made_ceilings(inputs.subjects, ceiling_split(inputs.split)),
             "leaked": inputs.leaked,
             "started": find_started(inputs.runs),
             "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
-    write_json(path.with_suffix(".json"), kept)
-    say("\n".join([*in_lines(frame, kept), f"-> {path}"]))
+    write_json(path.with_suffix(".json"), about)
+    say("\n".join([*format_comparison(frame, about), f"-> {path}"]))
 
 
-def _one(out: Path, name: str) -> str:
-    found = find_runs(out, [name])
-    if len(found) > 1:
-        told = "; ".join(map(_told, found))
-        raise EvaluateError(f"{name}: {len(found)} runs begin so, name one of them: {told}")
-    return found[0].name
+def _find_run(out: Path, name: str) -> str:
+    """Return the folder of the only run that a name stands for."""
+    matches = find_runs(out, [name])
+    if len(matches) > 1:
+        listing = "; ".join(map(_describe_run, matches))
+        raise EvaluateError(
+            f"{name}: {len(matches)} runs have names that begin so, name one: {listing}"
+        )
+    return matches[0].name
 
 
-def _told(run: Run) -> str:
-    """Return how a run may be named, and what it is of."""
+def _describe_run(run: Run) -> str:
+    """Return the label, the folder and the spaces of a run."""
     name = f"{run.label}, {run.name}" if not run.name.startswith(run.label) else run.name
     return f"{name} ({run.joined})"
 
 
-def _rows(inputs: Inputs, chosen: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
-    """Score one subject at a time; draws are kept of one, and of all pooled."""
+def _rows(inputs: Inputs, names: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield the rows of compare.csv; draws of one subject and of all pooled are in memory."""
     tallies: dict[Key, Tally] = {}
-    labels = {fit: one["label"] for fit, one in describe_fits(inputs.runs).items()}
+    descriptions = describe_fits(inputs.runs)
+    labels = {fit: description["label"] for fit, description in descriptions.items()}
     for subject in progress(inputs.subjects, desc="comparing", unit="subject"):
-        for side, found in hemispheres(inputs, subject, settings):
-            wanted = {leaf: t for leaf, t in found.tallies.items() if leaf[0] in chosen}
-            add(tallies, wanted, subject.name, side)
-        yield from _differences(tallies, chosen, labels, subject.name, inputs.split)
+        for side, hemisphere_scores in score_hemispheres(inputs, subject, settings):
+            selected = {
+                leaf: t for leaf, t in hemisphere_scores.tallies.items() if leaf[0] in names
+            }
+            add_tallies(tallies, selected, subject.name, side)
+        yield from _differences(tallies, names, labels, subject.name, inputs.split)
         tallies = {key: tally for key, tally in tallies.items() if key.subject == "all"}
-    yield from _differences(tallies, chosen, labels, "all", inputs.split)
+    yield from _differences(tallies, names, labels, "all", inputs.split)
 
 
 def _differences(
     tallies: Mapping[Key, Tally],
-    chosen: Sequence[str],
+    names: Sequence[str],
     labels: Mapping[str, str],
     subject: str,
     split: str,
 ) -> Iterator[dict[str, Any]]:
-    first, *others = chosen
+    first, *seconds = names
     keys = [key for key in tallies if key.subject == subject and key.fit == first]
-    for other in others:
-        for key in sorted(keys, key=_place):
-            one, two = tallies[key], tallies.get(key._replace(fit=other))
-            # A run that lacks a ROI covers fewer vertices: nothing there is paired.
-            if two is not None and one.n_vertices == two.n_vertices:
-                yield {"first": labels[first], "second": labels[other], **key._asdict(),
-                       "split": split, **_difference(one, two),
-                       "first_fit": first, "second_fit": other}  # fmt: skip
+    for second in seconds:
+        for key in sorted(keys, key=_row_rank):
+            first_tally, second_tally = tallies[key], tallies.get(key._replace(fit=second))
+            # Where a run lacks a ROI it covers fewer vertices, which cannot be paired.
+            if second_tally is not None and first_tally.n_vertices == second_tally.n_vertices:
+                yield {"first": labels[first], "second": labels[second], **key._asdict(),
+                       "split": split, **_difference(first_tally, second_tally),
+                       "first_fit": first, "second_fit": second}  # fmt: skip
 
 
-def _place(key: Key) -> tuple[Any, ...]:
+def _row_rank(key: Key) -> tuple[Any, ...]:
     sides = (key.hemisphere != "lh", key.hemisphere != "rh")
-    return (*sides, *roi_place(key.roi_class, key.roi))
+    return (*sides, *roi_rank(key.roi_class, key.roi))
 
 
-def _difference(one: Tally, two: Tally) -> dict[str, Any]:
-    measure = "pearson_r" if one.mean("noise_normalised") is None else "score"
-    metric, drawn, scale = MEASURES[measure]
+def _difference(first: Tally, second: Tally) -> dict[str, Any]:
+    """Return the columns of compare.csv on the means and their difference."""
+    measure = "pearson_r" if first.mean("noise_normalised") is None else "score"
+    metric, draw_name, scale = MEASURES[measure]
     row: dict[str, Any] = {
-        "n_vertices": one.n_vertices,
+        "n_vertices": first.n_vertices,
         "measure": measure,
-        "first_mean": one.mean(metric),
-        "second_mean": two.mean(metric),
-        "chance": one.mean("chance"),
+        "first_mean": first.mean(metric),
+        "second_mean": second.mean(metric),
+        "chance": first.mean("chance"),
     }
     means = row["first_mean"], row["second_mean"]
     if None not in means:
         row["difference"] = means[1] - means[0]
-    if one.draws is not None and two.draws is not None:
-        found = difference(one.draws, two.draws, drawn, two.swaps)
-        ends = {"low": found.low, "high": found.high}
+    if first.draws is not None and second.draws is not None:
+        paired = difference(first.draws, second.draws, draw_name, second.swaps)
+        ends = {"low": paired.low, "high": paired.high}
         row |= {name: None if end is None else scale * end for name, end in ends.items()}
-        row["p"] = found.p
+        row["p"] = paired.p
     return row
 
 
 def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
-    """Control false discoveries over the ROIs of one comparison, subject and hemisphere."""
+    """Add q, with false-discovery control over the ROIs of a comparison, subject and hemisphere."""
     frame["q"] = frame["q"].astype(float)
     rois = frame[(frame["roi"] != "all") & frame["p"].notna()]
     for _, group in rois.groupby(["second_fit", "subject", "hemisphere"]):
@@ -200,20 +207,10 @@ def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Lay out the comparisons over all subjects and both hemispheres.
+def format_comparison(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    """Return a table for each run after the first, over all subjects and both hemispheres.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of compare.csv.
-    sidecar : mapping
-        What compare.json says of them.
-
-    Returns
-    -------
-    list of str
-        A table for each run after the first, and what its numbers are.
+    `frame` has the rows of compare.csv, and `sidecar` is compare.json.
     """
     lines: list[str] = []
     whole = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
@@ -221,17 +218,17 @@ def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
         head = rows.iloc[0]
         lines += ["", f"{head['second']} less {head['first']}", ""]
         lines.append(_line(head["measure"], "", "first", "second", "difference", "95 %", "p", "q"))
-        shown = rows[(rows["roi_class"] != "residual") | (rows["roi"] != "all")]
-        lines += [_in_line(row) for row in shown.to_dict("records")]
+        table_rows = rows[(rows["roi_class"] != "residual") | (rows["roi"] != "all")]
+        lines += [_in_line(row) for row in table_rows.to_dict("records")]
     lines += [
         "",
         "difference: second less first, on the same vertices, pictures and draws",
         "q: p after false-discovery control over the ROIs (Benjamini and Hochberg)",
     ]
-    every = whole[(whole["roi_class"] == "all") & whole["chance"].notna()]
-    if not every.empty:
+    chance = whole.loc[whole["roi_class"] == "all", "chance"].dropna()
+    if not chance.empty:
         lines.append(f"chance: predictions unrelated to the pictures score "
-                     f"{decimal(every['chance'].iloc[0], 2)} on all vertices")  # fmt: skip
+                     f"{decimal(chance.iloc[0], 2)} on all vertices")  # fmt: skip
     lines += [line for title in sidecar["titles"].values() for line in wrap(title)]
     n = sidecar["n_pictures"]
     if min(n.values()) < FEWEST_PICTURES:

@@ -37,8 +37,8 @@ def maps(
 ) -> None:
     """Draw maps of score, r, ceiling, best space and unique contributions on fsaverage.
 
-    Needs what `python -m evaluate scores` wrote of the vertices. Of several subjects, the mean over
-    them is drawn too. Ablations are shown where `make ablate` was run.
+    Needs the files of vertices of `python -m evaluate scores`. For several subjects, their mean is
+    drawn too. Unique contributions are drawn where `make ablate` was run.
 
     Parameters
     ----------
@@ -49,17 +49,17 @@ def maps(
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     fits : list of str, optional
-        Whose score and r: names of fits, or beginnings of their folders. The ensemble by default.
+        Fits to draw score and r of: names, or beginnings of folders. The ensemble by default.
     mesh : str
-        "fsaverage5", which is always there; "fsaverage", all vertices, downloaded where nilearn
-        does not have it yet; or "auto": fsaverage where it is there, never the network.
+        "fsaverage5", which is always available; "fsaverage", with all vertices, which nilearn
+        downloads if necessary; or "auto": fsaverage if it is on disk, without network access.
     outlines : str
         The ROI class that is outlined, such as prf-visualrois.
 
     Raises
     ------
     EvaluateError
-        If no subject has the masks that say where its vertices lie.
+        If no subject has the masks that map its vertices to fsaverage.
     """
     check_outlined(outlines)
     inputs = gather(data, out, subject, fits)
@@ -68,54 +68,54 @@ def maps(
     runs = [(run.name, run.title) for run in inputs.runs]
     if not fits and len(runs) > 1:
         runs = [(ENSEMBLE, "the ensemble of all fits")]
-    placed, told = split_placed(inputs.subjects)
+    placed, message = split_placed(inputs.subjects)
     if not placed:
-        raise EvaluateError(f"{told}: copy the masks to draw maps")
-    if told:
-        say(told)
-    simulated = [one.name for one in placed if one.simulated]
+        raise EvaluateError(f"{message}: copy the masks to draw maps")
+    if message:
+        say(message)
+    simulated = [s.name for s in placed if s.simulated]
     leaked = leak_lines(inputs.leaked, inputs.split)
     caveat = " – SIMULATED responses" * bool(simulated)
     caveat += " – WARNING: test pictures were training pictures" * bool(leaked)
-    written: list[Path] = []
+    files: list[Path] = []
     for run, label in runs:
-        known = know(out, inputs, run, surface, outlines)
-        if known:
-            about = f"{label}, {PICTURES[known[0].split]} pictures"
-            written += _draw(out, known, surface, outlines, run, about, caveat)
+        brains = know(out, inputs, run, surface, outlines)
+        if brains:
+            about = f"{label}, {PICTURES[brains[0].split]} pictures"
+            files += _draw(out, brains, surface, outlines, run, about, caveat)
     say("\n".join(count_shown(placed, surface)))
     if simulated:
         say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
     for line in leaked:
         say(f"WARNING: {line}")
-    say(f"-> {out / 'maps'}: {plural(len(written), 'file')}")
+    say(f"-> {out / 'maps'}: {plural(len(files), 'file')}")
 
 
 def _draw(
     out: Path,
-    known: Sequence[Known],
+    brains: Sequence[Known],
     mesh: Mesh,
     outlined: str,
     run: str,
     about: str,
     caveat: str,
 ) -> list[Path]:
-    pictures = photograph(mesh, WIDTH, measured(known))
-    sheets = [(one, shown) for one in known for shown in maps_of(one, known)]
-    written = []
-    for one, shown in progress(sheets, desc="drawing", unit="map"):
-        shown_of = f"{one.counts[0]} of {one.counts[1]} vertices on {mesh.name}"
-        shown_of += caveat
-        whose = "mean over subjects" if one.subject == "mean" else f"subject {one.subject}"
-        stem = out / "maps" / run / f"{_plain(one.subject)}-{_plain(shown.name)}"
+    """Draw the maps of a run, and return the files."""
+    pictures = photograph(mesh, WIDTH, measured(brains))
+    sheets = [(brain, brain_map) for brain in brains for brain_map in maps_of(brain, brains)]
+    files = []
+    for brain, brain_map in progress(sheets, desc="drawing", unit="map"):
+        counts = f"{brain.counts[0]} of {brain.counts[1]} vertices on {mesh.name}{caveat}"
+        title = "mean over subjects" if brain.subject == "mean" else f"subject {brain.subject}"
+        stem = out / "maps" / run / f"{_safe_name(brain.subject)}-{_safe_name(brain_map.name)}"
         png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-        about_it = f"{whose}, {shown.source or about}, {shown_of}; outlines: {outlined}"
+        caption = f"{title}, {brain_map.source or about}, {counts}; outlines: {outlined}"
         with replacing(png) as to_png, replacing(svg) as to_svg:
-            draw_sheet(shown, one, pictures, outlined, about_it, [to_png, to_svg])
-        written += [png, svg]
-    return written
+            draw_sheet(brain_map, brain, pictures, outlined, caption, [to_png, to_svg])
+        files += [png, svg]
+    return files
 
 
-def _plain(name: str) -> str:
-    """Leave out of a name what a file's name cannot have."""
+def _safe_name(name: str) -> str:
+    """Replace by "_" the characters that a file name should not have."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

@@ -1,4 +1,4 @@
-"""`python -m evaluate report`: everything on one page, made again only where something changed."""
+"""`python -m evaluate report`: scores, maps and examples on one page, rewritten on changes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from challenge import SubjectChoice
 from evaluate.commands.scores import score_inputs
 from evaluate.errors import EvaluateError
 from evaluate.fits.inputs import Inputs, gather
-from evaluate.fits.sidecar import read_kept, write_json
-from evaluate.fits.study_rows import read_listed, row_names
+from evaluate.fits.sidecar import read_if_current, write_json
+from evaluate.fits.study_rows import read_study, row_names
 from evaluate.maps.ablation_values import ablation_files
 from evaluate.maps.values import check_outlined
 from evaluate.report.content import gather_content
@@ -24,7 +24,7 @@ from evaluate.scoring.all_subjects import Settings
 from evaluate.scoring.ensemble import DEFAULT
 from evaluate.scoring.hemisphere_scorer import Resampling
 
-# What draws the page: changed, it is drawn anew.
+# Packages that draw the page: when their code changes, the page is written again.
 DRAWING = ("report", "maps")
 
 
@@ -43,8 +43,8 @@ def report(
 ) -> None:
     """Write OUT/report/index.html: scores, maps, examples and provenance on one page.
 
-    The scores are made first where they are not there or something changed. The page needs no
-    network and no other file. That of some subjects alone goes to OUT/report-02, OUT/report-01+02 …
+    Scores are computed first if they are missing or out of date. The page needs no network and no
+    other file. The page of some subjects alone goes to OUT/report-02, OUT/report-01+02 and so on.
 
     Parameters
     ----------
@@ -59,60 +59,62 @@ def report(
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+        Names of fits, or beginnings of their folders in `OUT/fits`. All by default.
     seed : int
-        Of the scores.
+        Seed of the scores.
     ensemble : str
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
     outlines : str
         The ROI class that is outlined on the maps, such as prf-visualrois.
     study : str
-        A study whose rows are the fits, each by its first seed; in place of `fits`.
+        A study, whose rows (the first seed of each) are taken as the fits, instead of `fits`.
 
     Raises
     ------
     EvaluateError
-        If both are given, or no row of the study is fitted.
+        If both `study` and `fits` are given, or no row of the study is fitted.
     """
     check_outlined(outlines)
     subject = subject if isinstance(subject, str | int) else " ".join(map(str, subject))
-    fits = _rows(out, study, fits) if study else fits
+    fits = _study_fits(out, study, fits) if study else fits
     options = {"data": data, "out": out, "subject": subject, "split": split,
                "roi_classes": roi_classes, "fits": fits, "seed": seed,
                "ensemble": ensemble, "outlines": outlines}  # fmt: skip
-    asked = Settings(roi_classes, ensemble, Resampling(seed=seed)).checked()
+    settings = Settings(roi_classes, ensemble, Resampling(seed=seed)).validate()
     inputs = gather(data, out, subject, fits, roi_classes, split)
-    frame, about = score_inputs(inputs, out, asked, split)
+    frame, about = score_inputs(inputs, out, settings, split)
     key = _key(out, inputs, about, outlines)
     page = out / f"report{inputs.suffix}" / "index.html"
     sidecar = page.with_name("report.json")
-    if read_kept(page, sidecar, key) is not None:
+    if read_if_current(page, sidecar, key) is not None:
         say(f"{page}: nothing has changed since it was made, nothing recomputed")
     else:
         _write(page, sidecar, key, inputs, frame, about, options)
     say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
 
 
-def _rows(out: Path, study: str, fits: list[str] | None) -> list[str]:
+def _study_fits(out: Path, study: str, fits: list[str] | None) -> list[str]:
+    """Return the fits of the rows of a study."""
     if fits:
-        raise EvaluateError(f"--study {study} and --fits: expected one of them")
-    found = [row["fit"] for row in read_listed(out, study)["rows"] if row["fit"]]
-    if not found:
+        raise EvaluateError(f"--study {study} and --fits: expected only one of them")
+    fit_names = [row["fit"] for row in read_study(out, study)["rows"] if row["fit"]]
+    if not fit_names:
         raise EvaluateError(
             f"--study {study}: no row is fitted: {run_hint('compare-encoders', study=study)}"
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(fit_names))
 
 
 def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
-    files = [file for one in inputs.subjects for file in ablation_files(out, one.name)]
+    """Digest everything that the page depends on."""
+    files = [file for s in inputs.subjects for file in ablation_files(out, s.name)]
     folders = [Path(__file__).parent.with_name(name) for name in DRAWING]
-    own = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")
+    code_files = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")
     return digest(
         {
             "kind": "report",
-            "code": sha256_files(own),
-            "without": [one.name for one in inputs.without],
+            "code": sha256_files(code_files),
+            "without": [s.name for s in inputs.unfitted],
             "scores": [about["key"], about["sha256"]],
             "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
             "outlines": outlines,
@@ -133,5 +135,5 @@ def _write(
     content = gather_content(Path(options["out"]), inputs, frame, about, options)
     with replacing(page) as temporary:
         temporary.write_text(render_page(content), encoding="utf-8")
-    told = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
-    write_json(sidecar, told)
+    record = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
+    write_json(sidecar, record)

@@ -1,4 +1,4 @@
-"""`python -m evaluate results`: a line for every fit ever made, rebuilt from what the fits say."""
+"""`python -m evaluate results`: a table with a line for every fit and subject."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("run", "model", "spaces", "parameters", "seed", "subject", "n_fits", 
 
 @convert_paths
 def results(out: Path = Path("derivatives")) -> None:
-    """Write OUT/results.csv: every run and subject, with its score where it was scored.
+    """Write OUT/results.csv: a line for each run and subject, with its scores if it was scored.
 
     Parameters
     ----------
@@ -34,24 +34,13 @@ def results(out: Path = Path("derivatives")) -> None:
     frame = pd.read_csv(path, dtype={"subject": str})
     n_scored = int(frame["split"].notna().sum())
     n_fits, n_subjects = (frame[name].nunique() for name in ("fit", "subject"))
-    said = f"{plural(n_fits, 'fit')} of {plural(n_subjects, 'subject')} in "
-    said += f"{plural(len(frame), 'line')}, {n_scored} of them scored as they are now"
-    say(f"{said} -> {path}")
+    summary = f"{plural(n_fits, 'fit')} of {plural(n_subjects, 'subject')} in "
+    summary += f"{plural(len(frame), 'line')}, {n_scored} of them scored as they are now"
+    say(f"{summary} -> {path}")
 
 
 def write_results(out: Path) -> Path:
-    """Write results.csv.
-
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
+    """Write results.csv to the output folder, and return its path."""
     rows = [row for run in find_runs(out) for row in _rows(out, run)]
     path = out / "results.csv"
     with replacing(path) as temporary:
@@ -65,7 +54,7 @@ def write_results(out: Path) -> Path:
 def _rows(out: Path, run: Run) -> Iterator[dict[str, Any]]:
     for subject in run.subjects:
         models = [model for model in run.models if model.meta["subject"] == subject]
-        last = max(models, key=lambda model: str(_made(model).get("created", "")))
+        last = max(models, key=lambda model: str(_provenance(model).get("created", "")))
         settings = last.meta.get("settings", {})
         yield {
             "run": run.name,
@@ -79,24 +68,24 @@ def _rows(out: Path, run: Run) -> Iterator[dict[str, Any]]:
             "n_fits": len(models),
             "simulated": bool(last.meta.get("simulated", False)),
             "untrained": "+".join(sorted({s for model in models for s in model.meta["untrained"]})),
-            "created": _made(last).get("created"),
-            "revision": _made(last).get("revision"),
+            "created": _provenance(last).get("created"),
+            "revision": _provenance(last).get("revision"),
             "digest": last.meta["digest"],
             **_scores(out, run.name, subject, fits_digest(models)),
         }
 
 
-def _made(model: RoiModel) -> Mapping[str, Any]:
-    made: Mapping[str, Any] = model.meta.get("provenance", {})
-    return made
+def _provenance(model: RoiModel) -> Mapping[str, Any]:
+    record: Mapping[str, Any] = model.meta.get("provenance", {})
+    return record
 
 
-def _scores(out: Path, run: str, subject: str, of: str) -> dict[str, Any]:
-    """Give the scores of these very fits; nothing where they were made anew since."""
+def _scores(out: Path, run: str, subject: str, expected_digest: str) -> dict[str, Any]:
+    """Read the mean scores of a run and subject; empty if the fits have changed since."""
     try:
         meta = read_meta(vertices_file(out, run, subject))
     except (CacheError, OSError):
         return {}
-    if meta.get("fits") != of:
+    if meta.get("fits") != expected_digest:
         return {}
     return {"split": meta["split"], **{name: meta["means"].get(name) for name in SCORED[1:]}}

@@ -1,4 +1,4 @@
-"""`python -m evaluate score`: anyone's zip, scored as the challenge's server did."""
+"""`python -m evaluate score`: score any submission as the challenge's server did."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from challenge.layout import labels_file, mapping_file
 from evaluate.commands.check import inspect
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_leaked, leak_lines, pictures_line
-from evaluate.fits.inputs import say_made_ceilings
+from evaluate.fits.inputs import report_made_ceilings
 from evaluate.scoring.vertex_scores import OFFICIAL
 from evaluate.submission.leaderboard import Marks, mark
 from evaluate.submission.other_benchmarks import EXPLAINED, SOURCES, check_known
 
 SIDES = (*HEMISPHERES, "all")
-BESIDE = ("pearson_r", "r2", "unclipped")
+OTHER_METRICS = ("pearson_r", "r2", "unclipped")
 COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant", "n_constant_measured")
 
 
@@ -42,26 +42,26 @@ def score(
     rois: bool = False,
     also: list[str] | None = None,
 ) -> None:
-    """Score anyone's submission against test responses, as the challenge's server did.
+    """Score any submission against test responses, as the challenge's server did.
 
     Parameters
     ----------
     submission : Path
-        The zip; whatever `check` calls a fault, other than of order, is refused.
+        The zip; it is refused if `check` finds faults other than of the order of rows.
     data : Path
-        A directory like the challenge's that holds test pictures, responses and noise ceilings;
-        the training split and masks need not be there.
+        A directory like the challenge's, with test pictures, responses and noise ceilings; the
+        training split and masks are not needed.
     json : Path, optional
-        Where to write the scores, such as {"all": 40.97, "subj01": {"lh": 40.1, "rh": 38.3}}, and
-        what they are made of.
+        Where to write the scores, such as {"all": 40.97, "subj01": {"lh": 40.1, "rh": 38.3}},
+        with counts and provenance.
     subject : str, int or sequence of them
         "all" that have test responses, or the numbers of one or several: "01", "01 02".
     ceilings : Path, optional
-        A folder of ceilings from `python -m evaluate ceilings`, before those of the data.
+        A folder of `python -m evaluate ceilings`, which takes precedence over the data's ceilings.
     rois : bool
-        Whether to print every ROI, for which the data must hold all label maps.
+        Whether to print every ROI; the data must have all label maps.
     also : list of str, optional
-        What is called noise-normalised elsewhere: algonauts2021, brainscore_allen2022.
+        Scores of other benchmarks to print too: algonauts2021, brainscore_allen2022.
 
     Raises
     ------
@@ -70,18 +70,18 @@ def score(
     """
     check_known(also or ())
     subjects = _with_responses(data, subject, ceilings)
-    found = inspect(submission, subjects, strangers=True)
-    if found.faults:
+    findings = inspect(submission, subjects, strangers=True)
+    if findings.faults:
         raise EvaluateError(
-            f"{submission}: cannot be scored, {plural(len(found.faults), 'fault')}:\n- "
-            + "\n- ".join(found.faults)
+            f"{submission}: cannot be scored, {plural(len(findings.faults), 'fault')}:\n- "
+            + "\n- ".join(findings.faults)
         )
     marks = mark(submission, subjects, [s for s in subjects if rois or _has_label_maps(s)])
     if rois:
         say_absent_classes(subjects)
-    for line in found.suspicions:
+    for line in findings.suspicions:
         say(f"WARNING: {line}")
-    for line in found.remarks:
+    for line in findings.remarks:
         say(line)
     _report(marks, subjects, rois, also or ())
     if json is not None:
@@ -90,51 +90,52 @@ def score(
 
 
 def _with_responses(data: Path, subject: SubjectChoice, ceilings: Path | None) -> list[Subject]:
+    """Find the subjects with test responses."""
     if ceilings is not None and not ceilings.is_dir():
         raise EvaluateError(
             f"{ceilings}: no such folder: make it with {run_hint('evaluate ceilings', data=data)}"
         )
-    there = [replace(found, ceilings=ceilings) for found in find_subjects(data, subject)]
-    subjects = [found for found in there if found.has_test_responses]
+    candidates = [replace(s, ceilings=ceilings) for s in find_subjects(data, subject)]
+    subjects = [s for s in candidates if s.has_test_responses]
     if not subjects:
         raise EvaluateError(
-            f"{data}: holds no test responses (such as {there[0].folder.name}/test_split/test_fmri/"
-            "lh_test_fmri.npy); the organisers keep them: give a directory that has them, or score "
-            f"fits on held-out pictures with {run_hint('evaluate')}"
+            f"{data}: holds no test responses (such as {candidates[0].folder.name}/test_split/"
+            "test_fmri/lh_test_fmri.npy); the organisers keep them: give a directory that has "
+            f"them, or score fits on held-out pictures with {run_hint('evaluate')}"
         )
-    if without := [found.name for found in there if found not in subjects]:
+    if without := [s.name for s in candidates if s not in subjects]:
         say(f"subjects {', '.join(without)}: no test responses in {data}, not scored")
-    for found in subjects:
-        if (n := len(found.pictures("test"))) < 2:
+    for current in subjects:
+        if (n := len(current.pictures("test"))) < 2:
             raise EvaluateError(
-                f"subject {found.name}: {n} test picture has no correlation: score at least two, "
+                f"subject {current.name}: {n} test picture has no correlation: score at least two, "
                 "or choose others with --subject"
             )
     return subjects
 
 
 def _has_label_maps(subject: Subject) -> bool:
-    """Return whether all label maps are there, so that the JSON can hold ROIs unasked."""
+    """Return whether all label maps exist, so that the JSON can include ROIs."""
     maps = [labels_file(subject.folder, h, c) for h in HEMISPHERES for c in ROI_CLASSES]
     names = [mapping_file(subject.folder, roi_class) for roi_class in ROI_CLASSES]
     return all(file.is_file() for file in (*maps, *names))
 
 
 def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequence[str]) -> None:
-    say_made_ceilings(subjects, "test")
-    shown = OFFICIAL if marks.mean(OFFICIAL) is not None else "pearson_r"
-    official = shown == OFFICIAL
+    report_made_ceilings(subjects, "test")
+    metric = OFFICIAL if marks.mean(OFFICIAL) is not None else "pearson_r"
+    official = metric == OFFICIAL
     digits = 2 if official else 3
     width = 20
     lines = ["", f"{'score' if official else 'pearson_r':<{width}}" + _cells(["lh", "rh", "both"])]
-    for of in [*marks.subjects, "all"]:
-        values = [marks.mean(shown, side, of=of) for side in SIDES]
-        lines.append(f"{of:<{width}}" + _cells([decimal(value, digits) for value in values]))
+    for subject in [*marks.subjects, "all"]:
+        values = [marks.mean(metric, side, of=subject) for side in SIDES]
+        lines.append(f"{subject:<{width}}" + _cells([decimal(value, digits) for value in values]))
     if rois:
         lines += ["", " " * (width + 3 * 10) + _cells(also, 22)] if also else [""]
         for roi in marks.rois:
             label = f"{roi[0]}, all" if roi[1] == "all" else f"  {roi[1]}"
-            cells = [decimal(marks.mean(shown, side, roi), digits) for side in SIDES]
+            cells = [decimal(marks.mean(metric, side, roi), digits) for side in SIDES]
             defined = [decimal(marks.define(name, roi), 3) for name in also]
             lines.append(f"{label:<{width}}" + _cells(cells) + _cells(defined, 22))
     say("\n".join(lines))
@@ -146,30 +147,30 @@ def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequenc
 def _notes(
     marks: Marks, subjects: Sequence[Subject], official: bool, also: Sequence[str]
 ) -> list[str]:
-    beside: tuple[tuple[str, str, int], ...]
+    other_metrics: tuple[tuple[str, str, int], ...]
     if official:
         lines = [
             "score: mean over vertices of r^2 / noise ceiling, in percent, cut at 100",
             "chance: predictions unrelated to the pictures score "
             f"{decimal(marks.mean('chance'), 2)} on all vertices",
         ]
-        beside = (
+        other_metrics = (
             ("r", "pearson_r", 4),
             ("r^2", "r2", 4),
             ("score without the cut", "unclipped", 2),
         )
     else:
-        lacking = [s.name for s in subjects if s.noise_ceiling("lh", "test") is None]
+        without_ceilings = [s.name for s in subjects if s.noise_ceiling("lh", "test") is None]
         lines = [
             "pearson_r: mean over vertices, NOT noise-normalised: "
-            + (f"no noise ceilings of subjects {', '.join(lacking)}" if lacking
+            + (f"no noise ceilings of subjects {', '.join(without_ceilings)}" if without_ceilings
                else "all noise ceilings are 0")
         ]  # fmt: skip
-        beside = (("r^2", "r2", 4),)
-    figures = ", ".join(f"{name} {decimal(marks.mean(key), n)}" for name, key, n in beside)
+        other_metrics = (("r^2", "r2", 4),)
+    figures = ", ".join(f"{name} {decimal(marks.mean(key), n)}" for name, key, n in other_metrics)
     lines.append(f"beside it, over the same vertices: {figures}")
     whole = marks.tally()
-    assert whole is not None  # there is a subject at least
+    assert whole is not None  # as there is at least one subject
     lines.append(
         f"{whole.n_vertices} vertices: {whole.n_excluded} of ceiling 0 (below "
         f"{SMALLEST_CEILING:g}) in no mean, "
@@ -198,20 +199,20 @@ def _cells(cells: Sequence[str], width: int = 8) -> str:
 def _write(
     path: Path, marks: Marks, submission: Path, subjects: Sequence[Subject], also: Sequence[str]
 ) -> None:
-    held = _means(marks, OFFICIAL) | {
+    content = _means(marks, OFFICIAL) | {
         "about": {
-            "beside": {name: _means(marks, name) for name in BESIDE},
+            "beside": {name: _means(marks, name) for name in OTHER_METRICS},
             "also": {name: marks.define(name) for name in also},
             "rois": {
                 f"{roi_class}/{roi}": marks.mean(OFFICIAL, roi=(roi_class, roi))
                 for roi_class, roi in marks.rois
             },
             "counts": {
-                of: {
-                    side: {name: getattr(marks.tally(side, of=of), name) for name in COUNTS}
+                subject: {
+                    side: {name: getattr(marks.tally(side, of=subject), name) for name in COUNTS}
                     for side in HEMISPHERES
                 }
-                for of in marks.subjects
+                for subject in marks.subjects
             },
             "submission": str(submission),
             "submission_sha256": sha256_files([submission])[0],
@@ -222,15 +223,15 @@ def _write(
         }
     }
     with replacing(path) as temporary:
-        temporary.write_text(dumps(held, indent=1) + "\n")
+        temporary.write_text(dumps(content, indent=1) + "\n")
 
 
 def _means(marks: Marks, metric: str) -> dict[str, Any]:
-    """Lay means out as the challenge's server did; None, null in JSON, where there is none."""
+    """Return means in the layout of the challenge's server; None where there is no value."""
     return {
         "all": marks.mean(metric),
         **{
-            of: {side: marks.mean(metric, side, of=of) for side in HEMISPHERES}
-            for of in marks.subjects
+            subject: {side: marks.mean(metric, side, of=subject) for side in HEMISPHERES}
+            for subject in marks.subjects
         },
     }

@@ -1,4 +1,4 @@
-"""`python -m evaluate scores`: every fit and the ensemble, scored, kept and shown."""
+"""`python -m evaluate scores`: score every fit and the ensemble."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from challenge import SubjectChoice
 from evaluate import metrics
 from evaluate.commands.results import write_results
 from evaluate.fits.caveats import find_started
-from evaluate.fits.completeness import coverage, unfinished
-from evaluate.fits.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
-from evaluate.fits.sidecar import read_kept, write_json
-from evaluate.scoring.all_subjects import Scored, Settings, score_all, vertices_kept
+from evaluate.fits.completeness import coverage, find_unfinished
+from evaluate.fits.inputs import Inputs, ceiling_split, gather, made_ceilings, report_missing
+from evaluate.fits.sidecar import read_if_current, write_json
+from evaluate.scoring.all_subjects import AllScores, Settings, score_all, vertices_are_current
 from evaluate.scoring.ensemble import DEFAULT, rule_code
 from evaluate.scoring.hemisphere_rows import describe_fits, rows
 from evaluate.scoring.hemisphere_scorer import Resampling
@@ -35,7 +35,7 @@ from evaluate.tables.member_lines import members_of
 from evaluate.tables.scores_figure import draw_all
 from evaluate.tables.scores_table import read_rows, render, write_rows
 
-# What stands in OUT for each request, the figure last: as pixels, and for print.
+# Suffixes of the output files; the last two are the figure, as pixels and for print.
 FILES = ("csv", "json", "png", "pdf")
 
 
@@ -54,10 +54,9 @@ def scores(
 ) -> None:
     """Score every fit and the ensemble; write scores.csv, scores.json and scores.png, scores.pdf.
 
-    The scores of some subjects alone go to scores-02.csv, scores-01+02.csv and so on, and leave
-    those of all alone.
-    `OUT/vertices` gets what is known of every vertex, and `OUT/results.csv` a line for each fit
-    ever made.
+    The scores of some subjects alone go to scores-02.csv, scores-01+02.csv and so on, and do not
+    replace those of all. Scores of every vertex go to `OUT/vertices`, and `OUT/results.csv` gets a
+    line for each fit and subject.
 
     Parameters
     ----------
@@ -72,32 +71,31 @@ def scores(
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+        Names of fits, or beginnings of their folders in `OUT/fits`. All by default.
     seed : int
-        Draws the halves that cross-fit the ensemble's weights on held-out pictures, and the
-        pictures of resamples and permutations.
+        Seed of the halves that cross-fit the ensemble's weights on held-out pictures, and of
+        resamples and permutations.
     ensemble : str
         The rule of the ensemble's weights: average, per_roi, per_vertex or stacked.
     resamples : int
         Draws of the pictures for the 95 % intervals; 0 for none.
     permutations : int
-        Of the pictures, for the p values of vertices; 0 for none.
+        Permutations of the pictures for the p values of vertices; 0 for none.
 
     Raises
     ------
     EvaluateError
-        If there are too few resamples for an interval, a number is negative, or there is no such
-        rule.
+        If a number is negative or too small for an interval or p value, or the rule is unknown.
     """
-    how = Resampling(resamples, permutations, seed)
-    asked = Settings(roi_classes, ensemble, how).checked()
-    score_inputs(gather(data, out, subject, fits, roi_classes, split), out, asked, split)
+    resampling = Resampling(resamples, permutations, seed)
+    settings = Settings(roi_classes, ensemble, resampling).validate()
+    score_inputs(gather(data, out, subject, fits, roi_classes, split), out, settings, split)
 
 
 def score_inputs(
-    inputs: Inputs, out: Path, asked: Settings, split: str
+    inputs: Inputs, out: Path, settings: Settings, split: str
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score, keep and show, or read what was kept where nothing has changed.
+    """Score, write and print; if nothing has changed, read the scores from disk instead.
 
     Parameters
     ----------
@@ -105,54 +103,54 @@ def score_inputs(
         Subjects and fits.
     out : Path
         The output folder.
-    asked : Settings
-        What is asked for.
+    settings : Settings
+        Settings of the command.
     split : str
-        As it was asked for, "auto" or another.
+        The command's `--split`, which may be "auto".
 
     Returns
     -------
     frame : DataFrame
         Rows of scores.csv.
     kept : dict
-        What scores.json says of them.
+        The content of scores.json.
     """
     report_missing(inputs)
-    settings = asked.described() | {"split": split}
+    settings_json = settings.as_json() | {"split": split}
     loaded = {name: load_plugin(metrics, name, "metric") for name in plugin_names(metrics)}
     code = {name: code_digest(metric) for name, metric in loaded.items()}
     described = describe_fits(inputs.runs)
-    made_by = {"kind": "scores", "schema": 7, "metrics": code, "rule": rule_code(asked.ensemble)}
-    key = digest({**made_by, "settings": settings, "fitted": described, **inputs.key})
+    made_by = {"kind": "scores", "schema": 7, "metrics": code, "rule": rule_code(settings.ensemble)}
+    key = digest({**made_by, "settings": settings_json, "fitted": described, **inputs.key})
     csv, sidecar, *figures = (out / f"scores{inputs.suffix}.{type_}" for type_ in FILES)
-    whole = all(file.is_file() for file in figures) and vertices_kept(inputs, out, asked)
-    kept = read_kept(csv, sidecar, key) if whole else None
-    if kept is None:
-        scored = score_all(inputs, out, asked)
+    whole = all(file.is_file() for file in figures) and vertices_are_current(inputs, out, settings)
+    about = read_if_current(csv, sidecar, key) if whole else None
+    if about is None:
+        scored = score_all(inputs, out, settings)
         with replacing(csv) as temporary:
-            made = rows(scored.tallies, scored.intervals, inputs.split, described)
-            write_rows(made, temporary)
-        kept = _describe(inputs, scored, described) | {
+            csv_rows = rows(scored.tallies, scored.intervals, inputs.split, described)
+            write_rows(csv_rows, temporary)
+        about = _describe(inputs, scored, described) | {
             "key": key,
             "sha256": sha256_files([csv])[0],
-            "settings": settings,
+            "settings": settings_json,
             "inputs": inputs.key,
             "provenance": provenance(),
         }
-        draw_all(read_rows(csv), kept, figures)
-        # The sidecar comes last: where it names a key, the files beside it are of that key.
-        write_json(sidecar, kept)
+        draw_all(read_rows(csv), about, figures)
+        # The sidecar is written last: if it has a key, the other files are of that key.
+        write_json(sidecar, about)
         write_results(out)
     else:
         say(f"{csv}: nothing has changed since it was made, nothing recomputed")
     frame = read_rows(csv)
     files = [f"-> {file}" for file in (csv, *figures)]
-    say("\n".join(["", render(frame, kept), "", *legend(frame, kept), *files]))
-    return frame, kept
+    say("\n".join(["", render(frame, about), "", *legend(frame, about), *files]))
+    return frame, about
 
 
 def _describe(
-    inputs: Inputs, scored: Scored, described: Mapping[str, Mapping[str, str]]
+    inputs: Inputs, scored: AllScores, described: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:
     return {
         "split": inputs.split,
@@ -161,10 +159,10 @@ def _describe(
         "leaked": inputs.leaked,
         "started": find_started(inputs.runs),
         "coverage": coverage(inputs.subjects, inputs.runs),
-        "unfinished": unfinished(inputs.subjects, inputs.runs),
+        "unfinished": find_unfinished(inputs.subjects, inputs.runs),
         "twins": {run.label: run.differs for run in inputs.runs if run.differs},
         "absent": inputs.absent,
-        "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
+        "made_ceilings": made_ceilings(inputs.subjects, ceiling_split(inputs.split)),
         "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
         "n_pictures": inputs.n_pictures,
         "n_filled": scored.filled,

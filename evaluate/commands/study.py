@@ -1,9 +1,10 @@
-"""`python -m evaluate study NAME`: the rows of a study scored side by side, as a table and CSV."""
+"""`python -m evaluate study NAME`: score the rows of a study, as a table and CSV."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,36 @@ from base import convert_paths, progress, provenance, replacing, run_hint, say
 from challenge import HEMISPHERES, SubjectChoice
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_started
-from evaluate.fits.completeness import unfinished
+from evaluate.fits.completeness import find_unfinished
 from evaluate.fits.hemisphere import load_hemisphere
-from evaluate.fits.inputs import Inputs, ceilings_of, gather, made_ceilings, report_missing
+from evaluate.fits.inputs import Inputs, ceiling_split, gather, made_ceilings, report_missing
 from evaluate.fits.runs import RoiModel, Run
-from evaluate.fits.study_rows import read_listed
-from evaluate.fits.training_record import over_seeds, training
+from evaluate.fits.study_rows import read_study
+from evaluate.fits.training_record import pool_seeds, sum_training
 from evaluate.resampling import intervals
 from evaluate.scoring.all_subjects import check_resampling
-from evaluate.scoring.ensemble import judge
+from evaluate.scoring.ensemble import compute_strengths
 from evaluate.scoring.hemisphere_rows import CLASS_ORDER, score_hemisphere
 from evaluate.scoring.hemisphere_scorer import Resampling
-from evaluate.scoring.predictions import Predicted, predicted_by
-from evaluate.scoring.seeds import MEASURES, compare_seeds, spread
+from evaluate.scoring.predictions import Prediction, gather_prediction
+from evaluate.scoring.seeds import MEASURES, compare_seeds, score_range
 from evaluate.scoring.vertex_scores import Tally, pool
 from evaluate.tables.study_table import in_lines
 
-# What regress tells of a row, as it stands in the CSV; lists are joined by "+".
-TOLD = ("model", "spaces", "asked", "pretrained", "group_by", "loss", "discriminators",
+# Fields of a row that regress wrote, as they are in the CSV; lists are joined by "+".
+ROW_FIELDS = ("model", "spaces", "asked", "pretrained", "group_by", "loss", "discriminators",
         "optimiser", "params", "trained_on", "start", "images")  # fmt: skip
 TRAINING = ("parameters", "seconds_per_epoch", "epochs", "epochs_low", "epochs_high")
 CLASSES = tuple(name + end for name in CLASS_ORDER for end in ("", "_low", "_high"))
 R = ("pearson_r", "pearson_r_low", "pearson_r_high")
-# What the worst and the best seed give, of the measure and of r, over all vertices.
+# Number of seeds, and the least and greatest measure and r of a seed, over all vertices.
 SPREAD = ("seeds", "seeds_low", "seeds_high", "pearson_r_seeds_low", "pearson_r_seeds_high")
 COMPARED = ("against", "difference", "difference_low", "difference_high", "covers", "survives", "p")
-COLUMNS = ("row", *TOLD, *TRAINING, "subject", "split", "measure", "n_vertices", *CLASSES, *R,
+COLUMNS = ("row", *ROW_FIELDS, *TRAINING, "subject", "split", "measure", "n_vertices", *CLASSES, *R,
            *SPREAD, *COMPARED, "simulated", "untrained", "paper", "why", "fit",
            "command", "chance")  # fmt: skip
 
-# By fit, subject ("all" for all) and ROI class.
+# By fit, subject ("all" for the pooled subjects) and ROI class.
 Tallies = Mapping[tuple[str, str, str], Tally]
 
 
@@ -56,16 +57,16 @@ def study(
     resamples: int = 1000,
     seed: int = 0,
 ) -> None:
-    """Score the rows of a study, beside each other and less one of them, on the same draws.
+    """Score the rows of a study, and their differences from a baseline row, on the same draws.
 
-    Writes OUT/NAME.csv, a line for each row (and subject, where there are several), and what it was
-    made with beside it. Of a row with several seeds it gives the mean over these. Rows that could
+    Writes OUT/NAME.csv, with a line for each row (and subject, if there are several), and its
+    settings next to it as JSON. A row with several seeds has the mean over seeds. Rows that could
     not be fitted are listed with the reason.
 
     Parameters
     ----------
     study : str
-        As for `python -m regress.study`, which fits the rows and keeps the list of them.
+        The name or file of a study, as for `python -m regress.study`, which fits the rows.
     data : Path
         The challenge's directory.
     out : Path
@@ -77,144 +78,152 @@ def study(
     resamples : int
         Draws of the pictures for the 95 % intervals; 0 for none.
     seed : int
-        Of these.
+        Seed of the draws.
 
     Raises
     ------
     EvaluateError
         If the study was not fitted.
     """
-    how = Resampling(resamples, 0, seed).checked()
+    resampling = Resampling(resamples, 0, seed).validate()
     name = Path(study).stem
-    listed = read_listed(out, name)
-    fits = list(dict.fromkeys(fit for row in listed["rows"] for fit in row["fits"]))
+    study_list = read_study(out, name)
+    fits = list(dict.fromkeys(fit for row in study_list["rows"] for fit in row["fits"]))
     if not fits:
-        raise EvaluateError(f"study {name}: no row is fitted: {listed['rows'][0]['why']}")
+        raise EvaluateError(f"study {name}: no row is fitted: {study_list['rows'][0]['why']}")
     inputs = gather(data, out, subject, fits, None, split)
     report_missing(inputs)
-    check_resampling(inputs, how)
-    tallies = _tallies(inputs, how, listed["rows"][0]["fit"])
-    names = [one.name for one in inputs.subjects]
-    frame = pd.DataFrame(
-        [
-            line
-            for row in listed["rows"]
-            for whose in (names if len(names) == 1 else [*names, "all"])
-            for line in [_line(row, whose, listed, inputs, tallies)]
-        ],
-        columns=list(COLUMNS),
-    )
+    check_resampling(inputs, resampling)
+    tallies = _tallies(inputs, resampling, study_list["rows"][0]["fit"])
+    names = [s.name for s in inputs.subjects]
+    subject_names = names if len(names) == 1 else [*names, "all"]
+    lines = [
+        _line(row, subject_name, study_list, inputs, tallies)
+        for row, subject_name in product(study_list["rows"], subject_names)
+    ]
+    frame = pd.DataFrame(lines, columns=list(COLUMNS))
     path = out / f"{name}.csv"
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
-    kept = {
-        **{key: listed[key] for key in ("study", "about", "paper", "stand_in")},
+    about = {
+        **{key: study_list[key] for key in ("study", "about", "paper", "stand_in")},
         "split": inputs.split,
         "resamples": resamples,
         "seed": seed,
         "n_pictures": inputs.n_pictures,
-        "simulated": [one.name for one in inputs.subjects if one.simulated],
+        "simulated": [s.name for s in inputs.subjects if s.simulated],
         "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
-        "made_ceilings": made_ceilings(inputs.subjects, ceilings_of(inputs.split)),
-        "unfinished": unfinished(inputs.subjects, inputs.runs),
+        "made_ceilings": made_ceilings(inputs.subjects, ceiling_split(inputs.split)),
+        "unfinished": find_unfinished(inputs.subjects, inputs.runs),
         "leaked": inputs.leaked,
         "started": find_started(inputs.runs),
         "provenance": provenance(),
     }
     with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    say("\n".join([*in_lines(frame, kept), f"-> {path}, with the command that makes each row"]))
+        temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    say("\n".join([*in_lines(frame, about), f"-> {path}, with the command that makes each row"]))
     command = run_hint("evaluate report", study=name, data=data, out=out, subject=subject)
     say(f"maps of each row: {command}")
 
 
-def _tallies(inputs: Inputs, how: Resampling, against: str) -> Tallies:
-    """Score each run on its own, with the same draws of pictures for all."""
-    found: dict[tuple[str, str, str], Tally] = {}
-    # What the others are compared with goes first, and stays in memory.
-    runs = sorted(inputs.runs, key=lambda run: run.name != against)
-    first: Predicted | None = None
+def _tallies(inputs: Inputs, resampling: Resampling, baseline: str) -> Tallies:
+    """Score each run alone, on the same draws of pictures."""
+    tallies: dict[tuple[str, str, str], Tally] = {}
+    # The baseline, with which the other runs are compared, goes first and stays in memory.
+    runs = sorted(inputs.runs, key=lambda run: run.name != baseline)
+    baseline_prediction: Prediction | None = None
     work = [(s, side, run) for s in inputs.subjects for side in HEMISPHERES for run in runs]
     for subject, side, run in progress(work, desc="scoring", unit="hemisphere"):
         responses = inputs.responses[subject.name, side]
         hemisphere = load_hemisphere(subject, side, [run], responses)
         if run is runs[0]:
-            first = None
+            baseline_prediction = None
         if hemisphere is None:
             continue
-        if run.name == against:
-            strengths = judge(hemisphere, how.seed)
-            first = predicted_by(hemisphere, run, inputs.split, strengths)
-        scored = score_hemisphere(hemisphere, [run], inputs.split, how=how, against=first)
+        if run.name == baseline:
+            strengths = compute_strengths(hemisphere, resampling.seed)
+            baseline_prediction = gather_prediction(hemisphere, run, inputs.split, strengths)
+        scored = score_hemisphere(
+            hemisphere, [run], inputs.split, resampling=resampling, baseline=baseline_prediction
+        )
         for (_, roi_class, roi), tally in scored.tallies.items():
             if roi == "all":
-                for whose in (subject.name, "all"):
-                    key = run.name, whose, roi_class
-                    found[key] = found[key] + tally if key in found else tally
-    return found
+                for subject_name in (subject.name, "all"):
+                    key = run.name, subject_name, roi_class
+                    tallies[key] = tallies[key] + tally if key in tallies else tally
+    return tallies
 
 
 def _line(
     row: Mapping[str, Any],
-    whose: str,
-    listed: Mapping[str, Any],
+    subject_name: str,
+    study_list: Mapping[str, Any],
     inputs: Inputs,
     tallies: Tallies,
 ) -> dict[str, Any]:
-    """Give a line of the CSV."""
-    line: dict[str, Any] = {"row": row["name"], "subject": whose, "split": inputs.split}
-    line |= {name: _plain(row[name]) for name in TOLD}
+    """Return a line of the CSV."""
+    line: dict[str, Any] = {"row": row["name"], "subject": subject_name, "split": inputs.split}
+    line |= {name: _format_cell(row[name]) for name in ROW_FIELDS}
     line |= {name: row[name] for name in ("why", "paper", "command")}
     line["fit"] = "+".join(row["fits"])
-    runs = [one for fit in row["fits"] for one in inputs.runs if one.name == fit]
-    each = _each(row, whose, "all", tallies)
-    if not each:
+    runs_by_name = {run.name: run for run in inputs.runs}
+    runs = [runs_by_name[fit] for fit in row["fits"] if fit in runs_by_name]
+    tallies_by_seed = _seed_tallies(row, subject_name, "all", tallies)
+    if not tallies_by_seed:
         if row["fit"]:
-            line["why"] = f"trained on {line['trained_on']}, not on {whose}"
+            line["why"] = f"trained on {line['trained_on']}, not on {subject_name}"
         return line
-    measure = "pearson_r" if each[0].mean("noise_normalised") is None else "score"
-    line |= {"measure": measure, "n_vertices": each[0].n_vertices, "seeds": len(each),
-             "chance": each[0].mean("chance")}  # fmt: skip
-    line |= over_seeds([training(_models(run, whose)) for run in runs])
+    measure = "pearson_r" if tallies_by_seed[0].mean("noise_normalised") is None else "score"
+    line |= {"measure": measure, "n_vertices": tallies_by_seed[0].n_vertices,
+             "seeds": len(tallies_by_seed),
+             "chance": tallies_by_seed[0].mean("chance")}  # fmt: skip
+    line |= pool_seeds([sum_training(_subject_models(run, subject_name)) for run in runs])
     line["untrained"] = "+".join(sorted({space for run in runs for space in run.untrained}))
     line["simulated"] = any(model.meta.get("simulated") for model in runs[0].models)
     for roi_class in CLASS_ORDER:
-        if of := _each(row, whose, roi_class, tallies):
-            line |= _mean(of, measure, roi_class)
-    line |= _mean(each, "pearson_r", "pearson_r")
-    if len(each) > 1:
-        line |= spread(each, measure, "seeds") | spread(each, "pearson_r", "pearson_r_seeds")
-    first = _against(row, listed)
-    of_first = _each(first, whose, "all", tallies)
-    if of_first and row["fit"] != first["fit"]:
-        compared = compare_seeds(of_first, each, measure, solved=first["seeds"] == 0)
-        line |= {"against": first["name"], **compared}
+        if class_tallies := _seed_tallies(row, subject_name, roi_class, tallies):
+            line |= _mean(class_tallies, measure, roi_class)
+    line |= _mean(tallies_by_seed, "pearson_r", "pearson_r")
+    if len(tallies_by_seed) > 1:
+        line |= score_range(tallies_by_seed, measure, "seeds")
+        line |= score_range(tallies_by_seed, "pearson_r", "pearson_r_seeds")
+    baseline = _baseline_row(row, study_list)
+    baseline_tallies = _seed_tallies(baseline, subject_name, "all", tallies)
+    if baseline_tallies and row["fit"] != baseline["fit"]:
+        compared = compare_seeds(
+            baseline_tallies, tallies_by_seed, measure, solved=baseline["seeds"] == 0
+        )
+        line |= {"against": baseline["name"], **compared}
     return line
 
 
-def _each(row: Mapping[str, Any], whose: str, roi_class: str, tallies: Tallies) -> list[Tally]:
-    found = [tallies.get((fit, whose, roi_class)) for fit in row["fits"]]
-    return [tally for tally in found if tally is not None]
+def _seed_tallies(
+    row: Mapping[str, Any], subject_name: str, roi_class: str, tallies: Tallies
+) -> list[Tally]:
+    """Return the tallies of a row's fits, one for each seed that has the subject."""
+    keys = [(fit, subject_name, roi_class) for fit in row["fits"]]
+    return [tallies[key] for key in keys if key in tallies]
 
 
-def _against(row: Mapping[str, Any], listed: Mapping[str, Any]) -> Mapping[str, Any]:
-    named = {one["name"]: one for one in listed["rows"]}
-    return named[row["against"]] if row["against"] else listed["rows"][0]
+def _baseline_row(row: Mapping[str, Any], study_list: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the row that a row is compared with, by default the first of the study."""
+    rows_by_name = {listed_row["name"]: listed_row for listed_row in study_list["rows"]}
+    return rows_by_name[row["against"]] if row["against"] else study_list["rows"][0]
 
 
-def _mean(each: Sequence[Tally], measure: str, name: str) -> dict[str, Any]:
-    """Give the mean over seeds, with its interval over pictures."""
-    whole = pool(each)
+def _mean(tallies: Sequence[Tally], measure: str, name: str) -> dict[str, Any]:
+    """Return the mean over seeds, with its interval over pictures."""
+    whole = pool(tallies)
     ends = intervals(whole.draws)
     return {name: whole.mean(MEASURES[measure][0]),
             **{f"{name}{end}": ends[f"{measure}{end}"] for end in ("_low", "_high")}}  # fmt: skip
 
 
-def _models(run: Run, whose: str) -> list[RoiModel]:
-    return [model for model in run.models if whose in ("all", model.meta["subject"])]
+def _subject_models(run: Run, subject_name: str) -> list[RoiModel]:
+    return [model for model in run.models if subject_name in ("all", model.meta["subject"])]
 
 
-def _plain(value: Any) -> Any:
+def _format_cell(value: Any) -> Any:
     if isinstance(value, dict):
-        return " ".join(f"{name}={one}" for name, one in value.items())
+        return " ".join(f"{name}={item}" for name, item in value.items())
     return "+".join(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""`python -m evaluate submission`: all fits into one zip, checked before and after writing."""
+"""`python -m evaluate submission`: combine all fits into a zip for the challenge, and check it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from challenge import HEMISPHERES, Subject, SubjectChoice
 from evaluate.commands.check import faults, member
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_started, origin_lines, warning_lines
-from evaluate.fits.completeness import coverage, say_coverage, say_unfinished, unfinished
+from evaluate.fits.completeness import coverage, coverage_lines, find_unfinished, unfinished_lines
 from evaluate.fits.hemisphere import load_hemisphere
 from evaluate.fits.inputs import Inputs, gather
-from evaluate.fits.sidecar import read_kept, write_json
-from evaluate.scoring.ensemble import DEFAULT, check_rule, combine, judge, rule_code
+from evaluate.fits.sidecar import read_if_current, write_json
+from evaluate.scoring.ensemble import DEFAULT, check_rule, combine, compute_strengths, rule_code
 from evaluate.scoring.member_selection import Member
 from evaluate.tables.member_lines import members_of, say_members
 
@@ -37,8 +37,8 @@ def submission(
 ) -> None:
     """Combine all fits into submission.zip, for every subject and vertex.
 
-    Some subjects alone go to submission-02.zip, submission-01+02.zip and so on, and leave that of
-    all alone.
+    Some subjects alone go to submission-02.zip, submission-01+02.zip and so on, and do not replace
+    the zip of all subjects.
 
     Parameters
     ----------
@@ -47,35 +47,37 @@ def submission(
     out : Path
         The output folder, which holds `fits`.
     subject : str, int or sequence of them
-        "all", as the challenge takes it, or one or several ("01 02"), for a zip of these alone.
+        "all", as the challenge expects, or one or several ("01 02"), for a zip of these alone.
     roi_classes : list of str, optional
         ROI classes that the ensemble is made of; the others only fill in. All by default.
     fits : list of str, optional
-        Which fits: by name, or by the beginning of their folder in `OUT/fits`. All by default.
+        Names of fits, or beginnings of their folders in `OUT/fits`. All by default.
     ensemble : str
         The rule of its weights: average, per_roi, per_vertex or stacked.
     allow_incomplete : bool
-        Whether to take runs that lack models of some ROIs; every vertex must have one even so.
+        Whether to accept runs that lack models of some ROIs; every vertex still needs a model.
 
     Raises
     ------
     EvaluateError
         If a subject or vertex has no fit, a run lacks models, or the zip does not pass its check.
     """
-    # Weights come from all held-out pictures, whether or not test responses are there to see.
+    # Weights come from all held-out pictures, even if there are test responses.
     check_rule(ensemble)
     inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
-    lacks = unfinished(inputs.subjects, inputs.runs)
-    if lacks and not allow_incomplete:
-        raise EvaluateError("\n".join([*say_unfinished(lacks), _otherwise(inputs, lacks)]))
+    unfinished = find_unfinished(inputs.subjects, inputs.runs)
+    if unfinished and not allow_incomplete:
+        raise EvaluateError(
+            "\n".join([*unfinished_lines(unfinished), _alternatives(inputs, unfinished)])
+        )
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
     made_by = {"kind": "submission", "schema": 3, "rule": rule_code(ensemble)}
     key = digest({**made_by, "settings": settings, **inputs.key})
     path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
-    if (kept := read_kept(path, sidecar, key)) is not None:
+    if (previous := read_if_current(path, sidecar, key)) is not None:
         say(f"{path}: nothing has changed since it was made, nothing recomputed")
-        _report(path, inputs, kept)
+        _report(path, inputs, previous)
         return
     with replacing(path) as temporary:
         filled, members = _write(temporary, inputs, roi_classes, ensemble)
@@ -87,7 +89,7 @@ def submission(
         "settings": settings,
         "n_filled": filled,
         "members": members_of(inputs.runs, members),
-        "unfinished": lacks,
+        "unfinished": unfinished,
         "provenance": provenance(),
     }
     write_json(sidecar, about)
@@ -109,30 +111,32 @@ def _describe(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _otherwise(inputs: Inputs, lacks: Sequence[Mapping[str, Any]]) -> str:
-    """Return how to do without the runs that lack models, or to take them as they are."""
-    lacking = {one["run"] for one in lacks}
-    whole = [run.name for run in inputs.runs if run.name not in lacking]
-    others = run_hint("submission", fits=whole or "…")
+def _alternatives(inputs: Inputs, unfinished: Sequence[Mapping[str, Any]]) -> str:
+    """Return a hint on how to leave out the runs that lack models, or to accept them."""
+    incomplete = {entry["run"] for entry in unfinished}
+    whole = [run.name for run in inputs.runs if run.name not in incomplete]
+    alternative = run_hint("submission", fits=whole or "…")
     anyway = run_hint("evaluate submission", data=None, out=None, allow_incomplete="true")
-    return f"(or leave the run out by naming the others, {others}; to take it as it is, {anyway})"
+    return (
+        f"(or leave the run out by naming the others, {alternative}; to take it as it is, {anyway})"
+    )
 
 
 def _check_subjects(inputs: Inputs, data: Path) -> None:
-    lacking = [
+    missing = [
         f"subject {subject.name} ({', '.join(absent)})"
-        for subject in sorted([*inputs.subjects, *inputs.without], key=lambda found: found.name)
-        if (absent := [h for h in HEMISPHERES if not _fitted(inputs, subject, h)])
+        for subject in sorted([*inputs.subjects, *inputs.unfitted], key=lambda s: s.name)
+        if (absent := [h for h in HEMISPHERES if not _has_fit(inputs, subject, h)])
     ]
-    if lacking:
-        first = lacking[0].split()[1]
+    if missing:
+        first = missing[0].split()[1]
         raise EvaluateError(
-            f"no fits of {'; '.join(lacking)}, and a submission holds all subjects of {data}: "
+            f"no fits of {'; '.join(missing)}, and a submission holds all subjects of {data}: "
             f"run `{run_hint('fit', subject=first)}`, or `{run_hint('fit')}` for all"
         )
 
 
-def _fitted(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
+def _has_fit(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
     return any(
         (model.meta["subject"], model.meta["hemisphere"]) == (subject.name, hemisphere)
         for run in inputs.runs
@@ -145,13 +149,13 @@ def _write(
 ) -> tuple[dict[str, int], dict[str, dict[str, Member]]]:
     filled, members = {}, {}
     sides = [(subject, name) for subject in inputs.subjects for name in HEMISPHERES]
-    with zipfile.ZipFile(path, "w") as opened:
+    with zipfile.ZipFile(path, "w") as archive:
         for subject, name in progress(sides, desc="predicting", unit="hemisphere"):
             side = f"{subject.name} {name}"
             predictions, filled[side], members[side] = _predict(
                 inputs, subject, name, roi_classes, ensemble
             )
-            add_array(opened, member(subject, name), predictions)
+            add_array(archive, member(subject, name), predictions)
     return filled, members
 
 
@@ -163,21 +167,21 @@ def _predict(
     ensemble: str,
 ) -> tuple[NDArray[np.float32], int, dict[str, Member]]:
     hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
-    assert hemisphere is not None  # _check_subjects has seen to it
-    everything = range(len(hemisphere.models))
-    strengths = judge(hemisphere, rule=ensemble, roi_classes=roi_classes)
-    found = combine(hemisphere, "test", strengths, everything, roi_classes)
+    assert hemisphere is not None  # as _check_subjects passed
+    all_models = range(len(hemisphere.models))
+    strengths = compute_strengths(hemisphere, rule=ensemble, roi_classes=roi_classes)
+    combination = combine(hemisphere, "test", strengths, all_models, roi_classes)
     expected = (len(subject.pictures("test")), subject.n_vertices(name))
-    predictions, again = found.predictions, run_hint("fit", subject=subject.name)
+    predictions, again = combination.predictions, run_hint("fit", subject=subject.name)
     if predictions.shape != expected or predictions.dtype != np.float32:
         raise EvaluateError(
             f"subject {subject.name} {name}: predictions are {predictions.dtype} of shape "
             f"{predictions.shape}, expected float32 of {expected}: run {again} again"
         )
-    if not found.covered.all():
+    if not combination.covered.all():
         raise EvaluateError(
-            f"subject {subject.name} {name}: no fit covers {int((~found.covered).sum())} of "
-            f"{expected[1]} vertices (first: {int(np.argmin(found.covered))}): run "
+            f"subject {subject.name} {name}: no fit covers {int((~combination.covered).sum())} of "
+            f"{expected[1]} vertices (first: {int(np.argmin(combination.covered))}): run "
             f"`{again}` to the end, for all ROI classes"
         )
     if not np.isfinite(predictions).all():
@@ -186,27 +190,17 @@ def _predict(
             f"run {again} again"
         )
     members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
-    return predictions, found.n_filled, members
+    return predictions, combination.n_filled, members
 
 
-def add_array(opened: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
-    """Add an array to a zip as .npy, deflated, the same bytes whenever it is done.
-
-    Parameters
-    ----------
-    opened : ZipFile
-        Open for writing.
-    name : str
-        The member.
-    array : array
-        Any plain array.
-    """
-    # A fixed time and system: equal predictions give equal bytes, on any day and machine.
+def add_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    """Add an array to a zip as .npy, deflated; equal arrays give equal bytes."""
+    # A fixed time and system, so that the bytes do not depend on the day or machine.
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     entry.create_system = 3
     entry.external_attr = 0o644 << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
-    with opened.open(entry, "w") as stream:
+    with archive.open(entry, "w") as stream:
         np.lib.format.write_array(
             stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
         )
@@ -223,7 +217,7 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
         say(f"WARNING: {line}")
     for line in say_members(about["members"]):
         say(line)
-    if uneven := say_coverage(about["coverage"], "submission"):
+    if uneven := coverage_lines(about["coverage"], "submission"):
         say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))
     for line in origin_lines(about):
         say(line)

@@ -1,5 +1,6 @@
-"""Rules of the ensemble: how much each model is heard at each vertex. One file each.
+"""Rules of the ensemble: the weight of each model at each vertex before normalisation.
 
-A rule is a module with `judge(hemisphere, parts)`. Its strengths rest on the held-out pictures
-alone, which no fit has seen: a model that has memorised its training pictures gains nothing by it.
+A rule is a module with `judge(hemisphere, parts)`, which returns a strength for each part, model
+and vertex. Strengths depend on held-out pictures alone, which no fit has seen: a model that has
+memorised its training pictures gains nothing.
 """

@@ -1,4 +1,4 @@
-"""What rules share that judge each model without the others."""
+"""Functions of the rules that compute the strength of each model independently of the others."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from evaluate.fits.hemisphere import Hemisphere
 
 Strength = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
 
-# Below this, r is too uncertain to tell models apart: all weigh the same.
+# With fewer pictures r is too uncertain to tell models apart: all have the same weight.
 FEWEST_PICTURES = 5
 
 
 def each_model(
     hemisphere: Hemisphere, parts: Sequence[Any], strength: Strength
 ) -> list[list[NDArray[np.float64]]]:
-    """Judge every model of a hemisphere, one in memory at a time.
+    """Compute the strength of every model of a hemisphere, with one in memory at a time.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ def each_model(
     parts : sequence of index
         Sets of held-out pictures.
     strength : callable
-        From measured and predicted responses (n_images, n_roi_vertices) to (n_roi_vertices,).
+        Function of measured and predicted responses (n_images, n_roi_vertices) that returns
+        (n_roi_vertices,).
 
     Returns
     -------
@@ -44,12 +45,12 @@ def each_model(
 
 
 def over_loudness(accuracy: NDArray[np.float64], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Turn accuracies into strengths: a^2 / s, so that no model is heard for being loud.
+    """Compute strengths a^2 / s, so that predictions of large variance get no more weight.
 
     Parameters
     ----------
     accuracy : array (n_roi_vertices,)
-        a; what is negative counts as 0.
+        Accuracies a; negative ones count as 0.
     predicted : array (n_images, n_roi_vertices)
         Predictions, of standard deviation s.
 

@@ -10,14 +10,14 @@ from evaluate.fits.hemisphere import Hemisphere
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
-    """Give every model the same strength.
+    """Return the same strength for every model.
 
     Parameters
     ----------
     hemisphere : Hemisphere
         The models.
     parts : sequence of index
-        Sets of held-out pictures; not looked at.
+        Sets of held-out pictures; not used.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One weight a model and ROI, from its mean held-out correlation there."""
+"""One weight for each model and ROI, from its mean held-out correlation there."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from evaluate.metrics._correlation import correlation
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
-    """Judge each model by the mean of r over its ROI.
+    """Compute the strength of each model from the mean of r over its ROI.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
 
 
 def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Judge one ROI's model.
+    """Compute the strength of one ROI's model.
 
     Parameters
     ----------

@@ -1,17 +1,18 @@
-"""A weight a model and vertex, from its held-out correlation, drawn to its ROI's mean: the default.
+"""One weight for each model and vertex, from its held-out r shrunk to its ROI's mean: the default.
 
 A model's strength at a vertex is a^2 / s. s is the standard deviation of its held-out prediction,
-so that no model is heard for being loud. a is its held-out accuracy: r, drawn towards the mean r of
-its ROI by the share of the spread in r that sampling alone explains [1]_, and 0 where negative.
-With few held-out pictures that is nearly the ROI's mean, with many the vertex's own r.
+so that predictions of large variance get no more weight. a is its held-out accuracy: r, shrunk
+towards the mean r of its ROI by the share of the variance of r that sampling alone explains [1]_,
+and 0 where negative. With few held-out pictures a is nearly the ROI's mean, with many the vertex's
+r.
 
-On simulations of eight mixtures of good, useless, loud, alike and complementary models at two noise
-levels (`python -m benchmarks.ensemble`), r was compared with that of the better, in hindsight, of
-the plain average and the best single model. With members selected it was 0.007 above it on average
-with 30 held-out pictures and 0.009 with 900, and 0.005 and 0.002 below for the worst mixture; with
-all models as members 0.002 and 0.003 above, as near-duplicates then outvote what says something
-else. With 30, the plain average of all models was 0.042 below on average and 0.23 at worst, the
-single model that was best on held-out pictures 0.031 and 0.10.
+On simulations of eight mixtures of good, useless, high-variance, similar and complementary models
+at two noise levels (`python -m benchmarks.ensemble`), r was compared with that of the better, in
+hindsight, of the plain average and the best single model. With selected members it was 0.007 above
+it on average with 30 held-out pictures and 0.009 with 900, and 0.005 and 0.002 below for the worst
+mixture; with all models as members 0.002 and 0.003 above, as near-duplicates then outweigh models
+that differ. With 30, the plain average of all models was 0.042 below on average and 0.23 at worst,
+the single model that was best on held-out pictures 0.031 and 0.10.
 
 References
 ----------
@@ -31,7 +32,7 @@ from evaluate.metrics._correlation import correlation
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
-    """Judge each model at each vertex.
+    """Compute the strength of each model at each vertex.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
 
 
 def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Judge one ROI's model.
+    """Compute the strength of one ROI's model.
 
     Parameters
     ----------

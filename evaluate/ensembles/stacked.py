@@ -1,9 +1,9 @@
 """Stacking: non-negative least squares of the responses on all models' held-out predictions [1]_.
 
-Models that say the same share one voice, which no rule does that judges each alone. To be steady
-with few pictures, each vertex's normal equations are joined with the mean of those of the vertices
-that the same models cover, as if `PRIOR` more pictures of the average vertex had been seen. All
-held-out predictions of a hemisphere are in memory at once, some 170 MB a run at full size.
+Near-duplicate models share a weight, unlike under rules that consider each model alone. For
+stability with few pictures, the mean normal equations of the vertices that the same models cover
+are added to those of each vertex, like `PRIOR` more pictures of the average vertex. All held-out
+predictions of a hemisphere are in memory at once, some 170 MB for each run at full size.
 
 References
 ----------
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
-    """Stack the models at each vertex.
+    """Compute the stacking weights of the models at each vertex.
 
     Parameters
     ----------
@@ -45,15 +45,15 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     strengths = [[np.zeros(len(v)) for v in hemisphere.vertices] for _ in parts]
     for models, vertices, columns in _groups(hemisphere):
         P = [predicted[i][:, at] for i, at in zip(models, columns, strict=True)]
-        for part, found in zip(parts, strengths, strict=True):
+        for part, part_strengths in zip(parts, strengths, strict=True):
             weights = stack(measured[part][:, vertices], np.stack([p[part] for p in P]))
             for model, at, weight in zip(models, columns, weights, strict=True):
-                found[model][at] = weight
+                part_strengths[model][at] = weight
     return strengths
 
 
 def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Find the weights of models that cover the same vertices.
+    """Compute the stacking weights of models that cover the same vertices.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
     Y = Y - Y.mean(axis=0)
     spread = np.sqrt((Y**2).mean(axis=0))
     scale = np.where(constant_columns(np.asarray(measured)), 1, spread)
-    # In units of each vertex's spread, so that vertices can be averaged.
+    # In units of each vertex's standard deviation, so that vertices can be averaged.
     P = np.moveaxis(np.asarray(predicted, np.float64), 2, 0) / scale[:, None, None]
     P = P - P.mean(axis=2, keepdims=True)
     G = P @ np.moveaxis(P, 1, 2)
@@ -85,22 +85,22 @@ def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
 
 
 def _non_negative(G: Floats, b: Floats) -> Floats:
-    """Minimise w'Gw - 2b'w over w >= 0."""
-    # Any root of G serves: of X'X = G with X = diag(l)^(1/2) V', X'y = b. What is 0 but for
-    # rounding is left out: constant predictions, and models that say exactly the same.
+    """Compute the w >= 0 that minimise w'Gw - 2b'w."""
+    # Any root of G serves: X'X = G for X = diag(l)^(1/2) V', and X'y = b. Eigenvalues that are 0
+    # except for rounding are dropped: those of constant predictions and of identical models.
     values, V = np.linalg.eigh(G)
-    kept = values > 1e-12 * values[-1]
-    if not kept.any():
+    nonzero = values > 1e-12 * values[-1]
+    if not nonzero.any():
         return np.zeros(len(b))
-    root = np.sqrt(values[kept])
-    weights: Floats = nnls(root[:, None] * V[:, kept].T, (V[:, kept].T @ b) / root)[0]
+    root = np.sqrt(values[nonzero])
+    weights: Floats = nnls(root[:, None] * V[:, nonzero].T, (V[:, nonzero].T @ b) / root)[0]
     return weights
 
 
 def _groups(
     hemisphere: Hemisphere,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], list[NDArray[np.int64]]]]:
-    """Give the sets of vertices that the same models cover: models, vertices, their columns."""
+    """Yield the sets of vertices that the same models cover: models, vertices, their columns."""
     places = np.full((len(hemisphere.models), hemisphere.n_vertices), -1)
     for place, vertices in zip(places, hemisphere.vertices, strict=True):
         place[vertices] = np.arange(len(vertices))

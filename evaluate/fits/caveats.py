@@ -1,4 +1,4 @@
-"""What must be known before a score is believed: it stands wherever scores stand."""
+"""Warnings about scores: leaked test pictures, unfinished fits, simulated data. Shown with them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from base import plural
 from challenge import Subject, test_pictures_in_training
-from evaluate.fits.completeness import say_unfinished
+from evaluate.fits.completeness import unfinished_lines
 from evaluate.fits.runs import Run
 
-# Test pictures of training, by subject: how many are scored, and the pairs of names.
+# For each subject, the number of test pictures and the file names of those in the training split.
 Leaked = dict[str, dict[str, Any]]
 
 
@@ -20,48 +20,47 @@ def find_leaked(subjects: Sequence[Subject]) -> Leaked:
     Returns
     -------
     dict of str to dict
-        For each subject that has any: `n_pictures` that test, and `pairs` of the files' names, in
-        the test and in the training split.
+        For each subject that has any: `n_pictures`, its number of test pictures, and `pairs` of
+        file names, in the test and in the training split.
     """
-    found = {subject.name: (subject, test_pictures_in_training(subject)) for subject in subjects}
+    duplicates = {
+        subject.name: (subject, test_pictures_in_training(subject)) for subject in subjects
+    }
     return {
         name: {
             "n_pictures": len(subject.pictures("test")),
             "pairs": [[test.name, training.name] for test, training in pairs],
         }
-        for name, (subject, pairs) in found.items()
+        for name, (subject, pairs) in duplicates.items()
         if pairs
     }
 
 
 def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
-    """Find the fits whose training began from one that had seen test pictures."""
-    found: dict[str, dict[str, int]] = {}
+    """Count, by label and subject, test pictures in the training of the fit a fit started from."""
+    counts: dict[str, dict[str, int]] = {}
     for run in runs:
         for model in run.models:
             if count := model.meta.get("training", {}).get("start_tested", 0):
-                found.setdefault(run.label, {})[str(model.meta["subject"])] = int(count)
-    return found
+                counts.setdefault(run.label, {})[str(model.meta["subject"])] = int(count)
+    return counts
 
 
 def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> list[str]:
-    """Write a sentence for each subject whose test pictures are training pictures."""
+    """Return a sentence for each subject with test pictures that are training pictures."""
     return [
-        f"{len(found['pairs'])} of {plural(found['n_pictures'], 'test picture')} of subject {name} "
+        f"{len(leak['pairs'])} of {plural(leak['n_pictures'], 'test picture')} of subject {name} "
         "are training pictures too, which a model has learned: their scores are no predictions "
-        f"(such as {' = '.join(found['pairs'][0])}; make check lists all)"
-        for name, found in leaked.items()
+        f"(such as {' = '.join(leak['pairs'][0])}; make check lists all)"
+        for name, leak in leaked.items()
         if split == "test"
     ]
 
 
 def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
-    """Write a sentence for each thing that makes scores other than they seem.
+    """Return a sentence for each reason to distrust scores.
 
-    Parameters
-    ----------
-    sidecar : mapping
-        What the JSON beside some scores says: `split`, `leaked`, `started`, `unfinished`.
+    They come from `split`, `leaked`, `started` and `unfinished` of the JSON next to the scores.
     """
     return [
         *leak_lines(sidecar["leaked"], sidecar["split"]),
@@ -72,22 +71,19 @@ def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
             for name, count in counts.items()
             if sidecar["split"] == "test"
         ),
-        *say_unfinished(sidecar["unfinished"]),
+        *unfinished_lines(sidecar["unfinished"]),
     ]
 
 
 def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
-    """Write where responses, networks and ceilings come from that are not as usual.
+    """Return a sentence each for simulated responses, untrained networks and computed ceilings.
 
-    Parameters
-    ----------
-    sidecar : mapping
-        What the JSON beside some scores says: `simulated`, `untrained` (spaces, or those of each
-        fit) and, where ceilings count, `made_ceilings`.
+    They come from `simulated`, `untrained` (a list of spaces, or a list for each fit) and, if it is
+    there, `made_ceilings` of the JSON next to the scores.
     """
     lines = []
-    if made := sidecar.get("made_ceilings"):
-        lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(made)}")
+    if names := sidecar.get("made_ceilings"):
+        lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(names)}")
     if sidecar["simulated"]:
         lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
     untrained = sidecar["untrained"]
@@ -99,13 +95,7 @@ def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def pictures_line(n_pictures: Mapping[str, int], split: str) -> str:
-    """Write on which pictures a score is.
-
-    Returns
-    -------
-    str
-        Such as "on 159 to 395 test pictures of each subject: 01, 02".
-    """
+    """Return, for example, "on 159 to 395 test pictures of each subject: 01, 02"."""
     low, high = min(n_pictures.values()), max(n_pictures.values())
     noun = {"test": "test picture", "heldout": "held-out training picture"}[split]
     counted = plural(high, noun) if low == high else f"{low} to {plural(high, noun)}"

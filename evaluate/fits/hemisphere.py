@@ -1,4 +1,4 @@
-"""One hemisphere of one subject: its fits, checked to be of these data and to belong together."""
+"""The ROI models of one subject's hemisphere, checked against the data and against each other."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 from challenge import Subject
 from evaluate.errors import EvaluateError
 from evaluate.fits.runs import RoiModel, Run
-from evaluate.fits.up_to_date import check_belonging
+from evaluate.fits.up_to_date import check_fits
 
 
 @dataclass(frozen=True)
 class Hemisphere:
-    """The ROI models of one hemisphere of one subject, with what they share.
+    """ROI models of one subject's hemisphere, their vertices and their held-out pictures.
 
     Attributes
     ----------
     subject : Subject
-        Whose.
+        The subject.
     name : str
         "lh" or "rh".
     models : tuple of RoiModel
-        The fits, of one run or several.
+        Models of one run or several.
     vertices : tuple of array (n_roi_vertices,), int64
-        For each of them, its columns of this hemisphere's responses.
+        For each model, its columns of this hemisphere's responses.
     heldout_rows : array (n_heldout,), int64
-        The rows of the training split that no fit saw when it predicted them.
+        Rows of the training split that all models held out.
     heldout_pictures : array (n_heldout,), S64
-        The sha256 of their picture files.
+        Sha256 of their picture files.
     """
 
     subject: Subject
@@ -44,7 +44,7 @@ class Hemisphere:
 
     @cached_property
     def runs(self) -> tuple[str, ...]:
-        """The names of the runs that the models are of, in their order."""
+        """The names of the models' runs, in the order of the models."""
         return tuple(dict.fromkeys(model.run for model in self.models))
 
     @property
@@ -53,45 +53,34 @@ class Hemisphere:
         return self.subject.n_vertices(self.name)
 
     def measured(self, split: str) -> NDArray[np.float32]:
-        """Read the responses that one split's predictions are of.
+        """Read the measured responses of a split, "test" or "heldout".
 
         Returns
         -------
         array (n_images, n_vertices), float32
-            The responses, finite; those of the test split are mapped, not kept in memory.
+            Finite responses; those of the test split are memory-mapped.
         """
         if split == "test":
             self.subject.check_finite(self.name, "test")
             return self.subject.responses(self.name, "test")
         held_out = np.asarray(self.subject.responses(self.name, "train")[self.heldout_rows])
         if not np.isfinite(held_out).all():
-            # Looks through all rows, to name the first by its place in the file.
+            # Names the first such row by its place in the file.
             self.subject.check_finite(self.name, "train")
         return held_out
 
     def ceiling(self, split: str) -> NDArray[np.float64] | None:
-        """Read the noise ceilings for one split.
-
-        Parameters
-        ----------
-        split : str
-            "test" or "heldout", which has the ceilings of the training pictures.
+        """Read the noise ceilings of a split; held-out pictures have those of the training split.
 
         Returns
         -------
         array (n_vertices,), float64, or None
-            Fractions in 0..1; None where there are none.
+            Fractions in 0..1; None if there is no file.
         """
         return self.subject.noise_ceiling(self.name, "test" if split == "test" else "train")
 
     def predictions(self, index: int, split: str) -> NDArray[np.float32]:
-        """Read what one model predicted.
-
-        Returns
-        -------
-        array (n_images, n_roi_vertices), float32
-            The predictions.
-        """
+        """Read the predictions of model `index`: (n_images, n_roi_vertices), float32."""
         model = self.models[index]
         predicted = model.predictions(split)
         expected = (self.n_images(split), len(self.vertices[index]))
@@ -104,13 +93,7 @@ class Hemisphere:
         return predicted
 
     def pictures(self, split: str) -> NDArray[np.bytes_]:
-        """Name the pictures of a split by their content.
-
-        Returns
-        -------
-        array (n_images,), S64
-            The sha256 of each row's picture file.
-        """
+        """Return the sha256 of each row's picture file: (n_images,), S64."""
         if split == "heldout":
             return self.heldout_pictures
         return np.array(self.subject.picture_digests("test"), "S64")
@@ -124,14 +107,17 @@ class Hemisphere:
         return len(self.subject.pictures("test"))
 
     def indices(self, run: Run) -> list[int]:
-        """Find the models of one run."""
+        """Return the indices of the models of one run."""
         return [i for i, model in enumerate(self.models) if model.run == run.name]
 
 
 def load_hemisphere(
     subject: Subject, name: str, runs: Sequence[Run], responses: str
 ) -> Hemisphere | None:
-    """Gather the fits of one hemisphere and check what they were made from."""
+    """Load the models of one hemisphere and check them against the data; None if there are none.
+
+    `responses` is the sha256 of the training responses on disk.
+    """
     models = tuple(
         model
         for run in runs
@@ -140,7 +126,7 @@ def load_hemisphere(
     )
     if not models:
         return None
-    vertices, rows, pictures = check_belonging(subject, name, models, responses)
+    vertices, rows, pictures = check_fits(subject, name, models, responses)
     return Hemisphere(
         subject=subject,
         name=name,

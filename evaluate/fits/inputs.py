@@ -1,4 +1,4 @@
-"""What a command of this stage works on: subjects, fits, and digests that tell if they changed."""
+"""Inputs of the commands of this stage: subjects, fits, and digests by which changes are seen."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ CEILINGS = "ceilings"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Subjects and fits, and what identifies them.
+    """Subjects and fits, and digests of their files.
 
     Attributes
     ----------
     subjects : tuple of Subject
-        Those that have fits.
-    without : tuple of Subject
-        Those that have none.
+        Subjects with fits.
+    unfitted : tuple of Subject
+        Subjects without fits.
     runs : tuple of Run
         The fits.
     split : str
-        "test" or "heldout": what is scored.
+        The scored split, "test" or "heldout".
     suffix : str
-        What the files' names end in: "-02" or "-01+02" for some subjects, so that they
-        replace no file of all.
+        Suffix of the names of output files: "-02" or "-01+02" where only some subjects are asked
+        for, so that they do not replace the files of all subjects.
     responses : dict of (str, str) to str
         For each subject and hemisphere, the sha256 of the training responses.
     absent : dict of str to list of str
-        Files that are not there: `ceilings`, for what is scored, and `test_responses`.
+        Missing files: `ceilings` of the scored split, and `test_responses`.
     key : dict
-        Digests of all that goes into the numbers, in JSON.
+        Digests of everything that the scores depend on, as JSON.
     """
 
     subjects: tuple[Subject, ...]
-    without: tuple[Subject, ...]
+    unfitted: tuple[Subject, ...]
     runs: tuple[Run, ...]
     split: str
     suffix: str
@@ -68,7 +68,7 @@ class Inputs:
 
     @property
     def pooled(self) -> str:
-        """What predicts every vertex from all fits: "ensemble", or the only fit's folder."""
+        """The name of the prediction from all fits: "ensemble", or the only fit's folder."""
         return ENSEMBLE if len(self.runs) > 1 else self.runs[0].name
 
     @cached_property
@@ -78,7 +78,7 @@ class Inputs:
 
     @cached_property
     def n_pictures(self) -> dict[str, int]:
-        """For each subject, the number of pictures that are scored."""
+        """The number of scored pictures of each subject."""
         if self.split == "test":
             return {subject.name: len(subject.pictures("test")) for subject in self.subjects}
         first = {m.meta["subject"]: m for run in self.runs for m in run.models}
@@ -96,60 +96,70 @@ def gather(
     roi_classes: Sequence[str] | None = None,
     split: str = "auto",
 ) -> Inputs:
-    """Find subjects and fits, and digest them."""
-    known = (*ROI_CLASSES, "residual")
-    if wrong := [name for name in roi_classes or () if name not in known]:
-        raise EvaluateError(f"unknown ROI class {', '.join(wrong)}: {choose_from(wrong[0], known)}")
+    """Find the subjects and fits that a command's arguments name, check them and digest them."""
+    all_classes = (*ROI_CLASSES, "residual")
+    if unknown := [name for name in roi_classes or () if name not in all_classes]:
+        raise EvaluateError(
+            f"unknown ROI class {', '.join(unknown)}: {choose_from(unknown[0], all_classes)}"
+        )
     if split not in SPLITS:
         raise EvaluateError(f"unknown split {split!r}: {choose_from(split, SPLITS)}")
     subjects = [replace(s, ceilings=out / CEILINGS) for s in find_subjects(data, subject)]
-    runs = find_runs(out, fits, [found.name for found in subjects])
+    names = [s.name for s in subjects]
+    runs = find_runs(out, fits, names)
     fitted = {name for run in runs for name in run.subjects}
-    chosen = tuple(found for found in subjects if found.name in fitted)
-    check_fitted(chosen)
-    closed = _absent(chosen, lambda s, h: responses_file(s.folder, h, "test"))
-    what = _settle(split, closed, chosen)
-    responses = response_digests(chosen)
-    # To be scored on test pictures, every subject has responses to them.
-    tests = response_digests(chosen, "test") if what == "test" else {}
+    fitted_subjects = tuple(s for s in subjects if s.name in fitted)
+    check_fitted(fitted_subjects)
+    missing_responses = _missing_files(
+        fitted_subjects, lambda s, h: responses_file(s.folder, h, "test")
+    )
+    scored_split = _choose_split(split, missing_responses, fitted_subjects)
+    responses = response_digests(fitted_subjects)
+    # The test split is only scored where every subject has test responses.
+    test_responses = response_digests(fitted_subjects, "test") if scored_split == "test" else {}
     return Inputs(
-        subjects=chosen,
-        without=tuple(found for found in subjects if found.name not in fitted),
+        subjects=fitted_subjects,
+        unfitted=tuple(s for s in subjects if s.name not in fitted),
         runs=tuple(runs),
-        split=what,
-        suffix="" if chooses_all(subject) else f"-{'+'.join(one.name for one in subjects)}",
+        split=scored_split,
+        suffix="" if chooses_all(subject) else f"-{'+'.join(names)}",
         responses=responses,
         absent={
-            "ceilings": _absent(chosen, lambda s, h: s.ceiling_file(h, ceilings_of(what))),
-            "test_responses": closed,
+            "ceilings": _missing_files(
+                fitted_subjects, lambda s, h: s.ceiling_file(h, ceiling_split(scored_split))
+            ),
+            "test_responses": missing_responses,
         },
         key={
             "fits": {str(m.path.relative_to(out)): digest(m.meta) for r in runs for m in r.models},
-            "data": {s.name: _digests(s, what, responses, tests) for s in chosen},
-            "scored": what,
+            "data": {
+                s.name: _digests(s, scored_split, responses, test_responses)
+                for s in fitted_subjects
+            },
+            "scored": scored_split,
         },
     )
 
 
 def report_missing(inputs: Inputs) -> None:
-    """Say which subjects have no fits, and which are scored against ceilings that were made."""
-    for subject in inputs.without:
+    """Print which subjects have no fits, and which are scored against computed ceilings."""
+    for subject in inputs.unfitted:
         command = run_hint("fit", subject=subject.name)
         say(f"subject {subject.name} has no fits, left out ({command})")
-    say_made_ceilings(inputs.subjects, ceilings_of(inputs.split))
+    report_made_ceilings(inputs.subjects, ceiling_split(inputs.split))
     say_absent_classes(inputs.subjects)
 
 
-def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
-    """Say which subjects' noise ceilings were made by `python -m evaluate ceilings`."""
-    made = made_ceilings(subjects, split)
-    if made:
-        folder = next(subject.ceilings for subject in subjects if subject.name == made[0])
-        say(f"noise ceilings of subjects {', '.join(made)} are those in {folder}")
+def report_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
+    """Print the subjects whose noise ceilings were made by `python -m evaluate ceilings`."""
+    names = made_ceilings(subjects, split)
+    if names:
+        folder = next(subject.ceilings for subject in subjects if subject.name == names[0])
+        say(f"noise ceilings of subjects {', '.join(names)} are those in {folder}")
 
 
 def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
-    """Name the subjects whose noise ceilings were made, and did not come with the data."""
+    """List the subjects whose noise ceilings were computed, and did not come with the data."""
     return [
         subject.name
         for subject in subjects
@@ -158,27 +168,31 @@ def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
     ]
 
 
-def _settle(split: str, closed: Sequence[str], subjects: Sequence[Subject]) -> str:
-    """Choose between "test" and "heldout", and refuse test responses that cannot be scored."""
-    if split == "heldout" or (split == "auto" and closed):
+def _choose_split(split: str, missing_responses: Sequence[str], subjects: Sequence[Subject]) -> str:
+    """Return "test" or "heldout"; raise if "test" is asked for and responses are missing."""
+    if split == "heldout" or (split == "auto" and missing_responses):
         return "heldout"
-    if closed:
-        more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+    if missing_responses:
+        rest = f" and {len(missing_responses) - 1} more" if len(missing_responses) > 1 else ""
         raise EvaluateError(
-            f"no test responses in {subjects[0].folder.parent}: {closed[0]}{more} missing (the "
-            f"organisers keep them): use --split heldout ({run_hint('evaluate', split='heldout')})"
+            f"no test responses in {subjects[0].folder.parent}: {missing_responses[0]}{rest} "
+            "missing (the organisers keep them): use --split heldout "
+            f"({run_hint('evaluate', split='heldout')})"
         )
     check_values(subjects, "test")
     return "test"
 
 
-def ceilings_of(split: str) -> str:
-    """Say which ceilings the pictures that are scored have: held-out ones were for training."""
+def ceiling_split(split: str) -> str:
+    """Return the split whose ceilings apply: held-out pictures are of the training split."""
     return "test" if split == "test" else "train"
 
 
-def _absent(subjects: Sequence[Subject], named: Callable[[Subject, str], Path]) -> list[str]:
-    files = [named(subject, h) for subject, h in product(subjects, HEMISPHERES)]
+def _missing_files(
+    subjects: Sequence[Subject], path_of: Callable[[Subject, str], Path]
+) -> list[str]:
+    """List the missing ones of the files that `path_of` names for each hemisphere."""
+    files = [path_of(subject, h) for subject, h in product(subjects, HEMISPHERES)]
     return [str(file.relative_to(file.parents[3])) for file in files if not file.is_file()]
 
 
@@ -186,19 +200,20 @@ def _digests(
     subject: Subject,
     split: str,
     responses: dict[tuple[str, str], str],
-    tests: dict[tuple[str, str], str],
+    test_responses: dict[tuple[str, str], str],
 ) -> dict[str, str | None]:
-    found: dict[str, str | None] = {
-        f"{of}_pictures": digest({"pictures": subject.picture_digests(of)})
-        for of in ("train", "test")
+    """Digest the pictures, masks, responses and noise ceilings of a subject."""
+    digests: dict[str, str | None] = {
+        f"{picture_split}_pictures": digest({"pictures": subject.picture_digests(picture_split)})
+        for picture_split in ("train", "test")
     }
-    found["masks"] = digest(subject.mask_digests())
+    digests["masks"] = digest(subject.mask_digests())
     for name in HEMISPHERES:
-        found[f"{name}_responses"] = responses[subject.name, name]
-        if (subject.name, name) in tests:
-            found[f"{name}_test_responses"] = tests[subject.name, name]
-        ceiling = subject.noise_ceiling(name, ceilings_of(split))
-        found[f"{name}_noise_ceiling"] = (
+        digests[f"{name}_responses"] = responses[subject.name, name]
+        if (subject.name, name) in test_responses:
+            digests[f"{name}_test_responses"] = test_responses[subject.name, name]
+        ceiling = subject.noise_ceiling(name, ceiling_split(split))
+        digests[f"{name}_noise_ceiling"] = (
             None if ceiling is None else hashlib.sha256(ceiling.tobytes()).hexdigest()
         )
-    return found
+    return digests

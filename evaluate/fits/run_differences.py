@@ -1,4 +1,4 @@
-"""What differs between runs of the same model and spaces, in a few words."""
+"""Short descriptions of the differences between runs of the same model and spaces."""
 
 from __future__ import annotations
 
@@ -6,32 +6,26 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-# Longer lists are shown by their ends.
+# Of longer lists only the first and last items are shown.
 LONGEST = 6
 
 
 def differences(metas: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Find the settings and features by which runs differ.
+    """Describe, for each run, the settings and features by which it differs from the others.
 
-    Parameters
-    ----------
-    metas : sequence of mapping
-        What stage 2 wrote of each run, in any of its fits.
-
-    Returns
-    -------
-    list of str
-        For each run, such as "alphas=[1, 10], seed=3"; empty where its fits do not tell.
+    `metas` are the meta of any one model of each run. The texts are such as "alphas=[1, 10],
+    seed=3".
     """
     flat = [dict(_settings(meta)) for meta in metas]
-    names = dict.fromkeys(name for one in flat for name in one)
-    differ = [n for n in names if len({json.dumps(one.get(n), sort_keys=True) for one in flat}) > 1]
-    return [", ".join(f"{n}={_short(one.get(n))}" for n in differ) for one in flat]
+    names = dict.fromkeys(name for settings in flat for name in settings)
+    values = {n: {json.dumps(s.get(n), sort_keys=True) for s in flat} for n in names}
+    differ = [name for name in names if len(values[name]) > 1]
+    return [", ".join(f"{n}={_short(settings.get(n))}" for n in differ) for settings in flat]
 
 
 def _settings(meta: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     settings = dict(meta.get("settings", {}))
-    # Given or left at the default makes no difference, and what is absent is not told.
+    # A parameter that is set to its default equals one that was left out.
     yield from (settings.pop("defaults", {}) | settings.pop("parameters", {})).items()
     yield from settings.items()
     for space, key in meta.get("keys", {}).items():
@@ -42,10 +36,10 @@ def _short(value: Any) -> str:
     if value is None:
         return "default"
     if isinstance(value, list):
-        shown = [_short(item) for item in value]
-        if len(shown) <= LONGEST:
-            return f"[{', '.join(shown)}]"
-        return f"[{shown[0]} … {shown[-1]}, {len(shown)} values]"
+        items = [_short(item) for item in value]
+        if len(items) <= LONGEST:
+            return f"[{', '.join(items)}]"
+        return f"[{items[0]} … {items[-1]}, {len(items)} values]"
     if isinstance(value, float):
         return f"{value:g}"
     if value == "":

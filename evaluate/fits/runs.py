@@ -1,4 +1,4 @@
-"""The fits that stage 2 left: which there are, what they are called, what they predicted."""
+"""The fits of stage 2: find them by name and read their predictions."""
 
 from __future__ import annotations
 
@@ -34,24 +34,23 @@ FIELDS = (
     "subject",
     "untrained",
 )
-# Of a fit's digest, in the label of one that has no name.
+# Digits of the digest in the label of a fit without a name.
 LABEL_DIGITS = 6
 
-
-# Arguments of fits that no variable of make gives, as they usually are.
+# Defaults of the arguments of a fit that no make variable sets.
 RARE = {"heldout": 0.1, "folds": 5, "seed": 0}
 
 
 @dataclass(frozen=True)
 class RoiModel:
-    """One fitted model: of one ROI, hemisphere and subject.
+    """The fitted model of one ROI, hemisphere and subject.
 
     Attributes
     ----------
     path : Path
-        Its file.
+        The model's file.
     meta : dict
-        What stage 2 wrote of it.
+        The meta that stage 2 wrote to the file.
     """
 
     path: Path
@@ -59,7 +58,7 @@ class RoiModel:
 
     @property
     def run(self) -> str:
-        """The folder's name, `<model>-<digest>`: all ROI models of one run of settings."""
+        """The name of the run's folder, `<model>-<digest>`."""
         return self.path.parent.parent.name
 
     @property
@@ -69,36 +68,34 @@ class RoiModel:
 
     @property
     def roi(self) -> str:
-        """Its ROI, or "residual"."""
+        """The name of its ROI, or "residual"."""
         return str(self.meta["roi"])
 
     @property
     def fit_command(self) -> str:
-        """The command that fits it again."""
+        """The command that repeats this fit."""
         settings = self.meta.get("settings") or {}
-        together = settings.get("subjects")
-        whom = {"subjects": together} if together else {"subject": self.meta["subject"]}
-        same = {name: settings.get(name) for name in ("group_by", "images")}
-        same["params"] = settings.get("parameters")
+        joint_subjects = settings.get("subjects")
+        subject_options = (
+            {"subjects": joint_subjects} if joint_subjects else {"subject": self.meta["subject"]}
+        )
+        options = {name: settings.get(name) for name in ("group_by", "images")}
+        options["params"] = settings.get("parameters")
         rare = {n: settings[n] for n, usual in RARE.items() if settings.get(n, usual) != usual}
-        # What no variable of make says is said by a flag.
+        # Arguments that no make variable sets need the command itself, with its flags.
         folders = {"data": None, "out": None} if rare else {}
         model, spaces = self.meta["model"], self.meta["spaces"]
         name = "regress" if rare else "fit"
-        return run_hint(name, **whom, model=model, spaces=spaces, **same, **rare, **folders)
+        return run_hint(
+            name, **subject_options, model=model, spaces=spaces, **options, **rare, **folders
+        )
 
     def read(self, *names: str) -> dict[str, NDArray[Any]]:
-        """Read some of its arrays, checksums verified."""
+        """Read the named arrays of the file and verify their checksums."""
         return read_artifact(self.path, names)[0]
 
     def predictions(self, split: str) -> NDArray[np.float32]:
-        """Read its predictions of one split.
-
-        Returns
-        -------
-        array (n_images, n_roi_vertices), float32
-            The predictions.
-        """
+        """Read the predictions of a split: (n_images, n_roi_vertices), float32, finite."""
         name = f"{split}_predictions"
         predicted = self.read(name)[name]
         if not np.isfinite(predicted).all():
@@ -118,16 +115,16 @@ class Run:
     name : str
         The folder, `<model>-<digest>`.
     label : str
-        What tables call it: the name that it was given (`make fit NAME=…`), else the beginning of
-        its folder's name. It depends on no other run.
+        The name in tables: that of `make fit NAME=…`, else the beginning of the folder's name. It
+        does not depend on other runs.
     model : str
         The model's name.
     spaces : tuple of str
         The feature spaces.
     untrained : frozenset of str
-        Those of them that came from random weights.
+        Feature spaces of networks with random weights.
     models : tuple of RoiModel
-        The fits.
+        The ROI models of all subjects and hemispheres.
     differs : str
         The settings in which it differs from runs of the same model and spaces, if there are any.
     """
@@ -142,22 +139,22 @@ class Run:
 
     @property
     def joined(self) -> str:
-        """The spaces, as the column `spaces` of scores.csv has them."""
+        """The spaces joined by "+", as in the column `spaces` of scores.csv."""
         return "+".join(self.spaces)
 
     @property
     def title(self) -> str:
-        """The label with the model and its spaces, for a page."""
+        """The label with the model and its spaces."""
         return describe_fit(self.label, self.model, self.joined)
 
     @property
     def subjects(self) -> list[str]:
-        """The subjects that it has fits of, such as "01", sorted."""
+        """The sorted subjects that have models of this run, such as "01"."""
         return sorted({str(model.meta["subject"]) for model in self.models})
 
 
 def describe_fit(label: str, model: str, spaces: str) -> str:
-    """Return a fit's label with what is not in it."""
+    """Return the label and the spaces, with the model where the label does not name it."""
     return f"{label} ({spaces if label.startswith(f'{model}-') else f'{model}, {spaces}'})"
 
 
@@ -169,75 +166,77 @@ def find_runs(
     Parameters
     ----------
     names : sequence of str, optional
-        Which: names that fits were given, or beginnings of their folders' names (`ridge`,
-        `ridge-3f`); all by default.
+        Names of fits, or beginnings of their folders' names (`ridge`, `ridge-3f`); all by default.
     subjects : sequence of str, optional
-        Only the fits of these subjects ("01"); of all by default.
+        Subjects such as "01"; all by default.
     """
     root = out / "fits"
-    folders = _chosen(root, names) if names else fit_folders(root)
-    found = [(folder, _models(folder, subjects)) for folder in folders]
-    runs = [_run(folder, models) for folder, models in found if models]
+    folders = _find_folders(root, names) if names else fit_folders(root)
+    models_by_folder = [(folder, _load_models(folder, subjects)) for folder in folders]
+    runs = [_build_run(folder, models) for folder, models in models_by_folder if models]
     if not runs:
-        whom = f" of subject {', '.join(subjects)}" if subjects else ""
+        of_subjects = f" of subject {', '.join(subjects)}" if subjects else ""
         raise EvaluateError(
-            f"no fits{whom} under {root}: run `{run_hint('features', out=out)}` and "
+            f"no fits{of_subjects} under {root}: run `{run_hint('features', out=out)}` and "
             f"`{run_hint('fit', subject=subjects, out=out)}` first, or name the folder with --out"
         )
-    twins = defaultdict(list)
+    runs_by_spaces = defaultdict(list)
     for run in runs:
-        twins[run.model, run.spaces].append(run)
-    runs = [run for alike in twins.values() for run in _told_apart(alike)]
+        runs_by_spaces[run.model, run.spaces].append(run)
+    runs = [run for alike in runs_by_spaces.values() for run in _with_differences(alike)]
     return sorted(
         runs, key=lambda run: (len(run.spaces), len(run.model), run.model, run.spaces, run.name)
     )
 
 
-def _chosen(root: Path, names: Sequence[str]) -> list[Path]:
-    found = {name: find_fits(root, name) for name in names}
-    if unknown := [name for name, folders in found.items() if not folders]:
+def _find_folders(root: Path, names: Sequence[str]) -> list[Path]:
+    """Find the folders that names or beginnings of names stand for."""
+    folders_by_name = {name: find_fits(root, name) for name in names}
+    if unknown := [name for name, folders in folders_by_name.items() if not folders]:
         existing = fit_folders(root)
-        there = ", ".join(map(_named, existing)) or "none"
+        listing = ", ".join(map(_describe_folder, existing)) or "none"
         folders = [folder.name for folder in existing]
         beginnings = {name[: len(unknown[0]) + 1] for name in folders}
-        given = {name for name in map(read_fit_name, existing) if name}
+        fit_names = {name for name in map(read_fit_name, existing) if name}
         raise EvaluateError(
-            f"no fits named {', '.join(unknown)}: there are {there}"
-            f"{nearest(unknown[0], sorted(beginnings | given | set(folders)))}"
+            f"no fits named {', '.join(unknown)}: there are {listing}"
+            f"{nearest(unknown[0], sorted(beginnings | fit_names | set(folders)))}"
         )
-    return sorted({folder for folders in found.values() for folder in folders})
+    return sorted({folder for folders in folders_by_name.values() for folder in folders})
 
 
-def _named(folder: Path) -> str:
+def _describe_folder(folder: Path) -> str:
     name = read_fit_name(folder)
     return f"{name} ({folder.name})" if name else folder.name
 
 
-def _models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
+def _load_models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
+    """Read the meta of the ROI models of a fit and check that it has all fields."""
     models = []
     for path in sorted(folder.glob("subj*/*.h5")):
-        wanted = subjects is None or path.parent.name.removeprefix("subj") in subjects
-        if not wanted or path.name.startswith("."):
+        is_selected = subjects is None or path.parent.name.removeprefix("subj") in subjects
+        if not is_selected or path.name.startswith("."):
             continue
         meta = read_meta(path)
         absent = [field for field in FIELDS if field not in meta]
         if meta.get("kind") != "fit" or absent:
+            fault = f"lacks {', '.join(absent)}" if absent else f"of kind {meta.get('kind')!r}"
             raise EvaluateError(
-                f"{path}: is not a fit ({', '.join(absent) or meta.get('kind')} amiss): "
-                f"remove it and run {run_hint('fit')} again"
+                f"{path}: is not a fit ({fault}): remove it and run {run_hint('fit')} again"
             )
         models.append(RoiModel(path, meta))
     return tuple(models)
 
 
-def _told_apart(alike: Sequence[Run]) -> Sequence[Run]:
+def _with_differences(alike: Sequence[Run]) -> Sequence[Run]:
+    """Return runs of the same model and spaces with `differs` set."""
     if len(alike) == 1:
         return alike
-    told = differences([run.models[0].meta for run in alike])
-    return [replace(run, differs=differs) for run, differs in zip(alike, told, strict=True)]
+    texts = differences([run.models[0].meta for run in alike])
+    return [replace(run, differs=differs) for run, differs in zip(alike, texts, strict=True)]
 
 
-def _run(folder: Path, models: tuple[RoiModel, ...]) -> Run:
+def _build_run(folder: Path, models: tuple[RoiModel, ...]) -> Run:
     meta = models[0].meta
     model, digest = str(meta["model"]), str(meta["digest"])
     return Run(
@@ -254,11 +253,5 @@ ENSEMBLE = "ensemble"
 
 
 def fits_digest(models: Sequence[RoiModel]) -> str:
-    """Digest what the fits of a run and subject say of themselves.
-
-    Returns
-    -------
-    str
-        Another one where a fit was made anew, or one came or went.
-    """
+    """Digest the file names and meta of models; changes if one is refitted, added or removed."""
     return digest({model.path.name: digest(model.meta) for model in models})

@@ -1,4 +1,4 @@
-"""What was made, and beside it a JSON that says from what: read again where nothing has changed."""
+"""A JSON next to each output file, which records its inputs: unchanged outputs are not redone."""
 
 from __future__ import annotations
 
@@ -10,43 +10,34 @@ from typing import Any
 
 from base import DocumentError, read_json, replacing, sha256_files
 
-# The field by which a JSON is known to be as it was written.
+# The field with the digest of all others, by which an edited JSON is recognised.
 SEAL = "sha256_of_the_rest"
 
 
-def write_json(path: Path, held: Mapping[str, Any]) -> None:
-    """Write a JSON, whole or not at all."""
-    sealed = {**held, SEAL: _seal(held)}
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON with the digest of its content; on failure the previous file stays."""
+    sealed = {**content, SEAL: _seal(content)}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(sealed, indent=1, sort_keys=True) + "\n")
 
 
-def _seal(held: Mapping[str, Any]) -> str:
-    """Digest what a JSON holds, by which a changed one is known."""
-    plain = {name: value for name, value in held.items() if name != SEAL}
+def _seal(content: Mapping[str, Any]) -> str:
+    """Digest all fields but `SEAL`."""
+    plain = {name: value for name, value in content.items() if name != SEAL}
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def read_kept(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
-    """Read the JSON beside a file, if both are of this key and the file is as it was written.
+def read_if_current(path: Path, sidecar: Path, key: str) -> dict[str, Any] | None:
+    """Read the JSON next to a file, or return None if the file must be made again.
 
-    Parameters
-    ----------
-    sidecar : Path
-        The JSON, whose `key` digests all that the file was made from, and `sha256` the file.
-    key : str
-        The digest of what it would be made from now.
-
-    Returns
-    -------
-    dict or None
-        What the JSON says; None where the file must be made.
+    That is where either is missing, where the JSON has another `key` (the digest of the inputs),
+    where the file does not have its `sha256`, or where the JSON was edited.
     """
     if not path.is_file() or not sidecar.is_file():
         return None
     try:
-        found: dict[str, Any] = read_json(sidecar)
+        content: dict[str, Any] = read_json(sidecar)
     except DocumentError:
         return None
-    of_key = found.get("key") == key and found.get(SEAL) == _seal(found)
-    return found if of_key and found.get("sha256") == sha256_files([path])[0] else None
+    same_key = content.get("key") == key and content.get(SEAL) == _seal(content)
+    return content if same_key and content.get("sha256") == sha256_files([path])[0] else None

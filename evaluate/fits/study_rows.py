@@ -1,4 +1,4 @@
-"""The lists of rows that stage 2 keeps of each study, in `OUT/studies`."""
+"""The rows of each study, as stage 2 lists them in `OUT/studies`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from cache import read_meta
 from evaluate.errors import EvaluateError
 
 
-def read_listed(out: Path, name: str) -> dict[str, Any]:
-    """Read the list of a study's rows; those of earlier revisions tell less."""
+def read_study(out: Path, name: str) -> dict[str, Any]:
+    """Read the list of a study's rows; fields that older revisions lack get defaults."""
     path = out / "studies" / f"{name}.h5"
     if not path.is_file():
-        there = sorted(file.stem for file in path.parent.glob("[!.]*.h5"))
+        study_names = sorted(file.stem for file in path.parent.glob("[!.]*.h5"))
         command = run_hint("compare-encoders", study=name)
         raise EvaluateError(
             f"study {name}: no list of its rows in {path.parent} (there: "
-            f"{', '.join(there) or 'none'}): fit them first with {command}{nearest(name, there)}"
+            f"{', '.join(study_names) or 'none'}): fit them first with {command}"
+            f"{nearest(name, study_names)}"
         )
     meta = read_meta(path)
     if meta.get("kind") != "study":
@@ -31,18 +32,12 @@ def read_listed(out: Path, name: str) -> dict[str, Any]:
 
 
 def row_names(out: Path) -> dict[str, str]:
-    """Say which rows of studies the fits are.
-
-    Returns
-    -------
-    dict of str to str
-        By the fit's folder, such as "vanilla GAN, seed 2 of 3"; fits of no study are not in it.
-    """
-    found: dict[str, list[str]] = {}
+    """Return the study row of each fit's folder, such as "vanilla GAN, seed 2 of 3"."""
+    names_by_fit: dict[str, list[str]] = {}
     for file in sorted((out / "studies").glob("[!.]*.h5")):
-        for row in read_listed(out, file.stem)["rows"]:
+        for row in read_study(out, file.stem)["rows"]:
             n = len(row["fits"])
             for number, fit in enumerate(row["fits"], start=1):
                 name = f"{row['name']}, seed {number} of {n}" if n > 1 else row["name"]
-                found.setdefault(fit, []).append(name)
-    return {fit: "; ".join(dict.fromkeys(names)) for fit, names in found.items()}
+                names_by_fit.setdefault(fit, []).append(name)
+    return {fit: "; ".join(dict.fromkeys(names)) for fit, names in names_by_fit.items()}

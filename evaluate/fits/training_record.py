@@ -1,4 +1,4 @@
-"""What the training of a model took: weights, epochs, seconds."""
+"""Parameters, epochs and seconds of the training of models."""
 
 from __future__ import annotations
 
@@ -10,53 +10,47 @@ import numpy as np
 from evaluate.fits.runs import RoiModel
 
 
-def training(models: Sequence[RoiModel]) -> dict[str, Any]:
-    """Sum up what the training of some ROI models took.
+def sum_training(models: Sequence[RoiModel]) -> dict[str, Any]:
+    """Sum parameters, seconds and epochs over the ROI models of a run.
 
     Returns
     -------
     dict
-        `parameters`, of all groups, with those that belong to all vertices of a training;
-        `seconds_per_epoch`, of one pass over all; `epochs`, the median of the groups', with
-        `epochs_low` and `epochs_high`. What is not known is left out: fits of earlier revisions do
-        not tell, and models that are solved have no epochs.
+        `parameters`, those of all groups and those that all vertices of a training share;
+        `seconds_per_epoch`, summed over trainings; `epochs`, the median over groups, with
+        `epochs_low` and `epochs_high`. Models that are solved have no epochs; the dict is empty if
+        a model has no record of its training.
     """
-    told = [(m.meta["training"], m.meta["group"]) for m in models if m.meta.get("training")]
-    if len(told) < len(models):
+    records = [(m.meta["training"], m.meta["group"]) for m in models if m.meta.get("training")]
+    if len(records) < len(models):
         return {}
-    # Several ROIs may be of one group, and several groups, and subjects, of one training.
+    # Several ROIs may share a group, and several groups and subjects a training.
     groups: dict[tuple[str, ...], tuple[int, int | None]] = {}
     shared: dict[tuple[str, ...], int] = {}
     seconds: dict[str, float] = {}
-    for one, group in told:
-        groups[*one["seconds_per_epoch"], group] = one["parameters"], one["epochs"]
-        shared[*one["seconds_per_epoch"],] = one.get("shared_parameters", 0)
-        seconds |= one["seconds_per_epoch"]
+    for record, group in records:
+        groups[*record["seconds_per_epoch"], group] = record["parameters"], record["epochs"]
+        shared[*record["seconds_per_epoch"],] = record.get("shared_parameters", 0)
+        seconds |= record["seconds_per_epoch"]
     epochs = [n for _, n in groups.values() if n is not None]
-    own = sum(n for n, _ in groups.values())
-    found: dict[str, Any] = {"parameters": own + sum(shared.values())}
+    group_parameters = sum(n for n, _ in groups.values())
+    summary: dict[str, Any] = {"parameters": group_parameters + sum(shared.values())}
     if epochs:
-        found["seconds_per_epoch"] = sum(seconds.values())
-        found["epochs"] = float(np.median(epochs))
-        found |= {"epochs_low": min(epochs), "epochs_high": max(epochs)}
-    return found
+        summary["seconds_per_epoch"] = sum(seconds.values())
+        summary["epochs"] = float(np.median(epochs))
+        summary |= {"epochs_low": min(epochs), "epochs_high": max(epochs)}
+    return summary
 
 
-def over_seeds(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Sum up what the trainings of several seeds took, one beside the other.
-
-    Returns
-    -------
-    dict
-        The same fields: means of the seconds, the median of the epochs, the ends of all.
-    """
-    if not all("epochs" in one for one in each):
-        return each[0]
-    epochs = [one["epochs"] for one in each]
+def pool_seeds(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Pool the records of several seeds: mean seconds, median epochs, and the range of epochs."""
+    if not all("epochs" in summary for summary in summaries):
+        return summaries[0]
+    epochs = [summary["epochs"] for summary in summaries]
     return {
-        "parameters": each[0]["parameters"],
-        "seconds_per_epoch": float(np.mean([one["seconds_per_epoch"] for one in each])),
+        "parameters": summaries[0]["parameters"],
+        "seconds_per_epoch": float(np.mean([s["seconds_per_epoch"] for s in summaries])),
         "epochs": float(np.median(epochs)),
-        "epochs_low": min(one["epochs_low"] for one in each),
-        "epochs_high": max(one["epochs_high"] for one in each),
+        "epochs_low": min(summary["epochs_low"] for summary in summaries),
+        "epochs_high": max(summary["epochs_high"] for summary in summaries),
     }

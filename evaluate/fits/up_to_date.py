@@ -1,4 +1,4 @@
-"""Whether fits are of the data on disk, and may be combined with one another."""
+"""Check that fits match the data on disk and one another."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ ARRAYS = ("vertices", "heldout_rows", "test_pictures", "training_pictures")
 Regions = dict[tuple[str, str], NDArray[np.int64]]
 
 
-def check_belonging(
+def check_fits(
     subject: Subject, hemisphere: str, models: Sequence[RoiModel], responses: str
 ) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.bytes_]]:
-    """Check the fits of one hemisphere of one subject.
+    """Check the fits of a hemisphere against responses, pictures, masks and each other.
 
     Returns
     -------
     vertices : list of array (n_roi_vertices,), int64
-        Of each fit.
+        Vertices of each fit.
     heldout_rows : array (n_heldout,), int64
-        The rows of the training split that all of them held out.
+        Rows of the training split that all of them held out.
     heldout_pictures : array (n_heldout,), S64
-        The sha256 of the pictures there.
+        Sha256 of the pictures of these rows.
     """
     for model in models:
         if model.meta["responses"] != responses:
             raise EvaluateError(
                 _stale(model, f"the training responses of {subject.folder} changed")
             )
-    # The training pictures name the held-out rows: another picture there is another prediction.
+    # Held-out rows are identified by their training pictures.
     pictures = {split: np.array(subject.picture_digests(split), "S64") for split in SPLITS}
     rois = {(r.roi_class, r.name): r.vertices for r in subject.regions(hemisphere)}
     first = models[0].read(*ARRAYS)
@@ -52,9 +52,9 @@ def check_belonging(
     return vertices, rows, first["training_pictures"][rows]
 
 
-def _stale(model: RoiModel, since: str) -> str:
+def _stale(model: RoiModel, change: str) -> str:
     return (
-        f"{model.path}: is stale, {since} since this fit: run {model.fit_command} again, or "
+        f"{model.path}: is stale, {change} since this fit: run {model.fit_command} again, or "
         f"leave it out by naming the others with --fits (its run is {model.run})"
     )
 
@@ -65,8 +65,8 @@ def _check_pictures(
     for split, name in (("test", "test_pictures"), ("train", "training_pictures")):
         now = pictures[split]
         if not np.array_equal(arrays[name], now):
-            told = f"{len(now)} now, others or in another order than its {len(arrays[name])}"
-            raise EvaluateError(_stale(model, f"the {name.replace('_', ' ')} changed ({told})"))
+            counts = f"{len(now)} now, {len(arrays[name])} then, or in another order"
+            raise EvaluateError(_stale(model, f"the {name.replace('_', ' ')} changed ({counts})"))
 
 
 def _check_vertices(
@@ -80,21 +80,21 @@ def _check_vertices(
             f"(its run is {model.run})"
         )
     if not np.array_equal(np.sort(vertices), roi):
-        now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: masks changed"
+        now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: the masks changed"
         raise EvaluateError(_stale(model, now))
 
 
 def _check_heldout(
     first: RoiModel,
-    other: RoiModel,
+    second: RoiModel,
     expected: NDArray[np.int64],
-    found: NDArray[np.int64],
+    heldout_rows: NDArray[np.int64],
 ) -> None:
-    if np.array_equal(expected, found):
+    if np.array_equal(expected, heldout_rows):
         return
     raise EvaluateError(
-        f"{first.path} and {other.path} held out different pictures "
-        f"({len(expected)} and {len(found)}), so their accuracies "
+        f"{first.path} and {second.path} held out different pictures "
+        f"({len(expected)} and {len(heldout_rows)}), so their accuracies "
         "cannot be compared: fit both with the same seed and held-out share, or choose one of "
-        f"{first.run} and {other.run} with --fits"
+        f"{first.run} and {second.run} with --fits"
     )

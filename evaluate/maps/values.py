@@ -17,7 +17,7 @@ from evaluate.errors import EvaluateError
 from evaluate.fits.runs import Run
 from evaluate.maps.space_values import say_sources, spaces_of
 from evaluate.maps.surface import fsaverage_vertices, place
-from evaluate.scoring.hemisphere_rows import roi_place
+from evaluate.scoring.hemisphere_rows import roi_rank
 from evaluate.scoring.vertex_files import read_vertices
 
 # By hemisphere, a value for each vertex of the mesh, NaN where there is none.
@@ -98,7 +98,7 @@ def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
         for roi in subject.rois(h)
         if roi.roi_class == outlined
     }
-    return tuple(sorted(found, key=lambda name: roi_place(outlined, name)))
+    return tuple(sorted(found, key=lambda name: roi_rank(outlined, name)))
 
 
 def gather_known(

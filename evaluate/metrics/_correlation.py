@@ -14,14 +14,14 @@ BLOCK = 2048
 
 
 def correlation(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Correlate measured with predicted responses, vertex by vertex.
+    """Compute Pearson's r between measured and predicted responses, vertex by vertex.
 
     Parameters
     ----------
     measured : array (n_images, n_vertices)
         Responses, any float dtype; memory maps are read block by block.
     predicted : array (n_images, n_vertices)
-        Predictions of the same.
+        Predictions of these responses.
 
     Returns
     -------
@@ -53,13 +53,13 @@ def _blocks(n_vertices: int) -> Iterator[slice]:
 
 
 def _block_correlation(y: NDArray[Any], p: NDArray[Any]) -> NDArray[np.float64]:
-    # Constancy is asked of the values themselves: their centred squares may round to above 0.
+    # Constant columns are found by their values: their centred squares may round to above 0.
     undefined = constant_columns(y) | constant_columns(p)
     y = y.astype(np.float64)
     p = p.astype(np.float64)
     y -= y.mean(axis=0)
     p -= p.mean(axis=0)
-    # Norms are taken apart, so that the product of two tiny sums of squares cannot underflow.
+    # Roots are taken before the product, as two tiny sums of squares could underflow.
     norms = np.sqrt(np.einsum("iv,iv->v", y, y)) * np.sqrt(np.einsum("iv,iv->v", p, p))
     undefined |= norms == 0
     r = np.einsum("iv,iv->v", y, p) / np.where(undefined, 1.0, norms)

@@ -1,4 +1,4 @@
-"""Responses and predictions side by side, as every metric takes them."""
+"""Responses and predictions, as every metric takes them."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Pair:
 
     @cached_property
     def r(self) -> NDArray[np.float64]:
-        """Pearson's r of each vertex, computed once for all metrics; 0 where one is constant."""
+        """Pearson's r of each vertex, computed once for all metrics; 0 for constant columns."""
         return correlation(self.measured, self.predicted)
 
     @cached_property
     def excluded(self) -> NDArray[np.bool_]:
-        """Where the noise ceiling is 0, or next to it, so that the vertex counts in no mean."""
+        """Mask of vertices with a noise ceiling of 0 or next to it, which count in no mean."""
         if self.ceiling is None:
             return np.zeros(self.measured.shape[1], bool)
         return ~has_ceiling(self.ceiling)
 
     @cached_property
     def divisor(self) -> NDArray[np.float64]:
-        """The ceilings, NaN where one is 0, and everywhere where there are none."""
+        """The ceilings, with NaN where excluded; NaN everywhere without ceilings."""
         if self.ceiling is None:
             return np.full(self.measured.shape[1], np.nan)
         return np.where(self.excluded, np.nan, np.asarray(self.ceiling, np.float64))

@@ -8,7 +8,7 @@ from evaluate.metrics._inputs import Pair
 
 
 def compute(pair: Pair) -> NDArray[np.float64]:
-    """Give the explained share of what the noise leaves to explain, in percent.
+    """Compute the explained share of the explainable variance, in percent.
 
     score = min(100, 100 * max(r, 0)^2 / NC). A constant prediction has r = 0.
 

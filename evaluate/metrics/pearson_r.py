@@ -7,7 +7,7 @@ from evaluate.metrics._inputs import Pair
 
 
 def compute(pair: Pair) -> NDArray[np.float64]:
-    """Correlate, vertex by vertex.
+    """Compute Pearson's r, vertex by vertex.
 
     Parameters
     ----------

@@ -8,11 +8,11 @@ from evaluate.metrics._inputs import Pair
 
 
 def compute(pair: Pair) -> NDArray[np.float64]:
-    """Square the correlation, vertex by vertex.
+    """Compute the square of Pearson's r, vertex by vertex.
 
-    The square has no sign: r = -0.5 and r = 0.5 both give 0.25, so that a mean of it over
-    vertices is above 0 even for predictions that are pure noise (about 1 / (n_images - 1)). It
-    does not see the predictions' scale or offset, as the challenge's score does not.
+    The square has no sign: r = -0.5 and r = 0.5 both give 0.25, so that its mean over vertices is
+    above 0 even for predictions that are pure noise (about 1 / (n_images - 1)). Like the
+    challenge's score, it does not depend on the predictions' scale or offset.
 
     Parameters
     ----------

@@ -7,12 +7,12 @@ from evaluate.metrics._inputs import Pair
 
 
 def compute(pair: Pair) -> NDArray[np.float64]:
-    """Give 100 * max(r, 0)^2 / NC, which may be above 100.
+    """Compute 100 * max(r, 0)^2 / NC, which may be above 100.
 
     By chance r^2 is above the ceiling at some vertices and below at others. The official score
-    cuts off only what is above, so that its mean over vertices is below 100 even for the true
-    noise-free signal; without the cut, chance cancels out. The price: where the ceiling is next to
-    0, chance alone is divided by it, and a few such vertices can carry the mean. Read both.
+    cuts off only the excess, so that its mean over vertices is below 100 even for the true
+    noise-free signal; without the cut, chance cancels out. However, where the ceiling is next to 0,
+    chance alone is divided by it, and a few such vertices can dominate the mean. Read both.
     `python -m benchmarks.clipping` prints by how much, for the challenge's numbers of pictures.
 
     Parameters

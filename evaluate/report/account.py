@@ -12,7 +12,7 @@ import pandas as pd
 from base import plural
 from challenge import HEMISPHERES, Subject
 from challenge.ceilings.published import PUBLISHED
-from evaluate.fits.completeness import say_coverage, say_unfinished
+from evaluate.fits.completeness import coverage_lines, unfinished_lines
 from evaluate.fits.inputs import Inputs
 from evaluate.fits.runs import Run
 from evaluate.tables.legend import score_warnings
@@ -78,8 +78,8 @@ def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]
         if n_flat := ensemble["n_constant_measured"]:
             found.append(_line(f"{n_flat} vertices", "kept: measured responses that are constant "
                                                      "count as r = 0"))  # fmt: skip
-    found += [_line(f"subject {one.name}", "has no fits") for one in inputs.without]
-    for line in say_unfinished(sidecar["unfinished"]):
+    found += [_line(f"subject {one.name}", "has no fits") for one in inputs.unfitted]
+    for line in unfinished_lines(sidecar["unfinished"]):
         what, _, fix = line.partition(": ")
         found.append(_line(what, f"the run was not finished: {fix}"))
     for whose, runs in sidecar["coverage"]["lacking"].items():
@@ -120,7 +120,7 @@ def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     untrained = sorted({s for spaces in sidecar["untrained"].values() for s in spaces})
     if untrained:
         found.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}.")
-    if say_coverage(sidecar["coverage"], "report"):
+    if coverage_lines(sidecar["coverage"], "report"):
         found.append("Columns cover different subjects: do not compare them where all subjects "
                      "are pooled.")  # fmt: skip
     if len(sidecar["absent"]["ceilings"]):

@@ -17,7 +17,7 @@ from challenge import HEMISPHERES, Subject, load_rgb
 from evaluate.fits.runs import RoiModel, Run
 from evaluate.metrics._correlation import correlation
 from evaluate.report.charts import scatter
-from evaluate.scoring.hemisphere_rows import roi_place
+from evaluate.scoring.hemisphere_rows import roi_rank
 from evaluate.scoring.vertex_files import Vertices
 
 N_PICTURES = 4
@@ -53,7 +53,7 @@ def examples(
     """
     models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
     regions = _regions(subjects)
-    named = sorted(regions, key=lambda roi: roi_place(*roi))
+    named = sorted(regions, key=lambda roi: roi_rank(*roi))
     shown = []
     for roi_class, roi in progress(named, desc="choosing vertices", unit="ROI"):
         best, n = _best(regions[roi_class, roi], vertices)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, Subject
-from evaluate.scoring.hemisphere_rows import roi_place
+from evaluate.scoring.hemisphere_rows import roi_rank
 from evaluate.tables.scores_figure import COLOURS
 
 # For each subject, space and hemisphere, r of a model on this space alone.
@@ -60,7 +60,7 @@ def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
                 "share": [float(v) / counts[key] for v in wins[key]],
                 "r": [float(v) / counts[key] for v in sums[key]],
             }
-            for key in sorted(counts, key=lambda roi: roi_place(*roi))
+            for key in sorted(counts, key=lambda roi: roi_rank(*roi))
             if counts[key]
         ],
     }

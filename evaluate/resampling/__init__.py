@@ -1,27 +1,27 @@
-"""How far the scores would move with other pictures, and which of them chance explains.
+"""95 % intervals of scores over pictures, and tests by permutation and swaps of pictures.
 
-**What the intervals are of.** Pictures are a sample; the fitted models and the noise ceilings are
-taken as given. `score` and `pearson_r` have the interval of what is expected of the same models on
-another so many pictures of the same kind. r^2 is too high in small samples (where nothing is
-predicted, by 1 / (n - 1), half of it where r < 0 counts as 0), and cutting at 100 makes a score too
-low: both are part of that expectation, since they are part of the official score. `explained` is
-without either: the mean of rho^2 / noise ceiling, rho the correlation over infinitely many pictures
-[1]_. A vertex that is truly predicted upside-down (rho < 0) counts in it as explained, and ceilings
-near 0 make it wild, since nothing is cut: its interval then says so.
+**What the intervals cover.** The pictures are a sample; the fitted models and the noise ceilings
+are taken as given. The intervals of `score` and `pearson_r` are those of the expectation for the
+same models and a new sample of as many pictures of the same kind. In small samples r^2 is biased
+upwards (without any true correlation by 1 / (n - 1), or half of that where r < 0 counts as 0), and
+cutting at 100 lowers a score: both are part of that expectation, since they are part of the
+official score. `explained` has neither: it estimates the mean of rho^2 / noise ceiling, with rho
+the correlation over infinitely many pictures [1]_. A vertex with rho < 0 counts in it as explained,
+and with ceilings near 0 it is unstable, since nothing is cut; its interval is then wide.
 
-**How they are made.** Each resample gives every picture a weight, drawn from a Poisson distribution
-of mean 1 by the picture's content and the seed: all rows that show a picture move together, and so
-do all models, hemispheres and subjects that saw it. Sums of weighted columns are matrix products,
-and give r* of all vertices and resamples at once. Percentiles of the resampled score would be far
-too high, for resampling adds to r^2 a second time the noise that is in it already [2]_. Instead,
-mean and variance of the score are taken from two worlds: in one the truth is the r that was found,
-in the other it is 0 and only the errors r* - r are left. The score is nearly quadratic in r, so
-that between them both are linear in the truth, and the interval holds each truth under which the
-observed score is not among the 5 % farthest from its mean (as Wilson's interval of a share does).
-The variance is raised by n / (n - 3), for r as Fisher's; the quantile is Student's with as many
-degrees of freedom as the kurtosis of the leave-one-out values leaves to the variance.
+**How they are computed.** Each resample gives every picture a weight, drawn from a Poisson
+distribution of mean 1 with the picture's content and the seed: all rows that show a picture have
+the same weight, in all models, hemispheres and subjects. Sums of weighted columns are matrix
+products, and give the resampled correlations r* of all vertices at once. Percentiles of the
+resampled score would be far too high, since resampling adds the noise in r^2 a second time [2]_.
+Instead, mean and variance of the score are taken under two hypotheses: the truth is the observed r,
+or it is 0 and only the errors r* - r are left. The score is nearly quadratic in r, so that between
+the two both are linear in the truth. The interval contains each truth under which the observed
+score is not among the 5 % farthest from its mean (as Wilson's interval of a share does). The
+variance is multiplied by n / (n - 3), as for Fisher's transform of r; the quantile is Student's,
+with degrees of freedom from the kurtosis of the leave-one-out values.
 
-`make calibrate` shows on simulated data how often they hold.
+`make calibrate` measures their coverage on simulated data.
 
 References
 ----------
@@ -34,29 +34,35 @@ from evaluate.resampling.draws import Draws
 from evaluate.resampling.intervals import FEWEST_CALIBRATED, FEWEST_PICTURES, intervals
 from evaluate.resampling.memory_limits import check_counts
 from evaluate.resampling.paired_difference import Difference, difference
-from evaluate.resampling.permutation import Permuted, Significance, orders, permute, significance
+from evaluate.resampling.permutation import (
+    PermutationCounts,
+    Significance,
+    draw_orders,
+    permute,
+    significance,
+)
 from evaluate.resampling.picture_weights import Weights, picture_weights
 from evaluate.resampling.resampler import Resampler, resample
-from evaluate.resampling.swap_test import Swaps, swap, swap_signs
+from evaluate.resampling.swap_test import Swaps, draw_swap_signs, swap
 
 __all__ = [
     "FEWEST_CALIBRATED",
     "FEWEST_PICTURES",
     "Difference",
     "Draws",
-    "Permuted",
+    "PermutationCounts",
     "Resampler",
     "Significance",
     "Swaps",
     "Weights",
     "check_counts",
     "difference",
+    "draw_orders",
+    "draw_swap_signs",
     "intervals",
-    "orders",
     "permute",
     "picture_weights",
     "resample",
     "significance",
     "swap",
-    "swap_signs",
 ]

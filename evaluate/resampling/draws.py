@@ -1,4 +1,4 @@
-"""Sums over vertices in every resample, so that draws of parts add up to draws of the whole."""
+"""Sums over vertices in every resample."""
 
 from __future__ import annotations
 
@@ -8,55 +8,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 OBSERVED = ("r", "score", "ratio", "weight", "square")
-DRAWN = ("r", "score", "ratio", "score_null", "ratio_null", "error")
+RESAMPLED = ("r", "score", "ratio", "score_null", "ratio_null", "error")
 LEFT_OUT = ("r", "score", "ratio")
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What some vertices sum to, as observed, in each resample, and without each picture.
+    """Sums over some vertices, as observed, in each resample and without each picture.
 
     Sums are of r; of the official score as a share 0..1 (NaN without ceilings); of the `ratio`
-    r^2 / ceiling; of the `weight` 1 / ceiling and the `square` r^2. Of a resample, too, score and
-    ratio of the errors r* - r alone (`_null`: as if all true r were 0), and the `error`
-    (r* - r) / ceiling.
+    r^2 / ceiling; of the `weight` 1 / ceiling and of the `square` r^2. Resamples also have score
+    and ratio of the errors r* - r alone (`_null`, as if all true r were 0), and the `error`
+    (r* - r) / ceiling. Draws of disjoint vertices can be added.
 
     Attributes
     ----------
     n_vertices : int
         Vertices that count.
     n_pictures : int
-        Different pictures; the fewest of what was added.
+        Number of different pictures; the smaller number in a sum.
     observed : array (5,), float64
         The sums named in `OBSERVED`.
-    drawn : array (n_resamples, 6), float64
-        Those named in `DRAWN`.
+    resampled : array (n_resamples, 6), float64
+        The sums named in `RESAMPLED`.
     pictures : array (n_pictures,), bytes
-        The pictures that were left out, in order.
+        The sorted names of the pictures that were left out, one at a time.
     left_out : array (n_pictures, 3), float64
-        What the sums named in `LEFT_OUT` change by without each.
+        Change of the sums named in `LEFT_OUT` without each picture.
     """
 
     n_vertices: int
     n_pictures: int
     observed: NDArray[np.float64]
-    drawn: NDArray[np.float64]
+    resampled: NDArray[np.float64]
     pictures: NDArray[np.bytes_]
     left_out: NDArray[np.float64]
 
-    def __add__(self, other: Draws) -> Draws:
-        if np.array_equal(self.pictures, other.pictures):
-            names, left_out = self.pictures, self.left_out + other.left_out
+    def __add__(self, draws: Draws) -> Draws:
+        if np.array_equal(self.pictures, draws.pictures):
+            names, left_out = self.pictures, self.left_out + draws.left_out
         else:
-            both = np.concatenate([self.pictures, other.pictures])
-            names, place = np.unique(both, return_inverse=True)
+            all_pictures = np.concatenate([self.pictures, draws.pictures])
+            names, index = np.unique(all_pictures, return_inverse=True)
             left_out = np.zeros((len(names), len(LEFT_OUT)))
-            np.add.at(left_out, place, np.vstack([self.left_out, other.left_out]))
+            np.add.at(left_out, index, np.vstack([self.left_out, draws.left_out]))
         return Draws(
-            self.n_vertices + other.n_vertices,
-            min(self.n_pictures, other.n_pictures),
-            self.observed + other.observed,
-            self.drawn + other.drawn,
+            self.n_vertices + draws.n_vertices,
+            min(self.n_pictures, draws.n_pictures),
+            self.observed + draws.observed,
+            self.resampled + draws.resampled,
             names,
             left_out,
         )

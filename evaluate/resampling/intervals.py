@@ -1,4 +1,4 @@
-"""95 % intervals from draws: mean and variance as they would be, were the truth another."""
+"""95 % intervals from draws, by inversion of mean and variance as functions of the truth."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
-from evaluate.resampling.draws import DRAWN, LEFT_OUT, OBSERVED, Draws
+from evaluate.resampling.draws import LEFT_OUT, OBSERVED, RESAMPLED, Draws
 
 LEVEL = 0.95
-# The variance is estimated from as many values; with fewer it is not worth having.
+# With fewer values, the estimate of the variance is useless.
 FEWEST_PICTURES = 10
-# From here on `make calibrate` shows how often the intervals hold.
+# From this number on, `make calibrate` measures the coverage of the intervals.
 FEWEST_CALIBRATED = 60
 NAMES = ("pearson_r_low", "pearson_r_high", "score_low", "score_high",
          "explained", "explained_low", "explained_high")  # fmt: skip
@@ -28,15 +28,15 @@ class Family:
     Attributes
     ----------
     bias : float
-        The mean where t = 0.
+        The mean at t = 0.
     slope : float
         The mean is bias + slope * t.
     variance : float
-        The variance where t = 0.
+        The variance at t = 0.
     growth : float
         The variance is (variance + growth * t) * (1 - shrink * t).
     shrink : float
-        r^2 per unit of t: the closer r is to 1, the less it varies.
+        r^2 per unit of t: r varies less the closer it is to 1.
     """
 
     bias: float
@@ -45,25 +45,22 @@ class Family:
     growth: float
     shrink: float
 
-    def interval(self, found: float, quantile: float) -> tuple[float, float]:
-        """Find the truths whose mean is not farther than so many deviations from what was found.
+    def interval(self, observed: float, quantile: float) -> tuple[float, float]:
+        """Find the least and the greatest t within `quantile` standard deviations of the observed.
 
-        Returns
-        -------
-        tuple of float
-            The least and the greatest such t, not below that of mean 0.
+        Neither is below the t of mean 0.
         """
-        centre = (found - self.bias) / self.slope
+        centre = (observed - self.bias) / self.slope
         least = min(centre, -self.bias / self.slope)
         greatest = 0.999 / self.shrink if self.shrink > 0 else np.inf
         greatest = max(greatest, centre)
 
         def distance(t: float) -> float:
-            return abs(found - self.bias - self.slope * t) - quantile * self._deviation(t)
+            return abs(observed - self.bias - self.slope * t) - quantile * self._deviation(t)
 
         low = _crossing(distance, centre, least)
         reach = centre + quantile * self._deviation(centre) / self.slope + 1e-12
-        # The mean grows in proportion to t, the deviation with its root: they cross.
+        # The mean grows in proportion to t, the deviation with its root: `distance` has a root.
         while distance(reach) < 0 and reach < greatest:
             reach = centre + 2 * (reach - centre)
         return low, _crossing(distance, centre, min(reach, greatest))
@@ -74,59 +71,59 @@ class Family:
 
 
 def _crossing(distance: Callable[[float], float], inside: float, outside: float) -> float:
+    """Find the root of a function between two points, or return the end nearest to it."""
     if distance(outside) <= 0 or distance(inside) >= 0:
         return outside if distance(outside) <= 0 else inside
     return float(brentq(distance, inside, outside))
 
 
 def intervals(draws: Draws | None) -> dict[str, float | None]:
-    """Compute the columns of scores.csv that say how far a mean can be trusted.
+    """Compute the interval columns of scores.csv.
 
     Parameters
     ----------
     draws : Draws, optional
-        Of the vertices that are averaged.
+        Draws of the averaged vertices.
 
     Returns
     -------
     dict of str to float or None
-        `NAMES`: r as it is, score and explained in percent; None where there is no interval: no
-        draws, no vertex that counts, no ceilings, or fewer than `FEWEST_PICTURES` pictures.
+        Values of the columns `NAMES`, with score and explained in percent; None without draws,
+        counted vertices or ceilings, or with fewer than `FEWEST_PICTURES` pictures.
     """
-    found: dict[str, float | None] = dict.fromkeys(NAMES)
+    columns: dict[str, float | None] = dict.fromkeys(NAMES)
     if draws is None or draws.n_vertices == 0 or draws.n_pictures < FEWEST_PICTURES:
-        return found
-    found["pearson_r_low"], found["pearson_r_high"] = _of_r(draws)
+        return columns
+    columns["pearson_r_low"], columns["pearson_r_high"] = _r_interval(draws)
     if not np.isnan(draws.observed[OBSERVED.index("score")]):
-        low, high = _of_score(draws)
-        found |= {"score_low": 100 * low, "score_high": 100 * high}
-        value, low, high = _of_explained(draws)
-        found |= {"explained": 100 * value, "explained_low": 100 * low,
+        low, high = _score_interval(draws)
+        columns |= {"score_low": 100 * low, "score_high": 100 * high}
+        value, low, high = _explained_interval(draws)
+        columns |= {"explained": 100 * value, "explained_low": 100 * low,
                   "explained_high": 100 * high}  # fmt: skip
-    return found
+    return columns
 
 
-def small_sample(n_pictures: int) -> float:
-    """Say by how much the resamples' variance is to be raised.
+def small_sample_factor(n_pictures: int) -> float:
+    """Return n / (n - 3), by which the variance of resamples is multiplied.
 
-    Returns
-    -------
-    float
-        n / (n - 3): the variance of Fisher's transform of r is 1 / (n - 3), a resample's 1 / n.
+    The variance of Fisher's transform of r is 1 / (n - 3), that of a resample 1 / n.
     """
     return n_pictures / (n_pictures - 3)
 
 
-def quantile_of(left_out: NDArray[np.float64]) -> tuple[float, float]:
-    """Give the quantile of Student's t for a variance estimated from these values.
+def student_quantile(left_out: NDArray[np.float64]) -> tuple[float, float]:
+    """Compute the quantile of Student's t for a variance that is estimated from these values.
 
     Parameters
     ----------
     left_out : array (n_pictures,), float64
-        What the statistic changes by without each picture.
+        Change of the statistic without each picture.
 
     Returns
     -------
+    quantile : float
+        The two-sided 95 % quantile.
     freedom : float
         Its degrees of freedom. A variance of n values of kurtosis k has a relative variance of
         (k - 1) / n, which is 2 / degrees of freedom.
@@ -141,65 +138,67 @@ def quantile_of(left_out: NDArray[np.float64]) -> tuple[float, float]:
     return float(stdtrit(freedom, (1 + LEVEL) / 2)), freedom
 
 
-def _mean(draws: Draws, name: str) -> float:
+def _observed_mean(draws: Draws, name: str) -> float:
     return float(draws.observed[OBSERVED.index(name)]) / draws.n_vertices
 
 
-def _drawn(draws: Draws, name: str) -> NDArray[np.float64]:
-    return draws.drawn[:, DRAWN.index(name)] / draws.n_vertices
+def _resampled_means(draws: Draws, name: str) -> NDArray[np.float64]:
+    return draws.resampled[:, RESAMPLED.index(name)] / draws.n_vertices
 
 
 def _quantile(draws: Draws, name: str) -> float:
-    return quantile_of(draws.left_out[:, LEFT_OUT.index(name)])[0]
+    return student_quantile(draws.left_out[:, LEFT_OUT.index(name)])[0]
 
 
-def _of_r(draws: Draws) -> tuple[float, float]:
-    drawn = _drawn(draws, "r")
-    deviation = np.sqrt(drawn.var() * small_sample(draws.n_pictures))
-    half, found = _quantile(draws, "r") * deviation, _mean(draws, "r")
-    return max(found - half, -1.0), min(found + half, 1.0)
+def _r_interval(draws: Draws) -> tuple[float, float]:
+    resampled = _resampled_means(draws, "r")
+    deviation = np.sqrt(resampled.var() * small_sample_factor(draws.n_pictures))
+    half, observed = _quantile(draws, "r") * deviation, _observed_mean(draws, "r")
+    return max(observed - half, -1.0), min(observed + half, 1.0)
 
 
-def _of_score(draws: Draws) -> tuple[float, float]:
-    """Interval of the expected score: t is how much it lies above that of useless predictions."""
-    found, square = _mean(draws, "score"), _mean(draws, "square")
-    raised = small_sample(draws.n_pictures)
-    drawn, null = _drawn(draws, "score"), _drawn(draws, "score_null")
-    variance, above = null.var() * raised, drawn.mean() - null.mean()
-    if drawn.var() == 0:
-        return found, found
+def _score_interval(draws: Draws) -> tuple[float, float]:
+    """Compute the interval of the expected score; t is its excess over unrelated predictions."""
+    observed, square = _observed_mean(draws, "score"), _observed_mean(draws, "square")
+    factor = small_sample_factor(draws.n_pictures)
+    resampled, null = _resampled_means(draws, "score"), _resampled_means(draws, "score_null")
+    variance, above = null.var() * factor, resampled.mean() - null.mean()
+    if resampled.var() == 0:
+        return observed, observed
     growth = shrink = 0.0
     if above > 0:
-        growth = max(drawn.var() * raised / (1 - square) - variance, 0) / above if square < 1 else 0
+        if square < 1:
+            growth = max(resampled.var() * factor / (1 - square) - variance, 0) / above
         shrink = square / above
     else:
-        variance = max(variance, drawn.var() * raised)
+        variance = max(variance, resampled.var() * factor)
     bias = null.mean()
-    low, high = Family(bias, 1, variance, growth, shrink).interval(found, _quantile(draws, "score"))
+    family = Family(bias, 1, variance, growth, shrink)
+    low, high = family.interval(observed, _quantile(draws, "score"))
     return max(low + bias, 0.0), min(high + bias, 1.0)
 
 
-def _of_explained(draws: Draws) -> tuple[float, float, float]:
-    """Interval of the mean of rho^2 / ceiling: t is that mean itself."""
-    found, square = _mean(draws, "ratio"), _mean(draws, "square")
-    if found == 0:
+def _explained_interval(draws: Draws) -> tuple[float, float, float]:
+    """Compute the mean of rho^2 / ceiling, which is t, and its interval."""
+    observed, square = _observed_mean(draws, "ratio"), _observed_mean(draws, "square")
+    if observed == 0:
         return 0.0, 0.0, 0.0
-    raised = small_sample(draws.n_pictures)
-    drawn, null = _drawn(draws, "ratio"), _drawn(draws, "ratio_null")
-    bias, variance = null.mean(), null.var() * raised
-    # 1 but for the bias of r itself, of about 1 / n; where r is next to 0, mere chance.
-    slope = float(np.clip((drawn.mean() - bias) / found, 0.8, 1.2))
-    value = (found - bias) / slope
-    linear = max(drawn.var() * raised / max(1 - square, 1e-9) - variance, 0)
-    # Noise adds to r^2 and to its variance, but not in proportion: both are taken without it, the
-    # more the more is explained. Where little is, the r that were found do not tell in which
-    # direction the truth lies; were all vertices alike, it would grow as `alike` does.
-    trust = np.clip(value / found, 0, 1)
-    growth = max(linear - 2 * variance * trust, linear / 4) / (found - bias * trust)
+    factor = small_sample_factor(draws.n_pictures)
+    resampled, null = _resampled_means(draws, "ratio"), _resampled_means(draws, "ratio_null")
+    bias, variance = null.mean(), null.var() * factor
+    # 1 except for the bias of r, of about 1 / n; where r is close to 0 the quotient is noise.
+    slope = float(np.clip((resampled.mean() - bias) / observed, 0.8, 1.2))
+    value = (observed - bias) / slope
+    linear = max(resampled.var() * factor / max(1 - square, 1e-9) - variance, 0)
+    # Noise adds to r^2 and to its variance, but not in proportion: the more is explained, the more
+    # of it is subtracted from both. Where little is explained, the observed r are no guide to the
+    # truth; `alike` is the growth for vertices that are all alike.
+    trust = np.clip(value / observed, 0, 1)
+    growth = max(linear - 2 * variance * trust, linear / 4) / (observed - bias * trust)
     weight = draws.observed[OBSERVED.index("weight")] / draws.n_vertices
-    alike = 4 * _drawn(draws, "error").var() * raised / weight
+    alike = 4 * _resampled_means(draws, "error").var() * factor / weight
     growth = trust * growth + (1 - trust) * max(growth, alike)
-    low, high = Family(bias, slope, variance, growth, square / found).interval(
-        found, _quantile(draws, "ratio")
+    low, high = Family(bias, slope, variance, growth, square / observed).interval(
+        observed, _quantile(draws, "ratio")
     )
     return value, max(low, 0.0), high

@@ -1,22 +1,22 @@
-"""How many resamples and permutations fit the memory of this machine."""
+"""Check that resamples and permutations fit the memory of this machine."""
 
 from __future__ import annotations
 
 from base import check_count, machine_memory
-from evaluate.resampling.draws import DRAWN
+from evaluate.resampling.draws import RESAMPLED
 from evaluate.resampling.permutation import block_size
 from evaluate.resampling.resampler import VERTICES
 from evaluate.resampling.threads import n_cores
 
-# Bytes of a number in float32 and float64.
+# Bytes of a float32 and of a float64.
 SINGLE, DOUBLE = 4, 8
-# Arrays of a block that are in memory at once, on each core.
-RESAMPLED, PERMUTED = 8, 2
-# ROIs, their classes and the whole hemisphere; sums of each are pooled four ways: of a subject or
-# all, of a hemisphere or both.
+# Arrays of a block that each core holds in memory at once.
+RESAMPLE_ARRAYS, PERMUTATION_ARRAYS = 8, 2
+# ROIs, ROI classes and the whole hemisphere; sums of each are pooled four ways: one subject or
+# all, one hemisphere or both.
 PARTS, POOLED = 40, 4
 SHARE = 0.5
-"""Of the machine's memory: the rest is for responses and predictions."""
+"""Share of the machine's memory; the rest is for responses and predictions."""
 
 
 def check_counts(
@@ -27,30 +27,31 @@ def check_counts(
     Parameters
     ----------
     resamples, permutations : int
-        How many are to be drawn.
+        Numbers to be drawn.
     n_pictures : int
-        Pictures that are scored.
+        Scored pictures.
     n_vertices : int
         Vertices of the hemisphere.
     n_fits : int
-        Fits that are scored.
+        Scored fits.
 
     Raises
     ------
     RoiridgeError
-        If there are more than fit; names the largest that do.
+        If they do not fit; the message names the largest numbers that do.
     """
     memory = int(SHARE * machine_memory())
     reason = (
         f"{n_pictures} pictures, {n_vertices} vertices and {n_fits} fits leave memory for so many "
         f"on this machine ({machine_memory() / 1e9:.0f} GB)"
     )
-    # Weights; means and deviations of the responses; sums of parts; what is being computed.
-    each = SINGLE * (3 * n_pictures + 2 * n_vertices + RESAMPLED * VERTICES * n_cores())
-    each += DOUBLE * len(DRAWN) * PARTS * (1 + POOLED * (n_fits + 1))
-    check_count("--resamples", resamples, memory // each, reason)
-    # Correlations of the vertices of a block; the greatest of each block.
+    # Weights; means and deviations of the responses; blocks in work; sums of parts.
+    resample_bytes = SINGLE * (3 * n_pictures + 2 * n_vertices)
+    resample_bytes += SINGLE * RESAMPLE_ARRAYS * VERTICES * n_cores()
+    resample_bytes += DOUBLE * len(RESAMPLED) * PARTS * (1 + POOLED * (n_fits + 1))
+    check_count("--resamples", resamples, memory // resample_bytes, reason)
+    # Correlations of the vertices of a block; the greatest correlation of each block.
     block = block_size(n_pictures, n_vertices)
-    each = SINGLE * PERMUTED * block * n_cores()
-    each += SINGLE * -(-n_vertices // block) * (n_fits + 1)
-    check_count("--permutations", permutations, memory // each, reason)
+    permutation_bytes = SINGLE * PERMUTATION_ARRAYS * block * n_cores()
+    permutation_bytes += SINGLE * -(-n_vertices // block) * (n_fits + 1)
+    check_count("--permutations", permutations, memory // permutation_bytes, reason)

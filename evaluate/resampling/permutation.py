@@ -1,4 +1,4 @@
-"""Which vertices are predicted at all: pictures shuffled against responses."""
+"""Permutation tests of r > 0 at each vertex: pictures are shuffled against responses."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from evaluate.errors import EvaluateError
-from evaluate.resampling.standardise import standardised
-from evaluate.resampling.threads import in_blocks
+from evaluate.resampling.standardise import standardise
+from evaluate.resampling.threads import map_blocks
 
-# Numbers of a block of vertices: its columns in 32 orders are then 1 MB in float32.
+# Numbers in the columns of a block of vertices: in 32 orders they are 1 MB in float32.
 NUMBERS = 2**13
-# Two values of r this close are the same but for rounding in float32.
+# Values of r that differ by less are equal except for rounding in float32.
 SAME = 1e-6
 
 
 @dataclass(frozen=True)
-class Permuted:
-    """What shuffling gave for some vertices.
+class PermutationCounts:
+    """Correlations of some vertices compared with those of permuted pictures.
 
     Attributes
     ----------
     r : array (n_vertices,), float32
-        Pearson's r as observed; 0 where either column is constant.
+        Observed Pearson's r; 0 where either column is constant.
     as_great : array (n_vertices,), int64
-        In how many permutations r was at least that.
+        Number of permutations with r at least as great.
     greatest : array (n_permutations,), float32
-        The greatest r over the vertices in each.
+        The greatest r over the vertices in each permutation.
     """
 
     r: NDArray[np.float32]
@@ -46,11 +46,11 @@ class Significance:
     Attributes
     ----------
     p : array (n_vertices,), float64
-        Of each vertex alone.
+        Uncorrected p of each vertex.
     q : array (n_vertices,), float64
-        After false-discovery control over all of them.
+        p after false-discovery control over all vertices.
     p_max : array (n_vertices,), float64
-        Against the greatest r of all of them (family-wise).
+        p against the greatest r over all vertices (family-wise).
     """
 
     p: NDArray[np.float64]
@@ -58,30 +58,30 @@ class Significance:
     p_max: NDArray[np.float64]
 
 
-def orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArray[np.int64]:
-    """Draw permutations of pictures: some orders of the responses, times some of the predictions.
+def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArray[np.int64]:
+    """Draw permutations of pictures, as all pairs of an order of responses and one of predictions.
 
-    Each of the pairs shuffles responses against predictions, and any two of these permutations are
-    independent, as if every one had been drawn on its own; but all correlations of a vertex are one
-    product of small matrices. The first order of both is that of the data. In the table of all
-    pairs it is then as likely as any other pair to be the greatest, if predictions have nothing to
-    do with responses: the orders s, t and s', t' of two pairs can be relabelled into one another,
-    so that the test is exact, as with permutations that are drawn one by one [1]_.
+    Each pair shuffles responses against predictions. Any two of these permutations are independent,
+    as if each had been drawn on its own, but all correlations of a vertex are one product of small
+    matrices. The first order of both is that of the data. If predictions are unrelated to
+    responses, this pair is as likely as any other to have the greatest r, since the orders s, t and
+    s', t' of two pairs can be relabelled into one another: the test is exact, as with permutations
+    that are drawn one by one [1]_.
 
     Parameters
     ----------
     pictures : array (n_images,), bytes
-        What names each row's picture. Rows of one picture move together, to the rows of a picture
-        that has as many.
+        The name of each row's picture. Rows of one picture move together, to the rows of a picture
+        with as many rows.
     n_permutations : int
-        How many at least; the least square above it, less the order of the data, is drawn.
+        The least number of permutations; with the order of the data, the next square is drawn.
     seed : int
-        Draws them.
+        Seed of the generator.
 
     Returns
     -------
     array (2, n_orders, n_images), int64
-        For each row, the row that takes its place: first of the responses, then of the predictions.
+        Row indices of each order, first of the responses, then of the predictions.
 
     References
     ----------
@@ -90,21 +90,21 @@ def orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArra
     rng = np.random.default_rng([seed, len(pictures)])
     n_orders = int(np.ceil(np.sqrt(n_permutations + 1)))
     _, place, counts = np.unique(np.asarray(pictures), return_inverse=True, return_counts=True)
-    drawn = np.tile(np.arange(len(place)), (2, n_orders, 1))
+    rows_by_order = np.tile(np.arange(len(place)), (2, n_orders, 1))
     by_picture = np.argsort(place, kind="stable")
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     for size in np.unique(counts):
-        # (n_pictures of this size, size): the rows of each
+        # (n_pictures with this many rows, size): the rows of each picture
         rows = by_picture[starts[counts == size, None] + np.arange(size)]
         shuffled = np.tile(np.arange(len(rows)), (2, n_orders - 1, 1))
         shuffled = rng.permuted(shuffled, axis=2)
-        drawn[:, 1:, rows.ravel()] = rows[shuffled].reshape(2, n_orders - 1, -1)
-    return drawn
+        rows_by_order[:, 1:, rows.ravel()] = rows[shuffled].reshape(2, n_orders - 1, -1)
+    return rows_by_order
 
 
 def permute(
-    measured: NDArray[Any], predictions: Sequence[NDArray[Any]], drawn: NDArray[np.int64]
-) -> list[Permuted]:
+    measured: NDArray[Any], predictions: Sequence[NDArray[Any]], orders: NDArray[np.int64]
+) -> list[PermutationCounts]:
     """Correlate responses with the predictions of shuffled pictures.
 
     Parameters
@@ -112,74 +112,75 @@ def permute(
     measured : array (n_images, n_vertices)
         Responses.
     predictions : sequence of array (n_images, n_vertices)
-        Several predictions of the same; all are shuffled alike.
-    drawn : array (2, n_orders, n_images), int64
-        From `orders`.
+        Several predictions of these responses, all shuffled in the same orders.
+    orders : array (2, n_orders, n_images), int64
+        The result of `draw_orders`.
 
     Returns
     -------
-    list of Permuted
+    list of PermutationCounts
         Counts and greatest values of each prediction.
     """
 
-    def count(block: slice) -> list[Permuted]:
-        y = _in_orders(measured[:, block], drawn[0])
+    def count(block: slice) -> list[PermutationCounts]:
+        y = _in_orders(measured[:, block], orders[0])
         y /= y.shape[2]
-        return [_count(y @ _in_orders(p[:, block], drawn[1]).transpose(0, 2, 1))
+        return [_count(y @ _in_orders(p[:, block], orders[1]).transpose(0, 2, 1))
                 for p in predictions]  # fmt: skip
 
     n_images, n_vertices = measured.shape
     if not n_vertices:
-        none = np.full(drawn.shape[1] ** 2 - 1, -np.inf, np.float32)
-        return [Permuted(np.zeros(0, np.float32), np.zeros(0, np.int64), none)] * len(predictions)
-    blocks = list(in_blocks(count, n_vertices, block_size(n_images, n_vertices)))
+        none = np.full(orders.shape[1] ** 2 - 1, -np.inf, np.float32)
+        empty = PermutationCounts(np.zeros(0, np.float32), np.zeros(0, np.int64), none)
+        return [empty] * len(predictions)
+    blocks = list(map_blocks(count, n_vertices, block_size(n_images, n_vertices)))
     return [
-        Permuted(
-            np.concatenate([one.r for one in of]),
-            np.concatenate([one.as_great for one in of]),
-            np.max([one.greatest for one in of], axis=0),
+        PermutationCounts(
+            np.concatenate([part.r for part in parts]),
+            np.concatenate([part.as_great for part in parts]),
+            np.max([part.greatest for part in parts], axis=0),
         )
-        for of in zip(*blocks, strict=True)
+        for parts in zip(*blocks, strict=True)
     ]
 
 
 def block_size(n_images: int, n_vertices: int) -> int:
-    """Return how many vertices are shuffled at once."""
+    """Return the number of vertices that are shuffled at once."""
     return max(1, min(n_vertices, max(NUMBERS // n_images, 8)))
 
 
-def _in_orders(values: NDArray[Any], drawn: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Standardise columns and give each in several orders: (n_vertices, n_orders, n_images)."""
-    columns = np.ascontiguousarray(standardised(values).T)
-    return np.take(columns, drawn, axis=1, mode="clip")
+def _in_orders(values: NDArray[Any], orders: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Standardise columns and return them in several orders: (n_vertices, n_orders, n_images)."""
+    columns = np.ascontiguousarray(standardise(values).T)
+    return np.take(columns, orders, axis=1, mode="clip")
 
 
-def _count(table: NDArray[np.float32]) -> Permuted:
-    """Compare r of the data, the first of each vertex' table, with all others."""
-    every = table.reshape(len(table), -1)
-    r = every[:, 0].copy()
-    as_great = np.count_nonzero(every >= r[:, None] - SAME, axis=1) - 1
-    return Permuted(r, as_great, every[:, 1:].max(axis=0))
+def _count(table: NDArray[np.float32]) -> PermutationCounts:
+    """Compare r of the data, the first entry of each vertex's table, with all other entries."""
+    all_r = table.reshape(len(table), -1)
+    r = all_r[:, 0].copy()
+    as_great = np.count_nonzero(all_r >= r[:, None] - SAME, axis=1) - 1
+    return PermutationCounts(r, as_great, all_r[:, 1:].max(axis=0))
 
 
-def significance(parts: Sequence[Permuted]) -> list[Significance]:
-    """Turn counts into p values, corrected over all parts together.
+def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
+    """Compute p values from counts, corrected over all parts together.
 
     Parameters
     ----------
-    parts : sequence of Permuted
-        Such as the hemispheres of a subject, shuffled alike.
+    parts : sequence of PermutationCounts
+        Counts of each part, such as the hemispheres of a subject, shuffled in the same orders.
 
     Returns
     -------
     list of Significance
-        Of each part. The observed order counts as one of the permutations [1]_, so that no p is
-        0; q as Benjamini and Hochberg's [2]_, p_max by the greatest r over all parts [3]_.
+        p values of each part. The observed order counts as one of the permutations [1]_, so that no
+        p is 0; q is Benjamini and Hochberg's [2]_, p_max uses the greatest r over all parts [3]_.
 
     Raises
     ------
     EvaluateError
-        If the parts were not shuffled equally often.
+        If the parts have different numbers of permutations.
 
     References
     ----------
@@ -199,10 +200,12 @@ def significance(parts: Sequence[Permuted]) -> list[Significance]:
     greatest = np.sort(np.max([part.greatest for part in parts], axis=0))
     p = [(1 + part.as_great) / (1 + n) for part in parts]
     q = false_discovery_control(np.concatenate(p)) if sum(map(len, p)) else np.zeros(0)
-    split = np.split(q, np.cumsum([len(one) for one in p])[:-1])
+    split = np.split(q, np.cumsum([*map(len, p)])[:-1])
     return [
         Significance(
-            one, of, (1 + n - np.searchsorted(greatest, part.r - SAME, side="left")) / (1 + n)
+            part_p,
+            part_q,
+            (1 + n - np.searchsorted(greatest, part.r - SAME, side="left")) / (1 + n),
         )
-        for part, one, of in zip(parts, p, split, strict=True)
+        for part, part_p, part_q in zip(parts, p, split, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""How often each picture counts in each resample: the same for whoever saw it."""
+"""Weights of pictures in each resample, the same for all subjects that saw a picture."""
 
 from __future__ import annotations
 
@@ -13,89 +13,90 @@ from scipy.sparse import csr_array
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the rows of one subject's pictures.
+    """Weights of the rows of one subject.
 
     Attributes
     ----------
     rows : array (n_resamples, n_images), float32
         Weights in each resample; each line sums to 1.
     pictures : array (n_pictures,), bytes
-        The different pictures, sorted: those that are left out, one at a time.
-    place : array (n_images,), int64
-        Which of them each row shows.
+        The different pictures, sorted; each is left out once.
+    picture_index : array (n_images,), int64
+        For each row, the index of its picture.
     """
 
     rows: NDArray[np.float32]
     pictures: NDArray[np.bytes_]
-    place: NDArray[np.int64]
+    picture_index: NDArray[np.int64]
 
     @property
     def n_lines(self) -> int:
-        """How many means `means` gives of a column."""
+        """The number of means that `means` returns for a column."""
         return len(self.rows) + len(self.pictures)
 
     def means(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Average columns in each resample, and without each picture.
+        """Compute weighted means of columns in each resample, and means without each picture.
 
         Parameters
         ----------
         columns : array (n_images, n_columns), float32
-            Anything that there is of each row.
+            Values of each row.
 
         Returns
         -------
         array (n_columns, n_resamples + n_pictures), float32
-            Column by column, the resamples first.
+            Means of each column, the resamples first.
         """
-        found = np.empty((columns.shape[1], self.n_lines), np.float32)
+        means = np.empty((columns.shape[1], self.n_lines), np.float32)
         n = len(self.rows)
-        np.matmul(columns.T, self.rows.T, out=found[:, :n])
-        # What is left of the sum is a hundredth of the work of a product with all other rows.
-        without = columns.sum(axis=0) - self._of_picture @ columns
-        np.divide(without.T, self._others, out=found[:, n:])
-        return found
+        np.matmul(columns.T, self.rows.T, out=means[:, :n])
+        # Subtracting from the sum is a hundredth of the work of a product with all other rows.
+        without = columns.sum(axis=0) - self._picture_rows @ columns
+        np.divide(without.T, self._n_other_rows, out=means[:, n:])
+        return means
 
     @cached_property
-    def _of_picture(self) -> csr_array:
-        n = len(self.place)
+    def _picture_rows(self) -> csr_array:
+        n = len(self.picture_index)
         shape = (len(self.pictures), n)
-        return csr_array((np.ones(n, np.float32), (self.place, np.arange(n))), shape)
+        return csr_array((np.ones(n, np.float32), (self.picture_index, np.arange(n))), shape)
 
     @cached_property
-    def _others(self) -> NDArray[np.float32]:
-        """How many rows show another picture; 1 where there is no other."""
-        counts = np.bincount(self.place, minlength=len(self.pictures))
-        return np.maximum(len(self.place) - counts, 1).astype(np.float32)
+    def _n_other_rows(self) -> NDArray[np.float32]:
+        """The number of rows of other pictures, at least 1."""
+        counts = np.bincount(self.picture_index, minlength=len(self.pictures))
+        return np.maximum(len(self.picture_index) - counts, 1).astype(np.float32)
 
 
 def picture_weights(pictures: NDArray[Any], n_resamples: int, seed: int = 0) -> Weights:
-    """Draw the weights.
+    """Draw Poisson weights of mean 1 for pictures.
 
     Parameters
     ----------
     pictures : array (n_images,), bytes
-        What names each row's picture (the sha256 of its file). Rows of one picture weigh the same.
+        The name of each row's picture (the sha256 of its file). Rows of one picture have the same
+        weight.
     n_resamples : int
-        How many resamples.
+        The number of resamples.
     seed : int
-        With a picture's name, it gives that picture's weights, whatever other pictures there are.
+        Seed. A picture's weights depend on the seed and on its name alone, not on other pictures.
 
     Returns
     -------
     Weights
-        Poisson weights of mean 1.
+        The weights, normalised to sum 1 in each resample.
 
     References
     ----------
     Hanley and MacGibbon (2006), "Creating non-parametric bootstrap samples using Poisson
     frequencies", Computer Methods and Programs in Biomedicine 83 (1).
     """
-    names, place = np.unique(np.asarray(pictures), return_inverse=True)
-    drawn = np.empty((n_resamples, len(names)), np.float32)
+    names, picture_index = np.unique(np.asarray(pictures), return_inverse=True)
+    counts = np.empty((n_resamples, len(names)), np.float32)
     for column, name in enumerate(names):
         rng = np.random.default_rng([seed, int.from_bytes(name, "big")])
-        drawn[:, column] = rng.poisson(1.0, n_resamples)
-    # With a handful of pictures a resample may be empty: it then counts each once.
-    drawn[drawn.sum(axis=1) == 0] = 1
-    rows = drawn[:, place]
-    return Weights(rows / rows.sum(axis=1, keepdims=True), names, place)
+        counts[:, column] = rng.poisson(1.0, n_resamples)
+    # With a handful of pictures a resample may be empty: then each picture counts once.
+    counts[counts.sum(axis=1) == 0] = 1
+    rows = counts[:, picture_index]
+    return Weights(rows / rows.sum(axis=1, keepdims=True), names, picture_index)

@@ -1,4 +1,4 @@
-"""Predictions of the same responses, on the same draws of pictures."""
+"""Scores of predictions of the same responses, on the same resamples of pictures."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 from challenge import has_ceiling
 from evaluate.metrics._correlation import correlation
-from evaluate.resampling.draws import DRAWN, LEFT_OUT, Draws
+from evaluate.resampling.draws import LEFT_OUT, RESAMPLED, Draws
 from evaluate.resampling.picture_weights import Weights
-from evaluate.resampling.standardise import inverse_deviation, standardised
-from evaluate.resampling.threads import in_blocks
+from evaluate.resampling.standardise import inverse_deviation, standardise
+from evaluate.resampling.threads import map_blocks
 
-# Blocks that stay in a core's cache: 1000 resamples of 128 vertices in float32 are 0.5 MB.
+# Size of a block that stays in a core's cache: 1000 resamples of 128 vertices are 0.5 MB.
 VERTICES = 128
 
 Parts = Sequence[NDArray[Any]]
 
 
 class Resampler:
-    """Draw sums of scores; what the responses alone say in each resample is computed once.
+    """Compute sums of scores in resamples, for several predictions of the same responses.
 
-    That is the mean and the deviation of each vertex in each resample: 8 bytes for each, 0.2 GB
-    for 1000 resamples of a hemisphere of the challenge.
+    Mean and deviation of the responses in each resample are computed once: 8 bytes for each vertex
+    and resample, 0.2 GB for 1000 resamples of a hemisphere of the challenge.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Resampler:
     ceiling : array (n_vertices,), optional
         Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
     weights : Weights
-        Of the images.
+        Weights of the images.
     """
 
     def __init__(
@@ -44,23 +44,23 @@ class Resampler:
         n_vertices = measured.shape[1]
         self._weights = weights
         self._normalised = ceiling is not None
-        known = np.ones(n_vertices) if ceiling is None else np.asarray(ceiling, np.float64)
-        self._counted = has_ceiling(known)
-        # Without ceilings, or where one is 0, any number serves: it is not used.
-        self._inverse = 1 / np.where(self._counted, known, 1)
+        ceilings = np.ones(n_vertices) if ceiling is None else np.asarray(ceiling, np.float64)
+        self._counted = has_ceiling(ceilings)
+        # Without ceilings, or where one is 0, the value is not used.
+        self._inverse = 1 / np.where(self._counted, ceilings, 1)
         self._measured = np.empty(measured.shape, np.float32)
-        # Vertex by vertex, so that those of any block are read in one go.
+        # Vertices come first, so that a block is contiguous.
         self._mean = np.empty((n_vertices, weights.n_lines), np.float32)
         self._scale = np.empty_like(self._mean)
 
         def prepare(block: slice) -> None:
-            y = self._measured[:, block] = standardised(measured[:, block])
+            y = self._measured[:, block] = standardise(measured[:, block])
             square, mean = np.split(weights.means(np.hstack([y * y, y])), 2)
             root = np.sqrt(self._inverse[block]).astype(np.float32)
             self._mean[block] = mean
             self._scale[block] = root[:, None] * inverse_deviation(square, mean)
 
-        for _ in in_blocks(prepare, n_vertices, VERTICES):
+        for _ in map_blocks(prepare, n_vertices, VERTICES):
             pass
 
     def draws(
@@ -70,7 +70,7 @@ class Resampler:
         parts: Parts,
         vertices: NDArray[np.int64] | None = None,
     ) -> list[Draws]:
-        """Sum over some parts of the predictions, such as ROIs, in every resample.
+        """Sum scores over parts of the predictions, such as ROIs, in every resample.
 
         Parameters
         ----------
@@ -79,14 +79,14 @@ class Resampler:
         r : array (n_columns,), float64
             Pearson's r of each column with the responses of its vertex.
         parts : sequence of array of int
-            The columns of each part, which may overlap.
+            The columns of each part; parts may overlap.
         vertices : array (n_columns,), int64, optional
-            Of which vertex each column is; column by column by default.
+            The vertex of each column; by default column v is vertex v.
 
         Returns
         -------
         list of Draws
-            Of each part.
+            Draws of each part.
         """
         n_columns = predicted.shape[1]
         vertices = np.arange(n_columns) if vertices is None else vertices
@@ -94,24 +94,24 @@ class Resampler:
         member = np.zeros((len(parts), n_columns), np.float32)
         for number, part in enumerate(parts):
             member[number, part] = counted[part]
-        drawn = np.zeros((len(parts), len(DRAWN), self._weights.n_lines))
+        totals = np.zeros((len(parts), len(RESAMPLED), self._weights.n_lines))
         adding = Lock()
 
         def add(block: slice) -> None:
             # Most parts have no vertex in a block.
-            there = np.flatnonzero(member[:, block].any(axis=1))
-            if there.size:
+            part_indices = np.flatnonzero(member[:, block].any(axis=1))
+            if part_indices.size:
                 sums = self._sums(predicted[:, block], r[block], vertices[block],
-                                  member[there, block])  # fmt: skip
+                                  member[part_indices, block])  # fmt: skip
                 with adding:
-                    for number, of_part in zip(there, sums, strict=True):
-                        drawn[number] += of_part
+                    for number, of_part in zip(part_indices, sums, strict=True):
+                        totals[number] += of_part
 
-        for _ in in_blocks(add, n_columns, VERTICES):
+        for _ in map_blocks(add, n_columns, VERTICES):
             pass
         if not self._normalised:
-            drawn[:, 1:] = np.nan
-        return self._draws(drawn, self._observed(r, vertices), [p[counted[p]] for p in parts])
+            totals[:, 1:] = np.nan
+        return self._draws(totals, self._observed(r, vertices), [p[counted[p]] for p in parts])
 
     def _observed(self, r: NDArray[np.float64], vertices: NDArray[np.int64]) -> NDArray[np.float64]:
         inverse = self._inverse[vertices] if self._normalised else np.full(len(r), np.nan)
@@ -119,24 +119,24 @@ class Resampler:
         return np.stack([r, score, r**2 * inverse, inverse, r**2])
 
     def _draws(
-        self, drawn: NDArray[np.float64], values: NDArray[np.float64], parts: Parts
+        self, totals: NDArray[np.float64], values: NDArray[np.float64], parts: Parts
     ) -> list[Draws]:
         n = len(self._weights.rows)
-        found = []
+        draws = []
         for number, part in enumerate(parts):
             observed = values[:, part].sum(axis=1)
-            left_out = drawn[number, : len(LEFT_OUT), n:] - observed[: len(LEFT_OUT), None]
-            found.append(
+            left_out = totals[number, : len(LEFT_OUT), n:] - observed[: len(LEFT_OUT), None]
+            draws.append(
                 Draws(
                     n_vertices=len(part),
                     n_pictures=len(self._weights.pictures),
                     observed=observed,
-                    drawn=drawn[number, :, :n].T.copy(),
+                    resampled=totals[number, :, :n].T.copy(),
                     pictures=self._weights.pictures,
                     left_out=left_out.T,
                 )
             )
-        return found
+        return draws
 
     def _sums(
         self,
@@ -145,8 +145,8 @@ class Resampler:
         vertices: NDArray[np.int64],
         member: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Sum a block of columns over parts, on each line of weights, in the order of `DRAWN`."""
-        p = standardised(predicted)
+        """Sum a block of columns over parts, for each line of weights, in the order `RESAMPLED`."""
+        p = standardise(predicted)
         y = self._measured[:, vertices]
         means = self._weights.means(np.hstack([p * p, p, y * p]))
         square, mean, product = np.split(means, 3)
@@ -154,7 +154,7 @@ class Resampler:
         product *= inverse_deviation(square, mean)
         product *= self._scale[vertices]
         root = np.sqrt(self._inverse[vertices])
-        return _statistics(product, r, root, member)
+        return _sum_statistics(product, r, root, member)
 
 
 def resample(
@@ -164,7 +164,7 @@ def resample(
     weights: Weights,
     parts: Parts | None = None,
 ) -> list[Draws]:
-    """Compute the sums of some parts of the vertices, such as ROIs, in every resample.
+    """Sum scores over parts of the vertices, such as ROIs, in every resample.
 
     Parameters
     ----------
@@ -175,39 +175,42 @@ def resample(
     ceiling : array (n_vertices,), optional
         Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
     weights : Weights
-        Of the images.
+        Weights of the images.
     parts : sequence of array of int, optional
-        The vertices of each part, which may overlap; one part of all vertices by default.
+        The vertices of each part; parts may overlap. One part of all vertices by default.
 
     Returns
     -------
     list of Draws
-        Of each part.
+        Draws of each part.
     """
     parts = [np.arange(measured.shape[1])] if parts is None else parts
     r = correlation(measured, predicted)
     return Resampler(measured, ceiling, weights).draws(predicted, r, parts)
 
 
-def _statistics(
+def _sum_statistics(
     ratio: NDArray[np.float32],
     r: NDArray[np.float64],
     root: NDArray[np.float64],
     member: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Sum over parts what `DRAWN` names; `ratio` is r* / sqrt(ceiling), and `root` 1 / that."""
-    found = np.empty((len(member), len(DRAWN), ratio.shape[1]), np.float32)
-    each = root.astype(np.float32)
+    """Sum the statistics `RESAMPLED` over parts.
+
+    `ratio` is r* / sqrt(ceiling) (n_columns, n_lines), and `root` is 1 / sqrt(ceiling).
+    """
+    sums = np.empty((len(member), len(RESAMPLED), ratio.shape[1]), np.float32)
+    single_root = root.astype(np.float32)
     error = ratio - (r * root).astype(np.float32)[:, None]
-    np.matmul(member / each, ratio, out=found[:, 0])
-    np.matmul(member * each, error, out=found[:, 5])
+    np.matmul(member / single_root, ratio, out=sums[:, 0])
+    np.matmul(member * single_root, error, out=sums[:, 5])
     spare = np.empty_like(error)
-    for of, (clipped, whole) in ((ratio, (1, 2)), (error, (3, 4))):
-        np.square(of, out=spare)
-        np.matmul(member, spare, out=found[:, whole])
+    for values, (clipped, whole) in ((ratio, (1, 2)), (error, (3, 4))):
+        np.square(values, out=spare)
+        np.matmul(member, spare, out=sums[:, whole])
         # The score is 0 where r is negative, and cut at 1.
-        np.maximum(of, 0, out=of)
-        np.minimum(of, 1, out=of)
-        np.square(of, out=of)
-        np.matmul(member, of, out=found[:, clipped])
-    return found
+        np.maximum(values, 0, out=values)
+        np.minimum(values, 1, out=values)
+        np.square(values, out=values)
+        np.matmul(member, values, out=sums[:, clipped])
+    return sums

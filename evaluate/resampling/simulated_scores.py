@@ -1,4 +1,4 @@
-"""Simulated responses and predictions whose true scores are known."""
+"""Simulated responses and predictions with known true scores."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# How much neighbouring vertices share: of their responses, and of what predictions get wrong.
+# Shares of variance that vertices have in common: of their responses, and of prediction errors.
 SHARED_RESPONSE, SHARED_ERROR = 0.4, 0.5
 
 
 @dataclass(frozen=True)
 class Roi:
-    """A simulated ROI: what is true of its vertices.
+    """True correlations and noise ceilings of a simulated ROI.
 
     Attributes
     ----------
     rho : array (n_vertices,), float64
-        The correlation between responses and predictions over infinitely many pictures.
+        Correlation between responses and predictions over infinitely many pictures.
     ceiling : array (n_vertices,), float64
         Noise ceilings, not below rho^2.
     """
@@ -35,23 +35,9 @@ class Roi:
     def expected_score(
         self, n_pictures: int, rng: np.random.Generator, n: int = 2_000_000
     ) -> float:
-        """Compute the official score that is expected on so many pictures.
+        """Compute the expected official score, in percent, on a sample of pictures.
 
-        From the exact distribution of r of normal variables, not from simulated pictures.
-
-        Parameters
-        ----------
-        n_pictures : int
-            How many.
-        rng : Generator
-            Draws from that distribution.
-        n : int
-            How many r are drawn, over all vertices.
-
-        Returns
-        -------
-        float
-            Percent.
+        r is drawn from its exact distribution for normal variables, `n` times over all vertices.
 
         References
         ----------
@@ -69,69 +55,45 @@ class Roi:
         return 100 * total / len(self.rho)
 
     def responses(self, n_pictures: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw responses of variance 1 to so many pictures.
-
-        Parameters
-        ----------
-        n_pictures : int
-            How many.
-        rng : Generator
-            Draws them.
-
-        Returns
-        -------
-        array (n_pictures, n_vertices), float64
-            The responses; those of any two vertices correlate.
-        """
+        """Draw responses of variance 1, correlated between vertices: (n_pictures, n_vertices)."""
         return _correlated(n_pictures, len(self.rho), SHARED_RESPONSE, rng)
 
     def predictions(
         self, responses: NDArray[Any], rng: np.random.Generator, shared: float = SHARED_ERROR
     ) -> NDArray[np.float64]:
-        """Draw predictions of responses, as good as `rho` says.
+        """Draw predictions that correlate with responses by `rho`: (n_pictures, n_vertices).
 
-        Parameters
-        ----------
-        responses : array (n_pictures, n_vertices)
-            From `responses`.
-        rng : Generator
-            Draws their errors.
-        shared : float
-            How much of these neighbouring vertices share.
-
-        Returns
-        -------
-        array (n_pictures, n_vertices), float64
-            The predictions; the errors of any two vertices correlate.
+        `shared` is the share of the error variance that the vertices have in common.
         """
         error = _correlated(len(responses), len(self.rho), shared, rng)
         return self.rho * responses + np.sqrt(1 - self.rho**2) * error
 
 
-def roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
-    """Make up a ROI.
+def simulate_roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
+    """Simulate a ROI.
 
     Parameters
     ----------
     rho : float or str
-        The same at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the others,
-        "sparse" 0 at four of five and 0.6 at the others.
+        The correlation at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the
+        others, "sparse" 0 at four of five and 0.6 at the others.
     rng : Generator
         Draws ceilings of 0.4 to 0.8; for "mixed" of 0.05 to 0.8, but never below rho^2.
     """
     if rho == "mixed":
-        each = rng.uniform(0, 0.8, n_vertices)
-        each[: n_vertices // 4] = 0
-        return Roi(each, np.maximum(rng.uniform(0.05, 0.8, n_vertices), each**2))
-    each = np.full(n_vertices, 0.6 if rho == "sparse" else float(rho))
+        rhos = rng.uniform(0, 0.8, n_vertices)
+        rhos[: n_vertices // 4] = 0
+        return Roi(rhos, np.maximum(rng.uniform(0.05, 0.8, n_vertices), rhos**2))
+    rhos = np.full(n_vertices, 0.6 if rho == "sparse" else float(rho))
     if rho == "sparse":
-        each[: 4 * n_vertices // 5] = 0
-    return Roi(each, rng.uniform(0.4, 0.8, n_vertices))
+        rhos[: 4 * n_vertices // 5] = 0
+    return Roi(rhos, rng.uniform(0.4, 0.8, n_vertices))
 
 
 def _correlated(
     n_pictures: int, n_vertices: int, shared: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
+    """Draw standard normal columns with pairwise correlation `shared`."""
     common = rng.standard_normal((n_pictures, 1))
-    own = rng.standard_normal((n_pictures, n_vertices))
-    return np.sqrt(shared) * common + np.sqrt(1 - shared) * own
+    individual = rng.standard_normal((n_pictures, n_vertices))
+    return np.sqrt(shared) * common + np.sqrt(1 - shared) * individual

@@ -1,4 +1,4 @@
-"""Columns of one value a picture, in float32: centred, scaled, and their deviation in resamples."""
+"""Standardise columns in float32, and compute their standard deviation in resamples."""
 
 from __future__ import annotations
 
@@ -9,23 +9,12 @@ from numpy.typing import NDArray
 
 from challenge import constant_columns
 
-# Below this variance, of columns of variance 1, a resample holds one value only.
+# A resample of a column of variance 1 with less variance than this has only one value.
 CONSTANT = 1e-6
 
 
-def standardised(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Centre and scale columns to variance 1, so that float32 is enough.
-
-    Parameters
-    ----------
-    values : array (n_images, n_vertices)
-        Any float dtype.
-
-    Returns
-    -------
-    array (n_images, n_vertices), float32
-        The columns; 0 where one is constant.
-    """
+def standardise(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Centre columns (n_images, n_vertices) and scale them to variance 1; constant ones are 0."""
     scaled = values.astype(np.float64)
     alike = constant_columns(values)
     scaled -= scaled.mean(axis=0)
@@ -38,27 +27,17 @@ def standardised(values: NDArray[Any]) -> NDArray[np.float32]:
 def inverse_deviation(
     square: NDArray[np.float32], mean: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Turn means of squares into 1 / standard deviation, in place.
+    """Compute 1 / standard deviation from means of squares and means in resamples, in place.
 
-    Parameters
-    ----------
-    square : array (n_columns, n_lines), float32
-        Means of the squares of columns of variance 1 in resamples.
-    mean : array (n_columns, n_lines), float32
-        Their means there.
-
-    Returns
-    -------
-    array (n_columns, n_lines), float32
-        `square` itself; 0 where a resample holds one value only.
+    Both are (n_columns, n_lines). Returns `square`, with 0 where a resample has only one value.
     """
     square -= mean * mean
     constant = square < CONSTANT
-    some = constant.any()
-    if some:
+    any_constant = constant.any()
+    if any_constant:
         square[constant] = 1
     np.sqrt(square, out=square)
     np.divide(np.float32(1), square, out=square)
-    if some:
+    if any_constant:
         square[constant] = 0
     return square

@@ -1,4 +1,4 @@
-"""Two predictions of the same responses, swapped picture by picture: is one better at all."""
+"""A test of two predictions of the same responses, by swapping them at random pictures."""
 
 from __future__ import annotations
 
@@ -11,82 +11,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import has_ceiling
-from evaluate.resampling.standardise import inverse_deviation, standardised
-from evaluate.resampling.threads import in_blocks
+from evaluate.resampling.standardise import inverse_deviation, standardise
+from evaluate.resampling.threads import map_blocks
 
-# Columns in a block: with 2000 swaps, some arrays of 1 MB each.
+# Columns in a block: with 2000 swaps, its arrays have 1 MB each.
 COLUMNS = 128
-# Differences per vertex this close are the same but for rounding in float32.
+# Differences per vertex that are closer than this are equal except for rounding in float32.
 SAME = 1e-6
 
 
 @dataclass(frozen=True)
 class Swaps:
-    """What the second of two predictions scores more than the first, over some vertices.
+    """Score differences, second less first, under random swaps of two predictions.
 
     Attributes
     ----------
     n_vertices : int
         Vertices that count.
     r : array (1 + n_swaps,), float64
-        Sums of the difference in r: as the predictions are, then with those of some pictures
-        swapped.
+        Sums over vertices of the difference in r, without swaps and for each set of swaps.
     score : array (1 + n_swaps,), float64
-        Of the difference in the official score, as a share 0..1; NaN without ceilings.
+        The same for the official score as a share 0..1; NaN without ceilings.
     """
 
     n_vertices: int
     r: NDArray[np.float64]
     score: NDArray[np.float64]
 
-    def __add__(self, other: Swaps) -> Swaps:
-        return Swaps(self.n_vertices + other.n_vertices, self.r + other.r, self.score + other.score)
+    def __add__(self, swaps: Swaps) -> Swaps:
+        return Swaps(self.n_vertices + swaps.n_vertices, self.r + swaps.r, self.score + swaps.score)
 
-    def p(self, of: str = "score") -> float | None:
-        """Give the two-sided p of no difference.
+    def p(self, statistic: str = "score") -> float | None:
+        """Compute the two-sided p of no difference.
 
         Parameters
         ----------
-        of : str
+        statistic : str
             "score" or "r".
 
         Returns
         -------
         float or None
-            The share of swaps, the predictions as they are among them, with as great a difference;
-            None where it has no value.
+            The share of swaps, the unswapped predictions included, with at least as great a
+            difference; None where the statistic has no value.
         """
-        values = np.abs(getattr(self, of))
+        values = np.abs(getattr(self, statistic))
         if not self.n_vertices or np.isnan(values).any():
             return None
         return float(np.mean(values >= values[0] - SAME * self.n_vertices))
 
 
-def swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDArray[np.float32]:
-    """Draw for which pictures two predictions change places.
+def draw_swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDArray[np.float32]:
+    """Draw the pictures at which two predictions are swapped.
 
     Parameters
     ----------
     pictures : array (n_images,), bytes
-        What names each row's picture (the sha256 of its file). Rows of one picture go together.
+        The name of each row's picture (the sha256 of its file). Rows of one picture are swapped
+        together.
     n_swaps : int
-        How many times.
+        The number of sets of swaps.
     seed : int
-        With a picture's name, it decides for that picture, whatever other pictures there are: in
-        all hemispheres and subjects alike.
+        Seed. A picture's swaps depend on the seed and on its name alone, and are the same in all
+        hemispheres and subjects.
 
     Returns
     -------
     array (1 + n_swaps, n_images), float32
-        -1 where they are swapped, else 1; the first line is of 1.
+        -1 where the predictions are swapped, else 1; the first line has no swaps.
     """
-    names, place = np.unique(np.asarray(pictures), return_inverse=True)
+    names, picture_index = np.unique(np.asarray(pictures), return_inverse=True)
     signs = np.ones((1 + n_swaps, len(names)), np.float32)
     for column, name in enumerate(names):
-        # Not the draws that give the picture its weights.
+        # The 1 keeps these draws apart from those of the picture's weights.
         rng = np.random.default_rng([seed, int.from_bytes(name, "big"), 1])
         signs[1:, column] -= 2 * rng.integers(0, 2, n_swaps, np.uint8)
-    return signs[:, place]
+    return signs[:, picture_index]
 
 
 def swap(
@@ -96,33 +96,33 @@ def swap(
     signs: NDArray[np.float32],
     parts: Sequence[NDArray[np.int64]] | None = None,
 ) -> list[Swaps]:
-    """Compare two predictions with what they would score, had some pictures theirs swapped.
+    """Compute the score differences of two predictions when they are swapped at some pictures.
 
-    If neither prediction is better than the other, it could as well be the other's: swapping the
-    two at any pictures, for all vertices of a picture at once, gives data as likely as these, and
-    the test is exact [1]_. Predictions are standardised first, vertex by vertex, as neither r nor
-    the score knows their mean or scale. What is tested is that no vertex tells them apart, which is
-    more than that their mean scores are equal: two models of equal means, each of which was the
+    Under the null hypothesis the two predictions are exchangeable: swapping them at any pictures,
+    for all vertices of a picture at once, gives data as likely as the observed, and the test is
+    exact [1]_. Predictions are standardised first, vertex by vertex, as neither r nor the score
+    depends on their mean or scale. The hypothesis is that the predictions do not differ at any
+    vertex, which is stronger than equal mean scores: two models of equal means, each of which was
     better at half of 20 vertices (true r 0.6 and 0.3; 0.6 and 0), were called different in 2 to 12
-    of 100 simulations. `make calibrate` shows how little it matters whether errors are alike.
+    of 100 simulations. `make calibrate` shows that correlated errors matter little.
 
     Parameters
     ----------
     measured : array (n_images, n_columns)
         Responses.
     predictions : (array (n_images, n_columns), array (n_images, n_columns))
-        The first and the second.
+        The first and the second prediction.
     ceiling : array (n_columns,), optional
-        Noise ceilings as fractions 0..1; where one is 0, the column counts in no sum.
+        Noise ceilings as fractions 0..1. Columns of ceiling 0 count in no sum.
     signs : array (1 + n_swaps, n_images), float32
-        From `swap_signs`.
+        The result of `draw_swap_signs`.
     parts : sequence of array of int64, optional
-        The columns of each part, such as an ROI; they may overlap. One part of all by default.
+        The columns of each part, such as a ROI; parts may overlap. One part of all by default.
 
     Returns
     -------
     list of Swaps
-        Of each part.
+        Differences of each part.
 
     References
     ----------
@@ -141,14 +141,14 @@ def swap(
     def add(block: slice) -> None:
         pair = (predictions[0][:, block], predictions[1][:, block])
         first, second = _swapped(measured[:, block], pair, signs)
-        of = member[:, block], inverse[block, None].astype(np.float32)
-        r = of[0] @ (second - first)
-        score = of[0] @ (_score(second, of[1]) - _score(first, of[1]))
+        block_inverse = inverse[block, None].astype(np.float32)
+        r = member[:, block] @ (second - first)
+        score = member[:, block] @ (_score(second, block_inverse) - _score(first, block_inverse))
         with adding:
             sums[0] += r
             sums[1] += score
 
-    for _ in in_blocks(add, n_columns, COLUMNS):
+    for _ in map_blocks(add, n_columns, COLUMNS):
         pass
     if ceiling is None:
         sums[1] = np.nan
@@ -163,15 +163,15 @@ def _swapped(
     predictions: tuple[NDArray[Any], NDArray[Any]],
     signs: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Correlate both with the responses, for each line of signs: (n_columns, n_lines)."""
-    y = standardised(measured)
-    one, two = map(standardised, predictions)
-    # With s for the signs, the first is half + s * way, and the second half - s * way.
-    half, way = np.float32(0.5) * (one + two), np.float32(0.5) * (one - two)
+    """Correlate both predictions with the responses, for each line: (n_columns, n_lines)."""
+    y = standardise(measured)
+    p, q = map(standardise, predictions)
+    # With signs s, the first prediction is centre + s * half, and the second centre - s * half.
+    centre, half = np.float32(0.5) * (p + q), np.float32(0.5) * (p - q)
     share = signs.T / np.float32(len(y))
-    mean, cross, product = (of.T @ share for of in (way, 2 * half * way, y * way))
-    square = np.mean(half * half + way * way, axis=0)[:, None]
-    common = np.mean(y * half, axis=0)[:, None]
+    mean, cross, product = (values.T @ share for values in (half, 2 * centre * half, y * half))
+    square = np.mean(centre * centre + half * half, axis=0)[:, None]
+    common = np.mean(y * centre, axis=0)[:, None]
     first = (common + product) * inverse_deviation(square + cross, mean)
     second = (common - product) * inverse_deviation(square - cross, mean)
     return first, second

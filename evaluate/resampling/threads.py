@@ -9,16 +9,12 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 
-def in_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Iterable[Any]:
+def map_blocks(work: Callable[[slice], Any], n_vertices: int, size: int) -> Iterable[Any]:
     """Call a function with each block of vertices.
 
-    Products of blocks are too small for BLAS to share among cores: beside other processes its
-    threads wait for one another, twenty times as long as the work takes.
-
-    Parameters
-    ----------
-    work : callable
-        Called with a slice of vertices, from several threads at once.
+    `work` is called with a slice, from several threads at once. BLAS gets one thread: products of
+    blocks are too small to share among cores, and on a busy machine BLAS's threads would wait for
+    one another twenty times as long as the work takes.
     """
     blocks = [slice(start, start + size) for start in range(0, n_vertices, size)]
     with _libraries().limit(limits=1, user_api="blas"):
@@ -36,5 +32,5 @@ def _libraries() -> ThreadpoolController:
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,1 +1,1 @@
-"""From predictions to scores: per vertex, per ROI, per subject, with the ensemble."""
+"""Scores of predictions, per vertex, ROI and subject, and the ensemble of several fits."""

@@ -1,4 +1,4 @@
-"""Every subject scored, one hemisphere in memory at a time, and pooled."""
+"""Score every subject, with one hemisphere in memory at a time, and pool the scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evaluate.fits.hemisphere import load_hemisphere
 from evaluate.fits.inputs import Inputs
 from evaluate.fits.runs import ENSEMBLE, fits_digest
 from evaluate.resampling import check_counts, intervals
-from evaluate.scoring.ensemble import check_rule, judge
+from evaluate.scoring.ensemble import check_rule, compute_strengths
 from evaluate.scoring.hemisphere_rows import (
     HemisphereScores,
     Key,
@@ -23,27 +23,28 @@ from evaluate.scoring.hemisphere_rows import (
     rows,
     score_hemisphere,
 )
-from evaluate.scoring.hemisphere_scorer import Resampling, VertexMap, with_p_values
+from evaluate.scoring.hemisphere_scorer import Resampling, VertexMap, correct_p_values
 from evaluate.scoring.member_selection import Member
-from evaluate.scoring.predictions import predicted_by
+from evaluate.scoring.predictions import gather_prediction
 from evaluate.scoring.vertex_files import vertices_file, write_vertices
 from evaluate.scoring.vertex_scores import Tally, pool
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What scoring found.
+class AllScores:
+    """Scores of all fits and subjects.
 
     Attributes
     ----------
     tallies : dict of Key to Tally
-        For each fit, subject, hemisphere and ROI, and pooled ("all").
+        Sums for each fit, subject, hemisphere and ROI, and pooled ("all").
     intervals : dict of Key to dict of str to float or None
-        The columns of scores.csv that say how far these can be trusted.
+        The interval columns of scores.csv.
     filled : dict of str to int
-        For each "subject hemisphere", the vertices that only unchosen ROI classes cover.
+        For each "subject hemisphere", the number of vertices that only ROI classes cover which are
+        not chosen.
     members : dict of str to dict of str to Member
-        For each "subject hemisphere" and run, whether it is a member of the ensemble.
+        For each "subject hemisphere" and run, its part in the ensemble.
     """
 
     tallies: dict[Key, Tally] = field(default_factory=dict)
@@ -54,134 +55,135 @@ class Scored:
 
 @dataclass(frozen=True)
 class Settings:
-    """What scoring is asked for, beside its inputs.
+    """Settings of scoring.
 
     Attributes
     ----------
     roi_classes : sequence of str, optional
-        The classes that combinations are made of; all by default.
+        ROI classes that combinations are made of; all by default.
     ensemble : str
         The rule of the ensemble's weights.
-    how : Resampling
-        How often pictures are drawn and shuffled; its seed draws the ensemble's halves too.
-    against : str, optional
-        The run's folder, or "ensemble", that the others are compared with.
+    resampling : Resampling
+        Numbers of resamples and permutations; the seed draws the ensemble's halves too.
+    baseline : str, optional
+        The folder of the run, or "ensemble", with which the other runs are compared.
     """
 
     roi_classes: Sequence[str] | None
     ensemble: str
-    how: Resampling
-    against: str | None = None
+    resampling: Resampling
+    baseline: str | None = None
 
-    def checked(self) -> Settings:
-        """Refuse what cannot be computed, before anything is."""
+    def validate(self) -> Settings:
+        """Raise if the rule or a number is invalid; return the settings."""
         check_rule(self.ensemble)
-        self.how.checked()
+        self.resampling.validate()
         return self
 
-    def described(self) -> dict[str, Any]:
-        """Give them as JSON."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings that the scores depend on, as JSON."""
         return {
             "ensemble": self.ensemble,
-            "permutations": self.how.permutations,
-            "resamples": self.how.resamples,
+            "permutations": self.resampling.permutations,
+            "resamples": self.resampling.resamples,
             "roi_classes": sorted(set(self.roi_classes or ())),
-            "seed": self.how.seed,
+            "seed": self.resampling.seed,
         }
 
 
-def score_all(inputs: Inputs, out: Path, settings: Settings) -> Scored:
-    """Score every fit and the ensemble, and write `evaluate.scoring.vertex_files` of each."""
-    scored = Scored()
-    check_resampling(inputs, settings.how)
-    described = describe_fits(inputs.runs)
-    sides = len(inputs.subjects) * len(HEMISPHERES)
-    with progress(desc="scoring", unit="hemisphere", total=sides) as bar:
+def score_all(inputs: Inputs, out: Path, settings: Settings) -> AllScores:
+    """Score every fit and the ensemble, and write a file of vertices for each run and subject."""
+    scored = AllScores()
+    check_resampling(inputs, settings.resampling)
+    descriptions = describe_fits(inputs.runs)
+    n_hemispheres = len(inputs.subjects) * len(HEMISPHERES)
+    with progress(desc="scoring", unit="hemisphere", total=n_hemispheres) as bar:
         for subject in inputs.subjects:
             maps: dict[str, dict[str, VertexMap]] = {}
-            for name, found in hemispheres(inputs, subject, settings):
-                add(scored.tallies, found.tallies, subject.name, name)
-                scored.filled[f"{subject.name} {name}"] = found.n_filled
-                scored.members[f"{subject.name} {name}"] = found.members
-                for run, one in found.maps.items():
-                    maps.setdefault(run, {})[name] = one
+            for name, hemisphere_scores in score_hemispheres(inputs, subject, settings):
+                add_tallies(scored.tallies, hemisphere_scores.tallies, subject.name, name)
+                scored.filled[f"{subject.name} {name}"] = hemisphere_scores.n_filled
+                scored.members[f"{subject.name} {name}"] = hemisphere_scores.members
+                for run, vertex_map in hemisphere_scores.maps.items():
+                    maps.setdefault(run, {})[name] = vertex_map
                 bar.update()
-            _settle(scored, subject.name)
-            for run, of_run in maps.items():
+            _compute_intervals(scored, subject.name)
+            for run, hemisphere_maps in maps.items():
                 meta = _meta(inputs, subject, run, settings)
-                # The ensemble of a single fit is kept as that fit.
+                # The ensemble of a single fit is that fit.
                 name = inputs.pooled if run == ENSEMBLE else run
                 key = Key(name, subject.name, "all", "all", "all")
                 [means] = rows(
-                    {key: scored.tallies[key]}, scored.intervals, inputs.split, described
+                    {key: scored.tallies[key]}, scored.intervals, inputs.split, descriptions
                 )
                 meta |= {"means": means, "provenance": provenance()}
-                write_vertices(vertices_file(out, run, subject.name), with_p_values(of_run), meta)
-    _settle(scored, "all")
+                write_vertices(
+                    vertices_file(out, run, subject.name), correct_p_values(hemisphere_maps), meta
+                )
+    _compute_intervals(scored, "all")
     return scored
 
 
-def check_resampling(inputs: Inputs, how: Resampling) -> None:
-    """Check that the draws fit the memory, for every hemisphere, before any is scored."""
+def check_resampling(inputs: Inputs, resampling: Resampling) -> None:
+    """Check, before scoring, that the draws of every hemisphere fit the memory."""
     for subject, hemisphere in product(inputs.subjects, HEMISPHERES):
         n_vertices = subject.n_vertices(hemisphere)
         n_pictures = inputs.n_pictures[subject.name]
-        check_counts(how.resamples, how.permutations, n_pictures, n_vertices, len(inputs.runs))
+        check_counts(
+            resampling.resamples, resampling.permutations, n_pictures, n_vertices, len(inputs.runs)
+        )
 
 
-def vertices_kept(inputs: Inputs, out: Path, settings: Settings) -> bool:
-    """Tell whether the files of vertices are there, and of these inputs."""
+def vertices_are_current(inputs: Inputs, out: Path, settings: Settings) -> bool:
+    """Return whether the files of vertices exist and were made from these inputs."""
     for subject in inputs.subjects:
         runs = [r.name for r in inputs.runs if subject.name in r.subjects]
         for run in (*runs, ENSEMBLE):
             try:
-                kept = read_meta(vertices_file(out, run, subject.name)).get("key")
+                stored_key = read_meta(vertices_file(out, run, subject.name)).get("key")
             except (CacheError, OSError):
                 return False
-            if kept != _meta(inputs, subject, run, settings)["key"]:
+            if stored_key != _meta(inputs, subject, run, settings)["key"]:
                 return False
     return True
 
 
-def hemispheres(
+def score_hemispheres(
     inputs: Inputs, subject: Subject, settings: Settings
 ) -> Iterator[tuple[str, HemisphereScores]]:
-    """Score the hemispheres of a subject."""
+    """Yield the name and the scores of each hemisphere that has fits."""
     for name in HEMISPHERES:
-        digest_there = inputs.responses[subject.name, name]
-        hemisphere = load_hemisphere(subject, name, inputs.runs, digest_there)
-        if hemisphere is not None:
-            against = None
-            if settings.against is not None:
-                run = next((one for one in inputs.runs if one.name == settings.against), None)
-                strengths = judge(
-                    hemisphere, settings.how.seed, settings.ensemble, settings.roi_classes
-                )
-                against = predicted_by(
-                    hemisphere, run, inputs.split, strengths, settings.roi_classes
-                )
-            yield name, score_hemisphere(hemisphere, inputs.runs, inputs.split,
-                                         settings.roi_classes, settings.how.seed,
-                                         settings.ensemble, settings.how, against)  # fmt: skip
+        digest_of_responses = inputs.responses[subject.name, name]
+        hemisphere = load_hemisphere(subject, name, inputs.runs, digest_of_responses)
+        if hemisphere is None:
+            continue
+        roi_classes, seed, rule = settings.roi_classes, settings.resampling.seed, settings.ensemble
+        baseline = None
+        if settings.baseline is not None:
+            run = next((run for run in inputs.runs if run.name == settings.baseline), None)
+            strengths = compute_strengths(hemisphere, seed, rule, roi_classes)
+            baseline = gather_prediction(hemisphere, run, inputs.split, strengths, roi_classes)
+        yield name, score_hemisphere(hemisphere, inputs.runs, inputs.split, roi_classes, seed,
+                                     rule, settings.resampling, baseline)  # fmt: skip
 
 
-def add(
+def add_tallies(
     tallies: dict[Key, Tally],
-    found: Mapping[tuple[str, str, str], Tally],
+    hemisphere_tallies: Mapping[tuple[str, str, str], Tally],
     subject: str,
     hemisphere: str,
 ) -> None:
-    """Add what a hemisphere gave to it, to its subject, and to all."""
-    for leaf, tally in found.items():
-        for whose, side in product((subject, "all"), (hemisphere, "all")):
+    """Add a hemisphere's tallies to those of the hemisphere, of its subject and of all subjects."""
+    for leaf, tally in hemisphere_tallies.items():
+        for subject_name, side in product((subject, "all"), (hemisphere, "all")):
             fit, roi_class, roi = leaf
-            key = Key(fit, whose, side, roi_class, roi)
-            known = tallies.get(key)
-            tallies[key] = tally if known is None else pool([known, tally])
+            key = Key(fit, subject_name, side, roi_class, roi)
+            previous = tallies.get(key)
+            tallies[key] = tally if previous is None else pool([previous, tally])
 
 
-def _settle(scored: Scored, subject: str) -> None:
-    """Turn the draws of a subject's means into intervals, and let the draws go."""
+def _compute_intervals(scored: AllScores, subject: str) -> None:
+    """Compute the intervals of a subject's means, and free the draws."""
     for key, tally in scored.tallies.items():
         if key.subject == subject:
             scored.intervals[key] = intervals(tally.draws)
@@ -189,29 +191,31 @@ def _settle(scored: Scored, subject: str) -> None:
 
 
 def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
-    """Describe a file of vertices; its key changes with all that changes its numbers."""
-    runs = [one for one in inputs.runs if run in {one.name, ENSEMBLE}]
-    described = describe_fits(inputs.runs)[run]
-    of = {one.name: [m for m in one.models if m.meta["subject"] == subject.name] for one in runs}
-    made_of = {
+    """Return the meta of a file of vertices; `key` digests everything that its arrays depend on."""
+    runs = [r for r in inputs.runs if run in {r.name, ENSEMBLE}]
+    description = describe_fits(inputs.runs)[run]
+    models_by_run = {
+        r.name: [m for m in r.models if m.meta["subject"] == subject.name] for r in runs
+    }
+    key_content = {
         "kind": "vertices",
         "schema": 2,
-        "fits": {name: fits_digest(models) for name, models in of.items() if models},
+        "fits": {name: fits_digest(models) for name, models in models_by_run.items() if models},
         "data": inputs.key["data"][subject.name],
         "scored": inputs.key["scored"],
-        "settings": settings.described(),
+        "settings": settings.as_json(),
     }
     return {
         "run": run,
-        "model": described["model"],
-        "spaces": described["spaces"],
+        "model": description["model"],
+        "spaces": description["spaces"],
         "subject": subject.name,
         "split": inputs.split,
         "n_pictures": inputs.n_pictures[subject.name],
-        "fits": fits_digest([model for models in of.values() for model in models]),
+        "fits": fits_digest([model for models in models_by_run.values() for model in models]),
         "simulated": subject.simulated,
-        "untrained": sorted({space for one in runs for space in one.untrained}),
-        "permutations": settings.how.permutations,
-        "seed": settings.how.seed,
-        "key": digest(made_of),
+        "untrained": sorted({space for r in runs for space in r.untrained}),
+        "permutations": settings.resampling.permutations,
+        "seed": settings.resampling.seed,
+        "key": digest(key_content),
     }

@@ -1,4 +1,4 @@
-"""What predictions that have nothing to do with the pictures are expected to score."""
+"""The expected score of predictions that are unrelated to the pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.special import betainc
 
 
 def chance_score(n_pictures: int, ceiling: NDArray[Any]) -> NDArray[np.float64]:
-    """Compute the official score that is expected of predictions unrelated to the pictures.
+    """Compute the expected official score of predictions that are unrelated to the pictures.
 
     Where predictions and responses are independent and one of them is normal, r^2 of n pictures
     follows Beta(a, b) with a = 1/2 and b = (n - 2)/2, and both signs of r are as likely. With
@@ -24,9 +24,9 @@ def chance_score(n_pictures: int, ceiling: NDArray[Any]) -> NDArray[np.float64]:
     Parameters
     ----------
     n_pictures : int
-        The number of rows that are scored, which count as different pictures.
+        The number of scored rows; each counts as a different picture.
     ceiling : array (n_vertices,)
-        Noise ceilings, above 0; NaN where there are none.
+        Noise ceilings, above 0; NaN for a vertex without one.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The ensemble: each vertex's prediction from the ROI models of its members that cover it.
+"""The ensemble: a weighted mean, at each vertex, of the members' ROI models that cover it.
 
 Members are the fits that raise the ensemble's held-out correlation (see `member_selection`); the
-others only fill in where no member has a model. How much a model is heard is said by a rule, one
-file each in `evaluate/ensembles`, from held-out pictures alone. The weights of the models at a
+other fits only fill in where no member has a model. A rule, one file each in `evaluate/ensembles`,
+computes the strength of each model from held-out pictures alone. The weights of the models at a
 vertex are their strengths there, normalised to sum 1.
 """
 
@@ -28,20 +28,20 @@ Part = Sequence[NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Strengths:
-    """How much each model of a hemisphere is to be heard, before normalisation, and who is.
+    """Weights of the models of a hemisphere before normalisation, and the members.
 
     Attributes
     ----------
     whole : list of array (n_roi_vertices,), float64
-        From all held-out pictures; for the test split.
+        Strengths of each model from all held-out pictures; for the test split.
     halves : tuple of two lists of array (n_roi_vertices,), float64
-        From each half of them.
+        Strengths from each half of the held-out pictures.
     in_second : array (n_heldout,), bool
-        Which held-out pictures are of the second half.
+        Whether each held-out picture is in the second half.
     selection : Selection
-        The members among `Hemisphere.runs`, from all held-out pictures.
+        Members among `Hemisphere.runs`, from all held-out pictures.
     half_selections : tuple of two Selection
-        Those from each half.
+        Members from each half.
     """
 
     whole: list[NDArray[np.float64]]
@@ -52,18 +52,17 @@ class Strengths:
 
 
 @dataclass(frozen=True)
-class Combined:
-    """One prediction for a hemisphere.
+class CombinedPrediction:
+    """The combined prediction of several models for a hemisphere.
 
     Attributes
     ----------
     predictions : array (n_images, n_vertices), float32
-        The predictions, 0 where not covered.
+        Predictions, 0 where not covered.
     covered : array (n_vertices,), bool
-        Where there is a model.
+        Whether a model covers the vertex.
     n_filled : int
-        Covered vertices that lie in none of the chosen ROI classes, and were filled from the
-        models of the others.
+        Covered vertices outside the chosen ROI classes, predicted by models of the other classes.
     """
 
     predictions: NDArray[np.float32]
@@ -72,7 +71,7 @@ class Combined:
 
 
 def check_rule(rule: str) -> None:
-    """Refuse a rule that is not there, before anything is computed."""
+    """Raise if there is no such rule."""
     if rule not in plugin_names(ensembles):
         raise EvaluateError(
             f"--ensemble: found {rule!r}, expected one of {one_of(rule, plugin_names(ensembles))}"
@@ -80,46 +79,50 @@ def check_rule(rule: str) -> None:
 
 
 def rule_code(rule: str) -> str:
-    """Digest the code of a rule: what another code combined is not kept."""
+    """Digest the code of a rule; outputs of other code are made again."""
     return code_digest(load_plugin(ensembles, rule, "ensemble rule"))
 
 
-def judge(
+def compute_strengths(
     hemisphere: Hemisphere,
     seed: int = 0,
     rule: str = DEFAULT,
     roi_classes: Sequence[str] | None = None,
 ) -> Strengths:
-    """Judge every model of a hemisphere by the held-out pictures, and select the members.
+    """Compute the strength of each model from the held-out pictures, and select the members.
 
     Parameters
     ----------
     seed : int
-        Draws the two halves of the held-out pictures, and the halves of each.
+        Seed of the split of held-out pictures into halves, and of the halves into quarters.
     roi_classes : sequence of str, optional
-        The classes that combinations are made of, by which members are selected.
+        ROI classes that combinations are made of, and by which members are selected.
     """
     pictures = hemisphere.heldout_pictures
     second = split_pictures(pictures, seed)
     halves = (np.flatnonzero(~second), np.flatnonzero(second))
     several = len(hemisphere.runs) > 1
-    # A half's members are selected with weights from its own halves alone.
-    in_late = [split_pictures(pictures[half], seed) for half in halves] if several else []
-    quarters = [half[part] for half, late in zip(halves, in_late, strict=False)
-                for part in (~late, late)]  # fmt: skip
-    load = load_plugin(ensembles, rule, "ensemble rule").judge
-    whole, one, two, *judged = load(hemisphere, [slice(None), *halves, *quarters])
+    # Members of a half are selected with weights from the quarters of that half alone.
+    second_parts = [split_pictures(pictures[half], seed) for half in halves] if several else []
+    quarters = [half[part] for half, in_second_part in zip(halves, second_parts, strict=False)
+                for part in (~in_second_part, in_second_part)]  # fmt: skip
+    compute = load_plugin(ensembles, rule, "ensemble rule").judge
+    whole, *strengths = compute(hemisphere, [slice(None), *halves, *quarters])
+    half_strengths = (strengths[0], strengths[1])
     if not several:
         alone = Selection(np.ones(1, bool), np.zeros(1), np.zeros(1))
-        return Strengths(whole, (one, two), second, alone, (alone, alone))
-    sums = _cross_fitted(hemisphere, halves, (one, two), roi_classes)
-    of_halves = [
-        _select(hemisphere, parts,
-                _cross_fitted(hemisphere, parts, strengths, roi_classes))
-        for parts, strengths in ((quarters[:2], judged[:2]), (quarters[2:], judged[2:]))
-    ]  # fmt: skip
+        return Strengths(whole, half_strengths, second, alone, (alone, alone))
+    sums = _cross_fitted(hemisphere, halves, half_strengths, roi_classes)
+    half_selections = [
+        _select(hemisphere, parts, _cross_fitted(hemisphere, parts, part_strengths, roi_classes))
+        for parts, part_strengths in (
+            (quarters[:2], strengths[2:4]),
+            (quarters[2:], strengths[4:]),
+        )
+    ]
     selection = _select(hemisphere, halves, sums)
-    return Strengths(whole, (one, two), second, selection, (of_halves[0], of_halves[1]))
+    first_selection, second_selection = half_selections
+    return Strengths(whole, half_strengths, second, selection, (first_selection, second_selection))
 
 
 def _cross_fitted(
@@ -128,24 +131,25 @@ def _cross_fitted(
     strengths: Sequence[Part],
     roi_classes: Sequence[str] | None,
 ) -> list[Fold]:
-    """Sum products of predictions in each of two folds, with strengths from the other."""
-    heard = _heard(hemisphere.n_vertices, hemisphere.vertices, _ranks(hemisphere, roi_classes))[0]
+    """Weight the predictions of each of two folds by strengths from the other fold."""
+    ranks = _ranks(hemisphere, roi_classes)
+    active, _ = _active_vertices(hemisphere.n_vertices, hemisphere.vertices, ranks)
     shape = (len(hemisphere.runs), hemisphere.n_vertices)
     weighted = [np.zeros((*shape, len(rows)), np.float32) for rows in folds]
     for index, vertices in enumerate(hemisphere.vertices):
         predicted = hemisphere.predictions(index, "heldout")
         run = hemisphere.runs.index(hemisphere.models[index].run)
-        for rows, into, other in zip(folds, weighted, strengths[::-1], strict=True):
-            strength = (other[index] * heard[index]).astype(np.float32)
-            into[run][vertices] += (predicted[rows] * strength).T
+        for rows, total, source in zip(folds, weighted, strengths[::-1], strict=True):
+            strength = (source[index] * active[index]).astype(np.float32)
+            total[run][vertices] += (predicted[rows] * strength).T
     measured = hemisphere.measured("heldout")
-    return [Fold(measured[rows], into) for rows, into in zip(folds, weighted, strict=True)]
+    return [Fold(measured[rows], total) for rows, total in zip(folds, weighted, strict=True)]
 
 
 def _select(
     hemisphere: Hemisphere, folds: Sequence[NDArray[np.int64]], sums: Sequence[Fold]
 ) -> Selection:
-    """Select members; all of them where r of a fold is too uncertain to tell fits apart."""
+    """Select the members; all fits are members if a fold has too few pictures."""
     if min(map(len, folds)) < FEWEST_PICTURES:
         n_fits = len(hemisphere.runs)
         return Selection(np.ones(n_fits, bool), np.full(n_fits, np.nan), np.full(n_fits, np.nan))
@@ -157,77 +161,79 @@ def _ranks(
     roi_classes: Sequence[str] | None,
     members: NDArray[np.bool_] | None = None,
 ) -> list[int]:
-    """Rank models, the first to be heard 0: of the chosen ROI classes, and there of members."""
-    of = [hemisphere.runs.index(model.run) for model in hemisphere.models]
+    """Rank models: chosen ROI classes before others (+2), and members before others (+1)."""
+    run_indices = [hemisphere.runs.index(model.run) for model in hemisphere.models]
     return [
         2 * (roi_classes is not None and model.roi_class not in roi_classes)
         + (members is not None and not members[run])
-        for model, run in zip(hemisphere.models, of, strict=True)
+        for model, run in zip(hemisphere.models, run_indices, strict=True)
     ]
 
 
 def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]:
-    """Draw two halves such that a picture that stands in several rows stays in one.
+    """Split rows at random into halves; all rows of one picture go to the same half.
 
     Parameters
     ----------
     pictures : array (n_images,), bytes
-        What names each row's picture.
+        The name of each row's picture.
 
     Returns
     -------
     array (n_images,), bool
         True for the second half.
     """
-    _, named = np.unique(pictures, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(int(named.max(initial=-1)) + 1)
-    return np.asarray(order[named] >= len(order) / 2)
+    _, picture_index = np.unique(pictures, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(int(picture_index.max(initial=-1)) + 1)
+    return np.asarray(order[picture_index] >= len(order) / 2)
 
 
-def _heard(
+def _active_vertices(
     n_vertices: int, vertices: Sequence[NDArray[np.int64]], ranks: Sequence[int]
 ) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
-    """Find where each model is of the first rank that is there; and that rank, -1 for none."""
+    """Return where each model has the lowest rank at its vertices, and that rank (-1 for none)."""
     first = np.full(n_vertices, max(ranks, default=0) + 1)
-    for where, rank in zip(vertices, ranks, strict=True):
-        first[where] = np.minimum(first[where], rank)
-    heard = [first[where] == rank for where, rank in zip(vertices, ranks, strict=True)]
-    return heard, np.where(first > max(ranks, default=0), -1, first)
+    for roi_vertices, rank in zip(vertices, ranks, strict=True):
+        first[roi_vertices] = np.minimum(first[roi_vertices], rank)
+    active = [
+        first[roi_vertices] == rank for roi_vertices, rank in zip(vertices, ranks, strict=True)
+    ]
+    return active, np.where(first > max(ranks, default=0), -1, first)
 
 
-def weigh(
+def normalise_strengths(
     n_vertices: int,
     vertices: Sequence[NDArray[np.int64]],
     strengths: Sequence[NDArray[np.float64]],
     ranks: Sequence[int],
 ) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
-    """Turn strengths into weights: not negative, summing to 1 at each covered vertex.
+    """Compute weights from strengths: not negative, summing to 1 at each covered vertex.
 
     Parameters
     ----------
     vertices : sequence of array (n_roi_vertices,), int64
-        Where each model predicts.
+        Vertices of each model.
     strengths : sequence of array (n_roi_vertices,), float64
-        How much each is to be heard there.
+        Strength of each model at its vertices.
     ranks : sequence of int
-        At a vertex, only the models of the lowest rank there are heard.
+        Rank of each model; at a vertex, only models of the lowest rank there get a weight.
 
     Returns
     -------
     weights : list of array (n_roi_vertices,), float64
-        Of each model. Where no model that is heard has any strength, all such weigh the same.
+        Weights of each model; equal where all models of the lowest rank have strength 0.
     first : array (n_vertices,), int64
-        The rank of those that are heard; -1 where there is no model.
+        The lowest rank at each vertex; -1 where there is no model.
     """
-    heard, first = _heard(n_vertices, vertices, ranks)
+    active, first = _active_vertices(n_vertices, vertices, ranks)
     count, total = np.zeros(n_vertices, int), np.zeros(n_vertices)
-    for where, value, mask in zip(vertices, strengths, heard, strict=True):
-        count[where] += mask
-        total[where] += value * mask
+    for roi_vertices, value, mask in zip(vertices, strengths, active, strict=True):
+        count[roi_vertices] += mask
+        total[roi_vertices] += value * mask
     weights = [
-        mask * np.where(total[where] > 0, value, 1.0)
-        / np.where(total[where] > 0, total[where], np.maximum(count[where], 1))
-        for where, value, mask in zip(vertices, strengths, heard, strict=True)
+        mask * np.where(total[roi_vertices] > 0, value, 1.0)
+        / np.where(total[roi_vertices] > 0, total[roi_vertices], np.maximum(count[roi_vertices], 1))
+        for roi_vertices, value, mask in zip(vertices, strengths, active, strict=True)
     ]  # fmt: skip
     return weights, first
 
@@ -238,38 +244,40 @@ def combine(
     strengths: Strengths,
     indices: Sequence[int],
     roi_classes: Sequence[str] | None = None,
-) -> Combined:
+) -> CombinedPrediction:
     """Combine the predictions of some models, one model in memory at a time.
 
     On the test split, weights come from all held-out pictures. On the held-out pictures
-    themselves, each half is predicted with weights from the other half, so that no picture has a
-    say in the weights that its own score is computed with.
+    themselves, each half is predicted with weights from the other half, so that no picture
+    influences the weights of its own prediction.
 
     Parameters
     ----------
+    indices : sequence of int
+        Indices of the models in the hemisphere.
     roi_classes : sequence of str, optional
-        The classes to combine; the others only fill in. All by default.
+        ROI classes to combine; other classes only fill in. All by default.
     """
     n_vertices = hemisphere.n_vertices
     vertices = [hemisphere.vertices[i] for i in indices]
     second, halves, selections = strengths.in_second, strengths.halves, strengths.half_selections
-    # (rows to predict, strengths and members to use): crossed on the held-out pictures.
+    # (rows to predict, strengths, members): the halves are crossed on the held-out pictures.
     plan: list[tuple[Any, Part, Selection]] = [(slice(None), strengths.whole, strengths.selection)]
     if split == "heldout":
         plan = [(~second, halves[1], selections[1]), (second, halves[0], selections[0])]
-    weighed = []
+    weights_by_rows = []
     for rows, source, selection in plan:
         ranks = _ranks(hemisphere, roi_classes, selection.members)
-        weights, first = weigh(
+        weights, first = normalise_strengths(
             n_vertices, vertices, [source[i] for i in indices], [ranks[i] for i in indices]
         )
-        weighed.append((rows, weights, first))
-    # Vertex by vertex, as those of a ROI lie scattered: whole rows are added faster than columns.
+        weights_by_rows.append((rows, weights, first))
+    # Vertices come first: those of a ROI are scattered, and whole rows are added faster.
     predictions = np.zeros((n_vertices, hemisphere.n_images(split)), np.float32)
-    for place, index in enumerate(indices):
+    for number, index in enumerate(indices):
         predicted = hemisphere.predictions(index, split)
-        for rows, weights, _ in weighed:
-            predicted[rows] *= weights[place].astype(np.float32)
-        predictions[vertices[place]] += predicted.T
-    first = weighed[0][2]
-    return Combined(predictions.T, first >= 0, int((first >= 2).sum()))
+        for rows, weights, _ in weights_by_rows:
+            predicted[rows] *= weights[number].astype(np.float32)
+        predictions[vertices[number]] += predicted.T
+    first = weights_by_rows[0][2]
+    return CombinedPrediction(predictions.T, first >= 0, int((first >= 2).sum()))

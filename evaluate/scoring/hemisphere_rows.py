@@ -1,4 +1,4 @@
-"""What is scored of one hemisphere: each ROI model, each run as a whole, the ensemble."""
+"""Scores of one hemisphere: of each ROI model, of each run as a whole and of the ensemble."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from challenge import ROI_CLASSES
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.fits.runs import ENSEMBLE, Run
-from evaluate.scoring.ensemble import DEFAULT, judge
+from evaluate.scoring.ensemble import DEFAULT, compute_strengths
 from evaluate.scoring.hemisphere_scorer import Resampling, Scorer, VertexMap
 from evaluate.scoring.member_selection import Member
-from evaluate.scoring.predictions import Predicted, predicted_by
+from evaluate.scoring.predictions import Prediction, gather_prediction
 from evaluate.scoring.vertex_scores import Tally, pool
 
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
@@ -23,7 +23,7 @@ Leaf = tuple[str, str, str]
 
 
 class Key(NamedTuple):
-    """What a row of scores.csv is about."""
+    """The fit, subject, hemisphere, ROI class and ROI of a row of scores.csv."""
 
     fit: str
     subject: str
@@ -34,19 +34,19 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class HemisphereScores:
-    """What was found of one hemisphere.
+    """Scores of all fits of one hemisphere.
 
     Attributes
     ----------
     tallies : dict of (str, str, str) to Tally
-        By fit (the name of its folder, or "ensemble"), ROI class and ROI; `all` for the whole
-        class or hemisphere. One fit has no ensemble beside it.
+        By fit (the name of its folder, or "ensemble"), ROI class and ROI; "all" for the whole
+        class or hemisphere. A single fit has no tally of an ensemble.
     n_filled : int
-        Vertices that the ensemble filled from other classes than the chosen.
+        Vertices outside the chosen ROI classes that the ensemble predicts from other classes.
     maps : dict of str to VertexMap
-        Every vertex, as each run (by the name of its folder) and the ensemble predict it.
+        Scores of every vertex, by run (the name of its folder) and for the ensemble.
     members : dict of str to Member
-        Whether each run is a member of the ensemble, chosen on all held-out pictures.
+        The part of each run in the ensemble, from all held-out pictures.
     """
 
     tallies: dict[Leaf, Tally]
@@ -62,35 +62,41 @@ def score_hemisphere(
     roi_classes: Sequence[str] | None = None,
     seed: int = 0,
     ensemble: str = DEFAULT,
-    how: Resampling | None = None,
-    against: Predicted | None = None,
+    resampling: Resampling | None = None,
+    baseline: Prediction | None = None,
 ) -> HemisphereScores:
     """Score every fit of a hemisphere and the ensemble of all.
 
-    A run's row of a ROI is of that ROI's own model. Its row `all` counts each vertex once: where
+    A run's row of a ROI scores that ROI's model. Its row `all` counts each vertex once: where
     several ROI models cover it, they are combined as in an ensemble of this run alone.
 
     Parameters
     ----------
     roi_classes : sequence of str, optional
-        The classes that combinations are made of; all by default.
+        ROI classes that combinations are made of; all by default.
+    baseline : Prediction, optional
+        A prediction with which all others are compared by swaps of pictures.
     """
-    scorer = Scorer(hemisphere, split, how or Resampling())
-    strengths = judge(hemisphere, seed, ensemble, roi_classes)
+    scorer = Scorer(hemisphere, split, resampling or Resampling())
+    strengths = compute_strengths(hemisphere, seed, ensemble, roi_classes)
     tallies: dict[Leaf, Tally] = {}
     maps, combined = {}, {}
-    # What a run as a whole predicts is the ensemble of it alone.
+    # The prediction of a whole run is the ensemble of this run alone.
     alone = runs[0].name if len(runs) == 1 else ""
     for run in runs if alone else (*runs, None):
-        found = predicted_by(hemisphere, run, split, strengths, roi_classes)
-        if found is None:
+        prediction = gather_prediction(hemisphere, run, split, strengths, roi_classes)
+        if prediction is None:
             continue
-        values, [*each, whole] = scorer.score(found.columns, found.vertices, found.parts)
-        if against is not None and against.name != found.name:
-            *each, whole = scorer.compared([*each, whole], against, found)
-        maps[found.name] = scorer.map(values, found.whole, found.combined.covered)
-        combined[found.name] = found.combined
-        tallies |= _named(found.name, dict(zip(found.rois, each, strict=True)), whole)
+        values, [*roi_tallies, whole] = scorer.score(
+            prediction.columns, prediction.vertices, prediction.parts
+        )
+        if baseline is not None and baseline.name != prediction.name:
+            *roi_tallies, whole = scorer.add_swaps([*roi_tallies, whole], baseline, prediction)
+        maps[prediction.name] = scorer.map(values, prediction.whole, prediction.combined.covered)
+        combined[prediction.name] = prediction.combined
+        tallies |= _name_tallies(
+            prediction.name, dict(zip(prediction.rois, roi_tallies, strict=True)), whole
+        )
     n_filled = combined[alone or ENSEMBLE].n_filled
     members = dict(zip(hemisphere.runs, strengths.selection.by_fit(), strict=True))
     permuted = scorer.permute(maps, combined)
@@ -100,100 +106,76 @@ def score_hemisphere(
 
 
 def union(runs: Iterable[Run]) -> str:
-    """Join the spaces of several runs."""
+    """Return the sorted spaces of several runs, joined by "+"."""
     return "+".join(sorted({space for run in runs for space in run.spaces}))
 
 
 def describe_fits(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
-    """Return what scores.csv says of each fit, and of the ensemble of all.
-
-    Returns
-    -------
-    dict of str to dict of str to str
-        By the name of the fit's folder, or "ensemble": `label`, `model` and `spaces`.
-    """
-    described = {
+    """Return `label`, `model` and `spaces` by the name of the fit's folder, and of "ensemble"."""
+    descriptions = {
         run.name: {"label": run.label, "model": run.model, "spaces": run.joined} for run in runs
     }
-    return described | {
+    return descriptions | {
         ENSEMBLE: {"label": ENSEMBLE, "model": ENSEMBLE, "spaces": union(runs)},
     }
 
 
-def _named(fit: str, rois: Mapping[tuple[str, str], Tally], whole: Tally) -> dict[Leaf, Tally]:
-    named = {(fit, *roi): tally for roi, tally in rois.items()}
+def _name_tallies(
+    fit: str, rois: Mapping[tuple[str, str], Tally], whole: Tally
+) -> dict[Leaf, Tally]:
+    tallies = {(fit, *roi): tally for roi, tally in rois.items()}
     for roi_class in {roi_class for roi_class, _ in rois}:
         # Labels within a class do not overlap, so its ROIs add up to it.
-        parts = [tally for (of, _), tally in rois.items() if of == roi_class]
-        named[fit, roi_class, "all"] = pool(parts)
-    named[fit, "all", "all"] = whole
-    return named
+        parts = [tally for roi, tally in rois.items() if roi[0] == roi_class]
+        tallies[fit, roi_class, "all"] = pool(parts)
+    tallies[fit, "all", "all"] = whole
+    return tallies
 
 
 def class_order(roi_classes: Iterable[str]) -> list[str]:
-    """Sort ROI classes into reading order.
-
-    Parameters
-    ----------
-    roi_classes : iterable of str
-        Classes, the residual and `all`, each any number of times.
-
-    Returns
-    -------
-    list of str
-        Each once: those of the challenge, then others as they come, the residual, `all`.
-    """
-    return sorted(dict.fromkeys(roi_classes), key=_class_place)
+    """Sort ROI classes without repeats: the challenge's, other classes, the residual, "all"."""
+    return sorted(dict.fromkeys(roi_classes), key=_class_rank)
 
 
-def roi_place(roi_class: str, roi: str) -> tuple[Any, ...]:
-    """Return what to sort the ROIs of a table by.
-
-    Returns
-    -------
-    tuple
-        Class by class; in each the challenge's ROIs, then others by name, then the whole.
-    """
-    known = ROI_ORDER.index(roi) if roi in ROI_ORDER else len(ROI_ORDER)
-    return (_class_place(roi_class), roi_class, roi == "all", known, roi)
+def roi_rank(roi_class: str, roi: str) -> tuple[Any, ...]:
+    """Return a sort key: by class; in it the challenge's ROIs, others by name, the whole class."""
+    roi_index = ROI_ORDER.index(roi) if roi in ROI_ORDER else len(ROI_ORDER)
+    return (_class_rank(roi_class), roi_class, roi == "all", roi_index, roi)
 
 
-def _class_place(roi_class: str) -> int:
-    known = list(ROI_CLASSES)
-    return {**{name: i for i, name in enumerate(known)}, "residual": len(known) + 1,
-            "all": len(known) + 2}.get(roi_class, len(known))  # fmt: skip
+def _class_rank(roi_class: str) -> int:
+    classes = list(ROI_CLASSES)
+    return {**{name: i for i, name in enumerate(classes)}, "residual": len(classes) + 1,
+            "all": len(classes) + 2}.get(roi_class, len(classes))  # fmt: skip
 
 
 def rows(
     tallies: Mapping[Key, Tally],
     intervals: Mapping[Key, Mapping[str, float | None]],
     split: str,
-    described: Mapping[str, Mapping[str, str]],
+    descriptions: Mapping[str, Mapping[str, str]],
 ) -> list[dict[str, Any]]:
-    """Turn tallies into rows of scores.csv, in reading order.
+    """Return the rows of scores.csv, one for each tally, in the order of the table.
 
-    Returns
-    -------
-    list of dict
-        One row each. Means are over the vertices that count, `n_vertices - n_excluded`.
+    Means are over the vertices that count, `n_vertices - n_excluded`.
     """
     fits = dict.fromkeys(key.fit for key in tallies)
-    # A run that only later subjects have comes after the ensemble of the first: it goes last.
-    place = {fit: i for i, fit in enumerate(sorted(fits, key=lambda fit: fit == ENSEMBLE))}
+    # The ensemble goes last, also after runs that only later subjects have.
+    fit_rank = {fit: i for i, fit in enumerate(sorted(fits, key=lambda fit: fit == ENSEMBLE))}
     order = sorted(
         tallies,
         key=lambda key: (
-            place[key.fit],
+            fit_rank[key.fit],
             key.subject == "all",
             key.subject,
             key.hemisphere != "lh",
             key.hemisphere != "rh",
-            roi_place(key.roi_class, key.roi),
+            roi_rank(key.roi_class, key.roi),
         ),
     )
     return [
         {
-            **described[key.fit],
+            **descriptions[key.fit],
             **key._asdict(),
             "split": split,
             "n_vertices": tallies[key].n_vertices,

@@ -1,4 +1,4 @@
-"""Predictions of one hemisphere's responses, scored, resampled and permuted."""
+"""Score, resample and permute predictions of one hemisphere's responses."""
 
 from __future__ import annotations
 
@@ -14,66 +14,66 @@ from evaluate.errors import EvaluateError, check_seed
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.resampling import (
     FEWEST_PICTURES,
-    Permuted,
+    PermutationCounts,
     Resampler,
-    orders,
+    draw_orders,
+    draw_swap_signs,
     permute,
     picture_weights,
     significance,
     swap,
-    swap_signs,
 )
-from evaluate.scoring.ensemble import Combined
-from evaluate.scoring.predictions import Predicted
+from evaluate.scoring.ensemble import CombinedPrediction
+from evaluate.scoring.predictions import Prediction
 from evaluate.scoring.vertex_scores import Tally, VertexScores, score_vertices
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How often pictures are drawn and shuffled.
+    """Numbers of resamples and permutations of the pictures.
 
     Attributes
     ----------
     resamples : int
-        Draws for the intervals; 0 for none.
+        Resamples for the intervals; 0 for none.
     permutations : int
-        For the p values of vertices; 0 for none.
+        Permutations for the p values of vertices; 0 for none.
     seed : int
-        Of both.
+        Seed of both.
     """
 
     resamples: int = 1000
     permutations: int = 1000
     seed: int = 0
 
-    def checked(self) -> Resampling:
-        """Refuse numbers that make no interval or p value."""
+    def validate(self) -> Resampling:
+        """Raise if a number is too small for an interval or p value; return the settings."""
         check_seed(self.seed)
         for name, fewest in (("resamples", 200), ("permutations", 99)):
             number = getattr(self, name)
             if number != 0 and number < fewest:
                 raise EvaluateError(
-                    f"--{name} {number}: expected at least {fewest}, below which the result is "
-                    "chance itself, or 0 for none"
+                    f"--{name} {number}: expected at least {fewest}, as the result of fewer is "
+                    "mostly chance, or 0 for none"
                 )
         return self
 
 
 @dataclass(frozen=True)
 class VertexMap:
-    """What is known of every vertex of a hemisphere, before p values are corrected.
+    """Scores of every vertex of a hemisphere, before p values are corrected.
 
     Attributes
     ----------
     arrays : dict of str to array (n_vertices,)
         `covered`, `excluded`, `constant`, `ceiling`, `r` and `score`, as in
         `evaluate.scoring.vertex_files`.
-    permuted : Permuted, optional
-        Of the covered vertices; None where pictures were not permuted.
+    permuted : PermutationCounts, optional
+        Counts for the covered vertices; None if pictures were not permuted.
     """
 
     arrays: dict[str, NDArray[Any]]
-    permuted: Permuted | None = None
+    permuted: PermutationCounts | None = None
 
 
 class Scorer:
@@ -82,25 +82,27 @@ class Scorer:
     Parameters
     ----------
     hemisphere : Hemisphere
-        Whose responses, ceilings and pictures.
+        Source of the responses, ceilings and pictures.
     split : str
         "test" or "heldout".
-    how : Resampling
-        How often pictures are drawn and shuffled.
+    resampling : Resampling
+        Numbers of resamples and permutations.
     """
 
-    def __init__(self, hemisphere: Hemisphere, split: str, how: Resampling) -> None:
-        self._how = how
+    def __init__(self, hemisphere: Hemisphere, split: str, resampling: Resampling) -> None:
+        self._resampling = resampling
         self._measured = np.asarray(hemisphere.measured(split))
         self._ceiling = hemisphere.ceiling(split)
         pictures = hemisphere.pictures(split)
-        enough = len(np.unique(pictures)) >= FEWEST_PICTURES
+        has_enough = len(np.unique(pictures)) >= FEWEST_PICTURES
         self._resampler = None
-        if how.resamples and enough:
-            weights = picture_weights(pictures, how.resamples, how.seed)
+        if resampling.resamples and has_enough:
+            weights = picture_weights(pictures, resampling.resamples, resampling.seed)
             self._resampler = Resampler(self._measured, self._ceiling, weights)
         self._orders = (
-            orders(pictures, how.permutations, how.seed) if how.permutations and enough else None
+            draw_orders(pictures, resampling.permutations, resampling.seed)
+            if resampling.permutations and has_enough
+            else None
         )
 
     def score(
@@ -109,63 +111,61 @@ class Scorer:
         vertices: NDArray[np.int64],
         parts: Sequence[NDArray[np.int64]],
     ) -> tuple[VertexScores, list[Tally]]:
-        """Score predictions of vertices, and sum over parts of them.
+        """Score predictions of vertices, and sum the scores over parts.
 
         Parameters
         ----------
         predicted : array (n_images, n_columns)
-            Predictions; a vertex may be predicted in several columns.
+            Predictions; a vertex may have several columns.
         vertices : array (n_columns,), int64
-            Of which vertex each column is.
+            The vertex of each column.
+        parts : sequence of array of int64
+            The columns of each part.
         """
         ceiling = None if self._ceiling is None else self._ceiling[vertices]
         values = score_vertices(self._measured[:, vertices], predicted, ceiling)
-        found = [values.tally(part) for part in parts]
+        tallies = [values.tally(part) for part in parts]
         if self._resampler is not None:
             draws = self._resampler.draws(predicted, values.r, parts, vertices)
-            found = [replace(one, draws=drawn) for one, drawn in zip(found, draws, strict=True)]
-        return values, found
+            tallies = [replace(tally, draws=d) for tally, d in zip(tallies, draws, strict=True)]
+        return values, tallies
 
-    def compared(
-        self, tallies: Sequence[Tally], first: Predicted, second: Predicted
+    def add_swaps(
+        self, tallies: Sequence[Tally], first: Prediction, second: Prediction
     ) -> list[Tally]:
-        """Add to sums of a prediction what they are more than another's.
+        """Add to the tallies of the second prediction its swaps with the first.
 
-        Returns
-        -------
-        list of Tally
-            With `swaps`, as many as there are resamples, where the first is of the same pictures
-            and has the part.
+        Tallies are unchanged where the first is of other pictures or lacks the part.
         """
         if self._resampler is None or not np.array_equal(first.pictures, second.pictures):
             return list(tallies)
-        pairs = second.beside(first)
-        there = [part for part in pairs.parts if part is not None]
-        of = iter(
+        pairs = second.pair_columns(first)
+        paired_parts = [part for part in pairs.parts if part is not None]
+        part_swaps = iter(
             swap(
                 self._measured[:, pairs.vertices],
                 (first.columns[:, pairs.first], second.columns[:, pairs.second]),
                 None if self._ceiling is None else self._ceiling[pairs.vertices],
-                swap_signs(second.pictures, self._how.resamples, self._how.seed),
-                there,
+                draw_swap_signs(second.pictures, self._resampling.resamples, self._resampling.seed),
+                paired_parts,
             )
         )
         return [
-            one if part is None else replace(one, swaps=next(of))
-            for one, part in zip(tallies, pairs.parts, strict=True)
+            tally if part is None else replace(tally, swaps=next(part_swaps))
+            for tally, part in zip(tallies, pairs.parts, strict=True)
         ]
 
     def map(
         self, values: VertexScores, columns: NDArray[np.int64], covered: NDArray[np.bool_]
     ) -> VertexMap:
-        """Gather what is known of every vertex.
+        """Arrange the scores of columns by vertex.
 
         Parameters
         ----------
         columns : array (n_covered,), int64
-            Which of its columns is the prediction of each covered vertex.
+            The column with the prediction of each covered vertex.
         covered : array (n_vertices,), bool
-            Where there is a prediction.
+            Whether the vertex is predicted.
         """
         r, score = np.full((2, len(covered)), np.nan)
         r[covered] = values.r[columns]
@@ -185,53 +185,48 @@ class Scorer:
         )
 
     def permute(
-        self, maps: Mapping[str, VertexMap], predictions: Mapping[str, Combined]
+        self, maps: Mapping[str, VertexMap], predictions: Mapping[str, CombinedPrediction]
     ) -> dict[str, VertexMap]:
-        """Shuffle the pictures, for all predictions that cover the same vertices at once.
+        """Return the maps with permutation counts, if there are permutations.
 
-        Parameters
-        ----------
-        maps : mapping of str to VertexMap
-            What is known, by name.
-        predictions : mapping of str to Combined
-            The predictions, by the same names.
-
-        Returns
-        -------
-        dict of str to VertexMap
-            The same with what the permutations gave, if there were any.
+        Predictions, which have the same names as the maps, are permuted at once where they cover
+        the same vertices.
         """
         if self._orders is None:
             return dict(maps)
-        alike: dict[bytes, list[str]] = {}
-        for name, one in predictions.items():
-            alike.setdefault(one.covered.tobytes(), []).append(name)
-        found: dict[str, Permuted] = {}
-        for names in alike.values():
+        names_by_coverage: dict[bytes, list[str]] = {}
+        for name, prediction in predictions.items():
+            names_by_coverage.setdefault(prediction.covered.tobytes(), []).append(name)
+        counts_by_name: dict[str, PermutationCounts] = {}
+        for names in names_by_coverage.values():
             covered = predictions[names[0]].covered
-            # Copying columns is slow; covered is mostly everything.
-            seen = slice(None) if covered.all() else np.flatnonzero(covered)
-            every = [predictions[name].predictions[:, seen] for name in names]
-            permuted = permute(self._measured[:, seen], every, self._orders)
-            found.update(zip(names, permuted, strict=True))
-        return {name: replace(one, permuted=found[name]) for name, one in maps.items()}
+            # Copying columns is slow, and mostly all vertices are covered.
+            columns = slice(None) if covered.all() else np.flatnonzero(covered)
+            covered_predictions = [predictions[name].predictions[:, columns] for name in names]
+            permuted = permute(self._measured[:, columns], covered_predictions, self._orders)
+            counts_by_name.update(zip(names, permuted, strict=True))
+        return {
+            name: replace(vertex_map, permuted=counts_by_name[name])
+            for name, vertex_map in maps.items()
+        }
 
 
-def with_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
-    """Correct the p values over all vertices of a subject.
+def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
+    """Compute p values, corrected over both hemispheres of a subject.
 
     Returns
     -------
     dict of str to dict of str to array (n_vertices,)
         For each hemisphere, the arrays of `evaluate.scoring.vertex_files`.
     """
-    permuted = [one.permuted for one in maps.values() if one.permuted is not None]
+    permuted = [m.permuted for m in maps.values() if m.permuted is not None]
     corrected = iter(significance(permuted)) if permuted else iter(())
-    found = {}
-    for name, one in maps.items():
-        p = {key: np.full(len(one.arrays["r"]), np.nan) for key in ("p", "q", "p_max")}
-        if one.permuted is not None:
-            of, covered = next(corrected), one.arrays["covered"]
-            p["p"][covered], p["q"][covered], p["p_max"][covered] = of.p, of.q, of.p_max
-        found[name] = one.arrays | p
-    return found
+    arrays_by_hemisphere = {}
+    for name, vertex_map in maps.items():
+        p = {key: np.full(len(vertex_map.arrays["r"]), np.nan) for key in ("p", "q", "p_max")}
+        if vertex_map.permuted is not None:
+            p_values, covered = next(corrected), vertex_map.arrays["covered"]
+            for key, array in p.items():
+                array[covered] = getattr(p_values, key)
+        arrays_by_hemisphere[name] = vertex_map.arrays | p
+    return arrays_by_hemisphere

@@ -1,18 +1,18 @@
-"""Which fits are members of the ensemble: those that its held-out correlation gains by.
+"""Select the members of the ensemble: the fits that raise its held-out correlation.
 
-Whatever the rule of the weights, a fit that is bad enough lowers the ensemble, and fits that say
-the same outvote one that says something else. So members are selected before they are weighed, by
-forward selection [1]_: the fit of the greatest r is the first member. Then the fit is tried with
-which the mean r over vertices is greatest, and is added unless r then lies more than a standard
-error below that of the best ensemble so far; and so on. So the ensemble is never below its best
-member by more than noise. With the 30 pictures of a small data set, fits that help would be left
-out by chance if none might lower r at all.
+With any rule of the weights, a bad fit lowers the ensemble, and near-duplicate fits outweigh one
+that differs. Therefore members are selected before weights are computed, by forward selection
+[1]_. The fit of the greatest r is the first member. In each step, the fit that gives the ensemble
+the greatest mean r over vertices is tested, and added unless r then lies more than a standard error
+below that of the best ensemble so far. Thus the ensemble is never below its best member by more
+than noise. Without that tolerance, fits that help would be left out by chance in small data sets
+of some 30 held-out pictures.
 
-r is honest: weights come from one half of the held-out pictures, and r from the other, both ways.
-It is found from sums of products of predictions, which are formed once; only the standard error of
-a decision takes a pass over the pictures.
+r is cross-validated: weights come from one half of the held-out pictures and r from the other,
+both ways. It is computed from products of predictions that are formed once; only the standard
+error of a decision takes a pass over the pictures.
 
-`python -m benchmarks.ensemble` compares the rules with and without it on simulations.
+`python -m benchmarks.ensemble` compares the rules with and without selection on simulations.
 
 References
 ----------
@@ -30,24 +30,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-# Gains in mean r below this are rounding: predictions are float32.
+# Differences of mean r below this are rounding: predictions are float32.
 ROUNDING = 1e-6
 # How many standard errors r may lie below that of the best ensemble so far.
 NOISE = 1.0
-# Vertices whose predictions are multiplied at once.
+# Number of vertices whose predictions are multiplied at once.
 BLOCK = 256
 
 
 class Fold:
-    """What the fits predict of one fold's pictures, with weights that other pictures gave.
+    """Weighted predictions of one fold's pictures, with weights from other pictures.
 
     Parameters
     ----------
     measured : array (n_images, n_vertices)
         Responses.
     weighted : array (n_fits, n_vertices, n_images), float32
-        What each fit adds to the ensemble before normalisation: predictions times strengths; 0
-        where it covers no vertex. Centred in place.
+        Predictions times strengths, 0 at vertices that a fit does not cover. Centred in place.
     """
 
     def __init__(self, measured: NDArray[Any], weighted: NDArray[np.float32]) -> None:
@@ -67,41 +66,26 @@ class Fold:
             self.gram[block] = P @ np.moveaxis(P, 1, 2)
             self.cross[block] = (P @ Y[:, :, None])[..., 0]
 
-    def toggled(self, members: NDArray[np.bool_]) -> Floats:
-        """Sum r over vertices, once for each fit: added, or removed where it is a member.
+    def toggled_sums(self, members: NDArray[np.bool_]) -> Floats:
+        """Sum r over vertices with each fit toggled: added, or removed if it is a member.
 
-        Parameters
-        ----------
-        members : array (n_fits,), bool
-            The members.
-
-        Returns
-        -------
-        array (n_fits,), float64
-            The sums.
+        Takes the mask of the members (n_fits,), and returns a sum for each fit (n_fits,).
         """
-        chosen, sign = members.astype(np.float64), np.where(members, -1.0, 1.0)
-        with_each = self.gram @ chosen
-        own = np.einsum("vkk->vk", self.gram)
-        power = (with_each @ chosen)[:, None] + 2 * sign * with_each + own
-        agreeing = (self.cross @ chosen)[:, None] + sign * self.cross
-        # What is left after removing a fit from itself is rounding.
-        heard = power > 1e-9 * (own.sum(axis=1, keepdims=True) + np.finfo(float).tiny)
-        r = np.where(heard, agreeing, 0) / np.sqrt(np.where(heard, power, 1))
+        weights, sign = members.astype(np.float64), np.where(members, -1.0, 1.0)
+        with_each = self.gram @ weights
+        diagonal = np.einsum("vkk->vk", self.gram)
+        power = (with_each @ weights)[:, None] + 2 * sign * with_each + diagonal
+        agreeing = (self.cross @ weights)[:, None] + sign * self.cross
+        # Removing the only fit of a vertex leaves rounding.
+        has_signal = power > 1e-9 * (diagonal.sum(axis=1, keepdims=True) + np.finfo(float).tiny)
+        r = np.where(has_signal, agreeing, 0) / np.sqrt(np.where(has_signal, power, 1))
         return np.asarray(r.sum(axis=0))
 
     def influence(self, members: NDArray[np.bool_]) -> Floats:
-        """Compute by how much each picture moves the sum of r over vertices.
+        """Compute the influence of each picture on the sum of r over vertices (n_images,).
 
-        Parameters
-        ----------
-        members : array (n_fits,), bool
-            The members.
-
-        Returns
-        -------
-        array (n_images,), float64
-            The first-order change of the sum for a unit of the picture's share; they sum to 0.
+        That is the first-order change of the sum for a unit of the picture's weight; influences
+        sum to 0.
         """
         total = np.zeros(self.weighted.shape[2])
         for block in self._blocks():
@@ -118,19 +102,19 @@ class Fold:
 
 
 class Member(NamedTuple):
-    """What one fit is to the ensemble of a hemisphere.
+    """The part of one fit in the ensemble of a hemisphere.
 
     Attributes
     ----------
-    chosen : bool
-        Whether it is a member.
+    is_member : bool
+        Whether the fit is a member.
     alone : float
-        Its mean held-out r; NaN where there are too few pictures to tell.
+        Mean held-out r of the fit; NaN with too few pictures.
     change : float
-        The ensemble's mean held-out r with it, less that without it.
+        Mean held-out r of the ensemble with the fit, less that without it.
     """
 
-    chosen: bool
+    is_member: bool
     alone: float
     change: float
 
@@ -142,12 +126,12 @@ class Selection:
     Attributes
     ----------
     members : array (n_fits,), bool
-        Which fits are members.
+        Whether each fit is a member.
     alone : array (n_fits,), float64
-        The mean held-out r of each fit alone.
+        Mean held-out r of each fit alone.
     changes : array (n_fits,), float64
-        The mean held-out r of the ensemble with each fit, less that without it: may be below 0 for
-        a member, by less than noise; for the only member it is its r.
+        Mean held-out r of the ensemble with each fit, less that without it. It may be below 0 for a
+        member, by less than noise; for the only member it is its r.
     """
 
     members: NDArray[np.bool_]
@@ -155,59 +139,59 @@ class Selection:
     changes: Floats
 
     def by_fit(self) -> list[Member]:
-        """Return what each fit is to the ensemble."""
-        each = zip(self.members, self.alone, self.changes, strict=True)
-        return [Member(bool(m), float(alone), float(change)) for m, alone, change in each]
+        """Return the part of each fit in the ensemble."""
+        columns = zip(self.members, self.alone, self.changes, strict=True)
+        return [Member(bool(m), float(alone), float(change)) for m, alone, change in columns]
 
 
 def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) -> Selection:
-    """Select the members.
+    """Select the members by forward selection.
 
     Parameters
     ----------
     n_covered : int
-        How many vertices some fit covers, over which r is averaged.
+        The number of vertices with a fit, over which r is averaged.
     noise : float
         How many standard errors r may lie below that of the best ensemble so far.
 
     Returns
     -------
     Selection
-        At least one member. All are where no fit predicts anything.
+        Has at least one member; all fits are members if none predicts anything.
     """
     n_fits = len(folds[0].weighted)
     share = 1 / (len(folds) * max(n_covered, 1))
     members = np.zeros(n_fits, bool)
-    alone = share * _toggled(folds, members)
+    alone = share * _toggled_sums(folds, members)
     if not (alone > ROUNDING).any():
         return Selection(np.ones(n_fits, bool), alone, np.zeros(n_fits))
     members[alone.argmax()] = True
     current = highest = float(alone.max())
     leaders = members  # the members of the best ensemble so far
-    tried = members.copy()
-    while not tried.all():
-        toggled = share * _toggled(folds, members)
-        candidate = int(np.where(tried, -np.inf, toggled).argmax())
-        tried[candidate] = True
-        more = members.copy()
-        more[candidate] = True
+    tested = members.copy()
+    while not tested.all():
+        toggled = share * _toggled_sums(folds, members)
+        candidate = int(np.where(tested, -np.inf, toggled).argmax())
+        tested[candidate] = True
+        extended = members.copy()
+        extended[candidate] = True
         r = float(toggled[candidate])
-        if r < highest - noise * share * _error(folds, leaders, more):
+        if r < highest - noise * share * _error(folds, leaders, extended):
             continue
-        members, current = more, r
+        members, current = extended, r
         if r > highest:
-            leaders, highest = more, r
-    toggled = share * _toggled(folds, members)
+            leaders, highest = extended, r
+    toggled = share * _toggled_sums(folds, members)
     changes = np.where(members, current - toggled, toggled - current)
     return Selection(members, alone, changes)
 
 
-def _toggled(folds: Sequence[Fold], members: NDArray[np.bool_]) -> Floats:
-    return np.asarray(np.sum([fold.toggled(members) for fold in folds], axis=0))
+def _toggled_sums(folds: Sequence[Fold], members: NDArray[np.bool_]) -> Floats:
+    return np.asarray(np.sum([fold.toggled_sums(members) for fold in folds], axis=0))
 
 
-def _error(folds: Sequence[Fold], members: NDArray[np.bool_], more: NDArray[np.bool_]) -> float:
+def _error(folds: Sequence[Fold], members: NDArray[np.bool_], extended: NDArray[np.bool_]) -> float:
     """Estimate the standard error of the difference of two sums of r, from the same pictures."""
-    differences = [fold.influence(more) - fold.influence(members) for fold in folds]
-    # n / (n - 1) for the mean of each fold.
+    differences = [fold.influence(extended) - fold.influence(members) for fold in folds]
+    # The factor n / (n - 1) corrects for the estimated mean of each fold.
     return float(np.sqrt(sum(len(d) / (len(d) - 1) * (d @ d) for d in differences)))

@@ -1,4 +1,4 @@
-"""What a run, or the ensemble of all, predicts of a hemisphere, column by column."""
+"""The predictions of a run, or of the ensemble of all, for a hemisphere."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.fits.runs import ENSEMBLE, RoiModel, Run
-from evaluate.scoring.ensemble import Combined, Strengths, combine
+from evaluate.scoring.ensemble import CombinedPrediction, Strengths, combine
 
 Columns = NDArray[np.int64]
-Named = tuple[str, str]
+RoiKey = tuple[str, str]
 
 
 class Pairs(NamedTuple):
-    """Columns of two predictions that are of the same vertex.
+    """Pairs of columns of two predictions, each of the same vertex.
 
     Attributes
     ----------
     first, second : array (n_pairs,), int64
-        Columns of the one and the other.
+        Columns of the first and of the second prediction.
     vertices : array (n_pairs,), int64
-        Of which vertex they are.
+        The vertex of each pair.
     parts : list of array of int64, or None
-        For each part of the second, the pairs; None where the first has no such part.
+        For each part of the second prediction, its pairs; None where the first lacks the part.
     """
 
     first: Columns
@@ -38,7 +38,7 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Prediction:
     """Predictions of a hemisphere; several ROI models may predict one vertex.
 
     Attributes
@@ -48,23 +48,24 @@ class Predicted:
     columns : array (n_images, n_columns), float32
         Predictions.
     vertices : array (n_columns,), int64
-        Of which vertex each column is.
+        The vertex of each column.
     rois : dict of (str, str) to array of int64
-        By ROI class and ROI, the columns of its own model; of the ensemble, of its vertices.
+        By ROI class and ROI, the columns of the ROI's model; for the ensemble, those of its
+        vertices.
     whole : array (n_covered,), int64
-        For each covered vertex, the column that says what all models together predict.
-    combined : Combined
-        The same, vertex by vertex.
+        For each covered vertex, the column with the combined prediction of all models.
+    combined : CombinedPrediction
+        The combined prediction, vertex by vertex.
     pictures : array (n_images,), bytes
-        What names each row's picture.
+        The name of each row's picture.
     """
 
     name: str
     columns: NDArray[np.float32]
     vertices: Columns
-    rois: dict[Named, Columns]
+    rois: dict[RoiKey, Columns]
     whole: Columns
-    combined: Combined
+    combined: CombinedPrediction
     pictures: NDArray[np.bytes_]
 
     @property
@@ -72,53 +73,49 @@ class Predicted:
         """The columns of each ROI, then of the whole."""
         return [*self.rois.values(), self.whole]
 
-    def beside(self, first: Predicted) -> Pairs:
-        """Line up with another prediction of the same pictures.
-
-        Returns
-        -------
-        Pairs
-            Of the parts that both have, and that are of the same vertices.
-        """
-        there = [*(first.rois.get(roi) for roi in self.rois), first.whole]
+    def pair_columns(self, first: Prediction) -> Pairs:
+        """Pair columns with those of another prediction, for parts of the same vertices in both."""
+        first_parts = [*(first.rois.get(roi) for roi in self.rois), first.whole]
         codes = [
-            None if one is None else self._lined_up(first, one, own)
-            for one, own in zip(there, self.parts, strict=True)
+            None if part is None else self._pair_codes(first, part, own_part)
+            for part, own_part in zip(first_parts, self.parts, strict=True)
         ]
-        known = [code for code in codes if code is not None]
-        every = np.unique(np.concatenate(known)) if known else np.zeros(0, np.int64)
-        one, own = np.divmod(every, len(self.vertices))
-        parts = [None if code is None else np.searchsorted(every, code) for code in codes]
-        return Pairs(one, own, self.vertices[own], parts)
+        known_codes = [code for code in codes if code is not None]
+        all_codes = np.unique(np.concatenate(known_codes)) if known_codes else np.zeros(0, np.int64)
+        first_columns, second_columns = np.divmod(all_codes, len(self.vertices))
+        parts = [None if code is None else np.searchsorted(all_codes, code) for code in codes]
+        return Pairs(first_columns, second_columns, self.vertices[second_columns], parts)
 
-    def _lined_up(self, first: Predicted, one: Columns, own: Columns) -> Columns | None:
-        """Give each pair of columns a number, one * n_columns + own; None if they do not fit."""
-        one = one[np.argsort(first.vertices[one], kind="stable")]
-        own = own[np.argsort(self.vertices[own], kind="stable")]
-        if not np.array_equal(first.vertices[one], self.vertices[own]):
+    def _pair_codes(
+        self, first: Prediction, first_columns: Columns, second_columns: Columns
+    ) -> Columns | None:
+        """Encode pairs as first * n_columns + second; None if the vertices differ."""
+        first_columns = first_columns[np.argsort(first.vertices[first_columns], kind="stable")]
+        second_columns = second_columns[np.argsort(self.vertices[second_columns], kind="stable")]
+        if not np.array_equal(first.vertices[first_columns], self.vertices[second_columns]):
             return None
-        return one * len(self.vertices) + own
+        return first_columns * len(self.vertices) + second_columns
 
 
-def predicted_by(
+def gather_prediction(
     hemisphere: Hemisphere,
     run: Run | None,
     split: str,
     strengths: Strengths,
     roi_classes: Sequence[str] | None = None,
-) -> Predicted | None:
-    """Gather what a run predicts, or all runs together.
+) -> Prediction | None:
+    """Gather the predictions of a run; without one, of the ensemble of all runs.
 
     Parameters
     ----------
     strengths : Strengths
-        How much each model is heard where several predict a vertex.
+        Weights of the models where several predict a vertex.
     roi_classes : sequence of str, optional
-        The classes that combinations are made of; all by default.
+        ROI classes that combinations are made of; all by default.
 
     Returns
     -------
-    Predicted or None
+    Prediction or None
         None if the run has no fit of this hemisphere.
     """
     indices = list(range(len(hemisphere.models))) if run is None else hemisphere.indices(run)
@@ -127,35 +124,35 @@ def predicted_by(
     combined = combine(hemisphere, split, strengths, indices, roi_classes)
     if run is None:
         whole = np.flatnonzero(combined.covered)
-        every = np.arange(hemisphere.n_vertices)
+        vertices = np.arange(hemisphere.n_vertices)
         columns = combined.predictions
-        rois = dict(zip(map(_roi, hemisphere.models), hemisphere.vertices, strict=True))
+        rois = dict(zip(map(_roi_key, hemisphere.models), hemisphere.vertices, strict=True))
     else:
-        columns, every, parts, whole = _side_by_side(hemisphere, split, indices, combined)
-        named = (_roi(hemisphere.models[i]) for i in indices)
-        rois = dict(zip(named, parts, strict=True))
+        columns, vertices, parts, whole = _stack_columns(hemisphere, split, indices, combined)
+        roi_keys = (_roi_key(hemisphere.models[i]) for i in indices)
+        rois = dict(zip(roi_keys, parts, strict=True))
     name = ENSEMBLE if run is None else run.name
-    return Predicted(name, columns, every, rois, whole, combined, hemisphere.pictures(split))
+    return Prediction(name, columns, vertices, rois, whole, combined, hemisphere.pictures(split))
 
 
-def _side_by_side(
-    hemisphere: Hemisphere, split: str, indices: Sequence[int], combined: Combined
+def _stack_columns(
+    hemisphere: Hemisphere, split: str, indices: Sequence[int], combined: CombinedPrediction
 ) -> tuple[NDArray[np.float32], Columns, list[Columns], Columns]:
-    """Give a run's predictions, their vertices, and the columns of each model and of the whole."""
-    # Where one model alone covers a vertex, the combination is that model, which is scored once;
-    # where several do, what they say together stands behind them.
-    of = [hemisphere.vertices[i] for i in indices]
-    count = np.bincount(np.concatenate(of), minlength=hemisphere.n_vertices)
+    """Return predictions, their vertices, and the columns of each model and of the whole."""
+    # A vertex that one model covers has one column, which is scored once; vertices that several
+    # models cover have their combined prediction as further columns at the end.
+    model_vertices = [hemisphere.vertices[i] for i in indices]
+    count = np.bincount(np.concatenate(model_vertices), minlength=hemisphere.n_vertices)
     shared = np.flatnonzero(count > 1)
-    own = [hemisphere.predictions(i, split) for i in indices]
-    vertices = np.concatenate([*of, shared])
+    predictions = [hemisphere.predictions(i, split) for i in indices]
+    vertices = np.concatenate([*model_vertices, shared])
     column = np.zeros(hemisphere.n_vertices, np.int64)
-    column[vertices] = np.arange(len(vertices))  # the last one of a vertex stays
-    ends = np.cumsum([0, *map(len, of)])
+    column[vertices] = np.arange(len(vertices))  # the last column of a vertex wins
+    ends = np.cumsum([0, *map(len, model_vertices)])
     parts = [np.arange(*span) for span in pairwise(ends)]
-    predicted = np.hstack([*own, combined.predictions[:, shared]])
+    predicted = np.hstack([*predictions, combined.predictions[:, shared]])
     return predicted, vertices, parts, column[combined.covered]
 
 
-def _roi(model: RoiModel) -> Named:
+def _roi_key(model: RoiModel) -> RoiKey:
     return model.roi_class, model.roi

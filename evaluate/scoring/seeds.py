@@ -1,24 +1,24 @@
-"""Models that were trained several times, from other seeds: their mean, and what of it is luck.
+"""Mean scores of models that were trained from several seeds, and their comparison.
 
 A model's score over S seeds is the mean of the S scores. As every score is a mean over vertices,
 this is the mean over the vertices of all S fits, and so are its draws: intervals over pictures come
 from the same formulas.
 
-Which of two models is better depends on two things that are drawn at random: the pictures that
-they are judged on, and the seeds that they were trained from (weights, batches, dropout, noise,
-critics). Both are paired: a fit is compared with the other model's fit of the same seed, on the
-same draws of the same pictures. From the mean difference D over seeds, the interval reaches down to
+The difference between two models depends on two random samples: the pictures on which they are
+scored, and the seeds from which they were trained (weights, batches, dropout, noise, critics). Both
+are paired: a fit is compared with the other model's fit of the same seed, on the same draws of the
+same pictures. The lower end of the interval of the mean difference D over seeds is
 
     D - sqrt((D - l)^2 + t^2 s^2 / S)
 
-and up likewise, where [l, u] is its 95 % interval over pictures with these very fits, s the
-standard deviation over seeds of the differences, and t the 97.5 % quantile of Student's
-distribution of S - 1 degrees of freedom [1]_. What pictures and seeds do together is counted in
-both parts, so that the interval is rather too wide than too narrow [2]_, as it must be with few
-seeds: t is 4.3 for three.
+and the upper end likewise, where [l, u] is the 95 % interval over pictures with the same fits, s
+the standard deviation over seeds of the differences, and t the 97.5 % quantile of Student's
+distribution of S - 1 degrees of freedom [1]_. The interaction of pictures and seeds is counted in
+both parts, so that the interval is rather too wide than too narrow [2]_. With few seeds it is wide:
+t is 4.3 for three.
 
-It covers other pictures of the same kind and other seeds. It does not cover other training
-pictures, other subjects or other hyper-parameters: these vary too, and are not drawn anew [3]_.
+The interval covers other pictures of the same kind and other seeds. It does not cover other
+training pictures, other subjects or other hyper-parameters, which are not drawn anew [3]_.
 
 References
 ----------
@@ -41,10 +41,10 @@ from scipy.stats import t as student
 from evaluate.resampling import difference
 from evaluate.scoring.vertex_scores import Tally, pool
 
-# A measure's name in a tally, in draws, and what makes it as in scores.csv.
+# For each measure of scores.csv, its name in tallies, its name in draws, and its scale.
 MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
 
-PICTURES, BOTH = "pictures", "pictures and seeds"
+PICTURES, PICTURES_AND_SEEDS = "pictures", "pictures and seeds"
 
 
 def compare_seeds(
@@ -55,67 +55,76 @@ def compare_seeds(
     Parameters
     ----------
     first, second : sequence of Tally
-        Of the fits of each model, in the order of their seeds: of the same vertices and pictures,
-        from the same draws. Of two that were fitted more than once, as many as both have.
+        Tallies of the fits of each model, in the order of their seeds, of the same vertices and
+        pictures and from the same draws. If both have several seeds, the extra seeds of the longer
+        one are ignored.
+    measure : str
+        "score" or "pearson_r".
     solved : bool
-        Whether the first is a model that no seed changes, so that its one fit stands for all.
+        Whether the first model does not depend on a seed, so that its one fit stands for all.
 
     Returns
     -------
     dict
         `difference`, the second less the first; `difference_low` and `difference_high`; `covers`,
-        whether the interval is over pictures or over seeds too; `survives`, whether it lacks 0; `p`
-        of one fit against one, where swaps were drawn. Empty where they are not of the same
-        vertices, or have no value; without draws the difference alone.
+        whether the interval is over pictures or over seeds too; `survives`, whether the interval
+        excludes 0; `p` of one fit against one, if swaps were drawn. Empty if the vertices differ
+        or a score has no value; without draws only the difference.
     """
-    metric, drawn, scale = MEASURES[measure]
+    metric, draw_name, scale = MEASURES[measure]
     n = min(len(first), len(second)) if min(len(first), len(second)) > 1 else len(second)
     pairs = [(first[i % len(first)], second[i]) for i in range(n)]
-    means = [(one.mean(metric), two.mean(metric)) for one, two in pairs]
+    means = [(pair[0].mean(metric), pair[1].mean(metric)) for pair in pairs]
     if any(None in pair for pair in means) or len({t.n_vertices for p in pairs for t in p}) > 1:
         return {}
-    each = [two - one for one, two in means]  # type: ignore[operator]
-    value = float(np.mean(each))
-    one, two = (pool(tallies) for tallies in zip(*pairs, strict=True))
-    if one.draws is None or two.draws is None:
+    seed_differences = [pair[1] - pair[0] for pair in means]  # type: ignore[operator]
+    value = float(np.mean(seed_differences))
+    first_pool, second_pool = (pool(tallies) for tallies in zip(*pairs, strict=True))
+    if first_pool.draws is None or second_pool.draws is None:
         return {"difference": value}
-    found = difference(one.draws, two.draws, drawn, second[0].swaps if n == 1 else None)
-    if found.low is None or found.high is None:
+    paired = difference(
+        first_pool.draws, second_pool.draws, draw_name, second[0].swaps if n == 1 else None
+    )
+    if paired.low is None or paired.high is None:
         return {"difference": value}
     over_seeds = n > 1 and (solved or len(first) > 1)
-    low, high = scale * found.low, scale * found.high
+    low, high = scale * paired.low, scale * paired.high
     if over_seeds:
-        low, high = widen(value, low, high, each)
+        low, high = widen(value, low, high, seed_differences)
     return {
         "difference": value,
         "difference_low": low,
         "difference_high": high,
-        "covers": BOTH if over_seeds else PICTURES,
+        "covers": PICTURES_AND_SEEDS if over_seeds else PICTURES,
         "survives": bool(low > 0 or high < 0),
-        "p": found.p,
+        "p": paired.p,
     }
 
 
-def widen(value: float, low: float, high: float, each: ArrayLike) -> tuple[float, float]:
+def widen(
+    value: float, low: float, high: float, seed_differences: ArrayLike
+) -> tuple[float, float]:
     """Widen an interval over pictures so that it covers seeds too.
 
     Parameters
     ----------
+    value : float
+        The mean over seeds.
     low, high : float
-        Its 95 % interval over pictures, with these very fits.
-    each : array (n_seeds,)
-        What each seed gives; their mean is `value`.
+        Its 95 % interval over pictures.
+    seed_differences : array (n_seeds,)
+        The values of the seeds.
     """
-    values = np.asarray(each, np.float64)
+    values = np.asarray(seed_differences, np.float64)
     n = len(values)
     half = float(student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
     return value - float(np.hypot(value - low, half)), value + float(np.hypot(high - value, half))
 
 
-def spread(each: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
-    """Give the least and the greatest score of some fits."""
-    means = [tally.mean(MEASURES[measure][0]) for tally in each]
-    known = [mean for mean in means if mean is not None]
-    whole = len(known) == len(means)
-    return {f"{name}_low": min(known) if whole else None,
-            f"{name}_high": max(known) if whole else None}  # fmt: skip
+def score_range(tallies: Sequence[Tally], measure: str, name: str) -> dict[str, float | None]:
+    """Return the least and the greatest mean, as `name_low` and `name_high`."""
+    means = [tally.mean(MEASURES[measure][0]) for tally in tallies]
+    values = [mean for mean in means if mean is not None]
+    whole = len(values) == len(means)
+    return {f"{name}_low": min(values) if whole else None,
+            f"{name}_high": max(values) if whole else None}  # fmt: skip

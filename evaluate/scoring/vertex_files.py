@@ -1,10 +1,10 @@
-"""What is known of every vertex: `OUT/vertices/<run>/subjXX.h5`, for maps, reports and your code.
+"""Scores of every vertex: `OUT/vertices/<run>/subjXX.h5`, for maps, reports and your code.
 
 `python -m evaluate scores` writes a file for each run and subject, and one for the ensemble under
-the run's name `ensemble`. The prediction that is judged is that of the row `all` of scores.csv: one
-for each vertex, of the ROI models that cover it. An artifact of the cache, of kind "vertices", with
-these arrays for each hemisphere ("lh_r", "rh_r" and so on), in challenge space, so that column v
-is column v of the responses:
+the run's name `ensemble`. The scored prediction is that of the row `all` of scores.csv: one for
+each vertex, combined from the ROI models that cover it. The file is an artifact of the cache, of
+kind "vertices", with these arrays for each hemisphere ("lh_r", "rh_r" and so on) in challenge
+space, so that column v is column v of the responses:
 
 =========== ======= ==========================================================================
 array       dtype   what
@@ -27,25 +27,25 @@ meta holds `kind`, `run`, `model` (the label in scores.csv), `spaces` (as in sco
 `split`, `n_pictures`, `simulated`, `untrained` (spaces), `permutations`, `seed`, `key`, and
 `provenance`.
 
-scores.csv has, beside what a row is about (model, spaces, subject, hemisphere, roi_class, roi,
-split) and its counts and means (n_vertices, n_excluded; n_constant_measured, vertices that count
-though their responses are the same to every picture, so that r is 0; pearson_r, r2, score), these
-columns; each is empty where it has no value:
+The columns of scores.csv are those that identify a row (model, spaces, subject, hemisphere,
+roi_class, roi, split), counts (n_vertices, n_excluded; n_constant_measured, vertices that count
+though their responses are the same to every picture, so that r is 0), means (pearson_r, r2, score)
+and the following; each is empty where it has no value:
 
 =============== ====================================================================================
 column          what
 =============== ====================================================================================
 pearson_r_low   95 % interval of the mean of r
 pearson_r_high
-score_low       95 % interval of the mean score: of the score that is expected of the same fitted
-score_high      models on another so many pictures of the same kind; it holds `score`
+score_low       95 % interval of the mean score: of the expected score of the same fitted models on
+score_high      a new sample of as many pictures of the same kind; it holds `score`
 explained       mean of rho^2 / noise ceiling, in percent, with the small-sample bias of r^2 removed
-                and nothing clipped: what would be found with infinitely many pictures
+                and nothing clipped: an estimate for infinitely many pictures
 explained_low   95 % interval of that
 explained_high
 =============== ====================================================================================
 
-How the intervals are made and how far they hold: `evaluate.resampling`.
+`evaluate.resampling` documents how the intervals are made and how far they hold.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ ARRAYS = ("covered", "excluded", "constant", "ceiling", "r", "score", "p", "q", 
 
 @dataclass(frozen=True)
 class Vertices:
-    """Every vertex of one subject, as one run predicts it.
+    """Scores of every vertex of one subject and run.
 
     Attributes
     ----------
     meta : dict
-        What it is of; the module's docstring lists the fields.
+        The fields that the module's docstring lists.
     hemispheres : dict of str to dict of str to array (n_vertices,)
         For "lh" and "rh" (or the one that has fits), the arrays of the module's docstring.
     """
@@ -82,53 +82,31 @@ class Vertices:
     hemispheres: dict[str, dict[str, NDArray[Any]]]
 
     def field(self, name: str) -> dict[str, NDArray[Any]]:
-        """Pick one of the arrays.
-
-        Returns
-        -------
-        dict of str to array (n_vertices,)
-            By hemisphere.
-        """
+        """Return one of the arrays, by hemisphere."""
         return {hemisphere: arrays[name] for hemisphere, arrays in self.hemispheres.items()}
 
 
 def vertices_file(out: Path, run: str, subject: str) -> Path:
-    """Name the file of a run and subject.
-
-    Parameters
-    ----------
-    run : str
-        The name of the run's folder in `fits`, or "ensemble".
-    """
+    """Return the path of the file of a run (the name of its folder, or "ensemble") and subject."""
     return out / "vertices" / run / f"subj{subject}.h5"
 
 
 def write_vertices(
     path: Path, hemispheres: Mapping[str, Mapping[str, NDArray[Any]]], meta: Mapping[str, Any]
 ) -> None:
-    """Write a subject's vertices, whole or not at all.
-
-    Parameters
-    ----------
-    hemispheres : mapping of str to mapping of str to array (n_vertices,)
-        For each hemisphere, the arrays of the module's docstring.
-    """
-    arrays = {
-        f"{hemisphere}_{name}": of[name] if of[name].dtype == bool else of[name].astype(np.float32)
-        for hemisphere, of in hemispheres.items()
-        for name in ARRAYS
-    }
+    """Write, for each hemisphere, the arrays of the module's docstring."""
+    arrays = {}
+    for hemisphere, vertex_arrays in hemispheres.items():
+        for name in ARRAYS:
+            values = vertex_arrays[name]
+            arrays[f"{hemisphere}_{name}"] = (
+                values if values.dtype == bool else values.astype(np.float32)
+            )
     write_artifact(path, arrays, {"kind": "vertices", **meta})
 
 
 def read_vertices(out: Path, run: str, subject: str) -> Vertices:
-    """Read a subject's vertices.
-
-    Parameters
-    ----------
-    run : str
-        The name of the run's folder in `fits`, or "ensemble".
-    """
+    """Read the scores of a run (the name of its folder, or "ensemble") and subject."""
     path = vertices_file(out, run, subject)
     if not path.is_file():
         raise EvaluateError(
@@ -141,7 +119,7 @@ def read_vertices(out: Path, run: str, subject: str) -> Vertices:
             f"{path}: is of kind {meta.get('kind')!r}, expected 'vertices': remove it and run "
             f"{run_hint('evaluate')}"
         )
-    found = [h for h in HEMISPHERES if f"{h}_r" in arrays]
+    sides = [h for h in HEMISPHERES if f"{h}_r" in arrays]
     return Vertices(
-        meta=meta, hemispheres={h: {name: arrays[f"{h}_{name}"] for name in ARRAYS} for h in found}
+        meta=meta, hemispheres={h: {name: arrays[f"{h}_{name}"] for name in ARRAYS} for h in sides}
     )

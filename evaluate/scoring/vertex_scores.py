@@ -1,4 +1,4 @@
-"""From vertices to means: every figure is a mean over vertices, whatever is pooled."""
+"""Scores of vertices and their sums: every published score is a mean over vertices."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ OFFICIAL = "noise_normalised"
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over some vertices, so that tallies of parts add up to the tally of the whole.
+    """Sums of scores over some vertices; tallies of disjoint vertices can be added.
 
     Attributes
     ----------
     n_vertices : int
-        Vertices, those left out included.
+        All vertices, excluded ones too.
     n_excluded : int
-        Vertices of noise ceiling 0, or one below `challenge.SMALLEST_CEILING`, in no mean.
+        Vertices with a noise ceiling below `challenge.SMALLEST_CEILING`, which count in no mean.
     n_clipped : int
         Counted vertices whose official score was cut off at 100.
     n_constant : int
@@ -38,11 +38,11 @@ class Tally:
     sums : mapping of str to float
         For each metric and `chance`, the sum over the counted vertices; NaN where it has no value.
     draws : Draws, optional
-        The same sums in resamples of the pictures; None where they were not resampled.
+        The same sums in resamples of the pictures; None if they were not resampled.
     swaps : Swaps, optional
-        What they are more than of another prediction; None where it is not compared with one.
+        Differences from a baseline prediction under swaps; None without a baseline.
     n_constant_measured : int
-        Counted vertices whose measured responses were constant: r is 0 whatever is predicted.
+        Counted vertices whose measured responses were constant: r is 0 for any prediction.
     """
 
     n_vertices: int
@@ -54,31 +54,30 @@ class Tally:
     swaps: Swaps | None = None
     n_constant_measured: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, tally: Tally) -> Tally:
         return Tally(
-            self.n_vertices + other.n_vertices,
-            self.n_excluded + other.n_excluded,
-            self.n_clipped + other.n_clipped,
-            self.n_constant + other.n_constant,
-            {name: total + other.sums[name] for name, total in self.sums.items()},
-            None if self.draws is None or other.draws is None else self.draws + other.draws,
-            None if self.swaps is None or other.swaps is None else self.swaps + other.swaps,
-            self.n_constant_measured + other.n_constant_measured,
+            self.n_vertices + tally.n_vertices,
+            self.n_excluded + tally.n_excluded,
+            self.n_clipped + tally.n_clipped,
+            self.n_constant + tally.n_constant,
+            {name: total + tally.sums[name] for name, total in self.sums.items()},
+            None if self.draws is None or tally.draws is None else self.draws + tally.draws,
+            None if self.swaps is None or tally.swaps is None else self.swaps + tally.swaps,
+            self.n_constant_measured + tally.n_constant_measured,
         )
 
     def mean(self, metric: str) -> float | None:
-        """Average a metric over the vertices that count.
+        """Compute the mean of a metric over the vertices that count.
 
         Parameters
         ----------
         metric : str
-            Its name.
+            Name of a metric, or "chance".
 
         Returns
         -------
         float or None
-            The mean; None where no vertex counts, or where some vertices have no ceiling and the
-            metric needs one.
+            None if no vertex counts, or if the metric needs ceilings and some vertices have none.
         """
         counted = self.n_vertices - self.n_excluded
         total = self.sums[metric]
@@ -86,40 +85,41 @@ class Tally:
 
 
 def pool(tallies: Iterable[Tally]) -> Tally:
-    """Put vertices together: hemispheres, subjects, ROIs.
+    """Sum tallies of hemispheres, subjects or ROIs.
 
-    The mean of the whole is the mean over all its counted vertices, as the challenge's overall
-    score: not the mean of the parts' means.
+    The mean of the sum is the mean over all counted vertices, as in the challenge's overall score,
+    not the mean of the parts' means.
 
     Parameters
     ----------
     tallies : iterable of Tally
-        At least one.
+        At least one tally; their vertices must be disjoint.
 
     Returns
     -------
     Tally
-        Their sum.
+        The sum.
     """
     return reduce(Tally.__add__, tallies)
 
 
 @dataclass(frozen=True)
 class VertexScores:
-    """Every metric of every vertex of one prediction.
+    """Metrics of every vertex of one prediction.
 
     Attributes
     ----------
     values : mapping of str to array (n_vertices,), float64
-        For each metric, and `chance`, the score of unrelated predictions; NaN where it has none.
+        Values of each metric, and of `chance`, the expected score of unrelated predictions; NaN
+        where there is no value.
     r : array (n_vertices,), float64
-        Pearson's r, where the noise ceiling is 0 too.
+        Pearson's r, also where the noise ceiling is 0.
     excluded : array (n_vertices,), bool
-        Where the noise ceiling is 0.
+        Whether the noise ceiling is 0.
     constant : array (n_vertices,), bool
-        Where the prediction is constant.
+        Whether the prediction is constant.
     constant_measured : array (n_vertices,), bool
-        Where the measured responses are constant.
+        Whether the measured responses are constant.
     """
 
     values: Mapping[str, NDArray[np.float64]]
@@ -129,7 +129,7 @@ class VertexScores:
     constant_measured: NDArray[np.bool_]
 
     def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
-        """Sum over some vertices."""
+        """Sum over the vertices of an index or slice, all by default."""
         counted = ~self.excluded[vertices]
         values = {name: value[vertices][counted] for name, value in self.values.items()}
         return Tally(
@@ -145,7 +145,7 @@ class VertexScores:
 def score_vertices(
     measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
 ) -> VertexScores:
-    """Compute every metric of the folder `metrics`.
+    """Compute every metric of the folder `metrics`, and `chance`.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def score_vertices(
         name: load_plugin(metrics, name, "metric").compute(pair) for name in plugin_names(metrics)
     }
     for name, value in values.items():
-        # Without ceilings, a metric that needs them is NaN everywhere, and only then.
+        # A metric that needs ceilings is NaN everywhere without them, and must not be otherwise.
         if ceiling is not None or not np.isnan(value).all():
             _check_defined(name, value, ~pair.excluded)
     values["chance"] = chance_score(len(measured), pair.divisor)
@@ -175,6 +175,6 @@ def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np
     if wrong.size:
         raise EvaluateError(
             f"{metric}: not finite at {wrong.size} of {int(counted.sum())} vertices that count, "
-            f"the first at place {wrong[0]} ({values[wrong[0]]}): look for NaN, infinite or huge "
+            f"the first at index {wrong[0]} ({values[wrong[0]]}): look for NaN, infinite or huge "
             f"values in responses, predictions and ceilings with {run_hint('check')}"
         )

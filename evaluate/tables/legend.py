@@ -10,7 +10,7 @@ import pandas as pd
 from base import plural
 from challenge import HEMISPHERES, SMALLEST_CEILING
 from evaluate.fits.caveats import origin_lines, pictures_line, warning_lines
-from evaluate.fits.completeness import say_coverage, wrap
+from evaluate.fits.completeness import coverage_lines, wrap
 from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
 from evaluate.tables.member_lines import say_members
 from evaluate.tables.scores_table import measure, overall
@@ -25,7 +25,7 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
         lines += wrap(f"{label}: {differs}")
     # Not wrapped: a command in it must stay one line.
     lines += [f"WARNING: {line}" for line in score_warnings(frame, sidecar)]
-    if uneven := say_coverage(sidecar["coverage"], "evaluate"):
+    if uneven := coverage_lines(sidecar["coverage"], "evaluate"):
         lines += ["columns cover different subjects, do not compare them:", *uneven]
     if filled := sum(sidecar["n_filled"].values()):
         lines.append(f"ensemble: {plural(filled, 'vertex')} in none of the chosen ROI classes, "

@@ -37,10 +37,10 @@ def members_of(
                 "model": run.label,
                 "spaces": run.joined,
                 "n_hemispheres": len(each),
-                "n_chosen": sum(member.chosen for member in each.values()),
+                "n_chosen": sum(member.is_member for member in each.values()),
                 "alone": None if np.isnan(alone) else alone,
                 "change": None if np.isnan(change) else change,
-                "by_hemisphere": {side: member.chosen for side, member in each.items()},
+                "by_hemisphere": {side: member.is_member for side, member in each.items()},
             }
         )
     return found

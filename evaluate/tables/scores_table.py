@@ -12,7 +12,7 @@ import pandas as pd
 from base import decimal
 from evaluate.fits.runs import ENSEMBLE, describe_fit
 from evaluate.resampling.intervals import NAMES as INTERVALS
-from evaluate.scoring.hemisphere_rows import ROI_ORDER, roi_place
+from evaluate.scoring.hemisphere_rows import ROI_ORDER, roi_rank
 
 COLUMNS = (
     "model",
@@ -134,7 +134,7 @@ def shown_rois(whole: pd.DataFrame) -> list[tuple[str, str]]:
     """
     found = dict.fromkeys(zip(whole["roi_class"], whole["roi"], strict=True))
     shown = [(c, roi) for c, roi in found if roi == "all" or roi not in (*ROI_ORDER, c)]
-    return sorted(shown, key=lambda row: roi_place(*row))
+    return sorted(shown, key=lambda row: roi_rank(*row))
 
 
 class _Block:

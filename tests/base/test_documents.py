@@ -18,7 +18,7 @@ from cache.feature_store import FeatureStore
 from cache.hdf5 import creating, put, put_schema
 from challenge import DataError
 from challenge.simulator import simulate
-from evaluate.fits.sidecar import read_kept, write_json
+from evaluate.fits.sidecar import read_if_current, write_json
 from execute import ExecuteError, Run
 from execute.forecast.rates import PACKAGES, Rates
 from execute.slurm.cluster import read_cluster
@@ -86,7 +86,7 @@ def sidecar(folder: Path, content: bytes) -> None:
     """Make again what was kept."""
     (folder / "scores.csv").write_text("a")
     (folder / "scores.json").write_bytes(content)
-    assert read_kept(folder / "scores.csv", folder / "scores.json", "key") is None
+    assert read_if_current(folder / "scores.csv", folder / "scores.json", "key") is None
 
 
 def cluster(folder: Path, content: bytes) -> None:
@@ -177,12 +177,12 @@ def test_a1_a_json_that_was_altered_is_not_kept(tmp_path: Path) -> None:
     table.write_text("a")
 
     write_json(about, {"key": "k", "sha256": sha256_files([table])[0], "counts": [1.5, None]})
-    kept = read_kept(table, about, "k")
+    kept = read_if_current(table, about, "k")
     assert kept is not None
     assert kept["counts"] == [1.5, None]
     del kept["counts"]
     about.write_text(json.dumps(kept))
-    assert read_kept(table, about, "k") is None
+    assert read_if_current(table, about, "k") is None
 
 
 def test_a1_the_newest_rates_of_others_are_told_by_what_they_say(tmp_path: Path) -> None:

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluate.commands.calibrate import in_lines, jobs, measure
+from evaluate.commands.calibrate import format_rates, jobs, measure
 from evaluate.metrics._correlation import correlation
 from evaluate.resampling import (
     Draws,
     Resampler,
     Weights,
     difference,
+    draw_swap_signs,
     intervals,
     picture_weights,
     resample,
     swap,
-    swap_signs,
 )
-from evaluate.resampling.draws import DRAWN, OBSERVED
-from evaluate.resampling.intervals import quantile_of
-from evaluate.resampling.simulated_scores import roi
+from evaluate.resampling.draws import OBSERVED, RESAMPLED
+from evaluate.resampling.intervals import student_quantile
+from evaluate.resampling.simulated_scores import simulate_roi
 
 N, V = 40, 30
 
@@ -55,7 +55,7 @@ def test_a_resample_is_what_repeated_pictures_give() -> None:
     [draws] = resample(y, p, ceiling, Weights(rows, names(N), np.arange(N)))
     for number in range(4):
         expected = repeated(counts[number], y, p, ceiling)
-        assert draws.drawn[number, :3] == pytest.approx(expected, rel=1e-4)
+        assert draws.resampled[number, :3] == pytest.approx(expected, rel=1e-4)
     assert draws.n_vertices == V - 1
     assert draws.observed[:3] == pytest.approx(repeated(np.ones(N, int), y, p, ceiling), rel=1e-9)
 
@@ -96,7 +96,7 @@ def test_parts_add_up_over_blocks_and_subjects() -> None:
     even, odd, whole = resample(y, p, ceiling, weights, parts)
     both = even + odd
     assert both.n_vertices == whole.n_vertices == 1099
-    np.testing.assert_allclose(both.drawn, whole.drawn, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(both.resampled, whole.resampled, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(both.left_out, whole.left_out, atol=1e-3)
     # Another subject saw ten of the pictures: those are left out of both at once.
     [other] = resample(y, p, ceiling, picture_weights(names(N, 30), 200))
@@ -124,7 +124,7 @@ def test_several_predictions_of_a_vertex_are_drawn_as_one_alone_is() -> None:
     for one, alone in zip(found, expected, strict=True):
         assert one.n_vertices == alone.n_vertices
         np.testing.assert_allclose(one.observed, alone.observed, rtol=1e-12)
-        np.testing.assert_allclose(one.drawn, alone.drawn, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(one.resampled, alone.resampled, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(one.left_out, alone.left_out, atol=1e-3)
 
 
@@ -179,7 +179,7 @@ def test_an_interval_holds_the_score_and_shrinks_with_pictures(rho: float) -> No
     rng = np.random.default_rng(0)
     widths = []
     for n in (60, 600):
-        of = roi(rho, 1 if rho == 0.3 else 20, np.random.default_rng(1))
+        of = simulate_roi(rho, 1 if rho == 0.3 else 20, np.random.default_rng(1))
         y = of.responses(n, rng)
         [draws] = resample(y, of.predictions(y, rng), of.ceiling, picture_weights(names(n), 500))
         found = intervals(draws)
@@ -206,7 +206,7 @@ def test_a_single_vertex_that_is_not_predicted() -> None:
 
 
 def test_the_expected_score_is_that_of_simulated_pictures() -> None:
-    of = roi("mixed", 20, np.random.default_rng(0))
+    of = simulate_roi("mixed", 20, np.random.default_rng(0))
     rng = np.random.default_rng(1)
     scores = []
     for _ in range(1500):
@@ -219,7 +219,7 @@ def test_the_expected_score_is_that_of_simulated_pictures() -> None:
 
 
 def test_the_bias_of_a_small_sample_is_removed() -> None:
-    of, rng = roi(0.1, 100, np.random.default_rng(0)), np.random.default_rng(1)
+    of, rng = simulate_roi(0.1, 100, np.random.default_rng(0)), np.random.default_rng(1)
     explained, scores = [], []
     for number in range(60):
         y = of.responses(60, rng)
@@ -241,7 +241,7 @@ def test_intervals_hold_and_tests_do_not_cry_wolf() -> None:
     assert covered["rate"].between(86, 100).all()
     wolf = frame[frame["nominal"] < 95]
     assert (wolf["rate"] < wolf["nominal"] + 3 * wolf["standard_error"] + 0.5).all()
-    text = in_lines(frame)
+    text = format_rates(frame)
     assert max(map(len, text)) <= 100
     assert "SIMULATED" in text[0]
 
@@ -253,7 +253,7 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     second = first + 0.8 * rng.standard_normal((N, 200))
     weights, ceiling = picture_weights(names(N), 500), np.full(200, 0.9)
     one, two = (resample(y, p, ceiling, weights)[0] for p in (first, second))
-    signs = swap_signs(names(N), 999)
+    signs = draw_swap_signs(names(N), 999)
     [swaps] = swap(y, (first, second), ceiling, signs)
     found = difference(one, two, swaps=swaps)
     assert found.p == 1 / 1000
@@ -271,7 +271,7 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
     [bare] = resample(y, first, None, weights)
     assert difference(bare, bare).value is None
-    assert one.drawn.shape == (500, len(DRAWN))
+    assert one.resampled.shape == (500, len(RESAMPLED))
 
 
 def test_swaps_are_of_whole_pictures_and_scores_of_what_was_swapped() -> None:
@@ -282,11 +282,11 @@ def test_swaps_are_of_whole_pictures_and_scores_of_what_was_swapped() -> None:
     ceiling = rng.uniform(0, 1, 300)
     ceiling[:5], first[:, 7] = 0, 4
     constant = np.arange(300) == 7
-    signs = swap_signs(pictures, 50)
+    signs = draw_swap_signs(pictures, 50)
     assert (signs[0] == 1).all()
     assert (signs[:, ::2] == signs[:, 1::2]).all()
     # A picture is swapped in the same draws whatever other pictures there are.
-    assert (swap_signs(pictures[10:20], 50) == signs[:, 10:20]).all()
+    assert (draw_swap_signs(pictures[10:20], 50) == signs[:, 10:20]).all()
     parts = [np.arange(300), np.arange(5), np.array([7, 40])]
     whole, nothing, two = swap(y, (first, second), ceiling, signs, parts)
     assert nothing.p() is None
@@ -310,8 +310,8 @@ def test_swaps_are_of_whole_pictures_and_scores_of_what_was_swapped() -> None:
 def test_few_or_uneven_pictures_widen_the_quantile() -> None:
     rng = np.random.default_rng(0)
     for values in (rng.standard_normal(60), rng.standard_normal(60) ** 3, rng.uniform(size=12)):
-        quantile, freedom = quantile_of(values)
+        quantile, freedom = student_quantile(values)
         spread = stats.kurtosis(values, bias=False) + 2
         assert freedom == pytest.approx(np.clip(2 * len(values) / spread, 1, len(values) - 1))
         assert quantile == pytest.approx(stats.t.ppf(0.975, freedom))
-    assert quantile_of(np.zeros(30))[0] == pytest.approx(stats.t.ppf(0.975, 29), rel=0.02)
+    assert student_quantile(np.zeros(30))[0] == pytest.approx(stats.t.ppf(0.975, 29), rel=0.02)

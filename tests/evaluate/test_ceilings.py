@@ -303,11 +303,11 @@ def test_ceilings_from_trials(estimator: str, simulated: Path, tmp_path: Path) -
 
 def test_arguments_that_do_not_go_together(simulated: Path, tmp_path: Path) -> None:
     for arguments, told in (
-        ({}, "give --ncsnr .* or --trials"),
-        ({"ncsnr": "{hemisphere}.mgh"}, "--repeats goes with --ncsnr"),
-        ({"trials": "{hemisphere}.npy", "repeats": 3}, "--repeats goes with --ncsnr"),
+        ({}, "either --ncsnr .* or --trials"),
+        ({"ncsnr": "{hemisphere}.mgh"}, "--repeats is needed with --ncsnr"),
+        ({"trials": "{hemisphere}.npy", "repeats": 3}, "--repeats is needed with --ncsnr"),
         ({"ncsnr": "lh.mgh", "repeats": 3}, r"lh\.mgh: expected \{hemisphere\} in it"),
-        ({"trials": "{side}.npy"}, r"may stand \{subject\} and \{hemisphere\} only"),
+        ({"trials": "{side}.npy"}, r"no braces but those of \{subject\} and"),
         ({"trials": "{hemisphere}.npy", "estimator": "median"}, "choose from nsd, split_half"),
         ({"trials": "{hemisphere}.npy", "split": "heldout"}, "choose from train, test"),
         ({"trials": "{hemisphere}.npy"}, r"lh\.npy: missing"),

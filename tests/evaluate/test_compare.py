@@ -12,7 +12,7 @@ from scipy import stats
 from base import RoiridgeError
 from cache import read_artifact
 from challenge import find_subjects
-from evaluate.__main__ import _spelled
+from evaluate.__main__ import _expand_arguments
 from evaluate.commands.compare import compare
 from evaluate.commands.results import write_results
 from evaluate.commands.scores import scores
@@ -95,7 +95,7 @@ def test_what_cannot_be_compared_is_said(
         compare(["ridge", "banded"], simulated, out, resamples=50)
     write_fits(tmp_path, simulated, subject="01")
     write_fits(tmp_path, simulated, digest="e" * 16, noise=0.5, seed=3, subject="01")
-    with pytest.raises(RoiridgeError, match=r"ridge: 2 runs begin so, name one of them: ridge-0"):
+    with pytest.raises(RoiridgeError, match=r"ridge: 2 runs have names .*, name one: ridge-0"):
         compare(["ridge", "ensemble"], simulated, tmp_path)
     # A ROI that one of them lacks is not compared, nor are the means that it belongs to.
     (tmp_path / "fits" / ("ridge-" + "e" * 16) / "subj01" / "lh.OPA.h5").unlink()
@@ -194,6 +194,6 @@ def test_a_run_of_some_rois_covers_their_vertices_only(simulated: Path, tmp_path
 def test_words_that_were_spelled_out_stay_as_they_are() -> None:
     """A job is given what the command made of the user's words."""
     words = ["compare", "ridge-7b", "ridge-f8", "--subject", "01"]
-    spelled = _spelled(words)
+    spelled = _expand_arguments(words)
     assert spelled == ["compare", '["ridge-7b", "ridge-f8"]', "--subject", "01"]
-    assert _spelled(spelled) == spelled
+    assert _expand_arguments(spelled) == spelled

@@ -12,16 +12,16 @@ from evaluate import metrics
 from evaluate.metrics._inputs import Pair
 from evaluate.resampling import (
     Draws,
+    draw_orders,
+    draw_swap_signs,
     intervals,
-    orders,
     permute,
     picture_weights,
     resample,
     significance,
     swap,
-    swap_signs,
 )
-from evaluate.resampling.draws import DRAWN, LEFT_OUT, OBSERVED
+from evaluate.resampling.draws import LEFT_OUT, OBSERVED, RESAMPLED
 from evaluate.scoring.vertex_scores import score_vertices
 
 METRICS = plugin_names(metrics)
@@ -101,10 +101,10 @@ def plain_draws(
 ) -> dict[str, list[float]]:
     """Sum what `DRAWN` names over the vertices that count, for each line of weights."""
     flat = {*FLAT_PREDICTIONS, *FLAT_RESPONSES}
-    sums: dict[str, list[float]] = {name: [] for name in DRAWN}
+    sums: dict[str, list[float]] = {name: [] for name in RESAMPLED}
     observed = plain_r(y, p)
     for weights in lines:
-        total = dict.fromkeys(DRAWN, 0.0)
+        total = dict.fromkeys(RESAMPLED, 0.0)
         for v, r in enumerate(observed):
             if v in EXCLUDED:
                 continue
@@ -116,7 +116,7 @@ def plain_draws(
             total["score_null"] += min(max(error, 0) ** 2 / ceiling[v], 1)
             total["ratio_null"] += error**2 / ceiling[v]
             total["error"] += error / ceiling[v]
-        for name in DRAWN:
+        for name in RESAMPLED:
             sums[name].append(total[name])
     return sums
 
@@ -136,8 +136,10 @@ def drawn_and_plain(n: int = 200) -> tuple[Draws, dict[str, list[float]], np.nda
 def test_contract_resamples_are_a_plain_bootstrap() -> None:
     draws, plain, ceiling = drawn_and_plain()
     assert draws.n_vertices == N_VERTICES - len(EXCLUDED)
-    for column, name in enumerate(DRAWN):
-        np.testing.assert_allclose(draws.drawn[:, column], plain[name], atol=SINGLE, err_msg=name)
+    for column, name in enumerate(RESAMPLED):
+        np.testing.assert_allclose(
+            draws.resampled[:, column], plain[name], atol=SINGLE, err_msg=name
+        )
     # As observed: the same weight for each row.
     y, p, _ = arrays("float32")
     observed = plain_draws(y, p, ceiling, np.full((1, N_IMAGES), 1 / N_IMAGES))
@@ -220,7 +222,7 @@ def test_contract_swaps_are_plain_swaps() -> None:
     rng = np.random.default_rng(5)
     other = (p + rng.standard_normal(p.shape)).astype(np.float32)
     other[:, 9] = 1
-    signs = swap_signs(pictures(), 60, seed=2)
+    signs = draw_swap_signs(pictures(), 60, seed=2)
     [found] = swap(y, (p, other), ceiling, signs)
     r, score = [], []
     counted = [v for v in range(N_VERTICES) if v not in EXCLUDED and v not in FLAT_RESPONSES]
@@ -252,7 +254,7 @@ def test_contract_swaps_are_plain_swaps() -> None:
 
 def test_contract_permutations_are_plain_permutations() -> None:
     y, p, _ = arrays("float32")
-    drawn = orders(pictures(), 99, seed=1)
+    drawn = draw_orders(pictures(), 99, seed=1)
     [found] = significance(permute(y, [p], drawn))
     flat = {*FLAT_PREDICTIONS, *FLAT_RESPONSES}
     table = np.zeros((N_VERTICES, drawn.shape[1] ** 2))

@@ -19,7 +19,12 @@ from evaluate.ensembles.per_vertex import strength
 from evaluate.errors import EvaluateError
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.metrics._correlation import correlation
-from evaluate.scoring.ensemble import combine, judge, split_pictures, weigh
+from evaluate.scoring.ensemble import (
+    combine,
+    compute_strengths,
+    normalise_strengths,
+    split_pictures,
+)
 from regress.__main__ import regress
 from tests.builders.fits import load, write_fits
 from tests.builders.small import SMALL
@@ -29,7 +34,7 @@ def test_weights_are_not_negative_and_sum_to_one() -> None:
     rng = np.random.default_rng(0)
     vertices = [np.sort(rng.choice(40, n, replace=False)) for n in (30, 20, 10)]
     strengths = [np.maximum(0, rng.standard_normal(len(v))) for v in vertices]
-    weights, first = weigh(50, vertices, strengths, [0] * 3)
+    weights, first = normalise_strengths(50, vertices, strengths, [0] * 3)
     covered = first >= 0
     total = np.zeros(50)
     for where, weight in zip(vertices, weights, strict=True):
@@ -42,14 +47,14 @@ def test_weights_are_not_negative_and_sum_to_one() -> None:
 
 def test_without_any_strength_all_models_weigh_the_same() -> None:
     both, one = np.arange(4), np.array([0, 1])
-    weights, _ = weigh(4, [both, one], [np.zeros(4), np.array([0.0, 2.0])], [0, 0])
+    weights, _ = normalise_strengths(4, [both, one], [np.zeros(4), np.array([0.0, 2.0])], [0, 0])
     assert weights[0].tolist() == [0.5, 0, 1, 1]
     assert weights[1].tolist() == [0.5, 1]
 
 
 def test_unchosen_classes_only_fill_in() -> None:
     streams, early = np.array([0, 1]), np.array([1, 2, 3])
-    weights, first = weigh(5, [streams, early], [np.ones(2), np.ones(3)], [0, 2])
+    weights, first = normalise_strengths(5, [streams, early], [np.ones(2), np.ones(3)], [0, 2])
     assert weights[0].tolist() == [1, 1]
     assert weights[1].tolist() == [0, 1, 1]
     assert first.tolist() == [0, 0, 2, 2, -1]
@@ -103,7 +108,7 @@ def test_neither_the_best_model_nor_the_average_is_much_better(
     seen, new = slice(None, n_heldout), slice(n_heldout, None)
     everywhere = [np.arange(80)] * len(models)
     strengths = strengths_of(rule, y[seen], [model[seen] for model in models])
-    weights, _ = weigh(80, everywhere, strengths, [0] * len(models))
+    weights, _ = normalise_strengths(80, everywhere, strengths, [0] * len(models))
     ensemble = sum(w * model[new] for w, model in zip(weights, models, strict=True))
     best = max(correlation(y[new], model[new]).mean() for model in models)
     average = correlation(y[new], sum(model[new] for model in models)).mean()
@@ -123,7 +128,7 @@ def test_stacking_hears_models_that_say_the_same_as_one(n_heldout: int) -> None:
     found = {}
     for rule in ("per_vertex", "stacked"):
         strengths = strengths_of(rule, y[seen], [model[seen] for model in models])
-        weights, _ = weigh(60, [np.arange(60)] * 4, strengths, [0] * 4)
+        weights, _ = normalise_strengths(60, [np.arange(60)] * 4, strengths, [0] * 4)
         mixed = sum(w * model[new] for w, model in zip(weights, models, strict=True))
         found[rule] = correlation(y[new], mixed).mean()
     assert found["stacked"] > found["per_vertex"] + 0.03
@@ -172,7 +177,7 @@ def test_pure_noise_scores_nothing_on_held_out_pictures(noise: Hemisphere, rule:
     measured = noise.measured("heldout")
     honest, naive = [], []
     for seed in range(8):
-        strengths = judge(noise, seed, rule)
+        strengths = compute_strengths(noise, seed, rule)
         found = combine(noise, "heldout", strengths, everything)
         honest.append(correlation(measured, found.predictions).mean())
     # What it would be with weights from the very pictures that are scored:
@@ -189,7 +194,7 @@ def test_useless_fits_do_not_spoil_the_ensemble(simulated: Path, tmp_path: Path)
     write_fits(tmp_path, simulated, digest="b" * 16, noise=50, seed=1, subject="01")
     both = load(simulated, tmp_path)
     good = [i for i, model in enumerate(both.models) if model.run.endswith("a")]
-    strengths = judge(both)
+    strengths = compute_strengths(both)
     measured = both.measured("test")
     alone, joined = (
         correlation(measured, combine(both, "test", strengths, which).predictions).mean()
@@ -227,8 +232,8 @@ def test_a_model_that_memorised_its_training_pictures_is_not_heard(tmp_path: Pat
              for i in memory]  # fmt: skip
     assert abs(np.concatenate(wrong).mean()) < 0.1
     for rule in ("per_roi", "per_vertex", "stacked"):
-        everything = judge(hemisphere, rule=rule).whole
-        weights, _ = weigh(
+        everything = compute_strengths(hemisphere, rule=rule).whole
+        weights, _ = normalise_strengths(
             hemisphere.n_vertices, hemisphere.vertices, everything, [0] * len(everything)
         )
         heard = np.zeros(hemisphere.n_vertices)
@@ -250,7 +255,9 @@ def test_the_average_is_the_mean(simulated: Path, tmp_path: Path) -> None:
     write_fits(tmp_path, simulated, digest="a" * 16, subject="01")
     write_fits(tmp_path, simulated, digest="b" * 16, seed=1, subject="01")
     both = load(simulated, tmp_path)
-    found = combine(both, "test", judge(both, rule="average"), range(len(both.models)), ["streams"])
+    found = combine(
+        both, "test", compute_strengths(both, rule="average"), range(len(both.models)), ["streams"]
+    )
     early = [i for i, model in enumerate(both.models) if model.roi == "early"]
     mean = np.mean([both.predictions(i, "test") for i in early], axis=0)
     mine = found.predictions[:, both.vertices[early[0]]]
@@ -260,7 +267,9 @@ def test_the_average_is_the_mean(simulated: Path, tmp_path: Path) -> None:
 def test_a_vertex_of_one_model_has_that_models_prediction(simulated: Path, tmp_path: Path) -> None:
     hemisphere = load(simulated, write_fits(tmp_path, simulated, subject="01"))
     whole = range(len(hemisphere.models))
-    found = combine(hemisphere, "test", judge(hemisphere), whole, ["streams", "residual"])
+    found = combine(
+        hemisphere, "test", compute_strengths(hemisphere), whole, ["streams", "residual"]
+    )
     assert found.covered.all()
     filled = hemisphere.n_vertices - sum(
         len(v)
@@ -277,7 +286,7 @@ def test_a_vertex_of_one_model_has_that_models_prediction(simulated: Path, tmp_p
 def test_vertices_without_a_model_are_told(simulated: Path, tmp_path: Path) -> None:
     hemisphere = load(simulated, write_fits(tmp_path, simulated, subject="01"))
     first = [0]
-    found = combine(hemisphere, "test", judge(hemisphere), first)
+    found = combine(hemisphere, "test", compute_strengths(hemisphere), first)
     assert np.flatnonzero(found.covered).tolist() == sorted(hemisphere.vertices[0])
     assert (found.predictions[:, ~found.covered] == 0).all()
     assert find_subjects(simulated)[0].n_vertices("lh") == len(found.covered)

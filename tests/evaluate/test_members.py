@@ -8,7 +8,7 @@ import pytest
 
 from evaluate.ensembles.per_vertex import strength
 from evaluate.metrics._correlation import correlation
-from evaluate.scoring.ensemble import combine, judge, split_pictures
+from evaluate.scoring.ensemble import combine, compute_strengths, split_pictures
 from evaluate.scoring.member_selection import Fold, Selection, select_members
 from evaluate.tables.member_lines import members_of, say_members
 from tests.builders.commands import call
@@ -70,10 +70,12 @@ def test_u3_the_ensemble_with_a_bad_fit_is_that_without_it(simulated: Path, tmp_
     write_fits(tmp_path / "both", simulated, digest="b" * 16, noise=50, seed=1, subject="01")
     alone, both = (load(simulated, tmp_path / name) for name in ("alone", "both"))
     for rule in ("average", "per_roi", "per_vertex", "stacked"):
-        strengths = judge(both, rule=rule)
+        strengths = compute_strengths(both, rule=rule)
         assert strengths.selection.members.tolist() == [True, False]
         joined = combine(both, "test", strengths, range(len(both.models)))
-        expected = combine(alone, "test", judge(alone, rule=rule), range(len(alone.models)))
+        expected = combine(
+            alone, "test", compute_strengths(alone, rule=rule), range(len(alone.models))
+        )
         assert joined.covered.all()
         scale = np.abs(expected.predictions).max()
         if rule != "stacked":  # whose strengths come from all models together

@@ -56,7 +56,7 @@ def test_a_value_that_is_not_finite_is_an_error_not_a_missing_ceiling() -> None:
     wrong[3, 2] = np.nan
     for ceiling in (np.full(4, 0.5), None):
         with pytest.raises(
-            EvaluateError, match=r"not finite at 1 of 4 .* first at place 2 \(nan\)"
+            EvaluateError, match=r"not finite at 1 of 4 .* first at index 2 \(nan\)"
         ):
             score_vertices(wrong, y, ceiling)
     excluded = score_vertices(wrong, y, np.array([0.5, 0.5, 0, 0.5])).tally()

@@ -18,8 +18,8 @@ from challenge import find_subjects
 from challenge.simulator import simulate
 from evaluate.commands.scores import scores
 from evaluate.fits.runs import find_runs
-from evaluate.resampling import orders, permute, picture_weights, resample
-from evaluate.scoring.ensemble import combine, judge
+from evaluate.resampling import draw_orders, permute, picture_weights, resample
+from evaluate.scoring.ensemble import combine, compute_strengths
 from evaluate.scoring.hemisphere_rows import score_hemisphere
 from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.vertex_files import read_vertices
@@ -97,21 +97,21 @@ def test_a_run_as_a_whole_is_its_combined_prediction(simulated: Path, tmp_path: 
     write_fits(tmp_path, simulated, subject="01")
     of = load(simulated, tmp_path)
     [run_] = find_runs(tmp_path)
-    found = score_hemisphere(of, [run_], "test", how=Resampling(200, 99))
+    found = score_hemisphere(of, [run_], "test", resampling=Resampling(200, 99))
     y, ceiling, pictures = of.measured("test"), of.ceiling("test"), of.pictures("test")
-    combined = combine(of, "test", judge(of), of.indices(run_)).predictions
+    combined = combine(of, "test", compute_strengths(of), of.indices(run_)).predictions
     count = np.bincount(np.concatenate(of.vertices))
     assert {1, 2} <= set(count)
     expected = score_vertices(y, combined, ceiling)
     [draws] = resample(y, combined, ceiling, picture_weights(pictures, 200))
-    [permuted] = permute(y, [combined], orders(pictures, 99))
+    [permuted] = permute(y, [combined], draw_orders(pictures, 99))
     # One fit has no ensemble beside it in the table; its vertices are kept under that name too.
     assert {fit for fit, *_ in found.tallies} == {run_.name}
     tally = found.tallies[run_.name, "all", "all"]
     for name in (run_.name, "ensemble"):
         assert tally.sums == pytest.approx(expected.tally().sums, rel=1e-12)
         assert tally.draws is not None
-        np.testing.assert_allclose(tally.draws.drawn, draws.drawn, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(tally.draws.resampled, draws.resampled, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(tally.draws.left_out, draws.left_out, atol=1e-3)
         of_map = found.maps[name]
         np.testing.assert_allclose(of_map.arrays["r"], expected.r, rtol=1e-12)

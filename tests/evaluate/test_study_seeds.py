@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from evaluate.resampling import Resampler, difference, picture_weights
-from evaluate.scoring.seeds import BOTH, PICTURES, compare_seeds, spread, widen
+from evaluate.scoring.seeds import PICTURES, PICTURES_AND_SEEDS, compare_seeds, score_range, widen
 from evaluate.scoring.vertex_scores import Tally, pool, score_vertices
 
 
@@ -72,11 +72,11 @@ def test_the_mean_over_seeds_is_the_mean_over_all_their_vertices() -> None:
     whole = pool(each)
     scores = [tally.mean("noise_normalised") for tally in each]
     assert whole.mean("noise_normalised") == pytest.approx(np.mean(scores))
-    assert spread(each, "score", "of")["of_low"] == min(scores)
-    assert spread(each, "score", "of")["of_high"] == max(scores)
+    assert score_range(each, "score", "of")["of_low"] == min(scores)
+    assert score_range(each, "score", "of")["of_high"] == max(scores)
     assert whole.draws is not None
-    drawn = np.mean([tally.draws.drawn for tally in each], axis=0)  # type: ignore[union-attr]
-    np.testing.assert_allclose(whole.draws.drawn / 3, drawn, rtol=1e-6)
+    drawn = np.mean([tally.draws.resampled for tally in each], axis=0)  # type: ignore[union-attr]
+    np.testing.assert_allclose(whole.draws.resampled / 3, drawn, rtol=1e-6)
 
 
 def test_seeds_are_paired() -> None:
@@ -85,7 +85,7 @@ def test_seeds_are_paired() -> None:
     means = [[t.mean("noise_normalised") for t in of] for of in (bad, good)]
     each = np.subtract(means[1], means[0])
     assert found["difference"] == pytest.approx(each.mean())
-    assert found["covers"] == BOTH
+    assert found["covers"] == PICTURES_AND_SEEDS
     assert found["survives"] is True
     assert found["p"] is None
     over_pictures = difference(pool(bad).draws, pool(good).draws)  # type: ignore[arg-type]
@@ -102,11 +102,11 @@ def test_seeds_are_paired() -> None:
 @pytest.mark.parametrize(
     ("n", "solved", "covers", "paired"),
     [
-        ((1, 3), True, BOTH, [0, 0, 0]),
+        ((1, 3), True, PICTURES_AND_SEEDS, [0, 0, 0]),
         ((1, 3), False, PICTURES, [0, 0, 0]),
         ((3, 1), False, PICTURES, [0]),
         ((1, 1), False, PICTURES, [0]),
-        ((2, 3), False, BOTH, [0, 1]),
+        ((2, 3), False, PICTURES_AND_SEEDS, [0, 1]),
     ],
 )
 def test_an_interval_says_what_it_covers(

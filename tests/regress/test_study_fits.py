@@ -20,7 +20,7 @@ from evaluate.commands.scores import scores
 from evaluate.commands.study import COLUMNS, study
 from evaluate.fits.runs import RoiModel
 from evaluate.fits.study_rows import row_names
-from evaluate.fits.training_record import training
+from evaluate.fits.training_record import sum_training
 from evaluate.tables.scores_table import read_rows
 from regress.__main__ import regress
 from regress.commands.study import study as fit_study
@@ -305,11 +305,11 @@ def test_what_several_rois_share_is_counted_once() -> None:
         return RoiModel(Path(f"{roi}.h5"), {"training": told, "group": group})
 
     both = [model("V1v", "prf", 100, 7, a=0.5), model("V2v", "prf", 100, 7, a=0.5)]
-    found = training(
+    found = sum_training(
         [*both, model("EBA", "bodies", 30, 9, a=0.5), model("V1v", "prf", 8, 3, b=2.0)]
     )
     assert found == {"parameters": 138, "seconds_per_epoch": 2.5, "epochs": 7, "epochs_low": 3,
                      "epochs_high": 9}  # fmt: skip
     # What is solved has no epochs; what an earlier revision fitted does not tell.
-    assert training([model("V1v", "V1v", 5, None, a=1.0)]) == {"parameters": 5}
-    assert training([*both, RoiModel(Path("EBA.h5"), {"group": "bodies"})]) == {}
+    assert sum_training([model("V1v", "V1v", 5, None, a=1.0)]) == {"parameters": 5}
+    assert sum_training([*both, RoiModel(Path("EBA.h5"), {"group": "bodies"})]) == {}
