@@ -13,7 +13,7 @@ from execute.forecast.rates import Rates
 from extract.spaces import TEXT_FAMILIES
 from extract.text.captions import read_captions
 from plan.errors import PlanError
-from plan.limits import Limits, find_limits, load
+from plan.limits import Limits, find_limits, processor_load
 from plan.stages import (
     Stage,
     plan_ablate,
@@ -22,7 +22,7 @@ from plan.stages import (
     plan_fit,
     plan_spaces,
 )
-from plan.table import in_bytes, in_time
+from plan.table import format_bytes, format_time
 from regress.ablation.subsets import MANY
 from regress.costs.units import fit_costs
 from regress.fitting.request import Asked
@@ -85,7 +85,7 @@ def plan(
     PlanError
         If it does not fit into memory or on the disk, with a setting that would.
     """
-    chosen = find_subjects(data, subjects or subject)
+    challenge_subjects = find_subjects(data, subjects or subject)
     limits = find_limits(out, memory)
     store = FeatureStore(out / "features")
     # What is wrong is said before anything is measured.
@@ -94,27 +94,27 @@ def plan(
         "group_by": group_by, "params": params, "subjects": subjects, "start": start,
         "images": images,
     }  # fmt: skip
-    planned = plan_spaces(spaces, store, chosen, dtype)
-    entries = [one.entry for one in planned]
-    asked = with_tests(ask(data, out, lambda _: entries, **options), data)
-    if any(one.spec.family in TEXT_FAMILIES for one in planned if one.missing):
+    space_plans = plan_spaces(spaces, store, challenge_subjects, dtype)
+    entries = [space.entry for space in space_plans]
+    request = with_tests(ask(data, out, lambda _: entries, **options), data)
+    if any(space.spec.family in TEXT_FAMILIES for space in space_plans if space.missing):
         read_captions(captions)
-    where = _device(device)
+    target_device = _planned_device(device)
     rates = Rates(out / "rates", recalibrate)
-    stages = [plan_features(planned, chosen, rates, where, precision)]
-    stages.append(plan_fit(asked, rates, where))
-    if 1 < len(entries) <= MANY and not asked.estimator.streams:
-        how = {"heldout": heldout, "folds": folds}
-        stages.append(plan_ablate(chosen, entries, rates, how))
-    stages += plan_evaluate(chosen, out, [asked.folder.name], len(entries), rates)
+    stages = [plan_features(space_plans, challenge_subjects, rates, target_device, precision)]
+    stages.append(plan_fit(request, rates, target_device))
+    if 1 < len(entries) <= MANY and not request.estimator.streams:
+        ablation_settings = {"heldout": heldout, "folds": folds}
+        stages.append(plan_ablate(challenge_subjects, entries, rates, ablation_settings))
+    stages += plan_evaluate(challenge_subjects, out, [request.folder.name], len(entries), rates)
     for stage in stages:
         if stage.lines:
             say("\n".join([*stage.lines, ""]))
-    _tell(stages, rates, limits, device)
-    _check(stages, limits, asked, rates)
+    _say_totals(stages, rates, limits, device)
+    _check_limits(stages, limits, request, rates)
 
 
-def _device(device: str) -> str:
+def _planned_device(device: str) -> str:
     """Give the device that is planned for; of "auto" what there is."""
     if not re.fullmatch(r"auto|(cpu|torch|mps|cuda(:\d+)?)(,(cpu|torch|mps|cuda:\d+))*", device):
         raise PlanError(
@@ -127,63 +127,65 @@ def _device(device: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _tell(stages: Sequence[Stage], rates: Rates, limits: Limits, device: str) -> None:
+def _say_totals(stages: Sequence[Stage], rates: Rates, limits: Limits, device: str) -> None:
     """Say what of the figures holds, and where they come from."""
     costs = {stage.name: stage.cost for stage in stages}
     # The report makes the scores again only where they are not there.
     seconds = sum(cost.seconds for name, cost in costs.items() if name != "evaluate")
     disk = sum(cost.disk for name, cost in costs.items() if name != "evaluate")
-    most = max(stages, key=lambda stage: stage.cost.memory)
+    largest = max(stages, key=lambda stage: stage.cost.memory)
     say(
-        f"altogether {in_time(seconds)} one after the other, {in_bytes(most.cost.memory)} at most "
-        f"({most.name}), {in_bytes(disk)} on disk; {limits.where} {in_bytes(limits.memory)}, "
-        f"{in_bytes(limits.disk)} are free on disk"
+        f"altogether {format_time(seconds)} one after the other, "
+        f"{format_bytes(largest.cost.memory)} at most ({largest.name}), {format_bytes(disk)} on "
+        f"disk; {limits.source} {format_bytes(limits.memory)}, {format_bytes(limits.disk)} are "
+        "free on disk"
     )
     if device.startswith("cuda"):
         say("GPU memory is from shapes; no GPU was measured: times are those of this processor")
     say(rates.origin)
-    if load() > 1.5:
-        say(f"others are using this machine now ({load():.1f} processes a processor): it may take "
+    load = processor_load()
+    if load > 1.5:
+        say(f"others are using this machine now ({load:.1f} processes a processor): it may take "
             "that much longer")  # fmt: skip
 
 
-def _check(stages: Sequence[Stage], limits: Limits, asked: Asked, rates: Rates) -> None:
+def _check_limits(stages: Sequence[Stage], limits: Limits, request: Asked, rates: Rates) -> None:
     """Refuse what does not fit; say what would."""
     for stage in stages:
         if stage.cost.memory > limits.memory:
             raise PlanError(
-                f"make {stage.name} would take {in_bytes(stage.cost.memory)} of memory, and "
-                f"{limits.where} {in_bytes(limits.memory)}; what would fit: "
-                f"{_less_memory(stage, limits, asked, rates)}"
+                f"make {stage.name} would take {format_bytes(stage.cost.memory)} of memory, and "
+                f"{limits.source} {format_bytes(limits.memory)}; what would fit: "
+                f"{_smaller_setting(stage, limits, request, rates)}"
             )
     disk = sum(stage.cost.disk for stage in stages if stage.name != "evaluate")
     if disk > limits.disk:
-        most = max(stages, key=lambda stage: stage.cost.disk)
+        largest = max(stages, key=lambda stage: stage.cost.disk)
         raise PlanError(
-            f"{in_bytes(disk)} would be written, most by make {most.name}, and "
-            f"{in_bytes(limits.disk)} are free in {asked.out}: free some space, give another "
+            f"{format_bytes(disk)} would be written, most by make {largest.name}, and "
+            f"{format_bytes(limits.disk)} are free in {request.out}: free some space, give another "
             "folder with OUT=, store features with --dtype float16, or take fewer columns, as "
-            f'SPACES="{_narrower(asked.entries, 512)}"'
+            f'SPACES="{_narrow_names(request.entries, 512)}"'
         )
 
 
-def _less_memory(stage: Stage, limits: Limits, asked: Asked, rates: Rates) -> str:
+def _smaller_setting(stage: Stage, limits: Limits, request: Asked, rates: Rates) -> str:
     """Name a setting that makes a stage smaller; of a solved model one that was worked out."""
     if stage.name == "features":
         return f"fewer spaces at a time, one {run_hint('features')} after another; or one device"
     if stage.name not in ("fit", "ablate"):
         return "fewer fits, FITS=…, or a subject at a time, SUBJECT=01"
-    if asked.estimator.streams:
-        wide = asked.settings.group_by in ("brain", "hemisphere", *_BOTH)
+    if request.estimator.streams:
+        wide = request.settings.group_by in ("brain", "hemisphere", *_JOINT_GROUPINGS)
         return "GROUP_BY=roi" if wide else "fewer columns or spaces, or PARAMS=batch=64"
     for width in NARROWER:
-        less = [_as_narrow(entry, width) for entry in asked.entries]
-        if _columns(less) == _columns(asked.entries):
+        narrow_entries = [_narrow_entry(entry, width) for entry in request.entries]
+        if _columns(narrow_entries) == _columns(request.entries):
             continue
-        costs = fit_costs(replace(asked, entries=less), rates)
-        most = max(cost.memory for own in costs for cost in own)
-        if most <= limits.memory:
-            return f'SPACES="{_narrower(asked.entries, width)}", with {in_bytes(most)}'
+        costs = fit_costs(replace(request, entries=narrow_entries), rates)
+        peak = max(cost.memory for group in costs for cost in group)
+        if peak <= limits.memory:
+            return f'SPACES="{_narrow_names(request.entries, width)}", with {format_bytes(peak)}'
     return "a machine with more; fewer pictures (IMAGES=…) or fewer spaces take less"
 
 
@@ -191,18 +193,18 @@ def _columns(entries: Sequence[Entry]) -> list[int]:
     return [int(entry.meta["columns"]) for entry in entries]
 
 
-_BOTH = ("roi-both-hemispheres", "class-both-hemispheres")
+_JOINT_GROUPINGS = ("roi-both-hemispheres", "class-both-hemispheres")
 
 
-def _narrower(entries: Sequence[Entry], width: int) -> str:
+def _narrow_names(entries: Sequence[Entry], width: int) -> str:
     wide = [n > width for n in _columns(entries)]
     return " ".join(
-        f"{entry.name.partition('~')[0]}~{width}" if too else entry.name
-        for entry, too in zip(entries, wide, strict=True)
+        f"{entry.name.partition('~')[0]}~{width}" if is_wide else entry.name
+        for entry, is_wide in zip(entries, wide, strict=True)
     )
 
 
-def _as_narrow(entry: Entry, width: int) -> Entry:
+def _narrow_entry(entry: Entry, width: int) -> Entry:
     bands = entry.meta.get("bands") or []
     n_layers = max(1, len(entry.meta["key"].get("layers") or bands))
     columns = min(int(entry.meta["columns"]), width * n_layers)

@@ -24,13 +24,13 @@ class Limits:
         Bytes.
     disk : int
         Bytes that are free where the output goes.
-    where : str
+    source : str
         Whose these are, in words.
     """
 
     memory: int
     disk: int
-    where: str
+    source: str
 
 
 def find_limits(out: Path, memory: str = "") -> Limits:
@@ -43,10 +43,10 @@ def find_limits(out: Path, memory: str = "") -> Limits:
     memory : str
         That of another machine, such as "64" (GB) or "500M"; this one's if empty.
     """
-    there = out.absolute()
-    while not there.exists():
-        there = there.parent
-    disk = shutil.disk_usage(there).free
+    folder = out.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    disk = shutil.disk_usage(folder).free
     if not memory:
         return Limits(machine_memory(), disk, "this machine has")
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", memory.strip().upper())
@@ -55,7 +55,7 @@ def find_limits(out: Path, memory: str = "") -> Limits:
     return Limits(int(float(match[1]) * UNITS[match[2]]), disk, "--memory gives")
 
 
-def load() -> float:
+def processor_load() -> float:
     """Say how much of the processors others use.
 
     Returns

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 
-def in_bytes(number: float) -> str:
+def format_bytes(number: float) -> str:
     """Write a number of bytes."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if number >= size:
@@ -12,7 +12,7 @@ def in_bytes(number: float) -> str:
     return "0" if number == 0 else "under 1 MB"
 
 
-def in_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Write a time."""
     if seconds == 0:
         return "0"
@@ -20,14 +20,13 @@ def in_time(seconds: float) -> str:
         return f"{seconds:.1f} s"
     if seconds < 99.5:
         return f"{seconds:.0f} s"
-    unit, size = next(
-        (one for one in (("min", 60), ("h", 3600)) if seconds / one[1] < 99.5), ("days", 86400)
-    )
+    units = (("min", 60), ("h", 3600), ("days", 86400))
+    unit, size = next((unit for unit in units[:2] if seconds / unit[1] < 99.5), units[2])
     value = seconds / size
     return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lay out rows; the first column to the left, the others to the right."""
     every = [header, *rows]
     widths = [max(len(row[n]) for row in every) for n in range(len(header))]
