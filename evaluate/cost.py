@@ -17,11 +17,11 @@ from evaluate.report.charts import scatter
 from evaluate.report.examples import N_PICTURES, PIXELS, QUALITY, encode
 from evaluate.resampling import intervals, orders, permute, picture_weights, resample
 from evaluate.scoring.vertex_scores import score_vertices
-from execute.forecast.calibration import Values, elapsed, least
+from execute.forecast.calibration import Values, elapsed_time, minimum_time
 from execute.forecast.cost import Cost
-from execute.forecast.measure import measured
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
-from execute.whole_command import Asked
+from execute.whole_command import CommandArguments
 
 IMPORTS = "evaluate.__main__"
 # Pictures and vertices of a trial.
@@ -94,7 +94,7 @@ def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) ->
     """Say what each command of this stage takes, its process's start with it."""
     start = rates.start(IMPORTS)
     begin = Cost(start["seconds"], int(start["memory"]))
-    trial = rates.of("scoring", partial(measured, try_scoring))
+    trial = rates.get_or_measure("scoring", partial(measure_process, try_scoring))
     read = _reading(scored, subjects, rates)
     runs = scored.n_fits + 1
     numbers = sum(n * c for n, c in zip(scored.n_images, scored.n_columns, strict=True))
@@ -113,7 +113,7 @@ def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) ->
     filled = 4 * sum(n * sum(v) for n, v in zip(_test(subjects), scored.n_vertices, strict=True))
     both = int(4 * held * (columns + 4 * widest))
     submission = Cost(read + _deflating(filled, rates), begin.memory + both, 0, filled)
-    drawing = rates.of("drawing", partial(measured, try_drawing))
+    drawing = rates.get_or_measure("drawing", partial(measure_process, try_drawing))
     known = len(subjects) + (len(subjects) > 1)
     maps = known * (MAPS + scored.n_spaces - 1)
     n_pictures = maps * 2 + (MAPS + scored.n_spaces - 1) * (drawing["views"] - 2)
@@ -131,7 +131,7 @@ def evaluate_costs(scored: Scored, subjects: Sequence[Subject], rates: Rates) ->
     }
 
 
-def cost_of(asked: Asked, rates: Rates) -> Cost | None:
+def cost_of(asked: CommandArguments, rates: Rates) -> Cost | None:
     """Say what a command of this stage takes."""
     if asked.verb not in PLANNED or not asked.data.is_dir():
         return None
@@ -185,8 +185,8 @@ def try_scoring() -> Values:
 
     (draws,) = resample(y, p, ceiling, weights, [np.arange(VERTICES)])
     return {
-        "score": least(work) / y.size,
-        "interval": least(lambda: intervals(draws)),
+        "score": minimum_time(work) / y.size,
+        "interval": minimum_time(lambda: intervals(draws)),
     }
 
 
@@ -201,7 +201,7 @@ def try_drawing() -> Values:
         those beside them.
     """
     mesh = load_mesh("fsaverage5")
-    begin = elapsed(lambda: photograph(mesh, WIDTH, {}))
+    begin = elapsed_time(lambda: photograph(mesh, WIDTH, {}))
     views = photograph(mesh, WIDTH, {}, ("flat",))
     rng = np.random.default_rng(0)
     # As smooth as a map is.
@@ -218,11 +218,11 @@ def try_drawing() -> Values:
     return {
         "begin": begin,
         # Half of it is painted, half is written.
-        "picture": 2 * least(partial(_encoded, image)),
+        "picture": 2 * minimum_time(partial(_encoded, image)),
         "bytes": len(made),
         "views": 2 * len(VIEWS),
-        "chart": least(lambda: scatter(points[0], points[1], about)),
-        "thumbnail": least(thumbnail),
+        "chart": minimum_time(lambda: scatter(points[0], points[1], about)),
+        "thumbnail": minimum_time(thumbnail),
     }
 
 

@@ -4,9 +4,9 @@ A stage says what its units of work are, and hands them over; each unit writes w
 """
 
 from execute.errors import ExecuteError
-from execute.executor import ALONE, Executor, Place, choose_executor, share
+from execute.executor import ALONE, Devices, Executor, choose_executor, share
 from execute.forecast.cost import Cost
-from execute.forecast.planned_work import planned
+from execute.forecast.planned_work import planned_costs
 from execute.runs import Run
 from execute.whole_command import run_anywhere
 from execute.work import Work
@@ -14,13 +14,13 @@ from execute.work import Work
 __all__ = [
     "ALONE",
     "Cost",
+    "Devices",
     "ExecuteError",
     "Executor",
-    "Place",
     "Run",
     "Work",
     "choose_executor",
-    "planned",
+    "planned_costs",
     "run_anywhere",
     "share",
 ]

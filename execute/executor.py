@@ -8,7 +8,7 @@ from pathlib import Path
 from base import convert_paths, one_of
 from execute.errors import ExecuteError
 from execute.local import share_here
-from execute.recording import Recorded
+from execute.recording import RecordedWork
 from execute.runs import Run
 from execute.slurm.cluster import Resources, read_cluster
 from execute.work import Groups, Report, Work
@@ -38,7 +38,7 @@ class Executor:
 
 
 @dataclass(frozen=True)
-class Place:
+class Devices:
     """The devices of the machine that does the work; it may be another than this.
 
     Attributes
@@ -53,16 +53,16 @@ class Place:
     begin: Callable[[str], object]
 
 
-def _this_process() -> list[str]:
+def _cpu_only() -> list[str]:
     return ["cpu"]
 
 
-def _nothing(_: str) -> None:
+def _no_setup(_: str) -> None:
     pass
 
 
 # For work that chooses devices itself: it is done in one process of the machine.
-ALONE = Place(_this_process, _nothing)
+ALONE = Devices(_cpu_only, _no_setup)
 
 
 @convert_paths
@@ -105,40 +105,40 @@ def choose_executor(
 
     check_slurm()
     # What is not here either, the work itself will miss, if it needs it.
-    there = data.absolute() if data and data.exists() else None
-    return Executor(read_cluster(cluster, stage), there)
+    data_folder = data.absolute() if data and data.exists() else None
+    return Executor(read_cluster(cluster, stage), data_folder)
 
 
 def share(
-    executor: Executor, place: Place, run: Run, groups: Groups, work: Work, report: Report
+    executor: Executor, devices: Devices, run: Run, groups: Groups, work: Work, report: Report
 ) -> None:
-    """Do units of work, and record them.
+    """Run units of work, here or in jobs of a cluster, and record each.
 
     Parameters
     ----------
     executor : Executor
-        Where.
-    place : Place
-        With which devices.
+        This machine, or the resources of the jobs.
+    devices : Devices
+        The devices to use on the machine that does the work.
     run : Run
-        What it is, and where it is recorded.
+        The run that the work belongs to, and its folder of records.
     groups : sequence of sequence of str
         The units of each group, by name.
     work : callable
-        Does units of a group. It may have a method `there`, which takes the numbers of a group and
-        of a unit and gives what the work would give if there is nothing left to do, or else None.
+        Runs units of a group. It may have a method `existing_result`, which takes the number of a
+        group and of a unit and returns the stored result, or None if the unit is still to be done.
     report : callable
-        Takes the number of a group that is done, and what `work` gave for it.
+        Called with the number of each finished group, and the results of `work` for it.
 
     Raises
     ------
     ExecuteError
-        If jobs cannot be handed over; what `share_here` and `share_by_jobs` raise, too.
+        If jobs cannot be submitted; also what `share_here` and `share_by_jobs` raise.
     """
     recorded = run.begin(groups)
     if executor.resources is None:
-        own = Recorded(work, run) if recorded else work
-        share_here(place.choose(), place.begin, groups, own, report)
+        recorded_work = RecordedWork(work, run) if recorded else work
+        share_here(devices.choose(), devices.begin, groups, recorded_work, report)
         return
     if not recorded:
         raise ExecuteError(
@@ -148,5 +148,5 @@ def share(
     from execute.slurm.jobs import share_by_jobs
     from execute.slurm.task import Task
 
-    made = Task([], groups, place, run, work, sys.orig_argv, executor.data)
-    share_by_jobs(executor.resources, made, report)
+    task = Task([], groups, devices, run, work, sys.orig_argv, executor.data)
+    share_by_jobs(executor.resources, task, report)

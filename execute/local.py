@@ -16,7 +16,7 @@ from typing import Any
 
 from base import say, unheard
 from execute.errors import ExecuteError
-from execute.threads import one_of
+from execute.threads import share_processors
 from execute.work import Unit, Work
 from execute.worker import serve
 
@@ -55,33 +55,33 @@ def share_here(
         for number, units in enumerate(groups):
             report(number, [work(number, iter(range(len(units))))])
         return
-    several, every = _Several(groups, report), ",".join(devices)
-    names = _told_apart(devices)
-    busy, idle = names[: several.n_units], names[several.n_units :]
+    pool, device_option = _WorkerPool(groups, report), ",".join(devices)
+    names = _process_names(devices)
+    busy, idle = names[: pool.n_units], names[pool.n_units :]
     if idle:
-        what = ", ".join(name for units in groups for name in units)
-        stay = "stay" if len(idle) > 1 else "stays"
-        say(f"{', '.join(idle)} {stay} idle: side by side can be done only {what}")
+        unit_names = ", ".join(name for units in groups for name in units)
+        verb = "stay" if len(idle) > 1 else "stays"
+        say(f"{', '.join(idle)} {verb} idle: side by side can be done only {unit_names}")
     try:
         for device, name in zip(devices, busy, strict=False):
             serving = partial(serve, begin=partial(begin, _kind_of(device)), work=work)
-            several.workers.append(_start(device, len(busy), name, serving, several.choose(None)))
-        several.run(every)
+            pool.workers.append(_start(device, len(busy), name, serving, pool.choose(None)))
+        pool.run(device_option)
     finally:
-        several.stop()
+        pool.stop()
 
 
 def _kind_of(device: str) -> str:
     return device.partition(":")[0]
 
 
-def _told_apart(devices: Sequence[str]) -> list[str]:
+def _process_names(devices: Sequence[str]) -> list[str]:
     """Name processes by their devices, numbered where one is there twice."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     names = []
     for device in devices:
-        seen[device] += 1
-        names.append(f"{device} ({seen[device]})" if devices.count(device) > 1 else device)
+        counts[device] += 1
+        names.append(f"{device} ({counts[device]})" if devices.count(device) > 1 else device)
     return names
 
 
@@ -96,24 +96,24 @@ class _Worker:
     # many of each group it was given that it has not yet given results of.
     unit: Unit | None
     nth: int = 0
-    given: Counter[int] = field(default_factory=Counter)
+    pending: Counter[int] = field(default_factory=Counter)
 
 
 def _start(
-    device: str, n_beside: int, name: str, serving: Callable[..., None], first: Unit | None
+    device: str, n_processes: int, name: str, serving: Callable[..., None], first: Unit | None
 ) -> _Worker:
     context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=serving, args=(there, sys.orig_argv), daemon=True)
-    with unheard(signal.SIGINT), _seeing(device), one_of(n_beside):
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=serving, args=(child_end, sys.orig_argv), daemon=True)
+    with unheard(signal.SIGINT), _visible_gpu(device), share_processors(n_processes):
         process.start()
     # Only the process has it now, so that its end is noticed.
-    there.close()
-    return _Worker(name, process, here, first)
+    child_end.close()
+    return _Worker(name, process, parent_end, first)
 
 
 @contextmanager
-def _seeing(device: str) -> Iterator[None]:
+def _visible_gpu(device: str) -> Iterator[None]:
     """Let processes that are started meanwhile see only one GPU, as the first.
 
     Neither himalaya nor Lightning, which each choose a GPU, can then choose another.
@@ -132,39 +132,39 @@ def _seeing(device: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-class _Several:
+class _WorkerPool:
     """Gives units to processes, shows what they say, and collects their results."""
 
     def __init__(
         self, groups: Sequence[Sequence[str]], report: Callable[[int, list[Any]], None]
     ) -> None:
         self.workers: list[_Worker] = []
-        self.n_units, self._n_given = sum(map(len, groups)), 0
+        self.n_units, self._n_assigned = sum(map(len, groups)), 0
         self._groups, self._report = groups, report
         self._left = [list(range(len(units))) for units in groups]
-        self._undone = [len(units) for units in groups]
+        self._n_unfinished = [len(units) for units in groups]
         self._results: list[list[Any]] = [[] for _ in groups]
 
-    def run(self, every: str) -> None:
+    def run(self, device_option: str) -> None:
         """Serve the processes until all have ended."""
         running = list(self.workers)
         while running:
             ready = wait([worker.pipe for worker in running])
-            for worker in [one for one in running if one.pipe in ready]:
+            for worker in [worker for worker in running if worker.pipe in ready]:
                 try:
-                    kind, *told = worker.pipe.recv()
+                    kind, *message = worker.pipe.recv()
                     if kind == "ask":
-                        self._give(worker)
+                        self._assign(worker)
                 except (EOFError, OSError):
-                    self._check_end(worker, every)
+                    self._check_end(worker, device_option)
                     running.remove(worker)
                     continue
                 if kind == "line":
-                    self._show(worker, *told)
+                    self._print_line(worker, *message)
                 elif kind == "done":
-                    self._take(worker, *told)
+                    self._collect(worker, *message)
                 elif kind == "failed":
-                    raise told[0]
+                    raise message[0]
 
     def choose(self, group: int | None) -> Unit | None:
         """Choose a unit of a group, or else of the first group of which the most are left."""
@@ -172,52 +172,52 @@ class _Several:
         if not left:
             return None
         if group not in left:
-            group = max(left, key=lambda one: len(self._left[one]))
+            group = max(left, key=lambda number: len(self._left[number]))
         return group, self._left[group].pop(0)
 
-    def _give(self, worker: _Worker) -> None:
+    def _assign(self, worker: _Worker) -> None:
         """Give a process its first unit, or the next."""
         if worker.nth and worker.unit:
             worker.unit = self.choose(worker.unit[0])
         if worker.unit:
-            worker.given[worker.unit[0]] += 1
-            self._n_given += 1
-            worker.nth = self._n_given
+            worker.pending[worker.unit[0]] += 1
+            self._n_assigned += 1
+            worker.nth = self._n_assigned
         worker.pipe.send(worker.unit)
 
-    def _take(self, worker: _Worker, group: int, result: Any) -> None:
+    def _collect(self, worker: _Worker, group: int, result: Any) -> None:
         self._results[group].append(result)
-        self._undone[group] -= worker.given.pop(group)
-        if not self._undone[group]:
+        self._n_unfinished[group] -= worker.pending.pop(group)
+        if not self._n_unfinished[group]:
             self._report(group, self._results[group])
 
-    def _check_end(self, worker: _Worker, every: str) -> None:
+    def _check_end(self, worker: _Worker, device_option: str) -> None:
         """Refuse the end of a process that had work left."""
         worker.process.join()
         code = worker.process.exitcode or 0
-        if code == 0 and worker.unit is None and not worker.given:
+        if code == 0 and worker.unit is None and not worker.pending:
             return
-        by = -code if code < 0 else code - 128
-        how = f"ended with exit status {code}"
-        if by in set(signal.Signals):
-            how = f"was ended by {signal.Signals(by).name}"
-        if by == signal.SIGKILL:
-            how += ", as the system does when memory runs out"
-        where = "its end"
+        signal_number = -code if code < 0 else code - 128
+        reason = f"ended with exit status {code}"
+        if signal_number in set(signal.Signals):
+            reason = f"was ended by {signal.Signals(signal_number).name}"
+        if signal_number == signal.SIGKILL:
+            reason += ", as the system does when memory runs out"
+        step = "its end"
         if worker.unit:
-            where = self._groups[worker.unit[0]][worker.unit[1]] if worker.nth else "its start"
+            step = self._groups[worker.unit[0]][worker.unit[1]] if worker.nth else "its start"
         raise ExecuteError(
-            f"--device {every}: the process on {worker.name} {how}, at {where}; what was "
+            f"--device {device_option}: the process on {worker.name} {reason}, at {step}; what was "
             "finished is kept: run it again, with fewer devices if memory was short"
         )
 
-    def _show(self, worker: _Worker, to_errors: bool, line: str) -> None:
-        which = f", {worker.nth} of {self.n_units}" if worker.nth else ""
-        told = f"[{worker.name}{which}] {line}"
+    def _print_line(self, worker: _Worker, to_errors: bool, line: str) -> None:
+        progress = f", {worker.nth} of {self.n_units}" if worker.nth else ""
+        text = f"[{worker.name}{progress}] {line}"
         if to_errors:
-            print(told, file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
         else:
-            say(told)
+            say(text)
 
     def stop(self) -> None:
         """Stop those processes that still run."""

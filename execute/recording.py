@@ -16,7 +16,7 @@ from execute.work import Work
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedWork:
     """Work whose units are recorded as they begin and end.
 
     Attributes
@@ -116,7 +116,7 @@ class _Watch:
 
 def _peak_memory() -> int:
     """Bytes: the peak of this process so far, or of the largest that it started."""
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    targets = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     # Kilobytes on Linux, bytes on a Mac.
     unit = 1 if sys.platform == "darwin" else 1024
-    return max(resource.getrusage(one).ru_maxrss for one in who) * unit
+    return max(resource.getrusage(target).ru_maxrss for target in targets) * unit

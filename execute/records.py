@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Record(BaseModel):
@@ -22,7 +22,7 @@ class RunRecord(_Record):
 
     stage: str
     label: str
-    asked: str
+    date: str = Field(alias="asked")
     groups: list[list[str]]
     planned: list[list[PlannedCost]] | None = None
 
@@ -74,7 +74,7 @@ class JobsRecord(_Record):
 
     jobs: list[JobRecord] = []
     failed: list[FailedRecord] = []
-    asked: dict[Literal["memory", "time"], Any] = {}
+    limits: dict[Literal["memory", "time"], Any] = Field(default={}, alias="asked")
 
 
 class RatesRecord(_Record):

@@ -20,7 +20,7 @@ from execute.records import SHAPES, UnitRecord
 from execute.work import Groups
 
 # What the system says where nothing may be written.
-NOT_HERE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            if error.errno not in NOT_HERE:
+            if error.errno not in NOT_WRITABLE:
                 raise
             return False
         before = read_json(self.folder / "run.json")
@@ -88,12 +88,12 @@ class Run:
                 if not same or read_json(path).get("state") in ("failed", "interrupted"):
                     path.unlink(missing_ok=True)
             write_json(self.folder / "run.json", about)
-            told = read_json(self.folder / "jobs.json")
-            if told.get("failed"):
+            jobs = read_json(self.folder / "jobs.json")
+            if jobs.get("failed"):
                 # Why jobs failed that were asked for before.
-                write_json(self.folder / "jobs.json", {**told, "failed": []})
+                write_json(self.folder / "jobs.json", {**jobs, "failed": []})
         except OSError as error:
-            if error.errno not in NOT_HERE:
+            if error.errno not in NOT_WRITABLE:
                 raise
             return False
         return True
@@ -102,15 +102,18 @@ class Run:
         """Give what each unit is expected to take; what is there already takes what it took."""
         if not self.costs:
             return before
-        new = [[vars(cost) for cost in own] for own in self.costs]
+        new = [[vars(cost) for cost in group] for group in self.costs]
         if before is None:
             return new
         return [
-            [now if now["seconds"] else then for now, then in zip(*both, strict=True)]
-            for both in zip(new, before, strict=True)
+            [
+                cost if cost["seconds"] else earlier
+                for cost, earlier in zip(costs, earlier_costs, strict=True)
+            ]
+            for costs, earlier_costs in zip(new, before, strict=True)
         ]
 
-    def refuse(self, number: int, unit: int, why: str, log: str) -> None:
+    def record_failure(self, number: int, unit: int, reason: str, log: str) -> None:
         """Record that a unit could not be begun.
 
         Parameters
@@ -119,12 +122,12 @@ class Run:
             Of its group.
         unit : int
             Of the unit.
-        why : str
+        reason : str
             The reason, for the user.
         log : str
             The file of what the process prints, if any.
         """
-        about = {**base.identity(), "log": log, "state": "failed", "reason": why}
+        about = {**base.identity(), "log": log, "state": "failed", "reason": reason}
         write_json(self.unit(number, unit), about)
 
     def unit(self, number: int, unit: int) -> Path:
@@ -174,4 +177,4 @@ def read_json(path: Path) -> dict[str, Any]:
     except (base.DocumentError, ValidationError):
         base.say(f"warning: {path}: is damaged, and passed over; it holds no results: remove it")
         return {}
-    return about.model_dump(exclude_unset=True)
+    return about.model_dump(exclude_unset=True, by_alias=True)

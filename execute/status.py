@@ -10,10 +10,10 @@ from base import has_ended, identity
 from execute.runs import read_json
 from execute.slurm.cluster import Resources
 from execute.slurm.job import Job, jobs_in
-from execute.slurm.queue import Queued, ended, queue
+from execute.slurm.queue import Queued, job_end, queue
 
 # What of a log is shown.
-LINES = 5
+LOG_LINES = 5
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Unit:
         return str(self.about.get("reason") or "ended without a word")
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """The job and the machine, as far as they are known."""
         job, host = self.about.get("job"), self.about.get("host")
         return " on ".join([*([f"job {job}"] if job else []), *([str(host)] if host else [])])
@@ -53,7 +53,7 @@ class Unit:
         """The end of its log."""
         log = Path(self.about.get("log") or "/dev/null")
         try:
-            return log.read_text(errors="replace").splitlines()[-LINES:]
+            return log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         except FileNotFoundError:
             return []
 
@@ -85,38 +85,42 @@ class Progress:
 def read_progress(out: Path) -> list[Progress]:
     """Read how far all runs are."""
     folders = [path.parent for path in (out / "runs").glob("*/run.json")]
-    every = [_progress(folder) for folder in folders if read_json(folder / "run.json")]
-    return sorted(every, key=lambda one: one.about["asked"])
+    runs = [_progress(folder) for folder in folders if read_json(folder / "run.json")]
+    return sorted(runs, key=lambda progress: progress.about["asked"])
 
 
 def _progress(folder: Path) -> Progress:
-    about, kept = read_json(folder / "run.json"), read_json(folder / "jobs.json")
+    about, job_records = read_json(folder / "run.json"), read_json(folder / "jobs.json")
     jobs = {
-        (group, unit): job for job in jobs_in(kept) for group, units in job.pieces for unit in units
+        (group, unit): job
+        for job in jobs_in(job_records)
+        for group, units in job.pieces
+        for unit in units
     }
     queued = queue(list({job.number for job in jobs.values()}), folder)
-    failed = {name: job for job in kept.get("failed", []) for name in job["units"]}
+    failed = {name: job for job in job_records.get("failed", []) for name in job["units"]}
     units = []
     for group, unit, name in _numbered(about["groups"]):
-        own = read_json(folder / f"{group}.{unit}.json")
+        record = read_json(folder / f"{group}.{unit}.json")
         planned = about["planned"][group][unit] if about.get("planned") else {}
-        state, job = own.get("state", "not begun"), jobs.get((group, unit))
+        state, job = record.get("state", "not begun"), jobs.get((group, unit))
         # Slurm knows best; where it does not answer now, what was running counts as running.
         alive = job is not None and (queued is None or job.number in queued)
-        if state == "running" and _is_lost(own, job.number if job and alive else ""):
+        if state == "running" and _is_lost(record, job.number if job and alive else ""):
             state = "lost"
         if job and state in ("not begun", "lost", "interrupted"):
             if alive:
-                state, own = "waiting", {**own, **_waits(job, queued)}
+                state, record = "waiting", {**record, **_queue_record(job, queued)}
             else:
                 # Nobody looked on when it ended.
-                resources = Resources(**kept.get("asked", {}))
-                how = ended(job.number, folder, resources, job.log(folder))
-                told = {"number": job.number, "node": how.node, "reason": how.why}
-                state, own = "failed", {**own, **_of(told | {"log": str(job.log(folder))})}
+                resources = Resources(**job_records.get("asked", {}))
+                end = job_end(job.number, folder, resources, job.log(folder))
+                failure = {"number": job.number, "node": end.node, "reason": end.reason}
+                failure["log"] = str(job.log(folder))
+                state, record = "failed", {**record, **_failure_record(failure)}
         elif state != "done" and name in failed:
-            state, own = "failed", {**own, **_of(failed[name])}
-        units.append(Unit(name, state, own, planned))
+            state, record = "failed", {**record, **_failure_record(failed[name])}
+        units.append(Unit(name, state, record, planned))
     return Progress(folder, about, units)
 
 
@@ -126,22 +130,26 @@ def _numbered(groups: list[list[str]]) -> Iterator[tuple[int, int, str]]:
             yield group, unit, name
 
 
-def _is_lost(own: dict[str, Any], job: str) -> bool:
+def _is_lost(record: dict[str, Any], job: str) -> bool:
     """Say whether a unit that was running is not any more, as far as can be known from here."""
-    if own.get("job"):
-        return own["job"] != job
-    same_machine = own.get("host") == identity()["host"]
-    return has_ended(own) or (same_machine and own.get("boot") != identity()["boot"])
+    if record.get("job"):
+        return record["job"] != job
+    same_machine = record.get("host") == identity()["host"]
+    return has_ended(record) or (same_machine and record.get("boot") != identity()["boot"])
 
 
-def _waits(job: Job, queued: dict[str, Queued] | None) -> dict[str, Any]:
+def _queue_record(job: Job, queued: dict[str, Queued] | None) -> dict[str, Any]:
     if queued is None:
         return {"job": job.number, "host": "", "reason": "Slurm does not answer now"}
-    one = queued[job.number]
-    return {"job": job.number, "host": one.node, "reason": "begins" if one.node else one.why}
+    entry = queued[job.number]
+    return {
+        "job": job.number,
+        "host": entry.node,
+        "reason": "begins" if entry.node else entry.reason,
+    }
 
 
-def _of(failed: dict[str, Any]) -> dict[str, Any]:
+def _failure_record(failed: dict[str, Any]) -> dict[str, Any]:
     return {
         "job": failed["number"],
         "host": failed["node"],

@@ -17,7 +17,7 @@ LIMITS = (
 
 
 @contextmanager
-def one_of(n_processes: int) -> Iterator[None]:
+def share_processors(n_processes: int) -> Iterator[None]:
     """Give processes that are started meanwhile an equal share of the processors as threads.
 
     What the user has set stands.
@@ -32,9 +32,9 @@ def one_of(n_processes: int) -> Iterator[None]:
     None
         For a `with` block.
     """
-    each = str(max(1, joblib.cpu_count() // n_processes))
+    n_threads = str(max(1, joblib.cpu_count() // n_processes))
     new = [name for name in LIMITS if name not in os.environ] if n_processes > 1 else []
-    os.environ.update(dict.fromkeys(new, each))
+    os.environ.update(dict.fromkeys(new, n_threads))
     try:
         yield
     finally:

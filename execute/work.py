@@ -32,8 +32,8 @@ def package_of(work: Work) -> str:
 
 def take_all(units: Iterator[int]) -> list[int]:
     """Take all units at once; all are recorded as running until the work returns."""
-    taken: list[int] = units.take_all() if hasattr(units, "take_all") else list(units)
-    return taken
+    numbers: list[int] = units.take_all() if hasattr(units, "take_all") else list(units)
+    return numbers
 
 
 @dataclass
@@ -57,16 +57,16 @@ class Mapped(Generic[T]):
 
     def __next__(self) -> T:
         unit = next(self.units)
-        made = self.make(unit)
-        self._numbers[made] = unit
-        return made
+        item = self.make(unit)
+        self._numbers[item] = unit
+        return item
 
     def postpone(self) -> None:
         """Leave the record of the last unit alone: another process is at it."""
         if hasattr(self.units, "postpone"):
             self.units.postpone()
 
-    def resume(self, made: T) -> None:
+    def resume(self, item: T) -> None:
         """Record that the work comes back to a unit."""
         if hasattr(self.units, "resume"):
-            self.units.resume(self._numbers[made])
+            self.units.resume(self._numbers[item])

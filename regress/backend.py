@@ -9,7 +9,7 @@ import numpy as np
 from himalaya.backend import get_backend, set_backend
 from numpy.typing import NDArray
 
-from execute import Place
+from execute import Devices
 from regress.errors import RegressError
 
 Floats = NDArray[np.floating]
@@ -82,9 +82,9 @@ def _gpus() -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def place_of(device: str) -> Place:
+def place_of(device: str) -> Devices:
     """Say how the machine that does the work chooses its devices."""
-    return Place(partial(choose_devices, device), use_device)
+    return Devices(partial(choose_devices, device), use_device)
 
 
 def use_device(device: str) -> str:

@@ -15,7 +15,7 @@ from base import replacing
 
 Values = dict[str, float]
 SIDE = 1536
-EIGHS = (128, 512, 1024)
+EIGH_SIDES = (128, 512, 1024)
 BYTES = 128 << 20
 
 
@@ -47,34 +47,36 @@ def calibrate(folder: Path) -> Values:
         `write`, bytes/s to the disk; `file`, seconds to create a small file that is flushed.
     """
     rng = np.random.default_rng(0)
-    found: Values = {}
+    rates: Values = {}
     for name in ("float32", "float64"):
         A = rng.standard_normal((SIDE, SIDE)).astype(name)
-        found[name] = 2 * SIDE**3 / _shared(partial(np.matmul, A, A))
-    for side in EIGHS:
+        rates[name] = 2 * SIDE**3 / _time_threads(partial(np.matmul, A, A))
+    for side in EIGH_SIDES:
         X = rng.standard_normal((2 * side, side))
-        found[f"eigh {side}"] = _shared(partial(np.linalg.eigh, X.T @ X))
+        rates[f"eigh {side}"] = _time_threads(partial(np.linalg.eigh, X.T @ X))
     block = np.ones(BYTES // 4, np.float32)  # zeros would be one page
-    found["memory"] = BYTES / least(lambda: block + 1)
-    rows, some = block.reshape(-1, 8192), rng.permutation(BYTES // 4 // 8192)
-    found["gather"] = BYTES / least(lambda: rows[some])
-    found["sha256"] = BYTES / least(lambda: hashlib.sha256(block.data))
+    rates["memory"] = BYTES / minimum_time(lambda: block + 1)
+    rows, order = block.reshape(-1, 8192), rng.permutation(BYTES // 4 // 8192)
+    rates["gather"] = BYTES / minimum_time(lambda: rows[order])
+    rates["sha256"] = BYTES / minimum_time(lambda: hashlib.sha256(block.data))
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
         file = Path(inside) / "file"
-        found["file"] = least(lambda: _write(file, b"0"), waits=True)
-        found["write"] = BYTES / least(lambda: _write(file, block.data.cast("B")), waits=True)
-    return found
+        rates["file"] = minimum_time(lambda: _write(file, b"0"), waits=True)
+        rates["write"] = BYTES / minimum_time(
+            lambda: _write(file, block.data.cast("B")), waits=True
+        )
+    return rates
 
 
-def _shared(work: Callable[[], object]) -> float:
+def _time_threads(work: Callable[[], object]) -> float:
     """Time work of several threads; one alone is no quicker, but where others keep them waiting."""
     with threadpool_limits(1):
-        alone = least(work)
-    return min(alone, least(work)) if n_threads() > 1 else alone
+        alone = minimum_time(work)
+    return min(alone, minimum_time(work)) if n_threads() > 1 else alone
 
 
-def least(work: Callable[[], object], waits: bool = False, enough: float = 0.5) -> float:
+def minimum_time(work: Callable[[], object], waits: bool = False, enough: float = 0.5) -> float:
     """Time some work as on a machine that nobody else uses: the least of several times.
 
     Parameters
@@ -89,11 +91,11 @@ def least(work: Callable[[], object], waits: bool = False, enough: float = 0.5) 
     times: list[float] = []
     first = time.perf_counter()
     while len(times) < 3 or (time.perf_counter() - first < enough and len(times) < 100):
-        times.append(elapsed(work, waits))
+        times.append(elapsed_time(work, waits))
     return min(times)
 
 
-def elapsed(work: Callable[[], object], waits: bool = False) -> float:
+def elapsed_time(work: Callable[[], object], waits: bool = False) -> float:
     """Time some work once, as on a machine that nobody else uses."""
     began, before = time.perf_counter(), time.process_time()
     work()
@@ -102,7 +104,7 @@ def elapsed(work: Callable[[], object], waits: bool = False) -> float:
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())

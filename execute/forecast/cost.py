@@ -25,17 +25,17 @@ class Cost:
     gpu_memory: int = 0
     disk: int = 0
 
-    def __add__(self, other: "Cost") -> "Cost":
-        """Give the cost of both, one after the other in one process."""
+    def __add__(self, cost: "Cost") -> "Cost":
+        """Return the cost of both, one after the other in one process."""
         return Cost(
-            self.seconds + other.seconds,
-            max(self.memory, other.memory),
-            max(self.gpu_memory, other.gpu_memory),
-            self.disk + other.disk,
+            self.seconds + cost.seconds,
+            max(self.memory, cost.memory),
+            max(self.gpu_memory, cost.gpu_memory),
+            self.disk + cost.disk,
         )
 
 
-def in_turn(costs: Iterable[Cost]) -> Cost:
+def sequential_cost(costs: Iterable[Cost]) -> Cost:
     """Give the cost of units that one process does one after the other.
 
     Returns
@@ -46,7 +46,7 @@ def in_turn(costs: Iterable[Cost]) -> Cost:
     return sum(costs, Cost())
 
 
-def side_by_side(costs: Iterable[Cost]) -> Cost:
+def parallel_cost(costs: Iterable[Cost]) -> Cost:
     """Give the cost of processes that run at the same time, each on processors of its own.
 
     Returns
@@ -56,8 +56,8 @@ def side_by_side(costs: Iterable[Cost]) -> Cost:
     """
     every = list(costs)
     return Cost(
-        max((one.seconds for one in every), default=0.0),
-        sum(one.memory for one in every),
-        sum(one.gpu_memory for one in every),
-        sum(one.disk for one in every),
+        max((cost.seconds for cost in every), default=0.0),
+        sum(cost.memory for cost in every),
+        sum(cost.gpu_memory for cost in every),
+        sum(cost.disk for cost in every),
     )

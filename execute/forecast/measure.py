@@ -18,7 +18,7 @@ from execute.errors import ExecuteError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def measured(
+def measure_process(
     work: Callable[..., dict[str, float]] | None = None,
     *arguments: Any,
     imports: Sequence[str] = (),
@@ -36,13 +36,13 @@ def measured(
         `seconds` of the whole process, less what it waited for others; `memory`, its peak in
         bytes; and what the function gave.
     """
-    given = base64.b64encode(pickle.dumps((work, arguments))).decode()
+    payload = base64.b64encode(pickle.dumps((work, arguments))).decode()
     # Where this process is, so that its paths hold; this project is found all the same.
     path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     began, before = time.perf_counter(), os.times()
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "execute.forecast.measure", *imports],
-        input=given,
+        input=payload,
         capture_output=True,
         text=True,
         check=False,
@@ -50,14 +50,14 @@ def measured(
     )
     seconds, after = time.perf_counter() - began, os.times()
     processor = sum(after[2:4]) - sum(before[2:4])
-    if done.returncode:
-        what = getattr(work, "__name__", " ".join(imports))
-        told = done.stderr.strip()[-600:] or "it said nothing, as when memory runs out"
+    if process.returncode:
+        label = getattr(work, "__name__", " ".join(imports))
+        message = process.stderr.strip()[-600:] or "it said nothing, as when memory runs out"
         raise ExecuteError(
-            f"measuring {what}: its process ended with status {done.returncode}: {told}"
+            f"measuring {label}: its process ended with status {process.returncode}: {message}"
         )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return {"seconds": min(seconds, processor), **found}
+    values: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    return {"seconds": min(seconds, processor), **values}
 
 
 def peak_memory() -> int:
@@ -76,8 +76,8 @@ def main() -> None:
         importlib.import_module(name)
     # Of the process that started this one, which is of this project.
     work, arguments = pickle.loads(base64.b64decode(sys.stdin.read()))  # noqa: S301
-    found = work(*arguments) if work else {}
-    print(json.dumps({"memory": peak_memory(), **found}), flush=True)
+    values = work(*arguments) if work else {}
+    print(json.dumps({"memory": peak_memory(), **values}), flush=True)
 
 
 if __name__ == "__main__":

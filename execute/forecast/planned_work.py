@@ -14,18 +14,18 @@ class _NotMeasured(Exception):
     """A rate that a plan would measure."""
 
 
-class _Kept(Rates):
+class _StoredRates(Rates):
     """Rates that were measured before."""
 
-    def of(self, name: str, measure: Callable[[], Values]) -> Values:
+    def get_or_measure(self, name: str, measure: Callable[[], Values]) -> Values:
         def refuse() -> Values:
             raise _NotMeasured(name)
 
-        return super().of(name, refuse)
+        return super().get_or_measure(name, refuse)
 
 
 @convert_paths
-def planned(folder: Path, cost: Callable[[Rates], Costs]) -> Costs | None:
+def planned_costs(folder: Path, cost: Callable[[Rates], Costs]) -> Costs | None:
     """Say what each unit takes, by rates that `make plan` has kept.
 
     Parameters
@@ -43,6 +43,6 @@ def planned(folder: Path, cost: Callable[[Rates], Costs]) -> Costs | None:
     if not folder.is_dir():
         return None
     try:
-        return cost(_Kept(folder))
+        return cost(_StoredRates(folder))
     except _NotMeasured:
         return None

@@ -18,8 +18,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from base import DocumentError, read_json, replacing, say
-from execute.forecast.calibration import EIGHS, Values, calibrate, n_threads
-from execute.forecast.measure import measured
+from execute.forecast.calibration import EIGH_SIDES, Values, calibrate, n_threads
+from execute.forecast.measure import measure_process
 from execute.records import RatesRecord
 
 __all__ = ["PACKAGES", "Rates", "Values"]
@@ -42,26 +42,26 @@ class Rates:
     def __init__(self, folder: Path, recalibrate: bool = False) -> None:
         self.host, self.threads = platform.node() or "here", n_threads()
         self.path = folder / f"{self.host}-{self.threads}.json"
-        kept = None if recalibrate else self._kept(self.path)
-        self._own: dict[str, Values] = kept["rates"] if kept else {}
-        self.date = kept["date"] if kept else datetime.now(UTC).isoformat(timespec="minutes")
-        self.elsewhere = "" if kept or recalibrate else self._newest(folder)
-        other = self._kept(folder / f"{self.elsewhere}.json") if self.elsewhere else None
-        self._other: dict[str, Values] = other["rates"] if other else {}
+        stored = None if recalibrate else self._load(self.path)
+        self._rates: dict[str, Values] = stored["rates"] if stored else {}
+        self.date = stored["date"] if stored else datetime.now(UTC).isoformat(timespec="minutes")
+        self.elsewhere = "" if stored or recalibrate else self._newest(folder)
+        fallback = self._load(folder / f"{self.elsewhere}.json") if self.elsewhere else None
+        self._fallback_rates: dict[str, Values] = fallback["rates"] if fallback else {}
 
     @property
     def origin(self) -> str:
         """Where and when they were measured, in words."""
         if self.elsewhere:
-            here = f"{self.host}-{self.threads}"
+            name = f"{self.host}-{self.threads}"
             return (
-                f"rates measured on {self.elsewhere}, not on this machine ({here}): "
+                f"rates measured on {self.elsewhere}, not on this machine ({name}): "
                 "--recalibrate measures them here"
             )
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return f"rates of {self.host}, {threads}, measured {self.date} -> {self.path}"
 
-    def of(self, name: str, measure: Callable[[], Values]) -> Values:
+    def get_or_measure(self, name: str, measure: Callable[[], Values]) -> Values:
         """Give what is known under a name, or measure and keep it.
 
         Parameters
@@ -69,19 +69,21 @@ class Rates:
         name : str
             What it is; with all that the numbers depend on.
         """
-        for known in (self._own, self._other):
-            if name in known:
-                return known[name]
+        for rates in (self._rates, self._fallback_rates):
+            if name in rates:
+                return rates[name]
         # Without the digest of what it depends on.
-        told = re.sub(" [0-9a-f]{16}$", "", name)
-        say(f"measuring how fast this machine is: {told} …")
-        self._own[name] = measure()
-        self._keep()
-        return self._own[name]
+        label = re.sub(" [0-9a-f]{16}$", "", name)
+        say(f"measuring how fast this machine is: {label} …")
+        self._rates[name] = measure()
+        self._save()
+        return self._rates[name]
 
     def start(self, *modules: str) -> Values:
         """Say what a process takes to begin."""
-        return self.of(f"start {' '.join(modules)}", lambda: measured(imports=modules))
+        return self.get_or_measure(
+            f"start {' '.join(modules)}", lambda: measure_process(imports=modules)
+        )
 
     def products(self, *sides: float, float64: bool = False) -> float:
         """Say how long a product of matrices takes.
@@ -102,10 +104,10 @@ class Rates:
         float
             Seconds; between measured sides by a power law, beyond them by the third power.
         """
-        known = [self._basic[f"eigh {side}"] for side in EIGHS]
-        if n >= EIGHS[-1]:
-            return known[-1] * (n / EIGHS[-1]) ** 3
-        return float(np.exp(np.interp(np.log(max(n, 1)), np.log(EIGHS), np.log(known))))
+        seconds = [self._basic[f"eigh {side}"] for side in EIGH_SIDES]
+        if n >= EIGH_SIDES[-1]:
+            return seconds[-1] * (n / EIGH_SIDES[-1]) ** 3
+        return float(np.exp(np.interp(np.log(max(n, 1)), np.log(EIGH_SIDES), np.log(seconds))))
 
     def passes(self, n_bytes: float) -> float:
         """Say how long arrays take to be read and written anew, as by adding 1 to them."""
@@ -125,32 +127,36 @@ class Rates:
 
     @property
     def _basic(self) -> Values:
-        return self.of("basic work", lambda: calibrate(self.path.parent))
+        return self.get_or_measure("basic work", lambda: calibrate(self.path.parent))
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         versions = {name: version(name) for name in PACKAGES}
-        found = {
+        document = {
             "host": self.host,
             "threads": self.threads,
             "processor": platform.processor() or platform.machine(),
             "date": self.date,
             "versions": versions,
-            "rates": self._own,
+            "rates": self._rates,
         }
         with replacing(self.path) as temporary:
-            temporary.write_text(json.dumps(found, indent=1))
+            temporary.write_text(json.dumps(document, indent=1))
 
     @staticmethod
-    def _kept(path: Path) -> dict | None:
+    def _load(path: Path) -> dict | None:
         """Read rates; None where there are none, or of other versions."""
         with suppress(OSError, DocumentError, ValidationError):
-            found = RatesRecord.model_validate(read_json(path))
-            if found.versions == {name: version(name) for name in PACKAGES}:
-                return found.model_dump()
+            document = RatesRecord.model_validate(read_json(path))
+            if document.versions == {name: version(name) for name in PACKAGES}:
+                return document.model_dump()
         return None
 
     @classmethod
     def _newest(cls, folder: Path) -> str:
-        kept = {file: cls._kept(file) or {} for file in sorted(folder.glob("[!.]*.json"))}
-        whole = [file for file, of in kept.items() if "basic work" in of.get("rates", {})]
-        return max(whole, key=lambda file: kept[file]["date"]).stem if whole else ""
+        documents = {file: cls._load(file) or {} for file in sorted(folder.glob("[!.]*.json"))}
+        whole = [
+            file
+            for file, document in documents.items()
+            if "basic work" in document.get("rates", {})
+        ]
+        return max(whole, key=lambda file: documents[file]["date"]).stem if whole else ""

@@ -14,7 +14,7 @@ STAGES = ("features", "fit", "ablate", "study", "evaluate")
 
 
 # What of sbatch's options has a setting of its own.
-OWN_NAMES = {
+SETTING_NAMES = {
     "partition": "partition", "account": "account", "time": "time", "mem": "memory",
     "mem-per-cpu": "memory", "cpus-per-task": "cpus", "gpus": "gpus", "gpus-per-node": "gpus",
     "array": "at_once", "signal": "time", "requeue": "retries", "no-requeue": "retries",
@@ -66,9 +66,9 @@ class Resources(BaseModel):
     @classmethod
     def _are_not_settings(cls, options: dict[str, str]) -> dict[str, str | bool]:
         for name in options:
-            own = OWN_NAMES.get(name.replace("_", "-"))
-            if own:
-                raise ValueError(f"{name} is set by `{own}`")
+            setting = SETTING_NAMES.get(name.replace("_", "-"))
+            if setting:
+                raise ValueError(f"{name} is set by `{setting}`")
         # `exclusive: true` is the bare --exclusive.
         return {n: v == "true" or v for n, v in options.items() if v != "false"}
 
@@ -78,7 +78,7 @@ class Resources(BaseModel):
         threads = [
             f"export {name}={self.cpus}" for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
         ]
-        asked = {
+        settings = {
             "partition": self.partition,
             "account": self.account,
             "mem": f"{round(self.memory * 1024)}M" if self.memory else None,
@@ -86,7 +86,7 @@ class Resources(BaseModel):
             "additional_parameters": dict(self.options) or None,
         }
         return {
-            **{name: value for name, value in asked.items() if value is not None},
+            **{name: value for name, value in settings.items() if value is not None},
             "time": self.time,
             "cpus_per_task": self.cpus,
             "setup": [*threads, *self.setup],
@@ -106,12 +106,14 @@ def read_cluster(path: Path | None, stage: str) -> Resources:
     """
     if path is None:
         return Resources()
-    said = _names(path, _read(path), "")
-    common = {name: value for name, value in said.items() if name not in STAGES}
-    _checked(path, common, "all stages")
-    # A mistake in a section is found now, not when its stage has its turn.
-    sections = {name: _names(path, said.get(name) or {}, f"{name}: ") for name in STAGES}
-    return {name: _checked(path, common | sections[name], name) for name in STAGES}[stage]
+    document = _check_mapping(path, _read(path), "")
+    common = {name: value for name, value in document.items() if name not in STAGES}
+    _build_resources(path, common, "all stages")
+    # Check every section now, so that a mistake does not wait until its stage is run.
+    sections = {
+        name: _check_mapping(path, document.get(name) or {}, f"{name}: ") for name in STAGES
+    }
+    return {name: _build_resources(path, common | sections[name], name) for name in STAGES}[stage]
 
 
 def _read(path: Path) -> Any:
@@ -133,25 +135,27 @@ def _read(path: Path) -> Any:
         ) from error
 
 
-def _names(path: Path, said: Any, where: str) -> dict[str, Any]:
-    """Check that these are names with values; leave out those without."""
-    if not isinstance(said, dict):
+def _check_mapping(path: Path, mapping: Any, prefix: str) -> dict[str, Any]:
+    """Check that a document or section is a mapping; return its entries that have a value."""
+    if not isinstance(mapping, dict):
         raise ExecuteError(
-            f"--cluster {path}: {where}expected names and values, such as `memory: 16`, found "
-            f"{reprlib.repr(said)}"
+            f"--cluster {path}: {prefix}expected names and values, such as `memory: 16`, found "
+            f"{reprlib.repr(mapping)}"
         )
-    return {name: value for name, value in said.items() if value != ""}
+    return {name: value for name, value in mapping.items() if value != ""}
 
 
-def _checked(path: Path, said: dict[str, Any], stage: str) -> Resources:
+def _build_resources(path: Path, settings: dict[str, Any], stage: str) -> Resources:
     try:
-        return Resources(**said)
+        return Resources(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        known = f"; known are {', '.join(Resources.model_fields)}, and sections {', '.join(STAGES)}"
+        choices = (
+            f"; known are {', '.join(Resources.model_fields)}, and sections {', '.join(STAGES)}"
+        )
         unknown = first["type"] == "extra_forbidden"
-        said_so = first["msg"].removeprefix("Value error, ")
-        why = f"unknown{known}" if unknown else f"{said_so}, found {first['input']!r}"
+        message = first["msg"].removeprefix("Value error, ")
+        reason = f"unknown{choices}" if unknown else f"{message}, found {first['input']!r}"
         unit = {"time": ", in minutes", "memory": ", in gigabytes"}.get(name, "")
-        raise ExecuteError(f"--cluster {path}: {name}{unit} (for {stage}): {why}") from error
+        raise ExecuteError(f"--cluster {path}: {name}{unit} (for {stage}): {reason}") from error

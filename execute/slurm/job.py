@@ -27,30 +27,32 @@ class Job:
     pieces: Sequence[Piece]
     tries: int = 0
 
-    def gave(self, folder: Path) -> bool:
+    def has_result(self, folder: Path) -> bool:
         """Say whether it has given something."""
         return (folder / "jobs" / f"{self.number}_0_result.pkl").exists()
 
     def outcome(self, folder: Path) -> Outcome | None:
         """Read what it gave."""
-        if not self.gave(folder):
+        if not self.has_result(folder):
             return None
         import submitit
 
-        own = submitit.SlurmJob[Outcome](folder=folder / "jobs", job_id=self.number, tasks=[0])
-        error = own.exception()
+        slurm_job = submitit.SlurmJob[Outcome](
+            folder=folder / "jobs", job_id=self.number, tasks=[0]
+        )
+        error = slurm_job.exception()
         if error is None:
-            return own.result()
+            return slurm_job.result()
         last = str(error).strip().splitlines()[-1]
-        told = f"job {self.number} broke off: {last}; its log: {self.log(folder)}"
-        return Outcome(error=ExecuteError(told))
+        message = f"job {self.number} broke off: {last}; its log: {self.log(folder)}"
+        return Outcome(error=ExecuteError(message))
 
     def log(self, folder: Path) -> Path:
         """Name the file that it prints to."""
         return folder / "jobs" / f"{self.number}_0_log.out"
 
 
-def jobs_in(kept: Mapping[str, Any]) -> list[Job]:
+def jobs_in(record: Mapping[str, Any]) -> list[Job]:
     """List the jobs that a command submitted and has not seen the end of."""
-    jobs = kept.get("jobs", [])
+    jobs = record.get("jobs", [])
     return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in jobs]

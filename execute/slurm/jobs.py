@@ -15,7 +15,7 @@ from execute.runs import read_json, write_json
 from execute.slurm.cluster import Resources
 from execute.slurm.job import Job, jobs_in
 from execute.slurm.packing import pack
-from execute.slurm.queue import LOST, Ended, ended, partitions, queue
+from execute.slurm.queue import LOST, JobEnd, job_end, partitions, queue
 from execute.slurm.task import Outcome, Piece, Task
 from execute.work import Report
 
@@ -25,28 +25,28 @@ LOOK, FIRST, ASK = 0.5, 1.0, 10.0
 GRACE = 60.0
 
 
-def share_by_jobs(resources: Resources, made: Task, report: Report) -> None:
+def share_by_jobs(resources: Resources, task: Task, report: Report) -> None:
     """Do units of work in jobs; wait for them.
 
     Jobs of an earlier command that asked for the same are followed, and not submitted again.
     """
-    jobs, groups = _Jobs(resources, made), made.groups
+    jobs, groups = _Jobs(resources, task), task.groups
     results: list[list[Any]] = [[] for _ in groups]
-    find = getattr(made.work, "there", None)
+    find = getattr(task.work, "existing_result", None)
     todo = []
     for group, units in enumerate(groups):
         for unit in range(len(units)):
-            there = find(group, unit) if find else None
-            if there is None:
+            result = find(group, unit) if find else None
+            if result is None:
                 todo.append((group, unit))
             else:
-                results[group].append(there)
+                results[group].append(result)
     left = Counter(group for group, _ in todo)
     for group in range(len(groups)):
         if not left[group]:
             report(group, results[group])
-    for group, n_units, found in jobs.done(todo):
-        results[group] += found
+    for group, n_units, new_results in jobs.run(todo):
+        results[group] += new_results
         left[group] -= n_units
         if not left[group]:
             report(group, results[group])
@@ -55,15 +55,15 @@ def share_by_jobs(resources: Resources, made: Task, report: Report) -> None:
 class _Jobs:
     """Submits and follows the jobs of a run; `jobs.json` in its folder says which there are."""
 
-    def __init__(self, resources: Resources, made: Task) -> None:
-        self._resources, self._made, self._folder = resources, made, made.run.folder
+    def __init__(self, resources: Resources, task: Task) -> None:
+        self._resources, self._task, self._folder = resources, task, task.run.folder
         self._path = self._folder / "jobs.json"
         self._following: list[Job] = []
         self._failed: list[dict[str, Any]] = []
         self._errors: list[Exception] = []
         self._todo: set[tuple[int, int]] = set()
 
-    def done(self, todo: Sequence[tuple[int, int]]) -> Iterable[tuple[int, int, list[Any]]]:
+    def run(self, todo: Sequence[tuple[int, int]]) -> Iterable[tuple[int, int, list[Any]]]:
         """Have units done.
 
         Yields
@@ -89,21 +89,21 @@ class _Jobs:
         """Submit what no job is at."""
         with claiming(self._folder / "jobs.claim"):
             self._following = self._adopted(self._todo)
-            known = {(g, u) for job in self._following for g, units in job.pieces for u in units}
-            new = [unit for unit in todo if unit not in known]
+            followed = {(g, u) for job in self._following for g, units in job.pieces for u in units}
+            new = [unit for unit in todo if unit not in followed]
             if self._following:
                 numbers = ", ".join(job.number for job in self._following)
                 say(f"following the jobs that were submitted before: {numbers}")
             if new:
                 self._warn_of_memory()
-                self._submit(pack(new, self._made.run.costs, self._resources.minutes))
+                self._submit(pack(new, self._task.run.costs, self._resources.minutes))
 
     def _warn_of_memory(self) -> None:
         """Say beforehand that jobs will run out of memory, as far as a plan knows."""
-        costs, asked = self._made.run.costs, self._resources.memory
-        most = max((one.memory for own in costs or [] for one in own), default=0) / 1e9
-        if asked and most > asked:
-            say(f"warning: planned are up to {most:.1f} GB, and jobs ask for {asked:g}: `memory`")
+        costs, limit = self._task.run.costs, self._resources.memory
+        peak = max((cost.memory for group in costs or [] for cost in group), default=0) / 1e9
+        if limit and peak > limit:
+            say(f"warning: planned are up to {peak:.1f} GB, and jobs ask for {limit:g}: `memory`")
 
     def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
         """Find jobs of an earlier command that are at units which are still to be done."""
@@ -127,20 +127,24 @@ class _Jobs:
             folder=self._folder / "jobs", max_num_timeout=self._resources.retries
         )
         executor.update_parameters(
-            job_name=f"roiridge-{self._made.run.stage}", **self._resources.for_submitit()
+            job_name=f"roiridge-{self._task.run.stage}", **self._resources.for_submitit()
         )
         try:
             with executor.batch():
-                made = [executor.submit(replace(self._made, pieces=own)) for own in packed]
+                submitted = [
+                    executor.submit(replace(self._task, pieces=pieces)) for pieces in packed
+                ]
         except (FailedJobError, FailedSubmissionError) as error:
-            said = [line for line in str(error).splitlines() if "error:" in line][:1]
-            why = " ".join(said) or str(error)
-            known = f"; its partitions are {partitions()}" if "partition" in why else ""
+            lines = [line for line in str(error).splitlines() if "error:" in line][:1]
+            reason = " ".join(lines) or str(error)
+            hint = f"; its partitions are {partitions()}" if "partition" in reason else ""
             raise ExecuteError(
-                f"Slurm refused the jobs: {why}{known}; what jobs ask for is set in the --cluster "
-                "file"
+                f"Slurm refused the jobs: {reason}{hint}; what jobs ask for is set in the "
+                "--cluster file"
             ) from error
-        new = [Job(one.job_id, own, tries) for one, own in zip(made, packed, strict=True)]
+        new = [
+            Job(job.job_id, pieces, tries) for job, pieces in zip(submitted, packed, strict=True)
+        ]
         self._following += new
         self._write()
         to = f"s {new[0].number} to {new[-1].number}" if len(new) > 1 else f" {new[0].number}"
@@ -148,46 +152,46 @@ class _Jobs:
 
     def _write(self) -> None:
         jobs = [vars(job) for job in self._following]
-        asked = self._resources.model_dump(include={"memory", "time"})
-        write_json(self._path, {"jobs": jobs, "failed": self._failed, "asked": asked})
+        limits = self._resources.model_dump(include={"memory", "time"})
+        write_json(self._path, {"jobs": jobs, "failed": self._failed, "asked": limits})
 
     def _follow(self) -> Iterable[tuple[int, int, list[Any]]]:
-        asked, every, told = -ASK, FIRST, ""
-        gone: dict[str, float] = {}
+        last_query, interval, previous_line = -ASK, FIRST, ""
+        missing_since: dict[str, float] = {}
         total = len(self._following)
         while self._following:
             for job in list(self._following):
                 outcome = job.outcome(self._folder)
                 if outcome is not None:
                     self._drop(job, outcome)
-                    yield from self._taken(job, outcome)
-            if time.monotonic() - asked >= every and self._following:
-                asked, every = time.monotonic(), min(ASK, 1.3 * every)
+                    yield from self._unit_results(job, outcome)
+            if time.monotonic() - last_query >= interval and self._following:
+                last_query, interval = time.monotonic(), min(ASK, 1.3 * interval)
                 states = queue([job.number for job in self._following], self._folder)
                 if states is None:
                     continue
-                count = Counter(one.told for one in states.values())
+                count = Counter(entry.label for entry in states.values())
                 line = ", ".join(f"{n} {state}" for state, n in sorted(count.items()))
-                if line and line != told:
+                if line and line != previous_line:
                     say(f"{total - len(self._following)} of {total} jobs done; {line}")
-                    told = line
+                    previous_line = line
                 for job in list(self._following):
                     if job.number in states:
-                        gone.pop(job.number, None)
-                    elif self._is_lost(job, gone):
+                        missing_since.pop(job.number, None)
+                    elif self._is_lost(job, missing_since):
                         self._lose(job)
             time.sleep(LOOK)
 
-    def _is_lost(self, job: Job, gone: dict[str, float]) -> bool:
+    def _is_lost(self, job: Job, missing_since: dict[str, float]) -> bool:
         """Say whether a job that is not in the queue will give no result any more."""
-        first = gone.setdefault(job.number, time.monotonic())
-        if job.gave(self._folder):
+        first = missing_since.setdefault(job.number, time.monotonic())
+        if job.has_result(self._folder):
             return False
-        state = self._ended(job).state
+        state = self._job_end(job).state
         return state not in ("COMPLETED", "COMPLETING") or time.monotonic() - first > GRACE
 
     def _lose(self, job: Job) -> None:
-        how = self._ended(job)
+        end = self._job_end(job)
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
             again = [
@@ -199,15 +203,15 @@ class _Jobs:
                 # Another command that follows the same run was first.
                 self._following += again
                 return
-            if how.state in LOST and job.tries < self._resources.retries:
-                say(f"job {job.number} {how.why}: its work is submitted again")
+            if end.state in LOST and job.tries < self._resources.retries:
+                say(f"job {job.number} {end.reason}: its work is submitted again")
                 self._submit([job.pieces], job.tries + 1)
                 return
-            self._fail(job, how.why, how.node)
+            self._fail(job, end.reason, end.node)
             self._write()
 
     def _fail(self, job: Job, reason: str, node: str) -> None:
-        units = [self._made.groups[g][u] for g, own in job.pieces for u in own]
+        units = [self._task.groups[g][u] for g, unit_numbers in job.pieces for u in unit_numbers]
         about = {"number": job.number, "units": units, "reason": reason, "node": node}
         self._failed.append(about | {"log": str(job.log(self._folder))})
 
@@ -221,18 +225,18 @@ class _Jobs:
             self._following.remove(job)
             self._write()
 
-    def _taken(self, job: Job, outcome: Outcome) -> Iterable[tuple[int, int, list[Any]]]:
+    def _unit_results(self, job: Job, outcome: Outcome) -> Iterable[tuple[int, int, list[Any]]]:
         sizes = {g: sum((g, u) in self._todo for u in units) for g, units in job.pieces}
-        for group, found in outcome.results:
-            yield group, sizes[group], found
+        for group, results in outcome.results:
+            yield group, sizes[group], results
 
-    def _ended(self, job: Job) -> Ended:
-        return ended(job.number, self._folder, self._resources, job.log(self._folder))
+    def _job_end(self, job: Job) -> JobEnd:
+        return job_end(job.number, self._folder, self._resources, job.log(self._folder))
 
     def _raise(self) -> None:
         reasons: dict[str, list[str]] = {}
-        for one in self._failed:
-            reasons.setdefault(one["reason"], []).append(one["number"])
+        for failure in self._failed:
+            reasons.setdefault(failure["reason"], []).append(failure["number"])
         lost = [f"job {', '.join(jobs)} {reason}" for reason, jobs in reasons.items()]
         same = len(set(map(str, self._errors))) == 1
         if not lost and same and isinstance(self._errors[0], RoiridgeError):

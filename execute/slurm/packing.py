@@ -26,17 +26,17 @@ def pack(
     tasks: list[list[tuple[int, int]]] = []
     seconds = 0.0
     for group, unit in units:
-        each = costs[group][unit].seconds if costs else 60 * minutes
-        if not tasks or seconds + each > 60 * minutes:
+        unit_seconds = costs[group][unit].seconds if costs else 60 * minutes
+        if not tasks or seconds + unit_seconds > 60 * minutes:
             tasks.append([])
             seconds = 0.0
         tasks[-1].append((group, unit))
-        seconds += each
-    return [_pieces(own) for own in tasks]
+        seconds += unit_seconds
+    return [_pieces(task) for task in tasks]
 
 
 def _pieces(units: Sequence[tuple[int, int]]) -> list[Piece]:
-    found: dict[int, list[int]] = {}
+    by_group: dict[int, list[int]] = {}
     for group, unit in units:
-        found.setdefault(group, []).append(unit)
-    return [(group, tuple(own)) for group, own in found.items()]
+        by_group.setdefault(group, []).append(unit)
+    return [(group, tuple(numbers)) for group, numbers in by_group.items()]

@@ -20,7 +20,7 @@ OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill|out of
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How a job ended that gave no result.
 
     Attributes
@@ -29,13 +29,13 @@ class Ended:
         Slurm's, or KILLED where a signal ended it, or UNKNOWN where Slurm has forgotten it.
     node : str
         Where it ran.
-    why : str
+    reason : str
         In words, with what to do.
     """
 
     state: str
     node: str
-    why: str
+    reason: str
 
 
 def check_slurm() -> None:
@@ -57,8 +57,8 @@ def check_slurm() -> None:
 
 def partitions() -> str:
     """List the partitions."""
-    done = _ask("sinfo", "-h", "-o", "%R")
-    return ", ".join(dict.fromkeys(done.stdout.split())) if done.returncode == 0 else ""
+    answer = _run_command("sinfo", "-h", "-o", "%R")
+    return ", ".join(dict.fromkeys(answer.stdout.split())) if answer.returncode == 0 else ""
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ class Queued:
         Slurm's.
     node : str
         Where it runs; empty while it waits.
-    why : str
+    reason : str
         Why it waits.
     """
 
     state: str
     node: str
-    why: str
+    reason: str
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """Its state, and why it waits, where Slurm says why."""
-        why = "" if self.node or self.why in ("", "None") else f" ({self.why})"
-        return self.state.lower() + why
+        reason = "" if self.node or self.reason in ("", "None") else f" ({self.reason})"
+        return self.state.lower() + reason
 
 
 def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
@@ -103,27 +103,27 @@ def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
     if not jobs:
         return {}
     masters = sorted({job.partition("_")[0] for job in jobs})
-    done = _ask("squeue", "-h", "-r", "-j", ",".join(masters), "-o", "%i|%T|%r|%N|%o")
-    if done.returncode != 0:
+    answer = _run_command("squeue", "-h", "-r", "-j", ",".join(masters), "-o", "%i|%T|%r|%N|%o")
+    if answer.returncode != 0:
         # So it says of a job that ended long ago, if it is the only one.
-        return {} if "Invalid job id" in done.stderr else None
-    found = {}
-    for line in done.stdout.splitlines():
-        name, state, why, node, command = line.split("|", 4)
-        if _is_of(folder, command):
-            found[name] = Queued(state, node, why)
-    return {job: found[job] for job in jobs if job in found}
+        return {} if "Invalid job id" in answer.stderr else None
+    jobs_by_number = {}
+    for line in answer.stdout.splitlines():
+        name, state, reason, node, command = line.split("|", 4)
+        if _belongs_to_run(folder, command):
+            jobs_by_number[name] = Queued(state, node, reason)
+    return {job: jobs_by_number[job] for job in jobs if job in jobs_by_number}
 
 
-def _is_of(folder: Path, command: str) -> bool:
+def _belongs_to_run(folder: Path, command: str) -> bool:
     return f"/{folder.name}/jobs/" in command
 
 
-def ended(job: str, folder: Path, resources: Resources, log: Path) -> Ended:
+def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobEnd:
     """Say how a job ended that is not in the queue any more, and gave no result."""
     # An array's own number would give all its jobs.
-    told = _ask("scontrol", "show", "job", job).stdout
-    fields = dict(re.findall(r"(\w+)=(\S+)", told)) if _is_of(folder, told) else {}
+    answer = _run_command("scontrol", "show", "job", job).stdout
+    fields = dict(re.findall(r"(\w+)=(\S+)", answer)) if _belongs_to_run(folder, answer) else {}
     state, node = fields.get("JobState", "UNKNOWN"), fields.get("NodeList", "")
     code, _, number = fields.get("ExitCode", "0:0").partition(":")
     if number == NO_LOG and not log.exists():
@@ -131,31 +131,31 @@ def ended(job: str, folder: Path, resources: Resources, log: Path) -> Ended:
     elif state == "FAILED" and (int(number or 0) or int(code) > 128):
         state, number = "KILLED", number if int(number or 0) else str(int(code) - 128)
     # Not every cluster tells the state; all print it.
-    if state == "KILLED" and OUT_OF_MEMORY.search(_end_of(log)):
+    if state == "KILLED" and OUT_OF_MEMORY.search(_tail(log)):
         state = "OUT_OF_MEMORY"
-    asked = f"{resources.memory:g} GB" if resources.memory else "the partition's default"
-    why = {
-        "OUT_OF_MEMORY": f"ran out of memory (asked for: {asked}): ask for more with `memory`",
+    memory = f"{resources.memory:g} GB" if resources.memory else "the partition's default"
+    reason = {
+        "OUT_OF_MEMORY": f"ran out of memory (asked for: {memory}): ask for more with `memory`",
         "TIMEOUT": f"reached its {resources.time} minutes: ask for more with `time`",
         "NODE_FAIL": "its node failed",
         "PREEMPTED": "was preempted",
         "CANCELLED": "was cancelled",
         "KILLED": f"was killed (signal {number}), as is done where memory runs out (asked for: "
-        f"{asked}): ask for more with `memory` if it happens again",
+        f"{memory}): ask for more with `memory` if it happens again",
         "UNSEEN": f"could not begin: {log.parent.parent.absolute()} is not there on node {node}, "
         "or nothing can be written there; expected --out in a folder that all nodes share",
         "UNKNOWN": "is no more in Slurm's queue, and left no result",
         "FAILED": f"could not start, or broke off (exit status {code}): its log says why; without "
         f"one, look whether {node or 'its node'} sees this folder, and runs `setup`",
     }.get(state, f"ended as {state}")
-    return Ended(state, node, why)
+    return JobEnd(state, node, reason)
 
 
-def _end_of(log: Path) -> str:
+def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-4000:] if log.exists() else ""
 
 
-def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+def _run_command(*command: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, check=False

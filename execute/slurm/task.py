@@ -13,7 +13,7 @@ from typing import Any
 from base import RoiridgeError, log_lines
 from execute.errors import ExecuteError
 from execute.local import share_here
-from execute.recording import Recorded
+from execute.recording import RecordedWork
 from execute.runs import Run
 from execute.work import Groups, Work, package_of
 
@@ -75,14 +75,16 @@ class Task:
         logging.getLogger("submitit").setLevel(logging.WARNING)
         outcome = Outcome()
 
-        def report(number: int, found: list[Any]) -> None:
-            outcome.results.append((self.pieces[number][0], found))
+        def report(number: int, results: list[Any]) -> None:
+            outcome.results.append((self.pieces[number][0], results))
 
         names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
         try:
             self._check_folders()
-            work = _Renumbered(self.pieces, Recorded(_InTime(self.work), self.run, _log()))
-            with _in_time():
+            work = _Renumbered(
+                self.pieces, RecordedWork(_TimeLimited(self.work), self.run, _log_file())
+            )
+            with _explain_timeout():
                 share_here(self.place.choose(), self.place.begin, names, work, report)
         except (RoiridgeError, OSError) as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
@@ -98,16 +100,16 @@ class Task:
     def _check_folders(self) -> None:
         node = socket.gethostname()
         if not (self.run.folder / "run.json").exists():
-            raise ExecuteError(_unseen(self.run.folder, node, "--out"))
+            raise ExecuteError(_unseen_message(self.run.folder, node, "--out"))
         if self.data and not self.data.exists():
-            why = _unseen(self.data, node, "--data")
+            reason = _unseen_message(self.data, node, "--data")
             for group, units in self.pieces:
                 for unit in units:
-                    self.run.refuse(group, unit, why, _log())
-            raise ExecuteError(why)
+                    self.run.record_failure(group, unit, reason, _log_file())
+            raise ExecuteError(reason)
 
 
-def _unseen(folder: Path, node: str, option: str) -> str:
+def _unseen_message(folder: Path, node: str, option: str) -> str:
     return (
         f"{folder.absolute()} is not there on node {node}; expected {option} in a folder that all "
         "nodes share"
@@ -122,23 +124,23 @@ class _Renumbered:
     work: Work
 
     def __call__(self, number: int, units: Iterator[int]) -> Any:
-        group, own = self.pieces[number]
-        return self.work(group, (own[unit] for unit in units))
+        group, numbers = self.pieces[number]
+        return self.work(group, (numbers[unit] for unit in units))
 
 
 @dataclass(frozen=True)
-class _InTime:
+class _TimeLimited:
     """Work that says in our words that its job was out of time once too often."""
 
     work: Work
 
     def __call__(self, number: int, units: Iterator[int]) -> Any:
-        with _in_time():
+        with _explain_timeout():
             return self.work(number, units)
 
 
 @contextmanager
-def _in_time() -> Iterator[None]:
+def _explain_timeout() -> Iterator[None]:
     # An extra, which `make status` does without.
     from submitit.core.utils import UncompletedJobError
 
@@ -151,7 +153,7 @@ def _in_time() -> Iterator[None]:
         ) from error
 
 
-def _log() -> str:
+def _log_file() -> str:
     """Name the file that the job prints to."""
     folder = os.environ.get("SUBMITIT_FOLDER", "")
     array, task, job = (

@@ -116,7 +116,7 @@ class _Pieces:
     path: Path
     unfinished: tuple[bool, ...]
 
-    def there(self, _: int, unit: int) -> int | None:
+    def existing_result(self, _: int, unit: int) -> int | None:
         """Say that nothing of a piece was computed, if nothing of it is lacking."""
         return None if self.unfinished[unit] else 0
 

@@ -8,7 +8,7 @@ from base import convert_paths, plugin_names, say
 from cache import check_fit_name, write_fit_name
 from challenge import SubjectChoice
 from challenge.inputs import say_absent_classes
-from execute import choose_executor, planned, share
+from execute import choose_executor, planned_costs, share
 from regress import models
 from regress.backend import backend_on, choose_devices, place_of
 from regress.costs.units import fit_costs
@@ -136,7 +136,7 @@ def fit(
         say(f"{whom}: {sum(count for _, count, _ in fitted)} models fitted -> {whither}")
         folders.append(folder)
 
-    costs = planned(asked.out / "rates", partial(fit_costs, asked))
+    costs = planned_costs(asked.out / "rates", partial(fit_costs, asked))
     share(where, place_of(device), asked.run(costs), asked.units(), asked, report)
     if name:
         # Another command may have taken it since.

@@ -10,9 +10,9 @@ import numpy as np
 from sklearn.base import clone
 
 from challenge import Subject
-from execute.forecast.calibration import Values, elapsed
+from execute.forecast.calibration import Values, elapsed_time
 from execute.forecast.cost import Cost
-from execute.forecast.measure import measured
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
 from regress.costs.shapes import Part, digest_of, fit_bytes
 from regress.costs.trials import artifact
@@ -43,7 +43,7 @@ def training_cost(
     parameters = asked.estimator.get_params()
     shapes = [replace(part, n_images=0, n_test=0, n_held=0, n_known=0) for part in parts]
     name = f"training {digest_of(asked.settings.as_dict(), shapes)}"
-    trial = rates.of(name, partial(measured, try_training, asked, number, unit))
+    trial = rates.get_or_measure(name, partial(measure_process, try_training, asked, number, unit))
     batch, epochs = int(parameters["batch"]), int(parameters["epochs"])
     share = parameters["validation"] or 0
     inside = [round(part.n_inside * (1 - share)) for part in parts]
@@ -89,7 +89,7 @@ def try_training(asked: Asked, number: int, unit: int) -> Values:
         model = clone(asked.estimator)
         known = model.get_params()
         model.set_params(**{n: v for n, v in own.items() if n in known}, epochs=epochs)
-        times.append(elapsed(partial(model.fit, X, y)))
+        times.append(elapsed_time(partial(model.fit, X, y)))
     kept = 1 - float(asked.estimator.get_params()["validation"] or 0)
     n_steps = max(-(-round(n * kept) // batch) for n in n_rows)
     epoch = max(0.0, times[1] - times[0]) / (EPOCHS - 1)

@@ -10,9 +10,9 @@ import numpy as np
 from cache import write_artifact
 from challenge import Subject
 from challenge.files.arrays import check_finite
-from execute.forecast.calibration import Values, elapsed, least
+from execute.forecast.calibration import Values, elapsed_time, minimum_time
 from execute.forecast.cost import Cost
-from execute.forecast.measure import measured
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
 from regress.backend import Floats
 from regress.costs.shapes import Part
@@ -55,7 +55,9 @@ def picture_seconds(rates: Rates, subject: Subject) -> float:
 
 def handling(rates: Rates) -> Values:
     """Say what responses take to be read and centred, for the fit and for the refit."""
-    return rates.of("responses", partial(measured, fit_nothing, str(rates.path.parent)))
+    return rates.get_or_measure(
+        "responses", partial(measure_process, fit_nothing, str(rates.path.parent))
+    )
 
 
 class _Nothing(LinearModel):
@@ -80,12 +82,12 @@ def fit_nothing(folder: str) -> Values:
             _Nothing().fit(X, some.load()).refit(X, some.load())
 
         # Once: memory that a process has had before is quicker to get than new memory.
-        return {"second": elapsed(work) / file.stat().st_size}
+        return {"second": elapsed_time(work) / file.stat().st_size}
 
 
 def artifact(rates: Rates) -> Values:
     """Say what the file of a model takes to be written, apart from its numbers."""
-    return rates.of("artifact", partial(_write_some, rates.path.parent))
+    return rates.get_or_measure("artifact", partial(_write_some, rates.path.parent))
 
 
 def _write_some(folder: Path) -> Values:
@@ -93,4 +95,4 @@ def _write_some(folder: Path) -> Values:
     with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
         file = Path(inside) / "fit.h5"
         work = partial(write_artifact, file, arrays, {"meta": "x" * 4000})
-        return {"seconds": least(work, waits=True)}
+        return {"seconds": minimum_time(work, waits=True)}

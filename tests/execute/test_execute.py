@@ -332,7 +332,7 @@ def test_a_failure_of_a_job_is_forgotten_when_it_is_asked_for_again(tmp_path: Pa
         "log": "",
     }
     write_json(run.folder / "jobs.json", {"jobs": [], "failed": [failed]})
-    run.refuse(1, 1, "the data are not there", "")
+    run.record_failure(1, 1, "the data are not there", "")
     assert read_progress(tmp_path)[0].counts == {"failed": 2, "not begun": 2}
     run.begin(GROUPS)
     assert read_progress(tmp_path)[0].counts == {"not begun": 4}
@@ -365,7 +365,7 @@ def test_a_task_holds_no_arrays(simulated: Path, tmp_path: Path) -> None:
     with FeatureStore(tmp_path / "features").writer("wide", {"made": "so"}, {"origin": "x"}) as w:
         w.add(names, rows)
     asked = ask(simulated, tmp_path, partial(find_spaces, names=["wide"]), model="ridge")
-    task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(), asked, ["make", "fit"])
+    task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(None), asked, ["make", "fit"])
     assert len(cloudpickle.dumps(task)) < 50_000
 
 
