@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from challenge import HEMISPHERES, Subject, find_subjects
-from evaluate.maps.camera import VIEWS, photograph
+from evaluate.maps.camera import VIEWS, render_views
 from evaluate.maps.surface import load_mesh
 from evaluate.report.brain import WIDTH
 from evaluate.report.charts import scatter
@@ -201,8 +201,8 @@ def try_drawing() -> Values:
         those beside them.
     """
     mesh = load_mesh("fsaverage5")
-    begin = elapsed_time(lambda: photograph(mesh, WIDTH, {}))
-    views = photograph(mesh, WIDTH, {}, ("flat",))
+    begin = elapsed_time(lambda: render_views(mesh, WIDTH, {}))
+    views = render_views(mesh, WIDTH, {}, ("flat",))
     rng = np.random.default_rng(0)
     # As smooth as a map is.
     values = rng.integers(0, 255, (12, 16, 4), dtype=np.uint8)

@@ -11,14 +11,14 @@ from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import leak_lines
 from evaluate.fits.inputs import gather, report_missing
 from evaluate.fits.runs import ENSEMBLE
-from evaluate.maps.camera import photograph
-from evaluate.maps.map_figure import draw_sheet
+from evaluate.maps.camera import render_views
+from evaluate.maps.map_figure import draw_map
 from evaluate.maps.paint import maps_of
-from evaluate.maps.shown_subjects import count_shown, know, measured
+from evaluate.maps.shown_subjects import coverage_lines, gather_subjects, measured_vertices
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh, load_mesh
 from evaluate.maps.values import (
-    Known,
+    SubjectValues,
     check_outlined,
     split_placed,
 )
@@ -79,11 +79,11 @@ def maps(
     caveat += " – WARNING: test pictures were training pictures" * bool(leaked)
     written: list[Path] = []
     for run, label in runs:
-        known = know(out, inputs, run, surface, outlines)
+        known = gather_subjects(out, inputs, run, surface, outlines)
         if known:
             about = f"{label}, {PICTURES[known[0].split]} pictures"
             written += _draw(out, known, surface, outlines, run, about, caveat)
-    say("\n".join(count_shown(placed, surface)))
+    say("\n".join(coverage_lines(placed, surface)))
     if simulated:
         say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
     for line in leaked:
@@ -93,14 +93,14 @@ def maps(
 
 def _draw(
     out: Path,
-    known: Sequence[Known],
+    known: Sequence[SubjectValues],
     mesh: Mesh,
     outlined: str,
     run: str,
     about: str,
     caveat: str,
 ) -> list[Path]:
-    pictures = photograph(mesh, WIDTH, measured(known))
+    pictures = render_views(mesh, WIDTH, measured_vertices(known))
     sheets = [(one, shown) for one in known for shown in maps_of(one, known)]
     written = []
     for one, shown in progress(sheets, desc="drawing", unit="map"):
@@ -111,7 +111,7 @@ def _draw(
         png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
         about_it = f"{whose}, {shown.source or about}, {shown_of}; outlines: {outlined}"
         with replacing(png) as to_png, replacing(svg) as to_svg:
-            draw_sheet(shown, one, pictures, outlined, about_it, [to_png, to_svg])
+            draw_map(shown, one, pictures, outlined, about_it, [to_png, to_svg])
         written += [png, svg]
     return written
 

@@ -27,7 +27,7 @@ from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.predictions import Predicted, predicted_by
 from evaluate.scoring.seeds import MEASURES, compare_seeds, spread
 from evaluate.scoring.vertex_scores import Tally, pool
-from evaluate.tables.study_table import in_lines
+from evaluate.tables.study_table import render
 
 # What regress tells of a row, as it stands in the CSV; lists are joined by "+".
 TOLD = ("model", "spaces", "asked", "pretrained", "group_by", "loss", "discriminators",
@@ -123,7 +123,7 @@ def study(
     }
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    say("\n".join([*in_lines(frame, kept), f"-> {path}, with the command that makes each row"]))
+    say("\n".join([*render(frame, kept), f"-> {path}, with the command that makes each row"]))
     command = run_hint("evaluate report", study=name, data=data, out=out, subject=subject)
     say(f"maps of each row: {command}")
 

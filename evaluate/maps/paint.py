@@ -16,9 +16,9 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES
-from evaluate.maps.camera import Picture
-from evaluate.maps.outlines import outlines
-from evaluate.maps.values import Known, Sides
+from evaluate.maps.camera import RenderedView
+from evaluate.maps.outlines import find_borders
+from evaluate.maps.values import Sides, SubjectValues
 from evaluate.tables.scores_figure import COLOURS
 
 STEPS = 256
@@ -70,13 +70,13 @@ class Map:
     low: float = 0
 
 
-def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
+def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = None) -> list[Map]:
     """List the maps of a subject.
 
     Parameters
     ----------
-    limits : sequence of Known, optional
-        All that are to be compared, which share the colours' limits; `known` alone by default.
+    limits : sequence of SubjectValues, optional
+        All that are to be compared, which share the colours' limits; `subject` alone by default.
 
     Returns
     -------
@@ -84,31 +84,29 @@ def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
         Score and ceiling where there are ceilings, r, the best space and unique parts where spaces
         can be told apart.
     """
-    every = limits or [known]
-    found = []
-    if _any(known.score):
-        found.append(Map("score", "Noise-normalised score", "% of the ceiling", known.score, 100,
+    subjects = limits or [subject]
+    maps = []
+    if _has_values(subject.score):
+        maps.append(Map("score", "Noise-normalised score", "% of the ceiling", subject.score, 100,
                          mark=100))  # fmt: skip
-    root = {h: np.sqrt(values) for h, values in known.ceiling.items()}
-    high = _upper([one.r for one in every], [{h: np.sqrt(c) for h, c in one.ceiling.items()}
-                                             for one in every])  # fmt: skip
-    found.append(
-        Map("r", "Pearson's r", "r", known.r, high, "viridis", mark=_average(root))
-    )  # fmt: skip
-    if _any(known.ceiling):
-        high = _upper([one.ceiling for one in every])
-        found.append(Map("ceiling", "Noise ceiling", "explainable share of the variance",
-                         known.ceiling, high, "cividis"))  # fmt: skip
-    if len(known.alone) > 1:
-        found.append(_best(known, every))
-    parts = [sides for one in every for sides in one.unique.values()]
-    high = _upper([{h: np.abs(values) for h, values in sides.items()} for sides in parts])
-    found += [
+    root = {h: np.sqrt(values) for h, values in subject.ceiling.items()}
+    roots = [{h: np.sqrt(c) for h, c in compared.ceiling.items()} for compared in subjects]
+    high = _upper_limit([compared.r for compared in subjects], roots)
+    maps.append(Map("r", "Pearson's r", "r", subject.r, high, "viridis", mark=_average(root)))
+    if _has_values(subject.ceiling):
+        high = _upper_limit([compared.ceiling for compared in subjects])
+        maps.append(Map("ceiling", "Noise ceiling", "explainable share of the variance",
+                         subject.ceiling, high, "cividis"))  # fmt: skip
+    if len(subject.alone) > 1:
+        maps.append(_best_space_map(subject, subjects))
+    parts = [sides for compared in subjects for sides in compared.unique.values()]
+    high = _upper_limit([{h: np.abs(values) for h, values in sides.items()} for sides in parts])
+    maps += [
         Map(f"unique-{space}", f"Unique to {space}", "part of R² that no other space explains",
-            sides, high, "RdBu_r", source=known.source, low=-high)
-        for space, sides in known.unique.items()
+            sides, high, "RdBu_r", source=subject.source, low=-high)
+        for space, sides in subject.unique.items()
     ]  # fmt: skip
-    return found
+    return maps
 
 
 def best_space(alone: dict[str, Sides]) -> tuple[Sides, Sides]:
@@ -125,32 +123,32 @@ def best_space(alone: dict[str, Sides]) -> tuple[Sides, Sides]:
         By hemisphere, the number of the space and its r, which may be negative; NaN where no space
         has an r.
     """
-    which, best = {}, {}
+    index, best = {}, {}
     for h in HEMISPHERES:
-        each = np.stack([sides[h] for sides in alone.values()])
-        each = np.where(np.isnan(each), -np.inf, each)
-        known = np.isfinite(each.max(0))
-        which[h] = np.where(known, each.argmax(0), np.nan)
-        best[h] = np.where(known, each.max(0), np.nan)
-    return which, best
+        r = np.stack([sides[h] for sides in alone.values()])
+        r = np.where(np.isnan(r), -np.inf, r)
+        is_finite = np.isfinite(r.max(0))
+        index[h] = np.where(is_finite, r.argmax(0), np.nan)
+        best[h] = np.where(is_finite, r.max(0), np.nan)
+    return index, best
 
 
-def _best(known: Known, every: Sequence[Known]) -> Map:
-    which, best = best_space(known.alone)
-    high = _upper([sides for one in every for sides in one.alone.values()])
+def _best_space_map(subject: SubjectValues, subjects: Sequence[SubjectValues]) -> Map:
+    index, best = best_space(subject.alone)
+    high = _upper_limit([sides for compared in subjects for sides in compared.alone.values()])
     return Map(
         "best-space",
         "Space that predicts best alone",
         "darker where its r is lower",
-        which,
+        index,
         high,
-        categories=tuple(known.alone),
-        source=known.source,
+        categories=tuple(subject.alone),
+        source=subject.source,
         strength={h: np.clip(values / high, 0, 1) for h, values in best.items()},
     )
 
 
-def _any(sides: Sides) -> bool:
+def _has_values(sides: Sides) -> bool:
     return any(np.isfinite(values).any() for values in sides.values())
 
 
@@ -159,7 +157,7 @@ def _average(sides: Sides) -> float | None:
     return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
-def _upper(*groups: Sequence[Sides]) -> float:
+def _upper_limit(*groups: Sequence[Sides]) -> float:
     """Round the greatest of nearly all values up to a tenth of one, or of a tenth."""
     tops = [
         np.nanpercentile(values, 99.5)
@@ -173,7 +171,7 @@ def _upper(*groups: Sequence[Sides]) -> float:
     return float(max(step, np.ceil(round(top / step, 6)) * step))
 
 
-def colours(shown: Map, hemisphere: str) -> NDArray[np.float64]:
+def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
     """Colour every vertex of the mesh.
 
     Returns
@@ -181,26 +179,30 @@ def colours(shown: Map, hemisphere: str) -> NDArray[np.float64]:
     array (n_mesh_vertices, 4), float64
         Red, green, blue, and whether there is a value.
     """
-    values = shown.values[hemisphere]
-    there = np.isfinite(values)
-    if shown.categories:
-        table = np.array([to_rgb(COLOURS[i % len(COLOURS)]) for i in range(len(shown.categories))])
-        strength = shown.strength[hemisphere][:, None]
+    values = brain_map.values[hemisphere]
+    has_value = np.isfinite(values)
+    if brain_map.categories:
+        table = np.array(
+            [to_rgb(COLOURS[i % len(COLOURS)]) for i in range(len(brain_map.categories))]
+        )
+        strength = brain_map.strength[hemisphere][:, None]
         rgb = table[np.nan_to_num(values).astype(int)] * (0.15 + 0.85 * np.nan_to_num(strength))
     else:
-        table = mpl.colormaps[shown.scale](np.linspace(0, 1, STEPS))[:, :3]
-        place = (np.nan_to_num(values) - shown.low) / (shown.high - shown.low)
+        table = mpl.colormaps[brain_map.scale](np.linspace(0, 1, STEPS))[:, :3]
+        place = (np.nan_to_num(values) - brain_map.low) / (brain_map.high - brain_map.low)
         place = np.clip(place, 0, 1)
         rgb = table[np.round(place * (STEPS - 1)).astype(int)]
-    return np.concatenate([rgb, there[:, None]], axis=1)
+    return np.concatenate([rgb, has_value[:, None]], axis=1)
 
 
-def paint(picture: Picture, shown: Map, known: Known, outlined: bool = True) -> NDArray[np.uint8]:
+def paint(
+    view: RenderedView, brain_map: Map, subject: SubjectValues, outlined: bool = True
+) -> NDArray[np.uint8]:
     """Paint one view.
 
     Parameters
     ----------
-    known : Known
+    subject : SubjectValues
         Whose ROIs are outlined, and whose ceilings of 0 are marked.
 
     Returns
@@ -208,15 +210,15 @@ def paint(picture: Picture, shown: Map, known: Known, outlined: bool = True) -> 
     array (height, width, 4), uint8
         Red, green, blue and opacity; transparent beside the brain.
     """
-    h, vertex = picture.hemisphere, picture.vertex
-    rgb = np.repeat((picture.grey * picture.light)[..., None], 3, axis=2)
-    coloured = colours(shown, h)[vertex]
-    if shown.name == "score":
-        rgb[np.isfinite(known.r[h][vertex])] = EXCLUDED
-    there = coloured[..., 3] > 0
-    rgb[there] = coloured[there, :3]
+    h, vertex = view.hemisphere, view.vertex
+    rgb = np.repeat((view.grey * view.light)[..., None], 3, axis=2)
+    coloured = vertex_colours(brain_map, h)[vertex]
+    if brain_map.name == "score":
+        rgb[np.isfinite(subject.r[h][vertex])] = EXCLUDED
+    has_value = coloured[..., 3] > 0
+    rgb[has_value] = coloured[has_value, :3]
     if outlined:
-        halo, line = outlines(picture, known.labels[h])
+        halo, line = find_borders(view, subject.labels[h])
         rgb[halo], rgb[line] = HALO, LINE
     opaque = (vertex >= 0).astype(rgb.dtype)
     return (np.dstack([rgb * opaque[..., None], opaque]) * 255).round().astype(np.uint8)

@@ -19,7 +19,7 @@ PICTURES = {"test": "test", "heldout": "held-out"}
 BySpace = dict[str, dict[str, NDArray[Any]]]
 
 
-def spaces_of(
+def read_space_values(
     out: Path,
     subject: Subject,
     runs: Sequence[Run],
@@ -56,11 +56,11 @@ def spaces_of(
     if len(alone) > 1:
         return alone, unique, f"ablation with ridge, {' and '.join(sorted(splits))} pictures"
     singles = single_space_runs(runs, subject.name)
-    found = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
-    alone = {space: vertices.field("r") for space, vertices in found.items()}
-    on = {PICTURES[one.meta["split"]] for one in found.values()}
+    by_space = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
+    alone = {space: vertices.field("r") for space, vertices in by_space.items()}
+    pictures = {PICTURES[vertices.meta["split"]] for vertices in by_space.values()}
     model = singles[0].model if singles else ""
-    return alone, unique, f"{model} on each space alone, {' and '.join(sorted(on))} pictures"
+    return alone, unique, f"{model} on each space alone, {' and '.join(sorted(pictures))} pictures"
 
 
 def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
@@ -81,7 +81,7 @@ def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
     return list(max(by_model.values(), key=len).values())
 
 
-def say_sources(sources: Mapping[str, str]) -> str:
+def describe_sources(sources: Mapping[str, str]) -> str:
     """Say what the values of each space are of, where several subjects are shown together.
 
     Returns
@@ -89,10 +89,10 @@ def say_sources(sources: Mapping[str, str]) -> str:
     str
         The source; with the subjects of each where there are several.
     """
-    of: dict[str, list[str]] = defaultdict(list)
+    by_source: dict[str, list[str]] = defaultdict(list)
     for subject, source in sources.items():
-        of[source].append(subject)
-    if len(of) == 1:
-        return next(iter(of))
+        by_source[source].append(subject)
+    if len(by_source) == 1:
+        return next(iter(by_source))
     return "; ".join(f"{source} (subject{'s' * (len(names) > 1)} {', '.join(names)})"
-                     for source, names in of.items())  # fmt: skip
+                     for source, names in by_source.items())  # fmt: skip

@@ -20,7 +20,7 @@ from challenge.fsaverage import SIDES, SURFACES, fsaverage_vertices, is_download
 from challenge.layout import N_FSAVERAGE
 from evaluate.errors import EvaluateError
 
-__all__ = ["Mesh", "Shape", "fsaverage_vertices", "load_mesh", "place"]
+__all__ = ["Mesh", "Shape", "fsaverage_vertices", "load_mesh", "place_on_mesh"]
 
 MESHES = ("auto", "fsaverage5", "fsaverage")
 SHAPES = ("inflated", "flat")
@@ -115,7 +115,7 @@ def _folds(file: str) -> NDArray[np.float32]:
     return np.asarray(load_surf_data(file), np.float32)
 
 
-def place(
+def place_on_mesh(
     values: NDArray[Any], vertices: NDArray[np.int64], n_vertices: int = N_FSAVERAGE
 ) -> NDArray[np.float64]:
     """Put values of the responses' columns on the mesh.
@@ -139,6 +139,6 @@ def place(
             "of another subject or hemisphere"
         )
     on_mesh = np.full(n_vertices, np.nan)
-    shown = vertices < n_vertices
-    on_mesh[vertices[shown]] = values[shown]
+    is_on_mesh = vertices < n_vertices
+    on_mesh[vertices[is_on_mesh]] = values[is_on_mesh]
     return on_mesh

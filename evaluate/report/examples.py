@@ -25,7 +25,7 @@ PIXELS = 128
 QUALITY = 72
 
 
-class _Best(NamedTuple):
+class _BestVertex(NamedTuple):
     """The best vertex of a ROI: its r, whose, where, and its column among all of the hemisphere."""
 
     r: float
@@ -53,61 +53,63 @@ def examples(
     """
     models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
     regions = _regions(subjects)
-    named = sorted(regions, key=lambda roi: roi_place(*roi))
-    shown = []
-    for roi_class, roi in progress(named, desc="choosing vertices", unit="ROI"):
-        best, n = _best(regions[roi_class, roi], vertices)
+    rois = sorted(regions, key=lambda roi: roi_place(*roi))
+    entries = []
+    for roi_class, roi in progress(rois, desc="choosing vertices", unit="ROI"):
+        best, n = _best_vertex(regions[roi_class, roi], vertices)
         model = best and models.get((best.subject.name, best.hemisphere, roi_class, roi))
         if best and model:
-            shown.append(
+            entries.append(
                 {"roi_class": roi_class, "roi": roi, "n": n}
-                | _show(best, model, vertices[best.subject.name], split)
+                | _describe_vertex(best, model, vertices[best.subject.name], split)
             )
-    return shown
+    return entries
 
 
 def _regions(
     subjects: Sequence[Subject],
 ) -> dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]]:
-    found: dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]] = {}
+    regions: dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]] = {}
     for subject in subjects:
         for h in HEMISPHERES:
             for roi in subject.regions(h):
                 key = (roi.roi_class, roi.name)
-                found.setdefault(key, []).append((subject, h, roi.vertices))
-    return found
+                regions.setdefault(key, []).append((subject, h, roi.vertices))
+    return regions
 
 
-def _best(
-    where: Sequence[tuple[Subject, str, NDArray[np.int64]]], vertices: Mapping[str, Vertices]
-) -> tuple[_Best | None, int]:
+def _best_vertex(
+    regions: Sequence[tuple[Subject, str, NDArray[np.int64]]], vertices: Mapping[str, Vertices]
+) -> tuple[_BestVertex | None, int]:
     """Find the vertex of the greatest r, and count those it was chosen from."""
     best, n = None, 0
-    for subject, h, columns in where:
-        known = vertices[subject.name].hemispheres if subject.name in vertices else {}
-        if h not in known:
+    for subject, h, columns in regions:
+        hemispheres = vertices[subject.name].hemispheres if subject.name in vertices else {}
+        if h not in hemispheres:
             continue
-        r = np.where(known[h]["excluded"][columns], np.nan, known[h]["r"][columns])
+        r = np.where(hemispheres[h]["excluded"][columns], np.nan, hemispheres[h]["r"][columns])
         n += int(np.isfinite(r).sum())
         if not np.isfinite(r).any():
             continue
         place = int(np.nanargmax(r))
         if best is None or r[place] > best.r:
-            best = _Best(float(r[place]), subject, h, int(columns[place]))
+            best = _BestVertex(float(r[place]), subject, h, int(columns[place]))
     return best, n
 
 
-def _show(best: _Best, model: RoiModel, known: Vertices, split: str) -> dict[str, Any]:
-    own = model.read("vertices", "heldout_rows")
-    column = int(np.flatnonzero(own["vertices"] == best.column)[0])
+def _describe_vertex(
+    best: _BestVertex, model: RoiModel, vertices: Vertices, split: str
+) -> dict[str, Any]:
+    arrays = model.read("vertices", "heldout_rows")
+    column = int(np.flatnonzero(arrays["vertices"] == best.column)[0])
     predicted = model.predictions(split)[:, column]
-    of = "test" if split == "test" else "train"
-    rows = np.arange(len(predicted)) if split == "test" else own["heldout_rows"]
-    measured = np.asarray(best.subject.responses(best.hemisphere, of)[rows, best.column])
-    files = [best.subject.pictures(of)[row] for row in rows]
+    picture_split = "test" if split == "test" else "train"
+    rows = np.arange(len(predicted)) if split == "test" else arrays["heldout_rows"]
+    measured = np.asarray(best.subject.responses(best.hemisphere, picture_split)[rows, best.column])
+    files = [best.subject.pictures(picture_split)[row] for row in rows]
     r = float(correlation(measured[:, None], predicted[:, None])[0])
     name = f"vertex {best.column} of subject {best.subject.name}, {best.hemisphere}"
-    ceiling = float(known.hemispheres[best.hemisphere]["ceiling"][best.column])
+    ceiling = float(vertices.hemispheres[best.hemisphere]["ceiling"][best.column])
     order = np.argsort(measured, kind="stable")
     count = min(N_PICTURES, len(order) // 2)
     return {
@@ -132,6 +134,6 @@ def _picture(file: Path, measured: float, predicted: float) -> dict[str, Any]:
 
 def encode(image: Image.Image, kind: str, **options: Any) -> str:
     """Write a picture as text that can stand in a page."""
-    written = BytesIO()
-    image.save(written, kind, optimize=True, **options)
-    return b64encode(written.getvalue()).decode("ascii")
+    buffer = BytesIO()
+    image.save(buffer, kind, optimize=True, **options)
+    return b64encode(buffer.getvalue()).decode("ascii")

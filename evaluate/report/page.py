@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from base import decimal, plural
-from evaluate.report.tables import text_of
+from evaluate.report.tables import format_triple
 
 STYLES = ("report.css",)
 SCRIPTS = ("table.js", "choose.js", "brain.js")
@@ -25,7 +25,7 @@ def render_page(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["triple"] = text_of
+    environment.filters["triple"] = format_triple
     environment.filters |= {"svg": Markup, "decimal": decimal, "plural": plural}
 
     def source(*names: str) -> Markup:

@@ -32,17 +32,19 @@ def to_svg(figure: Figure, label: str, salt: str) -> str:
     str
         `<svg …>`, of the width of what it stands in.
     """
-    written = StringIO()
+    buffer = StringIO()
     with mpl.rc_context(STYLE | {"svg.hashsalt": salt}):
-        figure.savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Only names that are referred to stay, as this figure's own: a page has several figures.
-    own = re.sub(r"[^\w]", "-", salt)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{own}-{m[1]}"' if m[1] in used else "", text)
-    text = re.sub(r'(url\(#|href="#)', rf"\1{own}-", text)
+    prefix = re.sub(r"[^\w]", "-", salt)
+    references = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    text = re.sub(
+        r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in references else "", text
+    )
+    text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
     width = re.search(r'width="([\d.]+)pt"', text)
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
@@ -53,7 +55,7 @@ def to_svg(figure: Figure, label: str, salt: str) -> str:
     )
 
 
-def figure_of(
+def new_figure(
     width: float, height: float, sides: tuple[float, float, float, float] | None = None
 ) -> tuple[Figure, Axes]:
     """Begin a chart.

@@ -24,9 +24,11 @@ METRICS = (
 
 def metrics_of(frame: pd.DataFrame) -> list[tuple[str, str, int]]:
     """List the metrics that have values."""
-    there = [metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()]
+    metrics = [
+        metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()
+    ]
     # Where no vertex counts at all, the table still stands, of dashes.
-    return there or [metric for metric in METRICS if metric[0] == "pearson_r"]
+    return metrics or [metric for metric in METRICS if metric[0] == "pearson_r"]
 
 
 def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -37,14 +39,18 @@ def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
     list of (str, str)
         Class and ROI; "all" for a class or everything as a whole.
     """
-    found = dict.fromkeys(zip(frame["roi_class"], frame["roi"], strict=True))
+    rois = dict.fromkeys(zip(frame["roi_class"], frame["roi"], strict=True))
     rows = []
-    for roi_class in class_order(of for of, _ in found):
-        own = [roi for of, roi in found if of == roi_class and roi != "all"]
-        named = dict.fromkeys([*ROI_CLASSES.get(roi_class, ()), *own]) if own else {}
-        rows += [(roi_class, roi) for roi in named]
+    for roi_class in class_order(name for name, _ in rois):
+        names_in_data = [roi for name, roi in rois if name == roi_class and roi != "all"]
+        names = (
+            dict.fromkeys([*ROI_CLASSES.get(roi_class, ()), *names_in_data])
+            if names_in_data
+            else {}
+        )
+        rows += [(roi_class, roi) for roi in names]
         # The residual's whole is the residual itself.
-        if (roi_class, "all") in found and roi_class != "residual":
+        if (roi_class, "all") in rois and roi_class != "residual":
             rows.append((roi_class, "all"))
     return rows
 
@@ -87,8 +93,8 @@ def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any
 
 
 def _all_first(values: pd.Series) -> list[str]:
-    found = list(dict.fromkeys(values))
-    return sorted(found, key=lambda value: value != "all")
+    unique_values = list(dict.fromkeys(values))
+    return sorted(unique_values, key=lambda value: value != "all")
 
 
 def _triple(row: Mapping[Any, Any], name: str, digits: int) -> list[float | None]:
@@ -100,7 +106,7 @@ def _number(value: Any, digits: int) -> float | None:
     return None if value is None or not np.isfinite(value) else float(decimal(value, digits))
 
 
-def text_of(triple: Sequence[float | None] | None, digits: int) -> str:
+def format_triple(triple: Sequence[float | None] | None, digits: int) -> str:
     """Write a mean with its interval.
 
     Returns

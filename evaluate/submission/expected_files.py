@@ -13,12 +13,12 @@ from challenge.layout import pictures_folder, responses_file
 from evaluate.errors import EvaluateError
 
 # subj01/lh_pred_test.npy, and what people write instead: sub-1/LH_test_pred.npy.
-_LIKE = re.compile(r"(?:.*/)?s[a-z]*[-_]?0*(\d+)/[^/]*?(lh|rh)[^/]*\.npy", re.IGNORECASE)
+_SIMILAR_NAME = re.compile(r"(?:.*/)?s[a-z]*[-_]?0*(\d+)/[^/]*?(lh|rh)[^/]*\.npy", re.IGNORECASE)
 _IMAGES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedFile:
     """One file of a submission.
 
     Attributes
@@ -52,16 +52,16 @@ class Expected:
         return f"{self.folder}/{self.hemisphere}_pred_test.npy"
 
 
-def expect(subjects: Sequence[Subject] | None) -> list[Expected]:
+def list_expected(subjects: Sequence[Subject] | None) -> list[ExpectedFile]:
     """List the files that a submission must hold."""
     if subjects is None:
         return [
-            Expected(number, side, (counts.test, vertices), counts.train)
+            ExpectedFile(number, side, (counts.test, vertices), counts.train)
             for number, counts in PUBLISHED.items()
             for side, vertices in zip(HEMISPHERES, (counts.lh, counts.rh), strict=True)
         ]
     return [
-        Expected(
+        ExpectedFile(
             subject.name,
             side,
             (_count_rows(subject, side), subject.n_vertices(side)),
@@ -94,12 +94,12 @@ def _image_files(subject: Subject, split: str) -> list[Path]:
     return [f for f in files if f.suffix.lower() in _IMAGES and not f.name.startswith(".")]
 
 
-def member(subject: Subject, hemisphere: str) -> str:
+def member_name(subject: Subject, hemisphere: str) -> str:
     """Name the file of a hemisphere's predictions."""
     return f"subj{subject.name}/{hemisphere}_pred_test.npy"
 
 
-def meant(name: str, expected: Sequence[Expected]) -> Expected | None:
+def match_name(name: str, expected: Sequence[ExpectedFile]) -> ExpectedFile | None:
     """Guess which file was meant by another name.
 
     Returns
@@ -107,8 +107,8 @@ def meant(name: str, expected: Sequence[Expected]) -> Expected | None:
     Expected or None
         That of the same number and hemisphere, if there is one.
     """
-    match = _LIKE.fullmatch(name)
+    match = _SIMILAR_NAME.fullmatch(name)
     if match is None:
         return None
-    wanted = (int(match[1]), match[2].lower())
-    return next((e for e in expected if (int(e.subject), e.hemisphere) == wanted), None)
+    key = (int(match[1]), match[2].lower())
+    return next((e for e in expected if (int(e.subject), e.hemisphere) == key), None)

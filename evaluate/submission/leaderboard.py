@@ -14,7 +14,7 @@ from base import progress
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from evaluate.errors import EvaluateError
 from evaluate.scoring.vertex_scores import Tally, pool, score_vertices
-from evaluate.submission.expected_files import expect
+from evaluate.submission.expected_files import list_expected
 from evaluate.submission.other_benchmarks import DEFINITIONS, Part
 from evaluate.submission.zip_reader import locate, read_array
 
@@ -24,7 +24,7 @@ WHOLE: Key = ("all", "all")
 
 
 @dataclass
-class Marks:
+class SubmissionScores:
     """What a submission scored.
 
     Attributes
@@ -39,7 +39,7 @@ class Marks:
     parts: dict[Key, dict[Key, Part]] = field(default_factory=dict)
 
     def mean(
-        self, metric: str, side: str = "all", roi: Key = WHOLE, of: str = "all"
+        self, metric: str, side: str = "all", roi: Key = WHOLE, folder: str = "all"
     ) -> float | None:
         """Average a metric over the vertices that count.
 
@@ -48,17 +48,17 @@ class Marks:
         float or None
             The mean over vertices, not over subjects; None where there are none, or no ceilings.
         """
-        found = self.tally(side, roi, of)
-        return None if found is None else found.mean(metric)
+        tally = self.tally(side, roi, folder)
+        return None if tally is None else tally.mean(metric)
 
-    def tally(self, side: str = "all", roi: Key = WHOLE, of: str = "all") -> Tally | None:
+    def tally(self, side: str = "all", roi: Key = WHOLE, folder: str = "all") -> Tally | None:
         """Pool subjects and hemispheres."""
-        found = [
+        parts = [
             tallies[roi]
             for (subject, hemisphere), tallies in self.tallies.items()
-            if of in (subject, "all") and side in (hemisphere, "all") and roi in tallies
+            if folder in (subject, "all") and side in (hemisphere, "all") and roi in tallies
         ]
-        return pool(found) if found else None
+        return pool(parts) if parts else None
 
     def define(self, name: str, roi: Key = WHOLE) -> float | None:
         """Apply a definition from elsewhere to all subjects.
@@ -81,9 +81,9 @@ class Marks:
     @property
     def rois(self) -> list[Key]:
         """ROI classes and ROIs, class by class, each class as a whole last."""
-        found = {roi for tallies in self.tallies.values() for roi in tallies} - {WHOLE}
+        rois = {roi for tallies in self.tallies.values() for roi in tallies} - {WHOLE}
         order = [(c, name) for c, names in ROI_CLASSES.items() for name in (*names, "all")]
-        return [roi for roi in order if roi in found] + sorted(found - set(order))
+        return [roi for roi in order if roi in rois] + sorted(rois - set(order))
 
     @property
     def subjects(self) -> list[str]:
@@ -91,7 +91,9 @@ class Marks:
         return list(dict.fromkeys(subject for subject, _ in self.tallies))
 
 
-def mark(submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subject] = ()) -> Marks:
+def score_submission(
+    submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subject] = ()
+) -> SubmissionScores:
     """Score every vertex, ROI and hemisphere, one hemisphere in memory at a time.
 
     Parameters
@@ -99,35 +101,35 @@ def mark(submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subj
     with_rois : sequence of Subject
         Those of them whose ROIs are scored too; their label maps are read.
     """
-    marks = Marks()
-    expected = expect(subjects)
-    with zipfile.ZipFile(submission) as opened:
-        located, _ = locate(opened, expected, strangers=True)
-        for one in progress(expected, desc="scoring", unit="hemisphere"):
-            subject = one.source
-            assert subject is not None  # `expect` was given subjects
-            values, wrong = read_array(opened, located[one.name], one, expected)
+    scores = SubmissionScores()
+    expected = list_expected(subjects)
+    with zipfile.ZipFile(submission) as archive:
+        located, _ = locate(archive, expected, allow_others=True)
+        for file in progress(expected, desc="scoring", unit="hemisphere"):
+            subject = file.source
+            assert subject is not None  # `list_expected` was called with subjects
+            values, wrong = read_array(archive, located[file.name], file, expected)
             if values is None:
-                raise EvaluateError(f"{submission}: {one.name}: {'; '.join(wrong)}")
-            ceiling = subject.noise_ceiling(one.hemisphere, "test")
-            measured = subject.responses(one.hemisphere, "test")
-            scores = score_vertices(measured, values, ceiling)
-            side = (one.folder, one.hemisphere)
+                raise EvaluateError(f"{submission}: {file.name}: {'; '.join(wrong)}")
+            ceiling = subject.noise_ceiling(file.hemisphere, "test")
+            measured = subject.responses(file.hemisphere, "test")
+            vertex_scores = score_vertices(measured, values, ceiling)
+            side = (file.folder, file.hemisphere)
             whole = np.arange(values.shape[1])
-            rois = _rois(subject, one.hemisphere) if subject in with_rois else {}
-            places = {**rois, WHOLE: whole}
-            marks.tallies[side] = {roi: scores.tally(at) for roi, at in places.items()}
+            rois = _rois(subject, file.hemisphere) if subject in with_rois else {}
+            columns = {**rois, WHOLE: whole}
+            scores.tallies[side] = {roi: vertex_scores.tally(at) for roi, at in columns.items()}
             if ceiling is not None:
-                r = scores.values["pearson_r"]
-                marks.parts[side] = {roi: (r[at], ceiling[at]) for roi, at in places.items()}
-    return marks
+                r = vertex_scores.values["pearson_r"]
+                scores.parts[side] = {roi: (r[at], ceiling[at]) for roi, at in columns.items()}
+    return scores
 
 
 def _rois(subject: Subject, hemisphere: str) -> dict[Key, NDArray[np.int64]]:
     """Return the vertices of every ROI, empty ones too, and of every class."""
-    found = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
-    for roi_class in {roi_class for roi_class, _ in found}:
+    rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
+    for roi_class in {roi_class for roi_class, _ in rois}:
         # Labels within a class do not overlap.
-        parts = [vertices for (of, _), vertices in found.items() if of == roi_class]
-        found[roi_class, "all"] = np.concatenate(parts)
-    return found
+        parts = [vertices for (name, _), vertices in rois.items() if name == roi_class]
+        rois[roi_class, "all"] = np.concatenate(parts)
+    return rois

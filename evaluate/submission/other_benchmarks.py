@@ -43,8 +43,8 @@ def algonauts2021(parts: Sequence[Part]) -> float | None:
     As in `evaluate.metrics.algonauts2021`.
     """
     r, ceiling = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    kept = has_ceiling(ceiling)
-    return float(np.mean(r[kept] / np.sqrt(ceiling[kept]))) if kept.any() else None
+    mask = has_ceiling(ceiling)
+    return float(np.mean(r[mask] / np.sqrt(ceiling[mask]))) if mask.any() else None
 
 
 def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
@@ -74,9 +74,9 @@ def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
     that of these benchmarks.
     """
     ceiled = [
-        np.median(r[kept]) ** 2 / np.median(ceiling[kept])
+        np.median(r[mask]) ** 2 / np.median(ceiling[mask])
         for r, ceiling in parts
-        if (kept := ceiling > RELIABLE).any()
+        if (mask := ceiling > RELIABLE).any()
     ]
     return float(np.mean(ceiled)) if ceiled else None
 
@@ -96,7 +96,7 @@ SOURCES = {
 }
 
 
-def check_known(names: Sequence[str]) -> None:
+def check_definitions(names: Sequence[str]) -> None:
     """Refuse names that are no definition."""
     if wrong := [name for name in names if name not in DEFINITIONS]:
         raise EvaluateError(

@@ -17,7 +17,7 @@ from challenge import constant_columns
 
 # In standard deviations of the same figure under random order. Below SEEN no order is to be seen;
 # a wrong one must be seen at SURE, which chance does not reach in some hundred candidates.
-SEEN, SURE = 4.0, 6.0
+RIGHT_ORDER, WRONG_ORDER = 4.0, 6.0
 _VERTICES = 2000
 _AS_TEXT = "sorted as text: 1, 10, 100, 2 …"
 _LIKELY = ("", "reversed", "moved down by 1", "moved up by 1", _AS_TEXT)
@@ -46,7 +46,7 @@ def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return x @ y.T
 
 
-def follows(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
+def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
     """Tell in which order predictions stand beside the responses that they are of.
 
     Parameters
@@ -72,11 +72,11 @@ def follows(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
         return None
     rows = np.arange(len(similar))
     return _clearest(
-        {told: float(similar[rows, order].sum() / deviation) for told, order in _orders(len(rows))}
+        {name: float(similar[rows, order].sum() / deviation) for name, order in _orders(len(rows))}
     )
 
 
-def sides_agree(left: NDArray[Any], right: NDArray[Any]) -> str | None:
+def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
     """Tell whether the two hemispheres' rows stand in the same order.
 
     Parameters
@@ -106,16 +106,16 @@ def sides_agree(left: NDArray[Any], right: NDArray[Any]) -> str | None:
     mean, deviation = chance.mean(), chance.std()
     if deviation <= 1e-12 * np.abs(chance).max(initial=0):
         return None
-    likely = {told: order for told, order in _orders(len(a)) if told in _LIKELY}
+    likely = {name: order for name, order in _orders(len(a)) if name in _LIKELY}
     return _clearest(
-        {told: (agreement(order) - mean) / deviation for told, order in likely.items()}
+        {name: (agreement(order) - mean) / deviation for name, order in likely.items()}
     )
 
 
-def _clearest(found: dict[str, float]) -> str | None:
+def _clearest(z_scores: dict[str, float]) -> str | None:
     """Choose the order that stands out most, if it does; "" is the right one."""
-    told = max(found, key=lambda name: found[name])
-    return told if found[told] >= (SURE if told else SEEN) else None
+    name = max(z_scores, key=z_scores.__getitem__)
+    return name if z_scores[name] >= (WRONG_ORDER if name else RIGHT_ORDER) else None
 
 
 def _orders(n: int) -> Iterator[tuple[str, NDArray[np.int64]]]:

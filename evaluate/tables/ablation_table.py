@@ -16,7 +16,7 @@ PICTURES = {"test": "test pictures", "heldout": "held-out training pictures"}
 
 
 def describe(
-    subjects: Sequence[Subject], asked: Mapping[str, Any], n_pictures: Mapping[str, int]
+    subjects: Sequence[Subject], request: Mapping[str, Any], n_pictures: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return what is to be known of an ablation, as JSON.
 
@@ -26,21 +26,24 @@ def describe(
         Spaces, split, settings; subjects that are simulated, and test pictures of each that are
         among its training pictures.
     """
-    known = {one.name: set(one.picture_digests("train")) for one in subjects}
-    both = {one.name: len(known[one.name] & set(one.picture_digests("test"))) for one in subjects}
+    train_digests = {subject.name: set(subject.picture_digests("train")) for subject in subjects}
+    n_repeated = {
+        subject.name: len(train_digests[subject.name] & set(subject.picture_digests("test")))
+        for subject in subjects
+    }
     return {
-        "spaces": asked["spaces"],
-        "split": asked["split"],
-        "settings": asked["settings"],
-        "subjects": [one.name for one in subjects],
+        "spaces": request["spaces"],
+        "split": request["split"],
+        "settings": request["settings"],
+        "subjects": [subject.name for subject in subjects],
         "n_pictures": dict(n_pictures),
-        "simulated": [one.name for one in subjects if one.simulated],
-        "untrained": asked["untrained"],
-        "repeated_test_pictures": {name: n for name, n in both.items() if n},
+        "simulated": [subject.name for subject in subjects if subject.simulated],
+        "untrained": request["untrained"],
+        "repeated_test_pictures": {name: n for name, n in n_repeated.items() if n},
     }
 
 
-def parts_of(frame: pd.DataFrame) -> list[str]:
+def contribution_names(frame: pd.DataFrame) -> list[str]:
     """List the contributions that have intervals."""
     names = [str(name).removesuffix("_low") for name in frame if str(name).endswith("_low")]
     return [name for name in names if name != "r2"]
@@ -51,12 +54,12 @@ def render(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
     rows = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
     rows = rows[rows["roi"] == "all"]
     whole = rows[rows["spaces"] == rows["spaces"].iloc[-1]]
-    subsets = {name: of.assign(value=of["r2"], value_low=of["r2_low"], value_high=of["r2_high"])
-               for name, of in rows.groupby("spaces", sort=False)}  # fmt: skip
+    rows = rows.assign(value=rows["r2"], value_low=rows["r2_low"], value_high=rows["r2_high"])
+    subsets = dict(list(rows.groupby("spaces", sort=False)))
     products = [name for name in map(str, frame) if name.startswith("product:")]
     lines = ["", "R^2, the mean over vertices (not noise-normalised)"]
-    lines += _table({str(name): (of, "value") for name, of in subsets.items()})
-    if parts := parts_of(frame):
+    lines += _table({str(name): (subset, "value") for name, subset in subsets.items()})
+    if parts := contribution_names(frame):
         lines += ["", "contributions: unique and shared parts of that R^2"]
         lines += _table({name: (whole, name) for name in parts})
     lines += ["", "product: what each space adds to the correlation, of all together"]

@@ -56,8 +56,8 @@ def draw_all(frame: pd.DataFrame, sidecar: Mapping[str, Any], paths: Sequence[Pa
                 figure.savefig(temporary, dpi=200, metadata=METADATA[path.suffix])
 
 
-def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], shown: str) -> Figure:
-    models, n_left_out = _drawn(whole, models_of(whole, sidecar), shown)
+def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Figure:
+    models, n_left_out = _select_models(whole, models_of(whole, sidecar), metric)
     rois = whole[(whole["roi"] != "all") & whole["fit"].isin([model.fit for model in models])]
     classes = class_order(rois["roi_class"])
     columns = [column for i in range(COLUMNS) if (column := classes[i::COLUMNS])]
@@ -67,9 +67,14 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], shown: str) -> Figu
     # Panels are as high as what they show, and the page no higher than it must be.
     n_points = rois.groupby("roi_class")["roi"].nunique() * (len(models) + 1)
     notes, around = TITLE + LEGEND * n_legend, ABOVE + BELOW
-    room = [(HEIGHT - notes - around * len(of)) / n_points[of].sum() for of in columns]
+    room = [
+        (HEIGHT - notes - around * len(class_names)) / n_points[class_names].sum()
+        for class_names in columns
+    ]
     step = float(np.clip(min(room), NARROWEST, WIDEST))
-    tallest = max(around * len(of) + step * n_points[of].sum() for of in columns)
+    tallest = max(
+        around * len(class_names) + step * n_points[class_names].sum() for class_names in columns
+    )
     size = (WIDTH, float(tallest + notes))
     figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
@@ -85,35 +90,39 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], shown: str) -> Figu
             at = (left, y / size[1], width, high / size[1])
             panels.append(figure.add_axes(at, sharex=panels[0] if panels else None))
             of_class = rois[rois["roi_class"] == name]
-            _panel(panels[-1], of_class, models, shown, min(3.6, 65 * step))
+            _panel(panels[-1], of_class, models, metric, min(3.6, 65 * step))
             panels[-1].set_title(name, fontsize=8.5, loc="left", pad=4)
             y -= BELOW
-        panels[-1].set_xlabel("noise-normalised score, %" if shown == "score" else "Pearson's r")
+        panels[-1].set_xlabel("noise-normalised score, %" if metric == "score" else "Pearson's r")
     handles = panels[0].get_legend_handles_labels()[0]
     figure.legend(handles, labels[: len(handles)], loc="lower center", ncols=per_line,
                   frameon=False)  # fmt: skip
-    title = _title(sidecar, shown, n_left_out)
+    title = _title(sidecar, metric, n_left_out)
     figure.text(0.5, 1 - 0.05 / size[1], title, fontsize=9, ha="center", va="top")
     return figure
 
 
-def _drawn(whole: pd.DataFrame, models: Sequence[Model], shown: str) -> tuple[list[Model], int]:
+def _select_models(
+    whole: pd.DataFrame, models: Sequence[Model], metric: str
+) -> tuple[list[Model], int]:
     """Choose the fits that are drawn, in their order, and count the others."""
     if len(models) <= MOST_FITS:
         return list(models), 0
-    every = whole[whole["roi_class"] == "all"].set_index("fit")[shown].fillna(-np.inf)
+    every = whole[whole["roi_class"] == "all"].set_index("fit")[metric].fillna(-np.inf)
     best = set(every.drop(ENSEMBLE, errors="ignore").nlargest(MOST_FITS - 1).index) | {ENSEMBLE}
-    drawn = [model for model in models if model.fit in best]
-    return drawn, len(models) - len(drawn)
+    selected = [model for model in models if model.fit in best]
+    return selected, len(models) - len(selected)
 
 
-def _title(sidecar: Mapping[str, Any], shown: str, n_left_out: int) -> str:
+def _title(sidecar: Mapping[str, Any], metric: str, n_left_out: int) -> str:
     on = {"test": "test", "heldout": "held-out"}[sidecar["split"]]
     subjects = list(sidecar["n_pictures"])
-    whose = f"subject {subjects[0]}" if len(subjects) == 1 else plural(len(subjects), "subject")
-    title = f"Mean over vertices per ROI, {on} pictures, {whose}, both hemispheres"
+    subject_text = (
+        f"subject {subjects[0]}" if len(subjects) == 1 else plural(len(subjects), "subject")
+    )
+    title = f"Mean over vertices per ROI, {on} pictures, {subject_text}, both hemispheres"
     below = "95 % intervals" if sidecar["settings"]["resamples"] else "no intervals"
-    if shown != "score":
+    if metric != "score":
         below += "; not noise-normalised"
     if n_left_out:
         below += f"; {plural(n_left_out, 'other fit')} with lower means in scores.csv"
@@ -125,20 +134,22 @@ def _title(sidecar: Mapping[str, Any], shown: str, n_left_out: int) -> str:
 
 
 def _panel(
-    axes: Axes, rois: pd.DataFrame, models: Sequence[Model], shown: str, size: float
+    axes: Axes, rois: pd.DataFrame, models: Sequence[Model], metric: str, size: float
 ) -> None:
     names = list(dict.fromkeys(rois["roi"]))
     place = {roi: i for i, roi in enumerate(names)}
     step = 1 / (len(models) + 1)
     for i, model in enumerate(models):
-        of = rois[rois["fit"] == model.fit]
-        y = of["roi"].map(place).to_numpy(float) + (i - (len(models) - 1) / 2) * step
-        look = _look(model, i)
-        axes.hlines(y, of[f"{shown}_low"], of[f"{shown}_high"], color=look["color"], linewidth=1)
-        axes.plot(of[shown], y, linestyle="none", markersize=size, markeredgewidth=0.4,
-                  markeredgecolor="black", label=model.title, **look)  # fmt: skip
+        scores = rois[rois["fit"] == model.fit]
+        y = scores["roi"].map(place).to_numpy(float) + (i - (len(models) - 1) / 2) * step
+        style = _marker_style(model, i)
+        axes.hlines(
+            y, scores[f"{metric}_low"], scores[f"{metric}_high"], color=style["color"], linewidth=1
+        )
+        axes.plot(scores[metric], y, linestyle="none", markersize=size, markeredgewidth=0.4,
+                  markeredgecolor="black", label=model.title, **style)  # fmt: skip
     chance = rois.groupby("roi")["chance"].last().reindex(names)
-    if shown == "score" and chance.notna().any():
+    if metric == "score" and chance.notna().any():
         rows = np.arange(len(names))
         axes.vlines(chance, rows - 0.45, rows + 0.45, color="0.35", linewidth=0.9, linestyle=":",
                     label="chance")  # fmt: skip
@@ -153,7 +164,7 @@ def _panel(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _look(model: Model, index: int) -> dict[str, Any]:
+def _marker_style(model: Model, index: int) -> dict[str, Any]:
     if model.fit == ENSEMBLE:
         return {"color": "black", "marker": "*"}
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
