@@ -1,6 +1,6 @@
-"""Where work is done: in this process, in several, or in the jobs of a cluster.
+"""Execution of work: in this process, in several processes, or in the jobs of a cluster.
 
-A stage says what its units of work are, and hands them over; each unit writes what it makes itself.
+A stage lists its units of work and hands them over; each unit writes its own results.
 """
 
 from execute.errors import ExecuteError

@@ -1,4 +1,4 @@
-"""`python -m execute`: how far the work is, here and on a cluster."""
+"""`python -m execute`: the progress of all runs, here and on a cluster."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from execute.status import Progress, Unit, read_progress
 
 @convert_paths
 def status(out: Path = Path("derivatives"), every: bool = False) -> None:
-    """Say what is done, running, waiting and failed, and what it took beside the plan.
+    """Print what is done, running, waiting and failed, and what it took compared with the plan.
 
     Parameters
     ----------
@@ -21,14 +21,14 @@ def status(out: Path = Path("derivatives"), every: bool = False) -> None:
     """
     runs = read_progress(out)
     if not runs:
-        say(f"{out}: nothing was asked for yet")
+        say(f"{out}: no run was started yet")
     for progress in runs:
         for line in _lines(progress, every):
             say(line)
 
 
 FAILED_STATES = ("failed", "lost", "interrupted")
-# So many units that share a fault are named.
+# The largest number of units with the same fault that are listed by name.
 MAX_NAMES = 4
 ORDER = ("done", "running", "waiting", "not begun", *FAILED_STATES)
 
@@ -62,14 +62,14 @@ def _lines(progress: Progress, every: bool) -> list[str]:
 
 
 def _join_few(words: list[str]) -> str:
-    """Join words; of many the first."""
+    """Join words with commas; of many, only the first few and the number of the rest."""
     names = list(dict.fromkeys(word for word in words if word))
     rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return ", ".join(names[:MAX_NAMES]) + rest
 
 
 def _total_cost(units: list[Unit]) -> str:
-    """Sum what was done, beside what was planned for it."""
+    """Return the total time and peak memory of the finished units, and what was planned."""
     finished = [unit for unit in units if unit.state == "done"]
     seconds = sum(unit.about["seconds"] for unit in finished)
     memory = max(unit.about["memory"] for unit in finished)
@@ -82,6 +82,7 @@ def _total_cost(units: list[Unit]) -> str:
 
 
 def _unit_cost(unit: Unit) -> str:
+    """Return the time of a finished unit and its plan; for another unit, the host if known."""
     if unit.state != "done":
         return f" on {unit.about['host']}" if "host" in unit.about else ""
     plan = f" (planned {unit.planned['seconds']:,.1f} s)" if unit.planned else ""

@@ -1,4 +1,4 @@
-"""The choice of where work is done, and the one call by which stages hand it over."""
+"""The choice of an executor, and `share`, by which stages hand over their work."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -18,14 +18,14 @@ EXECUTORS = ("local", "slurm")
 
 @dataclass(frozen=True)
 class Executor:
-    """Where work is done.
+    """The place of execution: this machine, or the jobs of a cluster.
 
     Attributes
     ----------
     resources : Resources or None
-        What the jobs of a cluster ask for; None: on this machine.
+        Resources of each job; None for this machine.
     data : Path, optional
-        The challenge directory, which must be seen there.
+        The challenge directory, which must be visible on the nodes of the cluster.
     """
 
     resources: Resources | None = None
@@ -33,20 +33,20 @@ class Executor:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this machine."""
+        """Whether the work runs on this machine."""
         return self.resources is None
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of the machine that does the work; it may be another than this.
+    """The devices of the machine that does the work, which may be a node of a cluster.
 
     Attributes
     ----------
     choose : callable
-        Gives their names there, as for `share_here`.
+        Returns the names of the devices there, as `share_here` takes them.
     begin : callable
-        Takes the kind of device, and is called first in each process.
+        Called first in each process, with the kind of device, "cpu" or "cuda".
     """
 
     choose: Callable[[], Sequence[str]]
@@ -61,7 +61,7 @@ def _no_setup(_: str) -> None:
     pass
 
 
-# For work that chooses devices itself: it is done in one process of the machine.
+# For work that chooses its devices itself: it runs in one process.
 ALONE = Devices(_cpu_only, _no_setup)
 
 
@@ -69,28 +69,28 @@ ALONE = Devices(_cpu_only, _no_setup)
 def choose_executor(
     executor: str, cluster: Path | None, stage: str, data: Path | None = None
 ) -> Executor:
-    """Turn the user's words into an executor.
+    """Return the executor for the options of the command line.
 
     Parameters
     ----------
     executor : str
         "local" or "slurm".
     cluster : Path or None
-        For Slurm: what jobs ask for, as `read_cluster` reads it.
+        File of the jobs' resources, as `read_cluster` reads it; only for Slurm.
     stage : str
-        Whose work it is.
+        The stage, whose section of the file applies.
     data : Path, optional
         The challenge directory.
 
     Returns
     -------
     Executor
-        The same for all work of the stage.
+        The executor for all work of the stage.
 
     Raises
     ------
     ExecuteError
-        If there is no such executor, or no Slurm here, or nothing that takes a cluster's file.
+        If the executor is unknown, Slurm is not available, or a file is given for "local".
     """
     if executor not in EXECUTORS:
         raise ExecuteError(f"--executor {executor}: expected one of {one_of(executor, EXECUTORS)}")
@@ -104,7 +104,7 @@ def choose_executor(
     from execute.slurm.queue import check_slurm
 
     check_slurm()
-    # What is not here either, the work itself will miss, if it needs it.
+    # If the data do not exist here either, the work itself fails where it needs them.
     data_folder = data.absolute() if data and data.exists() else None
     return Executor(read_cluster(cluster, stage), data_folder)
 

@@ -1,4 +1,4 @@
-"""Several devices: a process for each, which does units of work until none is left."""
+"""Work on several devices of this machine: a process for each takes units until none is left."""
 
 import os
 import signal
@@ -20,7 +20,8 @@ from execute.threads import share_processors
 from execute.work import Unit, Work
 from execute.worker import serve
 
-# Seconds that a process has to stop in; then it is killed, which loses no more than a checkpoint.
+# Seconds in which a process has to stop before it is killed; no more than the work since its last
+# checkpoint is lost.
 GRACE = 10.0
 
 
@@ -31,23 +32,25 @@ def share_here(
     work: Work,
     report: Callable[[int, list[Any]], None],
 ) -> None:
-    """Do units of work on devices.
+    """Run units of work on the devices of this machine.
 
-    Units of a group have much in common, such as a subject's features, so that a process goes on
-    with those of its group while there are any.
+    Units of a group have much in common, such as a subject's features, so a process goes on with
+    units of its group while there are any.
 
     Parameters
     ----------
     devices : sequence of str
-        For example "cpu" or "cuda:1". A single one without a number is this process; one that is
-        there twice is two processes, which have as many processors each.
+        For example "cpu" or "cuda:1". A single one without a number is this process; a device that
+        is listed twice is two processes, with equally many processors each.
     begin : callable
-        Takes the kind of device, "cpu" or "cuda", and is called first in each process.
+        Called first in each process, with the kind of device, "cpu" or "cuda".
+    groups : sequence of sequence of str
+        The units of each group, by name.
     work : callable
-        Does units of a group: takes the group's number and those of the units, as they come, and
-        takes them all. It is pickled for other processes, as is what it gives.
+        Takes a group's number and an iterator of unit numbers, all of which it must consume. It is
+        pickled for other processes, and so is its result.
     report : callable
-        Takes the number of a group that is done, and what `work` gave for it: in a list, from each
+        Called with the number of each finished group and the list of its results, one from each
         process that did some of its units.
     """
     if len(devices) == 1 and _kind_of(devices[0]) == devices[0]:
@@ -76,7 +79,7 @@ def _kind_of(device: str) -> str:
 
 
 def _process_names(devices: Sequence[str]) -> list[str]:
-    """Name processes by their devices, numbered where one is there twice."""
+    """Return the names of processes: their devices, numbered where a device is listed twice."""
     counts: Counter[str] = Counter()
     names = []
     for device in devices:
@@ -92,8 +95,8 @@ class _Worker:
     name: str
     process: SpawnProcess
     pipe: Connection
-    # What it does, or is to do first; its number in the order in which units were given; and how
-    # many of each group it was given that it has not yet given results of.
+    # The current unit, or the first one to do; its number in the order of assignment; and, for each
+    # group, the number of assigned units whose results have not come back yet.
     unit: Unit | None
     nth: int = 0
     pending: Counter[int] = field(default_factory=Counter)
@@ -107,21 +110,21 @@ def _start(
     process = context.Process(target=serving, args=(child_end, sys.orig_argv), daemon=True)
     with unheard(signal.SIGINT), _visible_gpu(device), share_processors(n_processes):
         process.start()
-    # Only the process has it now, so that its end is noticed.
+    # Only the process holds this end now, so that its exit closes the pipe.
     child_end.close()
     return _Worker(name, process, parent_end, first)
 
 
 @contextmanager
 def _visible_gpu(device: str) -> Iterator[None]:
-    """Let processes that are started meanwhile see only one GPU, as the first.
+    """Make one GPU, as the first, the only one that processes started meanwhile can see.
 
     Neither himalaya nor Lightning, which each choose a GPU, can then choose another.
     """
     name, before = "CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES")
     number = device.partition(":")[2]
     if number:
-        # Numbers count those that this process was given, as by a batch system.
+        # Numbers count the GPUs that this process may use, as a batch system has set them.
         os.environ[name] = before.split(",")[int(number)] if before else number
     try:
         yield
@@ -133,7 +136,7 @@ def _visible_gpu(device: str) -> Iterator[None]:
 
 
 class _WorkerPool:
-    """Gives units to processes, shows what they say, and collects their results."""
+    """Assigns units to processes, prints their output, and collects their results."""
 
     def __init__(
         self, groups: Sequence[Sequence[str]], report: Callable[[int, list[Any]], None]
@@ -146,7 +149,7 @@ class _WorkerPool:
         self._results: list[list[Any]] = [[] for _ in groups]
 
     def run(self, device_option: str) -> None:
-        """Serve the processes until all have ended."""
+        """Answer the processes until all have ended."""
         running = list(self.workers)
         while running:
             ready = wait([worker.pipe for worker in running])
@@ -167,7 +170,7 @@ class _WorkerPool:
                     raise message[0]
 
     def choose(self, group: int | None) -> Unit | None:
-        """Choose a unit of a group, or else of the first group of which the most are left."""
+        """Return the next unit of a group or, if none is left, of the group with the most left."""
         left = [group for group, units in enumerate(self._left) if units]
         if not left:
             return None
@@ -176,7 +179,7 @@ class _WorkerPool:
         return group, self._left[group].pop(0)
 
     def _assign(self, worker: _Worker) -> None:
-        """Give a process its first unit, or the next."""
+        """Send a process its first or next unit, or None if none is left."""
         if worker.nth and worker.unit:
             worker.unit = self.choose(worker.unit[0])
         if worker.unit:
@@ -192,7 +195,7 @@ class _WorkerPool:
             self._report(group, self._results[group])
 
     def _check_end(self, worker: _Worker, device_option: str) -> None:
-        """Refuse the end of a process that had work left."""
+        """Raise an error if a process ended before it had finished its work."""
         worker.process.join()
         code = worker.process.exitcode or 0
         if code == 0 and worker.unit is None and not worker.pending:
@@ -220,7 +223,7 @@ class _WorkerPool:
             say(text)
 
     def stop(self) -> None:
-        """Stop those processes that still run."""
+        """Stop all processes that are still running."""
         for worker in self.workers:
             worker.process.terminate()
         end = time.monotonic() + GRACE

@@ -1,4 +1,4 @@
-"""What the small files of a run hold, as they are checked when they are read."""
+"""Data models of the JSON files of a run, checked when a file is read."""
 
 from typing import Any, Literal, Self
 
@@ -11,14 +11,14 @@ class _Record(BaseModel):
 
 
 class PlannedCost(_Record):
-    """What a unit is planned to take."""
+    """The planned cost of a unit."""
 
     seconds: float
     memory: float
 
 
 class RunRecord(_Record):
-    """`run.json`: what was asked for."""
+    """`run.json`: the request."""
 
     stage: str
     label: str
@@ -34,7 +34,7 @@ class RunRecord(_Record):
 
 
 class UnitRecord(_Record):
-    """`<group>.<unit>.json`: how far a unit is."""
+    """`<group>.<unit>.json`: the state of a unit."""
 
     state: Literal["running", "done", "failed", "interrupted"]
     host: str = ""
@@ -52,7 +52,7 @@ class UnitRecord(_Record):
 
 
 class JobRecord(_Record):
-    """A job that is followed."""
+    """A job that is being followed."""
 
     number: str
     pieces: list[tuple[int, tuple[int, ...]]]
@@ -78,7 +78,7 @@ class JobsRecord(_Record):
 
 
 class RatesRecord(_Record):
-    """A file of rates: what was measured on a machine."""
+    """A file of rates that were measured on a machine."""
 
     date: str
     versions: dict[str, str]

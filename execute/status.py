@@ -1,4 +1,4 @@
-"""How far runs are: what is done, running, waiting and failed, from what they leave on the disk."""
+"""The progress of runs, from the files in their folders and from Slurm."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from execute.slurm.cluster import Resources
 from execute.slurm.job import Job, jobs_in
 from execute.slurm.queue import Queued, job_end, queue
 
-# What of a log is shown.
+# Lines of a log that are shown, from its end.
 LOG_LINES = 5
 
 
 @dataclass
 class Unit:
-    """A unit of work, as far as it is.
+    """A unit of work and its state.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class Unit:
     state : str
         "not begun", "waiting", "running", "done", "failed", "interrupted" or "lost".
     about : dict
-        What the process that did it left: host, job, seconds, memory, reason, log.
+        The record of the process that did it: host, job, seconds, memory, reason, log.
     planned : dict
-        What it was expected to take; empty where that is not known.
+        Planned seconds and memory; empty if there is no plan.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Unit:
 
     @property
     def reason(self) -> str:
-        """Why it failed, or waits."""
+        """Why the unit failed, or waits."""
         return str(self.about.get("reason") or "ended without a word")
 
     @property
     def location(self) -> str:
-        """The job and the machine, as far as they are known."""
+        """The job and the host, as far as they are known."""
         job, host = self.about.get("job"), self.about.get("host")
         return " on ".join([*([f"job {job}"] if job else []), *([str(host)] if host else [])])
 
     @property
     def last_lines(self) -> list[str]:
-        """The end of its log."""
+        """The last lines of its log."""
         log = Path(self.about.get("log") or "/dev/null")
         try:
             return log.read_text(errors="replace").splitlines()[-LOG_LINES:]
@@ -60,16 +60,16 @@ class Unit:
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes
     ----------
     folder : Path
-        The run's.
+        The run's folder.
     about : dict
-        What was asked: stage, label, command, when.
+        The request: stage, label, command, date.
     units : list of Unit
-        All of them.
+        All units of the run.
     """
 
     folder: Path
@@ -78,12 +78,12 @@ class Progress:
 
     @property
     def counts(self) -> Counter[str]:
-        """How many units are in each state."""
+        """The number of units in each state."""
         return Counter(unit.state for unit in self.units)
 
 
 def read_progress(out: Path) -> list[Progress]:
-    """Read how far all runs are."""
+    """Return the progress of all runs, the earliest request first."""
     folders = [path.parent for path in (out / "runs").glob("*/run.json")]
     runs = [_progress(folder) for folder in folders if read_json(folder / "run.json")]
     return sorted(runs, key=lambda progress: progress.about["asked"])
@@ -104,7 +104,7 @@ def _progress(folder: Path) -> Progress:
         record = read_json(folder / f"{group}.{unit}.json")
         planned = about["planned"][group][unit] if about.get("planned") else {}
         state, job = record.get("state", "not begun"), jobs.get((group, unit))
-        # Slurm knows best; where it does not answer now, what was running counts as running.
+        # Slurm's answer is used first; while it does not answer, a running unit counts as running.
         alive = job is not None and (queued is None or job.number in queued)
         if state == "running" and _is_lost(record, job.number if job and alive else ""):
             state = "lost"
@@ -112,7 +112,7 @@ def _progress(folder: Path) -> Progress:
             if alive:
                 state, record = "waiting", {**record, **_queue_record(job, queued)}
             else:
-                # Nobody looked on when it ended.
+                # No command was following the job when it ended.
                 resources = Resources(**job_records.get("asked", {}))
                 end = job_end(job.number, folder, resources, job.log(folder))
                 failure = {"number": job.number, "node": end.node, "reason": end.reason}
@@ -131,7 +131,7 @@ def _numbered(groups: list[list[str]]) -> Iterator[tuple[int, int, str]]:
 
 
 def _is_lost(record: dict[str, Any], job: str) -> bool:
-    """Say whether a unit that was running is not any more, as far as can be known from here."""
+    """Return whether a unit that was running has stopped, as far as this machine can know."""
     if record.get("job"):
         return record["job"] != job
     same_machine = record.get("host") == identity()["host"]

@@ -1,4 +1,4 @@
-"""A whole command as one job: for stages whose work is not divided."""
+"""Execution of a whole command as one job, for stages whose work is not divided."""
 
 import subprocess
 import sys
@@ -22,16 +22,16 @@ from execute.work import Work
 
 @dataclass(frozen=True)
 class CommandArguments:
-    """What a command asks for.
+    """The arguments of a command that an executor has to know.
 
     Attributes
     ----------
     verb : str
-        Its first word.
+        First word of the command.
     data, out : Path
-        The folders that it names, or those that it would take.
+        The folders on the command line, or their defaults.
     subject : str
-        Whom it names.
+        The `--subject` option.
     """
 
     verb: str
@@ -54,9 +54,9 @@ def run_anywhere(
     commands, module, examples
         As for `base.command_line.parser.run`.
     argv : sequence of str
-        The arguments, with those two or without.
+        The arguments, with or without those two options.
     cost : callable
-        Says what a command takes, by measured rates; None where it is not worth a record.
+        Returns the cost of a command by measured rates; None where it is not worth a record.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def _run_anywhere(
     )
     if executor.is_local and not costs:
         return call(commands, module, examples, rest)
-    # A typing error is told here, and not by a job; nor is it kept for `make status`.
+    # Report a typing error here, not in a job, and do not record it for `make status`.
     check(commands, module, examples, rest)
     name = sha256("\0".join(rest).encode()).hexdigest()[:16]
     folder, label = arguments.out / "runs" / f"{module}-{name}", " ".join(rest)
@@ -139,7 +139,7 @@ def _drop_options(argv: Sequence[str], names: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _CommandWork:
-    """A command, which prints what the user wants to see."""
+    """A command as work, whose result is what it prints."""
 
     module: str
     arguments: list[str]

@@ -1,4 +1,4 @@
-"""What `python -m plan` does: ask every stage what it takes, tell it, refuse what cannot be."""
+"""The command `python -m plan`: forecast every stage, and refuse what does not fit."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from regress.costs.units import fit_costs
 from regress.fitting.request import Asked
 from regress.fitting.request_checks import ask, with_tests
 
-# Widths of a projection that are tried where columns are too many.
+# Widths of a projection to try where there are too many columns.
 NARROWER = (2048, 1024, 512, 256, 128)
 
 
@@ -55,40 +55,40 @@ def plan(
     memory: str = "",
     recalibrate: bool = False,
 ) -> None:
-    """Say what features, fits, ablation, scores and report will take; nothing is computed.
+    """Forecast the cost of features, fits, ablation, scores and report; nothing is computed.
 
-    How fast this machine is, is measured once, in some twenty seconds, and kept in OUT/rates; so is
-    how fast each network and each training is, which are tried on a few pictures with random
+    The speed of this machine is measured once, in some twenty seconds, and stored in OUT/rates; so
+    is the speed of each network and each training, which are tried on a few pictures with random
     weights.
 
     Parameters
     ----------
     data, out, subject, model, spaces
-        As for `python -m regress`. The spaces need not be there.
+        As for `python -m regress`. The spaces need not exist yet.
     device : str
-        As for the stages; for cuda, memory is worked out from shapes, and times are those of the
+        As for the stages. For cuda, memory is computed from shapes, and times are those of the
         processor: no GPU is measured.
     heldout, folds, seed, group_by, params, subjects, start, images
         As for `python -m regress`.
     weights : list of str
-        As for `python -m extract`; they are not read, a plan is the same with any.
+        As for `python -m extract`; they are not read, since they do not change the forecast.
     captions, precision, dtype
         As for `python -m extract`.
     memory : str
-        What the machine has that is planned for, in GB, such as 64, or 500M; by default what this
-        one has.
+        Memory of the machine to plan for, in GB, such as 64, or 500M; by default that of this
+        machine.
     recalibrate : bool
-        Whether to measure this machine anew.
+        Whether to measure the speed of this machine again.
 
     Raises
     ------
     PlanError
-        If it does not fit into memory or on the disk, with a setting that would.
+        If the run does not fit into memory or on the disk; the message names a setting that would.
     """
     challenge_subjects = find_subjects(data, subjects or subject)
     limits = find_limits(out, memory)
     store = FeatureStore(out / "features")
-    # What is wrong is said before anything is measured.
+    # Check the request before anything is measured.
     options: dict[str, Any] = {
         "subject": subject, "model": model, "heldout": heldout, "folds": folds, "seed": seed,
         "group_by": group_by, "params": params, "subjects": subjects, "start": start,
@@ -115,7 +115,7 @@ def plan(
 
 
 def _planned_device(device: str) -> str:
-    """Give the device that is planned for; of "auto" what there is."""
+    """Return the device to plan for: cuda or cpu, whichever exists, in place of "auto"."""
     if not re.fullmatch(r"auto|(cpu|torch|mps|cuda(:\d+)?)(,(cpu|torch|mps|cuda:\d+))*", device):
         raise PlanError(
             f"--device {device}: expected auto, cpu, cuda, cuda:N; or several, with commas between"
@@ -128,9 +128,9 @@ def _planned_device(device: str) -> str:
 
 
 def _say_totals(stages: Sequence[Stage], rates: Rates, limits: Limits, device: str) -> None:
-    """Say what of the figures holds, and where they come from."""
+    """Print the totals over all stages, and where the rates were measured."""
     costs = {stage.name: stage.cost for stage in stages}
-    # The report makes the scores again only where they are not there.
+    # The report computes the scores only where `evaluate` has not.
     seconds = sum(cost.seconds for name, cost in costs.items() if name != "evaluate")
     disk = sum(cost.disk for name, cost in costs.items() if name != "evaluate")
     largest = max(stages, key=lambda stage: stage.cost.memory)
@@ -150,7 +150,7 @@ def _say_totals(stages: Sequence[Stage], rates: Rates, limits: Limits, device: s
 
 
 def _check_limits(stages: Sequence[Stage], limits: Limits, request: Asked, rates: Rates) -> None:
-    """Refuse what does not fit; say what would."""
+    """Raise an error if a stage does not fit, with a setting that would."""
     for stage in stages:
         if stage.cost.memory > limits.memory:
             raise PlanError(
@@ -170,9 +170,9 @@ def _check_limits(stages: Sequence[Stage], limits: Limits, request: Asked, rates
 
 
 def _smaller_setting(stage: Stage, limits: Limits, request: Asked, rates: Rates) -> str:
-    """Name a setting that makes a stage smaller; of a solved model one that was worked out."""
+    """Return a setting that makes a stage smaller; for a solved model, one whose cost fits."""
     if stage.name == "features":
-        return f"fewer spaces at a time, one {run_hint('features')} after another; or one device"
+        return f"fewer spaces in one {run_hint('features')}, or one device"
     if stage.name not in ("fit", "ablate"):
         return "fewer fits, FITS=…, or a subject at a time, SUBJECT=01"
     if request.estimator.streams:
@@ -205,10 +205,11 @@ def _narrow_names(entries: Sequence[Entry], width: int) -> str:
 
 
 def _narrow_entry(entry: Entry, width: int) -> Entry:
+    """Return an entry whose layers are projected to at most `width` columns each."""
     bands = entry.meta.get("bands") or []
     n_layers = max(1, len(entry.meta["key"].get("layers") or bands))
     columns = min(int(entry.meta["columns"]), width * n_layers)
-    # Layers are projected each.
+    # Each layer is projected by itself.
     shares = [{**band, "columns": min(int(band["columns"]), width)} for band in bands]
     columns = sum(band["columns"] for band in shares) if shares else columns
     meta = entry.meta | {"columns": columns, "bands": shares}

@@ -1,4 +1,4 @@
-"""The plan of each stage: what it would be asked for, what that takes, and how it is told."""
+"""The plan of each stage: its units of work, their costs, and the lines to print."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ FIGURES = ("time", "memory", "GPU memory", "disk")
 
 @dataclass(frozen=True)
 class Stage:
-    """What one command takes.
+    """The forecast of one command.
 
     Attributes
     ----------
     name : str
         The make target.
     lines : list of str
-        What is told of it.
+        Title and table to print.
     cost : Cost
-        Of all of it.
+        Total cost of the command.
     """
 
     name: str
@@ -161,7 +161,7 @@ def plan_evaluate(
 def plan_spaces(
     names: Sequence[str], store: FeatureStore, subjects: Sequence[Subject], dtype: str
 ) -> list[Planned]:
-    """Look what feature spaces are, each once."""
+    """Return the plan of each feature space, without duplicates."""
     space_plans = [
         extract.costs.units.plan_space(name, store, subjects, dtype)
         for name in dict.fromkeys(names)

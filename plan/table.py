@@ -1,10 +1,10 @@
-"""Plans as text: numbers that a person can read, in columns."""
+"""Tables of a plan: amounts in readable units, in aligned columns."""
 
 from collections.abc import Sequence
 
 
 def format_bytes(number: float) -> str:
-    """Write a number of bytes."""
+    """Return a number of bytes as text, such as "1.4 GB"."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if number >= size:
             value = number / size
@@ -13,7 +13,7 @@ def format_bytes(number: float) -> str:
 
 
 def format_time(seconds: float) -> str:
-    """Write a time."""
+    """Return a time as text, such as "2.5 min"."""
     if seconds == 0:
         return "0"
     if seconds < 9.95:
@@ -27,7 +27,7 @@ def format_time(seconds: float) -> str:
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows; the first column to the left, the others to the right."""
+    """Return the lines of a table, the first column aligned left, the others right."""
     every = [header, *rows]
     widths = [max(len(row[n]) for row in every) for n in range(len(header))]
     lines = [

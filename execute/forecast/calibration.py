@@ -1,4 +1,4 @@
-"""Timing pieces of work, and those that all work is made of."""
+"""Timing of functions, and of the basic operations from which costs are computed."""
 
 import hashlib
 import os
@@ -20,31 +20,25 @@ BYTES = 128 << 20
 
 
 def n_threads() -> int:
-    """Count the threads of matrix products in this process.
-
-    Returns
-    -------
-    int
-        As OMP_NUM_THREADS, the batch system or the number of processors has it.
-    """
+    """Return the number of threads of matrix products in this process."""
     return max([1, *(library["num_threads"] for library in threadpool_info())])
 
 
 def calibrate(folder: Path) -> Values:
-    """Measure what all work is made of, in some seconds.
+    """Measure the rates of basic operations, in some seconds.
 
     Parameters
     ----------
     folder : Path
-        On the disk whose speed is asked for; made if missing.
+        A folder on the disk to measure; created if missing.
 
     Returns
     -------
     dict of str to float
-        `float32` and `float64`, flop/s of matrix products; `eigh N`, seconds of a matrix of float64
-        of that side; `memory`, bytes/s written anew while as many are read, and `gather`, row by
-        row; `sha256`, bytes/s;
-        `write`, bytes/s to the disk; `file`, seconds to create a small file that is flushed.
+        `float32` and `float64`, flop/s of matrix products; `eigh N`, seconds for an (N, N) matrix
+        of float64; `memory`, bytes/s read while as many are written, and `gather`, the same row by
+        row in random order; `sha256`, bytes/s; `write`, bytes/s to the disk; `file`, seconds to
+        create a small file and flush it.
     """
     rng = np.random.default_rng(0)
     rates: Values = {}
@@ -70,22 +64,27 @@ def calibrate(folder: Path) -> Values:
 
 
 def _time_threads(work: Callable[[], object]) -> float:
-    """Time work of several threads; one alone is no quicker, but where others keep them waiting."""
+    """Return the seconds of work with all threads, or with one thread if that is quicker.
+
+    One thread is quicker only where other processes keep the threads waiting.
+    """
     with threadpool_limits(1):
         alone = minimum_time(work)
     return min(alone, minimum_time(work)) if n_threads() > 1 else alone
 
 
 def minimum_time(work: Callable[[], object], waits: bool = False, enough: float = 0.5) -> float:
-    """Time some work as on a machine that nobody else uses: the least of several times.
+    """Return the shortest of several times of some work, as on a machine that nobody else uses.
 
     Parameters
     ----------
     work : callable
-        What to time; it is run once before, and then thrice or more.
+        The function to time; it is called once before, and then three times or more.
     waits : bool
-        Whether it waits for the disk. What does not can take no longer than its processor time,
-        which tells its own time from that of others on a busy machine.
+        Whether it waits for the disk. Otherwise its time is at most its processor time, which
+        excludes the time of other processes on a busy machine.
+    enough : float
+        Seconds after which no further time is taken.
     """
     work()
     times: list[float] = []
@@ -96,7 +95,7 @@ def minimum_time(work: Callable[[], object], waits: bool = False, enough: float 
 
 
 def elapsed_time(work: Callable[[], object], waits: bool = False) -> float:
-    """Time some work once, as on a machine that nobody else uses."""
+    """Return the seconds of one call of some work, as on a machine that nobody else uses."""
     began, before = time.perf_counter(), time.process_time()
     work()
     wall, processor = time.perf_counter() - began, time.process_time() - before

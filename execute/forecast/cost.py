@@ -1,4 +1,4 @@
-"""What work costs: time, memory and disk, of one unit of it or of many."""
+"""The cost of work: time, memory and disk of one unit or of several."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """What one unit of work takes, of a machine as `Rates` have measured it.
+    """The cost of one unit of work on a machine, as predicted from its `Rates`.
 
     Attributes
     ----------
     seconds : float
         Wall-clock time, with the threads that the process has.
     memory : int
-        Bytes: the peak resident size of a process that does it, with that of what it imports.
+        Bytes: the peak resident size of the process, including its imports.
     gpu_memory : int
-        Bytes on a GPU; 0 where it runs on the processor.
+        Bytes on a GPU; 0 where the work runs on the processor.
     disk : int
         Bytes that it leaves on the disk.
     """
@@ -36,23 +36,17 @@ class Cost:
 
 
 def sequential_cost(costs: Iterable[Cost]) -> Cost:
-    """Give the cost of units that one process does one after the other.
+    """Return the cost of units that one process does one after the other.
 
-    Returns
-    -------
-    Cost
-        The sums of time and disk, the largest of the memories; nothing where there are none.
+    Times and disk are summed, of memories the largest is taken; no units cost nothing.
     """
     return sum(costs, Cost())
 
 
 def parallel_cost(costs: Iterable[Cost]) -> Cost:
-    """Give the cost of processes that run at the same time, each on processors of its own.
+    """Return the cost of processes that run at the same time, each on processors of its own.
 
-    Returns
-    -------
-    Cost
-        The longest of the times, the sums of memories and disk; nothing where there are none.
+    Of times the longest is taken, memories and disk are summed; no processes cost nothing.
     """
     every = list(costs)
     return Cost(

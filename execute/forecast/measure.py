@@ -1,4 +1,4 @@
-"""`python -m execute.forecast.measure`: time and memory of something in a process of its own."""
+"""`python -m execute.forecast.measure`: time and memory of a function in a new process."""
 
 import base64
 import importlib
@@ -23,21 +23,25 @@ def measure_process(
     *arguments: Any,
     imports: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Import modules and call a function in a process of its own.
+    """Import modules and call a function in a new process, and measure it.
 
     Parameters
     ----------
     work : callable, optional
-        A function of a module, which gives numbers by name; nothing is called by default.
+        A function of a module, which returns numbers by name; nothing is called by default.
+    *arguments
+        Arguments of the function; they are pickled.
+    imports : sequence of str
+        Modules to import first.
 
     Returns
     -------
     dict of str to float
-        `seconds` of the whole process, less what it waited for others; `memory`, its peak in
-        bytes; and what the function gave.
+        `seconds` of the whole process, without the time it waited for other processes; `memory`,
+        its peak in bytes; and the numbers that the function returned.
     """
     payload = base64.b64encode(pickle.dumps((work, arguments))).decode()
-    # Where this process is, so that its paths hold; this project is found all the same.
+    # The working directory stays, so that relative paths hold; the project is found by PYTHONPATH.
     path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     began, before = time.perf_counter(), os.times()
     process = subprocess.run(
@@ -61,8 +65,8 @@ def measure_process(
 
 
 def peak_memory() -> int:
-    """Give the most memory that this process has had resident."""
-    # What `resource` gives counts the process that this one was copied from.
+    """Return the peak resident memory of this process, in bytes."""
+    # `resource` also counts the process from which this one was forked.
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -71,10 +75,10 @@ def peak_memory() -> int:
 
 
 def main() -> None:
-    """Do what standard input says, and print what it took as JSON."""
+    """Call the function from standard input; print its results and the peak memory as JSON."""
     for name in sys.argv[1:]:
         importlib.import_module(name)
-    # Of the process that started this one, which is of this project.
+    # Safe to unpickle: it comes from the process of this project that started this one.
     work, arguments = pickle.loads(base64.b64decode(sys.stdin.read()))  # noqa: S301
     values = work(*arguments) if work else {}
     print(json.dumps({"memory": peak_memory(), **values}), flush=True)

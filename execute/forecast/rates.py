@@ -1,8 +1,8 @@
-"""How fast this machine is: a few measured rates, kept in a file, from which plans are made.
+"""The speed of this machine: a few measured rates, stored in a file, for forecasts.
 
-Every rate is measured with the threads that this process has, as the run itself would: start both
-alike. What takes a network or a training to know is measured when it is first asked for, in a
-process of its own, and kept beside the others.
+Every rate is measured with the number of threads of this process; the run must be started with
+the same number. The rate of a network or a training is measured when it is first needed, in a
+process of its own, and stored in the same file.
 """
 
 import json
@@ -24,19 +24,19 @@ from execute.records import RatesRecord
 
 __all__ = ["PACKAGES", "Rates", "Values"]
 
-# Whose speed the rates are.
+# Packages whose versions affect the rates.
 PACKAGES = ("numpy", "scipy", "torch", "h5py")
 
 
 class Rates:
-    """The rates of a machine; what is not yet known is measured when it is asked for.
+    """The rates of a machine; a rate that is not stored is measured when it is needed.
 
     Parameters
     ----------
     folder : Path
-        Where they are kept, `OUT/rates`: a JSON file for each host and number of threads.
+        Folder of the stored rates, `OUT/rates`: a JSON file for each host and number of threads.
     recalibrate : bool
-        Whether to measure anew what is kept.
+        Whether to measure stored rates again.
     """
 
     def __init__(self, folder: Path, recalibrate: bool = False) -> None:
@@ -51,7 +51,7 @@ class Rates:
 
     @property
     def origin(self) -> str:
-        """Where and when they were measured, in words."""
+        """A sentence on where and when the rates were measured."""
         if self.elsewhere:
             name = f"{self.host}-{self.threads}"
             return (
@@ -62,17 +62,14 @@ class Rates:
         return f"rates of {self.host}, {threads}, measured {self.date} -> {self.path}"
 
     def get_or_measure(self, name: str, measure: Callable[[], Values]) -> Values:
-        """Give what is known under a name, or measure and keep it.
+        """Return the stored values of a name, or measure and store them.
 
-        Parameters
-        ----------
-        name : str
-            What it is; with all that the numbers depend on.
+        The name must contain all that the values depend on.
         """
         for rates in (self._rates, self._fallback_rates):
             if name in rates:
                 return rates[name]
-        # Without the digest of what it depends on.
+        # The name may end with a digest, which is not shown.
         label = re.sub(" [0-9a-f]{16}$", "", name)
         say(f"measuring how fast this machine is: {label} …")
         self._rates[name] = measure()
@@ -80,29 +77,28 @@ class Rates:
         return self._rates[name]
 
     def start(self, *modules: str) -> Values:
-        """Say what a process takes to begin."""
+        """Return the time and memory of a process that only imports the modules."""
         return self.get_or_measure(
             f"start {' '.join(modules)}", lambda: measure_process(imports=modules)
         )
 
     def products(self, *sides: float, float64: bool = False) -> float:
-        """Say how long a product of matrices takes.
+        """Return the seconds of a matrix product.
 
         Parameters
         ----------
         *sides : float
             The three numbers of an (a, b) matrix times a (b, c) one; more factors repeat it.
+        float64 : bool
+            Whether the matrices are of float64 rather than float32.
         """
         name = "float64" if float64 else "float32"
         return 2 * float(np.prod(sides, dtype=float)) / self._basic[name]
 
     def eigh(self, n: float) -> float:
-        """Say how long a symmetric matrix of float64 takes to be decomposed.
+        """Return the seconds of the eigendecomposition of an (n, n) symmetric matrix of float64.
 
-        Returns
-        -------
-        float
-            Seconds; between measured sides by a power law, beyond them by the third power.
+        Between measured sides they follow a power law, beyond them the third power.
         """
         seconds = [self._basic[f"eigh {side}"] for side in EIGH_SIDES]
         if n >= EIGH_SIDES[-1]:
@@ -110,19 +106,19 @@ class Rates:
         return float(np.exp(np.interp(np.log(max(n, 1)), np.log(EIGH_SIDES), np.log(seconds))))
 
     def passes(self, n_bytes: float) -> float:
-        """Say how long arrays take to be read and written anew, as by adding 1 to them."""
+        """Return the seconds to read arrays and write them anew, as in adding 1 to them."""
         return n_bytes / self._basic["memory"]
 
     def gathers(self, n_bytes: float) -> float:
-        """Say how long rows take to be picked out of an array."""
+        """Return the seconds to copy rows of an array in random order."""
         return n_bytes / self._basic["gather"]
 
     def digests(self, n_bytes: float) -> float:
-        """Say how long the sha256 of bytes takes, by one thread."""
+        """Return the seconds of the sha256 of bytes, with one thread."""
         return n_bytes / self._basic["sha256"]
 
     def writes(self, n_bytes: float, n_files: int = 1) -> float:
-        """Say how long files take to be written and flushed to the disk."""
+        """Return the seconds to write files and flush them to the disk."""
         return n_bytes / self._basic["write"] + n_files * self._basic["file"]
 
     @property
@@ -144,7 +140,7 @@ class Rates:
 
     @staticmethod
     def _load(path: Path) -> dict | None:
-        """Read rates; None where there are none, or of other versions."""
+        """Return stored rates; None if there are none, or they are of other package versions."""
         with suppress(OSError, DocumentError, ValidationError):
             document = RatesRecord.model_validate(read_json(path))
             if document.versions == {name: version(name) for name in PACKAGES}:
@@ -153,6 +149,7 @@ class Rates:
 
     @classmethod
     def _newest(cls, folder: Path) -> str:
+        """Return the name of the newest complete file of rates in a folder, or ""."""
         documents = {file: cls._load(file) or {} for file in sorted(folder.glob("[!.]*.json"))}
         whole = [
             file

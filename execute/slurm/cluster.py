@@ -1,4 +1,4 @@
-"""What jobs ask of a cluster: a YAML file, with sections for stages that need something else."""
+"""The resources of jobs: a YAML file, with sections for stages that need other settings."""
 
 import reprlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from execute.errors import ExecuteError
 STAGES = ("features", "fit", "ablate", "study", "evaluate")
 
 
-# What of sbatch's options has a setting of its own.
+# Options of sbatch that have a setting of their own.
 SETTING_NAMES = {
     "partition": "partition", "account": "account", "time": "time", "mem": "memory",
     "mem-per-cpu": "memory", "cpus-per-task": "cpus", "gpus": "gpus", "gpus-per-node": "gpus",
@@ -22,30 +22,31 @@ SETTING_NAMES = {
 
 
 class Resources(BaseModel):
-    """What the jobs of a stage ask for, and how its work is divided among them.
+    """The resources of the jobs of a stage, and how its work is divided among them.
 
     Attributes
     ----------
     partition, account : str, optional
-        As Slurm knows them; its own defaults where not given.
+        Names in Slurm; by default Slurm's own defaults.
     time : int
-        Minutes after which a job is stopped, and told so 90 s before; started again, it goes on.
+        Time limit of a job in minutes. 90 s before, it is signalled to stop; started again, it goes
+        on where it was.
     memory : float, optional
         Gigabytes of a job.
     cpus : int
         Processors of a job, and threads of its libraries.
     gpus : int
-        Of a job.
+        GPUs of a job.
     setup : list of str
         Shell commands before the work, such as "module load cuda".
     options : dict
         Further options of sbatch, such as {"qos": "preempt"}.
     minutes : float
-        How long a job should take: so much work is packed into one.
+        Planned length of a job: units are packed into jobs of about this time.
     at_once : int
-        Jobs that run at the same time, at most.
+        Largest number of jobs that run at the same time.
     retries : int
-        How often a job that was lost, or reached its time, is started again by itself.
+        How often a job that was lost, or reached its time limit, is started again automatically.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,7 +74,7 @@ class Resources(BaseModel):
         return {n: v == "true" or v for n, v in options.items() if v != "false"}
 
     def for_submitit(self) -> dict[str, Any]:
-        """Give the settings by the names that submitit has for them."""
+        """Return the settings under the names that submitit uses."""
         # The libraries would start a thread for each processor of the node.
         threads = [
             f"export {name}={self.cpus}" for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
@@ -96,13 +97,15 @@ class Resources(BaseModel):
 
 
 def read_cluster(path: Path | None, stage: str) -> Resources:
-    """Read what the jobs of a stage ask for.
+    """Read the resources of a stage's jobs.
 
     Parameters
     ----------
     path : Path or None
-        A YAML file: the fields of `Resources`, for all stages; and sections named as stages, whose
-        fields are theirs. None: all as the cluster has it by default.
+        A YAML file with the fields of `Resources`, for all stages, and sections that are named
+        after stages and override them. None for the defaults.
+    stage : str
+        One of `STAGES`.
     """
     if path is None:
         return Resources()

@@ -1,4 +1,4 @@
-"""A job of Slurm, and the files that it leaves in a run's folder."""
+"""A Slurm job, and its files in the folder of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from execute.slurm.task import Outcome, Piece
 
 @dataclass
 class Job:
-    """A job of Slurm that does some units.
+    """A Slurm job that does some units.
 
     Attributes
     ----------
     number : str
-        Slurm's: "12", or "12_3" of an array.
+        Number of the job in Slurm: "12", or "12_3" in an array.
     pieces : sequence of (int, tuple of int)
-        Groups, and units of each.
+        Number of a group, and of its units.
     tries : int
-        How often it was started again.
+        How often the job was started again.
     """
 
     number: str
@@ -28,11 +28,11 @@ class Job:
     tries: int = 0
 
     def has_result(self, folder: Path) -> bool:
-        """Say whether it has given something."""
+        """Return whether the job has left a result."""
         return (folder / "jobs" / f"{self.number}_0_result.pkl").exists()
 
     def outcome(self, folder: Path) -> Outcome | None:
-        """Read what it gave."""
+        """Read the result of the job; None if there is none yet."""
         if not self.has_result(folder):
             return None
         import submitit
@@ -48,11 +48,11 @@ class Job:
         return Outcome(error=ExecuteError(message))
 
     def log(self, folder: Path) -> Path:
-        """Name the file that it prints to."""
+        """Return the file that the job prints to."""
         return folder / "jobs" / f"{self.number}_0_log.out"
 
 
 def jobs_in(record: Mapping[str, Any]) -> list[Job]:
-    """List the jobs that a command submitted and has not seen the end of."""
+    """Return the jobs of `jobs.json`, which had not ended when it was written."""
     jobs = record.get("jobs", [])
     return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in jobs]

@@ -1,4 +1,4 @@
-"""The jobs of a run: handed to Slurm, followed to their end, found again by a later command."""
+"""The jobs of a run: submitted, followed to their end, and found again by a later command."""
 
 import time
 from collections import Counter
@@ -19,16 +19,16 @@ from execute.slurm.queue import LOST, JobEnd, job_end, partitions, queue
 from execute.slurm.task import Outcome, Piece, Task
 from execute.work import Report
 
-# Seconds between looks for results; and between questions to Slurm, at first and later.
+# Seconds between looks for results; and between queries to Slurm, at first and later.
 LOOK, FIRST, ASK = 0.5, 1.0, 10.0
-# So long may a result take to be seen through a network file system.
+# Seconds until a result must be visible through a network file system.
 GRACE = 60.0
 
 
 def share_by_jobs(resources: Resources, task: Task, report: Report) -> None:
-    """Do units of work in jobs; wait for them.
+    """Run units of work in Slurm jobs, and wait for them.
 
-    Jobs of an earlier command that asked for the same are followed, and not submitted again.
+    Jobs of an earlier command with the same request are followed, and not submitted again.
     """
     jobs, groups = _Jobs(resources, task), task.groups
     results: list[list[Any]] = [[] for _ in groups]
@@ -53,7 +53,7 @@ def share_by_jobs(resources: Resources, task: Task, report: Report) -> None:
 
 
 class _Jobs:
-    """Submits and follows the jobs of a run; `jobs.json` in its folder says which there are."""
+    """Submits and follows the jobs of a run, and lists them in `jobs.json` in its folder."""
 
     def __init__(self, resources: Resources, task: Task) -> None:
         self._resources, self._task, self._folder = resources, task, task.run.folder
@@ -64,13 +64,7 @@ class _Jobs:
         self._todo: set[tuple[int, int]] = set()
 
     def run(self, todo: Sequence[tuple[int, int]]) -> Iterable[tuple[int, int, list[Any]]]:
-        """Have units done.
-
-        Yields
-        ------
-        (int, int, list)
-            Group, number of its units, and results, as they come.
-        """
+        """Run units in jobs; yield group, number of its units, and results, as they come."""
         if not todo:
             say("nothing is left to do: no job was submitted")
             return
@@ -86,7 +80,7 @@ class _Jobs:
             self._raise()
 
     def _begin(self, todo: Sequence[tuple[int, int]]) -> None:
-        """Submit what no job is at."""
+        """Submit jobs for the units that no running job includes."""
         with claiming(self._folder / "jobs.claim"):
             self._following = self._adopted(self._todo)
             followed = {(g, u) for job in self._following for g, units in job.pieces for u in units}
@@ -99,15 +93,15 @@ class _Jobs:
                 self._submit(pack(new, self._task.run.costs, self._resources.minutes))
 
     def _warn_of_memory(self) -> None:
-        """Say beforehand that jobs will run out of memory, as far as a plan knows."""
+        """Warn if jobs are planned to need more memory than they request."""
         costs, limit = self._task.run.costs, self._resources.memory
         peak = max((cost.memory for group in costs or [] for cost in group), default=0) / 1e9
         if limit and peak > limit:
             say(f"warning: planned are up to {peak:.1f} GB, and jobs ask for {limit:g}: `memory`")
 
     def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
-        """Find jobs of an earlier command that are at units which are still to be done."""
-        # One that has ended did them for what was asked then: data may have changed since.
+        """Return the jobs of an earlier command that are still working on some of these units."""
+        # The result of a job that has ended is not used: the data may have changed since.
         jobs = jobs_in(read_json(self._path))
         alive = queue([job.number for job in jobs], self._folder)
         if alive is None:
@@ -183,7 +177,7 @@ class _Jobs:
             time.sleep(LOOK)
 
     def _is_lost(self, job: Job, missing_since: dict[str, float]) -> bool:
-        """Say whether a job that is not in the queue will give no result any more."""
+        """Return whether a job that is not in the queue will leave no result any more."""
         first = missing_since.setdefault(job.number, time.monotonic())
         if job.has_result(self._folder):
             return False
@@ -200,7 +194,7 @@ class _Jobs:
                 if o.pieces == job.pieces and o.tries > job.tries
             ]
             if again:
-                # Another command that follows the same run was first.
+                # Another command that follows the same run has submitted it again.
                 self._following += again
                 return
             if end.state in LOST and job.tries < self._resources.retries:
@@ -216,10 +210,10 @@ class _Jobs:
         self._failed.append(about | {"log": str(job.log(self._folder))})
 
     def _drop(self, job: Job, outcome: Outcome) -> None:
-        """Follow a job no longer that gave something, if only what stopped it."""
+        """Stop following a job that has left a result or an error."""
         if outcome.error is not None:
             say(f"job {job.number} failed: {outcome.error}")
-            # Its units say themselves why they failed.
+            # The records of its units hold the reason.
             self._errors.append(outcome.error)
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
@@ -241,7 +235,7 @@ class _Jobs:
         same = len(set(map(str, self._errors))) == 1
         if not lost and same and isinstance(self._errors[0], RoiridgeError):
             raise self._errors[0]
-        # The same fault in every job is said once.
+        # A fault that several jobs share is listed once.
         every = "; ".join(dict.fromkeys([*lost, *map(str, self._errors)]))
         n_failed = len(self._failed) + len(self._errors)
         jobs = "a job" if n_failed == 1 else f"{n_failed} jobs"

@@ -1,4 +1,4 @@
-"""Units of work packed into tasks of some minutes."""
+"""Packing of units of work into tasks of some minutes."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,21 @@ from execute.slurm.task import Piece
 def pack(
     units: Sequence[tuple[int, int]], costs: Sequence[Sequence[Cost]] | None, minutes: float
 ) -> list[list[Piece]]:
-    """Pack units into tasks; those of a group stay together where they fit.
+    """Pack units into tasks; units of a group stay together where they fit.
 
     Parameters
     ----------
+    units : sequence of (int, int)
+        Group and number of each unit.
     costs : sequence of sequence of Cost, optional
-        What each unit of each group takes. Unknown, each unit is a task.
+        Planned cost of each unit of each group. Without, each unit is a task.
     minutes : float
-        How long a task should take. A unit that takes longer is one for itself.
+        Planned length of a task. A unit that takes longer is a task by itself.
 
     Returns
     -------
     list of list of (int, tuple of int)
-        Of each task its groups, and the units of each.
+        For each task, its groups and the units of each.
     """
     tasks: list[list[tuple[int, int]]] = []
     seconds = 0.0

@@ -1,4 +1,4 @@
-"""What Slurm says of jobs, in words that help. No accounting database is needed."""
+"""The state of Slurm jobs, in messages for users. No accounting database is needed."""
 
 import re
 import shutil
@@ -10,27 +10,27 @@ from pathlib import Path
 from execute.errors import ExecuteError
 from execute.slurm.cluster import Resources
 
-# How long a question to Slurm's controller may take.
+# Seconds that Slurm's controller may take to answer.
 PATIENCE = 60
-# States after which a job may be started again by itself: it was lost, and made no mistake.
+# States of a job that was lost through no fault of its own, and may be started again.
 LOST = ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT", "KILLED", "UNKNOWN")
-# The signal by which Slurm tells that it could not open the file of what a job prints.
+# Signal number that Slurm reports if it could not open a job's log file.
 NO_LOG = "53"
 OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill|out of memory", re.I)
 
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended that gave no result.
+    """The end of a job that left no result.
 
     Attributes
     ----------
     state : str
-        Slurm's, or KILLED where a signal ended it, or UNKNOWN where Slurm has forgotten it.
+        State in Slurm, KILLED if a signal ended the job, or UNKNOWN if Slurm has forgotten it.
     node : str
-        Where it ran.
+        The node on which it ran.
     reason : str
-        In words, with what to do.
+        The reason, for the user, with what to do.
     """
 
     state: str
@@ -39,7 +39,7 @@ class JobEnd:
 
 
 def check_slurm() -> None:
-    """Refuse to go on where there is no Slurm, or not what speaks with it."""
+    """Raise an error if Slurm's commands or submitit are not installed."""
     missing = [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]
     if missing:
         raise ExecuteError(
@@ -56,7 +56,7 @@ def check_slurm() -> None:
 
 
 def partitions() -> str:
-    """List the partitions."""
+    """Return the partitions of the cluster, joined by commas."""
     answer = _run_command("sinfo", "-h", "-o", "%R")
     return ", ".join(dict.fromkeys(answer.stdout.split())) if answer.returncode == 0 else ""
 
@@ -68,11 +68,11 @@ class Queued:
     Attributes
     ----------
     state : str
-        Slurm's.
+        State in Slurm.
     node : str
-        Where it runs; empty while it waits.
+        The node on which it runs; empty while it waits.
     reason : str
-        Why it waits.
+        Why it waits, in Slurm's words.
     """
 
     state: str
@@ -81,31 +81,27 @@ class Queued:
 
     @property
     def label(self) -> str:
-        """Its state, and why it waits, where Slurm says why."""
+        """The state in lower case, with the reason if the job waits for one."""
         reason = "" if self.node or self.reason in ("", "None") else f" ({self.reason})"
         return self.state.lower() + reason
 
 
 def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
-    """Ask which jobs wait or run.
+    """Return the jobs that wait or run, or None if Slurm does not answer now.
 
     Parameters
     ----------
+    jobs : sequence of str
+        Numbers of the jobs to look for.
     folder : Path
-        That of the run which they are of: another cluster's, or a later one's, have the same
-        numbers.
-
-    Returns
-    -------
-    dict of str to Queued, or None
-        Those that have not ended. None: Slurm does not answer now.
+        Folder of their run; jobs of another cluster, or later ones, may have the same numbers.
     """
     if not jobs:
         return {}
     masters = sorted({job.partition("_")[0] for job in jobs})
     answer = _run_command("squeue", "-h", "-r", "-j", ",".join(masters), "-o", "%i|%T|%r|%N|%o")
     if answer.returncode != 0:
-        # So it says of a job that ended long ago, if it is the only one.
+        # Slurm's answer if the only job ended long ago.
         return {} if "Invalid job id" in answer.stderr else None
     jobs_by_number = {}
     for line in answer.stdout.splitlines():
@@ -120,8 +116,8 @@ def _belongs_to_run(folder: Path, command: str) -> bool:
 
 
 def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobEnd:
-    """Say how a job ended that is not in the queue any more, and gave no result."""
-    # An array's own number would give all its jobs.
+    """Return how a job ended that is not in the queue any more and left no result."""
+    # The number of one job in the array, since the array's own would return all its jobs.
     answer = _run_command("scontrol", "show", "job", job).stdout
     fields = dict(re.findall(r"(\w+)=(\S+)", answer)) if _belongs_to_run(folder, answer) else {}
     state, node = fields.get("JobState", "UNKNOWN"), fields.get("NodeList", "")
@@ -130,7 +126,7 @@ def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobEnd:
         state = "UNSEEN"
     elif state == "FAILED" and (int(number or 0) or int(code) > 128):
         state, number = "KILLED", number if int(number or 0) else str(int(code) - 128)
-    # Not every cluster tells the state; all print it.
+    # Not every cluster has a state for this, but each prints it to the log.
     if state == "KILLED" and OUT_OF_MEMORY.search(_tail(log)):
         state = "OUT_OF_MEMORY"
     memory = f"{resources.memory:g} GB" if resources.memory else "the partition's default"

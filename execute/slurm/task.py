@@ -1,4 +1,4 @@
-"""What a job of a cluster does: units of work, on its node, with the devices there."""
+"""The task of a Slurm job: units of work, done on its node with the devices there."""
 
 import logging
 import os
@@ -17,20 +17,20 @@ from execute.recording import RecordedWork
 from execute.runs import Run
 from execute.work import Groups, Work, package_of
 
-# Of a group, some of its units.
+# Number of a group, and of some of its units.
 Piece = tuple[int, tuple[int, ...]]
 
 
 @dataclass
 class Outcome:
-    """What a task gave.
+    """The outcome of a task.
 
     Attributes
     ----------
     results : list of (int, list)
-        Of each group that it had a part in.
+        Number and results of each group of which it did some units.
     error : Exception, optional
-        What stopped it that the user can mend.
+        The error that stopped it, if it is one that the user can fix.
     """
 
     results: list[tuple[int, list[Any]]] = field(default_factory=list)
@@ -44,19 +44,19 @@ class Task:
     Attributes
     ----------
     pieces : sequence of (int, tuple of int)
-        Groups, and units of each.
+        Number of a group, and of its units.
     groups : sequence of sequence of str
         The names of all units.
-    place : Place
-        Chooses the devices.
+    place : Devices
+        Chooses the devices on the node.
     run : Run
-        What it is part of.
+        The run that the task belongs to.
     work : Work
-        Does it.
+        The work to run.
     command : list of str
-        What the user called.
+        The user's command line.
     data : Path, optional
-        The challenge directory, which must be seen on the node.
+        The challenge directory, which must be visible on the node.
     """
 
     pieces: Sequence[Piece]
@@ -68,8 +68,8 @@ class Task:
     data: Path | None = None
 
     def __call__(self) -> Outcome:
-        """Do it, on the node."""
-        # Not submitit's command, for the provenance of what is made.
+        """Run the units on the node, and return their outcome."""
+        # Instead of submitit's command, for the provenance of results.
         sys.orig_argv = self.command
         log_lines(package_of(self.work))
         logging.getLogger("submitit").setLevel(logging.WARNING)
@@ -92,7 +92,7 @@ class Task:
         return outcome
 
     def checkpoint(self) -> Any:
-        """Go on in the same way, when the job was preempted or reached its time."""
+        """Return the task to submit again when the job was preempted or reached its time limit."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -130,7 +130,7 @@ class _Renumbered:
 
 @dataclass(frozen=True)
 class _TimeLimited:
-    """Work that says in our words that its job was out of time once too often."""
+    """Work that explains the error of a job that has reached its time limit too often."""
 
     work: Work
 
@@ -141,7 +141,7 @@ class _TimeLimited:
 
 @contextmanager
 def _explain_timeout() -> Iterator[None]:
-    # An extra, which `make status` does without.
+    # An optional dependency, which `make status` does not need.
     from submitit.core.utils import UncompletedJobError
 
     try:
@@ -154,7 +154,7 @@ def _explain_timeout() -> Iterator[None]:
 
 
 def _log_file() -> str:
-    """Name the file that the job prints to."""
+    """Return the file that the job prints to, or ""."""
     folder = os.environ.get("SUBMITIT_FOLDER", "")
     array, task, job = (
         os.environ.get(f"SLURM_{name}", "") for name in ("ARRAY_JOB_ID", "ARRAY_TASK_ID", "JOB_ID")

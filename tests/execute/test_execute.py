@@ -288,7 +288,7 @@ def test_every_command_refuses_them_in_words(tmp_path: Path, module: str) -> Non
 
 def test_nothing_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status(tmp_path)
-    assert capsys.readouterr().out == f"{tmp_path}: nothing was asked for yet\n"
+    assert capsys.readouterr().out == f"{tmp_path}: no run was started yet\n"
 
 
 def test_a_damaged_file_is_named_and_all_else_is_told(
