@@ -34,7 +34,7 @@ class Limits:
 
 
 def find_limits(out: Path, memory: str = "") -> Limits:
-    """Return the free disk, and the memory of this machine or as given, such as "64" (GB) or "500M".
+    """Return the free disk, and the memory of this machine or as given, such as "64" or "500M".
 
     The output folder need not exist yet.
     """

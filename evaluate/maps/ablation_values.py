@@ -1,4 +1,4 @@
-"""What an ablation knows of every vertex: each space alone, and what only it explains."""
+"""Values of an ablation at every vertex: each space alone, and what only it explains."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class AblationValues:
     Attributes
     ----------
     alone : mapping of str to array (n_vertices,), float64
-        For each space, Pearson's r of ridge on it alone; only spaces that were fitted so.
+        For each space that was also fitted alone, Pearson's r of ridge on it.
     unique : mapping of str to array (n_vertices,), float64
-        For each space, R^2 of all spaces less that of all others; may be negative.
+        For each space, R^2 of all spaces minus that of all other spaces; may be negative.
     split : str
-        The pictures that these are of: "test" or "heldout".
+        The pictures that were predicted: "test" or "heldout".
     """
 
     alone: Mapping[str, Values]
@@ -37,7 +37,7 @@ class AblationValues:
 
 
 def ablation_files(out: Path, subject: str) -> list[Path]:
-    """List what `make ablate` kept of a subject."""
+    """Return the files that `make ablate` wrote for a subject."""
     files = (out / "ablations" / f"subj{subject}").glob("*.h5")
     return sorted(file for file in files if not file.name.startswith("."))
 
@@ -45,17 +45,17 @@ def ablation_files(out: Path, subject: str) -> list[Path]:
 def read_ablation(
     out: Path, subject: str, hemisphere: str, responses: str
 ) -> AblationValues | None:
-    """Read the ablation of a hemisphere.
+    """Read the ablation of a hemisphere, of several the one of most spaces, and then the latest.
 
     Parameters
     ----------
     responses : str
-        The sha256 of the training responses on disk; ablations of others are passed over.
+        The sha256 of the training responses on disk; ablations of other responses are ignored.
 
     Returns
     -------
-    Ablated or None
-        Of several ablations, that of the most spaces and then the latest; None where there is none.
+    AblationValues or None
+        None if there is no ablation.
     """
     files_by_group: dict[str, dict[tuple[str, ...], Path]] = defaultdict(dict)
     latest: dict[str, str] = defaultdict(str)

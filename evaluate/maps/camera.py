@@ -1,8 +1,8 @@
-"""Looking at the mesh: which vertex is at each pixel, found once for all maps.
+"""Views of the mesh: the vertex at each pixel, computed once for all maps.
 
 Every triangle is drawn into a depth buffer in which the nearest wins. A pixel then shows one
-vertex, the nearest corner of its triangle, so that a map is an array indexed by another, no value
-is mixed with its neighbour's, and what a pixel shows can be tested.
+vertex, the nearest corner of its triangle: a map is an array indexed by another, no value is
+mixed with its neighbour's, and the vertex at a pixel can be tested.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from challenge import HEMISPHERES
 from evaluate.maps.surface import Mesh, Shape
 
 VIEWS = ("lateral", "medial", "ventral", "flat")
-# Light comes from the viewer: a face that turns away from it is darker, down to this.
+# Light comes from the viewer: a face that is turned away is darker, down to this.
 DARKEST = 0.45
 FOLD, BRIGHT = 0.62, 0.82
 MARGIN = 0.02
-# How much a flat map shows around what was measured, of that one's greatest extent.
+# Margin of a flat map around the measured vertices, as a fraction of their greatest extent.
 AROUND = 0.12
 ASPECT = 0.72
 
 
 @dataclass(frozen=True)
 class RenderedView:
-    """What one view of one hemisphere shows.
+    """One view of one hemisphere.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class RenderedView:
     hemisphere : str
         "lh" or "rh".
     vertex : array (height, width), int32
-        The vertex at each pixel, -1 beside the brain.
+        The vertex at each pixel, -1 outside the brain.
     grey : array (height, width), float32
-        How bright the bare cortex is there, 0..1: sulci are darker.
+        Brightness of the bare cortex, 0..1: sulci are darker.
     light : array (height, width), float32
-        How much light falls on it, 0..1; 1 on the flat map.
+        Intensity of the light, 0..1; 1 on the flat map.
     """
 
     view: str
@@ -57,14 +57,14 @@ def render_views(
     focus: Mapping[str, NDArray[np.int64]] | None = None,
     views: Sequence[str] = VIEWS,
 ) -> list[RenderedView]:
-    """Look at both hemispheres from each side.
+    """Render both hemispheres from each side.
 
     Parameters
     ----------
     width : int
-        Of each picture, in pixels; heights are as they come.
+        Width of each view in pixels; heights depend on the shape.
     focus : mapping of str to array of int64, optional
-        For each hemisphere, vertices that the flat map is to show and be cut to. All by default.
+        For each hemisphere, the vertices to which the flat map is cropped. All by default.
     """
     return [
         _render_view(mesh, hemisphere, view, width, focus[hemisphere] if focus else None)
@@ -97,7 +97,7 @@ def _fit_to_page(
     width: int,
     focus: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Scale to the page's width; give places in pixels and the page's height and width."""
+    """Scale to the page's width; return the vertices in pixels, and the page's height and width."""
     # The flat mesh has no face at vertices of its cuts, which may lie anywhere.
     vertices = np.unique(faces)
     low, high = points[vertices, :2].min(0), points[vertices, :2].max(0)
@@ -116,7 +116,7 @@ def _fit_to_page(
 
 
 def _rotate(shape: Shape, hemisphere: str, view: str) -> NDArray[np.float64]:
-    """Turn the brain so that x is right and y up on the page, and z towards the viewer."""
+    """Rotate the brain so that x points right and y up on the page, and z towards the viewer."""
     right, front, up = shape.coordinates.astype(np.float64).T
     outwards = 1 if hemisphere == "rh" else -1
     if view == "flat":
@@ -133,12 +133,12 @@ def _find_triangles(
     faces: NDArray[np.int64],
     size: tuple[int, int],
 ) -> NDArray[np.int64]:
-    """Find the front-most triangle at the centre of each pixel, -1 where there is none."""
+    """Return the front-most triangle at the centre of each pixel, -1 where there is none."""
     height, width = size
     corners = on_page[faces]  # (n_faces, 3, 2)
     low = np.clip(np.floor(corners.min(1) - 0.5).astype(int), 0, (width, height))
     high = np.clip(np.ceil(corners.max(1) - 0.5).astype(int) + 1, 0, (width, height))
-    # Every pixel of every triangle's box, one after the other.
+    # Test every pixel of every triangle's bounding box, as one flat list.
     spans = high - low
     area = spans.prod(1)
     triangle = np.repeat(np.arange(len(faces)), area)
@@ -159,7 +159,7 @@ def _is_inside(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Say whether points lie on the same side of all three edges of the triangles `triangle`."""
+    """Return, for each point, whether it is on the same side of all edges of its triangle."""
     left, right = np.ones(len(triangle), bool), np.ones(len(triangle), bool)
     for i in range(3):
         a, edge = corners[:, i], corners[:, (i + 1) % 3] - corners[:, i]

@@ -23,10 +23,10 @@ from evaluate.maps.paint import EXCLUDED, Map, paint
 from evaluate.maps.values import SubjectValues
 from evaluate.tables.scores_figure import COLOURS
 
-# So that SVGs of equal maps have equal bytes, and their text stays text.
 # The flat maps are the largest.
 LAYOUT: Any = [[f"{h} {view}" for h in HEMISPHERES] + [f"{h} flat" for h in HEMISPHERES]
           for view in VIEWS if view != "flat"]  # fmt: skip
+# SVGs of equal maps have equal bytes, and their text stays text.
 SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none"}
 
 
@@ -43,10 +43,10 @@ def draw_map(
     Parameters
     ----------
     about : str
-        A line of what is shown: subject, model, whether responses are simulated.
+        A line below the title: subject, model, whether responses are simulated.
     paths : sequence of Path
-        The files; each one's suffix says what it becomes. In an SVG the brain is pixels, and the
-        rest text.
+        The files, whose suffixes are their formats. In an SVG the brain is pixels and the rest
+        text.
     """
     figure = Figure(figsize=(12, 5.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)

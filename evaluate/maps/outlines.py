@@ -1,4 +1,4 @@
-"""Where regions end, and where their names go."""
+"""Borders of regions, and positions for their names."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def find_borders(
 def place_names(
     view: RenderedView, labels: NDArray[np.float64], names: Sequence[str], height: float = 24
 ) -> dict[str, tuple[float, float]]:
-    """Find where the names of regions go, none on top of another.
+    """Return positions for the names of regions, such that no two overlap.
 
     Parameters
     ----------
     labels : array (n_mesh_vertices,)
         A label for each vertex, 0 outside all regions.
     height : float
-        Of a letter, in pixels; regions of fewer pixels than its square get no name.
+        Height of a letter in pixels; regions of fewer pixels than its square get no name.
 
     Returns
     -------
     dict of str to (float, float)
-        For each name, the column and row of its middle: that of the region's pixel nearest to the
-        region's middle, moved down where another name is there.
+        For each name, the column and row of its centre: that of the region's pixel nearest to the
+        region's centre, moved down if another name is there.
     """
     on_page = np.where(view.vertex >= 0, labels[view.vertex], 0).astype(int)
     places: dict[str, tuple[float, float]] = {}

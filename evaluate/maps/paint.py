@@ -1,8 +1,9 @@
-"""Values to colours: what a map looks like, and the pictures of it.
+"""Colours of maps, and their pictures.
 
 Colours are those of the bar beside the map, never shaded: perceptually even scales (matplotlib's
-inferno, viridis, cividis) that any colour vision can read, dark where low. What may be negative has
-a diverging scale, white at 0: blue is below, red above. Cortex that was not measured is grey.
+inferno, viridis, cividis) that any colour vision can read, dark where low. Values that may be
+negative have a diverging scale, white at 0: blue is below, red above. Cortex that was not
+measured is grey.
 """
 
 from __future__ import annotations
@@ -22,37 +23,37 @@ from evaluate.maps.values import Sides, SubjectValues
 from evaluate.tables.scores_figure import COLOURS
 
 STEPS = 256
-# Vertices whose ceiling is 0 have no score: they are neither dark nor grey.
+# Vertices whose ceiling is 0 have no score, and a colour that is on no scale.
 EXCLUDED = (0.42, 0.50, 0.56)
 LINE, HALO = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Map:
-    """One map: values, and how they are coloured.
+    """Values of a map, and their colours.
 
     Attributes
     ----------
     name : str
         Short, for file names: "score", "unique-alexnet".
     title : str
-        What stands above it.
+        Title above the map.
     unit : str
-        What stands at its bar.
+        Label of the colour bar.
     values : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere; NaN is not shown. With `categories`, their numbers.
+        Values by hemisphere; NaN is not shown. With `categories`, numbers of categories.
     high : float
         The value of the last colour of the scale.
     scale : str
-        matplotlib's name of the colours.
+        Name of a matplotlib colormap.
     mark : float, optional
         The mean ceiling in the map's own unit, marked on the bar.
     categories : tuple of str
-        Names, where the values are numbers of categories.
+        Names of the categories, if values are categories.
     strength : dict of str to array (n_mesh_vertices,), float64
-        With categories, how bright each vertex is, 0..1.
+        With categories, the brightness of each vertex, 0..1.
     source : str
-        Of which model and pictures, where that is not the run that is shown.
+        Model and pictures of the values, if they are not of the run that is shown.
     low : float
         The value of the first colour.
     """
@@ -71,18 +72,18 @@ class Map:
 
 
 def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = None) -> list[Map]:
-    """List the maps of a subject.
+    """Return the maps of a subject.
 
     Parameters
     ----------
     limits : sequence of SubjectValues, optional
-        All that are to be compared, which share the colours' limits; `subject` alone by default.
+        All subjects to compare, which share the colours' limits; only `subject` by default.
 
     Returns
     -------
     list of Map
-        Score and ceiling where there are ceilings, r, the best space and unique parts where spaces
-        can be told apart.
+        Score and ceiling if there are ceilings, r, and the best space and unique parts if several
+        spaces can be compared.
     """
     subjects = limits or [subject]
     maps = []
@@ -110,7 +111,7 @@ def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = Non
 
 
 def best_space(alone: dict[str, Sides]) -> tuple[Sides, Sides]:
-    """Find the space that predicts each vertex best.
+    """Return the space that predicts each vertex best.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def best_space(alone: dict[str, Sides]) -> tuple[Sides, Sides]:
 
     Returns
     -------
-    which, r : dict of str to array (n_mesh_vertices,), float64
+    index, r : dict of str to array (n_mesh_vertices,), float64
         By hemisphere, the number of the space and its r, which may be negative; NaN where no space
         has an r.
     """
@@ -158,7 +159,7 @@ def _average(sides: Sides) -> float | None:
 
 
 def _upper_limit(*groups: Sequence[Sides]) -> float:
-    """Round the greatest of nearly all values up to a tenth of one, or of a tenth."""
+    """Return the 99.5th percentile, rounded up to a multiple of 0.1, or of 0.01 below 0.1."""
     tops = [
         np.nanpercentile(values, 99.5)
         for sides in groups
@@ -172,12 +173,12 @@ def _upper_limit(*groups: Sequence[Sides]) -> float:
 
 
 def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
-    """Colour every vertex of the mesh.
+    """Return the colour of every vertex of the mesh.
 
     Returns
     -------
     array (n_mesh_vertices, 4), float64
-        Red, green, blue, and whether there is a value.
+        Red, green, blue, and 1 where there is a value.
     """
     values = brain_map.values[hemisphere]
     has_value = np.isfinite(values)
@@ -198,17 +199,17 @@ def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
 def paint(
     view: RenderedView, brain_map: Map, subject: SubjectValues, outlined: bool = True
 ) -> NDArray[np.uint8]:
-    """Paint one view.
+    """Paint one view of a map.
 
     Parameters
     ----------
     subject : SubjectValues
-        Whose ROIs are outlined, and whose ceilings of 0 are marked.
+        The subject whose ROIs are outlined, and whose ceilings of 0 are marked.
 
     Returns
     -------
     array (height, width, 4), uint8
-        Red, green, blue and opacity; transparent beside the brain.
+        Red, green, blue and opacity; transparent outside the brain.
     """
     h, vertex = view.hemisphere, view.vertex
     rgb = np.repeat((view.grey * view.light)[..., None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""What the maps show of every subject, and how many of its vertices are on the mesh."""
+"""Values of every subject for the maps, and the number of its vertices on the mesh."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from evaluate.scoring.vertex_files import vertices_file
 def gather_subjects(
     out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
 ) -> list[SubjectValues]:
-    """Gather what is to be shown of every subject that a run is of and has a place, and their mean.
+    """Gather the values of every subject of a run whose vertices are on fsaverage, and their mean.
 
     Parameters
     ----------
     spaces : bool
-        Whether to read what each feature space does, which is the same for all runs.
+        Whether to read the values of feature spaces, which are the same for all runs.
 
     Returns
     -------
     list of SubjectValues
-        Of several subjects, the mean first; none where no subject has a place on the mesh.
+        The mean first if there are several subjects; empty if no subject has a place on the mesh.
     """
     runs = [fit for fit in inputs.runs if run in {ENSEMBLE, fit.name}]
     names = {name for fit in runs for name in fit.subjects}
@@ -78,7 +78,7 @@ def gather_subjects(
 
 
 def measured_vertices(subject_values: Sequence[SubjectValues]) -> dict[str, np.ndarray]:
-    """Find the mesh's vertices that any subject has, for the flat map to show."""
+    """Return the mesh's vertices that any subject has, for the flat map to show."""
     return {
         h: np.flatnonzero(np.any([np.isfinite(subject.r[h]) for subject in subject_values], axis=0))
         for h in HEMISPHERES
@@ -86,7 +86,7 @@ def measured_vertices(subject_values: Sequence[SubjectValues]) -> dict[str, np.n
 
 
 def coverage_lines(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:
-    """Say how many of the subjects' vertices the mesh has."""
+    """Return lines with the number of each subject's vertices that are on the mesh."""
     names_by_counts: dict[tuple[int, int], list[str]] = {}
     for subject in subjects:
         masks = [read_mask(subject.folder, h) for h in HEMISPHERES]

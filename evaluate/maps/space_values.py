@@ -1,4 +1,4 @@
-"""What each feature space does at every vertex: from an ablation, or from fits on one space."""
+"""Values of each feature space at every vertex: from an ablation, or from fits on one space."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read_space_values(
     runs: Sequence[Run],
     responses: Mapping[tuple[str, str], str],
 ) -> tuple[BySpace, BySpace, str]:
-    """Find what each space does alone, and what only it does.
+    """Read r of each space alone, and the part of R^2 that only it explains.
 
     Parameters
     ----------
     runs : sequence of Run
-        All runs; those on one space alone are compared where there is no ablation.
+        All runs; those on a single space are compared if there is no ablation.
     responses : mapping of (str, str) to str
         The sha256 of the training responses, by subject and hemisphere.
 
@@ -40,6 +40,8 @@ def read_space_values(
         For each space and hemisphere, r of a model on it alone.
     unique : dict of str to dict of str to array (n_vertices,)
         Likewise, the part of R^2 that no other space explains; empty without an ablation.
+    source : str
+        The model and the pictures of these values, in words.
     """
     alone: BySpace = defaultdict(dict)
     unique: BySpace = defaultdict(dict)
@@ -64,13 +66,10 @@ def read_space_values(
 
 
 def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
-    """Choose runs that differ by their space alone, to compare spaces by.
+    """Return runs that differ by their space alone, to compare spaces by.
 
-    Returns
-    -------
-    list of Run
-        One for each space, of the model that was fitted on most spaces alone; of several runs of
-        that model on a space, the first.
+    They are of the model that was fitted on most spaces alone: one run for each space, the first if
+    there are several.
     """
     by_model: dict[str, dict[str, Run]] = defaultdict(dict)
     for run in runs:
@@ -82,13 +81,7 @@ def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
 
 
 def describe_sources(sources: Mapping[str, str]) -> str:
-    """Say what the values of each space are of, where several subjects are shown together.
-
-    Returns
-    -------
-    str
-        The source; with the subjects of each where there are several.
-    """
+    """Return the source of the spaces' values; if sources differ, each with its subjects."""
     by_source: dict[str, list[str]] = defaultdict(list)
     for subject, source in sources.items():
         by_source[source].append(subject)

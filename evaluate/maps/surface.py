@@ -28,12 +28,12 @@ SHAPES = ("inflated", "flat")
 
 @dataclass(frozen=True)
 class Shape:
-    """A surface: the vertices of the mesh at some places.
+    """A surface: the positions of the mesh's vertices.
 
     Attributes
     ----------
     coordinates : array (n_vertices, 3), float32
-        Right, front and up, mm; of a flat one, the first two are on the page.
+        Right, front and up, mm; for a flat surface, the first two are on the page.
     faces : array (n_faces, 3), int64
         The corners of the triangles, as vertices.
     """
@@ -51,7 +51,7 @@ class Mesh:
     name : str
         "fsaverage5" or "fsaverage".
     n_vertices : int
-        Of a hemisphere.
+        Number of vertices of a hemisphere.
     shapes : mapping of (str, str) to Shape
         By hemisphere and "inflated" or "flat".
     sulci : mapping of str to array (n_vertices,), float32
@@ -70,8 +70,8 @@ def load_mesh(name: str = "auto") -> Mesh:
     Parameters
     ----------
     name : str
-        "fsaverage5", which nilearn ships; "fsaverage", downloaded where it is not there yet; or
-        "auto": fsaverage where it was downloaded before, else fsaverage5, never the network.
+        "fsaverage5", which nilearn ships; "fsaverage", which is downloaded if necessary; or "auto":
+        fsaverage if it was downloaded before, else fsaverage5, never the network.
     """
     if name not in MESHES:
         raise EvaluateError(f"unknown mesh {name!r}: {choose_from(name, MESHES)}")
@@ -118,20 +118,19 @@ def _folds(file: str) -> NDArray[np.float32]:
 def place_on_mesh(
     values: NDArray[Any], vertices: NDArray[np.int64], n_vertices: int = N_FSAVERAGE
 ) -> NDArray[np.float64]:
-    """Put values of the responses' columns on the mesh.
+    """Return values of the responses' columns at their vertices of the mesh.
 
     Parameters
     ----------
     values : array (n_columns,)
         A value per column.
     vertices : array (n_columns,), int64
-        From `fsaverage_vertices`.
+        The vertex of each column, from `fsaverage_vertices`.
 
     Returns
     -------
     array (n_vertices,), float64
-        The values at their vertices, NaN elsewhere; columns that the mesh does not have are left
-        out.
+        NaN at other vertices; columns that the mesh does not have are left out.
     """
     if len(values) != len(vertices):
         raise EvaluateError(

@@ -1,4 +1,4 @@
-"""What there is to show of a subject: scores, ceilings and feature spaces, on the mesh."""
+"""Values of a subject on the mesh: scores, ceilings and feature spaces."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from evaluate.maps.surface import fsaverage_vertices, place_on_mesh
 from evaluate.scoring.hemisphere_rows import roi_place
 from evaluate.scoring.vertex_files import read_vertices
 
-# By hemisphere, a value for each vertex of the mesh, NaN where there is none.
+# By hemisphere, a value for each vertex of the mesh, or NaN.
 Sides = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class SubjectValues:
-    """What is known of one subject, or the mean of several, on the mesh.
+    """Values of one subject, or the mean of several, on the mesh.
 
     Attributes
     ----------
     subject : str
         Such as "01", or "mean".
     score, r, ceiling : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere: percent, Pearson's r, and a fraction; NaN where not measured, not covered, or
-        without ceiling.
+        By hemisphere: percent, Pearson's r, and a fraction; NaN if the vertex was not measured, not
+        fitted, or has no ceiling.
     alone : dict of str to dict of str to array (n_mesh_vertices,), float64
         For each feature space, r of a model on it alone.
     unique : dict of str to dict of str to array (n_mesh_vertices,), float64
         For each feature space, the part of R^2 that no other space explains.
     labels : dict of str to array (n_mesh_vertices,), float64
-        The regions of the outlined ROI class: their places in `regions`, from 1; 0 outside.
+        For each vertex, the position of its region in `regions`, from 1; 0 outside.
     regions : tuple of str
-        Their names, the same for all subjects that are shown together.
+        Names of the outlined regions, the same for all subjects that are shown together.
     source : str
-        What `alone` and `unique` are of: which model, on which pictures.
+        The model and the pictures of `alone` and `unique`.
     split : str
-        What score and r are of: "test" or "heldout".
+        The pictures of score and r: "test" or "heldout".
     counts : tuple of int
-        How many measured vertices the mesh has, and how many were measured.
+        Number of measured vertices that the mesh has, and number of all measured vertices.
     """
 
     subject: str
@@ -65,14 +65,14 @@ class SubjectValues:
 
 
 def check_outlined(roi_class: str) -> None:
-    """Refuse an unknown class of ROIs, before anything is computed."""
+    """Raise an error for an unknown class of ROIs, before anything is computed."""
     if roi_class not in ROI_CLASSES:
         choices = ", ".join(ROI_CLASSES)
         raise EvaluateError(f"unknown ROI class {roi_class!r} to outline: choose from {choices}")
 
 
 def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
-    """Tell the subjects whose vertices have a place on fsaverage from the others."""
+    """Return the subjects whose vertices are known on fsaverage, and a sentence on the others."""
     missing_masks = {
         subject.name: file
         for subject in subjects
@@ -91,7 +91,7 @@ def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
 
 
 def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
-    """List the regions of a class in the data of several subjects, whose labels may differ."""
+    """Return the regions of a class in the data of several subjects, whose labels may differ."""
     names = {
         roi.name: None
         for subject in subjects
@@ -113,18 +113,22 @@ def gather_values(
     spaces: bool = True,
     regions: Sequence[str] | None = None,
 ) -> SubjectValues:
-    """Read all that is to be shown of a subject.
+    """Read the values of a subject for its maps.
 
     Parameters
     ----------
     run : str
         The run whose score and r are shown, or "ensemble".
     runs : sequence of Run
-        All runs; those on one space alone say which space is best where there is no ablation.
+        All runs; those on a single space are compared if there is no ablation.
     responses : mapping of (str, str) to str
         The sha256 of the training responses, by subject and hemisphere.
+    n_mesh : int
+        Number of vertices of the mesh.
+    outlined : str
+        The ROI class whose regions are outlined.
     spaces : bool
-        Whether to read what each feature space does, which is the same for all runs.
+        Whether to read the values of feature spaces, which are the same for all runs.
     regions : sequence of str, optional
         The names of the outlined regions, from `region_names`; this subject's by default.
     """
@@ -166,7 +170,7 @@ def gather_values(
 def _labels(
     subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Return the place of each vertex' region among names, as files may number them otherwise."""
+    """Return the position of each vertex' region in `names`, as files number regions differently."""
     labels = np.zeros(subject.n_vertices(hemisphere), np.int64)
     for roi in subject.rois(hemisphere):
         if roi.roi_class == outlined:
@@ -175,13 +179,7 @@ def _labels(
 
 
 def average(subjects: Sequence[SubjectValues]) -> SubjectValues:
-    """Average over subjects, vertex by vertex.
-
-    Returns
-    -------
-    SubjectValues
-        The mean over the subjects that have a value there; labels are those of most subjects.
-    """
+    """Return the mean of the subjects that have a value at a vertex; of labels the most frequent."""
     spaces = dict.fromkeys(space for subject in subjects for space in subject.alone)
     parts = dict.fromkeys(space for subject in subjects for space in subject.unique)
     return SubjectValues(

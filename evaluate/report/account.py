@@ -1,4 +1,4 @@
-"""What was done and with what, what was left out and why, and how to make it again."""
+"""The account of a report: fits, exclusions with their reasons, warnings, and the command."""
 
 from __future__ import annotations
 
@@ -19,18 +19,12 @@ from evaluate.tables.legend import score_warnings
 
 
 def describe_fits(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """List what was fitted on what.
-
-    Returns
-    -------
-    list of dict
-        For each: folder, model, spaces, subjects, number of models, settings, and the command.
-    """
+    """Return folder, label, spaces, subjects, settings and command of each run."""
     fits = []
     for run in runs:
         meta = run.models[0].meta
         settings = dict(meta.get("settings", {}))
-        # What was left at its default is in the fits' files.
+        # Defaults are in the fits' files.
         settings.pop("defaults", None)
         settings |= settings.pop("parameters", None) or {}
         fits.append(
@@ -57,7 +51,7 @@ def _short(value: Any) -> str:
 
 
 def list_exclusions(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]:
-    """List what was left out of the numbers, and why."""
+    """Return what was left out of the numbers, and why."""
     exclusions = []
     ensemble = next(
         (c for c in sidecar["counts"]
@@ -121,7 +115,7 @@ def _empty_rois(subjects: Sequence[Subject]) -> list[dict[str, str]]:
 
 
 def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Say in capitals what a reader must not overlook."""
+    """Return the warnings at the top of the page."""
     lines = [f"WARNING: {line}." for line in score_warnings(frame, sidecar)]
     if sidecar["simulated"]:
         lines.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
@@ -138,17 +132,17 @@ def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def report_command(options: Mapping[str, Any]) -> str:
-    """Write the command that makes the report again.
+    """Return the command that makes the report again.
 
     Parameters
     ----------
     options : mapping
-        The options of `report`, of which those that are None are left out.
+        The options of `report`; those that are None are left out.
 
     Returns
     -------
     str
-        A line for a shell, to be run in this project's folder.
+        A line for a shell in this project's folder.
     """
     words = [".venv/bin/python", "-m", "evaluate", "report"]
     for name, value in options.items():
@@ -160,7 +154,7 @@ def report_command(options: Mapping[str, Any]) -> str:
 
 
 def response_unit(subjects: Sequence[Subject]) -> str:
-    """Write in what unit the responses are, as far as it is known."""
+    """Return a sentence on the unit of the responses, as far as it is known."""
     if all(subject.simulated or _published(subject) for subject in subjects):
         return "Responses are in standard deviations of a scan session."
     return "Responses are in the unit of the data's files."

@@ -1,4 +1,4 @@
-"""The maps of the page: pictures of all views, and one brain that turns."""
+"""The maps of the page: pictures of all views, and a brain that can be rotated."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from evaluate.tables.scores_figure import COLOURS
 
 WIDTH = 560
 LETTER = 15
-# Of the colour bar, in CSS.
+# Number of stops of the colour bar's CSS gradient.
 STOPS = 11
-# Between the hemispheres of the brain that turns, mm, each being about 85 wide.
+# Half the shift between the hemispheres of the rotatable brain, mm; each is about 85 wide.
 APART = 46
 
 
 def stills(
     subject_values: Sequence[SubjectValues], mesh: Mesh, pooled: str
 ) -> list[dict[str, Any]]:
-    """Paint the maps: of the first all views, of the others the flat one.
+    """Paint the maps: all views of the first subject or mean, and the flat view of the others.
 
     Parameters
     ----------
     pooled : str
-        What score and r are of: the ensemble, or the only fit.
+        The source of score and r: the ensemble, or the only fit.
 
     Returns
     -------
     list of dict
-        `subject`, `name`, `title`, `bar` and `pictures` (view, hemisphere, width, height, PNG in
-        base64, text for who does not see it).
+        `subject`, `name`, `title`, `bar`, `source` and `pictures` (view, hemisphere, width, height,
+        PNG in base64, alternative text).
     """
     views = render_views(mesh, WIDTH, measured_vertices(subject_values))
     flat_views = [view for view in views if view.view == "flat"]
@@ -128,7 +128,7 @@ def bar(brain_map: Map) -> dict[str, Any]:
 
 
 def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
-    """Pack the brain that turns: the mesh once, and the colours of each map.
+    """Pack the rotatable brain: the mesh once, and the colours of each map.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
 
 
 def _bytes(rgba: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Black itself is the colour of 0 on one scale, so what is shown is at least 1.
+    # 0 means no value, but one scale begins with black: a vertex with a value has at least 1.
     return np.where(rgba[:, 3:] > 0, np.maximum((rgba[:, :3] * 255).round(), 1), 0)
 
 
@@ -178,7 +178,7 @@ def _pack(values: NDArray[Any], dtype: str) -> str:
 
 
 def regions_map(subject: SubjectValues, outlined: str) -> Map:
-    """Make a map of the outlined regions themselves."""
+    """Return a map of the outlined regions themselves."""
     labels = subject.labels
     values = {h: np.where(labels[h] > 0, labels[h] - 1, np.nan) for h in HEMISPHERES}
     full: Mapping[str, NDArray[Any]] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}

@@ -1,4 +1,4 @@
-"""Charts of the page: bars per ROI, r² against ceiling, one vertex' responses."""
+"""Charts of the page: bars per ROI, r² against ceiling, the responses of one vertex."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FAINT = 0.25
 
 
 def colour(models: Sequence[Model], index: int) -> str:
-    """Choose a model's colour: of Okabe and Ito's, or the text's for the ensemble."""
+    """Return a model's colour: one of Okabe and Ito's, or the text's colour for the ensemble."""
     return INK if models[index].fit == ENSEMBLE else COLOURS[index % len(COLOURS)]
 
 
 def on_page(ink: str) -> str:
-    """Translate a colour for HTML."""
+    """Return a colour as it is written in HTML."""
     return "currentColor" if ink == INK else ink
 
 
@@ -73,12 +73,12 @@ def _bars(scores: pd.DataFrame, models: Sequence[Model], metric: str, roi_class:
 
 
 def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
-    """Draw how r² of the vertices lies below their ceilings.
+    """Draw the density of r² of the vertices against their ceilings.
 
     Parameters
     ----------
     ceiling : array (n_vertices,)
-        Fractions.
+        Noise ceilings, as fractions.
     r : array (n_vertices,)
         Pearson's r.
     """

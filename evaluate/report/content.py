@@ -1,4 +1,4 @@
-"""All that the page shows, gathered from scores, vertices, fits and ablations."""
+"""The content of the page, gathered from scores, vertices, fits and ablations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def gather_content(
     about: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Gather what the page's template takes."""
+    """Gather the variables of the page's template."""
     models, metric = models_of(frame, about), measure(frame)
     mesh = load_mesh("fsaverage5")
     outlined = str(options["outlines"])
@@ -106,7 +106,7 @@ def gather_content(
 
 
 def best_run(runs: Sequence[Run], frame: pd.DataFrame, metric: str) -> Run:
-    """Choose the run of the greatest mean over everything."""
+    """Return the run of the greatest mean over all vertices."""
     whole = overall(frame)
     whole = whole[whole["roi_class"] == "all"]
     values = dict(zip(whole["fit"], whole[metric].fillna(-1), strict=True))
@@ -114,7 +114,7 @@ def best_run(runs: Sequence[Run], frame: pd.DataFrame, metric: str) -> Run:
 
 
 def _titles(models: Sequence[Model], rows: Mapping[str, str]) -> list[str]:
-    """Call each model by the row of a study that it is, if it is one."""
+    """Return the titles of models, each with its row of a study if it is one."""
     return [_study_title(model.title, rows.get(model.fit)) for model in models]
 
 

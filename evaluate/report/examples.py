@@ -26,7 +26,7 @@ QUALITY = 72
 
 
 class _BestVertex(NamedTuple):
-    """The best vertex of a ROI: its r, whose, where, and its column among all of the hemisphere."""
+    """The best vertex of a ROI: its r, subject and hemisphere, and its column in the hemisphere."""
 
     r: float
     subject: Subject
@@ -37,19 +37,19 @@ class _BestVertex(NamedTuple):
 def examples(
     subjects: Sequence[Subject], run: Run, vertices: Mapping[str, Vertices], split: str
 ) -> list[dict[str, Any]]:
-    """Show, for each ROI, the vertex that a run predicts best.
+    """Describe, for each ROI, the vertex that a run predicts best.
 
     Parameters
     ----------
     run : Run
-        The run; each ROI is shown by the run's own model of it.
+        The run whose own model of each ROI is shown.
 
     Returns
     -------
     list of dict
-        For each ROI with vertices: `roi_class`, `roi`, `name` of the vertex, how many it is the
-        best of, its `r` and `ceiling`, the scatter as `svg`, and the pictures of `highest` and
-        `lowest` response.
+        For each ROI with vertices: `roi_class`, `roi`, `name` of the vertex, the number `n` of
+        vertices from which it was chosen, its `r` and `ceiling`, the scatter as `svg`, and the
+        pictures of `highest` and `lowest` response.
     """
     models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
     regions = _regions(subjects)
@@ -81,7 +81,7 @@ def _regions(
 def _best_vertex(
     regions: Sequence[tuple[Subject, str, NDArray[np.int64]]], vertices: Mapping[str, Vertices]
 ) -> tuple[_BestVertex | None, int]:
-    """Find the vertex of the greatest r, and count those it was chosen from."""
+    """Return the vertex of the greatest r, and the number of vertices that have an r."""
     best, n = None, 0
     for subject, h, columns in regions:
         hemispheres = vertices[subject.name].hemispheres if subject.name in vertices else {}
@@ -133,7 +133,7 @@ def _picture(file: Path, measured: float, predicted: float) -> dict[str, Any]:
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> str:
-    """Write a picture as text that can stand in a page."""
+    """Return an image as base64 text for the page."""
     buffer = BytesIO()
     image.save(buffer, kind, optimize=True, **options)
     return b64encode(buffer.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Pearson's r at each vertex, the same small picture for every model, on one scale of colours."""
+"""Small maps of Pearson's r, one for each model, on one scale of colours."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from evaluate.maps.values import SubjectValues
 from evaluate.report.brain import bar
 from evaluate.report.examples import encode
 
-# Of a flat map, before what is around the measured vertices is cut off; what is left around them;
-# between the hemispheres. Pixels.
+# Pixels: width of a flat map before it is cropped to the measured vertices, margin around these,
+# and gap between the hemispheres.
 WIDTH, AROUND, GAP = 280, 4, 8
 
 
@@ -35,7 +35,7 @@ def multiples(
 ) -> dict[str, Any]:
     """Paint the map of r of every model, the best first.
 
-    Outlines would hide what is this small; the larger maps of the ensemble have them.
+    Outlines would hide too much of maps this small; the larger maps of the ensemble have them.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def multiples(
     subject_values : sequence of SubjectValues
         The same of the ensemble, whose limits of colours all maps of the page share.
     rows : mapping of str to str
-        Which row of a study a run is, where it is one.
+        The row of a study for each run that belongs to one.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def multiples(
                     r = means.get((run.name, "all" if name == "mean" else name))
                     row = rows.get(run.name, "")
                     of_subject.append(_panel(views, brain_map, subject, run, r, row))
-        # Where r has no mean at all, the order is that of the runs.
+        # Runs whose r has no mean come last, in their order.
         panels += sorted(of_subject, key=lambda panel: -(-2 if panel["r"] is None else panel["r"]))
     assert brain_map is not None
     return {"bar": bar(brain_map), "panels": panels}

@@ -1,4 +1,4 @@
-"""The page: templates, style and scripts put into one file."""
+"""The page: one file from templates, style and scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRIPTS = ("table.js", "choose.js", "brain.js")
 
 
 def render_page(content: Mapping[str, Any]) -> str:
-    """Put the content into the template."""
+    """Fill the page's template with the content."""
     loader = PackageLoader("evaluate.report")
     environment = Environment(
         loader=loader,

@@ -1,4 +1,4 @@
-"""Which feature space predicts best where."""
+"""The feature space that predicts best, per ROI."""
 
 from __future__ import annotations
 

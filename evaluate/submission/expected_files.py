@@ -1,4 +1,4 @@
-"""What a submission must hold: a file for each hemisphere of each subject, and its shape."""
+"""The files of a submission: one for each hemisphere of each subject, with its shape."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from challenge.ceilings.published import PUBLISHED
 from challenge.layout import pictures_folder, responses_file
 from evaluate.errors import EvaluateError
 
-# subj01/lh_pred_test.npy, and what people write instead: sub-1/LH_test_pred.npy.
+# subj01/lh_pred_test.npy, and common mistakes such as sub-1/LH_test_pred.npy.
 _SIMILAR_NAME = re.compile(r"(?:.*/)?s[a-z]*[-_]?0*(\d+)/[^/]*?(lh|rh)[^/]*\.npy", re.IGNORECASE)
 _IMAGES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """One file of a submission.
+    """A file that a submission must contain.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class ExpectedFile:
     shape : tuple of int
         Test pictures, vertices.
     n_train : int
-        The subject's training pictures, which are not to be predicted; 0 where they are not there.
+        Number of training pictures, which are not to be predicted; 0 if the data are not there.
     source : Subject, optional
-        Where the numbers were counted; None for the published ones.
+        The subject whose data were counted; None if the numbers are the published ones.
     """
 
     subject: str
@@ -53,7 +53,7 @@ class ExpectedFile:
 
 
 def list_expected(subjects: Sequence[Subject] | None) -> list[ExpectedFile]:
-    """List the files that a submission must hold."""
+    """Return the files that a submission must contain."""
     if subjects is None:
         return [
             ExpectedFile(number, side, (counts.test, vertices), counts.train)
@@ -74,7 +74,7 @@ def list_expected(subjects: Sequence[Subject] | None) -> list[ExpectedFile]:
 
 
 def _count_rows(subject: Subject, hemisphere: str) -> int:
-    """Count the test pictures, and check that nothing else that is there has another number."""
+    """Count the test pictures, and check that files and responses have the same number."""
     n_pictures = len(subject.pictures("test"))
     n_files = len(_image_files(subject, "test"))
     if n_files != n_pictures:
@@ -95,18 +95,12 @@ def _image_files(subject: Subject, split: str) -> list[Path]:
 
 
 def member_name(subject: Subject, hemisphere: str) -> str:
-    """Name the file of a hemisphere's predictions."""
+    """Return the path, in the zip, of a hemisphere's predictions."""
     return f"subj{subject.name}/{hemisphere}_pred_test.npy"
 
 
 def match_name(name: str, expected: Sequence[ExpectedFile]) -> ExpectedFile | None:
-    """Guess which file was meant by another name.
-
-    Returns
-    -------
-    Expected or None
-        That of the same number and hemisphere, if there is one.
-    """
+    """Return the expected file of the number and hemisphere in another name, or None."""
     match = _SIMILAR_NAME.fullmatch(name)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""What a submission scores, from each vertex to the mean over all of them."""
+"""Scores of a submission, from single vertices to the mean over all of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ WHOLE: Key = ("all", "all")
 
 @dataclass
 class SubmissionScores:
-    """What a submission scored.
+    """Scores of a submission.
 
     Attributes
     ----------
     tallies : dict of (str, str) to dict of (str, str) to Tally
-        For each subject's folder and hemisphere, and there for each ROI class and ROI.
+        For each subject's folder and hemisphere, the tally of each ROI class and ROI.
     parts : dict of (str, str) to dict of (str, str) to (array, array)
-        Likewise, r and the noise ceiling of each vertex; nothing where there are no ceilings.
+        With the same keys, r and noise ceiling of each vertex; empty without ceilings.
     """
 
     tallies: dict[Key, dict[Key, Tally]] = field(default_factory=dict)
@@ -41,18 +41,15 @@ class SubmissionScores:
     def mean(
         self, metric: str, side: str = "all", roi: Key = WHOLE, folder: str = "all"
     ) -> float | None:
-        """Average a metric over the vertices that count.
+        """Return the mean of a metric over the vertices that count, not over subjects.
 
-        Returns
-        -------
-        float or None
-            The mean over vertices, not over subjects; None where there are none, or no ceilings.
+        It is None if there are no such vertices, or no ceilings.
         """
         tally = self.tally(side, roi, folder)
         return None if tally is None else tally.mean(metric)
 
     def tally(self, side: str = "all", roi: Key = WHOLE, folder: str = "all") -> Tally | None:
-        """Pool subjects and hemispheres."""
+        """Return the tally of a ROI, pooled over the subjects and hemispheres that are named."""
         parts = [
             tallies[roi]
             for (subject, hemisphere), tallies in self.tallies.items()
@@ -61,12 +58,9 @@ class SubmissionScores:
         return pool(parts) if parts else None
 
     def define(self, name: str, roi: Key = WHOLE) -> float | None:
-        """Apply a definition from elsewhere to all subjects.
+        """Return the score of all subjects by another benchmark's definition.
 
-        Returns
-        -------
-        float or None
-            None where a subject has no ceilings, or no vertex counts.
+        It is None if a subject has no ceilings, or no vertex counts.
         """
         if len(self.parts) < len(self.tallies):
             return None
@@ -94,12 +88,12 @@ class SubmissionScores:
 def score_submission(
     submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subject] = ()
 ) -> SubmissionScores:
-    """Score every vertex, ROI and hemisphere, one hemisphere in memory at a time.
+    """Score every vertex, ROI and hemisphere, with one hemisphere in memory at a time.
 
     Parameters
     ----------
     with_rois : sequence of Subject
-        Those of them whose ROIs are scored too; their label maps are read.
+        Subjects whose ROIs are scored too, for which their label maps are read.
     """
     scores = SubmissionScores()
     expected = list_expected(subjects)
@@ -126,7 +120,7 @@ def score_submission(
 
 
 def _rois(subject: Subject, hemisphere: str) -> dict[Key, NDArray[np.int64]]:
-    """Return the vertices of every ROI, empty ones too, and of every class."""
+    """Return the vertices of every ROI, also of empty ones, and of every class."""
     rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
     for roi_class in {roi_class for roi_class, _ in rois}:
         # Labels within a class do not overlap.

@@ -1,7 +1,7 @@
-"""What "noise-normalised" means elsewhere, each by its name, and never mixed with the score.
+"""Definitions of "noise-normalised" in other benchmarks, which are never mixed with the score.
 
-A definition pools the vertices of one or more subjects in its own way, from r and the ceiling. It
-is another project's: `SOURCES` names where it was read, in which revision, and of which date.
+A definition pools the vertices of one or more subjects in its own way, from r and the ceiling.
+`SOURCES` names where each was read, in which revision, and of which date.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ SOURCES = {
 
 
 def check_definitions(names: Sequence[str]) -> None:
-    """Refuse names that are no definition."""
+    """Raise an error for names that are not in `DEFINITIONS`."""
     if wrong := [name for name in names if name not in DEFINITIONS]:
         raise EvaluateError(
             f"unknown definition {', '.join(wrong)}: {choose_from(wrong[0], DEFINITIONS)}"

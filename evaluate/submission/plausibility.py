@@ -1,4 +1,4 @@
-"""Predictions that are whole and of the right shape, and yet cannot be meant."""
+"""Checks of predictions that have the right shape, and yet are probably wrong."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _FIX = "save both hemispheres in the order of the test pictures' file names"
 
 
 class PlausibilityCheck:
-    """Looks at one hemisphere's predictions after another; keeps one subject in memory.
+    """Checks hemispheres one after the other, with one subject in memory.
 
     Parameters
     ----------
     findings : Findings
-        Where what is found goes.
+        Object to which findings are added.
     """
 
     def __init__(self, findings: Findings) -> None:
@@ -34,12 +34,12 @@ class PlausibilityCheck:
         self._n_unchecked = 0
 
     def check(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
-        """Look at a file; those of a subject come left first.
+        """Check one file; of each subject, the left hemisphere must come first.
 
         Parameters
         ----------
         values : array (n_images, n_vertices)
-            Its predictions, finite and of the expected shape.
+            The predictions, finite and of the expected shape.
         """
         if len(values) > 1 and (values == values[0]).all():
             self._findings.suspicions.append(
@@ -58,7 +58,7 @@ class PlausibilityCheck:
         self._compare_sides(name, values, expected)
 
     def conclude(self) -> None:
-        """Say what could not be told."""
+        """Add remarks on the checks that were not possible."""
         if self._n_unchecked:
             self._findings.remarks.append(
                 "whether the rows are in the order of the test pictures can only be told from "

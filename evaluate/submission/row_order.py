@@ -1,8 +1,8 @@
-"""Whether rows stand in the order of the pictures: against responses, or one hemisphere's twin.
+"""Detection of rows in a wrong order, from responses or from the other hemisphere.
 
-With test responses, the matrix of row-by-row similarities tells the order: rows that belong
-together lie on its diagonal. Without them the two hemispheres of a subject can still be held
-against each other, as pictures that look alike to one side mostly do to the other.
+With test responses, the matrix of similarities between rows shows the order: matching rows lie on
+its diagonal. Without them, the two hemispheres of a subject can still be compared, since pictures
+that are similar for one side are mostly similar for the other.
 """
 
 from __future__ import annotations
@@ -15,29 +15,27 @@ from numpy.typing import NDArray
 
 from challenge import constant_columns
 
-# In standard deviations of the same figure under random order. Below SEEN no order is to be seen;
-# a wrong one must be seen at SURE, which chance does not reach in some hundred candidates.
-RIGHT_ORDER, WRONG_ORDER = 4.0, 6.0
+# Thresholds in standard deviations of the same figure under random order. The one for a wrong order
+# is higher, so that chance does not reach it in some hundred candidates.
+MIN_Z_RIGHT, MIN_Z_WRONG = 4.0, 6.0
 _VERTICES = 2000
 _AS_TEXT = "sorted as text: 1, 10, 100, 2 …"
 _LIKELY = ("", "reversed", "moved down by 1", "moved up by 1", _AS_TEXT)
 
 
 def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Correlate every row of one array with every row of another, over vertices.
+    """Return the similarities between the rows of two arrays of the same vertices.
 
     Parameters
     ----------
-    a : array (n_images, n_vertices)
+    a, b : array (n_images, n_vertices)
         Responses or predictions.
-    b : array (n_images, n_vertices)
-        Others of the same vertices.
 
     Returns
     -------
     array (n_images, n_images), float64
-        Cosines of the rows; each vertex is standardised over pictures first, and those that are
-        constant are left out.
+        Cosines of the rows; each vertex is standardised over pictures first, and constant vertices
+        are left out.
     """
     step = -(-a.shape[1] // _VERTICES)
     a, b = a[:, ::step], b[:, ::step]
@@ -47,7 +45,7 @@ def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
-    """Tell in which order predictions stand beside the responses that they are of.
+    """Return the order of predictions with respect to the responses of the same pictures.
 
     Parameters
     ----------
@@ -59,9 +57,9 @@ def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
     Returns
     -------
     str or None
-        "" for the same order; else the wrong one, such as "reversed"; None where the predictions
-        follow the responses in none of these, be it that they stand in yet another order, are of
-        something else, or bad.
+        "" for the same order; otherwise the wrong one, such as "reversed"; None if the predictions
+        follow the responses in none of these: their order is yet another, they are of other
+        pictures, or they are bad.
     """
     similar = similarities(measured, predicted)
     similar -= similar.mean(axis=0)
@@ -77,7 +75,7 @@ def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
 
 
 def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
-    """Tell whether the two hemispheres' rows stand in the same order.
+    """Return the order of the right hemisphere's rows with respect to the left one's.
 
     Parameters
     ----------
@@ -89,11 +87,10 @@ def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
     Returns
     -------
     str or None
-        "" for the same order; else how right stands beside left; None where that is not to be
-        seen.
+        "" for the same order; otherwise the wrong one; None if no order stands out.
     """
-    # How alike two pictures are to a hemisphere does not depend on its vertices; an order moves
-    # rows and columns of that matrix alike.
+    # The similarity of two pictures does not depend on the number of vertices, so the hemispheres
+    # can be compared; an order permutes rows and columns of the matrix alike.
     a, b = (similarities(x, x) for x in (left, right))
     pairs = np.triu_indices(len(a), 1)
     reference = a[pairs] - a[pairs].mean()
@@ -113,13 +110,13 @@ def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
 
 
 def _clearest(z_scores: dict[str, float]) -> str | None:
-    """Choose the order that stands out most, if it does; "" is the right one."""
+    """Return the order of the largest z score, if it is large enough; "" is the right order."""
     name = max(z_scores, key=z_scores.__getitem__)
-    return name if z_scores[name] >= (WRONG_ORDER if name else RIGHT_ORDER) else None
+    return name if z_scores[name] >= (MIN_Z_WRONG if name else MIN_Z_RIGHT) else None
 
 
 def _orders(n: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """List orders by name, the right one first: for each picture, the row where it stands."""
+    """Yield orders by name, the right one first: for each picture, the index of its row."""
     rows = np.arange(n)
     yield "", rows
     yield "reversed", rows[::-1]

@@ -1,4 +1,4 @@
-"""A stranger's zip, read without trust: names first, then headers, values only of expected size."""
+"""Safe reading of another's zip: names first, then headers, then values of the expected size."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 def locate(
     archive: zipfile.ZipFile, expected: Sequence[ExpectedFile], allow_others: bool = False
 ) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
-    """Find the expected files by name, and list what is wrong with the names.
+    """Find the expected files by name, and list the faults of the names.
 
     Returns
     -------
     located : dict of str to ZipInfo
-        For each expected file's name, the member; one with another name where that is what was
-        meant, so that its contents can be checked too.
+        For each expected file's name, its entry in the zip; an entry with a similar name, which is
+        also a fault, is included so that its contents can be checked.
+    faults : list of str
+        Faults of the names.
     """
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = Counter(entry.filename for entry in entries)
@@ -102,7 +104,7 @@ def _missing_faults(missing: Sequence[ExpectedFile], located: Iterable[str]) -> 
 
 
 def _unexpected_faults(names: Sequence[str], folders: set[str] | None) -> list[str]:
-    """List files that do not belong; `folders` None lets folders of further subjects pass."""
+    """List files that do not belong; if `folders` is None, further subjects are allowed."""
     junk = [name for name in names if any(part in _JUNK for part in PurePosixPath(name).parts)]
     unexpected = [name for name in names if name not in junk]
     if folders is None:
@@ -129,18 +131,20 @@ def read_array(
 ) -> tuple[NDArray[Any] | None, list[str]]:
     """Read one hemisphere's predictions, if they are of the expected size.
 
-    Nothing is unpickled or unpacked to disk. At most the header of anything else is inflated,
-    whatever size it or the zip says that it has.
+    Nothing is unpickled or unpacked to disk. Of any other file at most the header is inflated,
+    whatever size it or the zip claims.
 
     Parameters
     ----------
-    all_ : sequence of Expected
-        All files, to tell whose an array of another shape is.
+    all_ : sequence of ExpectedFile
+        All expected files, to recognise an array that belongs to another.
 
     Returns
     -------
     array : array (n_images, n_vertices), or None
-        The predictions; None where there is any fault.
+        The predictions; None if there is any fault.
+    faults : list of str
+        Faults of the file.
     """
     if _danger(entry.filename, entry):
         return None, []  # `locate` has named it
@@ -161,7 +165,7 @@ def read_array(
             f"has {amount} bytes than its shape says ({_size(held)}, expected "
             f"{_size(n_bytes)}): save it again with np.save"
         )
-    # A transposed array has the expected number of values, and is looked through too.
+    # A transposed array has the expected number of values, so its values are checked too.
     n_expected = expected.shape[0] * expected.shape[1]
     usual = dtype.kind in "fiub" and n_bytes == n_expected * dtype.itemsize
     if held != n_bytes or not usual or dtype.itemsize > 8:
@@ -193,7 +197,7 @@ def _read_header(head: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(head)
     if version == (2, 0):
-        # Its length may be said to be gigabytes; `head` holds no more than HEADER.
+        # It may claim a length of gigabytes, but `head` holds no more than HEADER.
         return np.lib.format.read_array_header_2_0(head)
     raise ValueError(f"its .npy format is {version}, expected (1, 0)")
 
@@ -232,6 +236,6 @@ def _shape_reason(
 
 
 def _size(n_bytes: int) -> str:
-    if n_bytes > 1e18:  # beyond what a float holds, a header may say
+    if n_bytes > 1e18:  # a header may claim more than a float can hold
         return "more than 10^12 MB"
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes} bytes"

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from evaluate.tables.ablation_table import PICTURES, contribution_names
 
-# Okabe and Ito's colours; each part has a mark of its own, for prints without colours.
+# Okabe and Ito's colours; each part also has its own marker, for prints without colours.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKS = "osD^vP"
 SHARED = "0.25"
@@ -24,7 +24,7 @@ SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none"}
 
 
 def draw_ablation(frame: pd.DataFrame, about: Mapping[str, Any], paths: Sequence[Path]) -> None:
-    """Draw the contributions per ROI over all subjects and both hemispheres."""
+    """Draw the contributions per ROI, pooled over all subjects and both hemispheres."""
     rows = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
     rows = rows[rows["spaces"] == rows["spaces"].iloc[-1]]
     parts = contribution_names(frame) or ["r2"]
@@ -55,7 +55,7 @@ def _title(about: Mapping[str, Any]) -> str:
 
 
 def _panels(rois: pd.DataFrame) -> list[pd.DataFrame]:
-    """Share the ROI classes among panels, none divided."""
+    """Distribute the ROI classes over panels, without dividing a class."""
     panels: list[list[pd.DataFrame]] = [[]]
     for _, group in rois.groupby("roi_class", sort=False):
         if panels[-1] and sum(map(len, panels[-1])) + len(group) > PER_PANEL:

@@ -1,4 +1,4 @@
-"""The tables of an ablation, and what must be known to read them."""
+"""The tables of an ablation in the terminal, with their legend."""
 
 from __future__ import annotations
 
@@ -18,14 +18,7 @@ PICTURES = {"test": "test pictures", "heldout": "held-out training pictures"}
 def describe(
     subjects: Sequence[Subject], request: Mapping[str, Any], n_pictures: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return what is to be known of an ablation, as JSON.
-
-    Returns
-    -------
-    dict
-        Spaces, split, settings; subjects that are simulated, and test pictures of each that are
-        among its training pictures.
-    """
+    """Return the sidecar of an ablation: spaces, split, settings, subjects and caveats, as JSON."""
     train_digests = {subject.name: set(subject.picture_digests("train")) for subject in subjects}
     n_repeated = {
         subject.name: len(train_digests[subject.name] & set(subject.picture_digests("test")))
@@ -44,13 +37,13 @@ def describe(
 
 
 def contribution_names(frame: pd.DataFrame) -> list[str]:
-    """List the contributions that have intervals."""
+    """Return the names of the contributions that have intervals."""
     names = [str(name).removesuffix("_low") for name in frame if str(name).endswith("_low")]
     return [name for name in names if name != "r2"]
 
 
 def render(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
-    """Lay out R^2 of each subset and the contributions, per ROI class, over all subjects."""
+    """Return lines of R^2 of each subset and the contributions, per class, over all subjects."""
     rows = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
     rows = rows[rows["roi"] == "all"]
     whole = rows[rows["spaces"] == rows["spaces"].iloc[-1]]
@@ -68,7 +61,7 @@ def render(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
 
 
 def _table(columns: Mapping[str, tuple[pd.DataFrame, str]]) -> list[str]:
-    """Lay out numbered columns, with a line for each ROI class."""
+    """Return lines of numbered columns, with a line for each ROI class."""
     lines = [f"  ({number}) {name}" for number, name in enumerate(columns, start=1)]
     per_block = (100 - LABEL) // WIDTH
     every = list(enumerate(columns.values(), start=1))

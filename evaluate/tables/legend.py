@@ -1,4 +1,4 @@
-"""The lines below the table: what its numbers are, and what must be known to read them."""
+"""The lines below the table of scores: the meaning of its numbers, and warnings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evaluate.tables.scores_table import measure, overall
 
 
 def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Say what the table's numbers are, and what must be known to read them."""
+    """Return the lines below the table: the meaning of its numbers, data, members, warnings."""
     lines = [
         *_measure_lines(frame, sidecar),
         *_interval_lines(frame, sidecar),
@@ -27,7 +27,7 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     lines += describe_members(sidecar["members"])
     for label, differs in sidecar["twins"].items():
         lines += wrap(f"{label}: {differs}")
-    # Not wrapped: a command in it must stay one line.
+    # Not wrapped, so that a command stays on one line.
     lines += [f"WARNING: {line}" for line in score_warnings(frame, sidecar)]
     if uneven := say_coverage(sidecar["coverage"], "evaluate"):
         lines += ["columns cover different subjects, do not compare them:", *uneven]
@@ -42,7 +42,7 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def score_warnings(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Write a sentence for each thing that makes the scores other than they seem."""
+    """Return a sentence for each fault of the data or fits that distorts the scores."""
     whole = overall(frame)
     lines = warning_lines(sidecar)
     if (whole.loc[whole["roi_class"] == "all", "explained_low"] > 100).any():
@@ -67,7 +67,7 @@ def _measure_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]
 
 
 def _constant_lines(sidecar: Mapping[str, Any]) -> list[str]:
-    """Return a line about vertices that no model can predict, if there are any."""
+    """Return a warning about vertices that no model can predict, if there are any."""
     n_vertices = max((c["n_constant_measured"] for c in sidecar["counts"]
                       if c["subject"] == c["hemisphere"] == "all"), default=0)  # fmt: skip
     if not n_vertices:
@@ -99,7 +99,7 @@ def _picture_lines(sidecar: Mapping[str, Any]) -> list[str]:
     lines = [pictures_line(sidecar["n_pictures"], sidecar["split"])]
     missing = sidecar["absent"]["test_responses"]
     is_heldout = sidecar["settings"]["split"] == "heldout"
-    # The organisers keep all test responses; that only some are there is not meant.
+    # The organisers keep back all test responses; having only some of them is a mistake.
     if not is_heldout and 0 < len(missing) < _n_sides(sidecar):
         lines += ["not on the test pictures, as test responses are missing:"]
         lines += [f"  {file}" for file in missing]

@@ -1,4 +1,4 @@
-"""What is said of the ensemble's members: which fits help, which are left out, and by how much."""
+"""The members of the ensemble: which fits were chosen, and how much each changes the mean r."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from evaluate.scoring.member_selection import Member
 def summarise_members(
     runs: Sequence[Run], members: Mapping[str, Mapping[str, Member]]
 ) -> list[dict[str, Any]]:
-    """Summarise over hemispheres, as JSON.
+    """Summarise the members over hemispheres, as JSON.
 
     Returns
     -------
     list of dict
-        For each run its name, label and spaces; `n_hemispheres` that have it, in how many it is
-        `n_chosen`; the means over them of r `alone` and of the `change` that it makes, None where
-        there were too few pictures; and `by_hemisphere`, whether it is a member of each.
+        For each run its name, label and spaces; `n_hemispheres` that have it, and `n_chosen` in
+        which it is a member; the means over hemispheres of its r `alone` and of the `change` of the
+        ensemble's r, None if there were too few pictures; and, in `by_hemisphere`, whether it is a
+        member of each.
     """
     summaries = []
     for run in runs:
@@ -47,13 +48,7 @@ def summarise_members(
 
 
 def describe_members(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write lines on the members, those that change most first.
-
-    Returns
-    -------
-    list of str
-        Lines of at most 100 characters; none for one fit.
-    """
+    """Return lines on the members, those of the largest change first; none for a single fit."""
     if len(members) < 2:
         return []
     if any(member["change"] is None for member in members):

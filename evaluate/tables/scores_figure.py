@@ -1,4 +1,4 @@
-"""The figure beside scores.csv, for print: a panel per ROI class, a point per ROI and fit."""
+"""The figure of scores.csv for print: a panel per ROI class, a point per ROI and fit."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from evaluate.fits.runs import ENSEMBLE
 from evaluate.scoring.hemisphere_rows import class_order
 from evaluate.tables.scores_table import Model, measure, models_of, overall
 
-# Okabe and Ito's colours, told apart with any colour vision; black is the ensemble's.
+# Okabe and Ito's colours, distinct for any colour vision; black is the ensemble's.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
 HATCHES = ("", "///", "...", "xxx")
-# Shapes tell fits apart where the print has no colours.
+# Shapes distinguish fits where the print has no colours.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-# More are no longer told apart; those of the highest means are drawn.
+# More could not be distinguished; the fits of the highest means are drawn.
 MOST_FITS = 8
-# Inches: a page; the names of ROIs beside a panel; what stands above and below it; the title; a
-# line of the legend; the most and the least for a point.
+# Inches: a page; names of ROIs at the left of a panel; space above and below it; the title; a line
+# of the legend; largest and smallest height of a point.
 WIDTH, HEIGHT = 7.5, 10.0
 NAMES, ABOVE, BELOW, TITLE, LEGEND = 1.0, 0.25, 0.22, 0.4, 0.17
 WIDEST, NARROWEST = 0.11, 0.05
@@ -43,11 +43,7 @@ METADATA: dict[str, Any] = {
 def draw_all(frame: pd.DataFrame, sidecar: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """Draw the means per ROI over all subjects and both hemispheres.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files, whose suffixes say what they are: .png or .pdf. Their bytes depend on nothing
-        but the arguments.
+    The suffix of each path is its format, .png or .pdf. Equal arguments give equal bytes.
     """
     with mpl.rc_context(SETTINGS):
         figure = _figure(overall(frame), sidecar, measure(frame))
@@ -64,7 +60,7 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Fig
     labels = [textwrap.fill(model.title, 110) for model in models] + ["chance"]
     per_line = 2 if max(map(len, labels)) <= 48 else 1
     n_legend = sum(1 + label.count("\n") for label in labels) / per_line + 2
-    # Panels are as high as what they show, and the page no higher than it must be.
+    # The height of a panel depends on its number of points, that of the page on its panels.
     n_points = rois.groupby("roi_class")["roi"].nunique() * (len(models) + 1)
     notes, around = TITLE + LEGEND * n_legend, ABOVE + BELOW
     room = [
@@ -78,7 +74,7 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Fig
     size = (WIDTH, float(tallest + notes))
     figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
-    # From axes to page by hand: a layout that looks for room takes ten times as long.
+    # Axes are placed by hand: a constrained layout takes ten times as long.
     wide = WIDTH / len(columns)
     panels: list[Axes] = []
     for number, column in enumerate(columns):
@@ -105,7 +101,7 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Fig
 def _select_models(
     whole: pd.DataFrame, models: Sequence[Model], metric: str
 ) -> tuple[list[Model], int]:
-    """Choose the fits that are drawn, in their order, and count the others."""
+    """Return the fits to draw, in their order, and the number of the others."""
     if len(models) <= MOST_FITS:
         return list(models), 0
     every = whole[whole["roi_class"] == "all"].set_index("fit")[metric].fillna(-np.inf)

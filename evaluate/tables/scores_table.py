@@ -1,4 +1,4 @@
-"""scores.csv, and the table that the terminal shows of it."""
+"""scores.csv, and its table in the terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Model(NamedTuple):
     fit, label, model, spaces : str
         As in scores.csv.
     untrained : tuple of str
-        Those of its spaces, and networks inside it, that came from random weights.
+        Its spaces, and networks inside it, that have random weights.
     """
 
     fit: str
@@ -58,7 +58,7 @@ class Model(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What the page calls it."""
+        """The name of the model in figures and on the report's page."""
         if self.fit == ENSEMBLE:
             return ENSEMBLE
         spaces = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
@@ -69,7 +69,7 @@ class Model(NamedTuple):
 
 
 def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
-    """List the models, the ensemble last."""
+    """Return the models of the rows, the ensemble last."""
     columns = dict.fromkeys(zip(*(frame[name] for name in Model._fields[:4]), strict=True))
     untrained = sidecar["untrained"]
     return [
@@ -79,13 +79,7 @@ def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write scores.csv.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Each with the fields of `COLUMNS`; None is left empty.
-    """
+    """Write scores.csv from rows with the fields of `COLUMNS`; None becomes an empty field."""
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(path, index=False, lineterminator="\n")
 
 
@@ -97,25 +91,21 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def measure(frame: pd.DataFrame) -> str:
-    """Choose what to show: the score where every vertex has a ceiling, else r."""
+    """Return the metric to show: "score" if every vertex has a ceiling, else "pearson_r"."""
     whole = overall(frame)
     return "score" if whole.loc[whole["roi_class"] == "all", "score"].notna().all() else "pearson_r"
 
 
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
-    """Pick the rows that pool all subjects and both hemispheres."""
+    """Return the rows that pool all subjects and both hemispheres."""
     return frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
 
 
 def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> str:
-    """Lay out the table: ROI classes down, models across, at most 100 columns wide.
+    """Return the table: ROI classes down, models across, at most 100 columns wide.
 
-    ROIs that the challenge does not have stand below their class.
-
-    Returns
-    -------
-    str
-        The table; in several blocks where there are many models.
+    ROIs that the challenge does not have are listed below their class. Many models are divided into
+    several blocks.
     """
     metric = measure(frame)
     whole = overall(frame)
@@ -129,12 +119,9 @@ def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> str:
 
 
 def shown_rois(whole: pd.DataFrame) -> list[tuple[str, str]]:
-    """List the rows of the terminal's table: every class, and ROIs that only these data have.
+    """Return the rows of the terminal's table: every class, and ROIs that the challenge lacks.
 
-    Returns
-    -------
-    list of (str, str)
-        Class and ROI; "all" for a class or everything as a whole.
+    Each row is a class and a ROI, which is "all" for the class, or for everything, as a whole.
     """
     rois = dict.fromkeys(zip(whole["roi_class"], whole["roi"], strict=True))
     rows = [(c, roi) for c, roi in rois if roi == "all" or roi not in (*ROI_ORDER, c)]
@@ -142,7 +129,7 @@ def shown_rois(whole: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 class _Block:
-    """Some columns of the table, and chance where there are ceilings."""
+    """Columns of the table for some models, and chance if there are ceilings."""
 
     def __init__(
         self,
@@ -171,7 +158,7 @@ class _Block:
         }
 
     def text(self) -> str:
-        """Lay it out."""
+        """Return the block as text."""
         lines = [*self._heads(), self.rule]
         for row in shown_rois(self.whole):
             if any((*row, model.fit) in self.values for model in self.models):
@@ -198,7 +185,7 @@ class _Block:
         ]
 
     def _means(self, label: str, row: tuple[str, str], metric: str, chance: str) -> list[str]:
-        """Lay out a line of means, and one of their intervals where there are any."""
+        """Return a line of means, and a line of their intervals if there are any."""
         means, spans = [], []
         for model in self.models:
             scores: Mapping[Any, Any] = self.values.get((*row, model.fit), {})
@@ -218,7 +205,7 @@ class _Block:
 
 
 def _header(model: Model, width: int) -> list[str]:
-    """Break a column's name into lines, after `_`, `-` and `+` where it must."""
+    """Break a column's name into lines, after `_`, `-` and `+` where necessary."""
     parts = [model.label]
     if model.fit != ENSEMBLE:
         inside = model.label.startswith(f"{model.model}-")

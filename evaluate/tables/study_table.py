@@ -1,4 +1,4 @@
-"""The tables of a study: what each row is and took to train, how well it predicts, what is luck."""
+"""The tables of a study: settings and training cost of each row, scores, spread over seeds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from evaluate.fits.completeness import wrap
 from evaluate.resampling import FEWEST_PICTURES
 from evaluate.scoring.hemisphere_rows import CLASS_ORDER
 
-# Widths of the cells; they are joined by a space.
+# Widths of the cells, negative if aligned to the left; they are joined by a space.
 TRAINING_WIDTHS = {"row": -21, "model": -12, "inputs": -18, "grouped by": -11, "loss": -11,
                    "params": 7, "s/epoch": 7, "epochs": 6}  # fmt: skip
-# Where some rows are trained against critics.
+# Columns if some rows are trained against critics.
 ADVERSARIAL_WIDTHS = {"row": -20, "model": -9, "inputs": -15, "pretr.": -6, "loss": -10,
                       "critics": -13, "params": 6, "s/epoch": 7, "epochs": 6}  # fmt: skip
 SHORT = {"prf-visualrois": "prf", "floc-bodies": "bodies", "floc-faces": "faces",
@@ -33,7 +33,7 @@ del SEEDED_SCORE_WIDTHS["less the first"]
 COMPARISON_WIDTHS = {"row": -21, "r": 8, "by seed": 10, "theirs": -7, "less": -21,
                      "difference": 14, "survives": 8}  # fmt: skip
 WIDTH = 100
-# What the figures of several seeds are.
+# Legend of a study with several seeds.
 SEEDS = [
     "by seed: the least and the greatest of the fits of a row, which differ in their seed alone;",
     "all other figures are means over these",
@@ -45,17 +45,13 @@ SEEDS = [
 
 
 def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Lay out a study: its tables, and what must be known to read them.
+    """Return the tables of a study and their legend, as lines of at most 100 characters.
 
     Parameters
     ----------
     frame : DataFrame
-        Rows of the study's CSV; of several subjects, those of all are shown.
-
-    Returns
-    -------
-    list of str
-        Lines of at most 100 characters, but for paths and commands.
+        Rows of the study's CSV; if there are several subjects, only the rows that pool them are
+        shown.
     """
     subject = "all" if (frame["subject"] == "all").any() else frame["subject"].iloc[0]
     rows = frame[frame["subject"] == subject].to_dict("records")
@@ -100,7 +96,7 @@ def _table(widths: Mapping[str, int], rows: Any) -> Iterator[str]:
 
 
 def _lines(widths: Mapping[str, int], cells: Sequence[str]) -> Iterator[str]:
-    """Break cells that are too wide into several lines, behind one of `+-_@#` or a space."""
+    """Break cells that are too wide into several lines, after one of `+-_@#` or a space."""
     broken = [_break_cell(cell, abs(w)) for cell, w in zip(cells, widths.values(), strict=True)]
     for number in range(max(map(len, broken))):
         yield _line(widths, [b[number] if number < len(b) else "" for b in broken])
@@ -145,7 +141,7 @@ def _count(number: Any) -> str:
 
 
 def _score_lines(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
-    """Give a line of means, and one of their intervals where there are any."""
+    """Yield a line of means, and a line of their intervals if there are any."""
     score = row["measure"] == "score"
     digits = 2 if score else 3
     means = ["" if pd.isna(row[n]) else decimal(row[n], digits) for n in CLASS_ORDER]
@@ -158,7 +154,7 @@ def _score_lines(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
 
 
 def _difference(row: Mapping[Any, Any]) -> tuple[str, str]:
-    """Write a difference, and its interval; empty where there is none."""
+    """Return a difference and its interval as text; empty if there is none."""
     if pd.isna(row["difference"]):
         return "", ""
     score = row["measure"] == "score"
@@ -167,7 +163,7 @@ def _difference(row: Mapping[Any, Any]) -> tuple[str, str]:
 
 
 def _comparison_lines(row: Mapping[Any, Any]) -> Iterator[list[str]]:
-    """Give a line of what seeds and pictures leave of a row, and one of its intervals."""
+    """Yield a line that compares a row over seeds and pictures, and a line of its intervals."""
     correlation_row = dict(row) | {"measure": "pearson_r"}
     spread = _span(correlation_row, "pearson_r_seeds", ".3f", "–")
     value, span = _difference(row)
@@ -182,7 +178,7 @@ def _span(row: Mapping[Any, Any], name: str, form: str, between: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if pd.isna(low):
         return ""
-    # Of r, without the 0 before the point: it is never above 1.
+    # r is never above 1, so the 0 before the point is left out.
     text = f"{low:{form}}{between}{high:{form}}"
     return text if row["measure"] == "score" else re.sub(r"\b0\.", ".", text)
 
