@@ -142,8 +142,8 @@ def share(
         return
     if not recorded:
         raise ExecuteError(
-            f"{run.folder}: nothing can be written there; jobs are handed over in that folder: "
-            "give another with --out"
+            f"{run.folder}: cannot be written to, and jobs are submitted through that folder: give "
+            "another with --out"
         )
     from execute.slurm.jobs import share_by_jobs
     from execute.slurm.task import Task

@@ -64,7 +64,7 @@ def share_here(
     if idle:
         unit_names = ", ".join(name for units in groups for name in units)
         verb = "stay" if len(idle) > 1 else "stays"
-        say(f"{', '.join(idle)} {verb} idle: side by side can be done only {unit_names}")
+        say(f"{', '.join(idle)} {verb} idle: there is no more work than {unit_names}")
     try:
         for device, name in zip(devices, busy, strict=False):
             serving = partial(serve, begin=partial(begin, _kind_of(device)), work=work)

@@ -40,7 +40,7 @@ class Unit:
     @property
     def reason(self) -> str:
         """Why the unit failed, or waits."""
-        return str(self.about.get("reason") or "ended without a word")
+        return str(self.about.get("reason") or "ended without a message")
 
     @property
     def location(self) -> str:

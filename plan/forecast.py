@@ -145,8 +145,10 @@ def _say_totals(stages: Sequence[Stage], rates: Rates, limits: Limits, device: s
     say(rates.origin)
     load = processor_load()
     if load > 1.5:
-        say(f"others are using this machine now ({load:.1f} processes a processor): it may take "
-            "that much longer")  # fmt: skip
+        say(
+            f"this machine is busy now ({load:.1f} processes per processor): a run may take that "
+            "much longer"
+        )
 
 
 def _check_limits(stages: Sequence[Stage], limits: Limits, request: Asked, rates: Rates) -> None:

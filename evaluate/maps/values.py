@@ -170,7 +170,7 @@ def gather_values(
 def _labels(
     subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Return the position of each vertex' region in `names`, as files number regions differently."""
+    """Return the position of each vertex' region in `names`; files may number them otherwise."""
     labels = np.zeros(subject.n_vertices(hemisphere), np.int64)
     for roi in subject.rois(hemisphere):
         if roi.roi_class == outlined:
@@ -179,7 +179,7 @@ def _labels(
 
 
 def average(subjects: Sequence[SubjectValues]) -> SubjectValues:
-    """Return the mean of the subjects that have a value at a vertex; of labels the most frequent."""
+    """Return the mean of the subjects that have a value at a vertex; labels are the most common."""
     spaces = dict.fromkeys(space for subject in subjects for space in subject.alone)
     parts = dict.fromkeys(space for subject in subjects for space in subject.unique)
     return SubjectValues(

@@ -81,7 +81,7 @@ def _count_rows(subject: Subject, hemisphere: str) -> int:
         raise EvaluateError(
             f"{pictures_folder(subject.folder, 'test')}: holds {n_files} pictures, of which only "
             f"{n_pictures} are read: a submission has a row for each; give all of them the names "
-            "that the challenge has, such as test-0001_nsd-00845.png, or take out what is none"
+            "that the challenge has, such as test-0001_nsd-00845.png, or remove other files"
         )
     if responses_file(subject.folder, hemisphere, "test").is_file():
         subject.responses(hemisphere, "test")  # refuses another number of rows

@@ -56,7 +56,7 @@ def measure_process(
     processor = sum(after[2:4]) - sum(before[2:4])
     if process.returncode:
         label = getattr(work, "__name__", " ".join(imports))
-        message = process.stderr.strip()[-600:] or "it said nothing, as when memory runs out"
+        message = process.stderr.strip()[-600:] or "no message, as when memory runs out"
         raise ExecuteError(
             f"measuring {label}: its process ended with status {process.returncode}: {message}"
         )

@@ -97,7 +97,10 @@ class _Jobs:
         costs, limit = self._task.run.costs, self._resources.memory
         peak = max((cost.memory for group in costs or [] for cost in group), default=0) / 1e9
         if limit and peak > limit:
-            say(f"warning: planned are up to {peak:.1f} GB, and jobs ask for {limit:g}: `memory`")
+            say(
+                f"warning: the plan is {peak:.1f} GB at most, but jobs ask for {limit:g} GB: "
+                "increase `memory` in the --cluster file"
+            )
 
     def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
         """Return the jobs of an earlier command that are still working on some of these units."""
@@ -240,7 +243,7 @@ class _Jobs:
         n_failed = len(self._failed) + len(self._errors)
         jobs = "a job" if n_failed == 1 else f"{n_failed} jobs"
         raise ExecuteError(
-            f"{jobs} failed: {every}; what was finished is kept: mend it and run the same "
+            f"{jobs} failed: {every}; what was finished is kept: fix it and run the same "
             f"command again ({run_hint('status')} shows the logs)"
         )
 

@@ -47,7 +47,7 @@ class Task:
         Number of a group, and of its units.
     groups : sequence of sequence of str
         The names of all units.
-    place : Devices
+    devices : Devices
         Chooses the devices on the node.
     run : Run
         The run that the task belongs to.
@@ -61,7 +61,7 @@ class Task:
 
     pieces: Sequence[Piece]
     groups: Groups
-    place: Any
+    devices: Any
     run: Run
     work: Work
     command: list[str]
@@ -85,7 +85,7 @@ class Task:
                 self.pieces, RecordedWork(_TimeLimited(self.work), self.run, _log_file())
             )
             with _explain_timeout():
-                share_here(self.place.choose(), self.place.begin, names, work, report)
+                share_here(self.devices.choose(), self.devices.begin, names, work, report)
         except (RoiridgeError, OSError) as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             outcome.error = error

@@ -151,7 +151,7 @@ def test_an_ablation_is_that_of_one_device(
     one, two = ((outs / name / "ablation.csv").read_text() for name in ("one", "two"))
     assert one == two
     said = capfd.readouterr().out
-    assert "\ncpu (3) stays idle: side by side can be done only subj01, subj02\n" in said
+    assert "\ncpu (3) stays idle: there is no more work than subj01, subj02\n" in said
     processes = re.findall(r"^\[cpu \((\d)\), \d of 2\] subj0\1: 3 subsets", said, re.MULTILINE)
     assert sorted(processes) == ["1", "2"]
 
@@ -279,7 +279,7 @@ def test_ends_that_are_not_to_be(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: group 0 has units"):
         share_here(["cpu", "cpu"], use_device, [["only"]], failing, dict.__setitem__)
     said = capfd.readouterr()
-    assert said.out == "cpu (2) stays idle: side by side can be done only only\n"
+    assert said.out == "cpu (2) stays idle: there is no more work than only\n"
     assert said.err == ""
 
 
