@@ -53,7 +53,7 @@ def share_here(
         Called with the number of each finished group and the list of its results, one from each
         process that did some of its units.
     """
-    if len(devices) == 1 and _kind_of(devices[0]) == devices[0]:
+    if len(devices) == 1 and _device_kind(devices[0]) == devices[0]:
         begin(devices[0])
         for number, units in enumerate(groups):
             report(number, [work(number, iter(range(len(units))))])
@@ -67,14 +67,14 @@ def share_here(
         say(f"{', '.join(idle)} {verb} idle: there is no more work than {unit_names}")
     try:
         for device, name in zip(devices, busy, strict=False):
-            serving = partial(serve, begin=partial(begin, _kind_of(device)), work=work)
+            serving = partial(serve, begin=partial(begin, _device_kind(device)), work=work)
             pool.workers.append(_start(device, len(busy), name, serving, pool.choose(None)))
         pool.run(device_option)
     finally:
         pool.stop()
 
 
-def _kind_of(device: str) -> str:
+def _device_kind(device: str) -> str:
     return device.partition(":")[0]
 
 

@@ -59,7 +59,7 @@ class _Watch:
     # Files of the current units, and their contents before.
     _before: dict[Path, dict[str, Any]] = field(default_factory=dict)
     _about: dict[str, Any] = field(default_factory=dict)
-    _began: float = 0.0
+    _start_time: float = 0.0
 
     def __iter__(self) -> Iterator[int]:
         return self
@@ -81,7 +81,7 @@ class _Watch:
         return units
 
     def _begin(self, units: list[int]) -> None:
-        self._began = time.monotonic()
+        self._start_time = time.monotonic()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._about = {**identity(), "log": self.log, "state": "running", "began": now}
         for unit in units:
@@ -101,7 +101,7 @@ class _Watch:
 
     def end(self, state: str, reason: str = "") -> None:
         """Record how the current units ended, if there are any."""
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self._start_time
         for path in self._before:
             about = {
                 "state": state,

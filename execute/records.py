@@ -27,7 +27,7 @@ class RunRecord(_Record):
     planned: list[list[PlannedCost]] | None = None
 
     @model_validator(mode="after")
-    def _plans_every_unit(self) -> Self:
+    def _check_planned(self) -> Self:
         if self.planned is not None and list(map(len, self.planned)) != list(map(len, self.groups)):
             raise ValueError("planned: expected a cost for each unit")
         return self
@@ -45,7 +45,7 @@ class UnitRecord(_Record):
     memory: float | None = None
 
     @model_validator(mode="after")
-    def _tells_what_it_took(self) -> Self:
+    def _check_cost(self) -> Self:
         if self.state == "done" and (self.seconds is None or self.memory is None):
             raise ValueError("a unit that is done lacks seconds or memory")
         return self

@@ -56,7 +56,7 @@ def plan_features(
 ) -> Stage:
     """Plan `make features`."""
     n_pictures = extract.costs.units.count_pictures(subjects)
-    begin = extract.costs.units.start_cost(rates)
+    start = extract.costs.units.start_cost(rates)
     networks = extract.costs.units.extract_costs(space_plans, subjects, rates, device, precision)
     first = {id(network.spaces[0]): network.cost for network in networks}
     at_once = {id(space): network.at_once for network in networks for space in network.spaces}
@@ -69,14 +69,14 @@ def plan_features(
         # A network runs once for all spaces that are layers of it.
         figures = ["0"] * 4 if space.missing == 0 else ["with it", "", "", ""]
         if cost is not None:
-            figures = _figures(replace(cost, memory=begin.memory + cost.memory))
+            figures = _figures(replace(cost, memory=start.memory + cost.memory))
         rows.append([*cells, str(at_once.get(id(space), "-")), *figures])
     # All networks are in memory at once, on each device.
     n_devices = len(device.split(",")) if device.startswith("cuda") else 1
     costs = [network.cost for network in networks]
-    memory = begin.memory + sum(cost.memory for cost in costs)
+    memory = start.memory + sum(cost.memory for cost in costs)
     whole = Cost(
-        begin.seconds + sum(cost.seconds for cost in costs) / n_devices,
+        start.seconds + sum(cost.seconds for cost in costs) / n_devices,
         memory * len(device.split(",")),
         sum(cost.gpu_memory for cost in costs),
         sum(cost.disk for cost in costs),
@@ -104,12 +104,12 @@ def plan_fit(request: Asked, rates: Rates, device: str) -> Stage:
                 sum(part.n_known for part in unit),
             )
             rows.append([name, *map(str, counts), *_figures(cost)])
-    begin = regress.costs.units.start_cost(rates, request.estimator.streams)
-    every = [cost for unit_costs in costs for cost in unit_costs if cost.seconds]
+    start = regress.costs.units.start_cost(rates, request.estimator.streams)
+    active_costs = [cost for unit_costs in costs for cost in unit_costs if cost.seconds]
     devices = device.split(",")
     # Processes on one processor share it; only GPUs are faster together.
-    at_once = min(len(devices), max(1, len(every)))
-    whole = begin + sequential_cost(every)
+    at_once = min(len(devices), max(1, len(active_costs)))
+    whole = start + sequential_cost(active_costs)
     if at_once > 1:
         faster = at_once if device.startswith("cuda") else 1
         whole = replace(whole, seconds=whole.seconds / faster, memory=whole.memory * at_once)

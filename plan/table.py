@@ -28,13 +28,13 @@ def format_time(seconds: float) -> str:
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table, the first column aligned left, the others right."""
-    every = [header, *rows]
-    widths = [max(len(row[n]) for row in every) for n in range(len(header))]
+    all_rows = [header, *rows]
+    widths = [max(len(row[n]) for row in all_rows) for n in range(len(header))]
     lines = [
         "  ".join(
             cell.rjust(width) if n else cell.ljust(width)
             for n, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in every
+        for row in all_rows
     ]
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

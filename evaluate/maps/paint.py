@@ -160,14 +160,14 @@ def _average(sides: Sides) -> float | None:
 
 def _upper_limit(*groups: Sequence[Sides]) -> float:
     """Return the 99.5th percentile, rounded up to a multiple of 0.1, or of 0.01 below 0.1."""
-    tops = [
+    percentiles = [
         np.nanpercentile(values, 99.5)
         for sides in groups
         for side in sides
         for values in side.values()
         if np.isfinite(values).any()
     ]
-    top = max(tops, default=1.0)
+    top = max(percentiles, default=1.0)
     step = 0.1 if top > 0.1 else 0.01
     return float(max(step, np.ceil(round(top / step, 6)) * step))
 
@@ -190,9 +190,9 @@ def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
         rgb = table[np.nan_to_num(values).astype(int)] * (0.15 + 0.85 * np.nan_to_num(strength))
     else:
         table = mpl.colormaps[brain_map.scale](np.linspace(0, 1, STEPS))[:, :3]
-        place = (np.nan_to_num(values) - brain_map.low) / (brain_map.high - brain_map.low)
-        place = np.clip(place, 0, 1)
-        rgb = table[np.round(place * (STEPS - 1)).astype(int)]
+        fraction = (np.nan_to_num(values) - brain_map.low) / (brain_map.high - brain_map.low)
+        fraction = np.clip(fraction, 0, 1)
+        rgb = table[np.round(fraction * (STEPS - 1)).astype(int)]
     return np.concatenate([rgb, has_value[:, None]], axis=1)
 
 

@@ -47,13 +47,13 @@ def read_space_values(
     unique: BySpace = defaultdict(dict)
     splits: set[str] = set()
     for h in HEMISPHERES:
-        ablated = read_ablation(out, subject.name, h, responses[subject.name, h])
-        if ablated is None:
+        ablation = read_ablation(out, subject.name, h, responses[subject.name, h])
+        if ablation is None:
             continue
-        splits.add(PICTURES[ablated.split])
-        for space, values in ablated.alone.items():
+        splits.add(PICTURES[ablation.split])
+        for space, values in ablation.alone.items():
             alone[space][h] = values
-        for space, values in ablated.unique.items():
+        for space, values in ablation.unique.items():
             unique[space][h] = values
     if len(alone) > 1:
         return alone, unique, f"ablation with ridge, {' and '.join(sorted(splits))} pictures"

@@ -59,16 +59,16 @@ def multiples(
     means = _means(frame)
     panels, brain_map = [], None
     for name in dict.fromkeys(subject.subject for subject in subject_values):
-        of_subject = []
+        subject_panels = []
         for run in runs:
             for subject in values_by_run[run.name]:
                 if subject.subject == name:
                     brain_map = _map_of_r(subject, subject_values)
                     r = means.get((run.name, "all" if name == "mean" else name))
                     row = rows.get(run.name, "")
-                    of_subject.append(_panel(views, brain_map, subject, run, r, row))
+                    subject_panels.append(_panel(views, brain_map, subject, run, r, row))
         # Runs whose r has no mean come last, in their order.
-        panels += sorted(of_subject, key=lambda panel: -(-2 if panel["r"] is None else panel["r"]))
+        panels += sorted(subject_panels, key=lambda panel: 2 if panel["r"] is None else -panel["r"])
     assert brain_map is not None
     return {"bar": bar(brain_map), "panels": panels}
 

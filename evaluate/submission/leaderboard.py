@@ -67,8 +67,8 @@ class SubmissionScores:
         whole = []
         for subject in self.subjects:
             sides = [self.parts[subject, side].get(roi) for side in HEMISPHERES]
-            if held := [part for part in sides if part is not None]:
-                r, ceiling = (np.concatenate(arrays) for arrays in zip(*held, strict=True))
+            if present := [part for part in sides if part is not None]:
+                r, ceiling = (np.concatenate(arrays) for arrays in zip(*present, strict=True))
                 whole.append((r, ceiling))
         return DEFINITIONS[name](whole) if whole else None
 

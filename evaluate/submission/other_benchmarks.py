@@ -73,12 +73,12 @@ def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
     since e376e306 of 2026-01-13. The square of r over the ceiling, which it gave before, was never
     that of these benchmarks.
     """
-    ceiled = [
+    ratios = [
         np.median(r[mask]) ** 2 / np.median(ceiling[mask])
         for r, ceiling in parts
         if (mask := ceiling > RELIABLE).any()
     ]
-    return float(np.mean(ceiled)) if ceiled else None
+    return float(np.mean(ratios)) if ratios else None
 
 
 DEFINITIONS: dict[str, Callable[[Sequence[Part]], float | None]] = {

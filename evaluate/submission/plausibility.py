@@ -47,9 +47,9 @@ class PlausibilityCheck:
             )
             return
         self._compare_rows(name, values)
-        if flat := int(constant_columns(values).sum()):
+        if n_constant := int(constant_columns(values).sum()):
             self._findings.remarks.append(
-                f"{name}: {flat} of {values.shape[1]} vertices have one prediction for all "
+                f"{name}: {n_constant} of {values.shape[1]} vertices have one prediction for all "
                 "pictures: they score 0"
             )
         if len(values) < _FEWEST:
@@ -77,14 +77,14 @@ class PlausibilityCheck:
                 for row in values]  # fmt: skip
         ordered, sorted_ = b"".join(rows), b"".join(sorted(rows))
         if sorted_ in self._rows:
-            twin, previous = self._rows[sorted_]
+            twin_name, previous = self._rows[sorted_]
             same = (
                 "the same predictions as"
                 if previous == ordered
                 else "the rows, in another order, of"
             )
             self._findings.suspicions.append(
-                f"{name}: holds {same} {twin}: put this subject's and hemisphere's own"
+                f"{name}: holds {same} {twin_name}: put this subject's and hemisphere's own"
             )
         self._rows.setdefault(sorted_, (name, ordered))
         if n := len(rows) - len(set(rows)):

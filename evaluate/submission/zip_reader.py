@@ -98,8 +98,8 @@ def _missing_faults(missing: Sequence[ExpectedFile], located: Iterable[str]) -> 
     for e in whole:
         files.setdefault(e.folder, []).append(e.name.partition("/")[2])
     return faults + [
-        f"{folder}/: missing: add the folder, with {' and '.join(held)}"
-        for folder, held in files.items()
+        f"{folder}/: missing: add the folder, with {' and '.join(names)}"
+        for folder, names in files.items()
     ]
 
 
@@ -127,7 +127,7 @@ def read_array(
     archive: zipfile.ZipFile,
     entry: zipfile.ZipInfo,
     expected: ExpectedFile,
-    all_: Sequence[ExpectedFile],
+    expected_files: Sequence[ExpectedFile],
 ) -> tuple[NDArray[Any] | None, list[str]]:
     """Read one hemisphere's predictions, if they are of the expected size.
 
@@ -136,7 +136,7 @@ def read_array(
 
     Parameters
     ----------
-    all_ : sequence of ExpectedFile
+    expected_files : sequence of ExpectedFile
         All expected files, to recognise an array that belongs to another.
 
     Returns
@@ -154,21 +154,21 @@ def read_array(
         shape, fortran, dtype = _read_header(head)
     except Exception as error:  # zipfile, zlib, tokenize and numpy have no one kind
         return None, [_unreadable(error)]
-    faults = _header_faults(shape, dtype, expected, all_)
+    faults = _header_faults(shape, dtype, expected, expected_files)
     start, n_bytes = head.tell(), int(np.prod(shape, dtype=object)) * dtype.itemsize
-    held = entry.file_size - start
+    n_held = entry.file_size - start
     if dtype.hasobject:
         return None, faults
-    if held != n_bytes:
-        amount = "more" if held > n_bytes else "fewer"
+    if n_held != n_bytes:
+        amount = "more" if n_held > n_bytes else "fewer"
         faults.append(
-            f"has {amount} bytes than its shape says ({_size(held)}, expected "
+            f"has {amount} bytes than its shape says ({_size(n_held)}, expected "
             f"{_size(n_bytes)}): save it again with np.save"
         )
     # A transposed array has the expected number of values, so its values are checked too.
     n_expected = expected.shape[0] * expected.shape[1]
-    usual = dtype.kind in "fiub" and n_bytes == n_expected * dtype.itemsize
-    if held != n_bytes or not usual or dtype.itemsize > 8:
+    is_plain = dtype.kind in "fiub" and n_bytes == n_expected * dtype.itemsize
+    if n_held != n_bytes or not is_plain or dtype.itemsize > 8:
         return None, faults
     try:
         with archive.open(entry) as stream:
@@ -178,11 +178,11 @@ def read_array(
         values = np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
     except Exception as error:  # zipfile, zlib, tokenize and numpy have no one kind
         return None, [_unreadable(error)]
-    if (bad := ~np.isfinite(values)).any():
-        row, column = np.argwhere(bad)[0]
+    if (is_bad := ~np.isfinite(values)).any():
+        row, column = np.argwhere(is_bad)[0]
         faults.append(
-            f"has {int(bad.sum())} values that are NaN or infinite, the first in row {row}, column "
-            f"{column}, counting from 0: predict numbers"
+            f"has {int(is_bad.sum())} values that are NaN or infinite, the first in row {row}, "
+            f"column {column}, counting from 0: predict numbers"
         )
     return (None if faults else values), faults
 
@@ -203,7 +203,10 @@ def _read_header(head: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _header_faults(
-    shape: tuple[int, ...], dtype: np.dtype, expected: ExpectedFile, all_: Sequence[ExpectedFile]
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    expected: ExpectedFile,
+    expected_files: Sequence[ExpectedFile],
 ) -> list[str]:
     faults = []
     if dtype.hasobject:
@@ -211,26 +214,28 @@ def _header_faults(
     elif dtype != np.float32:
         faults.append(f"is {dtype}, expected float32: .astype('float32')")
     if shape != expected.shape:
-        mismatch = f"has shape {shape}, expected {expected.shape} (test pictures, vertices)"
-        faults.append(f"{mismatch}: {_shape_reason(shape, expected, all_)}")
+        shapes = f"has shape {shape}, expected {expected.shape} (test pictures, vertices)"
+        faults.append(f"{shapes}: {_shape_reason(shape, expected, expected_files)}")
     return faults
 
 
 def _shape_reason(
-    shape: tuple[int, ...], expected: ExpectedFile, all_: Sequence[ExpectedFile]
+    shape: tuple[int, ...], expected: ExpectedFile, expected_files: Sequence[ExpectedFile]
 ) -> str:
     if shape == expected.shape[::-1]:
         return "it is transposed, save array.T"
-    turned = shape[::-1]
+    transposed = shape[::-1]
     same = [
-        e for e in all_ if e.subject == expected.subject and e.hemisphere != expected.hemisphere
+        e
+        for e in expected_files
+        if e.subject == expected.subject and e.hemisphere != expected.hemisphere
     ]
-    for candidate, note in ((shape, ""), (turned, ", and it is transposed")):
+    for candidate, note in ((shape, ""), (transposed, ", and it is transposed")):
         if any(candidate == file.shape for file in same):
             return f"it is as wide as {same[0].hemisphere}, the hemispheres look swapped{note}"
         if len(candidate) == 2 and 0 < expected.n_train == candidate[0]:
             return f"its rows are as many as training pictures, predict the test pictures{note}"
-        if matches := [e for e in all_ if e.shape == candidate]:
+        if matches := [e for e in expected_files if e.shape == candidate]:
             return f"that is the shape of {matches[0].name}, it looks like another's{note}"
     return "predict every test picture and every vertex"
 

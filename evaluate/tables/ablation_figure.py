@@ -32,10 +32,10 @@ def draw_ablation(frame: pd.DataFrame, about: Mapping[str, Any], paths: Sequence
     panels = _panels(rois)
     figure = Figure(figsize=(12, 1 + 2.9 * len(panels)), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    every = figure.subplots(len(panels), 1, sharey=True, squeeze=False)[:, 0]
-    for axes, panel in zip(every, panels, strict=True):
+    all_axes = figure.subplots(len(panels), 1, sharey=True, squeeze=False)[:, 0]
+    for axes, panel in zip(all_axes, panels, strict=True):
         _panel(axes, panel, parts)
-    handles, labels = every[0].get_legend_handles_labels()
+    handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(_title(about), fontsize=12)
     with mpl.rc_context(SETTINGS):

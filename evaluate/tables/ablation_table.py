@@ -64,9 +64,9 @@ def _table(columns: Mapping[str, tuple[pd.DataFrame, str]]) -> list[str]:
     """Return lines of numbered columns, with a line for each ROI class."""
     lines = [f"  ({number}) {name}" for number, name in enumerate(columns, start=1)]
     per_block = (100 - LABEL) // WIDTH
-    every = list(enumerate(columns.values(), start=1))
-    for start in range(0, len(every), per_block):
-        block = every[start : start + per_block]
+    numbered = list(enumerate(columns.values(), start=1))
+    for start in range(0, len(numbered), per_block):
+        block = numbered[start : start + per_block]
         lines.append(f"{'':{LABEL}}" + "".join(f"{f'({number})':>{WIDTH}}" for number, _ in block))
         classes = [str(name) for name in block[0][1][0]["roi_class"]]
         for place, roi_class in enumerate(classes):

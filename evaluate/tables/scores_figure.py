@@ -63,30 +63,26 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Fig
     # The height of a panel depends on its number of points, that of the page on its panels.
     n_points = rois.groupby("roi_class")["roi"].nunique() * (len(models) + 1)
     notes, around = TITLE + LEGEND * n_legend, ABOVE + BELOW
-    room = [
-        (HEIGHT - notes - around * len(class_names)) / n_points[class_names].sum()
-        for class_names in columns
-    ]
-    step = float(np.clip(min(room), NARROWEST, WIDEST))
-    tallest = max(
-        around * len(class_names) + step * n_points[class_names].sum() for class_names in columns
-    )
+    steps = [(HEIGHT - notes - around * len(names)) / n_points[names].sum() for names in columns]
+    step = float(np.clip(min(steps), NARROWEST, WIDEST))
+    tallest = max(around * len(names) + step * n_points[names].sum() for names in columns)
     size = (WIDTH, float(tallest + notes))
     figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
     # Axes are placed by hand: a constrained layout takes ten times as long.
-    wide = WIDTH / len(columns)
+    panel_width = WIDTH / len(columns)
     panels: list[Axes] = []
     for number, column in enumerate(columns):
         y = size[1] - TITLE
         for name in column:
-            high = step * float(n_points[name])
-            y -= ABOVE + high
-            left, width = (wide * number + NAMES) / size[0], (wide - NAMES - 0.2) / size[0]
-            at = (left, y / size[1], width, high / size[1])
-            panels.append(figure.add_axes(at, sharex=panels[0] if panels else None))
-            of_class = rois[rois["roi_class"] == name]
-            _panel(panels[-1], of_class, models, metric, min(3.6, 65 * step))
+            height = step * float(n_points[name])
+            y -= ABOVE + height
+            left = (panel_width * number + NAMES) / size[0]
+            width = (panel_width - NAMES - 0.2) / size[0]
+            position = (left, y / size[1], width, height / size[1])
+            panels.append(figure.add_axes(position, sharex=panels[0] if panels else None))
+            class_rows = rois[rois["roi_class"] == name]
+            _panel(panels[-1], class_rows, models, metric, min(3.6, 65 * step))
             panels[-1].set_title(name, fontsize=8.5, loc="left", pad=4)
             y -= BELOW
         panels[-1].set_xlabel("noise-normalised score, %" if metric == "score" else "Pearson's r")
@@ -104,19 +100,19 @@ def _select_models(
     """Return the fits to draw, in their order, and the number of the others."""
     if len(models) <= MOST_FITS:
         return list(models), 0
-    every = whole[whole["roi_class"] == "all"].set_index("fit")[metric].fillna(-np.inf)
-    best = set(every.drop(ENSEMBLE, errors="ignore").nlargest(MOST_FITS - 1).index) | {ENSEMBLE}
+    means = whole[whole["roi_class"] == "all"].set_index("fit")[metric].fillna(-np.inf)
+    best = set(means.drop(ENSEMBLE, errors="ignore").nlargest(MOST_FITS - 1).index) | {ENSEMBLE}
     selected = [model for model in models if model.fit in best]
     return selected, len(models) - len(selected)
 
 
 def _title(sidecar: Mapping[str, Any], metric: str, n_left_out: int) -> str:
-    on = {"test": "test", "heldout": "held-out"}[sidecar["split"]]
+    split = {"test": "test", "heldout": "held-out"}[sidecar["split"]]
     subjects = list(sidecar["n_pictures"])
     subject_text = (
         f"subject {subjects[0]}" if len(subjects) == 1 else plural(len(subjects), "subject")
     )
-    title = f"Mean over vertices per ROI, {on} pictures, {subject_text}, both hemispheres"
+    title = f"Mean over vertices per ROI, {split} pictures, {subject_text}, both hemispheres"
     below = "95 % intervals" if sidecar["settings"]["resamples"] else "no intervals"
     if metric != "score":
         below += "; not noise-normalised"

@@ -170,8 +170,8 @@ def _comparison_lines(row: Mapping[Any, Any]) -> Iterator[list[str]]:
     survives = "" if pd.isna(row["survives"]) else "yes" if row["survives"] else "no"
     r = "" if pd.isna(row["pearson_r"]) else decimal(row["pearson_r"], 3)
     yield [row["row"], r, spread, _words(row["paper"]), _words(row["against"]), value, survives]
-    if (of_r := _span(correlation_row, "pearson_r", ".2f", "–")) or span:
-        yield ["", of_r, "", "", "", span, ""]
+    if (r_span := _span(correlation_row, "pearson_r", ".2f", "–")) or span:
+        yield ["", r_span, "", "", "", span, ""]
 
 
 def _span(row: Mapping[Any, Any], name: str, form: str, between: str) -> str:

@@ -96,9 +96,9 @@ def minimum_time(work: Callable[[], object], waits: bool = False, enough: float 
 
 def elapsed_time(work: Callable[[], object], waits: bool = False) -> float:
     """Return the seconds of one call of some work, as on a machine that nobody else uses."""
-    began, before = time.perf_counter(), time.process_time()
+    start, before = time.perf_counter(), time.process_time()
     work()
-    wall, processor = time.perf_counter() - began, time.process_time() - before
+    wall, processor = time.perf_counter() - start, time.process_time() - before
     return wall if waits else min(wall, processor)
 
 

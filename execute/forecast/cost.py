@@ -48,10 +48,10 @@ def parallel_cost(costs: Iterable[Cost]) -> Cost:
 
     Of times the longest is taken, memories and disk are summed; no processes cost nothing.
     """
-    every = list(costs)
+    processes = list(costs)
     return Cost(
-        max((cost.seconds for cost in every), default=0.0),
-        sum(cost.memory for cost in every),
-        sum(cost.gpu_memory for cost in every),
-        sum(cost.disk for cost in every),
+        max((cost.seconds for cost in processes), default=0.0),
+        sum(cost.memory for cost in processes),
+        sum(cost.gpu_memory for cost in processes),
+        sum(cost.disk for cost in processes),
     )

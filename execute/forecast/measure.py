@@ -43,7 +43,7 @@ def measure_process(
     payload = base64.b64encode(pickle.dumps((work, arguments))).decode()
     # The working directory stays, so that relative paths hold; the project is found by PYTHONPATH.
     path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    began, before = time.perf_counter(), os.times()
+    start, before = time.perf_counter(), os.times()
     process = subprocess.run(
         [sys.executable, "-m", "execute.forecast.measure", *imports],
         input=payload,
@@ -52,7 +52,7 @@ def measure_process(
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
     )
-    seconds, after = time.perf_counter() - began, os.times()
+    seconds, after = time.perf_counter() - start, os.times()
     processor = sum(after[2:4]) - sum(before[2:4])
     if process.returncode:
         label = getattr(work, "__name__", " ".join(imports))

@@ -65,7 +65,7 @@ class Resources(BaseModel):
 
     @field_validator("options")
     @classmethod
-    def _are_not_settings(cls, options: dict[str, str]) -> dict[str, str | bool]:
+    def _check_options(cls, options: dict[str, str]) -> dict[str, str | bool]:
         for name in options:
             setting = SETTING_NAMES.get(name.replace("_", "-"))
             if setting:

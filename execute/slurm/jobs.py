@@ -82,7 +82,7 @@ class _Jobs:
     def _begin(self, todo: Sequence[tuple[int, int]]) -> None:
         """Submit jobs for the units that no running job includes."""
         with claiming(self._folder / "jobs.claim"):
-            self._following = self._adopted(self._todo)
+            self._following = self._find_earlier_jobs(self._todo)
             followed = {(g, u) for job in self._following for g, units in job.pieces for u in units}
             new = [unit for unit in todo if unit not in followed]
             if self._following:
@@ -102,12 +102,12 @@ class _Jobs:
                 "increase `memory` in the --cluster file"
             )
 
-    def _adopted(self, todo: set[tuple[int, int]]) -> list[Job]:
+    def _find_earlier_jobs(self, todo: set[tuple[int, int]]) -> list[Job]:
         """Return the jobs of an earlier command that are still working on some of these units."""
         # The result of a job that has ended is not used: the data may have changed since.
         jobs = jobs_in(read_json(self._path))
-        alive = queue([job.number for job in jobs], self._folder)
-        if alive is None:
+        queued = queue([job.number for job in jobs], self._folder)
+        if queued is None:
             raise ExecuteError(
                 "--executor slurm: Slurm does not answer (squeue), so it cannot be known whether "
                 f"the jobs of {self._folder} still run; try again when it does"
@@ -115,7 +115,7 @@ class _Jobs:
         return [
             job
             for job in jobs
-            if job.number in alive
+            if job.number in queued
             and todo.intersection((g, u) for g, units in job.pieces for u in units)
         ]
 
@@ -144,8 +144,8 @@ class _Jobs:
         ]
         self._following += new
         self._write()
-        to = f"s {new[0].number} to {new[-1].number}" if len(new) > 1 else f" {new[0].number}"
-        say(f"job{to} submitted")
+        numbers = f"s {new[0].number} to {new[-1].number}" if len(new) > 1 else f" {new[0].number}"
+        say(f"job{numbers} submitted")
 
     def _write(self) -> None:
         jobs = [vars(job) for job in self._following]
@@ -191,14 +191,14 @@ class _Jobs:
         end = self._job_end(job)
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
-            again = [
+            replacements = [
                 o
                 for o in jobs_in(read_json(self._path))
                 if o.pieces == job.pieces and o.tries > job.tries
             ]
-            if again:
+            if replacements:
                 # Another command that follows the same run has submitted it again.
-                self._following += again
+                self._following += replacements
                 return
             if end.state in LOST and job.tries < self._resources.retries:
                 say(f"job {job.number} {end.reason}: its work is submitted again")
@@ -239,11 +239,11 @@ class _Jobs:
         if not lost and same and isinstance(self._errors[0], RoiridgeError):
             raise self._errors[0]
         # A fault that several jobs share is listed once.
-        every = "; ".join(dict.fromkeys([*lost, *map(str, self._errors)]))
+        faults = "; ".join(dict.fromkeys([*lost, *map(str, self._errors)]))
         n_failed = len(self._failed) + len(self._errors)
         jobs = "a job" if n_failed == 1 else f"{n_failed} jobs"
         raise ExecuteError(
-            f"{jobs} failed: {every}; what was finished is kept: fix it and run the same "
+            f"{jobs} failed: {faults}; what was finished is kept: fix it and run the same "
             f"command again ({run_hint('status')} shows the logs)"
         )
 
