@@ -21,11 +21,6 @@ def share_processors(n_processes: int) -> Iterator[None]:
     """Set the threads of processes that are started meanwhile to an equal share of the processors.
 
     Variables that the user has set are left as they are.
-
-    Parameters
-    ----------
-    n_processes : int
-        Number of processes that run at the same time.
     """
     n_threads = str(max(1, joblib.cpu_count() // n_processes))
     new = [name for name in LIMITS if name not in os.environ] if n_processes > 1 else []

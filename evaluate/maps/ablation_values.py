@@ -1,4 +1,4 @@
-"""Values of an ablation at every vertex: each space alone, and what only it explains."""
+"""Values of an ablation at every vertex: each space alone, and its unique part."""
 
 from __future__ import annotations
 
@@ -45,17 +45,9 @@ def ablation_files(out: Path, subject: str) -> list[Path]:
 def read_ablation(
     out: Path, subject: str, hemisphere: str, responses: str
 ) -> AblationValues | None:
-    """Read the ablation of a hemisphere, of several the one of most spaces, and then the latest.
+    """Read a hemisphere's ablation of the most spaces, the latest of several; None if none exists.
 
-    Parameters
-    ----------
-    responses : str
-        The sha256 of the training responses on disk; ablations of other responses are ignored.
-
-    Returns
-    -------
-    AblationValues or None
-        None if there is no ablation.
+    Ablations of other training responses than those with the sha256 `responses` are ignored.
     """
     files_by_group: dict[str, dict[tuple[str, ...], Path]] = defaultdict(dict)
     latest: dict[str, str] = defaultdict(str)

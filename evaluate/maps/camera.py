@@ -57,14 +57,9 @@ def render_views(
     focus: Mapping[str, NDArray[np.int64]] | None = None,
     views: Sequence[str] = VIEWS,
 ) -> list[RenderedView]:
-    """Render both hemispheres from each side.
+    """Render both hemispheres from each side, `width` pixels wide.
 
-    Parameters
-    ----------
-    width : int
-        Width of each view in pixels; heights depend on the shape.
-    focus : mapping of str to array of int64, optional
-        For each hemisphere, the vertices to which the flat map is cropped. All by default.
+    The flat map is cropped to the vertices of each hemisphere in `focus`; by default it is whole.
     """
     return [
         _render_view(mesh, hemisphere, view, width, focus[hemisphere] if focus else None)

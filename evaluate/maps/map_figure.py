@@ -38,15 +38,9 @@ def draw_map(
     about: str,
     paths: Sequence[Path],
 ) -> None:
-    """Draw one map as PNG and SVG.
+    """Draw one map as PNG or SVG, by the suffixes of `paths`, with the line `about` as subtitle.
 
-    Parameters
-    ----------
-    about : str
-        A line below the title: subject, model, whether responses are simulated.
-    paths : sequence of Path
-        The files, whose suffixes are their formats. In an SVG the brain is pixels and the rest
-        text.
+    In an SVG the brain is pixels, and the rest text.
     """
     figure = Figure(figsize=(12, 5.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)

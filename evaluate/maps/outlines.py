@@ -14,17 +14,9 @@ from evaluate.maps.camera import RenderedView
 def find_borders(
     view: RenderedView, labels: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Find the pixels at the borders of regions.
+    """Return the pixels of the dark rim, and of the line within it, at the borders of regions.
 
-    Parameters
-    ----------
-    labels : array (n_mesh_vertices,)
-        A label for each vertex, 0 outside all regions.
-
-    Returns
-    -------
-    halo, line : array (height, width), bool
-        The dark rim, and the line within it.
+    `labels` has a label for each vertex of the mesh, 0 outside all regions.
     """
     on_page = np.where(view.vertex >= 0, labels[view.vertex], 0)
     line = np.zeros(on_page.shape, bool)
@@ -39,20 +31,10 @@ def find_borders(
 def place_names(
     view: RenderedView, labels: NDArray[np.float64], names: Sequence[str], height: float = 24
 ) -> dict[str, tuple[float, float]]:
-    """Return positions for the names of regions, such that no two overlap.
+    """Return the column and row of each region's name, such that no two names overlap.
 
-    Parameters
-    ----------
-    labels : array (n_mesh_vertices,)
-        A label for each vertex, 0 outside all regions.
-    height : float
-        Height of a letter in pixels; regions of fewer pixels than its square get no name.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        For each name, the column and row of its centre: that of the region's pixel nearest to the
-        region's centre, moved down if another name is there.
+    A name is centred at the region's pixel nearest to the region's centre, and moved down if
+    another name is there. Regions of fewer pixels than the square of a letter's `height` get none.
     """
     on_page = np.where(view.vertex >= 0, labels[view.vertex], 0).astype(int)
     places: dict[str, tuple[float, float]] = {}

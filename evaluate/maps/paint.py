@@ -72,18 +72,9 @@ class Map:
 
 
 def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = None) -> list[Map]:
-    """Return the maps of a subject.
+    """Return the maps of a subject: score and ceiling, r, best space and unique parts.
 
-    Parameters
-    ----------
-    limits : sequence of SubjectValues, optional
-        All subjects to compare, which share the colours' limits; only `subject` by default.
-
-    Returns
-    -------
-    list of Map
-        Score and ceiling if there are ceilings, r, and the best space and unique parts if several
-        spaces can be compared.
+    Maps without values are left out. The colours' limits are shared by the subjects in `limits`.
     """
     subjects = limits or [subject]
     maps = []
@@ -111,18 +102,10 @@ def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = Non
 
 
 def best_space(alone: dict[str, Sides]) -> tuple[Sides, Sides]:
-    """Return the space that predicts each vertex best.
+    """Return, by hemisphere, the number of the space with the greatest r at each vertex, and its r.
 
-    Parameters
-    ----------
-    alone : dict of str to dict of str to array (n_mesh_vertices,)
-        For each space, r of a model on it alone, by hemisphere.
-
-    Returns
-    -------
-    index, r : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere, the number of the space and its r, which may be negative; NaN where no space
-        has an r.
+    Both are arrays (n_mesh_vertices,), NaN where no space has an r; `alone` has r by space and
+    hemisphere.
     """
     index, best = {}, {}
     for h in HEMISPHERES:
@@ -173,13 +156,7 @@ def _upper_limit(*groups: Sequence[Sides]) -> float:
 
 
 def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
-    """Return the colour of every vertex of the mesh.
-
-    Returns
-    -------
-    array (n_mesh_vertices, 4), float64
-        Red, green, blue, and 1 where there is a value.
-    """
+    """Return red, green, blue, and 1 where there is a value, as an array (n_mesh_vertices, 4)."""
     values = brain_map.values[hemisphere]
     has_value = np.isfinite(values)
     if brain_map.categories:
@@ -199,17 +176,10 @@ def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
 def paint(
     view: RenderedView, brain_map: Map, subject: SubjectValues, outlined: bool = True
 ) -> NDArray[np.uint8]:
-    """Paint one view of a map.
+    """Paint one view of a map, with the outlines of the subject's regions.
 
-    Parameters
-    ----------
-    subject : SubjectValues
-        The subject whose ROIs are outlined, and whose ceilings of 0 are marked.
-
-    Returns
-    -------
-    array (height, width, 4), uint8
-        Red, green, blue and opacity; transparent outside the brain.
+    The array (height, width, 4) has red, green, blue and opacity; it is transparent outside the
+    brain.
     """
     h, vertex = view.hemisphere, view.vertex
     rgb = np.repeat((view.grey * view.light)[..., None], 3, axis=2)

@@ -30,15 +30,8 @@ def gather_subjects(
 ) -> list[SubjectValues]:
     """Gather the values of every subject of a run whose vertices are on fsaverage, and their mean.
 
-    Parameters
-    ----------
-    spaces : bool
-        Whether to read the values of feature spaces, which are the same for all runs.
-
-    Returns
-    -------
-    list of SubjectValues
-        The mean first if there are several subjects; empty if no subject has a place on the mesh.
+    The mean is first if there are several subjects. Values of feature spaces are the same for all
+    runs; `spaces` tells whether to read them.
     """
     runs = [fit for fit in inputs.runs if run in {ENSEMBLE, fit.name}]
     names = {name for fit in runs for name in fit.subjects}

@@ -25,23 +25,11 @@ def read_space_values(
     runs: Sequence[Run],
     responses: Mapping[tuple[str, str], str],
 ) -> tuple[BySpace, BySpace, str]:
-    """Read r of each space alone, and the part of R^2 that only it explains.
+    """Return r of each space alone, the part of R^2 that only it explains, and the source in words.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        All runs; those on a single space are compared if there is no ablation.
-    responses : mapping of (str, str) to str
-        The sha256 of the training responses, by subject and hemisphere.
-
-    Returns
-    -------
-    alone : dict of str to dict of str to array (n_vertices,)
-        For each space and hemisphere, r of a model on it alone.
-    unique : dict of str to dict of str to array (n_vertices,)
-        Likewise, the part of R^2 that no other space explains; empty without an ablation.
-    source : str
-        The model and the pictures of these values, in words.
+    Both are by space and hemisphere, arrays (n_vertices,). They are read from an ablation of the
+    training responses with these digests. Without one, runs on a single space are compared, and the
+    unique parts are empty.
     """
     alone: BySpace = defaultdict(dict)
     unique: BySpace = defaultdict(dict)

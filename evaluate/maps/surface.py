@@ -65,13 +65,9 @@ class Mesh:
 
 
 def load_mesh(name: str = "auto") -> Mesh:
-    """Load the mesh of fsaverage or fsaverage5.
+    """Load the mesh "fsaverage5", which nilearn ships, or "fsaverage", downloaded if necessary.
 
-    Parameters
-    ----------
-    name : str
-        "fsaverage5", which nilearn ships; "fsaverage", which is downloaded if necessary; or "auto":
-        fsaverage if it was downloaded before, else fsaverage5, never the network.
+    "auto" is fsaverage if it was downloaded before, else fsaverage5, never the network.
     """
     if name not in MESHES:
         raise EvaluateError(f"unknown mesh {name!r}: {choose_from(name, MESHES)}")
@@ -118,19 +114,10 @@ def _folds(file: str) -> NDArray[np.float32]:
 def place_on_mesh(
     values: NDArray[Any], vertices: NDArray[np.int64], n_vertices: int = N_FSAVERAGE
 ) -> NDArray[np.float64]:
-    """Return values of the responses' columns at their vertices of the mesh.
+    """Return values of columns (n_columns,) at their vertices of the mesh, as (n_vertices,).
 
-    Parameters
-    ----------
-    values : array (n_columns,)
-        A value per column.
-    vertices : array (n_columns,), int64
-        The vertex of each column, from `fsaverage_vertices`.
-
-    Returns
-    -------
-    array (n_vertices,), float64
-        NaN at other vertices; columns that the mesh does not have are left out.
+    `vertices` are those of `fsaverage_vertices`; columns that the mesh does not have are left out.
+    Other vertices are NaN.
     """
     if len(values) != len(vertices):
         raise EvaluateError(

@@ -113,24 +113,10 @@ def gather_values(
     spaces: bool = True,
     regions: Sequence[str] | None = None,
 ) -> SubjectValues:
-    """Read the values of a subject for its maps.
+    """Read the values of a subject for the maps of `run`, which may be "ensemble".
 
-    Parameters
-    ----------
-    run : str
-        The run whose score and r are shown, or "ensemble".
-    runs : sequence of Run
-        All runs; those on a single space are compared if there is no ablation.
-    responses : mapping of (str, str) to str
-        The sha256 of the training responses, by subject and hemisphere.
-    n_mesh : int
-        Number of vertices of the mesh.
-    outlined : str
-        The ROI class whose regions are outlined.
-    spaces : bool
-        Whether to read the values of feature spaces, which are the same for all runs.
-    regions : sequence of str, optional
-        The names of the outlined regions, from `region_names`; this subject's by default.
+    `responses` are digests of the training responses. The other `runs` are needed to compare spaces
+    if there is no ablation. `regions` are from `region_names`, by default of this subject.
     """
     check_outlined(outlined)
     mesh_vertices = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}

@@ -132,18 +132,7 @@ def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def report_command(options: Mapping[str, Any]) -> str:
-    """Return the command that makes the report again.
-
-    Parameters
-    ----------
-    options : mapping
-        The options of `report`; those that are None are left out.
-
-    Returns
-    -------
-    str
-        A line for a shell in this project's folder.
-    """
+    """Return the shell command that makes the report again, without the options that are None."""
     words = [".venv/bin/python", "-m", "evaluate", "report"]
     for name, value in options.items():
         if value is not None:

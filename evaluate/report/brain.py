@@ -35,16 +35,8 @@ def stills(
 ) -> list[dict[str, Any]]:
     """Paint the maps: all views of the first subject or mean, and the flat view of the others.
 
-    Parameters
-    ----------
-    pooled : str
-        The source of score and r: the ensemble, or the only fit.
-
-    Returns
-    -------
-    list of dict
-        `subject`, `name`, `title`, `bar`, `source` and `pictures` (view, hemisphere, width, height,
-        PNG in base64, alternative text).
+    Each has `subject`, `name`, `title`, `bar`, `source`, which is `pooled` for score and r, and
+    `pictures` (view, hemisphere, width, height, PNG in base64, alternative text).
     """
     views = render_views(mesh, WIDTH, measured_vertices(subject_values))
     flat_views = [view for view in views if view.view == "flat"]
@@ -93,13 +85,9 @@ def _still(view: RenderedView, brain_map: Map, subject: SubjectValues) -> dict[s
 
 
 def bar(brain_map: Map) -> dict[str, Any]:
-    """Describe the colour bar of a map.
+    """Return the colour bar of a map: `unit`, and `categories`, or `gradient`, limits and `mark`.
 
-    Returns
-    -------
-    dict
-        `unit`, and either `categories` (name and colour) or `gradient`, `low`, `high` and
-        `mark`, the mean ceiling in percent of the bar's length.
+    `mark` is the mean ceiling in percent of the bar's length.
     """
     if brain_map.categories:
         categories = [

@@ -73,15 +73,7 @@ def _bars(scores: pd.DataFrame, models: Sequence[Model], metric: str, roi_class:
 
 
 def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
-    """Draw the density of r² of the vertices against their ceilings.
-
-    Parameters
-    ----------
-    ceiling : array (n_vertices,)
-        Noise ceilings, as fractions.
-    r : array (n_vertices,)
-        Pearson's r.
-    """
+    """Draw the density of r² of the vertices against their noise ceilings, as fractions."""
     figure, axes = new_figure(5.2, 4.2)
     square = np.maximum(r, 0) ** 2
     with mpl.rc_context(STYLE):
@@ -106,16 +98,9 @@ def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
 
 
 def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str, Any]) -> str:
-    """Draw predicted against measured responses of one vertex.
+    """Draw predicted against measured responses, (n_images,) each, of one vertex.
 
-    Parameters
-    ----------
-    predicted : array (n_images,)
-        Predictions.
-    measured : array (n_images,)
-        Responses.
-    about : mapping
-        `name` of the vertex, its `r`, and the `roi` that it is shown for.
+    `about` has the vertex' `name`, its `r`, and the `roi` of which it is an example.
     """
     figure, axes = new_figure(3.9, 3.5, (0.16, 0.14, 0.98, 0.98))
     axes.plot(predicted, measured, "o", color=INK, markersize=4, alpha=0.5,

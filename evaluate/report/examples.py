@@ -37,19 +37,11 @@ class _BestVertex(NamedTuple):
 def examples(
     subjects: Sequence[Subject], run: Run, vertices: Mapping[str, Vertices], split: str
 ) -> list[dict[str, Any]]:
-    """Describe, for each ROI, the vertex that a run predicts best.
+    """Describe, for each ROI, the vertex that a run's own model of it predicts best.
 
-    Parameters
-    ----------
-    run : Run
-        The run whose own model of each ROI is shown.
-
-    Returns
-    -------
-    list of dict
-        For each ROI with vertices: `roi_class`, `roi`, `name` of the vertex, the number `n` of
-        vertices from which it was chosen, its `r` and `ceiling`, the scatter as `svg`, and the
-        pictures of `highest` and `lowest` response.
+    Each has `roi_class`, `roi`, `name` of the vertex, the number `n` of vertices from which it was
+    chosen, its `r` and `ceiling`, the scatter as `svg`, and pictures of `highest` and `lowest`
+    response.
     """
     models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
     regions = _regions(subjects)

@@ -33,24 +33,11 @@ def multiples(
     rows: Mapping[str, str],
     mesh: Mesh,
 ) -> dict[str, Any]:
-    """Paint the map of r of every model, the best first.
+    """Paint the map of r of every model, the best first, all in the limits of `subject_values`.
 
-    Outlines would hide too much of maps this small; the larger maps of the ensemble have them.
-
-    Parameters
-    ----------
-    values_by_run : mapping of str to sequence of SubjectValues
-        For each run, the mean and the subjects, or one subject alone.
-    subject_values : sequence of SubjectValues
-        The same of the ensemble, whose limits of colours all maps of the page share.
-    rows : mapping of str to str
-        The row of a study for each run that belongs to one.
-
-    Returns
-    -------
-    dict
-        `bar`, and `panels`: for each subject and run `subject`, `row`, `title`, `differs`, `r` (the
-        mean over all vertices), `width`, `height`, `png` in base64 and `alt`.
+    Outlines would hide too much of maps this small; the larger maps of the ensemble have them. The
+    result has `bar` and `panels`: for each subject and run `subject`, `row`, `title`, `differs`,
+    `r` (the mean over all vertices), `width`, `height`, `png` in base64 and `alt`.
     """
     focus = measured_vertices(subject_values)
     views = [

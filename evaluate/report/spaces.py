@@ -20,16 +20,8 @@ Alone = Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]]
 def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
     """Count, per ROI, the vertices that each space alone predicts best.
 
-    Parameters
-    ----------
-    alone : mapping
-        By subject, space and hemisphere, Pearson's r of each vertex.
-
-    Returns
-    -------
-    dict or None
-        `spaces` with their colours, and `rois`: for each, the share of vertices and the mean r of
-        every space; None where no two spaces can be compared.
+    The result has `spaces` with their colours, and `rois`, each with the share of vertices and the
+    mean r of every space. It is None if no two spaces can be compared.
     """
     spaces = list(dict.fromkeys(space for by_space in alone.values() for space in by_space))
     if len(spaces) < 2:

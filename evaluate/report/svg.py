@@ -20,19 +20,9 @@ STYLE: Any = {
 
 
 def to_svg(figure: Figure, label: str, salt: str) -> str:
-    """Return a figure as an SVG element.
+    """Return a figure as an SVG element, as wide as its container, described by `label`.
 
-    Parameters
-    ----------
-    label : str
-        Description of the figure for screen readers.
-    salt : str
-        Prefix that keeps the element's references distinct from those of other figures.
-
-    Returns
-    -------
-    str
-        `<svg …>`, as wide as its container.
+    `salt` keeps its references distinct from those of other figures of the page.
     """
     buffer = StringIO()
     with mpl.rc_context(STYLE | {"svg.hashsalt": salt}):
@@ -62,11 +52,8 @@ def new_figure(
 ) -> tuple[Figure, Axes]:
     """Create the figure and axes of a chart.
 
-    Parameters
-    ----------
-    sides : tuple of float, optional
-        Left, bottom, right and top of the axes, as fractions of the figure. By default they are
-        computed from the labels, which takes ten times as long.
+    `sides` are left, bottom, right and top of the axes, as fractions of the figure. By default they
+    are computed from the labels, which takes ten times as long.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout=None if sides else "constrained")

@@ -53,16 +53,11 @@ def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all numbers of the table.
+    """Return all numbers of the table, rounded for display, in JSON's types.
 
-    Returns
-    -------
-    dict
-        In JSON's types: `models`, `metrics`, `rows`, `subjects`, `hemispheres`, `cells`: for each
-        "subject hemisphere", "class roi" and model number, `n`, the vertices that count, and for
-        each metric its value and interval; and `chance`, for each "subject hemisphere" and "class
-        roi" the score of unrelated predictions. All are rounded for display; a missing value is
-        None.
+    `cells` has, for each "subject hemisphere", "class roi" and model number, `n`, the vertices that
+    count, and for each metric its value and interval. `chance` has, for each "subject hemisphere"
+    and "class roi", the score of unrelated predictions.
     """
     models = models_of(frame, sidecar)
     metrics = metrics_of(frame)

@@ -90,10 +90,7 @@ def score_submission(
 ) -> SubmissionScores:
     """Score every vertex, ROI and hemisphere, with one hemisphere in memory at a time.
 
-    Parameters
-    ----------
-    with_rois : sequence of Subject
-        Subjects whose ROIs are scored too, for which their label maps are read.
+    ROIs are scored, and label maps read, only for the subjects in `with_rois`.
     """
     scores = SubmissionScores()
     expected = list_expected(subjects)

@@ -18,13 +18,7 @@ _FIX = "save both hemispheres in the order of the test pictures' file names"
 
 
 class PlausibilityCheck:
-    """Checks hemispheres one after the other, with one subject in memory.
-
-    Parameters
-    ----------
-    findings : Findings
-        Object to which findings are added.
-    """
+    """Checks hemispheres one after the other, with one subject in memory, and adds findings."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
@@ -34,13 +28,7 @@ class PlausibilityCheck:
         self._n_unchecked = 0
 
     def check(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
-        """Check one file; of each subject, the left hemisphere must come first.
-
-        Parameters
-        ----------
-        values : array (n_images, n_vertices)
-            The predictions, finite and of the expected shape.
-        """
+        """Check a file's predictions (n_images, n_vertices); of a subject, lh must come first."""
         if len(values) > 1 and (values == values[0]).all():
             self._findings.suspicions.append(
                 f"{name}: all {len(values)} rows are the same, which scores 0: predict each picture"

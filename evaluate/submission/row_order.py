@@ -24,18 +24,9 @@ _LIKELY = ("", "reversed", "moved down by 1", "moved up by 1", _AS_TEXT)
 
 
 def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the similarities between the rows of two arrays of the same vertices.
+    """Return the cosines (n_images, n_images) between the rows of two arrays of the same vertices.
 
-    Parameters
-    ----------
-    a, b : array (n_images, n_vertices)
-        Responses or predictions.
-
-    Returns
-    -------
-    array (n_images, n_images), float64
-        Cosines of the rows; each vertex is standardised over pictures first, and constant vertices
-        are left out.
+    Each vertex is standardised over pictures first, and constant vertices are left out.
     """
     step = -(-a.shape[1] // _VERTICES)
     a, b = a[:, ::step], b[:, ::step]
@@ -45,21 +36,10 @@ def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
-    """Return the order of predictions with respect to the responses of the same pictures.
+    """Return the order of predictions (n_images, n_vertices) with respect to measured responses.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-
-    Returns
-    -------
-    str or None
-        "" for the same order; otherwise the wrong one, such as "reversed"; None if the predictions
-        follow the responses in none of these: their order is yet another, they are of other
-        pictures, or they are bad.
+    "" is the same order; others are wrong, such as "reversed". It is None if the predictions follow
+    the responses in none of these: the order is yet another, they are of other pictures, or bad.
     """
     similar = similarities(measured, predicted)
     similar -= similar.mean(axis=0)
@@ -77,17 +57,7 @@ def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
 def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
     """Return the order of the right hemisphere's rows with respect to the left one's.
 
-    Parameters
-    ----------
-    left : array (n_images, n_left)
-        Predictions.
-    right : array (n_images, n_right)
-        Predictions of the same pictures.
-
-    Returns
-    -------
-    str or None
-        "" for the same order; otherwise the wrong one; None if no order stands out.
+    Both are arrays (n_images, n_vertices). "" is the same order; None that no order stands out.
     """
     # The similarity of two pictures does not depend on the number of vertices, so the hemispheres
     # can be compared; an order permutes rows and columns of the matrix alike.

@@ -24,15 +24,9 @@ _JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 def locate(
     archive: zipfile.ZipFile, expected: Sequence[ExpectedFile], allow_others: bool = False
 ) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
-    """Find the expected files by name, and list the faults of the names.
+    """Return the entry of each expected file, by its name, and the faults of the names.
 
-    Returns
-    -------
-    located : dict of str to ZipInfo
-        For each expected file's name, its entry in the zip; an entry with a similar name, which is
-        also a fault, is included so that its contents can be checked.
-    faults : list of str
-        Faults of the names.
+    An entry with a similar name is a fault, but returned too, so that its contents can be checked.
     """
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = Counter(entry.filename for entry in entries)
@@ -129,22 +123,10 @@ def read_array(
     expected: ExpectedFile,
     expected_files: Sequence[ExpectedFile],
 ) -> tuple[NDArray[Any] | None, list[str]]:
-    """Read one hemisphere's predictions, if they are of the expected size.
+    """Read one hemisphere's predictions, (n_images, n_vertices), and list the faults of the file.
 
-    Nothing is unpickled or unpacked to disk. Of any other file at most the header is inflated,
-    whatever size it or the zip claims.
-
-    Parameters
-    ----------
-    expected_files : sequence of ExpectedFile
-        All expected files, to recognise an array that belongs to another.
-
-    Returns
-    -------
-    array : array (n_images, n_vertices), or None
-        The predictions; None if there is any fault.
-    faults : list of str
-        Faults of the file.
+    The predictions are None if there is any fault. Nothing is unpickled or unpacked to disk. Of a
+    file of another size at most the header is inflated, whatever size it or the zip claims.
     """
     if _danger(entry.filename, entry):
         return None, []  # `locate` has named it

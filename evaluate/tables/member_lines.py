@@ -15,15 +15,12 @@ from evaluate.scoring.member_selection import Member
 def summarise_members(
     runs: Sequence[Run], members: Mapping[str, Mapping[str, Member]]
 ) -> list[dict[str, Any]]:
-    """Summarise the members over hemispheres, as JSON.
+    """Summarise the ensemble's members over hemispheres, as JSON.
 
-    Returns
-    -------
-    list of dict
-        For each run its name, label and spaces; `n_hemispheres` that have it, and `n_chosen` in
-        which it is a member; the means over hemispheres of its r `alone` and of the `change` of the
-        ensemble's r, None if there were too few pictures; and, in `by_hemisphere`, whether it is a
-        member of each.
+    Each run has its name, label and spaces; `n_hemispheres` that have it, and `n_chosen` in which
+    it is a member; the means over hemispheres of its r `alone` and of the `change` of the
+    ensemble's r, None if there were too few pictures; and `by_hemisphere`, whether it is a member
+    of each.
     """
     summaries = []
     for run in runs:

@@ -47,11 +47,7 @@ SEEDS = [
 def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     """Return the tables of a study and their legend, as lines of at most 100 characters.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of the study's CSV; if there are several subjects, only the rows that pool them are
-        shown.
+    If there are several subjects, only the rows that pool them are shown.
     """
     subject = "all" if (frame["subject"] == "all").any() else frame["subject"].iloc[0]
     rows = frame[frame["subject"] == subject].to_dict("records")

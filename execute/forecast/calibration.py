@@ -76,15 +76,8 @@ def _time_threads(work: Callable[[], object]) -> float:
 def minimum_time(work: Callable[[], object], waits: bool = False, enough: float = 0.5) -> float:
     """Return the shortest of several times of some work, as on a machine that nobody else uses.
 
-    Parameters
-    ----------
-    work : callable
-        The function to time; it is called once before, and then three times or more.
-    waits : bool
-        Whether it waits for the disk. Otherwise its time is at most its processor time, which
-        excludes the time of other processes on a busy machine.
-    enough : float
-        Seconds after which no further time is taken.
+    Work that does not wait for the disk cannot take longer than its processor time, which excludes
+    the time of other processes. It is called once before, and then for `enough` seconds.
     """
     work()
     times: list[float] = []

@@ -25,20 +25,8 @@ def measure_process(
 ) -> dict[str, float]:
     """Import modules and call a function in a new process, and measure it.
 
-    Parameters
-    ----------
-    work : callable, optional
-        A function of a module, which returns numbers by name; nothing is called by default.
-    *arguments
-        Arguments of the function; they are pickled.
-    imports : sequence of str
-        Modules to import first.
-
-    Returns
-    -------
-    dict of str to float
-        `seconds` of the whole process, without the time it waited for other processes; `memory`,
-        its peak in bytes; and the numbers that the function returned.
+    Returned are `seconds` of the whole process, without the time it waited for other processes;
+    `memory`, its peak in bytes; and the numbers that the function returns by name.
     """
     payload = base64.b64encode(pickle.dumps((work, arguments))).decode()
     # The working directory stays, so that relative paths hold; the project is found by PYTHONPATH.

@@ -97,15 +97,10 @@ class Resources(BaseModel):
 
 
 def read_cluster(path: Path | None, stage: str) -> Resources:
-    """Read the resources of a stage's jobs.
+    """Read the resources of a stage's jobs from a YAML file; without one, return the defaults.
 
-    Parameters
-    ----------
-    path : Path or None
-        A YAML file with the fields of `Resources`, for all stages, and sections that are named
-        after stages and override them. None for the defaults.
-    stage : str
-        One of `STAGES`.
+    The file has the fields of `Resources`, for all stages, and sections that are named after stages
+    and override them.
     """
     if path is None:
         return Resources()

@@ -9,21 +9,9 @@ from execute.slurm.task import Piece
 def pack(
     units: Sequence[tuple[int, int]], costs: Sequence[Sequence[Cost]] | None, minutes: float
 ) -> list[list[Piece]]:
-    """Pack units into tasks; units of a group stay together where they fit.
+    """Pack units, (group, unit), into tasks of some minutes, if possible with groups together.
 
-    Parameters
-    ----------
-    units : sequence of (int, int)
-        Group and number of each unit.
-    costs : sequence of sequence of Cost, optional
-        Planned cost of each unit of each group. Without, each unit is a task.
-    minutes : float
-        Planned length of a task. A unit that takes longer is a task by itself.
-
-    Returns
-    -------
-    list of list of (int, tuple of int)
-        For each task, its groups and the units of each.
+    A unit that takes longer is a task by itself; without costs, each unit is.
     """
     tasks: list[list[tuple[int, int]]] = []
     seconds = 0.0

@@ -87,14 +87,9 @@ class Queued:
 
 
 def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
-    """Return the jobs that wait or run, or None if Slurm does not answer now.
+    """Return those of the jobs that wait or run, or None if Slurm does not answer now.
 
-    Parameters
-    ----------
-    jobs : sequence of str
-        Numbers of the jobs to look for.
-    folder : Path
-        Folder of their run; jobs of another cluster, or later ones, may have the same numbers.
+    Jobs of another cluster, or later ones, may have the same numbers; only those of `folder` count.
     """
     if not jobs:
         return {}
