@@ -304,7 +304,7 @@ def test_a_damaged_file_is_named_and_all_else_is_told(
     assert [one.counts for one in found] == [{"done": 2, "not begun": 2}, {"done": 4}]
     told = capsys.readouterr().out
     for name in ("jobs.json", "0.0.json", "1.1.json"):
-        assert f"fit-1/{name}: is damaged, and passed over" in told
+        assert f"fit-1/{name}: is damaged, and ignored" in told
     (tmp_path / "runs" / "fit-1" / "run.json").write_text("{")
     assert [one.folder.name for one in read_progress(tmp_path)] == ["fit-2"]
     # Asked for again, it is whole again.
@@ -378,7 +378,9 @@ def test_the_same_of_other_data_is_another_request(
     with FeatureStore(tmp_path / "features").writer("a", {"made": "so"}, {"origin": "x"}) as writer:
         writer.add(sorted(set(pictures)), np.ones((len(set(pictures)), 3), np.float32))
     runs = [
-        ask(data, tmp_path, partial(find_spaces, names=["a"]), model="ridge", subject="01").run()
+        ask(data, tmp_path, partial(find_spaces, names=["a"]), model="ridge", subject="01").run(
+            None
+        )
         for data in (simulated, broken(), simulated)
     ]
     assert runs[0].folder == runs[2].folder != runs[1].folder
