@@ -377,10 +377,9 @@ def test_the_same_of_other_data_is_another_request(
     pictures = [*subject.picture_digests("train"), *subject.picture_digests("test")]
     with FeatureStore(tmp_path / "features").writer("a", {"made": "so"}, {"origin": "x"}) as writer:
         writer.add(sorted(set(pictures)), np.ones((len(set(pictures)), 3), np.float32))
+    find = partial(find_spaces, names=["a"])
     runs = [
-        ask(data, tmp_path, partial(find_spaces, names=["a"]), model="ridge", subject="01").run(
-            None
-        )
+        ask(data, tmp_path, find, model="ridge", subject="01").run(None)
         for data in (simulated, broken(), simulated)
     ]
     assert runs[0].folder == runs[2].folder != runs[1].folder
