@@ -22,7 +22,7 @@ from cache import FeatureStore
 from challenge import find_subjects
 from challenge.simulator import simulate
 from evaluate.cost import count_scoring, evaluate_costs
-from execute.forecast.cost import Cost, in_turn
+from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.rates import Rates
 from plan.stages import plan_ablate, plan_features, plan_spaces
 from regress.costs.units import fit_costs, start_cost
@@ -96,7 +96,9 @@ def fit(
 ) -> None:
     """Plan a fit, and do it."""
     asked = make_request(data, out, lambda store: find_spaces(store, spaces), model=model)
-    cost = start_cost(rates) + in_turn(one for own in fit_costs(asked, rates) for one in own)
+    cost = start_cost(rates) + sequential_cost(
+        one for own in fit_costs(asked, rates) for one in own
+    )
     where = ["--data", str(data), "--out", str(out), "--model", model, "--spaces", *spaces]
     name = "both" if list(spaces) == BOTH else " ".join(spaces)
     compare(f"fit {model}, {name}{more}", cost, ["regress", *where])

@@ -10,18 +10,18 @@ import numpy as np
 from PIL import Image
 
 from challenge import HEMISPHERES, Subject, find_subjects
-from evaluate.maps.camera import VIEWS, photograph
+from evaluate.maps.camera import VIEWS, render_views
 from evaluate.maps.surface import load_mesh
 from evaluate.report.brain import WIDTH
 from evaluate.report.charts import scatter
 from evaluate.report.examples import N_PICTURES, PIXELS, QUALITY, encode
 from evaluate.resampling import draw_orders, intervals, permute, picture_weights, resample
 from evaluate.scoring.vertex_scores import score_vertices
-from execute.forecast.calibration import Values, elapsed, least
+from execute.forecast.calibration import Values, elapsed_time, minimum_time
 from execute.forecast.cost import Cost
-from execute.forecast.measure import measured
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
-from execute.whole_command import Asked
+from execute.whole_command import CommandArguments
 
 IMPORTS = "evaluate.__main__"
 # Size of a trial.
@@ -93,7 +93,7 @@ def evaluate_costs(size: ScoringSize, subjects: Sequence[Subject], rates: Rates)
     """Compute the cost of each forecast command of this stage, process start included."""
     start = rates.start(IMPORTS)
     begin = Cost(start["seconds"], int(start["memory"]))
-    trial = rates.of("scoring", partial(measured, try_scoring))
+    trial = rates.get_or_measure("scoring", partial(measure_process, try_scoring))
     read = _reading_seconds(size, subjects, rates)
     runs = size.n_fits + 1
     numbers = sum(n * c for n, c in zip(size.n_images, size.n_columns, strict=True))
@@ -114,7 +114,7 @@ def evaluate_costs(size: ScoringSize, subjects: Sequence[Subject], rates: Rates)
     )
     memory = begin.memory + int(4 * n_heldout * (columns + 4 * widest))
     submission = Cost(read + _compression_seconds(filled, rates), memory, 0, filled)
-    drawing = rates.of("drawing", partial(measured, try_drawing))
+    drawing = rates.get_or_measure("drawing", partial(measure_process, try_drawing))
     n_brains = len(subjects) + (len(subjects) > 1)
     maps = n_brains * (MAPS + size.n_spaces - 1)
     n_pictures = maps * 2 + (MAPS + size.n_spaces - 1) * (drawing["views"] - 2)
@@ -132,7 +132,7 @@ def evaluate_costs(size: ScoringSize, subjects: Sequence[Subject], rates: Rates)
     }
 
 
-def cost_of(request: Asked, rates: Rates) -> Cost | None:
+def cost_of(request: CommandArguments, rates: Rates) -> Cost | None:
     """Compute the cost of a command; None for one that is not forecast."""
     if request.verb not in PLANNED or not request.data.is_dir():
         return None
@@ -186,8 +186,8 @@ def try_scoring() -> Values:
 
     (draws,) = resample(y, p, ceiling, weights, [np.arange(VERTICES)])
     return {
-        "score": least(work) / y.size,
-        "interval": least(lambda: intervals(draws)),
+        "score": minimum_time(work) / y.size,
+        "interval": minimum_time(lambda: intervals(draws)),
     }
 
 
@@ -201,8 +201,8 @@ def try_drawing() -> Values:
         its `bytes` on the page; `views`, their number; `chart` and `thumbnail`, seconds for one.
     """
     mesh = load_mesh("fsaverage5")
-    begin = elapsed(lambda: photograph(mesh, WIDTH, {}))
-    views = photograph(mesh, WIDTH, {}, ("flat",))
+    begin = elapsed_time(lambda: render_views(mesh, WIDTH, {}))
+    views = render_views(mesh, WIDTH, {}, ("flat",))
     rng = np.random.default_rng(0)
     # As smooth as a map is.
     values = rng.integers(0, 255, (12, 16, 4), dtype=np.uint8)
@@ -218,11 +218,11 @@ def try_drawing() -> Values:
     return {
         "begin": begin,
         # Half of it is painted, half is written.
-        "picture": 2 * least(partial(_encode_map, image)),
+        "picture": 2 * minimum_time(partial(_encode_map, image)),
         "bytes": len(encoded_map),
         "views": 2 * len(VIEWS),
-        "chart": least(lambda: scatter(points[0], points[1], about)),
-        "thumbnail": least(thumbnail),
+        "chart": minimum_time(lambda: scatter(points[0], points[1], about)),
+        "thumbnail": minimum_time(thumbnail),
     }
 
 

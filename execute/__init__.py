@@ -1,12 +1,12 @@
-"""Where work is done: in this process, in several, or in the jobs of a cluster.
+"""Execution of work: in this process, in several processes, or in the jobs of a cluster.
 
-A stage says what its units of work are, and hands them over; each unit writes what it makes itself.
+A stage lists its units of work and hands them over; each unit writes its own results.
 """
 
 from execute.errors import ExecuteError
-from execute.executor import ALONE, Executor, Place, choose_executor, share
+from execute.executor import ALONE, Devices, Executor, choose_executor, share
 from execute.forecast.cost import Cost
-from execute.forecast.planned_work import planned
+from execute.forecast.planned_work import planned_costs
 from execute.runs import Run
 from execute.whole_command import run_anywhere
 from execute.work import Work
@@ -14,13 +14,13 @@ from execute.work import Work
 __all__ = [
     "ALONE",
     "Cost",
+    "Devices",
     "ExecuteError",
     "Executor",
-    "Place",
     "Run",
     "Work",
     "choose_executor",
-    "planned",
+    "planned_costs",
     "run_anywhere",
     "share",
 ]

@@ -4,4 +4,4 @@ from base import RoiridgeError
 
 
 class ExecuteError(RoiridgeError):
-    """Work that could not be done where it was to be done."""
+    """Work that failed, or that cannot run where it was asked to run."""

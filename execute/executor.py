@@ -1,4 +1,4 @@
-"""The choice of where work is done, and the one call by which stages hand it over."""
+"""The choice of an executor, and `share`, by which stages hand over their work."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from base import convert_paths, one_of
 from execute.errors import ExecuteError
 from execute.local import share_here
-from execute.recording import Recorded
+from execute.recording import RecordedWork
 from execute.runs import Run
 from execute.slurm.cluster import Resources, read_cluster
 from execute.work import Groups, Report, Work
@@ -18,14 +18,14 @@ EXECUTORS = ("local", "slurm")
 
 @dataclass(frozen=True)
 class Executor:
-    """Where work is done.
+    """The place of execution: this machine, or the jobs of a cluster.
 
     Attributes
     ----------
     resources : Resources or None
-        What the jobs of a cluster ask for; None: on this machine.
+        Resources of each job; None for this machine.
     data : Path, optional
-        The challenge directory, which must be seen there.
+        The challenge directory, which must be visible on the nodes of the cluster.
     """
 
     resources: Resources | None = None
@@ -33,64 +33,64 @@ class Executor:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this machine."""
+        """Whether the work runs on this machine."""
         return self.resources is None
 
 
 @dataclass(frozen=True)
-class Place:
-    """The devices of the machine that does the work; it may be another than this.
+class Devices:
+    """The devices of the machine that does the work, which may be a node of a cluster.
 
     Attributes
     ----------
     choose : callable
-        Gives their names there, as for `share_here`.
+        Returns the names of the devices there, as `share_here` takes them.
     begin : callable
-        Takes the kind of device, and is called first in each process.
+        Called first in each process, with the kind of device, "cpu" or "cuda".
     """
 
     choose: Callable[[], Sequence[str]]
     begin: Callable[[str], object]
 
 
-def _this_process() -> list[str]:
+def _cpu_only() -> list[str]:
     return ["cpu"]
 
 
-def _nothing(_: str) -> None:
+def _no_setup(_: str) -> None:
     pass
 
 
-# For work that chooses devices itself: it is done in one process of the machine.
-ALONE = Place(_this_process, _nothing)
+# For work that chooses its devices itself: it runs in one process.
+ALONE = Devices(_cpu_only, _no_setup)
 
 
 @convert_paths
 def choose_executor(
     executor: str, cluster: Path | None, stage: str, data: Path | None = None
 ) -> Executor:
-    """Turn the user's words into an executor.
+    """Return the executor for the options of the command line.
 
     Parameters
     ----------
     executor : str
         "local" or "slurm".
     cluster : Path or None
-        For Slurm: what jobs ask for, as `read_cluster` reads it.
+        File of the jobs' resources, as `read_cluster` reads it; only for Slurm.
     stage : str
-        Whose work it is.
+        The stage, whose section of the file applies.
     data : Path, optional
         The challenge directory.
 
     Returns
     -------
     Executor
-        The same for all work of the stage.
+        The executor for all work of the stage.
 
     Raises
     ------
     ExecuteError
-        If there is no such executor, or no Slurm here, or nothing that takes a cluster's file.
+        If the executor is unknown, Slurm is not available, or a file is given for "local".
     """
     if executor not in EXECUTORS:
         raise ExecuteError(f"--executor {executor}: expected one of {one_of(executor, EXECUTORS)}")
@@ -104,49 +104,49 @@ def choose_executor(
     from execute.slurm.queue import check_slurm
 
     check_slurm()
-    # What is not here either, the work itself will miss, if it needs it.
-    there = data.absolute() if data and data.exists() else None
-    return Executor(read_cluster(cluster, stage), there)
+    # If the data do not exist here either, the work itself fails where it needs them.
+    data_folder = data.absolute() if data and data.exists() else None
+    return Executor(read_cluster(cluster, stage), data_folder)
 
 
 def share(
-    executor: Executor, place: Place, run: Run, groups: Groups, work: Work, report: Report
+    executor: Executor, devices: Devices, run: Run, groups: Groups, work: Work, report: Report
 ) -> None:
-    """Do units of work, and record them.
+    """Run units of work, here or in jobs of a cluster, and record each.
 
     Parameters
     ----------
     executor : Executor
-        Where.
-    place : Place
-        With which devices.
+        This machine, or the resources of the jobs.
+    devices : Devices
+        The devices to use on the machine that does the work.
     run : Run
-        What it is, and where it is recorded.
+        The run that the work belongs to, and its folder of records.
     groups : sequence of sequence of str
         The units of each group, by name.
     work : callable
-        Does units of a group. It may have a method `there`, which takes the numbers of a group and
-        of a unit and gives what the work would give if there is nothing left to do, or else None.
+        Runs units of a group. It may have a method `existing_result`, which takes the number of a
+        group and of a unit and returns the stored result, or None if the unit is still to be done.
     report : callable
-        Takes the number of a group that is done, and what `work` gave for it.
+        Called with the number of each finished group, and the results of `work` for it.
 
     Raises
     ------
     ExecuteError
-        If jobs cannot be handed over; what `share_here` and `share_by_jobs` raise, too.
+        If jobs cannot be submitted; also what `share_here` and `share_by_jobs` raise.
     """
     recorded = run.begin(groups)
     if executor.resources is None:
-        own = Recorded(work, run) if recorded else work
-        share_here(place.choose(), place.begin, groups, own, report)
+        recorded_work = RecordedWork(work, run) if recorded else work
+        share_here(devices.choose(), devices.begin, groups, recorded_work, report)
         return
     if not recorded:
         raise ExecuteError(
-            f"{run.folder}: nothing can be written there; jobs are handed over in that folder: "
-            "give another with --out"
+            f"{run.folder}: cannot be written to, and jobs are submitted through that folder: give "
+            "another with --out"
         )
     from execute.slurm.jobs import share_by_jobs
     from execute.slurm.task import Task
 
-    made = Task([], groups, place, run, work, sys.orig_argv, executor.data)
-    share_by_jobs(executor.resources, made, report)
+    task = Task([], groups, devices, run, work, sys.orig_argv, executor.data)
+    share_by_jobs(executor.resources, task, report)

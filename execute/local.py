@@ -1,4 +1,4 @@
-"""Several devices: a process for each, which does units of work until none is left."""
+"""Work on several devices of this machine: a process for each takes units until none is left."""
 
 import os
 import signal
@@ -16,11 +16,12 @@ from typing import Any
 
 from base import say, unheard
 from execute.errors import ExecuteError
-from execute.threads import one_of
+from execute.threads import share_processors
 from execute.work import Unit, Work
 from execute.worker import serve
 
-# Seconds that a process has to stop in; then it is killed, which loses no more than a checkpoint.
+# Seconds in which a process has to stop before it is killed; no more than the work since its last
+# checkpoint is lost.
 GRACE = 10.0
 
 
@@ -31,57 +32,59 @@ def share_here(
     work: Work,
     report: Callable[[int, list[Any]], None],
 ) -> None:
-    """Do units of work on devices.
+    """Run units of work on the devices of this machine.
 
-    Units of a group have much in common, such as a subject's features, so that a process goes on
-    with those of its group while there are any.
+    Units of a group have much in common, such as a subject's features, so a process goes on with
+    units of its group while there are any.
 
     Parameters
     ----------
     devices : sequence of str
-        For example "cpu" or "cuda:1". A single one without a number is this process; one that is
-        there twice is two processes, which have as many processors each.
+        For example "cpu" or "cuda:1". A single one without a number is this process; a device that
+        is listed twice is two processes, with equally many processors each.
     begin : callable
-        Takes the kind of device, "cpu" or "cuda", and is called first in each process.
+        Called first in each process, with the kind of device, "cpu" or "cuda".
+    groups : sequence of sequence of str
+        The units of each group, by name.
     work : callable
-        Does units of a group: takes the group's number and those of the units, as they come, and
-        takes them all. It is pickled for other processes, as is what it gives.
+        Takes a group's number and an iterator of unit numbers, all of which it must consume. It is
+        pickled for other processes, and so is its result.
     report : callable
-        Takes the number of a group that is done, and what `work` gave for it: in a list, from each
+        Called with the number of each finished group and the list of its results, one from each
         process that did some of its units.
     """
-    if len(devices) == 1 and _kind_of(devices[0]) == devices[0]:
+    if len(devices) == 1 and _device_kind(devices[0]) == devices[0]:
         begin(devices[0])
         for number, units in enumerate(groups):
             report(number, [work(number, iter(range(len(units))))])
         return
-    several, every = _Several(groups, report), ",".join(devices)
-    names = _told_apart(devices)
-    busy, idle = names[: several.n_units], names[several.n_units :]
+    pool, device_option = _WorkerPool(groups, report), ",".join(devices)
+    names = _process_names(devices)
+    busy, idle = names[: pool.n_units], names[pool.n_units :]
     if idle:
-        what = ", ".join(name for units in groups for name in units)
-        stay = "stay" if len(idle) > 1 else "stays"
-        say(f"{', '.join(idle)} {stay} idle: side by side can be done only {what}")
+        unit_names = ", ".join(name for units in groups for name in units)
+        verb = "stay" if len(idle) > 1 else "stays"
+        say(f"{', '.join(idle)} {verb} idle: there is no more work than {unit_names}")
     try:
         for device, name in zip(devices, busy, strict=False):
-            serving = partial(serve, begin=partial(begin, _kind_of(device)), work=work)
-            several.workers.append(_start(device, len(busy), name, serving, several.choose(None)))
-        several.run(every)
+            serving = partial(serve, begin=partial(begin, _device_kind(device)), work=work)
+            pool.workers.append(_start(device, len(busy), name, serving, pool.choose(None)))
+        pool.run(device_option)
     finally:
-        several.stop()
+        pool.stop()
 
 
-def _kind_of(device: str) -> str:
+def _device_kind(device: str) -> str:
     return device.partition(":")[0]
 
 
-def _told_apart(devices: Sequence[str]) -> list[str]:
-    """Name processes by their devices, numbered where one is there twice."""
-    seen: Counter[str] = Counter()
+def _process_names(devices: Sequence[str]) -> list[str]:
+    """Return the names of processes: their devices, numbered where a device is listed twice."""
+    counts: Counter[str] = Counter()
     names = []
     for device in devices:
-        seen[device] += 1
-        names.append(f"{device} ({seen[device]})" if devices.count(device) > 1 else device)
+        counts[device] += 1
+        names.append(f"{device} ({counts[device]})" if devices.count(device) > 1 else device)
     return names
 
 
@@ -92,36 +95,36 @@ class _Worker:
     name: str
     process: SpawnProcess
     pipe: Connection
-    # What it does, or is to do first; its number in the order in which units were given; and how
-    # many of each group it was given that it has not yet given results of.
+    # The current unit, or the first one to do; its number in the order of assignment; and, for each
+    # group, the number of assigned units whose results have not come back yet.
     unit: Unit | None
     nth: int = 0
-    given: Counter[int] = field(default_factory=Counter)
+    pending: Counter[int] = field(default_factory=Counter)
 
 
 def _start(
-    device: str, n_beside: int, name: str, serving: Callable[..., None], first: Unit | None
+    device: str, n_processes: int, name: str, serving: Callable[..., None], first: Unit | None
 ) -> _Worker:
     context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=serving, args=(there, sys.orig_argv), daemon=True)
-    with unheard(signal.SIGINT), _seeing(device), one_of(n_beside):
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=serving, args=(child_end, sys.orig_argv), daemon=True)
+    with unheard(signal.SIGINT), _visible_gpu(device), share_processors(n_processes):
         process.start()
-    # Only the process has it now, so that its end is noticed.
-    there.close()
-    return _Worker(name, process, here, first)
+    # Only the process holds this end now, so that its exit closes the pipe.
+    child_end.close()
+    return _Worker(name, process, parent_end, first)
 
 
 @contextmanager
-def _seeing(device: str) -> Iterator[None]:
-    """Let processes that are started meanwhile see only one GPU, as the first.
+def _visible_gpu(device: str) -> Iterator[None]:
+    """Make one GPU, as the first, the only one that processes started meanwhile can see.
 
     Neither himalaya nor Lightning, which each choose a GPU, can then choose another.
     """
     name, before = "CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES")
     number = device.partition(":")[2]
     if number:
-        # Numbers count those that this process was given, as by a batch system.
+        # Numbers count the GPUs that this process may use, as a batch system has set them.
         os.environ[name] = before.split(",")[int(number)] if before else number
     try:
         yield
@@ -132,95 +135,95 @@ def _seeing(device: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-class _Several:
-    """Gives units to processes, shows what they say, and collects their results."""
+class _WorkerPool:
+    """Assigns units to processes, prints their output, and collects their results."""
 
     def __init__(
         self, groups: Sequence[Sequence[str]], report: Callable[[int, list[Any]], None]
     ) -> None:
         self.workers: list[_Worker] = []
-        self.n_units, self._n_given = sum(map(len, groups)), 0
+        self.n_units, self._n_assigned = sum(map(len, groups)), 0
         self._groups, self._report = groups, report
         self._left = [list(range(len(units))) for units in groups]
-        self._undone = [len(units) for units in groups]
+        self._n_unfinished = [len(units) for units in groups]
         self._results: list[list[Any]] = [[] for _ in groups]
 
-    def run(self, every: str) -> None:
-        """Serve the processes until all have ended."""
+    def run(self, device_option: str) -> None:
+        """Answer the processes until all have ended."""
         running = list(self.workers)
         while running:
             ready = wait([worker.pipe for worker in running])
-            for worker in [one for one in running if one.pipe in ready]:
+            for worker in [worker for worker in running if worker.pipe in ready]:
                 try:
-                    kind, *told = worker.pipe.recv()
+                    kind, *message = worker.pipe.recv()
                     if kind == "ask":
-                        self._give(worker)
+                        self._assign(worker)
                 except (EOFError, OSError):
-                    self._check_end(worker, every)
+                    self._check_end(worker, device_option)
                     running.remove(worker)
                     continue
                 if kind == "line":
-                    self._show(worker, *told)
+                    self._print_line(worker, *message)
                 elif kind == "done":
-                    self._take(worker, *told)
+                    self._collect(worker, *message)
                 elif kind == "failed":
-                    raise told[0]
+                    raise message[0]
 
     def choose(self, group: int | None) -> Unit | None:
-        """Choose a unit of a group, or else of the first group of which the most are left."""
+        """Return the next unit of a group or, if none is left, of the group with the most left."""
         left = [group for group, units in enumerate(self._left) if units]
         if not left:
             return None
         if group not in left:
-            group = max(left, key=lambda one: len(self._left[one]))
+            group = max(left, key=lambda number: len(self._left[number]))
         return group, self._left[group].pop(0)
 
-    def _give(self, worker: _Worker) -> None:
-        """Give a process its first unit, or the next."""
+    def _assign(self, worker: _Worker) -> None:
+        """Send a process its first or next unit, or None if none is left."""
         if worker.nth and worker.unit:
             worker.unit = self.choose(worker.unit[0])
         if worker.unit:
-            worker.given[worker.unit[0]] += 1
-            self._n_given += 1
-            worker.nth = self._n_given
+            worker.pending[worker.unit[0]] += 1
+            self._n_assigned += 1
+            worker.nth = self._n_assigned
         worker.pipe.send(worker.unit)
 
-    def _take(self, worker: _Worker, group: int, result: Any) -> None:
+    def _collect(self, worker: _Worker, group: int, result: Any) -> None:
         self._results[group].append(result)
-        self._undone[group] -= worker.given.pop(group)
-        if not self._undone[group]:
+        self._n_unfinished[group] -= worker.pending.pop(group)
+        if not self._n_unfinished[group]:
             self._report(group, self._results[group])
 
-    def _check_end(self, worker: _Worker, every: str) -> None:
-        """Refuse the end of a process that had work left."""
+    def _check_end(self, worker: _Worker, device_option: str) -> None:
+        """Raise an error if a process ended before it had finished its work."""
         worker.process.join()
         code = worker.process.exitcode or 0
-        if code == 0 and worker.unit is None and not worker.given:
+        if code == 0 and worker.unit is None and not worker.pending:
             return
-        by = -code if code < 0 else code - 128
-        how = f"ended with exit status {code}"
-        if by in set(signal.Signals):
-            how = f"was ended by {signal.Signals(by).name}"
-        if by == signal.SIGKILL:
-            how += ", as the system does when memory runs out"
-        where = "its end"
+        signal_number = -code if code < 0 else code - 128
+        reason = f"ended with exit status {code}"
+        if signal_number in set(signal.Signals):
+            reason = f"was ended by {signal.Signals(signal_number).name}"
+        if signal_number == signal.SIGKILL:
+            reason += ", as the system does when memory runs out"
+        step = "its end"
         if worker.unit:
-            where = self._groups[worker.unit[0]][worker.unit[1]] if worker.nth else "its start"
+            step = self._groups[worker.unit[0]][worker.unit[1]] if worker.nth else "its start"
         raise ExecuteError(
-            f"--device {every}: the process on {worker.name} {how}, at {where}; what was "
+            f"--device {device_option}: the process on {worker.name} {reason}, at {step}; what was "
             "finished is kept: run it again, with fewer devices if memory was short"
         )
 
-    def _show(self, worker: _Worker, to_errors: bool, line: str) -> None:
-        which = f", {worker.nth} of {self.n_units}" if worker.nth else ""
-        told = f"[{worker.name}{which}] {line}"
+    def _print_line(self, worker: _Worker, to_errors: bool, line: str) -> None:
+        progress = f", {worker.nth} of {self.n_units}" if worker.nth else ""
+        text = f"[{worker.name}{progress}] {line}"
         if to_errors:
-            print(told, file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
         else:
-            say(told)
+            say(text)
 
     def stop(self) -> None:
-        """Stop those processes that still run."""
+        """Stop all processes that are still running."""
         for worker in self.workers:
             worker.process.terminate()
         end = time.monotonic() + GRACE

@@ -1,4 +1,4 @@
-"""Work that is recorded unit by unit, by the process that does it."""
+"""Records of each unit of work, written by the process that does it."""
 
 import os
 import resource
@@ -16,15 +16,15 @@ from execute.work import Work
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """Work whose units are recorded as they begin and end.
+class RecordedWork:
+    """Work that records when each of its units begins and ends.
 
     Attributes
     ----------
     work : Work
-        Does it.
+        The work itself.
     run : Run
-        Where it is recorded.
+        The run in whose folder the records are written.
     log : str
         The file of what the process prints, if any.
     """
@@ -34,7 +34,7 @@ class Recorded:
     log: str = ""
 
     def __call__(self, number: int, units: Iterator[int]) -> Any:
-        """Do units of a group; record each."""
+        """Run units of a group, and record each."""
         watch = _Watch(self.run, number, units, self.log)
         try:
             result = self.work(number, watch)
@@ -50,16 +50,16 @@ class Recorded:
 
 @dataclass
 class _Watch:
-    """Units as they are taken; `execute.work.Units` says when each is done."""
+    """An iterator that records each unit as running when it is taken; see `execute.work.Work`."""
 
     run: Run
     number: int
     units: Iterator[int]
     log: str
-    # Of the units at hand: their files, and what these held before.
+    # Files of the current units, and their contents before.
     _before: dict[Path, dict[str, Any]] = field(default_factory=dict)
     _about: dict[str, Any] = field(default_factory=dict)
-    _began: float = 0.0
+    _start_time: float = 0.0
 
     def __iter__(self) -> Iterator[int]:
         return self
@@ -70,18 +70,18 @@ class _Watch:
         return unit
 
     def resume(self, unit: int) -> None:
-        """Record that the work is at a unit now, and that what was at hand before is done."""
+        """Record a unit as running, and the previous one as done."""
         self.end("done")
         self._begin([unit])
 
     def take_all(self) -> list[int]:
-        """Take all units that are left, and record that the work is at all of them."""
+        """Return all units that are left, and record them as running."""
         units = list(self.units)
         self._begin(units)
         return units
 
     def _begin(self, units: list[int]) -> None:
-        self._began = time.monotonic()
+        self._start_time = time.monotonic()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._about = {**identity(), "log": self.log, "state": "running", "began": now}
         for unit in units:
@@ -90,7 +90,7 @@ class _Watch:
             write_json(path, self._about)
 
     def postpone(self) -> None:
-        """Leave the record of what is at hand to the process that is at it."""
+        """Restore the earlier records of the current units, at which another process is working."""
         for path, before in self._before.items():
             if read_json(path) == self._about:
                 if before:
@@ -100,8 +100,8 @@ class _Watch:
         self._before = {}
 
     def end(self, state: str, reason: str = "") -> None:
-        """Record how the units at hand ended, if there are any."""
-        seconds = time.monotonic() - self._began
+        """Record how the current units ended, if there are any."""
+        seconds = time.monotonic() - self._start_time
         for path in self._before:
             about = {
                 "state": state,
@@ -115,8 +115,8 @@ class _Watch:
 
 
 def _peak_memory() -> int:
-    """Bytes: the peak of this process so far, or of the largest that it started."""
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    """Return the peak memory, in bytes, of this process or of the largest that it started."""
+    targets = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     # Kilobytes on Linux, bytes on a Mac.
     unit = 1 if sys.platform == "darwin" else 1024
-    return max(resource.getrusage(one).ru_maxrss for one in who) * unit
+    return max(resource.getrusage(target).ru_maxrss for target in targets) * unit

@@ -1,8 +1,8 @@
-"""What the small files of a run hold, as they are checked when they are read."""
+"""Data models of the JSON files of a run, checked when a file is read."""
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Record(BaseModel):
@@ -11,30 +11,30 @@ class _Record(BaseModel):
 
 
 class PlannedCost(_Record):
-    """What a unit is planned to take."""
+    """The planned cost of a unit."""
 
     seconds: float
     memory: float
 
 
 class RunRecord(_Record):
-    """`run.json`: what was asked for."""
+    """`run.json`: the request."""
 
     stage: str
     label: str
-    asked: str
+    date: str = Field(alias="asked")
     groups: list[list[str]]
     planned: list[list[PlannedCost]] | None = None
 
     @model_validator(mode="after")
-    def _plans_every_unit(self) -> Self:
+    def _check_planned(self) -> Self:
         if self.planned is not None and list(map(len, self.planned)) != list(map(len, self.groups)):
             raise ValueError("planned: expected a cost for each unit")
         return self
 
 
 class UnitRecord(_Record):
-    """`<group>.<unit>.json`: how far a unit is."""
+    """`<group>.<unit>.json`: the state of a unit."""
 
     state: Literal["running", "done", "failed", "interrupted"]
     host: str = ""
@@ -45,14 +45,14 @@ class UnitRecord(_Record):
     memory: float | None = None
 
     @model_validator(mode="after")
-    def _tells_what_it_took(self) -> Self:
+    def _check_cost(self) -> Self:
         if self.state == "done" and (self.seconds is None or self.memory is None):
             raise ValueError("a unit that is done lacks seconds or memory")
         return self
 
 
 class JobRecord(_Record):
-    """A job that is followed."""
+    """A job that is being followed."""
 
     number: str
     pieces: list[tuple[int, tuple[int, ...]]]
@@ -74,11 +74,11 @@ class JobsRecord(_Record):
 
     jobs: list[JobRecord] = []
     failed: list[FailedRecord] = []
-    asked: dict[Literal["memory", "time"], Any] = {}
+    limits: dict[Literal["memory", "time"], Any] = Field(default={}, alias="asked")
 
 
 class RatesRecord(_Record):
-    """A file of rates: what was measured on a machine."""
+    """A file of rates that were measured on a machine."""
 
     date: str
     versions: dict[str, str]

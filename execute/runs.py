@@ -1,7 +1,7 @@
-"""What was asked for and how far it is: a folder of small files that every command can read.
+"""The folder of a run: small files that record the request and the state of each unit.
 
-`OUT/runs/<stage>-<digest>/run.json` says what was asked; beside it each unit of work has a file,
-written by the process that does it, when it begins and when it ends.
+`OUT/runs/<stage>-<digest>/run.json` holds the request. Each unit of work has a file beside it,
+which the process that does the unit writes when it begins and when it ends.
 """
 
 import errno
@@ -19,13 +19,13 @@ from execute.forecast.cost import Cost
 from execute.records import SHAPES, UnitRecord
 from execute.work import Groups
 
-# What the system says where nothing may be written.
-NOT_HERE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+# Errors of a folder in which this user may not write.
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Work that a command asks for; asked for again, it is the same run.
+    """A request for work; the same request again is the same run.
 
     Attributes
     ----------
@@ -34,11 +34,11 @@ class Run:
     stage : str
         For example "fit".
     label : str
-        What is done, for people: "ridge on alexnet + clip".
+        Description for users: "ridge on alexnet + clip".
     command : list of str
-        What the user called.
+        The user's command line.
     costs : list of list of Cost, optional
-        What each unit of each group is expected to take.
+        Planned cost of each unit of each group.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Run:
     costs: list[list[Cost]] | None = None
 
     def begin(self, groups: Groups) -> bool:
-        """Write what is asked for.
+        """Write the request to `run.json`, and remove records of earlier failures.
 
         Parameters
         ----------
@@ -58,8 +58,8 @@ class Run:
         Returns
         -------
         bool
-            False where nothing can be written, as in a folder of others: what is there already
-            serves all the same, and what is to be written there will say so itself.
+            False where nothing can be written, as in another user's folder: existing results can
+            still be used, and work that has to write there will fail with its own message.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            if error.errno not in NOT_HERE:
+            if error.errno not in NOT_WRITABLE:
                 raise
             return False
         before = read_json(self.folder / "run.json")
@@ -84,87 +84,83 @@ class Run:
         }
         try:
             for path in self.folder.glob("[0-9]*.json"):
-                # What failed is asked for again.
+                # Failed units are done again.
                 if not same or read_json(path).get("state") in ("failed", "interrupted"):
                     path.unlink(missing_ok=True)
             write_json(self.folder / "run.json", about)
-            told = read_json(self.folder / "jobs.json")
-            if told.get("failed"):
-                # Why jobs failed that were asked for before.
-                write_json(self.folder / "jobs.json", {**told, "failed": []})
+            jobs = read_json(self.folder / "jobs.json")
+            if jobs.get("failed"):
+                # Failures of jobs of the earlier request.
+                write_json(self.folder / "jobs.json", {**jobs, "failed": []})
         except OSError as error:
-            if error.errno not in NOT_HERE:
+            if error.errno not in NOT_WRITABLE:
                 raise
             return False
         return True
 
     def _planned(self, before: list[list[dict[str, Any]]] | None) -> Any:
-        """Give what each unit is expected to take; what is there already takes what it took."""
+        """Return the planned cost of each unit; a unit with no cost now keeps its earlier plan."""
         if not self.costs:
             return before
-        new = [[vars(cost) for cost in own] for own in self.costs]
+        new = [[vars(cost) for cost in group] for group in self.costs]
         if before is None:
             return new
         return [
-            [now if now["seconds"] else then for now, then in zip(*both, strict=True)]
-            for both in zip(new, before, strict=True)
+            [
+                cost if cost["seconds"] else earlier
+                for cost, earlier in zip(costs, earlier_costs, strict=True)
+            ]
+            for costs, earlier_costs in zip(new, before, strict=True)
         ]
 
-    def refuse(self, number: int, unit: int, why: str, log: str) -> None:
-        """Record that a unit could not be begun.
+    def record_failure(self, number: int, unit: int, reason: str, log: str) -> None:
+        """Record that a unit could not be started.
 
         Parameters
         ----------
         number : int
-            Of its group.
+            Number of the group.
         unit : int
-            Of the unit.
-        why : str
+            Number of the unit in its group.
+        reason : str
             The reason, for the user.
         log : str
             The file of what the process prints, if any.
         """
-        about = {**base.identity(), "log": log, "state": "failed", "reason": why}
+        about = {**base.identity(), "log": log, "state": "failed", "reason": reason}
         write_json(self.unit(number, unit), about)
 
     def unit(self, number: int, unit: int) -> Path:
-        """Name the file of a unit.
+        """Return the path of a unit's record.
 
         Parameters
         ----------
         number : int
-            Of its group.
+            Number of the group.
         unit : int
-            Of the unit.
+            Number of the unit in its group.
 
         Returns
         -------
         Path
-            A JSON file, there once the unit was begun.
+            A JSON file, which exists once the unit was started.
         """
         return self.folder / f"{number}.{unit}.json"
 
 
 def write_json(path: Path, about: dict[str, Any]) -> None:
-    """Write a small JSON file whole."""
-    # Readers see it whole; after a power cut it may be as it was, which costs nothing.
+    """Write a small JSON file atomically."""
+    # Readers never see half a file. It is not flushed: after a power cut the old contents may be
+    # back, which costs nothing.
     temporary = path.with_name(f".{path.name}-{uuid4().hex[:8]}")
     temporary.write_text(json.dumps(about, indent=1) + "\n")
     temporary.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote of a run: `run.json`, `jobs.json` or the file of a unit.
+    """Return the contents of `run.json`, `jobs.json` or a unit's file.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    dict
-        Empty where there is none; and where it is damaged, which is told.
+    They are empty if the file is missing, and, after a warning, if it is damaged.
     """
     shape = SHAPES.get(path.name, UnitRecord)
     try:
@@ -172,6 +168,6 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (base.DocumentError, ValidationError):
-        base.say(f"warning: {path}: is damaged, and passed over; it holds no results: remove it")
+        base.say(f"warning: {path}: is damaged, and ignored; it holds no results: remove it")
         return {}
-    return about.model_dump(exclude_unset=True)
+    return about.model_dump(exclude_unset=True, by_alias=True)

@@ -1,4 +1,4 @@
-"""How far runs are: what is done, running, waiting and failed, from what they leave on the disk."""
+"""The progress of runs, from the files in their folders and from Slurm."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from base import has_ended, identity
 from execute.runs import read_json
 from execute.slurm.cluster import Resources
 from execute.slurm.job import Job, jobs_in
-from execute.slurm.queue import Queued, ended, queue
+from execute.slurm.queue import Queued, job_end, queue
 
-# What of a log is shown.
-LINES = 5
+# Lines of a log that are shown, from its end.
+LOG_LINES = 5
 
 
 @dataclass
 class Unit:
-    """A unit of work, as far as it is.
+    """A unit of work and its state.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class Unit:
     state : str
         "not begun", "waiting", "running", "done", "failed", "interrupted" or "lost".
     about : dict
-        What the process that did it left: host, job, seconds, memory, reason, log.
+        The record of the process that did it: host, job, seconds, memory, reason, log.
     planned : dict
-        What it was expected to take; empty where that is not known.
+        Planned seconds and memory; empty if there is no plan.
     """
 
     name: str
@@ -39,37 +39,37 @@ class Unit:
 
     @property
     def reason(self) -> str:
-        """Why it failed, or waits."""
-        return str(self.about.get("reason") or "ended without a word")
+        """Why the unit failed, or waits."""
+        return str(self.about.get("reason") or "ended without a message")
 
     @property
-    def where(self) -> str:
-        """The job and the machine, as far as they are known."""
+    def location(self) -> str:
+        """The job and the host, as far as they are known."""
         job, host = self.about.get("job"), self.about.get("host")
         return " on ".join([*([f"job {job}"] if job else []), *([str(host)] if host else [])])
 
     @property
     def last_lines(self) -> list[str]:
-        """The end of its log."""
+        """The last lines of its log."""
         log = Path(self.about.get("log") or "/dev/null")
         try:
-            return log.read_text(errors="replace").splitlines()[-LINES:]
+            return log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         except FileNotFoundError:
             return []
 
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes
     ----------
     folder : Path
-        The run's.
+        The run's folder.
     about : dict
-        What was asked: stage, label, command, when.
+        The request: stage, label, command, date.
     units : list of Unit
-        All of them.
+        All units of the run.
     """
 
     folder: Path
@@ -78,45 +78,49 @@ class Progress:
 
     @property
     def counts(self) -> Counter[str]:
-        """How many units are in each state."""
+        """The number of units in each state."""
         return Counter(unit.state for unit in self.units)
 
 
 def read_progress(out: Path) -> list[Progress]:
-    """Read how far all runs are."""
+    """Return the progress of all runs, the earliest request first."""
     folders = [path.parent for path in (out / "runs").glob("*/run.json")]
-    every = [_progress(folder) for folder in folders if read_json(folder / "run.json")]
-    return sorted(every, key=lambda one: one.about["asked"])
+    runs = [_progress(folder) for folder in folders if read_json(folder / "run.json")]
+    return sorted(runs, key=lambda progress: progress.about["asked"])
 
 
 def _progress(folder: Path) -> Progress:
-    about, kept = read_json(folder / "run.json"), read_json(folder / "jobs.json")
+    about, job_records = read_json(folder / "run.json"), read_json(folder / "jobs.json")
     jobs = {
-        (group, unit): job for job in jobs_in(kept) for group, units in job.pieces for unit in units
+        (group, unit): job
+        for job in jobs_in(job_records)
+        for group, units in job.pieces
+        for unit in units
     }
     queued = queue(list({job.number for job in jobs.values()}), folder)
-    failed = {name: job for job in kept.get("failed", []) for name in job["units"]}
+    failed = {name: job for job in job_records.get("failed", []) for name in job["units"]}
     units = []
     for group, unit, name in _numbered(about["groups"]):
-        own = read_json(folder / f"{group}.{unit}.json")
+        record = read_json(folder / f"{group}.{unit}.json")
         planned = about["planned"][group][unit] if about.get("planned") else {}
-        state, job = own.get("state", "not begun"), jobs.get((group, unit))
-        # Slurm knows best; where it does not answer now, what was running counts as running.
+        state, job = record.get("state", "not begun"), jobs.get((group, unit))
+        # Slurm's answer is used first; while it does not answer, a running unit counts as running.
         alive = job is not None and (queued is None or job.number in queued)
-        if state == "running" and _is_lost(own, job.number if job and alive else ""):
+        if state == "running" and _is_lost(record, job.number if job and alive else ""):
             state = "lost"
         if job and state in ("not begun", "lost", "interrupted"):
             if alive:
-                state, own = "waiting", {**own, **_waits(job, queued)}
+                state, record = "waiting", {**record, **_queue_record(job, queued)}
             else:
-                # Nobody looked on when it ended.
-                resources = Resources(**kept.get("asked", {}))
-                how = ended(job.number, folder, resources, job.log(folder))
-                told = {"number": job.number, "node": how.node, "reason": how.why}
-                state, own = "failed", {**own, **_of(told | {"log": str(job.log(folder))})}
+                # No command was following the job when it ended.
+                resources = Resources(**job_records.get("asked", {}))
+                end = job_end(job.number, folder, resources, job.log(folder))
+                failure = {"number": job.number, "node": end.node, "reason": end.reason}
+                failure["log"] = str(job.log(folder))
+                state, record = "failed", {**record, **_failure_record(failure)}
         elif state != "done" and name in failed:
-            state, own = "failed", {**own, **_of(failed[name])}
-        units.append(Unit(name, state, own, planned))
+            state, record = "failed", {**record, **_failure_record(failed[name])}
+        units.append(Unit(name, state, record, planned))
     return Progress(folder, about, units)
 
 
@@ -126,22 +130,26 @@ def _numbered(groups: list[list[str]]) -> Iterator[tuple[int, int, str]]:
             yield group, unit, name
 
 
-def _is_lost(own: dict[str, Any], job: str) -> bool:
-    """Say whether a unit that was running is not any more, as far as can be known from here."""
-    if own.get("job"):
-        return own["job"] != job
-    same_machine = own.get("host") == identity()["host"]
-    return has_ended(own) or (same_machine and own.get("boot") != identity()["boot"])
+def _is_lost(record: dict[str, Any], job: str) -> bool:
+    """Return whether a unit that was running has stopped, as far as this machine can know."""
+    if record.get("job"):
+        return record["job"] != job
+    same_machine = record.get("host") == identity()["host"]
+    return has_ended(record) or (same_machine and record.get("boot") != identity()["boot"])
 
 
-def _waits(job: Job, queued: dict[str, Queued] | None) -> dict[str, Any]:
+def _queue_record(job: Job, queued: dict[str, Queued] | None) -> dict[str, Any]:
     if queued is None:
         return {"job": job.number, "host": "", "reason": "Slurm does not answer now"}
-    one = queued[job.number]
-    return {"job": job.number, "host": one.node, "reason": "begins" if one.node else one.why}
+    entry = queued[job.number]
+    return {
+        "job": job.number,
+        "host": entry.node,
+        "reason": "begins" if entry.node else entry.reason,
+    }
 
 
-def _of(failed: dict[str, Any]) -> dict[str, Any]:
+def _failure_record(failed: dict[str, Any]) -> dict[str, Any]:
     return {
         "job": failed["number"],
         "host": failed["node"],

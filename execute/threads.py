@@ -1,4 +1,4 @@
-"""How many threads a process has, where several share a machine."""
+"""The number of threads of a process, where several share a machine."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import joblib
 
-# What the libraries read when they are first imported, and joblib.
+# Variables that numerical libraries, at their first import, and joblib read.
 LIMITS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -17,24 +17,14 @@ LIMITS = (
 
 
 @contextmanager
-def one_of(n_processes: int) -> Iterator[None]:
-    """Give processes that are started meanwhile an equal share of the processors as threads.
+def share_processors(n_processes: int) -> Iterator[None]:
+    """Set the threads of processes that are started meanwhile to an equal share of the processors.
 
-    What the user has set stands.
-
-    Parameters
-    ----------
-    n_processes : int
-        How many there are at a time.
-
-    Yields
-    ------
-    None
-        For a `with` block.
+    Variables that the user has set are left as they are.
     """
-    each = str(max(1, joblib.cpu_count() // n_processes))
+    n_threads = str(max(1, joblib.cpu_count() // n_processes))
     new = [name for name in LIMITS if name not in os.environ] if n_processes > 1 else []
-    os.environ.update(dict.fromkeys(new, each))
+    os.environ.update(dict.fromkeys(new, n_threads))
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A whole command as one job: for stages whose work is not divided."""
+"""Execution of a whole command as one job, for stages whose work is not divided."""
 
 import subprocess
 import sys
@@ -14,24 +14,24 @@ from base.command_line.parser import Command, call, check, in_words
 from execute.errors import ExecuteError
 from execute.executor import ALONE, choose_executor, share
 from execute.forecast.cost import Cost
-from execute.forecast.planned_work import planned
+from execute.forecast.planned_work import planned_costs
 from execute.forecast.rates import Rates
 from execute.runs import Run
 from execute.work import Work
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a command asks for.
+class CommandArguments:
+    """The arguments of a command that an executor has to know.
 
     Attributes
     ----------
     verb : str
-        Its first word.
+        First word of the command.
     data, out : Path
-        The folders that it names, or those that it would take.
+        The folders on the command line, or their defaults.
     subject : str
-        Whom it names.
+        The `--subject` option.
     """
 
     verb: str
@@ -45,7 +45,7 @@ def run_anywhere(
     module: str,
     examples: Sequence[str],
     argv: Sequence[str],
-    cost: Callable[[Asked, Rates], Cost | None],
+    cost: Callable[[CommandArguments, Rates], Cost | None],
 ) -> int:
     """Run a command here, or with `--executor slurm --cluster FILE` as a job of a cluster.
 
@@ -54,9 +54,9 @@ def run_anywhere(
     commands, module, examples
         As for `base.command_line.parser.run`.
     argv : sequence of str
-        The arguments, with those two or without.
+        The arguments, with or without those two options.
     cost : callable
-        Says what a command takes, by measured rates; None where it is not worth a record.
+        Returns the cost of a command by measured rates; None where it is not worth a record.
 
     Returns
     -------
@@ -71,34 +71,39 @@ def _run_anywhere(
     module: str,
     examples: Sequence[str],
     argv: Sequence[str],
-    cost: Callable[[Asked, Rates], Cost | None],
+    cost: Callable[[CommandArguments, Rates], Cost | None],
 ) -> int:
-    own = ArgumentParser(add_help=False, allow_abbrev=False)
-    for name, usual in USUAL.items():
-        own.add_argument(f"--{name}", default=usual)
-    given, _ = own.parse_known_args(argv)
-    rest = _without(argv, ("--executor", "--cluster"))
-    asked = Asked(rest[0] if rest else "", Path(given.data), Path(given.out), given.subject)
-    cluster = Path(given.cluster) if given.cluster else None
-    where = choose_executor(given.executor, cluster, module, asked.data)
-    costs = planned(asked.out / "rates", lambda rates: _alone(cost(asked, rates)))
-    if where.is_local and not costs:
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    for name, default in DEFAULTS.items():
+        parser.add_argument(f"--{name}", default=default)
+    options, _ = parser.parse_known_args(argv)
+    rest = _drop_options(argv, ("--executor", "--cluster"))
+    arguments = CommandArguments(
+        rest[0] if rest else "", Path(options.data), Path(options.out), options.subject
+    )
+    cluster = Path(options.cluster) if options.cluster else None
+    executor = choose_executor(options.executor, cluster, module, arguments.data)
+    costs = planned_costs(
+        arguments.out / "rates", lambda rates: _single_unit(cost(arguments, rates))
+    )
+    if executor.is_local and not costs:
         return call(commands, module, examples, rest)
-    # A typing error is told here, and not by a job; nor is it kept for `make status`.
+    # Report a typing error here, not in a job, and do not record it for `make status`.
     check(commands, module, examples, rest)
     name = sha256("\0".join(rest).encode()).hexdigest()[:16]
-    folder, label = asked.out / "runs" / f"{module}-{name}", " ".join(rest)
-    this = Run(folder, module, label, sys.orig_argv, costs or None)
-    if where.is_local:
-        found: list[int] = []
-        work: Work = partial(_here, partial(call, commands, module, examples, rest))
-        share(where, ALONE, this, [[label]], work, lambda _, own: found.extend(own))
-        return found[0]
-    share(where, ALONE, this, [[label]], _Whole(module, rest), lambda _, said: say(said[0]))
+    folder, label = arguments.out / "runs" / f"{module}-{name}", " ".join(rest)
+    run = Run(folder, module, label, sys.orig_argv, costs or None)
+    if executor.is_local:
+        statuses: list[int] = []
+        work: Work = partial(_run_here, partial(call, commands, module, examples, rest))
+        share(executor, ALONE, run, [[label]], work, lambda _, results: statuses.extend(results))
+        return statuses[0]
+    job = _CommandWork(module, rest)
+    share(executor, ALONE, run, [[label]], job, lambda _, results: say(results[0]))
     return 0
 
 
-USUAL = {
+DEFAULTS = {
     "executor": "local",
     "cluster": None,
     "data": "data",
@@ -107,18 +112,18 @@ USUAL = {
 }
 
 
-def _alone(cost: Cost | None) -> list[list[Cost]]:
+def _single_unit(cost: Cost | None) -> list[list[Cost]]:
     return [[cost]] if cost is not None else []
 
 
-def _here(command: Callable[[], int], _: int, units: Iterator[int]) -> int:
+def _run_here(command: Callable[[], int], _: int, units: Iterator[int]) -> int:
     status = 0
     for _unit in units:
         status = command()
     return status
 
 
-def _without(argv: Sequence[str], names: Sequence[str]) -> list[str]:
+def _drop_options(argv: Sequence[str], names: Sequence[str]) -> list[str]:
     rest: list[str] = []
     skip = False
     for argument in argv:
@@ -133,8 +138,8 @@ def _without(argv: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Whole:
-    """A command, which prints what the user wants to see."""
+class _CommandWork:
+    """A command as work, whose result is what it prints."""
 
     module: str
     arguments: list[str]
@@ -142,10 +147,10 @@ class _Whole:
     def __call__(self, _: int, units: Iterator[int]) -> str:
         for _unit in units:
             command = [sys.executable, "-m", self.module, *self.arguments]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            print(done.stdout, done.stderr, sep="", flush=True)
-            if done.returncode:
-                errors = [o for o in done.stderr.splitlines() if o.startswith("error: ")]
-                said = errors[-1].removeprefix("error: ") if errors else done.stderr[-2000:]
-                raise ExecuteError(said)
-        return done.stdout.rstrip()
+            process = subprocess.run(command, capture_output=True, text=True, check=False)
+            print(process.stdout, process.stderr, sep="", flush=True)
+            if process.returncode:
+                errors = [o for o in process.stderr.splitlines() if o.startswith("error: ")]
+                message = errors[-1].removeprefix("error: ") if errors else process.stderr[-2000:]
+                raise ExecuteError(message)
+        return process.stdout.rstrip()

@@ -1,4 +1,4 @@
-"""What is done: units of work, in groups that have much in common."""
+"""Units of work, in groups that have much in common."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,22 +7,23 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-# A group's number, and that of a unit of it.
+# Number of a group, and of a unit in it.
 Unit = tuple[int, int]
 # The units of each group, by name.
 Groups = Sequence[Sequence[str]]
-# Takes a group's number and those of its units, as they come; it takes all, and gives a result. It
-# is pickled for other processes, as is what it gives: what is large is written, and read, by it.
-# A unit is recorded as running from when it is taken until the next is taken, or the work returns:
-# who takes several at once says so with `take_all`, who comes back to one with `Mapped`.
+# A function of the number of a group and an iterator of its units' numbers, all of which it must
+# consume; it returns a result. It is pickled for other processes, and so is the result: large data
+# are read and written by the function itself. A unit is recorded as running from when it is taken
+# until the next is taken, or the function returns; `take_all` takes several units at once, `Mapped`
+# can come back to one.
 Work = Callable[[int, Iterator[int]], Any]
-# Takes the number of a group that is done, and what `Work` gave: in a list, from each process that
-# did some of its units.
+# A function of the number of a finished group and the list of its results, one from each process
+# that did some of its units.
 Report = Callable[[int, list[Any]], None]
 
 
 def package_of(work: Work) -> str:
-    """Name the package that does the work, whose log the user is to see."""
+    """Return the package that does the work, whose log messages are shown to the user."""
     while hasattr(work, "work"):
         work = work.work
     if isinstance(work, partial):
@@ -31,21 +32,21 @@ def package_of(work: Work) -> str:
 
 
 def take_all(units: Iterator[int]) -> list[int]:
-    """Take all units at once; all are recorded as running until the work returns."""
-    taken: list[int] = units.take_all() if hasattr(units, "take_all") else list(units)
-    return taken
+    """Return all units at once; all are recorded as running until the work returns."""
+    numbers: list[int] = units.take_all() if hasattr(units, "take_all") else list(units)
+    return numbers
 
 
 @dataclass
 class Mapped(Generic[T]):
-    """What units stand for, in their place, for `base.taking_turns`.
+    """An iterator over what units stand for, which `base.taking_turns` can postpone and resume.
 
     Attributes
     ----------
     units : iterator of int
-        As `Work` is given them.
+        The unit numbers that `Work` receives.
     make : callable
-        Gives what a unit stands for.
+        Returns what a unit stands for.
     """
 
     units: Iterator[int]
@@ -57,16 +58,16 @@ class Mapped(Generic[T]):
 
     def __next__(self) -> T:
         unit = next(self.units)
-        made = self.make(unit)
-        self._numbers[made] = unit
-        return made
+        item = self.make(unit)
+        self._numbers[item] = unit
+        return item
 
     def postpone(self) -> None:
-        """Leave the record of the last unit alone: another process is at it."""
+        """Leave the record of the last unit to the other process that is working on it."""
         if hasattr(self.units, "postpone"):
             self.units.postpone()
 
-    def resume(self, made: T) -> None:
-        """Record that the work comes back to a unit."""
+    def resume(self, item: T) -> None:
+        """Record that the work has come back to a unit."""
         if hasattr(self.units, "resume"):
-            self.units.resume(self._numbers[made])
+            self.units.resume(self._numbers[item])

@@ -1,4 +1,4 @@
-"""What runs in a process of its own: units of work, and what it says, sent to who started it."""
+"""The main function of a worker process: it asks for units, does them, and sends its output."""
 
 import os
 import signal
@@ -24,45 +24,47 @@ def serve(pipe: Connection, command: list[str], begin: Callable[[], object], wor
     Parameters
     ----------
     pipe : Connection
-        To the process that started this one. It is sent tuples: ("ask",), answered with a unit or
-        None; ("line", to_errors, text); ("done", group, result); ("failed", exception).
+        Pipe to the process that started this one. It is sent tuples: ("ask",), answered with a unit
+        or None; ("line", to_errors, text); ("done", group, result); ("failed", exception).
     command : list of str
-        What the user called, for the provenance of what is made.
+        The user's command line, for the provenance of results.
+    begin : callable
+        Called once, before the first unit.
     work : callable
-        Takes a group's number and units, and gives a result.
+        Takes a group's number and units, and returns a result.
     """
     end_with_parent()
     signal.signal(signal.SIGTERM, _interrupt)
-    # Not what spawned this process.
+    # Instead of the command that spawned this process.
     sys.orig_argv = command
     send = _Sender(pipe)
     sys.stdout, sys.stderr = _Lines(send, False), _Lines(send, True)
     log_lines(package_of(work))
-    # Its own is among processes, which a process that is killed leaves behind.
+    # tqdm's own lock is shared among processes, and a process that is killed would keep it.
     tqdm.set_lock(threading.RLock())
     try:
         begin()
         for group, units in groupby(iter(send.ask, None), itemgetter(0)):
             send("done", group, work(group, (number for _, number in units)))
     except KeyboardInterrupt:
-        # As a shell tells the end by a signal.
+        # The exit status of a process that a signal ended, as in a shell.
         os._exit(128 + signal.SIGTERM)
     except (RoiridgeError, OSError) as error:
         send("failed", error)
     except Exception:
         send("failed", RuntimeError(f"in a process of its own:\n{traceback.format_exc()}"))
-    # Everything is written; taking Lightning and torch apart, object by object, takes seconds.
+    # Everything is written; the ordinary exit would take seconds to free Lightning and torch.
     os._exit(0)
 
 
 def _interrupt(*_: object) -> None:
-    # Once: what is then cleaned up must not be interrupted too.
+    # Only once: the cleanup that follows must not be interrupted too.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 class _Sender:
-    """Sends what several threads have to say, one after the other."""
+    """Sends the messages of several threads, one after the other."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe, self._lock = pipe, threading.RLock()
@@ -72,11 +74,11 @@ class _Sender:
             with self._lock:
                 self._pipe.send(message)
         except OSError as error:
-            # Who started this process has ended.
+            # The process that started this one has ended.
             raise KeyboardInterrupt from error
 
     def ask(self) -> Unit | None:
-        """Ask for a unit."""
+        """Return the next unit, or None if there is none."""
         self("ask")
         try:
             unit: Unit | None = self._pipe.recv()
@@ -86,7 +88,7 @@ class _Sender:
 
 
 class _Lines(TextIOBase):
-    """Standard output, or that of errors, which sends whole lines; no terminal, so without bars."""
+    """A text stream that sends whole lines; it is no terminal, so progress bars are not drawn."""
 
     def __init__(self, send: _Sender, to_errors: bool) -> None:
         self._send, self._to_errors, self._rest = send, to_errors, ""

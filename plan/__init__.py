@@ -1,4 +1,4 @@
-"""What a run will take, before it is run: every stage's time, memory and disk, from shapes alone.
+"""Forecast of the time, memory and disk of every stage, from shapes alone.
 
-This folder asks each stage's `cost` and knows nothing of how they work.
+The package calls each stage's cost functions and does not depend on how the stages work.
 """

@@ -1,4 +1,4 @@
-"""`python -m plan`: what a run will take, before it is run."""
+"""`python -m plan`: forecast the time, memory and disk of a run before it is started."""
 
 import sys
 

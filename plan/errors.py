@@ -4,4 +4,4 @@ from base import RoiridgeError
 
 
 class PlanError(RoiridgeError):
-    """A run that cannot be done as it was asked for."""
+    """A request that cannot be carried out on this machine, or is not valid."""

@@ -1,4 +1,4 @@
-"""What there is: memory and disk of this machine, or of the one that is planned for."""
+"""Memory and disk of this machine, or of the machine to plan for."""
 
 import os
 import re
@@ -10,43 +10,38 @@ from pathlib import Path
 from base import machine_memory
 from plan.errors import PlanError
 
-# A bare number is in gigabytes, as in the file of a cluster.
+# A number without a unit is in gigabytes, as in the file of a cluster.
 UNITS = {"": 10**9, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may take.
+    """Memory and disk that a run may use.
 
     Attributes
     ----------
     memory : int
-        Bytes.
+        Bytes of the machine.
     disk : int
         Bytes that are free where the output goes.
-    where : str
-        Whose these are, in words.
+    source : str
+        Beginning of a sentence that names the source: "this machine has" or "--memory gives".
     """
 
     memory: int
     disk: int
-    where: str
+    source: str
 
 
 def find_limits(out: Path, memory: str = "") -> Limits:
-    """Look what there is.
+    """Return the free disk, and the memory of this machine or as given, such as "64" or "500M".
 
-    Parameters
-    ----------
-    out : Path
-        The folder of everything that is made; it need not be there.
-    memory : str
-        That of another machine, such as "64" (GB) or "500M"; this one's if empty.
+    The output folder need not exist yet.
     """
-    there = out.absolute()
-    while not there.exists():
-        there = there.parent
-    disk = shutil.disk_usage(there).free
+    folder = out.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    disk = shutil.disk_usage(folder).free
     if not memory:
         return Limits(machine_memory(), disk, "this machine has")
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", memory.strip().upper())
@@ -55,14 +50,8 @@ def find_limits(out: Path, memory: str = "") -> Limits:
     return Limits(int(float(match[1]) * UNITS[match[2]]), disk, "--memory gives")
 
 
-def load() -> float:
-    """Say how much of the processors others use.
-
-    Returns
-    -------
-    float
-        Processes that wait for one, for each processor; 0 where the system does not tell.
-    """
+def processor_load() -> float:
+    """Return the number of waiting processes per processor, or 0 where it is not known."""
     with suppress(OSError, AttributeError):
         return os.getloadavg()[0] / (os.cpu_count() or 1)
     return 0.0

@@ -1,4 +1,4 @@
-"""The plan of each stage: what it would be asked for, what that takes, and how it is told."""
+"""The plan of each stage: its units of work, their costs, and the lines to print."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import regress.costs.units
 from base import plural
 from cache import Entry, FeatureStore
 from challenge import Subject
-from execute.forecast.cost import Cost, in_turn
+from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.rates import Rates
 from extract.costs.units import Planned
-from plan.table import in_bytes, in_time, table
+from plan.table import format_bytes, format_table, format_time
 from regress.ablation.subsets import list_subsets
 from regress.fitting.request import FitRequest
 
@@ -25,16 +25,16 @@ FIGURES = ("time", "memory", "GPU memory", "disk")
 
 @dataclass(frozen=True)
 class Stage:
-    """What one command takes.
+    """The forecast of one command.
 
     Attributes
     ----------
     name : str
         The make target.
     lines : list of str
-        What is told of it.
+        Title and table to print.
     cost : Cost
-        Of all of it.
+        Total cost of the command.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Stage:
 
 
 def _figures(cost: Cost) -> list[str]:
-    gpu = in_bytes(cost.gpu_memory) if cost.gpu_memory else "-"
-    return [in_time(cost.seconds), in_bytes(cost.memory), gpu, in_bytes(cost.disk)]
+    gpu = format_bytes(cost.gpu_memory) if cost.gpu_memory else "-"
+    return [format_time(cost.seconds), format_bytes(cost.memory), gpu, format_bytes(cost.disk)]
 
 
 def plan_features(
-    planned: Sequence[Planned],
+    space_plans: Sequence[Planned],
     subjects: Sequence[Subject],
     rates: Rates,
     device: str,
@@ -56,27 +56,27 @@ def plan_features(
 ) -> Stage:
     """Plan `make features`."""
     n_pictures = extract.costs.units.count_pictures(subjects)
-    begin = extract.costs.units.start_cost(rates)
-    networks = extract.costs.units.extract_costs(planned, subjects, rates, device, precision)
-    first = {id(one.spaces[0]): one for one in networks}
-    at_once = {id(space): one.at_once for one in networks for space in one.spaces}
+    start = extract.costs.units.start_cost(rates)
+    networks = extract.costs.units.extract_costs(space_plans, subjects, rates, device, precision)
+    first = {id(network.spaces[0]): network.cost for network in networks}
+    at_once = {id(space): network.at_once for network in networks for space in network.spaces}
     rows = []
-    for one in planned:
-        network = first.get(id(one))
-        there = f"{round(n_pictures * (1 - one.missing))}"
-        todo = str(round(n_pictures * one.missing))
-        cells = [one.entry.name, str(one.entry.meta["columns"]), there, todo]
+    for space in space_plans:
+        cost = first.get(id(space))
+        n_stored = f"{round(n_pictures * (1 - space.missing))}"
+        todo = str(round(n_pictures * space.missing))
+        cells = [space.entry.name, str(space.entry.meta["columns"]), n_stored, todo]
         # A network runs once for all spaces that are layers of it.
-        figures = ["0"] * 4 if one.missing == 0 else ["with it", "", "", ""]
-        if network is not None:
-            figures = _figures(replace(network.cost, memory=begin.memory + network.cost.memory))
-        rows.append([*cells, str(at_once.get(id(one), "-")), *figures])
-    # Networks are in memory side by side; several devices have them each.
+        figures = ["0"] * 4 if space.missing == 0 else ["with it", "", "", ""]
+        if cost is not None:
+            figures = _figures(replace(cost, memory=start.memory + cost.memory))
+        rows.append([*cells, str(at_once.get(id(space), "-")), *figures])
+    # All networks are in memory at once, on each device.
     n_devices = len(device.split(",")) if device.startswith("cuda") else 1
-    costs = [one.cost for one in networks]
-    memory = begin.memory + sum(cost.memory for cost in costs)
+    costs = [network.cost for network in networks]
+    memory = start.memory + sum(cost.memory for cost in costs)
     whole = Cost(
-        begin.seconds + sum(cost.seconds for cost in costs) / n_devices,
+        start.seconds + sum(cost.seconds for cost in costs) / n_devices,
         memory * len(device.split(",")),
         sum(cost.gpu_memory for cost in costs),
         sum(cost.disk for cost in costs),
@@ -86,38 +86,38 @@ def plan_features(
     rows.append(["in all, with the start", "", "", "", "", *_figures(whole)])
     header = ["space", "columns", "there", "to compute", "at once", *FIGURES]
     title = f"features: {n_pictures} pictures of {plural(len(subjects), 'subject')}"
-    return Stage("features", [title, *table(header, rows)], whole)
+    return Stage("features", [title, *format_table(header, rows)], whole)
 
 
-def plan_fit(asked: FitRequest, rates: Rates, device: str) -> Stage:
+def plan_fit(request: FitRequest, rates: Rates, device: str) -> Stage:
     """Plan `make fit`."""
-    parts = regress.costs.units.list_parts(asked)
-    costs = regress.costs.units.fit_costs(asked, rates, device)
+    parts = regress.costs.units.list_parts(request)
+    costs = regress.costs.units.fit_costs(request, rates, device)
     rows = []
-    for names, units, own in zip(asked.units(), parts, costs, strict=True):
-        for name, unit, cost in zip(names, units, own, strict=True):
+    for names, units, unit_costs in zip(request.units(), parts, costs, strict=True):
+        for name, unit, cost in zip(names, units, unit_costs, strict=True):
             counts = (
-                sum(one.n_images for one in unit),
+                sum(part.n_images for part in unit),
                 unit[0].n_features,
-                sum(one.n_vertices for one in unit),
-                sum(one.n_rois for one in unit),
-                sum(one.n_known for one in unit),
+                sum(part.n_vertices for part in unit),
+                sum(part.n_rois for part in unit),
+                sum(part.n_known for part in unit),
             )
             rows.append([name, *map(str, counts), *_figures(cost)])
-    begin = regress.costs.units.start_cost(rates, asked.estimator.streams)
-    every = [cost for own in costs for cost in own if cost.seconds]
+    start = regress.costs.units.start_cost(rates, request.estimator.streams)
+    active_costs = [cost for unit_costs in costs for cost in unit_costs if cost.seconds]
     devices = device.split(",")
     # Processes on one processor share it; only GPUs are faster together.
-    at_once = min(len(devices), max(1, len(every)))
-    whole = begin + in_turn(every)
+    at_once = min(len(devices), max(1, len(active_costs)))
+    whole = start + sequential_cost(active_costs)
     if at_once > 1:
         faster = at_once if device.startswith("cuda") else 1
         whole = replace(whole, seconds=whole.seconds / faster, memory=whole.memory * at_once)
     rows.append(["in all, with the start", "", "", "", "", "", *_figures(whole)])
-    model = asked.settings.model
-    told = f"fit: {model} on {' + '.join(one.name for one in asked.entries)}"
+    model = request.settings.model
+    title = f"fit: {model} on {' + '.join(entry.name for entry in request.entries)}"
     header = ["unit", "pictures", "columns", "vertices", "to fit", "there", *FIGURES]
-    lines = [told, *regress.costs.units.describe(asked, parts), *table(header, rows)]
+    lines = [title, *regress.costs.units.describe(request, parts), *format_table(header, rows)]
     return Stage("fit", lines, whole)
 
 
@@ -128,27 +128,32 @@ def plan_ablate(
     settings: dict[str, Any],
 ) -> Stage:
     """Plan `make ablate`."""
-    wanted = list_subsets([entry.name for entry in entries], [])
-    costs = regress.costs.units.ablate_costs(subjects, entries, wanted, rates=rates, **settings)
-    rows = [[f"subj{one.name}", *_figures(cost)] for one, cost in zip(subjects, costs, strict=True)]
-    whole = regress.costs.units.start_cost(rates, imports="regress.ablate") + in_turn(costs)
+    space_subsets = list_subsets([entry.name for entry in entries], [])
+    costs = regress.costs.units.ablate_costs(
+        subjects, entries, space_subsets, rates=rates, **settings
+    )
+    pairs = zip(subjects, costs, strict=True)
+    rows = [[f"subj{subject.name}", *_figures(cost)] for subject, cost in pairs]
+    whole = regress.costs.units.start_cost(rates, imports="regress.ablate") + sequential_cost(costs)
     rows.append(["in all, with the start", *_figures(whole)])
-    title = f"ablate: {len(wanted)} subsets of {len(entries)} spaces; at most, if none is there"
-    return Stage("ablate", [title, *table(["subject", *FIGURES], rows)], whole)
+    title = (
+        f"ablate: {len(space_subsets)} subsets of {len(entries)} spaces; at most, if none is there"
+    )
+    return Stage("ablate", [title, *format_table(["subject", *FIGURES], rows)], whole)
 
 
 def plan_evaluate(
     subjects: Sequence[Subject], out: Path, fits: Sequence[str], n_spaces: int, rates: Rates
 ) -> list[Stage]:
     """Plan `make evaluate`, `make submission` and `make report`."""
-    there = {folder.name for folder in (out / "fits").glob("[!.]*") if folder.is_dir()}
-    n_fits = len(there | set(fits))
+    fit_names = {folder.name for folder in (out / "fits").glob("[!.]*") if folder.is_dir()}
+    n_fits = len(fit_names | set(fits))
     scored = evaluate.cost.count_scoring(subjects, n_fits, n_spaces)
     costs = evaluate.cost.evaluate_costs(scored, subjects, rates)
     names = {"scores": "evaluate", "submission": "submission", "report": "report"}
     rows = [[f"make {names[name]}", *_figures(cost)] for name, cost in costs.items()]
     title = f"scores of {plural(n_fits, 'fit')}{', and of their ensemble' * (n_fits > 1)}"
-    lines = [title, *table(["command", *FIGURES], rows)]
+    lines = [title, *format_table(["command", *FIGURES], rows)]
     stages = [Stage(names[name], [], cost) for name, cost in costs.items()]
     return [replace(stages[0], lines=lines), *stages[1:]]
 
@@ -156,9 +161,9 @@ def plan_evaluate(
 def plan_spaces(
     names: Sequence[str], store: FeatureStore, subjects: Sequence[Subject], dtype: str
 ) -> list[Planned]:
-    """Look what feature spaces are, each once."""
-    found = [
+    """Return the plan of each feature space, without duplicates."""
+    space_plans = [
         extract.costs.units.plan_space(name, store, subjects, dtype)
         for name in dict.fromkeys(names)
     ]
-    return list({one.entry.path: one for one in found}.values())
+    return list({space.entry.path: space for space in space_plans}.values())

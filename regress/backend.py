@@ -9,7 +9,7 @@ import numpy as np
 from himalaya.backend import get_backend, set_backend
 from numpy.typing import NDArray
 
-from execute import Place
+from execute import Devices
 from regress.errors import RegressError
 
 Floats = NDArray[np.floating]
@@ -78,9 +78,9 @@ def _gpus() -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def make_place(device: str) -> Place:
+def make_place(device: str) -> Devices:
     """Return how the machine that runs the work lists its devices and starts to use one."""
-    return Place(partial(choose_devices, device), use_device)
+    return Devices(partial(choose_devices, device), use_device)
 
 
 def use_device(device: str) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from base import convert_paths, plural, progress, say
 from challenge import Subject, find_subjects
-from evaluate.submission.expected_files import Expected, expect, member
+from evaluate.submission.expected_files import ExpectedFile, list_expected, member_name
 from evaluate.submission.findings import Findings
-from evaluate.submission.plausibility import Suspicion
+from evaluate.submission.plausibility import PlausibilityCheck
 from evaluate.submission.zip_reader import locate, read_array
 
-__all__ = ["LIMIT", "check", "faults", "inspect", "member"]
+__all__ = ["LIMIT", "check", "faults", "inspect", "member_name"]
 
 LIMIT = 300_000_000
 """The challenge's limit on the zip, in bytes (300 decimal MB)."""
@@ -98,7 +98,7 @@ def inspect(
         findings.faults.append(
             f"is {size / 1e6:.1f} MB, the challenge takes {LIMIT / 1e6:.0f}: save float32, deflated"
         )
-    expected = expect(subjects)
+    expected = list_expected(subjects)
     try:
         archive = zipfile.ZipFile(submission)
     except Exception as error:  # zipfile raises many kinds for damaged names and fields
@@ -114,15 +114,15 @@ def inspect(
 def _inspect_arrays(
     archive: zipfile.ZipFile,
     located: dict[str, zipfile.ZipInfo],
-    expected: Sequence[Expected],
+    expected: Sequence[ExpectedFile],
     findings: Findings,
 ) -> None:
-    suspicion = Suspicion(findings)
+    suspicion = PlausibilityCheck(findings)
     for expected_file in progress(expected, desc="checking", unit="file"):
         if expected_file.name in located:
             entry = located[expected_file.name]
             values, wrong = read_array(archive, entry, expected_file, expected)
             findings.faults += [f"{entry.filename}: {fault}" for fault in wrong]
             if values is not None:
-                suspicion.look(entry.filename, values, expected_file)
+                suspicion.check(entry.filename, values, expected_file)
     suspicion.conclude()

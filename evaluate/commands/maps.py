@@ -11,14 +11,14 @@ from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import leak_lines
 from evaluate.fits.inputs import gather, report_missing
 from evaluate.fits.runs import ENSEMBLE
-from evaluate.maps.camera import photograph
-from evaluate.maps.map_figure import draw_sheet
+from evaluate.maps.camera import render_views
+from evaluate.maps.map_figure import draw_map
 from evaluate.maps.paint import maps_of
-from evaluate.maps.shown_subjects import count_shown, know, measured
+from evaluate.maps.shown_subjects import coverage_lines, gather_subjects, measured_vertices
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh, load_mesh
 from evaluate.maps.values import (
-    Known,
+    SubjectValues,
     check_outlined,
     split_placed,
 )
@@ -79,11 +79,11 @@ def maps(
     caveat += " – WARNING: test pictures were training pictures" * bool(leaked)
     files: list[Path] = []
     for run, label in runs:
-        brains = know(out, inputs, run, surface, outlines)
+        brains = gather_subjects(out, inputs, run, surface, outlines)
         if brains:
             about = f"{label}, {PICTURES[brains[0].split]} pictures"
             files += _draw(out, brains, surface, outlines, run, about, caveat)
-    say("\n".join(count_shown(placed, surface)))
+    say("\n".join(coverage_lines(placed, surface)))
     if simulated:
         say(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
     for line in leaked:
@@ -93,7 +93,7 @@ def maps(
 
 def _draw(
     out: Path,
-    brains: Sequence[Known],
+    brains: Sequence[SubjectValues],
     mesh: Mesh,
     outlined: str,
     run: str,
@@ -101,7 +101,7 @@ def _draw(
     caveat: str,
 ) -> list[Path]:
     """Draw the maps of a run, and return the files."""
-    pictures = photograph(mesh, WIDTH, measured(brains))
+    pictures = render_views(mesh, WIDTH, measured_vertices(brains))
     sheets = [(brain, brain_map) for brain in brains for brain_map in maps_of(brain, brains)]
     files = []
     for brain, brain_map in progress(sheets, desc="drawing", unit="map"):
@@ -111,7 +111,7 @@ def _draw(
         png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
         caption = f"{title}, {brain_map.source or about}, {counts}; outlines: {outlined}"
         with replacing(png) as to_png, replacing(svg) as to_svg:
-            draw_sheet(brain_map, brain, pictures, outlined, caption, [to_png, to_svg])
+            draw_map(brain_map, brain, pictures, outlined, caption, [to_png, to_svg])
         files += [png, svg]
     return files
 

@@ -24,8 +24,8 @@ from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_leaked, leak_lines, pictures_line
 from evaluate.fits.inputs import report_made_ceilings
 from evaluate.scoring.vertex_scores import OFFICIAL
-from evaluate.submission.leaderboard import Marks, mark
-from evaluate.submission.other_benchmarks import EXPLAINED, SOURCES, check_known
+from evaluate.submission.leaderboard import SubmissionScores, score_submission
+from evaluate.submission.other_benchmarks import EXPLAINED, SOURCES, check_definitions
 
 SIDES = (*HEMISPHERES, "all")
 OTHER_METRICS = ("pearson_r", "r2", "unclipped")
@@ -68,7 +68,7 @@ def score(
     EvaluateError
         If the zip has faults, or there are no test responses, or only one test picture.
     """
-    check_known(also or ())
+    check_definitions(also or ())
     subjects = _with_responses(data, subject, ceilings)
     findings = inspect(submission, subjects, strangers=True)
     if findings.faults:
@@ -76,7 +76,9 @@ def score(
             f"{submission}: cannot be scored, {plural(len(findings.faults), 'fault')}:\n- "
             + "\n- ".join(findings.faults)
         )
-    marks = mark(submission, subjects, [s for s in subjects if rois or _has_label_maps(s)])
+    marks = score_submission(
+        submission, subjects, [s for s in subjects if rois or _has_label_maps(s)]
+    )
     if rois:
         say_absent_classes(subjects)
     for line in findings.suspicions:
@@ -121,7 +123,9 @@ def _has_label_maps(subject: Subject) -> bool:
     return all(file.is_file() for file in (*maps, *names))
 
 
-def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequence[str]) -> None:
+def _report(
+    marks: SubmissionScores, subjects: Sequence[Subject], rois: bool, also: Sequence[str]
+) -> None:
     report_made_ceilings(subjects, "test")
     metric = OFFICIAL if marks.mean(OFFICIAL) is not None else "pearson_r"
     official = metric == OFFICIAL
@@ -129,7 +133,7 @@ def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequenc
     width = 20
     lines = ["", f"{'score' if official else 'pearson_r':<{width}}" + _cells(["lh", "rh", "both"])]
     for subject in [*marks.subjects, "all"]:
-        values = [marks.mean(metric, side, of=subject) for side in SIDES]
+        values = [marks.mean(metric, side, folder=subject) for side in SIDES]
         lines.append(f"{subject:<{width}}" + _cells([decimal(value, digits) for value in values]))
     if rois:
         lines += ["", " " * (width + 3 * 10) + _cells(also, 22)] if also else [""]
@@ -145,7 +149,7 @@ def _report(marks: Marks, subjects: Sequence[Subject], rois: bool, also: Sequenc
 
 
 def _notes(
-    marks: Marks, subjects: Sequence[Subject], official: bool, also: Sequence[str]
+    marks: SubmissionScores, subjects: Sequence[Subject], official: bool, also: Sequence[str]
 ) -> list[str]:
     other_metrics: tuple[tuple[str, str, int], ...]
     if official:
@@ -197,7 +201,11 @@ def _cells(cells: Sequence[str], width: int = 8) -> str:
 
 
 def _write(
-    path: Path, marks: Marks, submission: Path, subjects: Sequence[Subject], also: Sequence[str]
+    path: Path,
+    marks: SubmissionScores,
+    submission: Path,
+    subjects: Sequence[Subject],
+    also: Sequence[str],
 ) -> None:
     content = _means(marks, OFFICIAL) | {
         "about": {
@@ -209,7 +217,9 @@ def _write(
             },
             "counts": {
                 subject: {
-                    side: {name: getattr(marks.tally(side, of=subject), name) for name in COUNTS}
+                    side: {
+                        name: getattr(marks.tally(side, folder=subject), name) for name in COUNTS
+                    }
                     for side in HEMISPHERES
                 }
                 for subject in marks.subjects
@@ -226,12 +236,12 @@ def _write(
         temporary.write_text(dumps(content, indent=1) + "\n")
 
 
-def _means(marks: Marks, metric: str) -> dict[str, Any]:
+def _means(marks: SubmissionScores, metric: str) -> dict[str, Any]:
     """Return means in the layout of the challenge's server; None where there is no value."""
     return {
         "all": marks.mean(metric),
         **{
-            subject: {side: marks.mean(metric, side, of=subject) for side in HEMISPHERES}
+            subject: {side: marks.mean(metric, side, folder=subject) for side in HEMISPHERES}
             for subject in marks.subjects
         },
     }

@@ -31,7 +31,7 @@ from evaluate.scoring.ensemble import DEFAULT, rule_code
 from evaluate.scoring.hemisphere_rows import describe_fits, rows
 from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.tables.legend import legend
-from evaluate.tables.member_lines import members_of
+from evaluate.tables.member_lines import summarise_members
 from evaluate.tables.scores_figure import draw_all
 from evaluate.tables.scores_table import read_rows, render, write_rows
 
@@ -166,7 +166,7 @@ def _describe(
         "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
         "n_pictures": inputs.n_pictures,
         "n_filled": scored.filled,
-        "members": members_of(inputs.runs, scored.members),
+        "members": summarise_members(inputs.runs, scored.members),
         "counts": [
             {
                 "fit": key.fit,

@@ -28,7 +28,7 @@ from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.predictions import Prediction, gather_prediction
 from evaluate.scoring.seeds import MEASURES, compare_seeds, score_range
 from evaluate.scoring.vertex_scores import Tally, pool
-from evaluate.tables.study_table import in_lines
+from evaluate.tables.study_table import render
 
 # Fields of a row that regress wrote, as they are in the CSV; lists are joined by "+".
 ROW_FIELDS = ("model", "spaces", "asked", "pretrained", "group_by", "loss", "discriminators",
@@ -121,7 +121,7 @@ def study(
     }
     with replacing(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-    say("\n".join([*in_lines(frame, about), f"-> {path}, with the command that makes each row"]))
+    say("\n".join([*render(frame, about), f"-> {path}, with the command that makes each row"]))
     command = run_hint("evaluate report", study=name, data=data, out=out, subject=subject)
     say(f"maps of each row: {command}")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from base import convert_paths, plural, progress, provenance, replacing, run_hint, say, sha256_files
 from cache import digest
 from challenge import HEMISPHERES, Subject, SubjectChoice
-from evaluate.commands.check import faults, member
+from evaluate.commands.check import faults, member_name
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_started, origin_lines, warning_lines
 from evaluate.fits.completeness import coverage, coverage_lines, find_unfinished, unfinished_lines
@@ -22,7 +22,7 @@ from evaluate.fits.inputs import Inputs, gather
 from evaluate.fits.sidecar import read_if_current, write_json
 from evaluate.scoring.ensemble import DEFAULT, check_rule, combine, compute_strengths, rule_code
 from evaluate.scoring.member_selection import Member
-from evaluate.tables.member_lines import members_of, say_members
+from evaluate.tables.member_lines import describe_members, summarise_members
 
 
 @convert_paths
@@ -88,7 +88,7 @@ def submission(
         "sha256": sha256_files([path])[0],
         "settings": settings,
         "n_filled": filled,
-        "members": members_of(inputs.runs, members),
+        "members": summarise_members(inputs.runs, members),
         "unfinished": unfinished,
         "provenance": provenance(),
     }
@@ -155,7 +155,7 @@ def _write(
             predictions, filled[side], members[side] = _predict(
                 inputs, subject, name, roi_classes, ensemble
             )
-            add_array(archive, member(subject, name), predictions)
+            add_array(archive, member_name(subject, name), predictions)
     return filled, members
 
 
@@ -215,7 +215,7 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
         say(f"holds subject{several} {names} alone: the challenge takes all subjects in one zip")
     for line in warning_lines(about | {"split": "test"}):
         say(f"WARNING: {line}")
-    for line in say_members(about["members"]):
+    for line in describe_members(about["members"]):
         say(line)
     if uneven := coverage_lines(about["coverage"], "submission"):
         say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))

@@ -1,7 +1,6 @@
-"""Maps on the cortical surface: what is known of each vertex, where it lies in the brain.
+"""Maps on the cortical surface: values of each vertex, at its place in the brain.
 
-`surface` puts values of the responses' columns on a mesh of fsaverage, `camera` looks at it once
-from each side, `paint` turns any values into pictures with that, `outlines` finds the borders of
-regions, `values` gathers what there is to show of a subject, and `command` writes PNG and SVG for
-papers.
+`surface` loads a mesh of fsaverage, `camera` renders it from each side, `paint` colours views by
+any values, `outlines` finds the borders of regions, `values` gathers the values of a subject, and
+`map_figure` writes PNG and SVG for papers.
 """

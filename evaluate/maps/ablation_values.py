@@ -1,4 +1,4 @@
-"""What an ablation knows of every vertex: each space alone, and what only it explains."""
+"""Values of an ablation at every vertex: each space alone, and its unique part."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Ablated:
+class AblationValues:
     """The ablation of one hemisphere of one subject.
 
     Attributes
     ----------
     alone : mapping of str to array (n_vertices,), float64
-        For each space, Pearson's r of ridge on it alone; only spaces that were fitted so.
+        For each space that was also fitted alone, Pearson's r of ridge on it.
     unique : mapping of str to array (n_vertices,), float64
-        For each space, R^2 of all spaces less that of all others; may be negative.
+        For each space, R^2 of all spaces minus that of all other spaces; may be negative.
     split : str
-        The pictures that these are of: "test" or "heldout".
+        The pictures that were predicted: "test" or "heldout".
     """
 
     alone: Mapping[str, Values]
@@ -37,53 +37,49 @@ class Ablated:
 
 
 def ablation_files(out: Path, subject: str) -> list[Path]:
-    """List what `make ablate` kept of a subject."""
-    found = (out / "ablations" / f"subj{subject}").glob("*.h5")
-    return sorted(file for file in found if not file.name.startswith("."))
+    """Return the files that `make ablate` wrote for a subject."""
+    files = (out / "ablations" / f"subj{subject}").glob("*.h5")
+    return sorted(file for file in files if not file.name.startswith("."))
 
 
-def read_ablation(out: Path, subject: str, hemisphere: str, responses: str) -> Ablated | None:
-    """Read the ablation of a hemisphere.
+def read_ablation(
+    out: Path, subject: str, hemisphere: str, responses: str
+) -> AblationValues | None:
+    """Read a hemisphere's ablation of the most spaces, the latest of several; None if none exists.
 
-    Parameters
-    ----------
-    responses : str
-        The sha256 of the training responses on disk; ablations of others are passed over.
-
-    Returns
-    -------
-    Ablated or None
-        Of several ablations, that of the most spaces and then the latest; None where there is none.
+    Ablations of other training responses than those with the sha256 `responses` are ignored.
     """
-    alike: dict[str, dict[tuple[str, ...], Path]] = defaultdict(dict)
+    files_by_group: dict[str, dict[tuple[str, ...], Path]] = defaultdict(dict)
     latest: dict[str, str] = defaultdict(str)
     for file in ablation_files(out, subject):
         meta = read_meta(file)
         key = meta.get("key", {})
-        of_these = meta.get("kind") == "ablation" and key.get("responses") == responses
-        if not of_these or not file.name.startswith(f"{hemisphere}-"):
+        is_match = meta.get("kind") == "ablation" and key.get("responses") == responses
+        if not is_match or not file.name.startswith(f"{hemisphere}-"):
             continue
         # Subsets of one ablation share all of the key but the spaces.
         group = json.dumps({k: v for k, v in key.items() if k != "spaces"}, sort_keys=True)
-        alike[group][tuple(meta["spaces"])] = file
+        files_by_group[group][tuple(meta["spaces"])] = file
         latest[group] = max(latest[group], str(meta["provenance"].get("created", "")))
-    if not alike:
+    if not files_by_group:
         return None
-    best = max(alike, key=lambda group: (max(map(len, alike[group])), latest[group]))
-    return _contributions(alike[best])
+    best = max(
+        files_by_group, key=lambda group: (max(map(len, files_by_group[group])), latest[group])
+    )
+    return _contributions(files_by_group[best])
 
 
-def _contributions(files: Mapping[tuple[str, ...], Path]) -> Ablated:
+def _contributions(files: Mapping[tuple[str, ...], Path]) -> AblationValues:
     whole = max(files, key=len)
     alone = {space: _read(files[space,], "pearson_r") for space in whole if (space,) in files}
     unique = {}
     for space in whole:
-        without = tuple(other for other in whole if other != space)
+        without = tuple(name for name in whole if name != space)
         if without in files:
             unique[space] = _read(files[whole], "r2") - _read(files[without], "r2")
     # Ablations of earlier versions do not name their pictures, which were held out.
     split = read_meta(files[whole]).get("key", {}).get("split", "heldout")
-    return Ablated(alone, unique, split)
+    return AblationValues(alone, unique, split)
 
 
 def _read(file: Path, name: str) -> Any:

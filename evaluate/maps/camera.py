@@ -1,8 +1,8 @@
-"""Looking at the mesh: which vertex is at each pixel, found once for all maps.
+"""Views of the mesh: the vertex at each pixel, computed once for all maps.
 
 Every triangle is drawn into a depth buffer in which the nearest wins. A pixel then shows one
-vertex, the nearest corner of its triangle, so that a map is an array indexed by another, no value
-is mixed with its neighbour's, and what a pixel shows can be tested.
+vertex, the nearest corner of its triangle: a map is an array indexed by another, no value is
+mixed with its neighbour's, and the vertex at a pixel can be tested.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from challenge import HEMISPHERES
 from evaluate.maps.surface import Mesh, Shape
 
 VIEWS = ("lateral", "medial", "ventral", "flat")
-# Light comes from the viewer: a face that turns away from it is darker, down to this.
+# Light comes from the viewer: a face that is turned away is darker, down to this.
 DARKEST = 0.45
 FOLD, BRIGHT = 0.62, 0.82
 MARGIN = 0.02
-# How much a flat map shows around what was measured, of that one's greatest extent.
+# Margin of a flat map around the measured vertices, as a fraction of their greatest extent.
 AROUND = 0.12
 ASPECT = 0.72
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What one view of one hemisphere shows.
+class RenderedView:
+    """One view of one hemisphere.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Picture:
     hemisphere : str
         "lh" or "rh".
     vertex : array (height, width), int32
-        The vertex at each pixel, -1 beside the brain.
+        The vertex at each pixel, -1 outside the brain.
     grey : array (height, width), float32
-        How bright the bare cortex is there, 0..1: sulci are darker.
+        Brightness of the bare cortex, 0..1: sulci are darker.
     light : array (height, width), float32
-        How much light falls on it, 0..1; 1 on the flat map.
+        Intensity of the light, 0..1; 1 on the flat map.
     """
 
     view: str
@@ -51,72 +51,67 @@ class Picture:
     light: NDArray[np.float32]
 
 
-def photograph(
+def render_views(
     mesh: Mesh,
     width: int = 560,
     focus: Mapping[str, NDArray[np.int64]] | None = None,
     views: Sequence[str] = VIEWS,
-) -> list[Picture]:
-    """Look at both hemispheres from each side.
+) -> list[RenderedView]:
+    """Render both hemispheres from each side, `width` pixels wide.
 
-    Parameters
-    ----------
-    width : int
-        Of each picture, in pixels; heights are as they come.
-    focus : mapping of str to array of int64, optional
-        For each hemisphere, vertices that the flat map is to show and be cut to. All by default.
+    The flat map is cropped to the vertices of each hemisphere in `focus`; by default it is whole.
     """
     return [
-        _look(mesh, hemisphere, view, width, focus[hemisphere] if focus else None)
+        _render_view(mesh, hemisphere, view, width, focus[hemisphere] if focus else None)
         for view in views
         for hemisphere in HEMISPHERES
     ]
 
 
-def _look(
+def _render_view(
     mesh: Mesh, hemisphere: str, view: str, width: int, focus: NDArray[np.int64] | None
-) -> Picture:
+) -> RenderedView:
     shape = mesh.shapes[hemisphere, "flat" if view == "flat" else "inflated"]
-    seen = _turn(shape, hemisphere, view)
-    on_page, size = _fit(seen, shape.faces, width, focus if view == "flat" else None)
-    triangle = _draw(on_page, seen[:, 2], shape.faces, size)
+    points = _rotate(shape, hemisphere, view)
+    on_page, size = _fit_to_page(points, shape.faces, width, focus if view == "flat" else None)
+    triangle = _find_triangles(on_page, points[:, 2], shape.faces, size)
     vertex = _nearest_corner(on_page, shape.faces, triangle)
     bare = np.where(mesh.sulci[hemisphere] > 0, FOLD, BRIGHT)
-    return Picture(
+    return RenderedView(
         view=view,
         hemisphere=hemisphere,
         vertex=vertex.astype(np.int32),
         grey=bare[vertex].astype(np.float32),
-        light=_light(seen, shape.faces)[vertex] if view != "flat" else np.ones_like(vertex, "f4"),
+        light=_light(points, shape.faces)[vertex] if view != "flat" else np.ones_like(vertex, "f4"),
     )
 
 
-def _fit(
-    seen: NDArray[np.float64],
+def _fit_to_page(
+    points: NDArray[np.float64],
     faces: NDArray[np.int64],
     width: int,
     focus: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Scale to the page's width; give places in pixels and the page's height and width."""
+    """Scale to the page's width; return the vertices in pixels, and the page's height and width."""
     # The flat mesh has no face at vertices of its cuts, which may lie anywhere.
-    shown = np.unique(faces)
-    low, high = seen[shown, :2].min(0), seen[shown, :2].max(0)
-    if focus is not None and np.isin(focus, shown).any():
-        wanted = seen[focus[np.isin(focus, shown)], :2]
-        across = (np.ptp(wanted, axis=0) / (1, ASPECT)).max() * (1 + 2 * AROUND)
-        middle = (wanted.min(0) + wanted.max(0)) / 2
+    vertices = np.unique(faces)
+    low, high = points[vertices, :2].min(0), points[vertices, :2].max(0)
+    if focus is not None and np.isin(focus, vertices).any():
+        focus_points = points[focus[np.isin(focus, vertices)], :2]
+        across = (np.ptp(focus_points, axis=0) / (1, ASPECT)).max() * (1 + 2 * AROUND)
+        middle = (focus_points.min(0) + focus_points.max(0)) / 2
         half = np.array([1, ASPECT]) * across / 2
         low, high = middle - half, middle + half
     scale = width * (1 - 2 * MARGIN) / (high - low)[0]
-    on_page = (seen[:, :2] - low) * scale + MARGIN * width
+    on_page = (points[:, :2] - low) * scale + MARGIN * width
     height = int(np.ceil((high - low)[1] * scale + 2 * MARGIN * width))
     # Rows count from the top.
     on_page[:, 1] = height - on_page[:, 1]
     return on_page, (height, width)
 
 
-def _turn(shape: Shape, hemisphere: str, view: str) -> NDArray[np.float64]:
-    """Turn the brain so that x is right and y up on the page, and z towards the viewer."""
+def _rotate(shape: Shape, hemisphere: str, view: str) -> NDArray[np.float64]:
+    """Rotate the brain so that x points right and y up on the page, and z towards the viewer."""
     right, front, up = shape.coordinates.astype(np.float64).T
     outwards = 1 if hemisphere == "rh" else -1
     if view == "flat":
@@ -127,44 +122,44 @@ def _turn(shape: Shape, hemisphere: str, view: str) -> NDArray[np.float64]:
     return np.stack([side * front, up, side * right], axis=1)
 
 
-def _draw(
+def _find_triangles(
     on_page: NDArray[np.float64],
     depth: NDArray[np.float64],
     faces: NDArray[np.int64],
     size: tuple[int, int],
 ) -> NDArray[np.int64]:
-    """Find the front-most triangle at the centre of each pixel, -1 where there is none."""
+    """Return the front-most triangle at the centre of each pixel, -1 where there is none."""
     height, width = size
     corners = on_page[faces]  # (n_faces, 3, 2)
     low = np.clip(np.floor(corners.min(1) - 0.5).astype(int), 0, (width, height))
     high = np.clip(np.ceil(corners.max(1) - 0.5).astype(int) + 1, 0, (width, height))
-    # Every pixel of every triangle's box, one after the other.
+    # Test every pixel of every triangle's bounding box, as one flat list.
     spans = high - low
     area = spans.prod(1)
-    of = np.repeat(np.arange(len(faces)), area)
-    step = np.arange(len(of)) - np.repeat(np.cumsum(area) - area, area)
-    row, column = np.divmod(step, spans[of, 0])
-    row, column = row + low[of, 1], column + low[of, 0]
-    inside = _is_inside(corners, of, column + 0.5, row + 0.5)
+    triangle = np.repeat(np.arange(len(faces)), area)
+    step = np.arange(len(triangle)) - np.repeat(np.cumsum(area) - area, area)
+    row, column = np.divmod(step, spans[triangle, 0])
+    row, column = row + low[triangle, 1], column + low[triangle, 0]
+    inside = _is_inside(corners, triangle, column + 0.5, row + 0.5)
     by_depth = np.argsort(depth[faces].mean(1), kind="stable")
     rank = np.argsort(by_depth)
     buffer = np.full(height * width, -1, np.int64)
-    np.maximum.at(buffer, row[inside] * width + column[inside], rank[of[inside]])
+    np.maximum.at(buffer, row[inside] * width + column[inside], rank[triangle[inside]])
     return np.where(buffer >= 0, by_depth[buffer], -1).reshape(size)
 
 
 def _is_inside(
     corners: NDArray[np.float64],
-    of: NDArray[np.int64],
+    triangle: NDArray[np.int64],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Say whether points lie on the same side of all three edges of the triangles `of`."""
-    left, right = np.ones(len(of), bool), np.ones(len(of), bool)
+    """Return, for each point, whether it is on the same side of all edges of its triangle."""
+    left, right = np.ones(len(triangle), bool), np.ones(len(triangle), bool)
     for i in range(3):
         a, edge = corners[:, i], corners[:, (i + 1) % 3] - corners[:, i]
         offset = edge[:, 1] * a[:, 0] - edge[:, 0] * a[:, 1]
-        side = edge[of, 0] * y - edge[of, 1] * x + offset[of]
+        side = edge[triangle, 0] * y - edge[triangle, 1] * x + offset[triangle]
         left &= side >= 0
         right &= side <= 0
     return left | right
@@ -176,17 +171,17 @@ def _nearest_corner(
     rows, columns = np.nonzero(triangle >= 0)
     corners = faces[triangle[rows, columns]]
     point = np.stack([columns + 0.5, rows + 0.5], axis=1)
-    away = ((on_page[corners] - point[:, None]) ** 2).sum(2)
-    found = np.full(triangle.shape, -1, np.int64)
-    found[rows, columns] = corners[np.arange(len(corners)), away.argmin(1)]
-    return found
+    distance = ((on_page[corners] - point[:, None]) ** 2).sum(2)
+    vertex = np.full(triangle.shape, -1, np.int64)
+    vertex[rows, columns] = corners[np.arange(len(corners)), distance.argmin(1)]
+    return vertex
 
 
-def _light(seen: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float32]:
-    a, b, c = (seen[faces[:, i]] for i in range(3))
+def _light(points: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float32]:
+    a, b, c = (points[faces[:, i]] for i in range(3))
     normal = np.cross(b - a, c - a)
-    each = np.zeros_like(seen)
+    normals = np.zeros_like(points)
     for corner in range(3):
-        np.add.at(each, faces[:, corner], normal)
-    each /= np.maximum(np.linalg.norm(each, axis=1, keepdims=True), 1e-12)
-    return (DARKEST + (1 - DARKEST) * np.abs(each[:, 2])).astype(np.float32)
+        np.add.at(normals, faces[:, corner], normal)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    return (DARKEST + (1 - DARKEST) * np.abs(normals[:, 2])).astype(np.float32)

@@ -17,51 +17,45 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from challenge import HEMISPHERES
-from evaluate.maps.camera import VIEWS, Picture
-from evaluate.maps.outlines import name_places
+from evaluate.maps.camera import VIEWS, RenderedView
+from evaluate.maps.outlines import place_names
 from evaluate.maps.paint import EXCLUDED, Map, paint
-from evaluate.maps.values import Known
+from evaluate.maps.values import SubjectValues
 from evaluate.tables.scores_figure import COLOURS
 
-# So that SVGs of equal maps have equal bytes, and their text stays text.
 # The flat maps are the largest.
 LAYOUT: Any = [[f"{h} {view}" for h in HEMISPHERES] + [f"{h} flat" for h in HEMISPHERES]
           for view in VIEWS if view != "flat"]  # fmt: skip
+# SVGs of equal maps have equal bytes, and their text stays text.
 SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none"}
 
 
-def draw_sheet(
-    shown: Map,
-    known: Known,
-    pictures: Sequence[Picture],
+def draw_map(
+    brain_map: Map,
+    subject: SubjectValues,
+    views: Sequence[RenderedView],
     outlined: str,
     about: str,
     paths: Sequence[Path],
 ) -> None:
-    """Draw one map as PNG and SVG.
+    """Draw one map as PNG or SVG, by the suffixes of `paths`, with the line `about` as subtitle.
 
-    Parameters
-    ----------
-    about : str
-        A line of what is shown: subject, model, whether responses are simulated.
-    paths : sequence of Path
-        The files; each one's suffix says what it becomes. In an SVG the brain is pixels, and the
-        rest text.
+    In an SVG the brain is pixels, and the rest text.
     """
     figure = Figure(figsize=(12, 5.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplot_mosaic(LAYOUT, width_ratios=(1, 1, 1.7, 1.7), height_ratios=(7, 7, 4))
-    for picture in pictures:
-        axes = grid[f"{picture.hemisphere} {picture.view}"]
-        axes.imshow(paint(picture, shown, known))
+    for view in views:
+        axes = grid[f"{view.hemisphere} {view.view}"]
+        axes.imshow(paint(view, brain_map, subject))
         axes.set_axis_off()
-        if picture.view in {"lateral", "flat"}:
-            axes.set_title({"lh": "left", "rh": "right"}[picture.hemisphere], fontsize=10)
-        if picture.view == "flat":
-            _name_regions(axes, picture, known, known.regions)
-    _bar(figure, grid, shown)
+        if view.view in {"lateral", "flat"}:
+            axes.set_title({"lh": "left", "rh": "right"}[view.hemisphere], fontsize=10)
+        if view.view == "flat":
+            _name_regions(axes, view, subject, subject.regions)
+    _draw_bar(figure, grid, brain_map)
     title = {"ha": "left", "x": 0.01}
-    figure.suptitle(f"{shown.title}\n\n", fontsize=13, **title)
+    figure.suptitle(f"{brain_map.title}\n\n", fontsize=13, **title)
     figure.text(0.01, 0.93, about, fontsize=8.5, color="0.35", va="top")
     with mpl.rc_context(SETTINGS):
         for path in paths:
@@ -70,30 +64,34 @@ def draw_sheet(
             figure.savefig(path, metadata=metadata, facecolor="white", dpi=300)
 
 
-def _name_regions(axes: Axes, picture: Picture, known: Known, names: Sequence[str]) -> None:
-    places = name_places(picture, known.labels[picture.hemisphere], names)
+def _name_regions(
+    axes: Axes, view: RenderedView, subject: SubjectValues, names: Sequence[str]
+) -> None:
+    places = place_names(view, subject.labels[view.hemisphere], names)
     for name, (x, y) in places.items():
         axes.text(x, y, name, fontsize=7, ha="center", va="center", color="white",
                   path_effects=[withStroke(linewidth=1.6, foreground="black")])  # fmt: skip
 
 
-def _bar(figure: Figure, grid: Mapping[str, Axes], shown: Map) -> None:
-    if shown.categories:
+def _draw_bar(figure: Figure, grid: Mapping[str, Axes], brain_map: Map) -> None:
+    if brain_map.categories:
         patches = [Patch(color=COLOURS[i % len(COLOURS)], label=name)
-                   for i, name in enumerate(shown.categories)]  # fmt: skip
-        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches),
-                      title=f"{shown.unit} (brightest: {shown.high:g})", frameon=False)  # fmt: skip
+                   for i, name in enumerate(brain_map.categories)]  # fmt: skip
+        title = f"{brain_map.unit} (brightest: {brain_map.high:g})"
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), title=title,
+                      frameon=False)  # fmt: skip
         return
     bar = figure.colorbar(
-        ScalarMappable(Normalize(shown.low, shown.high), mpl.colormaps[shown.scale]),
+        ScalarMappable(Normalize(brain_map.low, brain_map.high), mpl.colormaps[brain_map.scale]),
         ax=list(grid.values()), orientation="horizontal", shrink=0.4, aspect=40, pad=0.02,
     )  # fmt: skip
-    bar.set_label(shown.unit, fontsize=9)
-    if shown.mark is not None and np.isfinite(shown.mark):
-        bar.ax.axvline(min(shown.mark, shown.high), color="#e00", linewidth=2)
-        label = "ceiling" if shown.name == "score" else f"mean ceiling {shown.mark:.2f}"
-        bar.ax.annotate(label, (min(shown.mark, shown.high), 1), (0, 2), fontsize=8, ha="center",
+    bar.set_label(brain_map.unit, fontsize=9)
+    if brain_map.mark is not None and np.isfinite(brain_map.mark):
+        x = min(brain_map.mark, brain_map.high)
+        bar.ax.axvline(x, color="#e00", linewidth=2)
+        label = "ceiling" if brain_map.name == "score" else f"mean ceiling {brain_map.mark:.2f}"
+        bar.ax.annotate(label, (x, 1), (0, 2), fontsize=8, ha="center",
                         xycoords=("data", "axes fraction"), textcoords="offset points")  # fmt: skip
-    if shown.name == "score":
+    if brain_map.name == "score":
         figure.legend(handles=[Patch(color=EXCLUDED, label="ceiling 0: no score")],
                       loc="outside lower right", frameon=False, fontsize=8)  # fmt: skip

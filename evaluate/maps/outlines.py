@@ -1,4 +1,4 @@
-"""Where regions end, and where their names go."""
+"""Borders of regions, and positions for their names."""
 
 from __future__ import annotations
 
@@ -8,54 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from evaluate.maps.camera import Picture
+from evaluate.maps.camera import RenderedView
 
 
-def outlines(
-    picture: Picture, labels: NDArray[np.float64]
+def find_borders(
+    view: RenderedView, labels: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Find the pixels at the borders of regions.
+    """Return the pixels of the dark rim, and of the line within it, at the borders of regions.
 
-    Parameters
-    ----------
-    labels : array (n_mesh_vertices,)
-        A label for each vertex, 0 outside all regions.
-
-    Returns
-    -------
-    halo, line : array (height, width), bool
-        The dark rim, and the line within it.
+    `labels` has a label for each vertex of the mesh, 0 outside all regions.
     """
-    on_page = np.where(picture.vertex >= 0, labels[picture.vertex], 0)
+    on_page = np.where(view.vertex >= 0, labels[view.vertex], 0)
     line = np.zeros(on_page.shape, bool)
     line[:, 1:] |= on_page[:, 1:] != on_page[:, :-1]
     line[1:] |= on_page[1:] != on_page[:-1]
-    if picture.view == "flat":
+    if view.view == "flat":
         line = binary_dilation(line)
-    brain = picture.vertex >= 0
+    brain = view.vertex >= 0
     return binary_dilation(line) & brain, line & brain
 
 
-def name_places(
-    picture: Picture, labels: NDArray[np.float64], names: Sequence[str], height: float = 24
+def place_names(
+    view: RenderedView, labels: NDArray[np.float64], names: Sequence[str], height: float = 24
 ) -> dict[str, tuple[float, float]]:
-    """Find where the names of regions go, none on top of another.
+    """Return the column and row of each region's name, such that no two names overlap.
 
-    Parameters
-    ----------
-    labels : array (n_mesh_vertices,)
-        A label for each vertex, 0 outside all regions.
-    height : float
-        Of a letter, in pixels; regions of fewer pixels than its square get no name.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        For each name, the column and row of its middle: that of the region's pixel nearest to the
-        region's middle, moved down where another name is there.
+    A name is centred at the region's pixel nearest to the region's centre, and moved down if
+    another name is there. Regions of fewer pixels than the square of a letter's `height` get none.
     """
-    on_page = np.where(picture.vertex >= 0, labels[picture.vertex], 0).astype(int)
-    found: dict[str, tuple[float, float]] = {}
+    on_page = np.where(view.vertex >= 0, labels[view.vertex], 0).astype(int)
+    places: dict[str, tuple[float, float]] = {}
     for label, name in enumerate(names, start=1):
         rows, columns = np.nonzero(on_page == label)
         if len(rows) < height**2:
@@ -63,9 +45,10 @@ def name_places(
         nearest = ((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).argmin()
         x, y = float(columns[nearest]), float(rows[nearest])
         while any(
-            abs(y - other_y) < height and abs(x - other_x) < 0.3 * height * (len(name) + len(other))
-            for other, (other_x, other_y) in found.items()
+            abs(y - placed_y) < height
+            and abs(x - placed_x) < 0.3 * height * (len(name) + len(placed_name))
+            for placed_name, (placed_x, placed_y) in places.items()
         ):
             y += height / 4
-        found[name] = (x, y)
-    return found
+        places[name] = (x, y)
+    return places

@@ -1,8 +1,9 @@
-"""Values to colours: what a map looks like, and the pictures of it.
+"""Colours of maps, and their pictures.
 
 Colours are those of the bar beside the map, never shaded: perceptually even scales (matplotlib's
-inferno, viridis, cividis) that any colour vision can read, dark where low. What may be negative has
-a diverging scale, white at 0: blue is below, red above. Cortex that was not measured is grey.
+inferno, viridis, cividis) that any colour vision can read, dark where low. Values that may be
+negative have a diverging scale, white at 0: blue is below, red above. Cortex that was not
+measured is grey.
 """
 
 from __future__ import annotations
@@ -16,43 +17,43 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES
-from evaluate.maps.camera import Picture
-from evaluate.maps.outlines import outlines
-from evaluate.maps.values import Known, Sides
+from evaluate.maps.camera import RenderedView
+from evaluate.maps.outlines import find_borders
+from evaluate.maps.values import Sides, SubjectValues
 from evaluate.tables.scores_figure import COLOURS
 
 STEPS = 256
-# Vertices whose ceiling is 0 have no score: they are neither dark nor grey.
+# Vertices whose ceiling is 0 have no score, and a colour that is on no scale.
 EXCLUDED = (0.42, 0.50, 0.56)
 LINE, HALO = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Map:
-    """One map: values, and how they are coloured.
+    """Values of a map, and their colours.
 
     Attributes
     ----------
     name : str
         Short, for file names: "score", "unique-alexnet".
     title : str
-        What stands above it.
+        Title above the map.
     unit : str
-        What stands at its bar.
+        Label of the colour bar.
     values : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere; NaN is not shown. With `categories`, their numbers.
+        Values by hemisphere; NaN is not shown. With `categories`, numbers of categories.
     high : float
         The value of the last colour of the scale.
     scale : str
-        matplotlib's name of the colours.
+        Name of a matplotlib colormap.
     mark : float, optional
         The mean ceiling in the map's own unit, marked on the bar.
     categories : tuple of str
-        Names, where the values are numbers of categories.
+        Names of the categories, if values are categories.
     strength : dict of str to array (n_mesh_vertices,), float64
-        With categories, how bright each vertex is, 0..1.
+        With categories, the brightness of each vertex, 0..1.
     source : str
-        Of which model and pictures, where that is not the run that is shown.
+        Model and pictures of the values, if they are not of the run that is shown.
     low : float
         The value of the first colour.
     """
@@ -70,87 +71,68 @@ class Map:
     low: float = 0
 
 
-def maps_of(known: Known, limits: Sequence[Known] | None = None) -> list[Map]:
-    """List the maps of a subject.
+def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = None) -> list[Map]:
+    """Return the maps of a subject: score and ceiling, r, best space and unique parts.
 
-    Parameters
-    ----------
-    limits : sequence of Known, optional
-        All that are to be compared, which share the colours' limits; `known` alone by default.
-
-    Returns
-    -------
-    list of Map
-        Score and ceiling where there are ceilings, r, the best space and unique parts where spaces
-        can be told apart.
+    Maps without values are left out. The colours' limits are shared by the subjects in `limits`.
     """
-    every = limits or [known]
-    found = []
-    if _any(known.score):
-        found.append(Map("score", "Noise-normalised score", "% of the ceiling", known.score, 100,
+    subjects = limits or [subject]
+    maps = []
+    if _has_values(subject.score):
+        maps.append(Map("score", "Noise-normalised score", "% of the ceiling", subject.score, 100,
                          mark=100))  # fmt: skip
-    root = {h: np.sqrt(values) for h, values in known.ceiling.items()}
-    high = _upper([one.r for one in every], [{h: np.sqrt(c) for h, c in one.ceiling.items()}
-                                             for one in every])  # fmt: skip
-    found.append(
-        Map("r", "Pearson's r", "r", known.r, high, "viridis", mark=_average(root))
-    )  # fmt: skip
-    if _any(known.ceiling):
-        high = _upper([one.ceiling for one in every])
-        found.append(Map("ceiling", "Noise ceiling", "explainable share of the variance",
-                         known.ceiling, high, "cividis"))  # fmt: skip
-    if len(known.alone) > 1:
-        found.append(_best(known, every))
-    parts = [sides for one in every for sides in one.unique.values()]
-    high = _upper([{h: np.abs(values) for h, values in sides.items()} for sides in parts])
-    found += [
+    root = {h: np.sqrt(values) for h, values in subject.ceiling.items()}
+    roots = [{h: np.sqrt(c) for h, c in compared.ceiling.items()} for compared in subjects]
+    high = _upper_limit([compared.r for compared in subjects], roots)
+    maps.append(Map("r", "Pearson's r", "r", subject.r, high, "viridis", mark=_average(root)))
+    if _has_values(subject.ceiling):
+        high = _upper_limit([compared.ceiling for compared in subjects])
+        maps.append(Map("ceiling", "Noise ceiling", "explainable share of the variance",
+                         subject.ceiling, high, "cividis"))  # fmt: skip
+    if len(subject.alone) > 1:
+        maps.append(_best_space_map(subject, subjects))
+    parts = [sides for compared in subjects for sides in compared.unique.values()]
+    high = _upper_limit([{h: np.abs(values) for h, values in sides.items()} for sides in parts])
+    maps += [
         Map(f"unique-{space}", f"Unique to {space}", "part of R² that no other space explains",
-            sides, high, "RdBu_r", source=known.source, low=-high)
-        for space, sides in known.unique.items()
+            sides, high, "RdBu_r", source=subject.source, low=-high)
+        for space, sides in subject.unique.items()
     ]  # fmt: skip
-    return found
+    return maps
 
 
 def best_space(alone: dict[str, Sides]) -> tuple[Sides, Sides]:
-    """Find the space that predicts each vertex best.
+    """Return, by hemisphere, the number of the space with the greatest r at each vertex, and its r.
 
-    Parameters
-    ----------
-    alone : dict of str to dict of str to array (n_mesh_vertices,)
-        For each space, r of a model on it alone, by hemisphere.
-
-    Returns
-    -------
-    which, r : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere, the number of the space and its r, which may be negative; NaN where no space
-        has an r.
+    Both are arrays (n_mesh_vertices,), NaN where no space has an r; `alone` has r by space and
+    hemisphere.
     """
-    which, best = {}, {}
+    index, best = {}, {}
     for h in HEMISPHERES:
-        each = np.stack([sides[h] for sides in alone.values()])
-        each = np.where(np.isnan(each), -np.inf, each)
-        known = np.isfinite(each.max(0))
-        which[h] = np.where(known, each.argmax(0), np.nan)
-        best[h] = np.where(known, each.max(0), np.nan)
-    return which, best
+        r = np.stack([sides[h] for sides in alone.values()])
+        r = np.where(np.isnan(r), -np.inf, r)
+        is_finite = np.isfinite(r.max(0))
+        index[h] = np.where(is_finite, r.argmax(0), np.nan)
+        best[h] = np.where(is_finite, r.max(0), np.nan)
+    return index, best
 
 
-def _best(known: Known, every: Sequence[Known]) -> Map:
-    which, best = best_space(known.alone)
-    high = _upper([sides for one in every for sides in one.alone.values()])
+def _best_space_map(subject: SubjectValues, subjects: Sequence[SubjectValues]) -> Map:
+    index, best = best_space(subject.alone)
+    high = _upper_limit([sides for compared in subjects for sides in compared.alone.values()])
     return Map(
         "best-space",
         "Space that predicts best alone",
         "darker where its r is lower",
-        which,
+        index,
         high,
-        categories=tuple(known.alone),
-        source=known.source,
+        categories=tuple(subject.alone),
+        source=subject.source,
         strength={h: np.clip(values / high, 0, 1) for h, values in best.items()},
     )
 
 
-def _any(sides: Sides) -> bool:
+def _has_values(sides: Sides) -> bool:
     return any(np.isfinite(values).any() for values in sides.values())
 
 
@@ -159,64 +141,55 @@ def _average(sides: Sides) -> float | None:
     return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
-def _upper(*groups: Sequence[Sides]) -> float:
-    """Round the greatest of nearly all values up to a tenth of one, or of a tenth."""
-    tops = [
+def _upper_limit(*groups: Sequence[Sides]) -> float:
+    """Return the 99.5th percentile, rounded up to a multiple of 0.1, or of 0.01 below 0.1."""
+    percentiles = [
         np.nanpercentile(values, 99.5)
         for sides in groups
         for side in sides
         for values in side.values()
         if np.isfinite(values).any()
     ]
-    top = max(tops, default=1.0)
+    top = max(percentiles, default=1.0)
     step = 0.1 if top > 0.1 else 0.01
     return float(max(step, np.ceil(round(top / step, 6)) * step))
 
 
-def colours(shown: Map, hemisphere: str) -> NDArray[np.float64]:
-    """Colour every vertex of the mesh.
-
-    Returns
-    -------
-    array (n_mesh_vertices, 4), float64
-        Red, green, blue, and whether there is a value.
-    """
-    values = shown.values[hemisphere]
-    there = np.isfinite(values)
-    if shown.categories:
-        table = np.array([to_rgb(COLOURS[i % len(COLOURS)]) for i in range(len(shown.categories))])
-        strength = shown.strength[hemisphere][:, None]
+def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
+    """Return red, green, blue, and 1 where there is a value, as an array (n_mesh_vertices, 4)."""
+    values = brain_map.values[hemisphere]
+    has_value = np.isfinite(values)
+    if brain_map.categories:
+        table = np.array(
+            [to_rgb(COLOURS[i % len(COLOURS)]) for i in range(len(brain_map.categories))]
+        )
+        strength = brain_map.strength[hemisphere][:, None]
         rgb = table[np.nan_to_num(values).astype(int)] * (0.15 + 0.85 * np.nan_to_num(strength))
     else:
-        table = mpl.colormaps[shown.scale](np.linspace(0, 1, STEPS))[:, :3]
-        place = (np.nan_to_num(values) - shown.low) / (shown.high - shown.low)
-        place = np.clip(place, 0, 1)
-        rgb = table[np.round(place * (STEPS - 1)).astype(int)]
-    return np.concatenate([rgb, there[:, None]], axis=1)
+        table = mpl.colormaps[brain_map.scale](np.linspace(0, 1, STEPS))[:, :3]
+        fraction = (np.nan_to_num(values) - brain_map.low) / (brain_map.high - brain_map.low)
+        fraction = np.clip(fraction, 0, 1)
+        rgb = table[np.round(fraction * (STEPS - 1)).astype(int)]
+    return np.concatenate([rgb, has_value[:, None]], axis=1)
 
 
-def paint(picture: Picture, shown: Map, known: Known, outlined: bool = True) -> NDArray[np.uint8]:
-    """Paint one view.
+def paint(
+    view: RenderedView, brain_map: Map, subject: SubjectValues, outlined: bool = True
+) -> NDArray[np.uint8]:
+    """Paint one view of a map, with the outlines of the subject's regions.
 
-    Parameters
-    ----------
-    known : Known
-        Whose ROIs are outlined, and whose ceilings of 0 are marked.
-
-    Returns
-    -------
-    array (height, width, 4), uint8
-        Red, green, blue and opacity; transparent beside the brain.
+    The array (height, width, 4) has red, green, blue and opacity; it is transparent outside the
+    brain.
     """
-    h, vertex = picture.hemisphere, picture.vertex
-    rgb = np.repeat((picture.grey * picture.light)[..., None], 3, axis=2)
-    coloured = colours(shown, h)[vertex]
-    if shown.name == "score":
-        rgb[np.isfinite(known.r[h][vertex])] = EXCLUDED
-    there = coloured[..., 3] > 0
-    rgb[there] = coloured[there, :3]
+    h, vertex = view.hemisphere, view.vertex
+    rgb = np.repeat((view.grey * view.light)[..., None], 3, axis=2)
+    coloured = vertex_colours(brain_map, h)[vertex]
+    if brain_map.name == "score":
+        rgb[np.isfinite(subject.r[h][vertex])] = EXCLUDED
+    has_value = coloured[..., 3] > 0
+    rgb[has_value] = coloured[has_value, :3]
     if outlined:
-        halo, line = outlines(picture, known.labels[h])
+        halo, line = find_borders(view, subject.labels[h])
         rgb[halo], rgb[line] = HALO, LINE
     opaque = (vertex >= 0).astype(rgb.dtype)
     return (np.dstack([rgb * opaque[..., None], opaque]) * 255).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What the maps show of every subject, and how many of its vertices are on the mesh."""
+"""Values of every subject for the maps, and the number of its vertices on the mesh."""
 
 from __future__ import annotations
 
@@ -16,70 +16,78 @@ from evaluate.fits.runs import ENSEMBLE
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import (
-    Known,
+    SubjectValues,
     average,
-    gather_known,
+    gather_values,
     region_names,
     split_placed,
 )
 from evaluate.scoring.vertex_files import vertices_file
 
 
-def know(
+def gather_subjects(
     out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
-) -> list[Known]:
-    """Gather what is to be shown of every subject that a run is of and has a place, and their mean.
+) -> list[SubjectValues]:
+    """Gather the values of every subject of a run whose vertices are on fsaverage, and their mean.
 
-    Parameters
-    ----------
-    spaces : bool
-        Whether to read what each feature space does, which is the same for all runs.
-
-    Returns
-    -------
-    list of Known
-        Of several subjects, the mean first; none where no subject has a place on the mesh.
+    The mean is first if there are several subjects. Values of feature spaces are the same for all
+    runs; `spaces` tells whether to read them.
     """
-    of = {name for one in inputs.runs if run in {ENSEMBLE, one.name} for name in one.subjects}
-    subjects = [one for one in split_placed(inputs.subjects)[0] if one.name in of]
-    absent = [one for one in subjects if not vertices_file(out, run, one.name).is_file()]
+    runs = [fit for fit in inputs.runs if run in {ENSEMBLE, fit.name}]
+    names = {name for fit in runs for name in fit.subjects}
+    placed = split_placed(inputs.subjects)[0]
+    subjects = [subject for subject in placed if subject.name in names]
+    absent = [
+        subject for subject in subjects if not vertices_file(out, run, subject.name).is_file()
+    ]
     if absent:
         raise EvaluateError(
             f"{vertices_file(out, run, absent[0].name)}: no such file: run {run_hint('evaluate')} "
             "first, with the same subjects and fits"
         )
-    regions = region_names(split_placed(inputs.subjects)[0], outlined)
-    known = [
-        gather_known(
-            out, one, run, inputs.runs, inputs.responses, mesh.n_vertices, outlined, spaces, regions
+    regions = region_names(placed, outlined)
+    subject_values = [
+        gather_values(
+            out,
+            subject,
+            run,
+            inputs.runs,
+            inputs.responses,
+            mesh.n_vertices,
+            outlined,
+            spaces,
+            regions,
         )
-        for one in subjects
+        for subject in subjects
     ]
-    if len({one.split for one in known}) > 1:
-        told = ", ".join(f"{PICTURES[one.split]} of subject {one.subject}" for one in known)
-        raise EvaluateError(
-            f"{run}: scored on different pictures ({told}): run {run_hint('evaluate')}"
+    if len({values.split for values in subject_values}) > 1:
+        splits = ", ".join(
+            f"{PICTURES[values.split]} of subject {values.subject}" for values in subject_values
         )
-    return [average(known), *known] if len(known) > 1 else known
+        raise EvaluateError(
+            f"{run}: scored on different pictures ({splits}): run {run_hint('evaluate')}"
+        )
+    return [average(subject_values), *subject_values] if len(subject_values) > 1 else subject_values
 
 
-def measured(known: Sequence[Known]) -> dict[str, np.ndarray]:
-    """Find the mesh's vertices that any subject has, for the flat map to show."""
+def measured_vertices(subject_values: Sequence[SubjectValues]) -> dict[str, np.ndarray]:
+    """Return the mesh's vertices that any subject has, for the flat map to show."""
     return {
-        h: np.flatnonzero(np.any([np.isfinite(one.r[h]) for one in known], axis=0))
+        h: np.flatnonzero(np.any([np.isfinite(subject.r[h]) for subject in subject_values], axis=0))
         for h in HEMISPHERES
     }
 
 
-def count_shown(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:
-    """Say how many of the subjects' vertices the mesh has."""
-    alike: dict[tuple[int, int], list[str]] = {}
+def coverage_lines(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:
+    """Return lines with the number of each subject's vertices that are on the mesh."""
+    names_by_counts: dict[tuple[int, int], list[str]] = {}
     for subject in subjects:
         masks = [read_mask(subject.folder, h) for h in HEMISPHERES]
-        shown = sum(int(mask[: mesh.n_vertices].sum()) for mask in masks)
-        alike.setdefault((shown, sum(int(mask.sum()) for mask in masks)), []).append(subject.name)
+        n_shown = sum(int(mask[: mesh.n_vertices].sum()) for mask in masks)
+        total = sum(int(mask.sum()) for mask in masks)
+        names_by_counts.setdefault((n_shown, total), []).append(subject.name)
     return [
-        f"subject{'s' * (len(names) > 1)} {', '.join(names)}: {shown} of {total} vertices are on "
+        f"subject{'s' * (len(names) > 1)} {', '.join(names)}: {n_shown} of {total} vertices are on "
         f"{mesh.name}"
-        for (shown, total), names in alike.items()
+        for (n_shown, total), names in names_by_counts.items()
     ]

@@ -1,4 +1,4 @@
-"""What each feature space does at every vertex: from an ablation, or from fits on one space."""
+"""Values of each feature space at every vertex: from an ablation, or from fits on one space."""
 
 from __future__ import annotations
 
@@ -19,58 +19,45 @@ PICTURES = {"test": "test", "heldout": "held-out"}
 BySpace = dict[str, dict[str, NDArray[Any]]]
 
 
-def spaces_of(
+def read_space_values(
     out: Path,
     subject: Subject,
     runs: Sequence[Run],
     responses: Mapping[tuple[str, str], str],
 ) -> tuple[BySpace, BySpace, str]:
-    """Find what each space does alone, and what only it does.
+    """Return r of each space alone, the part of R^2 that only it explains, and the source in words.
 
-    Parameters
-    ----------
-    runs : sequence of Run
-        All runs; those on one space alone are compared where there is no ablation.
-    responses : mapping of (str, str) to str
-        The sha256 of the training responses, by subject and hemisphere.
-
-    Returns
-    -------
-    alone : dict of str to dict of str to array (n_vertices,)
-        For each space and hemisphere, r of a model on it alone.
-    unique : dict of str to dict of str to array (n_vertices,)
-        Likewise, the part of R^2 that no other space explains; empty without an ablation.
+    Both are by space and hemisphere, arrays (n_vertices,). They are read from an ablation of the
+    training responses with these digests. Without one, runs on a single space are compared, and the
+    unique parts are empty.
     """
     alone: BySpace = defaultdict(dict)
     unique: BySpace = defaultdict(dict)
     splits: set[str] = set()
     for h in HEMISPHERES:
-        ablated = read_ablation(out, subject.name, h, responses[subject.name, h])
-        if ablated is None:
+        ablation = read_ablation(out, subject.name, h, responses[subject.name, h])
+        if ablation is None:
             continue
-        splits.add(PICTURES[ablated.split])
-        for space, values in ablated.alone.items():
+        splits.add(PICTURES[ablation.split])
+        for space, values in ablation.alone.items():
             alone[space][h] = values
-        for space, values in ablated.unique.items():
+        for space, values in ablation.unique.items():
             unique[space][h] = values
     if len(alone) > 1:
         return alone, unique, f"ablation with ridge, {' and '.join(sorted(splits))} pictures"
     singles = single_space_runs(runs, subject.name)
-    found = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
-    alone = {space: vertices.field("r") for space, vertices in found.items()}
-    on = {PICTURES[one.meta["split"]] for one in found.values()}
+    by_space = {run.joined: read_vertices(out, run.name, subject.name) for run in singles}
+    alone = {space: vertices.field("r") for space, vertices in by_space.items()}
+    pictures = {PICTURES[vertices.meta["split"]] for vertices in by_space.values()}
     model = singles[0].model if singles else ""
-    return alone, unique, f"{model} on each space alone, {' and '.join(sorted(on))} pictures"
+    return alone, unique, f"{model} on each space alone, {' and '.join(sorted(pictures))} pictures"
 
 
 def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
-    """Choose runs that differ by their space alone, to compare spaces by.
+    """Return runs that differ by their space alone, to compare spaces by.
 
-    Returns
-    -------
-    list of Run
-        One for each space, of the model that was fitted on most spaces alone; of several runs of
-        that model on a space, the first.
+    They are of the model that was fitted on most spaces alone: one run for each space, the first if
+    there are several.
     """
     by_model: dict[str, dict[str, Run]] = defaultdict(dict)
     for run in runs:
@@ -81,18 +68,12 @@ def single_space_runs(runs: Sequence[Run], subject: str) -> list[Run]:
     return list(max(by_model.values(), key=len).values())
 
 
-def say_sources(sources: Mapping[str, str]) -> str:
-    """Say what the values of each space are of, where several subjects are shown together.
-
-    Returns
-    -------
-    str
-        The source; with the subjects of each where there are several.
-    """
-    of: dict[str, list[str]] = defaultdict(list)
+def describe_sources(sources: Mapping[str, str]) -> str:
+    """Return the source of the spaces' values; if sources differ, each with its subjects."""
+    by_source: dict[str, list[str]] = defaultdict(list)
     for subject, source in sources.items():
-        of[source].append(subject)
-    if len(of) == 1:
-        return next(iter(of))
+        by_source[source].append(subject)
+    if len(by_source) == 1:
+        return next(iter(by_source))
     return "; ".join(f"{source} (subject{'s' * (len(names) > 1)} {', '.join(names)})"
-                     for source, names in of.items())  # fmt: skip
+                     for source, names in by_source.items())  # fmt: skip

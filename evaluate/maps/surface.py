@@ -20,7 +20,7 @@ from challenge.fsaverage import SIDES, SURFACES, fsaverage_vertices, is_download
 from challenge.layout import N_FSAVERAGE
 from evaluate.errors import EvaluateError
 
-__all__ = ["Mesh", "Shape", "fsaverage_vertices", "load_mesh", "place"]
+__all__ = ["Mesh", "Shape", "fsaverage_vertices", "load_mesh", "place_on_mesh"]
 
 MESHES = ("auto", "fsaverage5", "fsaverage")
 SHAPES = ("inflated", "flat")
@@ -28,12 +28,12 @@ SHAPES = ("inflated", "flat")
 
 @dataclass(frozen=True)
 class Shape:
-    """A surface: the vertices of the mesh at some places.
+    """A surface: the positions of the mesh's vertices.
 
     Attributes
     ----------
     coordinates : array (n_vertices, 3), float32
-        Right, front and up, mm; of a flat one, the first two are on the page.
+        Right, front and up, mm; for a flat surface, the first two are on the page.
     faces : array (n_faces, 3), int64
         The corners of the triangles, as vertices.
     """
@@ -51,7 +51,7 @@ class Mesh:
     name : str
         "fsaverage5" or "fsaverage".
     n_vertices : int
-        Of a hemisphere.
+        Number of vertices of a hemisphere.
     shapes : mapping of (str, str) to Shape
         By hemisphere and "inflated" or "flat".
     sulci : mapping of str to array (n_vertices,), float32
@@ -65,13 +65,9 @@ class Mesh:
 
 
 def load_mesh(name: str = "auto") -> Mesh:
-    """Load the mesh of fsaverage or fsaverage5.
+    """Load the mesh "fsaverage5", which nilearn ships, or "fsaverage", downloaded if necessary.
 
-    Parameters
-    ----------
-    name : str
-        "fsaverage5", which nilearn ships; "fsaverage", downloaded where it is not there yet; or
-        "auto": fsaverage where it was downloaded before, else fsaverage5, never the network.
+    "auto" is fsaverage if it was downloaded before, else fsaverage5, never the network.
     """
     if name not in MESHES:
         raise EvaluateError(f"unknown mesh {name!r}: {choose_from(name, MESHES)}")
@@ -115,23 +111,13 @@ def _folds(file: str) -> NDArray[np.float32]:
     return np.asarray(load_surf_data(file), np.float32)
 
 
-def place(
+def place_on_mesh(
     values: NDArray[Any], vertices: NDArray[np.int64], n_vertices: int = N_FSAVERAGE
 ) -> NDArray[np.float64]:
-    """Put values of the responses' columns on the mesh.
+    """Return values of columns (n_columns,) at their vertices of the mesh, as (n_vertices,).
 
-    Parameters
-    ----------
-    values : array (n_columns,)
-        A value per column.
-    vertices : array (n_columns,), int64
-        From `fsaverage_vertices`.
-
-    Returns
-    -------
-    array (n_vertices,), float64
-        The values at their vertices, NaN elsewhere; columns that the mesh does not have are left
-        out.
+    `vertices` are those of `fsaverage_vertices`; columns that the mesh does not have are left out.
+    Other vertices are NaN.
     """
     if len(values) != len(vertices):
         raise EvaluateError(
@@ -139,6 +125,6 @@ def place(
             "of another subject or hemisphere"
         )
     on_mesh = np.full(n_vertices, np.nan)
-    shown = vertices < n_vertices
-    on_mesh[vertices[shown]] = values[shown]
+    is_on_mesh = vertices < n_vertices
+    on_mesh[vertices[is_on_mesh]] = values[is_on_mesh]
     return on_mesh

@@ -1,4 +1,4 @@
-"""What there is to show of a subject: scores, ceilings and feature spaces, on the mesh."""
+"""Values of a subject on the mesh: scores, ceilings and feature spaces."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from challenge.layout import vertices_file
 from evaluate.errors import EvaluateError
 from evaluate.fits.runs import Run
-from evaluate.maps.space_values import say_sources, spaces_of
-from evaluate.maps.surface import fsaverage_vertices, place
+from evaluate.maps.space_values import BySpace, describe_sources, read_space_values
+from evaluate.maps.surface import fsaverage_vertices, place_on_mesh
 from evaluate.scoring.hemisphere_rows import roi_rank
 from evaluate.scoring.vertex_files import read_vertices
 
-# By hemisphere, a value for each vertex of the mesh, NaN where there is none.
+# By hemisphere, a value for each vertex of the mesh, or NaN.
 Sides = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of one subject, or the mean of several, on the mesh.
+class SubjectValues:
+    """Values of one subject, or the mean of several, on the mesh.
 
     Attributes
     ----------
     subject : str
         Such as "01", or "mean".
     score, r, ceiling : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere: percent, Pearson's r, and a fraction; NaN where not measured, not covered, or
-        without ceiling.
+        By hemisphere: percent, Pearson's r, and a fraction; NaN if the vertex was not measured, not
+        fitted, or has no ceiling.
     alone : dict of str to dict of str to array (n_mesh_vertices,), float64
         For each feature space, r of a model on it alone.
     unique : dict of str to dict of str to array (n_mesh_vertices,), float64
         For each feature space, the part of R^2 that no other space explains.
     labels : dict of str to array (n_mesh_vertices,), float64
-        The regions of the outlined ROI class: their places in `regions`, from 1; 0 outside.
+        For each vertex, the position of its region in `regions`, from 1; 0 outside.
     regions : tuple of str
-        Their names, the same for all subjects that are shown together.
+        Names of the outlined regions, the same for all subjects that are shown together.
     source : str
-        What `alone` and `unique` are of: which model, on which pictures.
+        The model and the pictures of `alone` and `unique`.
     split : str
-        What score and r are of: "test" or "heldout".
+        The pictures of score and r: "test" or "heldout".
     counts : tuple of int
-        How many measured vertices the mesh has, and how many were measured.
+        Number of measured vertices that the mesh has, and number of all measured vertices.
     """
 
     subject: str
@@ -65,43 +65,44 @@ class Known:
 
 
 def check_outlined(roi_class: str) -> None:
-    """Refuse an unknown class of ROIs, before anything is computed."""
+    """Raise an error for an unknown class of ROIs, before anything is computed."""
     if roi_class not in ROI_CLASSES:
-        known = ", ".join(ROI_CLASSES)
-        raise EvaluateError(f"unknown ROI class {roi_class!r} to outline: choose from {known}")
+        choices = ", ".join(ROI_CLASSES)
+        raise EvaluateError(f"unknown ROI class {roi_class!r} to outline: choose from {choices}")
 
 
 def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
-    """Tell the subjects whose vertices have a place on fsaverage from the others."""
-    lacking = {
-        one.name: file
-        for one in subjects
+    """Return the subjects whose vertices are known on fsaverage, and a sentence on the others."""
+    missing_masks = {
+        subject.name: file
+        for subject in subjects
         for h in reversed(HEMISPHERES)
-        if not (file := vertices_file(one.folder, h)).is_file()
+        if not (file := vertices_file(subject.folder, h)).is_file()
     }
-    placed = [one for one in subjects if one.name not in lacking]
-    if not lacking:
+    placed = [subject for subject in subjects if subject.name not in missing_masks]
+    if not missing_masks:
         return placed, ""
-    file = next(iter(lacking.values()))
+    file = next(iter(missing_masks.values()))
     return placed, (
-        f"no maps of subject{'s' * (len(lacking) > 1)} {', '.join(lacking)}: without masks such as "
-        f"{file.relative_to(file.parents[2])} it is not known where on fsaverage a vertex lies"
+        f"no maps of subject{'s' * (len(missing_masks) > 1)} {', '.join(missing_masks)}: without "
+        f"masks such as {file.relative_to(file.parents[2])} it is not known where on fsaverage a "
+        "vertex lies"
     )
 
 
 def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
-    """List the regions of a class in the data of several subjects, whose labels may differ."""
-    found = {
+    """Return the regions of a class in the data of several subjects, whose labels may differ."""
+    names = {
         roi.name: None
         for subject in subjects
         for h in HEMISPHERES
         for roi in subject.rois(h)
         if roi.roi_class == outlined
     }
-    return tuple(sorted(found, key=lambda name: roi_rank(outlined, name)))
+    return tuple(sorted(names, key=lambda name: roi_rank(outlined, name)))
 
 
-def gather_known(
+def gather_values(
     out: Path,
     subject: Subject,
     run: str,
@@ -111,49 +112,43 @@ def gather_known(
     outlined: str = "streams",
     spaces: bool = True,
     regions: Sequence[str] | None = None,
-) -> Known:
-    """Read all that is to be shown of a subject.
+) -> SubjectValues:
+    """Read the values of a subject for the maps of `run`, which may be "ensemble".
 
-    Parameters
-    ----------
-    run : str
-        The run whose score and r are shown, or "ensemble".
-    runs : sequence of Run
-        All runs; those on one space alone say which space is best where there is no ablation.
-    responses : mapping of (str, str) to str
-        The sha256 of the training responses, by subject and hemisphere.
-    spaces : bool
-        Whether to read what each feature space does, which is the same for all runs.
-    regions : sequence of str, optional
-        The names of the outlined regions, from `region_names`; this subject's by default.
+    `responses` are digests of the training responses. The other `runs` are needed to compare spaces
+    if there is no ablation. `regions` are from `region_names`, by default of this subject.
     """
     check_outlined(outlined)
-    where = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
+    mesh_vertices = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
 
     def on_mesh(sides: Mapping[str, NDArray[Any]]) -> Sides:
         return {
-            h: place(sides[h], where[h], n_mesh) if h in sides else np.full(n_mesh, np.nan)
-            for h in HEMISPHERES
+            h: place_on_mesh(sides[h], vertices, n_mesh) if h in sides else np.full(n_mesh, np.nan)
+            for h, vertices in mesh_vertices.items()
         }
 
-    found = read_vertices(out, run, subject.name)
-    alone, unique, source = spaces_of(out, subject, runs, responses) if spaces else ({}, {}, "")
+    scores = read_vertices(out, run, subject.name)
+    alone: BySpace = {}
+    unique: BySpace = {}
+    source = ""
+    if spaces:
+        alone, unique, source = read_space_values(out, subject, runs, responses)
     names = tuple(region_names([subject], outlined) if regions is None else regions)
     labels = {h: _labels(subject, h, outlined, names) for h in HEMISPHERES}
-    return Known(
+    return SubjectValues(
         subject=subject.name,
-        score=on_mesh(found.field("score")),
-        r=on_mesh(found.field("r")),
-        ceiling=on_mesh(found.field("ceiling")),
+        score=on_mesh(scores.field("score")),
+        r=on_mesh(scores.field("r")),
+        ceiling=on_mesh(scores.field("ceiling")),
         alone={space: on_mesh(sides) for space, sides in alone.items()},
         unique={space: on_mesh(sides) for space, sides in unique.items()},
         source=source,
-        split=found.meta["split"],
+        split=scores.meta["split"],
         labels={h: np.nan_to_num(values) for h, values in on_mesh(labels).items()},
         regions=names,
         counts=(
-            sum(int((vertices < n_mesh).sum()) for vertices in where.values()),
-            sum(len(vertices) for vertices in where.values()),
+            sum(int((vertices < n_mesh).sum()) for vertices in mesh_vertices.values()),
+            sum(len(vertices) for vertices in mesh_vertices.values()),
         ),
     )
 
@@ -161,7 +156,7 @@ def gather_known(
 def _labels(
     subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Return the place of each vertex' region among names, as files may number them otherwise."""
+    """Return the position of each vertex' region in `names`; files may number them otherwise."""
     labels = np.zeros(subject.n_vertices(hemisphere), np.int64)
     for roi in subject.rois(hemisphere):
         if roi.roi_class == outlined:
@@ -169,28 +164,31 @@ def _labels(
     return labels
 
 
-def average(known: Sequence[Known]) -> Known:
-    """Average over subjects, vertex by vertex.
-
-    Returns
-    -------
-    Known
-        The mean over the subjects that have a value there; labels are those of most subjects.
-    """
-    spaces = dict.fromkeys(space for one in known for space in one.alone)
-    parts = dict.fromkeys(space for one in known for space in one.unique)
-    return Known(
+def average(subjects: Sequence[SubjectValues]) -> SubjectValues:
+    """Return the mean of the subjects that have a value at a vertex; labels are the most common."""
+    spaces = dict.fromkeys(space for subject in subjects for space in subject.alone)
+    parts = dict.fromkeys(space for subject in subjects for space in subject.unique)
+    return SubjectValues(
         subject="mean",
-        score=_mean([one.score for one in known]),
-        r=_mean([one.r for one in known]),
-        ceiling=_mean([one.ceiling for one in known]),
-        alone={s: _mean([one.alone[s] for one in known if s in one.alone]) for s in spaces},
-        unique={s: _mean([one.unique[s] for one in known if s in one.unique]) for s in parts},
-        source=say_sources({one.subject: one.source for one in known}),
-        split=known[0].split,
-        labels={h: _most([one.labels[h] for one in known]) for h in HEMISPHERES},
-        regions=known[0].regions,
-        counts=(max(one.counts[0] for one in known), max(one.counts[1] for one in known)),
+        score=_mean([subject.score for subject in subjects]),
+        r=_mean([subject.r for subject in subjects]),
+        ceiling=_mean([subject.ceiling for subject in subjects]),
+        alone={
+            s: _mean([subject.alone[s] for subject in subjects if s in subject.alone])
+            for s in spaces
+        },
+        unique={
+            s: _mean([subject.unique[s] for subject in subjects if s in subject.unique])
+            for s in parts
+        },
+        source=describe_sources({subject.subject: subject.source for subject in subjects}),
+        split=subjects[0].split,
+        labels={h: _majority([subject.labels[h] for subject in subjects]) for h in HEMISPHERES},
+        regions=subjects[0].regions,
+        counts=(
+            max(subject.counts[0] for subject in subjects),
+            max(subject.counts[1] for subject in subjects),
+        ),
     )
 
 
@@ -201,7 +199,7 @@ def _mean(sides: Sequence[Sides]) -> Sides:
         return {h: np.nanmean([side[h] for side in sides], axis=0) for h in HEMISPHERES}
 
 
-def _most(labels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _majority(labels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     stacked = np.stack(labels).astype(int)
     counts = [(stacked == label).sum(0) for label in range(stacked.max() + 1)]
     return np.argmax(counts, axis=0).astype(np.float64)

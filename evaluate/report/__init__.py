@@ -1,7 +1,7 @@
-"""`python -m evaluate report`: all that was found, on one page that opens offline from disk.
+"""`python -m evaluate report`: all results on one page, which opens offline from disk.
 
-Each module gives a part of the page, `page` puts them into the templates: `tables` the scores,
+Each module makes a part of the page, and `page` fills the template: `tables` makes the scores,
 `charts` bars and densities, which `svg` writes, `examples` predicted against measured responses,
-`spaces` which feature space is best where, `brain` the maps, `account` what was done and what was
-left out.
+`spaces` the best feature space of each ROI, `brain` the maps, `account` fits, exclusions, warnings
+and the command.
 """

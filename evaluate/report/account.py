@@ -1,4 +1,4 @@
-"""What was done and with what, what was left out and why, and how to make it again."""
+"""The account of a report: fits, exclusions with their reasons, warnings, and the command."""
 
 from __future__ import annotations
 
@@ -18,22 +18,16 @@ from evaluate.fits.runs import Run
 from evaluate.tables.legend import score_warnings
 
 
-def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """List what was fitted on what.
-
-    Returns
-    -------
-    list of dict
-        For each: folder, model, spaces, subjects, number of models, settings, and the command.
-    """
-    found = []
+def describe_fits(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return folder, label, spaces, subjects, settings and command of each run."""
+    fits = []
     for run in runs:
         meta = run.models[0].meta
         settings = dict(meta.get("settings", {}))
-        # What was left at its default is in the fits' files.
+        # Defaults are in the fits' files.
         settings.pop("defaults", None)
         settings |= settings.pop("parameters", None) or {}
-        found.append(
+        fits.append(
             {
                 "name": run.name,
                 "label": run.label,
@@ -47,7 +41,7 @@ def fitted(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "command": meta.get("provenance", {}).get("command", "not recorded"),
             }
         )
-    return found
+    return fits
 
 
 def _short(value: Any) -> str:
@@ -56,91 +50,89 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def excluded(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]:
-    """List what was left out of the numbers, and why."""
-    found = []
+def list_exclusions(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what was left out of the numbers, and why."""
+    exclusions = []
     ensemble = next(
         (c for c in sidecar["counts"]
          if c["fit"] == inputs.pooled and c["subject"] == c["hemisphere"] == "all"), None
     )  # fmt: skip
     if ensemble is not None:
-        whose = "of the ensemble" if len(inputs.runs) > 1 else "of the fit"
+        source = "of the ensemble" if len(inputs.runs) > 1 else "of the fit"
         n, out = ensemble["n_vertices"], ensemble["n_excluded"]
-        found.append(
-            _line(f"{out} of {plural(n, 'vertex')}", "their noise ceiling is 0: in no mean")
+        exclusions.append(
+            _exclusion(f"{out} of {plural(n, 'vertex')}", "their noise ceiling is 0: in no mean")
         )
-        clipped = f"{plural(ensemble['n_clipped'], 'vertex')} {whose}"
-        found.append(_line(clipped, "kept, but their score was cut at 100 %, as the challenge has "
-                                    "it, which biases means downwards"))  # fmt: skip
+        clipped = f"{plural(ensemble['n_clipped'], 'vertex')} {source}"
+        reason = ("kept, but their score was cut at 100 %, as the challenge has it, which biases "
+                  "means downwards")  # fmt: skip
+        exclusions.append(_exclusion(clipped, reason))
         if ensemble["n_constant"]:
-            constant = f"{plural(ensemble['n_constant'], 'vertex')} {whose}"
-            found.append(_line(constant, "kept: one prediction for all pictures counts as r = 0"))
+            constant = f"{plural(ensemble['n_constant'], 'vertex')} {source}"
+            exclusions.append(
+                _exclusion(constant, "kept: one prediction for all pictures counts as r = 0")
+            )
         if n_flat := ensemble["n_constant_measured"]:
-            found.append(_line(f"{n_flat} vertices", "kept: measured responses that are constant "
-                                                     "count as r = 0"))  # fmt: skip
-    found += [_line(f"subject {one.name}", "has no fits") for one in inputs.unfitted]
+            reason = "kept: measured responses that are constant count as r = 0"
+            exclusions.append(_exclusion(f"{n_flat} vertices", reason))
+    exclusions += [
+        _exclusion(f"subject {subject.name}", "has no fits") for subject in inputs.unfitted
+    ]
     for line in unfinished_lines(sidecar["unfinished"]):
-        what, _, fix = line.partition(": ")
-        found.append(_line(what, f"the run was not finished: {fix}"))
-    for whose, runs in sidecar["coverage"]["lacking"].items():
-        found.append(_line(f"subject {whose}", f"has no fit of {', '.join(runs)}"))
-    for kind, why in (("test_responses", "test responses are not there"),
+        item, _, fix = line.partition(": ")
+        exclusions.append(_exclusion(item, f"the run was not finished: {fix}"))
+    for name, runs in sidecar["coverage"]["lacking"].items():
+        exclusions.append(_exclusion(f"subject {name}", f"has no fit of {', '.join(runs)}"))
+    for kind, reason in (("test_responses", "test responses are not there"),
                       ("ceilings", "noise ceilings are not there")):  # fmt: skip
         files = sidecar["absent"][kind]
         if files:
-            found.append(_line(f"{plural(len(files), 'file')}, such as {files[0]}", why))
-    found += _empty(inputs.subjects)
-    return found
+            exclusions.append(
+                _exclusion(f"{plural(len(files), 'file')}, such as {files[0]}", reason)
+            )
+    exclusions += _empty_rois(inputs.subjects)
+    return exclusions
 
 
-def _line(what: str, why: str) -> dict[str, str]:
-    return {"what": what, "why": why}
+def _exclusion(item: str, reason: str) -> dict[str, str]:
+    return {"what": item, "why": reason}
 
 
-def _empty(subjects: Sequence[Subject]) -> list[dict[str, str]]:
+def _empty_rois(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     sides = [(subject, h) for subject in subjects for h in HEMISPHERES]
     empty: dict[str, list[str]] = {}
     for subject, h in sides:
         for roi in subject.rois(h):
             if not roi.vertices.size:
                 empty.setdefault(roi.name, []).append(f"{subject.name} {h}")
-    found = []
-    for name, where in empty.items():
-        whose = "every subject" if len(where) == len(sides) else ", ".join(where)
-        found.append(_line(f"{name} of {whose}", "the region has no vertices: a dash in the table"))
-    return found
+    exclusions = []
+    for name, places in empty.items():
+        owner = "every subject" if len(places) == len(sides) else ", ".join(places)
+        exclusions.append(
+            _exclusion(f"{name} of {owner}", "the region has no vertices: a dash in the table")
+        )
+    return exclusions
 
 
 def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Say in capitals what a reader must not overlook."""
-    found = [f"WARNING: {line}." for line in score_warnings(frame, sidecar)]
+    """Return the warnings at the top of the page."""
+    lines = [f"WARNING: {line}." for line in score_warnings(frame, sidecar)]
     if sidecar["simulated"]:
-        found.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
+        lines.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
                      "figures say nothing about brains.")  # fmt: skip
     untrained = sorted({s for spaces in sidecar["untrained"].values() for s in spaces})
     if untrained:
-        found.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}.")
+        lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}.")
     if coverage_lines(sidecar["coverage"], "report"):
-        found.append("Columns cover different subjects: do not compare them where all subjects "
+        lines.append("Columns cover different subjects: do not compare them where all subjects "
                      "are pooled.")  # fmt: skip
     if len(sidecar["absent"]["ceilings"]):
-        found.append("Noise ceilings are missing: what needs them is a dash.")
-    return found
+        lines.append("Noise ceilings are missing: what needs them is a dash.")
+    return lines
 
 
-def again(options: Mapping[str, Any]) -> str:
-    """Write the command that makes the report again.
-
-    Parameters
-    ----------
-    options : mapping
-        The options of `report`, of which those that are None are left out.
-
-    Returns
-    -------
-    str
-        A line for a shell, to be run in this project's folder.
-    """
+def report_command(options: Mapping[str, Any]) -> str:
+    """Return the shell command that makes the report again, without the options that are None."""
     words = [".venv/bin/python", "-m", "evaluate", "report"]
     for name, value in options.items():
         if value is not None:
@@ -151,7 +143,7 @@ def again(options: Mapping[str, Any]) -> str:
 
 
 def response_unit(subjects: Sequence[Subject]) -> str:
-    """Write in what unit the responses are, as far as it is known."""
+    """Return a sentence on the unit of the responses, as far as it is known."""
     if all(subject.simulated or _published(subject) for subject in subjects):
         return "Responses are in standard deviations of a scan session."
     return "Responses are in the unit of the data's files."
@@ -160,5 +152,5 @@ def response_unit(subjects: Sequence[Subject]) -> str:
 def _published(subject: Subject) -> bool:
     """Return whether a subject has the sizes of the challenge's own data, which are z-scored."""
     counts = PUBLISHED.get(subject.name)
-    found = (len(subject.pictures("train")), *(subject.n_vertices(h) for h in HEMISPHERES))
-    return counts is not None and found == (counts.train, counts.lh, counts.rh)
+    sizes = (len(subject.pictures("train")), *(subject.n_vertices(h) for h in HEMISPHERES))
+    return counts is not None and sizes == (counts.train, counts.lh, counts.rh)

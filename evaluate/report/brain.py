@@ -1,4 +1,4 @@
-"""The maps of the page: pictures of all views, and one brain that turns."""
+"""The maps of the page: pictures of all views, and a brain that can be rotated."""
 
 from __future__ import annotations
 
@@ -13,114 +13,110 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from challenge import HEMISPHERES
-from evaluate.maps.camera import BRIGHT, FOLD, Picture, photograph
-from evaluate.maps.outlines import name_places
-from evaluate.maps.paint import Map, colours, maps_of, paint
-from evaluate.maps.shown_subjects import measured
+from evaluate.maps.camera import BRIGHT, FOLD, RenderedView, render_views
+from evaluate.maps.outlines import place_names
+from evaluate.maps.paint import Map, maps_of, paint, vertex_colours
+from evaluate.maps.shown_subjects import measured_vertices
 from evaluate.maps.surface import Mesh
-from evaluate.maps.values import Known
+from evaluate.maps.values import SubjectValues
 from evaluate.report.examples import encode
 from evaluate.tables.scores_figure import COLOURS
 
 WIDTH = 560
 LETTER = 15
-# Of the colour bar, in CSS.
+# Number of stops of the colour bar's CSS gradient.
 STOPS = 11
-# Between the hemispheres of the brain that turns, mm, each being about 85 wide.
+# Half the shift between the hemispheres of the rotatable brain, mm; each is about 85 wide.
 APART = 46
 
 
-def stills(known: Sequence[Known], mesh: Mesh, pooled: str) -> list[dict[str, Any]]:
-    """Paint the maps: of the first all views, of the others the flat one.
+def stills(
+    subject_values: Sequence[SubjectValues], mesh: Mesh, pooled: str
+) -> list[dict[str, Any]]:
+    """Paint the maps: all views of the first subject or mean, and the flat view of the others.
 
-    Parameters
-    ----------
-    pooled : str
-        What score and r are of: the ensemble, or the only fit.
-
-    Returns
-    -------
-    list of dict
-        `subject`, `name`, `title`, `bar` and `pictures` (view, hemisphere, width, height, PNG in
-        base64, text for who does not see it).
+    Each has `subject`, `name`, `title`, `bar`, `source`, which is `pooled` for score and r, and
+    `pictures` (view, hemisphere, width, height, PNG in base64, alternative text).
     """
-    every = photograph(mesh, WIDTH, measured(known))
-    flat = [picture for picture in every if picture.view == "flat"]
+    views = render_views(mesh, WIDTH, measured_vertices(subject_values))
+    flat_views = [view for view in views if view.view == "flat"]
     return [
         {
-            "subject": one.subject,
-            "name": shown.name,
-            "title": shown.title,
-            "bar": bar(shown),
-            "source": shown.source or (pooled if shown.name in {"score", "r"} else ""),
+            "subject": subject.subject,
+            "name": brain_map.name,
+            "title": brain_map.title,
+            "bar": bar(brain_map),
+            "source": brain_map.source or (pooled if brain_map.name in {"score", "r"} else ""),
             "pictures": [
-                _still(picture, shown, one) for picture in (every if one is known[0] else flat)
+                _still(view, brain_map, subject)
+                for view in (views if subject is subject_values[0] else flat_views)
             ],
         }
-        for one in known
-        for shown in maps_of(one, known)
+        for subject in subject_values
+        for brain_map in maps_of(subject, subject_values)
     ]
 
 
-def _still(picture: Picture, shown: Map, known: Known) -> dict[str, Any]:
-    rgba = paint(picture, shown, known)
+def _still(view: RenderedView, brain_map: Map, subject: SubjectValues) -> dict[str, Any]:
+    rgba = paint(view, brain_map, subject)
     image = Image.fromarray(rgba)
-    if picture.view == "flat":
+    if view.view == "flat":
         draw, font = ImageDraw.Draw(image), ImageFont.load_default(LETTER)
-        labels = known.labels[picture.hemisphere]
-        places = name_places(picture, labels, known.regions, LETTER)
+        labels = subject.labels[view.hemisphere]
+        places = place_names(view, labels, subject.regions, LETTER)
         for name, (x, y) in places.items():
             draw.text((x, y), name, font=font, anchor="mm", fill="white", stroke_width=2,
                       stroke_fill="black")  # fmt: skip
-    values = shown.values[picture.hemisphere]
-    told = f"{int(np.isfinite(values).sum())} vertices"
-    if not shown.categories and np.isfinite(values).any():
-        told += f", median {np.nanmedian(values):.2f}, highest {np.nanmax(values):.2f}"
-    side = {"lh": "left", "rh": "right"}[picture.hemisphere]
+    values = brain_map.values[view.hemisphere]
+    summary = f"{int(np.isfinite(values).sum())} vertices"
+    if not brain_map.categories and np.isfinite(values).any():
+        summary += f", median {np.nanmedian(values):.2f}, highest {np.nanmax(values):.2f}"
+    side = {"lh": "left", "rh": "right"}[view.hemisphere]
     return {
-        "view": picture.view,
-        "hemisphere": picture.hemisphere,
+        "view": view.view,
+        "hemisphere": view.hemisphere,
         "width": image.width,
         "height": image.height,
         # 255 colours are as many as a scale has; the alpha channel is kept.
         "png": encode(image.quantize(255, Image.Quantize.FASTOCTREE), "PNG"),
-        "alt": f"{shown.title}, {picture.view} view of the {side} hemisphere: {told} {shown.unit}",
+        "alt": f"{brain_map.title}, {view.view} view of the {side} hemisphere: {summary} "
+        f"{brain_map.unit}",
     }
 
 
-def bar(shown: Map) -> dict[str, Any]:
-    """Describe the colour bar of a map.
+def bar(brain_map: Map) -> dict[str, Any]:
+    """Return the colour bar of a map: `unit`, and `categories`, or `gradient`, limits and `mark`.
 
-    Returns
-    -------
-    dict
-        `unit`, and either `categories` (name and colour) or `gradient`, `low`, `high` and
-        `mark`, the mean ceiling in percent of the bar's length.
+    `mark` is the mean ceiling in percent of the bar's length.
     """
-    if shown.categories:
-        named = [
+    if brain_map.categories:
+        categories = [
             {"name": name, "colour": COLOURS[i % len(COLOURS)]}
-            for i, name in enumerate(shown.categories)
+            for i, name in enumerate(brain_map.categories)
         ]
-        return {"unit": shown.unit, "categories": named}
-    stops = mpl.colormaps[shown.scale](np.linspace(0, 1, STOPS))
+        return {"unit": brain_map.unit, "categories": categories}
+    stops = mpl.colormaps[brain_map.scale](np.linspace(0, 1, STOPS))
     mark = None
-    if shown.mark is not None and np.isfinite(shown.mark):
+    if brain_map.mark is not None and np.isfinite(brain_map.mark):
         mark = {
-            "at": round(100 * min((shown.mark - shown.low) / (shown.high - shown.low), 1), 1),
-            "text": "ceiling" if shown.name == "score" else f"mean ceiling {shown.mark:.2f}",
+            "at": round(
+                100 * min((brain_map.mark - brain_map.low) / (brain_map.high - brain_map.low), 1), 1
+            ),
+            "text": "ceiling"
+            if brain_map.name == "score"
+            else f"mean ceiling {brain_map.mark:.2f}",
         }
     return {
-        "unit": shown.unit,
+        "unit": brain_map.unit,
         "gradient": ", ".join(to_hex(stop) for stop in stops),
-        "low": f"{shown.low:g}",
-        "high": f"{shown.high:g}",
+        "low": f"{brain_map.low:g}",
+        "high": f"{brain_map.high:g}",
         "mark": mark,
     }
 
 
-def turning(shown: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
-    """Pack the brain that turns: the mesh once, and the colours of each map.
+def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
+    """Pack the rotatable brain: the mesh once, and the colours of each map.
 
     Returns
     -------
@@ -137,8 +133,11 @@ def turning(shown: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]
         places.append((shape.coordinates + shift) * 100)
         faces.append(shape.faces + i * n)
     bare = np.concatenate([np.where(mesh.sulci[h] > 0, FOLD, BRIGHT) for h in HEMISPHERES])
-    painted = [np.concatenate([colours(one, h) for h in HEMISPHERES]) for *_, one in shown]
-    vertices = np.flatnonzero(np.any([one[:, 3] > 0 for one in painted], axis=0))
+    colours = [
+        np.concatenate([vertex_colours(brain_map, h) for h in HEMISPHERES])
+        for *_, brain_map in maps
+    ]
+    vertices = np.flatnonzero(np.any([rgba[:, 3] > 0 for rgba in colours], axis=0))
     return {
         "places": _pack(np.concatenate(places).round(), "<i2"),
         "faces": _pack(np.concatenate(faces), "<u2"),
@@ -148,17 +147,17 @@ def turning(shown: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]
             {
                 "subject": subject,
                 "model": model,
-                "title": one.title,
-                "bar": bar(one),
+                "title": brain_map.title,
+                "bar": bar(brain_map),
                 "colours": _pack(_bytes(values[vertices]), "u1"),
             }
-            for (subject, model, one), values in zip(shown, painted, strict=True)
+            for (subject, model, brain_map), values in zip(maps, colours, strict=True)
         ],
     }
 
 
 def _bytes(rgba: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Black itself is the colour of 0 on one scale, so what is shown is at least 1.
+    # 0 means no value, but one scale begins with black: a vertex with a value has at least 1.
     return np.where(rgba[:, 3:] > 0, np.maximum((rgba[:, :3] * 255).round(), 1), 0)
 
 
@@ -166,10 +165,10 @@ def _pack(values: NDArray[Any], dtype: str) -> str:
     return b64encode(np.ascontiguousarray(values.astype(dtype)).tobytes()).decode("ascii")
 
 
-def regions_map(known: Known, outlined: str) -> Map:
-    """Make a map of the outlined regions themselves."""
-    labels = known.labels
+def regions_map(subject: SubjectValues, outlined: str) -> Map:
+    """Return a map of the outlined regions themselves."""
+    labels = subject.labels
     values = {h: np.where(labels[h] > 0, labels[h] - 1, np.nan) for h in HEMISPHERES}
     full: Mapping[str, NDArray[Any]] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}
     return Map("regions", f"Regions of {outlined}", "", values, 1,
-               categories=known.regions, strength=dict(full))  # fmt: skip
+               categories=subject.regions, strength=dict(full))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Charts of the page: bars per ROI, r² against ceiling, one vertex' responses."""
+"""Charts of the page: bars per ROI, r² against ceiling, the responses of one vertex."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
 from evaluate.fits.runs import ENSEMBLE
-from evaluate.report.svg import INK, STYLE, figure_of, to_svg
+from evaluate.report.svg import INK, STYLE, new_figure, to_svg
 from evaluate.scoring.hemisphere_rows import class_order
 from evaluate.tables.scores_figure import COLOURS, HATCHES
 from evaluate.tables.scores_table import Model, overall
@@ -21,32 +21,32 @@ FAINT = 0.25
 
 
 def colour(models: Sequence[Model], index: int) -> str:
-    """Choose a model's colour: of Okabe and Ito's, or the text's for the ensemble."""
+    """Return a model's colour: one of Okabe and Ito's, or the text's colour for the ensemble."""
     return INK if models[index].fit == ENSEMBLE else COLOURS[index % len(COLOURS)]
 
 
 def on_page(ink: str) -> str:
-    """Translate a colour for HTML."""
+    """Return a colour as it is written in HTML."""
     return "currentColor" if ink == INK else ink
 
 
 def bars(frame: pd.DataFrame, models: Sequence[Model], metric: str) -> list[dict[str, str]]:
     """Draw, for each ROI class, a bar per ROI and model with its interval, ceiling and chance."""
     whole = overall(frame)
-    found = []
+    charts = []
     for roi_class in class_order(whole["roi_class"]):
-        of = whole[(whole["roi_class"] == roi_class) & (whole["roi"] != "all")]
-        if of[metric].notna().any():
-            found.append({"title": roi_class, "svg": _bars(of, models, metric, roi_class)})
-    return found
+        scores = whole[(whole["roi_class"] == roi_class) & (whole["roi"] != "all")]
+        if scores[metric].notna().any():
+            charts.append({"title": roi_class, "svg": _bars(scores, models, metric, roi_class)})
+    return charts
 
 
-def _bars(of: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str) -> str:
-    rois = list(dict.fromkeys(of["roi"]))
-    figure, axes = figure_of(5.2, 2.7)
+def _bars(scores: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str) -> str:
+    rois = list(dict.fromkeys(scores["roi"]))
+    figure, axes = new_figure(5.2, 2.7)
     width = 0.84 / len(models)
     for i, model in enumerate(models):
-        rows = of[of["fit"] == model.fit].set_index("roi")
+        rows = scores[scores["fit"] == model.fit].set_index("roi")
         values = rows[metric].reindex(rois).to_numpy(float)
         x = np.arange(len(rois)) + (i - (len(models) - 1) / 2) * width
         axes.bar(x, np.nan_to_num(values), width * 0.92, color=colour(models, i), linewidth=0,
@@ -59,7 +59,7 @@ def _bars(of: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str
         axes.axhline(100, color=INK, linestyle="--", linewidth=1)
         axes.text(-0.48, 101, "noise ceiling", fontsize=8, va="bottom")
         axes.set_ylim(0, 112)
-        chance = of.groupby("roi")["chance"].last().reindex(rois).to_numpy(float)
+        chance = scores.groupby("roi")["chance"].last().reindex(rois).to_numpy(float)
         places = np.arange(len(rois))
         axes.hlines(chance, places - 0.45, places + 0.45, color=INK, linestyle=":", linewidth=1.2)
     axes.set_xlim(-0.55, len(rois) - 0.45)
@@ -73,16 +73,8 @@ def _bars(of: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str
 
 
 def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
-    """Draw how r² of the vertices lies below their ceilings.
-
-    Parameters
-    ----------
-    ceiling : array (n_vertices,)
-        Fractions.
-    r : array (n_vertices,)
-        Pearson's r.
-    """
-    figure, axes = figure_of(5.2, 4.2)
+    """Draw the density of r² of the vertices against their noise ceilings, as fractions."""
+    figure, axes = new_figure(5.2, 4.2)
     square = np.maximum(r, 0) ** 2
     with mpl.rc_context(STYLE):
         hexagons = axes.hexbin(ceiling, square, gridsize=44, extent=(0, 1, 0, 1), mincnt=1,
@@ -106,18 +98,11 @@ def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
 
 
 def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str, Any]) -> str:
-    """Draw predicted against measured responses of one vertex.
+    """Draw predicted against measured responses, (n_images,) each, of one vertex.
 
-    Parameters
-    ----------
-    predicted : array (n_images,)
-        Predictions.
-    measured : array (n_images,)
-        Responses.
-    about : mapping
-        `name` of the vertex, its `r`, and the `roi` that it is shown for.
+    `about` has the vertex' `name`, its `r`, and the `roi` of which it is an example.
     """
-    figure, axes = figure_of(3.9, 3.5, (0.16, 0.14, 0.98, 0.98))
+    figure, axes = new_figure(3.9, 3.5, (0.16, 0.14, 0.98, 0.98))
     axes.plot(predicted, measured, "o", color=INK, markersize=4, alpha=0.5,
               markeredgewidth=0)  # fmt: skip
     axes.axhline(0, color=INK, alpha=FAINT, linewidth=0.7)

@@ -1,4 +1,4 @@
-"""All that the page shows, gathered from scores, vertices, fits and ablations."""
+"""The content of the page, gathered from scores, vertices, fits and ablations."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from evaluate.fits.inputs import Inputs
 from evaluate.fits.runs import ENSEMBLE, Run
 from evaluate.fits.study_rows import row_names
 from evaluate.maps.paint import Map, maps_of
-from evaluate.maps.shown_subjects import count_shown, know
-from evaluate.maps.space_values import say_sources, spaces_of
+from evaluate.maps.shown_subjects import coverage_lines, gather_subjects
+from evaluate.maps.space_values import describe_sources, read_space_values
 from evaluate.maps.surface import load_mesh
-from evaluate.maps.values import Known, split_placed
+from evaluate.maps.values import SubjectValues, split_placed
 from evaluate.report import account
 from evaluate.report.brain import regions_map, stills, turning
 from evaluate.report.charts import against_ceiling, bars, colour, on_page
@@ -37,43 +37,48 @@ def gather_content(
     about: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Gather what the page's template takes."""
-    models, shown = models_of(frame, about), measure(frame)
+    """Gather the variables of the page's template."""
+    models, metric = models_of(frame, about), measure(frame)
     mesh = load_mesh("fsaverage5")
     outlined = str(options["outlines"])
     placed, unplaced = split_placed(inputs.subjects)
-    known = know(out, inputs, inputs.pooled, mesh, outlined)
-    each = {
-        run.name: know(out, inputs, run.name, mesh, outlined, spaces=False)
+    subject_values = gather_subjects(out, inputs, inputs.pooled, mesh, outlined)
+    values_by_run = {
+        run.name: gather_subjects(out, inputs, run.name, mesh, outlined, spaces=False)
         for run in progress(inputs.runs, desc="reading vertices", unit="run")
     }
     pooled = ENSEMBLE if inputs.pooled == ENSEMBLE else inputs.runs[0].title
     rows = row_names(out)
     titles = _titles(models, rows)
-    best = best_run(inputs.runs, frame, shown)
+    best = best_run(inputs.runs, frame, metric)
     subjects = [s for s in inputs.subjects if s.name in best.subjects]
-    spaces = {s.name: spaces_of(out, s, inputs.runs, inputs.responses) for s in inputs.subjects}
+    spaces = {
+        s.name: read_space_values(out, s, inputs.runs, inputs.responses) for s in inputs.subjects
+    }
     return {
         "banners": account.banners(frame, about),
-        "cards": _cards(frame, models, titles, shown, about),
-        "fitted": account.fitted(inputs.runs),
+        "cards": _cards(frame, models, titles, metric, about),
+        "fitted": account.describe_fits(inputs.runs),
         "rows": rows,
         "twins": about["twins"],
         "table": table_data(frame, about) | {"models": titles},
         "notes": legend(frame, about),
-        "bars": bars(frame, models, shown),
+        "bars": bars(frame, models, metric),
         "keys": [
             {"title": title, "colour": on_page(colour(models, i))} for i, title in enumerate(titles)
         ],
         "unplaced": unplaced,
-        "stills": stills(known, mesh, pooled) if known else [],
-        "multiples": multiples(each, known, inputs.runs, frame, rows, mesh) if known else None,
-        "turning": turning(
-            list(_turning_maps(inputs.runs, each, known, rows, outlined, pooled)), mesh
-        )
-        if known
+        "stills": stills(subject_values, mesh, pooled) if subject_values else [],
+        "multiples": multiples(values_by_run, subject_values, inputs.runs, frame, rows, mesh)
+        if subject_values
         else None,
-        "shown": count_shown(placed, mesh),
+        "turning": turning(
+            list(_turning_maps(inputs.runs, values_by_run, subject_values, rows, outlined, pooled)),
+            mesh,
+        )
+        if subject_values
+        else None,
+        "shown": coverage_lines(placed, mesh),
         "outlined": outlined,
         "example_run": best.title,
         "unit": account.response_unit(subjects),
@@ -88,10 +93,10 @@ def gather_content(
         "ceiling_svg": _density(
             [read_vertices(out, inputs.pooled, s.name) for s in inputs.subjects]
         ),
-        "winners": winners(inputs.subjects, {name: one[0] for name, one in spaces.items()}),
-        "compared": say_sources({name: one[2] for name, one in spaces.items()}),
-        "excluded": account.excluded(inputs, about),
-        "again": account.again(options),
+        "winners": winners(inputs.subjects, {name: values[0] for name, values in spaces.items()}),
+        "compared": describe_sources({name: values[2] for name, values in spaces.items()}),
+        "excluded": account.list_exclusions(inputs, about),
+        "again": account.report_command(options),
         "scored_by": about["provenance"],
         "provenance": provenance(),
         "settings": about["settings"],
@@ -100,20 +105,20 @@ def gather_content(
     }
 
 
-def best_run(runs: Sequence[Run], frame: pd.DataFrame, shown: str) -> Run:
-    """Choose the run of the greatest mean over everything."""
+def best_run(runs: Sequence[Run], frame: pd.DataFrame, metric: str) -> Run:
+    """Return the run of the greatest mean over all vertices."""
     whole = overall(frame)
     whole = whole[whole["roi_class"] == "all"]
-    values = dict(zip(whole["fit"], whole[shown].fillna(-1), strict=True))
+    values = dict(zip(whole["fit"], whole[metric].fillna(-1), strict=True))
     return max(runs, key=lambda run: float(values.get(run.name, -1)))
 
 
 def _titles(models: Sequence[Model], rows: Mapping[str, str]) -> list[str]:
-    """Call each model by the row of a study that it is, if it is one."""
-    return [_called(model.title, rows.get(model.fit)) for model in models]
+    """Return the titles of models, each with its row of a study if it is one."""
+    return [_study_title(model.title, rows.get(model.fit)) for model in models]
 
 
-def _called(title: str, row: str | None) -> str:
+def _study_title(title: str, row: str | None) -> str:
     return f"{row}: {title}" if row else title
 
 
@@ -121,7 +126,7 @@ def _cards(
     frame: pd.DataFrame,
     models: Sequence[Model],
     titles: Sequence[str],
-    shown: str,
+    metric: str,
     about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     whole = overall(frame)
@@ -132,38 +137,38 @@ def _cards(
     return [
         {
             "title": title,
-            "triple": cells.get(i, {}).get(shown),
-            "digits": 2 if shown == "score" else 3,
-            "chance": chance if shown == "score" else None,
-            "unit": "% of the noise ceiling" if shown == "score" else "mean r",
+            "triple": cells.get(i, {}).get(metric),
+            "digits": 2 if metric == "score" else 3,
+            "chance": chance if metric == "score" else None,
+            "unit": "% of the noise ceiling" if metric == "score" else "mean r",
         }
         for i, title in enumerate(titles)
     ]
 
 
-def _density(every: Sequence[Vertices]) -> str | None:
-    sides = [side for one in every for side in one.hemispheres.values()]
+def _density(vertex_scores: Sequence[Vertices]) -> str | None:
+    sides = [side for vertices in vertex_scores for side in vertices.hemispheres.values()]
     ceiling, r = (np.concatenate([side[name] for side in sides]) for name in ("ceiling", "r"))
-    there = np.isfinite(ceiling) & np.isfinite(r) & (ceiling > 0)
-    return against_ceiling(ceiling[there], r[there]) if there.any() else None
+    is_valid = np.isfinite(ceiling) & np.isfinite(r) & (ceiling > 0)
+    return against_ceiling(ceiling[is_valid], r[is_valid]) if is_valid.any() else None
 
 
 def _turning_maps(
     runs: Sequence[Run],
-    each: Mapping[str, Sequence[Known]],
-    known: Sequence[Known],
+    values_by_run: Mapping[str, Sequence[SubjectValues]],
+    subject_values: Sequence[SubjectValues],
     rows: Mapping[str, str],
     outlined: str,
     pooled: str,
 ) -> Iterator[tuple[str, str, Map]]:
-    for one in known:
-        for shown in maps_of(one, known):
-            model = pooled if shown.name in {"score", "r"} else shown.source
-            yield one.subject, model, shown
-        yield one.subject, "", regions_map(one, outlined)
+    for subject in subject_values:
+        for brain_map in maps_of(subject, subject_values):
+            model = pooled if brain_map.name in {"score", "r"} else brain_map.source
+            yield subject.subject, model, brain_map
+        yield subject.subject, "", regions_map(subject, outlined)
     for run in runs if len(runs) > 1 else ():
-        title = _called(run.title, rows.get(run.name))
-        for one in each[run.name]:
-            for shown in maps_of(one, known):
-                if shown.name in {"score", "r"}:
-                    yield one.subject, title, shown
+        title = _study_title(run.title, rows.get(run.name))
+        for subject in values_by_run[run.name]:
+            for brain_map in maps_of(subject, subject_values):
+                if brain_map.name in {"score", "r"}:
+                    yield subject.subject, title, brain_map

@@ -25,8 +25,8 @@ PIXELS = 128
 QUALITY = 72
 
 
-class _Best(NamedTuple):
-    """The best vertex of a ROI: its r, whose, where, and its column among all of the hemisphere."""
+class _BestVertex(NamedTuple):
+    """The best vertex of a ROI: its r, subject and hemisphere, and its column in the hemisphere."""
 
     r: float
     subject: Subject
@@ -37,77 +37,71 @@ class _Best(NamedTuple):
 def examples(
     subjects: Sequence[Subject], run: Run, vertices: Mapping[str, Vertices], split: str
 ) -> list[dict[str, Any]]:
-    """Show, for each ROI, the vertex that a run predicts best.
+    """Describe, for each ROI, the vertex that a run's own model of it predicts best.
 
-    Parameters
-    ----------
-    run : Run
-        The run; each ROI is shown by the run's own model of it.
-
-    Returns
-    -------
-    list of dict
-        For each ROI with vertices: `roi_class`, `roi`, `name` of the vertex, how many it is the
-        best of, its `r` and `ceiling`, the scatter as `svg`, and the pictures of `highest` and
-        `lowest` response.
+    Each has `roi_class`, `roi`, `name` of the vertex, the number `n` of vertices from which it was
+    chosen, its `r` and `ceiling`, the scatter as `svg`, and pictures of `highest` and `lowest`
+    response.
     """
     models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
     regions = _regions(subjects)
-    named = sorted(regions, key=lambda roi: roi_rank(*roi))
-    shown = []
-    for roi_class, roi in progress(named, desc="choosing vertices", unit="ROI"):
-        best, n = _best(regions[roi_class, roi], vertices)
+    rois = sorted(regions, key=lambda roi: roi_rank(*roi))
+    entries = []
+    for roi_class, roi in progress(rois, desc="choosing vertices", unit="ROI"):
+        best, n = _best_vertex(regions[roi_class, roi], vertices)
         model = best and models.get((best.subject.name, best.hemisphere, roi_class, roi))
         if best and model:
-            shown.append(
+            entries.append(
                 {"roi_class": roi_class, "roi": roi, "n": n}
-                | _show(best, model, vertices[best.subject.name], split)
+                | _describe_vertex(best, model, vertices[best.subject.name], split)
             )
-    return shown
+    return entries
 
 
 def _regions(
     subjects: Sequence[Subject],
 ) -> dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]]:
-    found: dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]] = {}
+    regions: dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]] = {}
     for subject in subjects:
         for h in HEMISPHERES:
             for roi in subject.regions(h):
                 key = (roi.roi_class, roi.name)
-                found.setdefault(key, []).append((subject, h, roi.vertices))
-    return found
+                regions.setdefault(key, []).append((subject, h, roi.vertices))
+    return regions
 
 
-def _best(
-    where: Sequence[tuple[Subject, str, NDArray[np.int64]]], vertices: Mapping[str, Vertices]
-) -> tuple[_Best | None, int]:
-    """Find the vertex of the greatest r, and count those it was chosen from."""
+def _best_vertex(
+    regions: Sequence[tuple[Subject, str, NDArray[np.int64]]], vertices: Mapping[str, Vertices]
+) -> tuple[_BestVertex | None, int]:
+    """Return the vertex of the greatest r, and the number of vertices that have an r."""
     best, n = None, 0
-    for subject, h, columns in where:
-        known = vertices[subject.name].hemispheres if subject.name in vertices else {}
-        if h not in known:
+    for subject, h, columns in regions:
+        hemispheres = vertices[subject.name].hemispheres if subject.name in vertices else {}
+        if h not in hemispheres:
             continue
-        r = np.where(known[h]["excluded"][columns], np.nan, known[h]["r"][columns])
+        r = np.where(hemispheres[h]["excluded"][columns], np.nan, hemispheres[h]["r"][columns])
         n += int(np.isfinite(r).sum())
         if not np.isfinite(r).any():
             continue
         place = int(np.nanargmax(r))
         if best is None or r[place] > best.r:
-            best = _Best(float(r[place]), subject, h, int(columns[place]))
+            best = _BestVertex(float(r[place]), subject, h, int(columns[place]))
     return best, n
 
 
-def _show(best: _Best, model: RoiModel, known: Vertices, split: str) -> dict[str, Any]:
-    own = model.read("vertices", "heldout_rows")
-    column = int(np.flatnonzero(own["vertices"] == best.column)[0])
+def _describe_vertex(
+    best: _BestVertex, model: RoiModel, vertices: Vertices, split: str
+) -> dict[str, Any]:
+    arrays = model.read("vertices", "heldout_rows")
+    column = int(np.flatnonzero(arrays["vertices"] == best.column)[0])
     predicted = model.predictions(split)[:, column]
-    of = "test" if split == "test" else "train"
-    rows = np.arange(len(predicted)) if split == "test" else own["heldout_rows"]
-    measured = np.asarray(best.subject.responses(best.hemisphere, of)[rows, best.column])
-    files = [best.subject.pictures(of)[row] for row in rows]
+    picture_split = "test" if split == "test" else "train"
+    rows = np.arange(len(predicted)) if split == "test" else arrays["heldout_rows"]
+    measured = np.asarray(best.subject.responses(best.hemisphere, picture_split)[rows, best.column])
+    files = [best.subject.pictures(picture_split)[row] for row in rows]
     r = float(correlation(measured[:, None], predicted[:, None])[0])
     name = f"vertex {best.column} of subject {best.subject.name}, {best.hemisphere}"
-    ceiling = float(known.hemispheres[best.hemisphere]["ceiling"][best.column])
+    ceiling = float(vertices.hemispheres[best.hemisphere]["ceiling"][best.column])
     order = np.argsort(measured, kind="stable")
     count = min(N_PICTURES, len(order) // 2)
     return {
@@ -131,7 +125,7 @@ def _picture(file: Path, measured: float, predicted: float) -> dict[str, Any]:
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> str:
-    """Write a picture as text that can stand in a page."""
-    written = BytesIO()
-    image.save(written, kind, optimize=True, **options)
-    return b64encode(written.getvalue()).decode("ascii")
+    """Return an image as base64 text for the page."""
+    buffer = BytesIO()
+    image.save(buffer, kind, optimize=True, **options)
+    return b64encode(buffer.getvalue()).decode("ascii")

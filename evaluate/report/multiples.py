@@ -1,4 +1,4 @@
-"""Pearson's r at each vertex, the same small picture for every model, on one scale of colours."""
+"""Small maps of Pearson's r, one for each model, on one scale of colours."""
 
 from __future__ import annotations
 
@@ -12,79 +12,68 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evaluate.fits.runs import Run
-from evaluate.maps.camera import Picture, photograph
+from evaluate.maps.camera import RenderedView, render_views
 from evaluate.maps.paint import Map, maps_of, paint
-from evaluate.maps.shown_subjects import measured
+from evaluate.maps.shown_subjects import measured_vertices
 from evaluate.maps.surface import Mesh
-from evaluate.maps.values import Known
+from evaluate.maps.values import SubjectValues
 from evaluate.report.brain import bar
 from evaluate.report.examples import encode
 
-# Of a flat map, before what is around the measured vertices is cut off; what is left around them;
-# between the hemispheres. Pixels.
+# Pixels: width of a flat map before it is cropped to the measured vertices, margin around these,
+# and gap between the hemispheres.
 WIDTH, AROUND, GAP = 280, 4, 8
 
 
 def multiples(
-    each: Mapping[str, Sequence[Known]],
-    known: Sequence[Known],
+    values_by_run: Mapping[str, Sequence[SubjectValues]],
+    subject_values: Sequence[SubjectValues],
     runs: Sequence[Run],
     frame: pd.DataFrame,
     rows: Mapping[str, str],
     mesh: Mesh,
 ) -> dict[str, Any]:
-    """Paint the map of r of every model, the best first.
+    """Paint the map of r of every model, the best first, all in the limits of `subject_values`.
 
-    Outlines would hide what is this small; the larger maps of the ensemble have them.
-
-    Parameters
-    ----------
-    each : mapping of str to sequence of Known
-        For each run, the mean and the subjects, or one subject alone.
-    known : sequence of Known
-        The same of the ensemble, whose limits of colours all maps of the page share.
-    rows : mapping of str to str
-        Which row of a study a run is, where it is one.
-
-    Returns
-    -------
-    dict
-        `bar`, and `panels`: for each subject and run `subject`, `row`, `title`, `differs`, `r` (the
-        mean over all vertices), `width`, `height`, `png` in base64 and `alt`.
+    Outlines would hide too much of maps this small; the larger maps of the ensemble have them. The
+    result has `bar` and `panels`: for each subject and run `subject`, `row`, `title`, `differs`,
+    `r` (the mean over all vertices), `width`, `height`, `png` in base64 and `alt`.
     """
-    focus = measured(known)
-    pictures = [_cut(one, focus[one.hemisphere])
-                for one in photograph(mesh, WIDTH, focus, ("flat",))]  # fmt: skip
+    focus = measured_vertices(subject_values)
+    views = [
+        _cut(view, focus[view.hemisphere]) for view in render_views(mesh, WIDTH, focus, ("flat",))
+    ]
     means = _means(frame)
-    panels, shown = [], None
-    for whose in dict.fromkeys(one.subject for one in known):
-        of_subject = []
+    panels, brain_map = [], None
+    for name in dict.fromkeys(subject.subject for subject in subject_values):
+        subject_panels = []
         for run in runs:
-            for one in each[run.name]:
-                if one.subject == whose:
-                    shown = _map_of_r(one, known)
-                    r = means.get((run.name, "all" if whose == "mean" else whose))
-                    of_subject.append(_panel(pictures, shown, one, run, r, rows.get(run.name, "")))
-        # Where r has no mean at all, the order is that of the runs.
-        panels += sorted(of_subject, key=lambda panel: -(-2 if panel["r"] is None else panel["r"]))
-    assert shown is not None
-    return {"bar": bar(shown), "panels": panels}
+            for subject in values_by_run[run.name]:
+                if subject.subject == name:
+                    brain_map = _map_of_r(subject, subject_values)
+                    r = means.get((run.name, "all" if name == "mean" else name))
+                    row = rows.get(run.name, "")
+                    subject_panels.append(_panel(views, brain_map, subject, run, r, row))
+        # Runs whose r has no mean come last, in their order.
+        panels += sorted(subject_panels, key=lambda panel: 2 if panel["r"] is None else -panel["r"])
+    assert brain_map is not None
+    return {"bar": bar(brain_map), "panels": panels}
 
 
-def _cut(picture: Picture, focus: NDArray[np.int64]) -> Picture:
-    rows, columns = np.nonzero(np.isin(picture.vertex, focus))
+def _cut(view: RenderedView, focus: NDArray[np.int64]) -> RenderedView:
+    rows, columns = np.nonzero(np.isin(view.vertex, focus))
     if not rows.size:
-        return picture
+        return view
     part = tuple(
         slice(max(0, along.min() - AROUND), along.max() + AROUND + 1) for along in (rows, columns)
     )
-    return replace(
-        picture, vertex=picture.vertex[part], grey=picture.grey[part], light=picture.light[part]
+    return replace(view, vertex=view.vertex[part], grey=view.grey[part], light=view.light[part])
+
+
+def _map_of_r(subject: SubjectValues, subject_values: Sequence[SubjectValues]) -> Map:
+    return next(
+        brain_map for brain_map in maps_of(subject, subject_values) if brain_map.name == "r"
     )
-
-
-def _map_of_r(one: Known, known: Sequence[Known]) -> Map:
-    return next(shown for shown in maps_of(one, known) if shown.name == "r")
 
 
 def _means(frame: pd.DataFrame) -> dict[tuple[str, str], float]:
@@ -95,17 +84,22 @@ def _means(frame: pd.DataFrame) -> dict[tuple[str, str], float]:
 
 
 def _panel(
-    pictures: Sequence[Picture], shown: Map, known: Known, run: Run, r: float | None, row: str
+    views: Sequence[RenderedView],
+    brain_map: Map,
+    subject: SubjectValues,
+    run: Run,
+    r: float | None,
+    row: str,
 ) -> dict[str, Any]:
-    sides = [paint(picture, shown, known, outlined=False) for picture in pictures]
+    sides = [paint(view, brain_map, subject, outlined=False) for view in views]
     height = max(map(len, sides))
     between = np.zeros((height, GAP, 4), np.uint8)
     padded = [np.pad(side, ((0, height - len(side)), (0, 0), (0, 0))) for side in sides]
     image = Image.fromarray(np.hstack([padded[0], between, padded[1]]))
-    values = np.concatenate(list(known.r.values()))
-    told = f"median {np.nanmedian(values):.2f}" if np.isfinite(values).any() else "no values"
+    values = np.concatenate(list(subject.r.values()))
+    summary = f"median {np.nanmedian(values):.2f}" if np.isfinite(values).any() else "no values"
     return {
-        "subject": known.subject,
+        "subject": subject.subject,
         "row": row,
         "title": run.title,
         "differs": run.differs,
@@ -113,5 +107,5 @@ def _panel(
         "width": image.width,
         "height": image.height,
         "png": encode(image.quantize(64, Image.Quantize.FASTOCTREE), "PNG"),
-        "alt": f"Pearson's r of {row or run.title}, both hemispheres flattened: {told}",
+        "alt": f"Pearson's r of {row or run.title}, both hemispheres flattened: {summary}",
     }

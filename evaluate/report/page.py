@@ -1,4 +1,4 @@
-"""The page: templates, style and scripts put into one file."""
+"""The page: one file from templates, style and scripts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from base import decimal, plural
-from evaluate.report.tables import text_of
+from evaluate.report.tables import format_triple
 
 STYLES = ("report.css",)
 SCRIPTS = ("table.js", "choose.js", "brain.js")
 
 
 def render_page(content: Mapping[str, Any]) -> str:
-    """Put the content into the template."""
+    """Fill the page's template with the content."""
     loader = PackageLoader("evaluate.report")
     environment = Environment(
         loader=loader,
@@ -25,7 +25,7 @@ def render_page(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["triple"] = text_of
+    environment.filters["triple"] = format_triple
     environment.filters |= {"svg": Markup, "decimal": decimal, "plural": plural}
 
     def source(*names: str) -> Markup:

@@ -1,4 +1,4 @@
-"""Which feature space predicts best where."""
+"""The feature space that predicts best, per ROI."""
 
 from __future__ import annotations
 
@@ -20,18 +20,10 @@ Alone = Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]]
 def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
     """Count, per ROI, the vertices that each space alone predicts best.
 
-    Parameters
-    ----------
-    alone : mapping
-        By subject, space and hemisphere, Pearson's r of each vertex.
-
-    Returns
-    -------
-    dict or None
-        `spaces` with their colours, and `rois`: for each, the share of vertices and the mean r of
-        every space; None where no two spaces can be compared.
+    The result has `spaces` with their colours, and `rois`, each with the share of vertices and the
+    mean r of every space. It is None if no two spaces can be compared.
     """
-    spaces = list(dict.fromkeys(space for one in alone.values() for space in one))
+    spaces = list(dict.fromkeys(space for by_space in alone.values() for space in by_space))
     if len(spaces) < 2:
         return None
     wins: dict[tuple[str, str], Any] = defaultdict(lambda: np.zeros(len(spaces)))
@@ -39,13 +31,13 @@ def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for subject in subjects:
         for hemisphere in HEMISPHERES:
-            each = [alone.get(subject.name, {}).get(s, {}).get(hemisphere) for s in spaces]
-            if any(r is None for r in each):
+            columns = [alone.get(subject.name, {}).get(s, {}).get(hemisphere) for s in spaces]
+            if any(column is None for column in columns):
                 continue
-            r = np.stack([np.asarray(one, float) for one in each if one is not None])
-            known = np.isfinite(r).all(0)
+            r = np.stack([np.asarray(column, float) for column in columns if column is not None])
+            is_finite = np.isfinite(r).all(0)
             for roi in subject.regions(hemisphere):
-                vertices = roi.vertices[known[roi.vertices]]
+                vertices = roi.vertices[is_finite[roi.vertices]]
                 key = (roi.roi_class, roi.name)
                 wins[key] += np.bincount(r[:, vertices].argmax(0), minlength=len(spaces))
                 sums[key] += r[:, vertices].sum(1)

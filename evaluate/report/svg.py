@@ -1,4 +1,4 @@
-"""Figures as SVG that stands in the page: their ink is the page's own, light or dark."""
+"""Figures as inline SVG, in the page's text colour, light or dark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Stands for the page's own colour of text until the SVG is written.
+# Placeholder for the page's text colour, replaced when the SVG is written.
 INK = "#010203"
 STYLE: Any = {
     "svg.fonttype": "none", "font.size": 9, "text.color": INK, "axes.labelcolor": INK,
@@ -20,29 +20,23 @@ STYLE: Any = {
 
 
 def to_svg(figure: Figure, label: str, salt: str) -> str:
-    """Write a figure as an SVG element.
+    """Return a figure as an SVG element, as wide as its container, described by `label`.
 
-    Parameters
-    ----------
-    salt : str
-        Keeps its references apart from those of other figures of the page.
-
-    Returns
-    -------
-    str
-        `<svg …>`, of the width of what it stands in.
+    `salt` keeps its references distinct from those of other figures of the page.
     """
-    written = StringIO()
+    buffer = StringIO()
     with mpl.rc_context(STYLE | {"svg.hashsalt": salt}):
-        figure.savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Only names that are referred to stay, as this figure's own: a page has several figures.
-    own = re.sub(r"[^\w]", "-", salt)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{own}-{m[1]}"' if m[1] in used else "", text)
-    text = re.sub(r'(url\(#|href="#)', rf"\1{own}-", text)
+    # Keep only ids that are referred to, with a prefix: a page has several figures.
+    prefix = re.sub(r"[^\w]", "-", salt)
+    references = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    text = re.sub(
+        r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in references else "", text
+    )
+    text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
     width = re.search(r'width="([\d.]+)pt"', text)
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
@@ -53,16 +47,13 @@ def to_svg(figure: Figure, label: str, salt: str) -> str:
     )
 
 
-def figure_of(
+def new_figure(
     width: float, height: float, sides: tuple[float, float, float, float] | None = None
 ) -> tuple[Figure, Axes]:
-    """Begin a chart.
+    """Create the figure and axes of a chart.
 
-    Parameters
-    ----------
-    sides : tuple of float, optional
-        Left, bottom, right and top of the axes, shares of the figure; found from what stands there
-        by default, which takes ten times as long.
+    `sides` are left, bottom, right and top of the axes, as fractions of the figure. By default they
+    are computed from the labels, which takes ten times as long.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout=None if sides else "constrained")

@@ -1,4 +1,4 @@
-"""The table of models x ROIs, for every subject and hemisphere, as the page's script reads it."""
+"""The table of models x ROIs for every subject and hemisphere, as the page's script reads it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from challenge import ROI_CLASSES
 from evaluate.scoring.hemisphere_rows import class_order
 from evaluate.tables.scores_table import models_of
 
-# Column of scores.csv, how it is called on the page, digits after the point.
+# Column of scores.csv, its name on the page, digits after the point.
 METRICS = (
     ("score", "noise-normalised score, %", 2),
     ("explained", "score without clipping and small-sample bias, %", 2),
@@ -23,43 +23,41 @@ METRICS = (
 
 
 def metrics_of(frame: pd.DataFrame) -> list[tuple[str, str, int]]:
-    """List the metrics that have values."""
-    there = [metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()]
-    # Where no vertex counts at all, the table still stands, of dashes.
-    return there or [metric for metric in METRICS if metric[0] == "pearson_r"]
+    """Return the metrics that have values."""
+    metrics = [
+        metric for metric in METRICS if metric[0] in frame and frame[metric[0]].notna().any()
+    ]
+    # If no vertex counts at all, the table is made of dashes.
+    return metrics or [metric for metric in METRICS if metric[0] == "pearson_r"]
 
 
 def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """List the rows of the table: every ROI of the challenge, empty ones too, and all others found.
+    """Return the rows of the table: every ROI of the challenge, also empty ones, and all others.
 
-    Returns
-    -------
-    list of (str, str)
-        Class and ROI; "all" for a class or everything as a whole.
+    Each row is a class and a ROI, which is "all" for the class, or for everything, as a whole.
     """
-    found = dict.fromkeys(zip(frame["roi_class"], frame["roi"], strict=True))
+    rois = dict.fromkeys(zip(frame["roi_class"], frame["roi"], strict=True))
     rows = []
-    for roi_class in class_order(of for of, _ in found):
-        own = [roi for of, roi in found if of == roi_class and roi != "all"]
-        named = dict.fromkeys([*ROI_CLASSES.get(roi_class, ()), *own]) if own else {}
-        rows += [(roi_class, roi) for roi in named]
-        # The residual's whole is the residual itself.
-        if (roi_class, "all") in found and roi_class != "residual":
+    for roi_class in class_order(name for name, _ in rois):
+        names_in_data = [roi for name, roi in rois if name == roi_class and roi != "all"]
+        names = (
+            dict.fromkeys([*ROI_CLASSES.get(roi_class, ()), *names_in_data])
+            if names_in_data
+            else {}
+        )
+        rows += [(roi_class, roi) for roi in names]
+        # The class "residual" is a single region, listed already.
+        if (roi_class, "all") in rois and roi_class != "residual":
             rows.append((roi_class, "all"))
     return rows
 
 
 def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    """Gather all numbers of the table.
+    """Return all numbers of the table, rounded for display, in JSON's types.
 
-    Returns
-    -------
-    dict
-        In JSON's types: `models`, `metrics`, `rows`, `subjects`, `hemispheres`, `cells`: for each
-        "subject hemisphere", "class roi" and model number, `n`, the vertices that count, and for
-        each metric its value and interval; and `chance`, for each "subject hemisphere" and "class
-        roi" the score of unrelated predictions. All are rounded as they are shown; what has no
-        value is None.
+    `cells` has, for each "subject hemisphere", "class roi" and model number, `n`, the vertices that
+    count, and for each metric its value and interval. `chance` has, for each "subject hemisphere"
+    and "class roi", the score of unrelated predictions.
     """
     models = models_of(frame, sidecar)
     metrics = metrics_of(frame)
@@ -81,14 +79,14 @@ def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any
         "subjects": _all_first(frame["subject"]),
         "hemispheres": _all_first(frame["hemisphere"]),
         "cells": cells,
-        # Without ceilings there is no score, nor what it is by chance.
+        # Without ceilings there is neither a score nor its chance level.
         "chance": chance if frame["chance"].notna().any() else {},
     }
 
 
 def _all_first(values: pd.Series) -> list[str]:
-    found = list(dict.fromkeys(values))
-    return sorted(found, key=lambda value: value != "all")
+    unique_values = list(dict.fromkeys(values))
+    return sorted(unique_values, key=lambda value: value != "all")
 
 
 def _triple(row: Mapping[Any, Any], name: str, digits: int) -> list[float | None]:
@@ -96,18 +94,12 @@ def _triple(row: Mapping[Any, Any], name: str, digits: int) -> list[float | None
 
 
 def _number(value: Any, digits: int) -> float | None:
-    """Round as `decimal` does, which then writes the same digits, as a page's script does."""
+    """Round as `decimal` does, so that `decimal` and the page's script write the same digits."""
     return None if value is None or not np.isfinite(value) else float(decimal(value, digits))
 
 
-def text_of(triple: Sequence[float | None] | None, digits: int) -> str:
-    """Write a mean with its interval.
-
-    Returns
-    -------
-    str
-        Such as "54.78 [52.10, 57.33]", the mean alone, or a dash.
-    """
+def format_triple(triple: Sequence[float | None] | None, digits: int) -> str:
+    """Return a mean with its interval, such as "54.78 [52.10, 57.33]", the mean alone or a dash."""
     value, low, high = triple or (None, None, None)
     if value is None or low is None or high is None:
         return decimal(value, digits)

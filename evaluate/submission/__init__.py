@@ -1,1 +1,1 @@
-"""Submissions: expected files, zip files read without trust, plausibility, other benchmarks."""
+"""Submissions: expected files, safe reading of zip files, plausibility, other benchmarks."""

@@ -1,4 +1,4 @@
-"""What a submission must hold: a file for each hemisphere of each subject, and its shape."""
+"""The files of a submission: one for each hemisphere of each subject, with its shape."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from challenge.ceilings.published import PUBLISHED
 from challenge.layout import pictures_folder, responses_file
 from evaluate.errors import EvaluateError
 
-# subj01/lh_pred_test.npy, and what people write instead: sub-1/LH_test_pred.npy.
-_LIKE = re.compile(r"(?:.*/)?s[a-z]*[-_]?0*(\d+)/[^/]*?(lh|rh)[^/]*\.npy", re.IGNORECASE)
+# subj01/lh_pred_test.npy, and common mistakes such as sub-1/LH_test_pred.npy.
+_SIMILAR_NAME = re.compile(r"(?:.*/)?s[a-z]*[-_]?0*(\d+)/[^/]*?(lh|rh)[^/]*\.npy", re.IGNORECASE)
 _IMAGES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
-class Expected:
-    """One file of a submission.
+class ExpectedFile:
+    """A file that a submission must contain.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class Expected:
     shape : tuple of int
         Test pictures, vertices.
     n_train : int
-        The subject's training pictures, which are not to be predicted; 0 where they are not there.
+        Number of training pictures, which are not to be predicted; 0 if the data are not there.
     source : Subject, optional
-        Where the numbers were counted; None for the published ones.
+        The subject whose data were counted; None if the numbers are the published ones.
     """
 
     subject: str
@@ -52,16 +52,16 @@ class Expected:
         return f"{self.folder}/{self.hemisphere}_pred_test.npy"
 
 
-def expect(subjects: Sequence[Subject] | None) -> list[Expected]:
-    """List the files that a submission must hold."""
+def list_expected(subjects: Sequence[Subject] | None) -> list[ExpectedFile]:
+    """Return the files that a submission must contain."""
     if subjects is None:
         return [
-            Expected(number, side, (counts.test, vertices), counts.train)
+            ExpectedFile(number, side, (counts.test, vertices), counts.train)
             for number, counts in PUBLISHED.items()
             for side, vertices in zip(HEMISPHERES, (counts.lh, counts.rh), strict=True)
         ]
     return [
-        Expected(
+        ExpectedFile(
             subject.name,
             side,
             (_count_rows(subject, side), subject.n_vertices(side)),
@@ -74,14 +74,14 @@ def expect(subjects: Sequence[Subject] | None) -> list[Expected]:
 
 
 def _count_rows(subject: Subject, hemisphere: str) -> int:
-    """Count the test pictures, and check that nothing else that is there has another number."""
+    """Count the test pictures, and check that files and responses have the same number."""
     n_pictures = len(subject.pictures("test"))
     n_files = len(_image_files(subject, "test"))
     if n_files != n_pictures:
         raise EvaluateError(
             f"{pictures_folder(subject.folder, 'test')}: holds {n_files} pictures, of which only "
             f"{n_pictures} are read: a submission has a row for each; give all of them the names "
-            "that the challenge has, such as test-0001_nsd-00845.png, or take out what is none"
+            "that the challenge has, such as test-0001_nsd-00845.png, or remove other files"
         )
     if responses_file(subject.folder, hemisphere, "test").is_file():
         subject.responses(hemisphere, "test")  # refuses another number of rows
@@ -94,21 +94,15 @@ def _image_files(subject: Subject, split: str) -> list[Path]:
     return [f for f in files if f.suffix.lower() in _IMAGES and not f.name.startswith(".")]
 
 
-def member(subject: Subject, hemisphere: str) -> str:
-    """Name the file of a hemisphere's predictions."""
+def member_name(subject: Subject, hemisphere: str) -> str:
+    """Return the path, in the zip, of a hemisphere's predictions."""
     return f"subj{subject.name}/{hemisphere}_pred_test.npy"
 
 
-def meant(name: str, expected: Sequence[Expected]) -> Expected | None:
-    """Guess which file was meant by another name.
-
-    Returns
-    -------
-    Expected or None
-        That of the same number and hemisphere, if there is one.
-    """
-    match = _LIKE.fullmatch(name)
+def match_name(name: str, expected: Sequence[ExpectedFile]) -> ExpectedFile | None:
+    """Return the expected file of the number and hemisphere in another name, or None."""
+    match = _SIMILAR_NAME.fullmatch(name)
     if match is None:
         return None
-    wanted = (int(match[1]), match[2].lower())
-    return next((e for e in expected if (int(e.subject), e.hemisphere) == wanted), None)
+    key = (int(match[1]), match[2].lower())
+    return next((e for e in expected if (int(e.subject), e.hemisphere) == key), None)

@@ -1,4 +1,4 @@
-"""What a look through a submission finds, by how much it matters."""
+"""Findings of a check of a submission, by severity."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Findings:
-    """What is wrong with a submission, a line each.
+    """Findings of a check, one line each.
 
     Attributes
     ----------
     faults : list of str
-        What keeps it from being scored.
+        Faults because of which the submission cannot be scored.
     suspicions : list of str
-        What can be scored, but cannot be meant: rows in another order, one file twice.
+        Files that can be scored but are probably wrong: rows in another order, one file twice.
     remarks : list of str
-        What its author should know, and what could not be told.
+        Further facts for the author, and checks that were not possible.
     """
 
     faults: list[str] = field(default_factory=list)

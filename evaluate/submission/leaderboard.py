@@ -1,4 +1,4 @@
-"""What a submission scores, from each vertex to the mean over all of them."""
+"""Scores of a submission, from single vertices to the mean over all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from base import progress
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from evaluate.errors import EvaluateError
 from evaluate.scoring.vertex_scores import Tally, pool, score_vertices
-from evaluate.submission.expected_files import expect
+from evaluate.submission.expected_files import list_expected
 from evaluate.submission.other_benchmarks import DEFINITIONS, Part
 from evaluate.submission.zip_reader import locate, read_array
 
@@ -24,66 +24,60 @@ WHOLE: Key = ("all", "all")
 
 
 @dataclass
-class Marks:
-    """What a submission scored.
+class SubmissionScores:
+    """Scores of a submission.
 
     Attributes
     ----------
     tallies : dict of (str, str) to dict of (str, str) to Tally
-        For each subject's folder and hemisphere, and there for each ROI class and ROI.
+        For each subject's folder and hemisphere, the tally of each ROI class and ROI.
     parts : dict of (str, str) to dict of (str, str) to (array, array)
-        Likewise, r and the noise ceiling of each vertex; nothing where there are no ceilings.
+        With the same keys, r and noise ceiling of each vertex; empty without ceilings.
     """
 
     tallies: dict[Key, dict[Key, Tally]] = field(default_factory=dict)
     parts: dict[Key, dict[Key, Part]] = field(default_factory=dict)
 
     def mean(
-        self, metric: str, side: str = "all", roi: Key = WHOLE, of: str = "all"
+        self, metric: str, side: str = "all", roi: Key = WHOLE, folder: str = "all"
     ) -> float | None:
-        """Average a metric over the vertices that count.
+        """Return the mean of a metric over the vertices that count, not over subjects.
 
-        Returns
-        -------
-        float or None
-            The mean over vertices, not over subjects; None where there are none, or no ceilings.
+        It is None if there are no such vertices, or no ceilings.
         """
-        found = self.tally(side, roi, of)
-        return None if found is None else found.mean(metric)
+        tally = self.tally(side, roi, folder)
+        return None if tally is None else tally.mean(metric)
 
-    def tally(self, side: str = "all", roi: Key = WHOLE, of: str = "all") -> Tally | None:
-        """Pool subjects and hemispheres."""
-        found = [
+    def tally(self, side: str = "all", roi: Key = WHOLE, folder: str = "all") -> Tally | None:
+        """Return the tally of a ROI, pooled over the subjects and hemispheres that are named."""
+        parts = [
             tallies[roi]
             for (subject, hemisphere), tallies in self.tallies.items()
-            if of in (subject, "all") and side in (hemisphere, "all") and roi in tallies
+            if folder in (subject, "all") and side in (hemisphere, "all") and roi in tallies
         ]
-        return pool(found) if found else None
+        return pool(parts) if parts else None
 
     def define(self, name: str, roi: Key = WHOLE) -> float | None:
-        """Apply a definition from elsewhere to all subjects.
+        """Return the score of all subjects by another benchmark's definition.
 
-        Returns
-        -------
-        float or None
-            None where a subject has no ceilings, or no vertex counts.
+        It is None if a subject has no ceilings, or no vertex counts.
         """
         if len(self.parts) < len(self.tallies):
             return None
         whole = []
         for subject in self.subjects:
             sides = [self.parts[subject, side].get(roi) for side in HEMISPHERES]
-            if held := [part for part in sides if part is not None]:
-                r, ceiling = (np.concatenate(arrays) for arrays in zip(*held, strict=True))
+            if present := [part for part in sides if part is not None]:
+                r, ceiling = (np.concatenate(arrays) for arrays in zip(*present, strict=True))
                 whole.append((r, ceiling))
         return DEFINITIONS[name](whole) if whole else None
 
     @property
     def rois(self) -> list[Key]:
         """ROI classes and ROIs, class by class, each class as a whole last."""
-        found = {roi for tallies in self.tallies.values() for roi in tallies} - {WHOLE}
+        rois = {roi for tallies in self.tallies.values() for roi in tallies} - {WHOLE}
         order = [(c, name) for c, names in ROI_CLASSES.items() for name in (*names, "all")]
-        return [roi for roi in order if roi in found] + sorted(found - set(order))
+        return [roi for roi in order if roi in rois] + sorted(rois - set(order))
 
     @property
     def subjects(self) -> list[str]:
@@ -91,43 +85,42 @@ class Marks:
         return list(dict.fromkeys(subject for subject, _ in self.tallies))
 
 
-def mark(submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subject] = ()) -> Marks:
-    """Score every vertex, ROI and hemisphere, one hemisphere in memory at a time.
+def score_submission(
+    submission: Path, subjects: Sequence[Subject], with_rois: Sequence[Subject] = ()
+) -> SubmissionScores:
+    """Score every vertex, ROI and hemisphere, with one hemisphere in memory at a time.
 
-    Parameters
-    ----------
-    with_rois : sequence of Subject
-        Those of them whose ROIs are scored too; their label maps are read.
+    ROIs are scored, and label maps read, only for the subjects in `with_rois`.
     """
-    marks = Marks()
-    expected = expect(subjects)
-    with zipfile.ZipFile(submission) as opened:
-        located, _ = locate(opened, expected, strangers=True)
-        for one in progress(expected, desc="scoring", unit="hemisphere"):
-            subject = one.source
-            assert subject is not None  # `expect` was given subjects
-            values, wrong = read_array(opened, located[one.name], one, expected)
+    scores = SubmissionScores()
+    expected = list_expected(subjects)
+    with zipfile.ZipFile(submission) as archive:
+        located, _ = locate(archive, expected, allow_others=True)
+        for file in progress(expected, desc="scoring", unit="hemisphere"):
+            subject = file.source
+            assert subject is not None  # `list_expected` was called with subjects
+            values, wrong = read_array(archive, located[file.name], file, expected)
             if values is None:
-                raise EvaluateError(f"{submission}: {one.name}: {'; '.join(wrong)}")
-            ceiling = subject.noise_ceiling(one.hemisphere, "test")
-            measured = subject.responses(one.hemisphere, "test")
-            scores = score_vertices(measured, values, ceiling)
-            side = (one.folder, one.hemisphere)
+                raise EvaluateError(f"{submission}: {file.name}: {'; '.join(wrong)}")
+            ceiling = subject.noise_ceiling(file.hemisphere, "test")
+            measured = subject.responses(file.hemisphere, "test")
+            vertex_scores = score_vertices(measured, values, ceiling)
+            side = (file.folder, file.hemisphere)
             whole = np.arange(values.shape[1])
-            rois = _rois(subject, one.hemisphere) if subject in with_rois else {}
-            places = {**rois, WHOLE: whole}
-            marks.tallies[side] = {roi: scores.tally(at) for roi, at in places.items()}
+            rois = _rois(subject, file.hemisphere) if subject in with_rois else {}
+            columns = {**rois, WHOLE: whole}
+            scores.tallies[side] = {roi: vertex_scores.tally(at) for roi, at in columns.items()}
             if ceiling is not None:
-                r = scores.values["pearson_r"]
-                marks.parts[side] = {roi: (r[at], ceiling[at]) for roi, at in places.items()}
-    return marks
+                r = vertex_scores.values["pearson_r"]
+                scores.parts[side] = {roi: (r[at], ceiling[at]) for roi, at in columns.items()}
+    return scores
 
 
 def _rois(subject: Subject, hemisphere: str) -> dict[Key, NDArray[np.int64]]:
-    """Return the vertices of every ROI, empty ones too, and of every class."""
-    found = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
-    for roi_class in {roi_class for roi_class, _ in found}:
+    """Return the vertices of every ROI, also of empty ones, and of every class."""
+    rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
+    for roi_class in {roi_class for roi_class, _ in rois}:
         # Labels within a class do not overlap.
-        parts = [vertices for (of, _), vertices in found.items() if of == roi_class]
-        found[roi_class, "all"] = np.concatenate(parts)
-    return found
+        parts = [vertices for (name, _), vertices in rois.items() if name == roi_class]
+        rois[roi_class, "all"] = np.concatenate(parts)
+    return rois

@@ -1,7 +1,7 @@
-"""What "noise-normalised" means elsewhere, each by its name, and never mixed with the score.
+"""Definitions of "noise-normalised" in other benchmarks, which are never mixed with the score.
 
-A definition pools the vertices of one or more subjects in its own way, from r and the ceiling. It
-is another project's: `SOURCES` names where it was read, in which revision, and of which date.
+A definition pools the vertices of one or more subjects in its own way, from r and the ceiling.
+`SOURCES` names where each was read, in which revision, and of which date.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def algonauts2021(parts: Sequence[Part]) -> float | None:
     As in `evaluate.metrics.algonauts2021`.
     """
     r, ceiling = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    kept = has_ceiling(ceiling)
-    return float(np.mean(r[kept] / np.sqrt(ceiling[kept]))) if kept.any() else None
+    mask = has_ceiling(ceiling)
+    return float(np.mean(r[mask] / np.sqrt(ceiling[mask]))) if mask.any() else None
 
 
 def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
@@ -73,12 +73,12 @@ def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
     since e376e306 of 2026-01-13. The square of r over the ceiling, which it gave before, was never
     that of these benchmarks.
     """
-    ceiled = [
-        np.median(r[kept]) ** 2 / np.median(ceiling[kept])
+    ratios = [
+        np.median(r[mask]) ** 2 / np.median(ceiling[mask])
         for r, ceiling in parts
-        if (kept := ceiling > RELIABLE).any()
+        if (mask := ceiling > RELIABLE).any()
     ]
-    return float(np.mean(ceiled)) if ceiled else None
+    return float(np.mean(ratios)) if ratios else None
 
 
 DEFINITIONS: dict[str, Callable[[Sequence[Part]], float | None]] = {
@@ -96,8 +96,8 @@ SOURCES = {
 }
 
 
-def check_known(names: Sequence[str]) -> None:
-    """Refuse names that are no definition."""
+def check_definitions(names: Sequence[str]) -> None:
+    """Raise an error for names that are not in `DEFINITIONS`."""
     if wrong := [name for name in names if name not in DEFINITIONS]:
         raise EvaluateError(
             f"unknown definition {', '.join(wrong)}: {choose_from(wrong[0], DEFINITIONS)}"

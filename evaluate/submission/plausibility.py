@@ -1,4 +1,4 @@
-"""Predictions that are whole and of the right shape, and yet cannot be meant."""
+"""Checks of predictions that have the right shape, and yet are probably wrong."""
 
 from __future__ import annotations
 
@@ -9,47 +9,35 @@ from numpy.typing import NDArray
 
 from challenge import constant_columns
 from challenge.layout import responses_file
-from evaluate.submission.expected_files import Expected
+from evaluate.submission.expected_files import ExpectedFile
 from evaluate.submission.findings import Findings
-from evaluate.submission.row_order import follows, sides_agree
+from evaluate.submission.row_order import compare_hemispheres, find_order
 
 _FEWEST = 5  # pictures that an order can be seen in
 _FIX = "save both hemispheres in the order of the test pictures' file names"
 
 
-class Suspicion:
-    """Looks at one hemisphere's predictions after another; keeps one subject in memory.
-
-    Parameters
-    ----------
-    findings : Findings
-        Where what is found goes.
-    """
+class PlausibilityCheck:
+    """Checks hemispheres one after the other, with one subject in memory, and adds findings."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._rows: dict[bytes, tuple[str, bytes]] = {}
         self._left: tuple[str, NDArray[Any]] | None = None
-        self._unseen: list[str] = []
-        self._unheld = 0
+        self._unordered: list[str] = []
+        self._n_unchecked = 0
 
-    def look(self, name: str, values: NDArray[Any], expected: Expected) -> None:
-        """Look at a file; those of a subject come left first.
-
-        Parameters
-        ----------
-        values : array (n_images, n_vertices)
-            Its predictions, finite and of the expected shape.
-        """
+    def check(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
+        """Check a file's predictions (n_images, n_vertices); of a subject, lh must come first."""
         if len(values) > 1 and (values == values[0]).all():
             self._findings.suspicions.append(
                 f"{name}: all {len(values)} rows are the same, which scores 0: predict each picture"
             )
             return
         self._compare_rows(name, values)
-        if flat := int(constant_columns(values).sum()):
+        if n_constant := int(constant_columns(values).sum()):
             self._findings.remarks.append(
-                f"{name}: {flat} of {values.shape[1]} vertices have one prediction for all "
+                f"{name}: {n_constant} of {values.shape[1]} vertices have one prediction for all "
                 "pictures: they score 0"
             )
         if len(values) < _FEWEST:
@@ -58,16 +46,16 @@ class Suspicion:
         self._compare_sides(name, values, expected)
 
     def conclude(self) -> None:
-        """Say what could not be told."""
-        if self._unheld:
+        """Add remarks on the checks that were not possible."""
+        if self._n_unchecked:
             self._findings.remarks.append(
                 "whether the rows are in the order of the test pictures can only be told from "
                 "responses to them; here there are none"
             )
-        if self._unseen:
-            names = ", ".join(self._unseen[:4]) + (" …" if len(self._unseen) > 4 else "")
+        if self._unordered:
+            names = ", ".join(self._unordered[:4]) + (" …" if len(self._unordered) > 4 else "")
             self._findings.remarks.append(
-                f"{names}: nothing in {len(self._unseen)} of the files follows the test "
+                f"{names}: nothing in {len(self._unordered)} of the files follows the test "
                 "responses: either the rows are in another order or of other pictures or of "
                 "another subject, or the model predicts nothing"
             )
@@ -77,12 +65,14 @@ class Suspicion:
                 for row in values]  # fmt: skip
         ordered, sorted_ = b"".join(rows), b"".join(sorted(rows))
         if sorted_ in self._rows:
-            twin, kept = self._rows[sorted_]
+            twin_name, previous = self._rows[sorted_]
             same = (
-                "the same predictions as" if kept == ordered else "the rows, in another order, of"
+                "the same predictions as"
+                if previous == ordered
+                else "the rows, in another order, of"
             )
             self._findings.suspicions.append(
-                f"{name}: holds {same} {twin}: put this subject's and hemisphere's own"
+                f"{name}: holds {same} {twin_name}: put this subject's and hemisphere's own"
             )
         self._rows.setdefault(sorted_, (name, ordered))
         if n := len(rows) - len(set(rows)):
@@ -90,26 +80,26 @@ class Suspicion:
                 f"{name}: {n} rows repeat another row, though no test picture comes twice"
             )
 
-    def _compare_responses(self, name: str, values: NDArray[Any], expected: Expected) -> None:
+    def _compare_responses(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
         subject = expected.source
         side = expected.hemisphere
         if subject is None or not responses_file(subject.folder, side, "test").is_file():
-            self._unheld += 1
+            self._n_unchecked += 1
             return
         subject.check_finite(side, "test")
-        order = follows(subject.responses(side, "test"), values)
+        order = find_order(subject.responses(side, "test"), values)
         if order is None:
-            self._unseen.append(name)
+            self._unordered.append(name)
         elif order:
             self._findings.suspicions.append(
                 f"{name}: its rows stand {order} beside the test responses: {_FIX}"
             )
 
-    def _compare_sides(self, name: str, values: NDArray[Any], expected: Expected) -> None:
+    def _compare_sides(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
         if expected.hemisphere == "lh":
             self._left = (f"{expected.folder}", values)
         elif self._left is not None and self._left[0] == expected.folder:
-            if order := sides_agree(self._left[1], values):
+            if order := compare_hemispheres(self._left[1], values):
                 self._findings.suspicions.append(
                     f"{name}: its rows stand {order} beside those of lh, going by which pictures "
                     f"either takes to be alike: {_FIX}"

@@ -1,8 +1,8 @@
-"""Whether rows stand in the order of the pictures: against responses, or one hemisphere's twin.
+"""Detection of rows in a wrong order, from responses or from the other hemisphere.
 
-With test responses, the matrix of row-by-row similarities tells the order: rows that belong
-together lie on its diagonal. Without them the two hemispheres of a subject can still be held
-against each other, as pictures that look alike to one side mostly do to the other.
+With test responses, the matrix of similarities between rows shows the order: matching rows lie on
+its diagonal. Without them, the two hemispheres of a subject can still be compared, since pictures
+that are similar for one side are mostly similar for the other.
 """
 
 from __future__ import annotations
@@ -15,29 +15,18 @@ from numpy.typing import NDArray
 
 from challenge import constant_columns
 
-# In standard deviations of the same figure under random order. Below SEEN no order is to be seen;
-# a wrong one must be seen at SURE, which chance does not reach in some hundred candidates.
-SEEN, SURE = 4.0, 6.0
+# Thresholds in standard deviations of the same figure under random order. The one for a wrong order
+# is higher, so that chance does not reach it in some hundred candidates.
+MIN_Z_RIGHT, MIN_Z_WRONG = 4.0, 6.0
 _VERTICES = 2000
 _AS_TEXT = "sorted as text: 1, 10, 100, 2 …"
 _LIKELY = ("", "reversed", "moved down by 1", "moved up by 1", _AS_TEXT)
 
 
 def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Correlate every row of one array with every row of another, over vertices.
+    """Return the cosines (n_images, n_images) between the rows of two arrays of the same vertices.
 
-    Parameters
-    ----------
-    a : array (n_images, n_vertices)
-        Responses or predictions.
-    b : array (n_images, n_vertices)
-        Others of the same vertices.
-
-    Returns
-    -------
-    array (n_images, n_images), float64
-        Cosines of the rows; each vertex is standardised over pictures first, and those that are
-        constant are left out.
+    Each vertex is standardised over pictures first, and constant vertices are left out.
     """
     step = -(-a.shape[1] // _VERTICES)
     a, b = a[:, ::step], b[:, ::step]
@@ -46,22 +35,11 @@ def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return x @ y.T
 
 
-def follows(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
-    """Tell in which order predictions stand beside the responses that they are of.
+def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
+    """Return the order of predictions (n_images, n_vertices) with respect to measured responses.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-
-    Returns
-    -------
-    str or None
-        "" for the same order; else the wrong one, such as "reversed"; None where the predictions
-        follow the responses in none of these, be it that they stand in yet another order, are of
-        something else, or bad.
+    "" is the same order; others are wrong, such as "reversed". It is None if the predictions follow
+    the responses in none of these: the order is yet another, they are of other pictures, or bad.
     """
     similar = similarities(measured, predicted)
     similar -= similar.mean(axis=0)
@@ -72,28 +50,17 @@ def follows(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
         return None
     rows = np.arange(len(similar))
     return _clearest(
-        {told: float(similar[rows, order].sum() / deviation) for told, order in _orders(len(rows))}
+        {name: float(similar[rows, order].sum() / deviation) for name, order in _orders(len(rows))}
     )
 
 
-def sides_agree(left: NDArray[Any], right: NDArray[Any]) -> str | None:
-    """Tell whether the two hemispheres' rows stand in the same order.
+def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
+    """Return the order of the right hemisphere's rows with respect to the left one's.
 
-    Parameters
-    ----------
-    left : array (n_images, n_left)
-        Predictions.
-    right : array (n_images, n_right)
-        Predictions of the same pictures.
-
-    Returns
-    -------
-    str or None
-        "" for the same order; else how right stands beside left; None where that is not to be
-        seen.
+    Both are arrays (n_images, n_vertices). "" is the same order; None that no order stands out.
     """
-    # How alike two pictures are to a hemisphere does not depend on its vertices; an order moves
-    # rows and columns of that matrix alike.
+    # The similarity of two pictures does not depend on the number of vertices, so the hemispheres
+    # can be compared; an order permutes rows and columns of the matrix alike.
     a, b = (similarities(x, x) for x in (left, right))
     pairs = np.triu_indices(len(a), 1)
     reference = a[pairs] - a[pairs].mean()
@@ -106,20 +73,20 @@ def sides_agree(left: NDArray[Any], right: NDArray[Any]) -> str | None:
     mean, deviation = chance.mean(), chance.std()
     if deviation <= 1e-12 * np.abs(chance).max(initial=0):
         return None
-    likely = {told: order for told, order in _orders(len(a)) if told in _LIKELY}
+    likely = {name: order for name, order in _orders(len(a)) if name in _LIKELY}
     return _clearest(
-        {told: (agreement(order) - mean) / deviation for told, order in likely.items()}
+        {name: (agreement(order) - mean) / deviation for name, order in likely.items()}
     )
 
 
-def _clearest(found: dict[str, float]) -> str | None:
-    """Choose the order that stands out most, if it does; "" is the right one."""
-    told = max(found, key=lambda name: found[name])
-    return told if found[told] >= (SURE if told else SEEN) else None
+def _clearest(z_scores: dict[str, float]) -> str | None:
+    """Return the order of the largest z score, if it is large enough; "" is the right order."""
+    name = max(z_scores, key=z_scores.__getitem__)
+    return name if z_scores[name] >= (MIN_Z_WRONG if name else MIN_Z_RIGHT) else None
 
 
 def _orders(n: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """List orders by name, the right one first: for each picture, the row where it stands."""
+    """Yield orders by name, the right one first: for each picture, the index of its row."""
     rows = np.arange(n)
     yield "", rows
     yield "reversed", rows[::-1]

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evaluate.tables.ablation_table import PICTURES, parts_of
+from evaluate.tables.ablation_table import PICTURES, contribution_names
 
-# Okabe and Ito's colours; each part has a mark of its own, for prints without colours.
+# Okabe and Ito's colours; each part also has its own marker, for prints without colours.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKS = "osD^vP"
 SHARED = "0.25"
@@ -24,18 +24,18 @@ SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none"}
 
 
 def draw_ablation(frame: pd.DataFrame, about: Mapping[str, Any], paths: Sequence[Path]) -> None:
-    """Draw the contributions per ROI over all subjects and both hemispheres."""
+    """Draw the contributions per ROI, pooled over all subjects and both hemispheres."""
     rows = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
     rows = rows[rows["spaces"] == rows["spaces"].iloc[-1]]
-    parts = parts_of(frame) or ["r2"]
+    parts = contribution_names(frame) or ["r2"]
     rois = rows[(rows["roi"] != "all") | (rows["roi_class"] == "all")]
     panels = _panels(rois)
     figure = Figure(figsize=(12, 1 + 2.9 * len(panels)), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    every = figure.subplots(len(panels), 1, sharey=True, squeeze=False)[:, 0]
-    for axes, of in zip(every, panels, strict=True):
-        _panel(axes, of, parts)
-    handles, labels = every[0].get_legend_handles_labels()
+    all_axes = figure.subplots(len(panels), 1, sharey=True, squeeze=False)[:, 0]
+    for axes, panel in zip(all_axes, panels, strict=True):
+        _panel(axes, panel, parts)
+    handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(_title(about), fontsize=12)
     with mpl.rc_context(SETTINGS):
@@ -47,27 +47,27 @@ def draw_ablation(frame: pd.DataFrame, about: Mapping[str, Any], paths: Sequence
 
 def _title(about: Mapping[str, Any]) -> str:
     n = len(about["subjects"])
-    whose = f"subject {about['subjects'][0]}" if n == 1 else f"{n} subjects"
-    title = f"Parts of R² per ROI, mean over vertices, {PICTURES[about['split']]}, {whose}"
+    subject_text = f"subject {about['subjects'][0]}" if n == 1 else f"{n} subjects"
+    title = f"Parts of R² per ROI, mean over vertices, {PICTURES[about['split']]}, {subject_text}"
     notes = ["SIMULATED responses"] * bool(about["simulated"])
     notes += [f"UNTRAINED {', '.join(about['untrained'])}"] * bool(about["untrained"])
     return "\n".join([f"{title}, 95 % intervals", *notes])
 
 
 def _panels(rois: pd.DataFrame) -> list[pd.DataFrame]:
-    """Share the ROI classes among panels, none divided."""
+    """Distribute the ROI classes over panels, without dividing a class."""
     panels: list[list[pd.DataFrame]] = [[]]
-    for _, of in rois.groupby("roi_class", sort=False):
-        if panels[-1] and sum(map(len, panels[-1])) + len(of) > PER_PANEL:
+    for _, group in rois.groupby("roi_class", sort=False):
+        if panels[-1] and sum(map(len, panels[-1])) + len(group) > PER_PANEL:
             panels.append([])
-        panels[-1].append(of)
-    return [pd.concat(of) for of in panels]
+        panels[-1].append(group)
+    return [pd.concat(group) for group in panels]
 
 
 def _panel(axes: Axes, rois: pd.DataFrame, parts: Sequence[str]) -> None:
     places, at = [], 0.0
-    for number, (roi_class, of) in enumerate(rois.groupby("roi_class", sort=False)):
-        spread = at + np.arange(len(of))
+    for number, (roi_class, group) in enumerate(rois.groupby("roi_class", sort=False)):
+        spread = at + np.arange(len(group))
         places += list(spread)
         axes.text(spread.mean(), 1.02, "all vertices" if roi_class == "all" else str(roi_class),
                   transform=axes.get_xaxis_transform(), ha="center", color="0.35",

@@ -1,4 +1,4 @@
-"""The tables of an ablation, and what must be known to read them."""
+"""The tables of an ablation in the terminal, with their legend."""
 
 from __future__ import annotations
 
@@ -16,47 +16,43 @@ PICTURES = {"test": "test pictures", "heldout": "held-out training pictures"}
 
 
 def describe(
-    subjects: Sequence[Subject], asked: Mapping[str, Any], n_pictures: Mapping[str, int]
+    subjects: Sequence[Subject], request: Mapping[str, Any], n_pictures: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return what is to be known of an ablation, as JSON.
-
-    Returns
-    -------
-    dict
-        Spaces, split, settings; subjects that are simulated, and test pictures of each that are
-        among its training pictures.
-    """
-    known = {one.name: set(one.picture_digests("train")) for one in subjects}
-    both = {one.name: len(known[one.name] & set(one.picture_digests("test"))) for one in subjects}
+    """Return the sidecar of an ablation: spaces, split, settings, subjects and caveats, as JSON."""
+    train_digests = {subject.name: set(subject.picture_digests("train")) for subject in subjects}
+    n_repeated = {
+        subject.name: len(train_digests[subject.name] & set(subject.picture_digests("test")))
+        for subject in subjects
+    }
     return {
-        "spaces": asked["spaces"],
-        "split": asked["split"],
-        "settings": asked["settings"],
-        "subjects": [one.name for one in subjects],
+        "spaces": request["spaces"],
+        "split": request["split"],
+        "settings": request["settings"],
+        "subjects": [subject.name for subject in subjects],
         "n_pictures": dict(n_pictures),
-        "simulated": [one.name for one in subjects if one.simulated],
-        "untrained": asked["untrained"],
-        "repeated_test_pictures": {name: n for name, n in both.items() if n},
+        "simulated": [subject.name for subject in subjects if subject.simulated],
+        "untrained": request["untrained"],
+        "repeated_test_pictures": {name: n for name, n in n_repeated.items() if n},
     }
 
 
-def parts_of(frame: pd.DataFrame) -> list[str]:
-    """List the contributions that have intervals."""
+def contribution_names(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the contributions that have intervals."""
     names = [str(name).removesuffix("_low") for name in frame if str(name).endswith("_low")]
     return [name for name in names if name != "r2"]
 
 
 def render(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
-    """Lay out R^2 of each subset and the contributions, per ROI class, over all subjects."""
+    """Return lines of R^2 of each subset and the contributions, per class, over all subjects."""
     rows = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
     rows = rows[rows["roi"] == "all"]
     whole = rows[rows["spaces"] == rows["spaces"].iloc[-1]]
-    subsets = {name: of.assign(value=of["r2"], value_low=of["r2_low"], value_high=of["r2_high"])
-               for name, of in rows.groupby("spaces", sort=False)}  # fmt: skip
+    rows = rows.assign(value=rows["r2"], value_low=rows["r2_low"], value_high=rows["r2_high"])
+    subsets = dict(list(rows.groupby("spaces", sort=False)))
     products = [name for name in map(str, frame) if name.startswith("product:")]
     lines = ["", "R^2, the mean over vertices (not noise-normalised)"]
-    lines += _table({str(name): (of, "value") for name, of in subsets.items()})
-    if parts := parts_of(frame):
+    lines += _table({str(name): (subset, "value") for name, subset in subsets.items()})
+    if parts := contribution_names(frame):
         lines += ["", "contributions: unique and shared parts of that R^2"]
         lines += _table({name: (whole, name) for name in parts})
     lines += ["", "product: what each space adds to the correlation, of all together"]
@@ -65,12 +61,12 @@ def render(frame: pd.DataFrame, about: Mapping[str, Any]) -> list[str]:
 
 
 def _table(columns: Mapping[str, tuple[pd.DataFrame, str]]) -> list[str]:
-    """Lay out numbered columns, with a line for each ROI class."""
+    """Return lines of numbered columns, with a line for each ROI class."""
     lines = [f"  ({number}) {name}" for number, name in enumerate(columns, start=1)]
     per_block = (100 - LABEL) // WIDTH
-    every = list(enumerate(columns.values(), start=1))
-    for start in range(0, len(every), per_block):
-        block = every[start : start + per_block]
+    numbered = list(enumerate(columns.values(), start=1))
+    for start in range(0, len(numbered), per_block):
+        block = numbered[start : start + per_block]
         lines.append(f"{'':{LABEL}}" + "".join(f"{f'({number})':>{WIDTH}}" for number, _ in block))
         classes = [str(name) for name in block[0][1][0]["roi_class"]]
         for place, roi_class in enumerate(classes):

@@ -1,4 +1,4 @@
-"""The lines below the table: what its numbers are, and what must be known to read them."""
+"""The lines below the table of scores: the meaning of its numbers, and warnings."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from challenge import HEMISPHERES, SMALLEST_CEILING
 from evaluate.fits.caveats import origin_lines, pictures_line, warning_lines
 from evaluate.fits.completeness import coverage_lines, wrap
 from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
-from evaluate.tables.member_lines import say_members
+from evaluate.tables.member_lines import describe_members
 from evaluate.tables.scores_table import measure, overall
 
 
 def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Say what the table's numbers are, and what must be known to read them."""
-    lines = [*_measured(frame, sidecar), *_uncertainty(frame, sidecar), *_pictures(sidecar)]
+    """Return the lines below the table: the meaning of its numbers, data, members, warnings."""
+    lines = [
+        *_measure_lines(frame, sidecar),
+        *_interval_lines(frame, sidecar),
+        *_picture_lines(sidecar),
+    ]
     lines += origin_lines(sidecar)
-    lines += say_members(sidecar["members"])
+    lines += describe_members(sidecar["members"])
     for label, differs in sidecar["twins"].items():
         lines += wrap(f"{label}: {differs}")
-    # Not wrapped: a command in it must stay one line.
+    # Not wrapped, so that a command stays on one line.
     lines += [f"WARNING: {line}" for line in score_warnings(frame, sidecar)]
     if uneven := coverage_lines(sidecar["coverage"], "evaluate"):
         lines += ["columns cover different subjects, do not compare them:", *uneven]
     if filled := sum(sidecar["n_filled"].values()):
         lines.append(f"ensemble: {plural(filled, 'vertex')} in none of the chosen ROI classes, "
                      "filled from the others")  # fmt: skip
-    lines += _constant_measured(sidecar)
+    lines += _constant_lines(sidecar)
     lines.append(f"excluded: ceiling 0 (below {SMALLEST_CEILING:g}), in no mean; "
                  "clipped: score cut at 100;")  # fmt: skip
     lines.append("constant: one prediction for all, r = 0")
@@ -38,7 +42,7 @@ def legend(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
 
 
 def score_warnings(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Write a sentence for each thing that makes the scores other than they seem."""
+    """Return a sentence for each fault of the data or fits that distorts the scores."""
     whole = overall(frame)
     lines = warning_lines(sidecar)
     if (whole.loc[whole["roi_class"] == "all", "explained_low"] > 100).any():
@@ -47,7 +51,7 @@ def score_warnings(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]
     return lines
 
 
-def _measured(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+def _measure_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     if measure(frame) == "score":
         return [
             "score: mean over vertices of r^2 / noise ceiling, in percent",
@@ -62,8 +66,8 @@ def _measured(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     return [f"{line}noise ceilings are missing:", *(f"  {file}" for file in missing)]
 
 
-def _constant_measured(sidecar: Mapping[str, Any]) -> list[str]:
-    """Return a line about vertices that no model can predict, if there are any."""
+def _constant_lines(sidecar: Mapping[str, Any]) -> list[str]:
+    """Return a warning about vertices that no model can predict, if there are any."""
     n_vertices = max((c["n_constant_measured"] for c in sidecar["counts"]
                       if c["subject"] == c["hemisphere"] == "all"), default=0)  # fmt: skip
     if not n_vertices:
@@ -72,7 +76,7 @@ def _constant_measured(sidecar: Mapping[str, Any]) -> list[str]:
                 "constant: r = 0, whatever is predicted (make check names them)")  # fmt: skip
 
 
-def _uncertainty(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+def _interval_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     settings = sidecar["settings"]
     if not settings["resamples"]:
         return ["no intervals: they were not asked for (--resamples 0)"]
@@ -91,12 +95,12 @@ def _uncertainty(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _pictures(sidecar: Mapping[str, Any]) -> list[str]:
+def _picture_lines(sidecar: Mapping[str, Any]) -> list[str]:
     lines = [pictures_line(sidecar["n_pictures"], sidecar["split"])]
     missing = sidecar["absent"]["test_responses"]
-    chosen = sidecar["settings"]["split"] == "heldout"
-    # The organisers keep all test responses; that only some are there is not meant.
-    if not chosen and 0 < len(missing) < _n_sides(sidecar):
+    is_heldout = sidecar["settings"]["split"] == "heldout"
+    # The organisers keep back all test responses; having only some of them is a mistake.
+    if not is_heldout and 0 < len(missing) < _n_sides(sidecar):
         lines += ["not on the test pictures, as test responses are missing:"]
         lines += [f"  {file}" for file in missing]
     return lines

@@ -1,4 +1,4 @@
-"""What is said of the ensemble's members: which fits help, which are left out, and by how much."""
+"""The members of the ensemble: which fits were chosen, and how much each changes the mean r."""
 
 from __future__ import annotations
 
@@ -12,56 +12,48 @@ from evaluate.fits.runs import Run
 from evaluate.scoring.member_selection import Member
 
 
-def members_of(
+def summarise_members(
     runs: Sequence[Run], members: Mapping[str, Mapping[str, Member]]
 ) -> list[dict[str, Any]]:
-    """Summarise over hemispheres, as JSON.
+    """Summarise the ensemble's members over hemispheres, as JSON.
 
-    Returns
-    -------
-    list of dict
-        For each run its name, label and spaces; `n_hemispheres` that have it, in how many it is
-        `n_chosen`; the means over them of r `alone` and of the `change` that it makes, None where
-        there were too few pictures; and `by_hemisphere`, whether it is a member of each.
+    Each run has its name, label and spaces; `n_hemispheres` that have it, and `n_chosen` in which
+    it is a member; the means over hemispheres of its r `alone` and of the `change` of the
+    ensemble's r, None if there were too few pictures; and `by_hemisphere`, whether it is a member
+    of each.
     """
-    found = []
+    summaries = []
     for run in runs:
-        each = {side: of[run.name] for side, of in members.items() if run.name in of}
+        by_hemisphere = {side: fits[run.name] for side, fits in members.items() if run.name in fits}
         alone, change = (
-            float(np.mean([getattr(member, name) for member in each.values()]))
+            float(np.mean([getattr(member, name) for member in by_hemisphere.values()]))
             for name in ("alone", "change")
         )
-        found.append(
+        summaries.append(
             {
                 "run": run.name,
                 "model": run.label,
                 "spaces": run.joined,
-                "n_hemispheres": len(each),
-                "n_chosen": sum(member.is_member for member in each.values()),
+                "n_hemispheres": len(by_hemisphere),
+                "n_chosen": sum(member.is_member for member in by_hemisphere.values()),
                 "alone": None if np.isnan(alone) else alone,
                 "change": None if np.isnan(change) else change,
-                "by_hemisphere": {side: member.is_member for side, member in each.items()},
+                "by_hemisphere": {side: member.is_member for side, member in by_hemisphere.items()},
             }
         )
-    return found
+    return summaries
 
 
-def say_members(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write lines on the members, those that change most first.
-
-    Returns
-    -------
-    list of str
-        Lines of at most 100 characters; none for one fit.
-    """
+def describe_members(members: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return lines on the members, those of the largest change first; none for a single fit."""
     if len(members) < 2:
         return []
-    if any(one["change"] is None for one in members):
+    if any(member["change"] is None for member in members):
         return ["ensemble: too few held-out pictures to tell which fits help; all are members"]
     lines = ["ensemble: members are chosen on held-out pictures; the change is of its mean r there"]
-    for one in sorted(members, key=lambda one: (-one["n_chosen"], -one["change"])):
-        chosen, n = one["n_chosen"], one["n_hemispheres"]
-        what = "left out of all" if not chosen else f"member in {chosen} of"
-        line = f"  {one['model']} ({one['spaces']}): {what} {n} hemispheres, "
-        lines += wrap(f"{line}{one['change']:+.4f}, alone {one['alone']:.3f}")
+    for member in sorted(members, key=lambda member: (-member["n_chosen"], -member["change"])):
+        n_chosen, n = member["n_chosen"], member["n_hemispheres"]
+        membership = "left out of all" if not n_chosen else f"member in {n_chosen} of"
+        line = f"  {member['model']} ({member['spaces']}): {membership} {n} hemispheres, "
+        lines += wrap(f"{line}{member['change']:+.4f}, alone {member['alone']:.3f}")
     return lines

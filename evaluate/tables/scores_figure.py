@@ -1,4 +1,4 @@
-"""The figure beside scores.csv, for print: a panel per ROI class, a point per ROI and fit."""
+"""The figure of scores.csv for print: a panel per ROI class, a point per ROI and fit."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from evaluate.fits.runs import ENSEMBLE
 from evaluate.scoring.hemisphere_rows import class_order
 from evaluate.tables.scores_table import Model, measure, models_of, overall
 
-# Okabe and Ito's colours, told apart with any colour vision; black is the ensemble's.
+# Okabe and Ito's colours, distinct for any colour vision; black is the ensemble's.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
 HATCHES = ("", "///", "...", "xxx")
-# Shapes tell fits apart where the print has no colours.
+# Shapes distinguish fits where the print has no colours.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-# More are no longer told apart; those of the highest means are drawn.
+# More could not be distinguished; the fits of the highest means are drawn.
 MOST_FITS = 8
-# Inches: a page; the names of ROIs beside a panel; what stands above and below it; the title; a
-# line of the legend; the most and the least for a point.
+# Inches: a page; names of ROIs at the left of a panel; space above and below it; the title; a line
+# of the legend; largest and smallest height of a point.
 WIDTH, HEIGHT = 7.5, 10.0
 NAMES, ABOVE, BELOW, TITLE, LEGEND = 1.0, 0.25, 0.22, 0.4, 0.17
 WIDEST, NARROWEST = 0.11, 0.05
@@ -43,11 +43,7 @@ METADATA: dict[str, Any] = {
 def draw_all(frame: pd.DataFrame, sidecar: Mapping[str, Any], paths: Sequence[Path]) -> None:
     """Draw the means per ROI over all subjects and both hemispheres.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        The files, whose suffixes say what they are: .png or .pdf. Their bytes depend on nothing
-        but the arguments.
+    The suffix of each path is its format, .png or .pdf. Equal arguments give equal bytes.
     """
     with mpl.rc_context(SETTINGS):
         figure = _figure(overall(frame), sidecar, measure(frame))
@@ -56,64 +52,69 @@ def draw_all(frame: pd.DataFrame, sidecar: Mapping[str, Any], paths: Sequence[Pa
                 figure.savefig(temporary, dpi=200, metadata=METADATA[path.suffix])
 
 
-def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], shown: str) -> Figure:
-    models, n_left_out = _drawn(whole, models_of(whole, sidecar), shown)
+def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Figure:
+    models, n_left_out = _select_models(whole, models_of(whole, sidecar), metric)
     rois = whole[(whole["roi"] != "all") & whole["fit"].isin([model.fit for model in models])]
     classes = class_order(rois["roi_class"])
     columns = [column for i in range(COLUMNS) if (column := classes[i::COLUMNS])]
     labels = [textwrap.fill(model.title, 110) for model in models] + ["chance"]
     per_line = 2 if max(map(len, labels)) <= 48 else 1
     n_legend = sum(1 + label.count("\n") for label in labels) / per_line + 2
-    # Panels are as high as what they show, and the page no higher than it must be.
+    # The height of a panel depends on its number of points, that of the page on its panels.
     n_points = rois.groupby("roi_class")["roi"].nunique() * (len(models) + 1)
     notes, around = TITLE + LEGEND * n_legend, ABOVE + BELOW
-    room = [(HEIGHT - notes - around * len(of)) / n_points[of].sum() for of in columns]
-    step = float(np.clip(min(room), NARROWEST, WIDEST))
-    tallest = max(around * len(of) + step * n_points[of].sum() for of in columns)
+    steps = [(HEIGHT - notes - around * len(names)) / n_points[names].sum() for names in columns]
+    step = float(np.clip(min(steps), NARROWEST, WIDEST))
+    tallest = max(around * len(names) + step * n_points[names].sum() for names in columns)
     size = (WIDTH, float(tallest + notes))
     figure = Figure(figsize=size)
     FigureCanvasAgg(figure)
-    # From axes to page by hand: a layout that looks for room takes ten times as long.
-    wide = WIDTH / len(columns)
+    # Axes are placed by hand: a constrained layout takes ten times as long.
+    panel_width = WIDTH / len(columns)
     panels: list[Axes] = []
     for number, column in enumerate(columns):
         y = size[1] - TITLE
         for name in column:
-            high = step * float(n_points[name])
-            y -= ABOVE + high
-            left, width = (wide * number + NAMES) / size[0], (wide - NAMES - 0.2) / size[0]
-            at = (left, y / size[1], width, high / size[1])
-            panels.append(figure.add_axes(at, sharex=panels[0] if panels else None))
-            of_class = rois[rois["roi_class"] == name]
-            _panel(panels[-1], of_class, models, shown, min(3.6, 65 * step))
+            height = step * float(n_points[name])
+            y -= ABOVE + height
+            left = (panel_width * number + NAMES) / size[0]
+            width = (panel_width - NAMES - 0.2) / size[0]
+            position = (left, y / size[1], width, height / size[1])
+            panels.append(figure.add_axes(position, sharex=panels[0] if panels else None))
+            class_rows = rois[rois["roi_class"] == name]
+            _panel(panels[-1], class_rows, models, metric, min(3.6, 65 * step))
             panels[-1].set_title(name, fontsize=8.5, loc="left", pad=4)
             y -= BELOW
-        panels[-1].set_xlabel("noise-normalised score, %" if shown == "score" else "Pearson's r")
+        panels[-1].set_xlabel("noise-normalised score, %" if metric == "score" else "Pearson's r")
     handles = panels[0].get_legend_handles_labels()[0]
     figure.legend(handles, labels[: len(handles)], loc="lower center", ncols=per_line,
                   frameon=False)  # fmt: skip
-    title = _title(sidecar, shown, n_left_out)
+    title = _title(sidecar, metric, n_left_out)
     figure.text(0.5, 1 - 0.05 / size[1], title, fontsize=9, ha="center", va="top")
     return figure
 
 
-def _drawn(whole: pd.DataFrame, models: Sequence[Model], shown: str) -> tuple[list[Model], int]:
-    """Choose the fits that are drawn, in their order, and count the others."""
+def _select_models(
+    whole: pd.DataFrame, models: Sequence[Model], metric: str
+) -> tuple[list[Model], int]:
+    """Return the fits to draw, in their order, and the number of the others."""
     if len(models) <= MOST_FITS:
         return list(models), 0
-    every = whole[whole["roi_class"] == "all"].set_index("fit")[shown].fillna(-np.inf)
-    best = set(every.drop(ENSEMBLE, errors="ignore").nlargest(MOST_FITS - 1).index) | {ENSEMBLE}
-    drawn = [model for model in models if model.fit in best]
-    return drawn, len(models) - len(drawn)
+    means = whole[whole["roi_class"] == "all"].set_index("fit")[metric].fillna(-np.inf)
+    best = set(means.drop(ENSEMBLE, errors="ignore").nlargest(MOST_FITS - 1).index) | {ENSEMBLE}
+    selected = [model for model in models if model.fit in best]
+    return selected, len(models) - len(selected)
 
 
-def _title(sidecar: Mapping[str, Any], shown: str, n_left_out: int) -> str:
-    on = {"test": "test", "heldout": "held-out"}[sidecar["split"]]
+def _title(sidecar: Mapping[str, Any], metric: str, n_left_out: int) -> str:
+    split = {"test": "test", "heldout": "held-out"}[sidecar["split"]]
     subjects = list(sidecar["n_pictures"])
-    whose = f"subject {subjects[0]}" if len(subjects) == 1 else plural(len(subjects), "subject")
-    title = f"Mean over vertices per ROI, {on} pictures, {whose}, both hemispheres"
+    subject_text = (
+        f"subject {subjects[0]}" if len(subjects) == 1 else plural(len(subjects), "subject")
+    )
+    title = f"Mean over vertices per ROI, {split} pictures, {subject_text}, both hemispheres"
     below = "95 % intervals" if sidecar["settings"]["resamples"] else "no intervals"
-    if shown != "score":
+    if metric != "score":
         below += "; not noise-normalised"
     if n_left_out:
         below += f"; {plural(n_left_out, 'other fit')} with lower means in scores.csv"
@@ -125,20 +126,22 @@ def _title(sidecar: Mapping[str, Any], shown: str, n_left_out: int) -> str:
 
 
 def _panel(
-    axes: Axes, rois: pd.DataFrame, models: Sequence[Model], shown: str, size: float
+    axes: Axes, rois: pd.DataFrame, models: Sequence[Model], metric: str, size: float
 ) -> None:
     names = list(dict.fromkeys(rois["roi"]))
     place = {roi: i for i, roi in enumerate(names)}
     step = 1 / (len(models) + 1)
     for i, model in enumerate(models):
-        of = rois[rois["fit"] == model.fit]
-        y = of["roi"].map(place).to_numpy(float) + (i - (len(models) - 1) / 2) * step
-        look = _look(model, i)
-        axes.hlines(y, of[f"{shown}_low"], of[f"{shown}_high"], color=look["color"], linewidth=1)
-        axes.plot(of[shown], y, linestyle="none", markersize=size, markeredgewidth=0.4,
-                  markeredgecolor="black", label=model.title, **look)  # fmt: skip
+        scores = rois[rois["fit"] == model.fit]
+        y = scores["roi"].map(place).to_numpy(float) + (i - (len(models) - 1) / 2) * step
+        style = _marker_style(model, i)
+        axes.hlines(
+            y, scores[f"{metric}_low"], scores[f"{metric}_high"], color=style["color"], linewidth=1
+        )
+        axes.plot(scores[metric], y, linestyle="none", markersize=size, markeredgewidth=0.4,
+                  markeredgecolor="black", label=model.title, **style)  # fmt: skip
     chance = rois.groupby("roi")["chance"].last().reindex(names)
-    if shown == "score" and chance.notna().any():
+    if metric == "score" and chance.notna().any():
         rows = np.arange(len(names))
         axes.vlines(chance, rows - 0.45, rows + 0.45, color="0.35", linewidth=0.9, linestyle=":",
                     label="chance")  # fmt: skip
@@ -153,7 +156,7 @@ def _panel(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _look(model: Model, index: int) -> dict[str, Any]:
+def _marker_style(model: Model, index: int) -> dict[str, Any]:
     if model.fit == ENSEMBLE:
         return {"color": "black", "marker": "*"}
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}

@@ -1,4 +1,4 @@
-"""scores.csv, and the table that the terminal shows of it."""
+"""scores.csv, and its table in the terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Model(NamedTuple):
     fit, label, model, spaces : str
         As in scores.csv.
     untrained : tuple of str
-        Those of its spaces, and networks inside it, that came from random weights.
+        Its spaces, and networks inside it, that have random weights.
     """
 
     fit: str
@@ -58,32 +58,28 @@ class Model(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What the page calls it."""
+        """The name of the model in figures and on the report's page."""
         if self.fit == ENSEMBLE:
             return ENSEMBLE
-        named = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
-        inside = [f"UNTRAINED {one}" for one in self.untrained if one not in self.spaces.split("+")]
-        return describe_fit(self.label, self.model, ", ".join([" + ".join(named), *inside]))
+        spaces = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
+        inside = [
+            f"UNTRAINED {space}" for space in self.untrained if space not in self.spaces.split("+")
+        ]
+        return describe_fit(self.label, self.model, ", ".join([" + ".join(spaces), *inside]))
 
 
 def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
-    """List the models, the ensemble last."""
-    named = dict.fromkeys(zip(*(frame[name] for name in Model._fields[:4]), strict=True))
+    """Return the models of the rows, the ensemble last."""
+    columns = dict.fromkeys(zip(*(frame[name] for name in Model._fields[:4]), strict=True))
     untrained = sidecar["untrained"]
     return [
         Model(fit, label, model, spaces, tuple(untrained.get(fit, ())))
-        for fit, label, model, spaces in named
+        for fit, label, model, spaces in columns
     ]
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write scores.csv.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Each with the fields of `COLUMNS`; None is left empty.
-    """
+    """Write scores.csv from rows with the fields of `COLUMNS`; None becomes an empty field."""
     pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(path, index=False, lineterminator="\n")
 
 
@@ -95,63 +91,63 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def measure(frame: pd.DataFrame) -> str:
-    """Choose what to show: the score where every vertex has a ceiling, else r."""
+    """Return the metric to show: "score" if every vertex has a ceiling, else "pearson_r"."""
     whole = overall(frame)
     return "score" if whole.loc[whole["roi_class"] == "all", "score"].notna().all() else "pearson_r"
 
 
 def overall(frame: pd.DataFrame) -> pd.DataFrame:
-    """Pick the rows that pool all subjects and both hemispheres."""
+    """Return the rows that pool all subjects and both hemispheres."""
     return frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
 
 
 def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> str:
-    """Lay out the table: ROI classes down, models across, at most 100 columns wide.
+    """Return the table: ROI classes down, models across, at most 100 columns wide.
 
-    ROIs that the challenge does not have stand below their class.
-
-    Returns
-    -------
-    str
-        The table; in several blocks where there are many models.
+    ROIs that the challenge does not have are listed below their class. Many models are divided into
+    several blocks.
     """
-    shown = measure(frame)
+    metric = measure(frame)
     whole = overall(frame)
     models = models_of(whole, sidecar)
-    beside = CHANCE + 2 if whole["chance"].notna().any() else 0
-    per_block = (WIDTH - LABEL - beside) // (NARROWEST + 2)
+    chance_width = CHANCE + 2 if whole["chance"].notna().any() else 0
+    per_block = (WIDTH - LABEL - chance_width) // (NARROWEST + 2)
     blocks = [models[i : i + per_block] for i in range(0, len(models), per_block)]
-    return "\n\n".join(_Block(whole, shown, sidecar, block, beside).text() for block in blocks)
+    return "\n\n".join(
+        _Block(whole, metric, sidecar, block, chance_width).text() for block in blocks
+    )
 
 
 def shown_rois(whole: pd.DataFrame) -> list[tuple[str, str]]:
-    """List the rows of the terminal's table: every class, and ROIs that only these data have.
+    """Return the rows of the terminal's table: every class, and ROIs that the challenge lacks.
 
-    Returns
-    -------
-    list of (str, str)
-        Class and ROI; "all" for a class or everything as a whole.
+    Each row is a class and a ROI, which is "all" for the class, or for everything, as a whole.
     """
-    found = dict.fromkeys(zip(whole["roi_class"], whole["roi"], strict=True))
-    shown = [(c, roi) for c, roi in found if roi == "all" or roi not in (*ROI_ORDER, c)]
-    return sorted(shown, key=lambda row: roi_rank(*row))
+    rois = dict.fromkeys(zip(whole["roi_class"], whole["roi"], strict=True))
+    rows = [(c, roi) for c, roi in rois if roi == "all" or roi not in (*ROI_ORDER, c)]
+    return sorted(rows, key=lambda row: roi_rank(*row))
 
 
 class _Block:
-    """Some columns of the table, and chance where there are ceilings."""
+    """Columns of the table for some models, and chance if there are ceilings."""
 
     def __init__(
         self,
         whole: pd.DataFrame,
-        shown: str,
+        metric: str,
         sidecar: Mapping[str, Any],
         models: Sequence[Model],
-        beside: int,
+        chance_width: int,
     ) -> None:
-        self.whole, self.shown, self.models, self.beside = whole, shown, models, beside
-        self.digits = 2 if shown == "score" else 3
-        self.width = min(WIDEST, (WIDTH - LABEL - beside) // len(models) - 2)
-        self.rule = "-" * (LABEL + len(models) * (self.width + 2) + beside)
+        self.whole, self.metric, self.models, self.chance_width = (
+            whole,
+            metric,
+            models,
+            chance_width,
+        )
+        self.digits = 2 if metric == "score" else 3
+        self.width = min(WIDEST, (WIDTH - LABEL - chance_width) // len(models) - 2)
+        self.rule = "-" * (LABEL + len(models) * (self.width + 2) + chance_width)
         records = whole.to_dict("records")
         self.values = {(row["roi_class"], row["roi"], row["fit"]): row for row in records}
         self.chance = {(row["roi_class"], row["roi"]): row["chance"] for row in records}
@@ -162,13 +158,15 @@ class _Block:
         }
 
     def text(self) -> str:
-        """Lay it out."""
+        """Return the block as text."""
         lines = [*self._heads(), self.rule]
         for row in shown_rois(self.whole):
             if any((*row, model.fit) in self.values for model in self.models):
                 label = row[0] if row[1] == "all" else f"  {row[1]}"
-                lines += self._means(label, row, self.shown, decimal(self.chance[row], self.digits))
-        if self.shown == "score" and self.whole["explained"].notna().any():
+                lines += self._means(
+                    label, row, self.metric, decimal(self.chance[row], self.digits)
+                )
+        if self.metric == "score" and self.whole["explained"].notna().any():
             lines += [self.rule, *self._means("explained", ("all", "all"), "explained", "")]
         lines.append(self.rule)
         for name in COUNTS:
@@ -183,17 +181,17 @@ class _Block:
         lines = [[head[i] for head in heads] for i in range(height)]
         return [
             *(self._line("", cells) for cells in lines[:-1]),
-            self._line(self.shown, lines[-1], "chance"),
+            self._line(self.metric, lines[-1], "chance"),
         ]
 
-    def _means(self, label: str, row: tuple[str, str], shown: str, chance: str) -> list[str]:
-        """Lay out a line of means, and one of their intervals where there are any."""
+    def _means(self, label: str, row: tuple[str, str], metric: str, chance: str) -> list[str]:
+        """Return a line of means, and a line of their intervals if there are any."""
         means, spans = [], []
         for model in self.models:
-            one: Mapping[Any, Any] = self.values.get((*row, model.fit), {})
-            value = decimal(one.get(shown), self.digits)
+            scores: Mapping[Any, Any] = self.values.get((*row, model.fit), {})
+            value = decimal(scores.get(metric), self.digits)
             low, high = (
-                decimal(one.get(f"{shown}_{end}"), self.digits - 1) for end in ("low", "high")
+                decimal(scores.get(f"{metric}_{end}"), self.digits - 1) for end in ("low", "high")
             )
             means.append(value)
             spans.append("" if "–" in (value, low, high) else f"[{low}, {high}]")
@@ -203,17 +201,17 @@ class _Block:
     def _line(self, label: str, cells: Sequence[str], chance: str = "") -> str:
         label = label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
         line = f"{label:<{LABEL}}" + "".join(f"  {cell:>{self.width}}" for cell in cells)
-        return (f"{line}  {chance:>{CHANCE}}" if self.beside else line).rstrip()
+        return (f"{line}  {chance:>{CHANCE}}" if self.chance_width else line).rstrip()
 
 
 def _header(model: Model, width: int) -> list[str]:
-    """Break a column's name into lines, after `_`, `-` and `+` where it must."""
-    named = [model.label]
+    """Break a column's name into lines, after `_`, `-` and `+` where necessary."""
+    parts = [model.label]
     if model.fit != ENSEMBLE:
         inside = model.label.startswith(f"{model.model}-")
-        named += [*([] if inside else [model.model]), *model.spaces.replace("+", "+\n").split("\n")]
+        parts += [*([] if inside else [model.model]), *model.spaces.replace("+", "+\n").split("\n")]
     lines = []
-    for name in named:
+    for name in parts:
         line = ""
         for piece in re.findall(rf"[^_-]{{1,{width - 1}}}[_-]?|[_-]", name):
             if len(line) + len(piece) > width:

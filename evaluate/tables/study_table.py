@@ -1,4 +1,4 @@
-"""The tables of a study: what each row is and took to train, how well it predicts, what is luck."""
+"""The tables of a study: settings and training cost of each row, scores, spread over seeds."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from evaluate.fits.completeness import wrap
 from evaluate.resampling import FEWEST_PICTURES
 from evaluate.scoring.hemisphere_rows import CLASS_ORDER
 
-# Widths of the cells; they are joined by a space.
-MADE = {"row": -21, "model": -12, "inputs": -18, "grouped by": -11, "loss": -11, "params": 7,
-        "s/epoch": 7, "epochs": 6}  # fmt: skip
-# Where some rows are trained against critics.
-JUDGED = {"row": -20, "model": -9, "inputs": -15, "pretr.": -6, "loss": -10, "critics": -13,
-          "params": 6, "s/epoch": 7, "epochs": 6}  # fmt: skip
+# Widths of the cells, negative if aligned to the left; they are joined by a space.
+TRAINING_WIDTHS = {"row": -21, "model": -12, "inputs": -18, "grouped by": -11, "loss": -11,
+                   "params": 7, "s/epoch": 7, "epochs": 6}  # fmt: skip
+# Columns if some rows are trained against critics.
+ADVERSARIAL_WIDTHS = {"row": -20, "model": -9, "inputs": -15, "pretr.": -6, "loss": -10,
+                      "critics": -13, "params": 6, "s/epoch": 7, "epochs": 6}  # fmt: skip
 SHORT = {"prf-visualrois": "prf", "floc-bodies": "bodies", "floc-faces": "faces",
          "floc-places": "places", "floc-words": "words", "residual": "resid."}  # fmt: skip
-PREDICTED = {"row": -21, **{SHORT.get(name, name): 7 for name in CLASS_ORDER}, "less the first": 14}
-SEEDED = {**PREDICTED, "all, by seed": 14}
-del SEEDED["less the first"]
-COMPARED = {"row": -21, "r": 8, "by seed": 10, "theirs": -7, "less": -21, "difference": 14,
-            "survives": 8}  # fmt: skip
+SCORE_WIDTHS = {
+    "row": -21,
+    **{SHORT.get(name, name): 7 for name in CLASS_ORDER},
+    "less the first": 14,
+}
+SEEDED_SCORE_WIDTHS = {**SCORE_WIDTHS, "all, by seed": 14}
+del SEEDED_SCORE_WIDTHS["less the first"]
+COMPARISON_WIDTHS = {"row": -21, "r": 8, "by seed": 10, "theirs": -7, "less": -21,
+                     "difference": 14, "survives": 8}  # fmt: skip
 WIDTH = 100
-# What the figures of several seeds are.
+# Legend of a study with several seeds.
 SEEDS = [
     "by seed: the least and the greatest of the fits of a row, which differ in their seed alone;",
     "all other figures are means over these",
@@ -40,36 +44,36 @@ SEEDS = [
 ]
 
 
-def in_lines(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Lay out a study: its tables, and what must be known to read them.
+def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+    """Return the tables of a study and their legend, as lines of at most 100 characters.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Rows of the study's CSV; of several subjects, those of all are shown.
-
-    Returns
-    -------
-    list of str
-        Lines of at most 100 characters, but for paths and commands.
+    If there are several subjects, only the rows that pool them are shown.
     """
-    whose = "all" if (frame["subject"] == "all").any() else frame["subject"].iloc[0]
-    rows = frame[frame["subject"] == whose].to_dict("records")
-    shown = [row for row in rows if not pd.isna(row["n_vertices"])]
-    judged = any(not pd.isna(row["discriminators"]) for row in shown)
-    seeded = any(row["seeds"] > 1 for row in shown)
+    subject = "all" if (frame["subject"] == "all").any() else frame["subject"].iloc[0]
+    rows = frame[frame["subject"] == subject].to_dict("records")
+    scored = [row for row in rows if not pd.isna(row["n_vertices"])]
+    adversarial = any(not pd.isna(row["discriminators"]) for row in scored)
+    seeded = any(row["seeds"] > 1 for row in scored)
     return [
         "",
         *([sidecar["about"], ""] if sidecar["about"] else []),
-        *_table(JUDGED if judged else MADE, (_made(row, judged) for row in shown)),
-        "",
         *_table(
-            SEEDED if seeded else PREDICTED, (c for row in shown for c in _predicted(row, seeded))
+            ADVERSARIAL_WIDTHS if adversarial else TRAINING_WIDTHS,
+            (_training_cells(row, adversarial) for row in scored),
         ),
         "",
-        *([*_table(COMPARED, (c for row in shown for c in _compared(row))), ""] if seeded else []),
-        *_legend(shown, sidecar, seeded),
-        *(line for row in rows if pd.isna(row["n_vertices"]) for line in _absent(row)),
+        *_table(
+            SEEDED_SCORE_WIDTHS if seeded else SCORE_WIDTHS,
+            (c for row in scored for c in _score_lines(row, seeded)),
+        ),
+        "",
+        *(
+            [*_table(COMPARISON_WIDTHS, (c for row in scored for c in _comparison_lines(row))), ""]
+            if seeded
+            else []
+        ),
+        *_legend(scored, sidecar, seeded),
+        *(line for row in rows if pd.isna(row["n_vertices"]) for line in _missing_lines(row)),
         *textwrap.wrap(sidecar["paper"], WIDTH),
         *(
             line
@@ -88,13 +92,13 @@ def _table(widths: Mapping[str, int], rows: Any) -> Iterator[str]:
 
 
 def _lines(widths: Mapping[str, int], cells: Sequence[str]) -> Iterator[str]:
-    """Break cells that are too wide into several lines, behind one of `+-_@#` or a space."""
-    broken = [_broken(cell, abs(w)) for cell, w in zip(cells, widths.values(), strict=True)]
+    """Break cells that are too wide into several lines, after one of `+-_@#` or a space."""
+    broken = [_break_cell(cell, abs(w)) for cell, w in zip(cells, widths.values(), strict=True)]
     for number in range(max(map(len, broken))):
         yield _line(widths, [b[number] if number < len(b) else "" for b in broken])
 
 
-def _broken(cell: str, width: int) -> list[str]:
+def _break_cell(cell: str, width: int) -> list[str]:
     lines = [""]
     for piece in re.findall(r"[^+\-_@# ]+[+\-_@# ]?|[+\-_@# ]", cell):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
@@ -110,12 +114,12 @@ def _line(widths: Mapping[str, int], cells: Sequence[str]) -> str:
     ).rstrip()
 
 
-def _made(row: Mapping[Any, Any], judged: bool) -> list[str]:
+def _training_cells(row: Mapping[Any, Any], adversarial: bool) -> list[str]:
     loss, critics = (_words(row[name]) for name in ("loss", "discriminators"))
     epochs = "" if pd.isna(row["epochs"]) else f"{row['epochs']:.0f}"
     seconds = "" if epochs == "" else f"{row['seconds_per_epoch']:.2g}"
-    of = [row["pretrained"], loss, critics] if judged else [row["group_by"], loss]
-    return [row["row"], row["model"], row["spaces"], *of, _count(row["parameters"]), seconds,
+    settings = [row["pretrained"], loss, critics] if adversarial else [row["group_by"], loss]
+    return [row["row"], row["model"], row["spaces"], *settings, _count(row["parameters"]), seconds,
             epochs]  # fmt: skip
 
 
@@ -132,8 +136,8 @@ def _count(number: Any) -> str:
     return f"{number:.0f}"
 
 
-def _predicted(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
-    """Give a line of means, and one of their intervals where there are any."""
+def _score_lines(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
+    """Yield a line of means, and a line of their intervals if there are any."""
     score = row["measure"] == "score"
     digits = 2 if score else 3
     means = ["" if pd.isna(row[n]) else decimal(row[n], digits) for n in CLASS_ORDER]
@@ -146,7 +150,7 @@ def _predicted(row: Mapping[Any, Any], seeded: bool) -> Iterator[list[str]]:
 
 
 def _difference(row: Mapping[Any, Any]) -> tuple[str, str]:
-    """Write a difference, and its interval; empty where there is none."""
+    """Return a difference and its interval as text; empty if there is none."""
     if pd.isna(row["difference"]):
         return "", ""
     score = row["measure"] == "score"
@@ -154,28 +158,28 @@ def _difference(row: Mapping[Any, Any]) -> tuple[str, str]:
     return decimal(row["difference"], 2 if score else 3, signed=True), f"[{span}]" if span else ""
 
 
-def _compared(row: Mapping[Any, Any]) -> Iterator[list[str]]:
-    """Give a line of what seeds and pictures leave of a row, and one of its intervals."""
-    told = dict(row) | {"measure": "pearson_r"}
-    spread = _span(told, "pearson_r_seeds", ".3f", "–")
+def _comparison_lines(row: Mapping[Any, Any]) -> Iterator[list[str]]:
+    """Yield a line that compares a row over seeds and pictures, and a line of its intervals."""
+    correlation_row = dict(row) | {"measure": "pearson_r"}
+    spread = _span(correlation_row, "pearson_r_seeds", ".3f", "–")
     value, span = _difference(row)
     survives = "" if pd.isna(row["survives"]) else "yes" if row["survives"] else "no"
     r = "" if pd.isna(row["pearson_r"]) else decimal(row["pearson_r"], 3)
     yield [row["row"], r, spread, _words(row["paper"]), _words(row["against"]), value, survives]
-    if (of_r := _span(told, "pearson_r", ".2f", "–")) or span:
-        yield ["", of_r, "", "", "", span, ""]
+    if (r_span := _span(correlation_row, "pearson_r", ".2f", "–")) or span:
+        yield ["", r_span, "", "", "", span, ""]
 
 
 def _span(row: Mapping[Any, Any], name: str, form: str, between: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if pd.isna(low):
         return ""
-    # Of r, without the 0 before the point: it is never above 1.
+    # r is never above 1, so the 0 before the point is left out.
     text = f"{low:{form}}{between}{high:{form}}"
     return text if row["measure"] == "score" else re.sub(r"\b0\.", ".", text)
 
 
-def _absent(row: Mapping[Any, Any]) -> list[str]:
+def _missing_lines(row: Mapping[Any, Any]) -> list[str]:
     return wrap(f"{'not scored' if row['fit'] else 'not run'}: {row['row']}: {row['why']}")
 
 

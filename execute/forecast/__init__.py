@@ -1,1 +1,1 @@
-"""Time, memory and disk of work: rates of this machine, and costs made of them."""
+"""Forecasts: rates of this machine, and the time, memory and disk of work."""

@@ -1,4 +1,4 @@
-"""What work costs: time, memory and disk, of one unit of it or of many."""
+"""The cost of work: time, memory and disk of one unit or of several."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """What one unit of work takes, of a machine as `Rates` have measured it.
+    """The cost of one unit of work on a machine, as predicted from its `Rates`.
 
     Attributes
     ----------
     seconds : float
         Wall-clock time, with the threads that the process has.
     memory : int
-        Bytes: the peak resident size of a process that does it, with that of what it imports.
+        Bytes: the peak resident size of the process, including its imports.
     gpu_memory : int
-        Bytes on a GPU; 0 where it runs on the processor.
+        Bytes on a GPU; 0 where the work runs on the processor.
     disk : int
         Bytes that it leaves on the disk.
     """
@@ -25,39 +25,33 @@ class Cost:
     gpu_memory: int = 0
     disk: int = 0
 
-    def __add__(self, other: "Cost") -> "Cost":
-        """Give the cost of both, one after the other in one process."""
+    def __add__(self, cost: "Cost") -> "Cost":
+        """Return the cost of both, one after the other in one process."""
         return Cost(
-            self.seconds + other.seconds,
-            max(self.memory, other.memory),
-            max(self.gpu_memory, other.gpu_memory),
-            self.disk + other.disk,
+            self.seconds + cost.seconds,
+            max(self.memory, cost.memory),
+            max(self.gpu_memory, cost.gpu_memory),
+            self.disk + cost.disk,
         )
 
 
-def in_turn(costs: Iterable[Cost]) -> Cost:
-    """Give the cost of units that one process does one after the other.
+def sequential_cost(costs: Iterable[Cost]) -> Cost:
+    """Return the cost of units that one process does one after the other.
 
-    Returns
-    -------
-    Cost
-        The sums of time and disk, the largest of the memories; nothing where there are none.
+    Times and disk are summed, of memories the largest is taken; no units cost nothing.
     """
     return sum(costs, Cost())
 
 
-def side_by_side(costs: Iterable[Cost]) -> Cost:
-    """Give the cost of processes that run at the same time, each on processors of its own.
+def parallel_cost(costs: Iterable[Cost]) -> Cost:
+    """Return the cost of processes that run at the same time, each on processors of its own.
 
-    Returns
-    -------
-    Cost
-        The longest of the times, the sums of memories and disk; nothing where there are none.
+    Of times the longest is taken, memories and disk are summed; no processes cost nothing.
     """
-    every = list(costs)
+    processes = list(costs)
     return Cost(
-        max((one.seconds for one in every), default=0.0),
-        sum(one.memory for one in every),
-        sum(one.gpu_memory for one in every),
-        sum(one.disk for one in every),
+        max((cost.seconds for cost in processes), default=0.0),
+        sum(cost.memory for cost in processes),
+        sum(cost.gpu_memory for cost in processes),
+        sum(cost.disk for cost in processes),
     )

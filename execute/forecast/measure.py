@@ -1,4 +1,4 @@
-"""`python -m execute.forecast.measure`: time and memory of something in a process of its own."""
+"""`python -m execute.forecast.measure`: time and memory of a function in a new process."""
 
 import base64
 import importlib
@@ -18,51 +18,43 @@ from execute.errors import ExecuteError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def measured(
+def measure_process(
     work: Callable[..., dict[str, float]] | None = None,
     *arguments: Any,
     imports: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Import modules and call a function in a process of its own.
+    """Import modules and call a function in a new process, and measure it.
 
-    Parameters
-    ----------
-    work : callable, optional
-        A function of a module, which gives numbers by name; nothing is called by default.
-
-    Returns
-    -------
-    dict of str to float
-        `seconds` of the whole process, less what it waited for others; `memory`, its peak in
-        bytes; and what the function gave.
+    Returned are `seconds` of the whole process, without the time it waited for other processes;
+    `memory`, its peak in bytes; and the numbers that the function returns by name.
     """
-    given = base64.b64encode(pickle.dumps((work, arguments))).decode()
-    # Where this process is, so that its paths hold; this project is found all the same.
+    payload = base64.b64encode(pickle.dumps((work, arguments))).decode()
+    # The working directory stays, so that relative paths hold; the project is found by PYTHONPATH.
     path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    began, before = time.perf_counter(), os.times()
-    done = subprocess.run(
+    start, before = time.perf_counter(), os.times()
+    process = subprocess.run(
         [sys.executable, "-m", "execute.forecast.measure", *imports],
-        input=given,
+        input=payload,
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
     )
-    seconds, after = time.perf_counter() - began, os.times()
+    seconds, after = time.perf_counter() - start, os.times()
     processor = sum(after[2:4]) - sum(before[2:4])
-    if done.returncode:
-        what = getattr(work, "__name__", " ".join(imports))
-        told = done.stderr.strip()[-600:] or "it said nothing, as when memory runs out"
+    if process.returncode:
+        label = getattr(work, "__name__", " ".join(imports))
+        message = process.stderr.strip()[-600:] or "no message, as when memory runs out"
         raise ExecuteError(
-            f"measuring {what}: its process ended with status {done.returncode}: {told}"
+            f"measuring {label}: its process ended with status {process.returncode}: {message}"
         )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return {"seconds": min(seconds, processor), **found}
+    values: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    return {"seconds": min(seconds, processor), **values}
 
 
 def peak_memory() -> int:
-    """Give the most memory that this process has had resident."""
-    # What `resource` gives counts the process that this one was copied from.
+    """Return the peak resident memory of this process, in bytes."""
+    # `resource` also counts the process from which this one was forked.
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -71,13 +63,13 @@ def peak_memory() -> int:
 
 
 def main() -> None:
-    """Do what standard input says, and print what it took as JSON."""
+    """Call the function from standard input; print its results and the peak memory as JSON."""
     for name in sys.argv[1:]:
         importlib.import_module(name)
-    # Of the process that started this one, which is of this project.
+    # Safe to unpickle: it comes from the process of this project that started this one.
     work, arguments = pickle.loads(base64.b64decode(sys.stdin.read()))  # noqa: S301
-    found = work(*arguments) if work else {}
-    print(json.dumps({"memory": peak_memory(), **found}), flush=True)
+    values = work(*arguments) if work else {}
+    print(json.dumps({"memory": peak_memory(), **values}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What work was planned to take, where a plan was made; nothing is measured for it."""
+"""Planned costs of work, from rates that were measured before; nothing is measured here."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,38 +11,38 @@ Costs = list[list[Cost]]
 
 
 class _NotMeasured(Exception):
-    """A rate that a plan would measure."""
+    """A rate that would have to be measured."""
 
 
-class _Kept(Rates):
-    """Rates that were measured before."""
+class _StoredRates(Rates):
+    """Rates that were measured before; a missing one raises `_NotMeasured`."""
 
-    def of(self, name: str, measure: Callable[[], Values]) -> Values:
+    def get_or_measure(self, name: str, measure: Callable[[], Values]) -> Values:
         def refuse() -> Values:
             raise _NotMeasured(name)
 
-        return super().of(name, refuse)
+        return super().get_or_measure(name, refuse)
 
 
 @convert_paths
-def planned(folder: Path, cost: Callable[[Rates], Costs]) -> Costs | None:
-    """Say what each unit takes, by rates that `make plan` has kept.
+def planned_costs(folder: Path, cost: Callable[[Rates], Costs]) -> Costs | None:
+    """Return the planned cost of each unit, by the rates that `make plan` stored.
 
     Parameters
     ----------
     folder : Path
         `OUT/rates`.
     cost : callable
-        Gives the costs by the rates.
+        Returns the costs for given rates.
 
     Returns
     -------
     list of list of Cost, or None
-        None where no plan was made of such work.
+        The costs of each group's units; None where a rate was never measured.
     """
     if not folder.is_dir():
         return None
     try:
-        return cost(_Kept(folder))
+        return cost(_StoredRates(folder))
     except _NotMeasured:
         return None

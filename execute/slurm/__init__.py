@@ -1,1 +1,1 @@
-"""Work on a Slurm cluster: jobs, tasks, queue."""
+"""Execution on a Slurm cluster: resources, jobs, tasks and queue."""

@@ -1,4 +1,4 @@
-"""What jobs ask of a cluster: a YAML file, with sections for stages that need something else."""
+"""The resources of jobs: a YAML file, with sections for stages that need other settings."""
 
 import reprlib
 from pathlib import Path
@@ -13,8 +13,8 @@ from execute.errors import ExecuteError
 STAGES = ("features", "fit", "ablate", "study", "evaluate")
 
 
-# What of sbatch's options has a setting of its own.
-OWN_NAMES = {
+# Options of sbatch that have a setting of their own.
+SETTING_NAMES = {
     "partition": "partition", "account": "account", "time": "time", "mem": "memory",
     "mem-per-cpu": "memory", "cpus-per-task": "cpus", "gpus": "gpus", "gpus-per-node": "gpus",
     "array": "at_once", "signal": "time", "requeue": "retries", "no-requeue": "retries",
@@ -22,30 +22,31 @@ OWN_NAMES = {
 
 
 class Resources(BaseModel):
-    """What the jobs of a stage ask for, and how its work is divided among them.
+    """The resources of the jobs of a stage, and how its work is divided among them.
 
     Attributes
     ----------
     partition, account : str, optional
-        As Slurm knows them; its own defaults where not given.
+        Names in Slurm; by default Slurm's own defaults.
     time : int
-        Minutes after which a job is stopped, and told so 90 s before; started again, it goes on.
+        Time limit of a job in minutes. 90 s before, it is signalled to stop; started again, it goes
+        on where it was.
     memory : float, optional
         Gigabytes of a job.
     cpus : int
         Processors of a job, and threads of its libraries.
     gpus : int
-        Of a job.
+        GPUs of a job.
     setup : list of str
         Shell commands before the work, such as "module load cuda".
     options : dict
         Further options of sbatch, such as {"qos": "preempt"}.
     minutes : float
-        How long a job should take: so much work is packed into one.
+        Planned length of a job: units are packed into jobs of about this time.
     at_once : int
-        Jobs that run at the same time, at most.
+        Largest number of jobs that run at the same time.
     retries : int
-        How often a job that was lost, or reached its time, is started again by itself.
+        How often a job that was lost, or reached its time limit, is started again automatically.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,21 +65,21 @@ class Resources(BaseModel):
 
     @field_validator("options")
     @classmethod
-    def _are_not_settings(cls, options: dict[str, str]) -> dict[str, str | bool]:
+    def _check_options(cls, options: dict[str, str]) -> dict[str, str | bool]:
         for name in options:
-            own = OWN_NAMES.get(name.replace("_", "-"))
-            if own:
-                raise ValueError(f"{name} is set by `{own}`")
+            setting = SETTING_NAMES.get(name.replace("_", "-"))
+            if setting:
+                raise ValueError(f"{name} is set by `{setting}`")
         # `exclusive: true` is the bare --exclusive.
         return {n: v == "true" or v for n, v in options.items() if v != "false"}
 
     def for_submitit(self) -> dict[str, Any]:
-        """Give the settings by the names that submitit has for them."""
+        """Return the settings under the names that submitit uses."""
         # The libraries would start a thread for each processor of the node.
         threads = [
             f"export {name}={self.cpus}" for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
         ]
-        asked = {
+        settings = {
             "partition": self.partition,
             "account": self.account,
             "mem": f"{round(self.memory * 1024)}M" if self.memory else None,
@@ -86,7 +87,7 @@ class Resources(BaseModel):
             "additional_parameters": dict(self.options) or None,
         }
         return {
-            **{name: value for name, value in asked.items() if value is not None},
+            **{name: value for name, value in settings.items() if value is not None},
             "time": self.time,
             "cpus_per_task": self.cpus,
             "setup": [*threads, *self.setup],
@@ -96,22 +97,21 @@ class Resources(BaseModel):
 
 
 def read_cluster(path: Path | None, stage: str) -> Resources:
-    """Read what the jobs of a stage ask for.
+    """Read the resources of a stage's jobs from a YAML file; without one, return the defaults.
 
-    Parameters
-    ----------
-    path : Path or None
-        A YAML file: the fields of `Resources`, for all stages; and sections named as stages, whose
-        fields are theirs. None: all as the cluster has it by default.
+    The file has the fields of `Resources`, for all stages, and sections that are named after stages
+    and override them.
     """
     if path is None:
         return Resources()
-    said = _names(path, _read(path), "")
-    common = {name: value for name, value in said.items() if name not in STAGES}
-    _checked(path, common, "all stages")
-    # A mistake in a section is found now, not when its stage has its turn.
-    sections = {name: _names(path, said.get(name) or {}, f"{name}: ") for name in STAGES}
-    return {name: _checked(path, common | sections[name], name) for name in STAGES}[stage]
+    document = _check_mapping(path, _read(path), "")
+    common = {name: value for name, value in document.items() if name not in STAGES}
+    _build_resources(path, common, "all stages")
+    # Check every section now, so that a mistake does not wait until its stage is run.
+    sections = {
+        name: _check_mapping(path, document.get(name) or {}, f"{name}: ") for name in STAGES
+    }
+    return {name: _build_resources(path, common | sections[name], name) for name in STAGES}[stage]
 
 
 def _read(path: Path) -> Any:
@@ -133,25 +133,27 @@ def _read(path: Path) -> Any:
         ) from error
 
 
-def _names(path: Path, said: Any, where: str) -> dict[str, Any]:
-    """Check that these are names with values; leave out those without."""
-    if not isinstance(said, dict):
+def _check_mapping(path: Path, mapping: Any, prefix: str) -> dict[str, Any]:
+    """Check that a document or section is a mapping; return its entries that have a value."""
+    if not isinstance(mapping, dict):
         raise ExecuteError(
-            f"--cluster {path}: {where}expected names and values, such as `memory: 16`, found "
-            f"{reprlib.repr(said)}"
+            f"--cluster {path}: {prefix}expected names and values, such as `memory: 16`, found "
+            f"{reprlib.repr(mapping)}"
         )
-    return {name: value for name, value in said.items() if value != ""}
+    return {name: value for name, value in mapping.items() if value != ""}
 
 
-def _checked(path: Path, said: dict[str, Any], stage: str) -> Resources:
+def _build_resources(path: Path, settings: dict[str, Any], stage: str) -> Resources:
     try:
-        return Resources(**said)
+        return Resources(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        known = f"; known are {', '.join(Resources.model_fields)}, and sections {', '.join(STAGES)}"
+        choices = (
+            f"; known are {', '.join(Resources.model_fields)}, and sections {', '.join(STAGES)}"
+        )
         unknown = first["type"] == "extra_forbidden"
-        said_so = first["msg"].removeprefix("Value error, ")
-        why = f"unknown{known}" if unknown else f"{said_so}, found {first['input']!r}"
+        message = first["msg"].removeprefix("Value error, ")
+        reason = f"unknown{choices}" if unknown else f"{message}, found {first['input']!r}"
         unit = {"time": ", in minutes", "memory": ", in gigabytes"}.get(name, "")
-        raise ExecuteError(f"--cluster {path}: {name}{unit} (for {stage}): {why}") from error
+        raise ExecuteError(f"--cluster {path}: {name}{unit} (for {stage}): {reason}") from error

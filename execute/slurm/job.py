@@ -1,4 +1,4 @@
-"""A job of Slurm, and the files that it leaves in a run's folder."""
+"""A Slurm job, and its files in the folder of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,46 +11,48 @@ from execute.slurm.task import Outcome, Piece
 
 @dataclass
 class Job:
-    """A job of Slurm that does some units.
+    """A Slurm job that does some units.
 
     Attributes
     ----------
     number : str
-        Slurm's: "12", or "12_3" of an array.
+        Number of the job in Slurm: "12", or "12_3" in an array.
     pieces : sequence of (int, tuple of int)
-        Groups, and units of each.
+        Number of a group, and of its units.
     tries : int
-        How often it was started again.
+        How often the job was started again.
     """
 
     number: str
     pieces: Sequence[Piece]
     tries: int = 0
 
-    def gave(self, folder: Path) -> bool:
-        """Say whether it has given something."""
+    def has_result(self, folder: Path) -> bool:
+        """Return whether the job has left a result."""
         return (folder / "jobs" / f"{self.number}_0_result.pkl").exists()
 
     def outcome(self, folder: Path) -> Outcome | None:
-        """Read what it gave."""
-        if not self.gave(folder):
+        """Read the result of the job; None if there is none yet."""
+        if not self.has_result(folder):
             return None
         import submitit
 
-        own = submitit.SlurmJob[Outcome](folder=folder / "jobs", job_id=self.number, tasks=[0])
-        error = own.exception()
+        slurm_job = submitit.SlurmJob[Outcome](
+            folder=folder / "jobs", job_id=self.number, tasks=[0]
+        )
+        error = slurm_job.exception()
         if error is None:
-            return own.result()
+            return slurm_job.result()
         last = str(error).strip().splitlines()[-1]
-        told = f"job {self.number} broke off: {last}; its log: {self.log(folder)}"
-        return Outcome(error=ExecuteError(told))
+        message = f"job {self.number} broke off: {last}; its log: {self.log(folder)}"
+        return Outcome(error=ExecuteError(message))
 
     def log(self, folder: Path) -> Path:
-        """Name the file that it prints to."""
+        """Return the file that the job prints to."""
         return folder / "jobs" / f"{self.number}_0_log.out"
 
 
-def jobs_in(kept: Mapping[str, Any]) -> list[Job]:
-    """List the jobs that a command submitted and has not seen the end of."""
-    jobs = kept.get("jobs", [])
+def jobs_in(record: Mapping[str, Any]) -> list[Job]:
+    """Return the jobs of `jobs.json`, which had not ended when it was written."""
+    jobs = record.get("jobs", [])
     return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in jobs]

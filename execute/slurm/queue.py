@@ -1,4 +1,4 @@
-"""What Slurm says of jobs, in words that help. No accounting database is needed."""
+"""The state of Slurm jobs, in messages for users. No accounting database is needed."""
 
 import re
 import shutil
@@ -10,36 +10,36 @@ from pathlib import Path
 from execute.errors import ExecuteError
 from execute.slurm.cluster import Resources
 
-# How long a question to Slurm's controller may take.
+# Seconds that Slurm's controller may take to answer.
 PATIENCE = 60
-# States after which a job may be started again by itself: it was lost, and made no mistake.
+# States of a job that was lost through no fault of its own, and may be started again.
 LOST = ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT", "KILLED", "UNKNOWN")
-# The signal by which Slurm tells that it could not open the file of what a job prints.
+# Signal number that Slurm reports if it could not open a job's log file.
 NO_LOG = "53"
 OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill|out of memory", re.I)
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a job ended that gave no result.
+class JobEnd:
+    """The end of a job that left no result.
 
     Attributes
     ----------
     state : str
-        Slurm's, or KILLED where a signal ended it, or UNKNOWN where Slurm has forgotten it.
+        State in Slurm, KILLED if a signal ended the job, or UNKNOWN if Slurm has forgotten it.
     node : str
-        Where it ran.
-    why : str
-        In words, with what to do.
+        The node on which it ran.
+    reason : str
+        The reason, for the user, with what to do.
     """
 
     state: str
     node: str
-    why: str
+    reason: str
 
 
 def check_slurm() -> None:
-    """Refuse to go on where there is no Slurm, or not what speaks with it."""
+    """Raise an error if Slurm's commands or submitit are not installed."""
     missing = [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]
     if missing:
         raise ExecuteError(
@@ -56,9 +56,9 @@ def check_slurm() -> None:
 
 
 def partitions() -> str:
-    """List the partitions."""
-    done = _ask("sinfo", "-h", "-o", "%R")
-    return ", ".join(dict.fromkeys(done.stdout.split())) if done.returncode == 0 else ""
+    """Return the partitions of the cluster, joined by commas."""
+    answer = _run_command("sinfo", "-h", "-o", "%R")
+    return ", ".join(dict.fromkeys(answer.stdout.split())) if answer.returncode == 0 else ""
 
 
 @dataclass(frozen=True)
@@ -68,94 +68,85 @@ class Queued:
     Attributes
     ----------
     state : str
-        Slurm's.
+        State in Slurm.
     node : str
-        Where it runs; empty while it waits.
-    why : str
-        Why it waits.
+        The node on which it runs; empty while it waits.
+    reason : str
+        Why it waits, in Slurm's words.
     """
 
     state: str
     node: str
-    why: str
+    reason: str
 
     @property
-    def told(self) -> str:
-        """Its state, and why it waits, where Slurm says why."""
-        why = "" if self.node or self.why in ("", "None") else f" ({self.why})"
-        return self.state.lower() + why
+    def label(self) -> str:
+        """The state in lower case, with the reason if the job waits for one."""
+        reason = "" if self.node or self.reason in ("", "None") else f" ({self.reason})"
+        return self.state.lower() + reason
 
 
 def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
-    """Ask which jobs wait or run.
+    """Return those of the jobs that wait or run, or None if Slurm does not answer now.
 
-    Parameters
-    ----------
-    folder : Path
-        That of the run which they are of: another cluster's, or a later one's, have the same
-        numbers.
-
-    Returns
-    -------
-    dict of str to Queued, or None
-        Those that have not ended. None: Slurm does not answer now.
+    Jobs of another cluster, or later ones, may have the same numbers; only those of `folder` count.
     """
     if not jobs:
         return {}
     masters = sorted({job.partition("_")[0] for job in jobs})
-    done = _ask("squeue", "-h", "-r", "-j", ",".join(masters), "-o", "%i|%T|%r|%N|%o")
-    if done.returncode != 0:
-        # So it says of a job that ended long ago, if it is the only one.
-        return {} if "Invalid job id" in done.stderr else None
-    found = {}
-    for line in done.stdout.splitlines():
-        name, state, why, node, command = line.split("|", 4)
-        if _is_of(folder, command):
-            found[name] = Queued(state, node, why)
-    return {job: found[job] for job in jobs if job in found}
+    answer = _run_command("squeue", "-h", "-r", "-j", ",".join(masters), "-o", "%i|%T|%r|%N|%o")
+    if answer.returncode != 0:
+        # Slurm's answer if the only job ended long ago.
+        return {} if "Invalid job id" in answer.stderr else None
+    jobs_by_number = {}
+    for line in answer.stdout.splitlines():
+        name, state, reason, node, command = line.split("|", 4)
+        if _belongs_to_run(folder, command):
+            jobs_by_number[name] = Queued(state, node, reason)
+    return {job: jobs_by_number[job] for job in jobs if job in jobs_by_number}
 
 
-def _is_of(folder: Path, command: str) -> bool:
+def _belongs_to_run(folder: Path, command: str) -> bool:
     return f"/{folder.name}/jobs/" in command
 
 
-def ended(job: str, folder: Path, resources: Resources, log: Path) -> Ended:
-    """Say how a job ended that is not in the queue any more, and gave no result."""
-    # An array's own number would give all its jobs.
-    told = _ask("scontrol", "show", "job", job).stdout
-    fields = dict(re.findall(r"(\w+)=(\S+)", told)) if _is_of(folder, told) else {}
+def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobEnd:
+    """Return how a job ended that is not in the queue any more and left no result."""
+    # The number of one job in the array, since the array's own would return all its jobs.
+    answer = _run_command("scontrol", "show", "job", job).stdout
+    fields = dict(re.findall(r"(\w+)=(\S+)", answer)) if _belongs_to_run(folder, answer) else {}
     state, node = fields.get("JobState", "UNKNOWN"), fields.get("NodeList", "")
     code, _, number = fields.get("ExitCode", "0:0").partition(":")
     if number == NO_LOG and not log.exists():
         state = "UNSEEN"
     elif state == "FAILED" and (int(number or 0) or int(code) > 128):
         state, number = "KILLED", number if int(number or 0) else str(int(code) - 128)
-    # Not every cluster tells the state; all print it.
-    if state == "KILLED" and OUT_OF_MEMORY.search(_end_of(log)):
+    # Not every cluster has a state for this, but each prints it to the log.
+    if state == "KILLED" and OUT_OF_MEMORY.search(_tail(log)):
         state = "OUT_OF_MEMORY"
-    asked = f"{resources.memory:g} GB" if resources.memory else "the partition's default"
-    why = {
-        "OUT_OF_MEMORY": f"ran out of memory (asked for: {asked}): ask for more with `memory`",
+    memory = f"{resources.memory:g} GB" if resources.memory else "the partition's default"
+    reason = {
+        "OUT_OF_MEMORY": f"ran out of memory (asked for: {memory}): ask for more with `memory`",
         "TIMEOUT": f"reached its {resources.time} minutes: ask for more with `time`",
         "NODE_FAIL": "its node failed",
         "PREEMPTED": "was preempted",
         "CANCELLED": "was cancelled",
         "KILLED": f"was killed (signal {number}), as is done where memory runs out (asked for: "
-        f"{asked}): ask for more with `memory` if it happens again",
+        f"{memory}): ask for more with `memory` if it happens again",
         "UNSEEN": f"could not begin: {log.parent.parent.absolute()} is not there on node {node}, "
         "or nothing can be written there; expected --out in a folder that all nodes share",
         "UNKNOWN": "is no more in Slurm's queue, and left no result",
         "FAILED": f"could not start, or broke off (exit status {code}): its log says why; without "
         f"one, look whether {node or 'its node'} sees this folder, and runs `setup`",
     }.get(state, f"ended as {state}")
-    return Ended(state, node, why)
+    return JobEnd(state, node, reason)
 
 
-def _end_of(log: Path) -> str:
+def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-4000:] if log.exists() else ""
 
 
-def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+def _run_command(*command: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, check=False

@@ -1,4 +1,4 @@
-"""What a job of a cluster does: units of work, on its node, with the devices there."""
+"""The task of a Slurm job: units of work, done on its node with the devices there."""
 
 import logging
 import os
@@ -13,24 +13,24 @@ from typing import Any
 from base import RoiridgeError, log_lines
 from execute.errors import ExecuteError
 from execute.local import share_here
-from execute.recording import Recorded
+from execute.recording import RecordedWork
 from execute.runs import Run
 from execute.work import Groups, Work, package_of
 
-# Of a group, some of its units.
+# Number of a group, and of some of its units.
 Piece = tuple[int, tuple[int, ...]]
 
 
 @dataclass
 class Outcome:
-    """What a task gave.
+    """The outcome of a task.
 
     Attributes
     ----------
     results : list of (int, list)
-        Of each group that it had a part in.
+        Number and results of each group of which it did some units.
     error : Exception, optional
-        What stopped it that the user can mend.
+        The error that stopped it, if it is one that the user can fix.
     """
 
     results: list[tuple[int, list[Any]]] = field(default_factory=list)
@@ -44,53 +44,55 @@ class Task:
     Attributes
     ----------
     pieces : sequence of (int, tuple of int)
-        Groups, and units of each.
+        Number of a group, and of its units.
     groups : sequence of sequence of str
         The names of all units.
-    place : Place
-        Chooses the devices.
+    devices : Devices
+        Chooses the devices on the node.
     run : Run
-        What it is part of.
+        The run that the task belongs to.
     work : Work
-        Does it.
+        The work to run.
     command : list of str
-        What the user called.
+        The user's command line.
     data : Path, optional
-        The challenge directory, which must be seen on the node.
+        The challenge directory, which must be visible on the node.
     """
 
     pieces: Sequence[Piece]
     groups: Groups
-    place: Any
+    devices: Any
     run: Run
     work: Work
     command: list[str]
     data: Path | None = None
 
     def __call__(self) -> Outcome:
-        """Do it, on the node."""
-        # Not submitit's command, for the provenance of what is made.
+        """Run the units on the node, and return their outcome."""
+        # Instead of submitit's command, for the provenance of results.
         sys.orig_argv = self.command
         log_lines(package_of(self.work))
         logging.getLogger("submitit").setLevel(logging.WARNING)
         outcome = Outcome()
 
-        def report(number: int, found: list[Any]) -> None:
-            outcome.results.append((self.pieces[number][0], found))
+        def report(number: int, results: list[Any]) -> None:
+            outcome.results.append((self.pieces[number][0], results))
 
         names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
         try:
             self._check_folders()
-            work = _Renumbered(self.pieces, Recorded(_InTime(self.work), self.run, _log()))
-            with _in_time():
-                share_here(self.place.choose(), self.place.begin, names, work, report)
+            work = _Renumbered(
+                self.pieces, RecordedWork(_TimeLimited(self.work), self.run, _log_file())
+            )
+            with _explain_timeout():
+                share_here(self.devices.choose(), self.devices.begin, names, work, report)
         except (RoiridgeError, OSError) as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             outcome.error = error
         return outcome
 
     def checkpoint(self) -> Any:
-        """Go on in the same way, when the job was preempted or reached its time."""
+        """Return the task to submit again when the job was preempted or reached its time limit."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -98,16 +100,16 @@ class Task:
     def _check_folders(self) -> None:
         node = socket.gethostname()
         if not (self.run.folder / "run.json").exists():
-            raise ExecuteError(_unseen(self.run.folder, node, "--out"))
+            raise ExecuteError(_unseen_message(self.run.folder, node, "--out"))
         if self.data and not self.data.exists():
-            why = _unseen(self.data, node, "--data")
+            reason = _unseen_message(self.data, node, "--data")
             for group, units in self.pieces:
                 for unit in units:
-                    self.run.refuse(group, unit, why, _log())
-            raise ExecuteError(why)
+                    self.run.record_failure(group, unit, reason, _log_file())
+            raise ExecuteError(reason)
 
 
-def _unseen(folder: Path, node: str, option: str) -> str:
+def _unseen_message(folder: Path, node: str, option: str) -> str:
     return (
         f"{folder.absolute()} is not there on node {node}; expected {option} in a folder that all "
         "nodes share"
@@ -122,24 +124,24 @@ class _Renumbered:
     work: Work
 
     def __call__(self, number: int, units: Iterator[int]) -> Any:
-        group, own = self.pieces[number]
-        return self.work(group, (own[unit] for unit in units))
+        group, numbers = self.pieces[number]
+        return self.work(group, (numbers[unit] for unit in units))
 
 
 @dataclass(frozen=True)
-class _InTime:
-    """Work that says in our words that its job was out of time once too often."""
+class _TimeLimited:
+    """Work that explains the error of a job that has reached its time limit too often."""
 
     work: Work
 
     def __call__(self, number: int, units: Iterator[int]) -> Any:
-        with _in_time():
+        with _explain_timeout():
             return self.work(number, units)
 
 
 @contextmanager
-def _in_time() -> Iterator[None]:
-    # An extra, which `make status` does without.
+def _explain_timeout() -> Iterator[None]:
+    # An optional dependency, which `make status` does not need.
     from submitit.core.utils import UncompletedJobError
 
     try:
@@ -151,8 +153,8 @@ def _in_time() -> Iterator[None]:
         ) from error
 
 
-def _log() -> str:
-    """Name the file that the job prints to."""
+def _log_file() -> str:
+    """Return the file that the job prints to, or ""."""
     folder = os.environ.get("SUBMITIT_FOLDER", "")
     array, task, job = (
         os.environ.get(f"SLURM_{name}", "") for name in ("ARRAY_JOB_ID", "ARRAY_TASK_ID", "JOB_ID")

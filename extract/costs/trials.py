@@ -7,7 +7,7 @@ from time import perf_counter
 import torch
 
 from challenge import load_rgb
-from execute.forecast.calibration import Values, least
+from execute.forecast.calibration import Values, minimum_time
 from execute.forecast.measure import peak_memory
 from extract.backbone import settle
 from extract.backbones.open_clip import build
@@ -43,11 +43,11 @@ def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> 
         one.backbone = backbone
     paths = [Path(file) for file in files]
     pictures = [load_rgb(path) for path in paths]
-    decode = least(lambda: [load_rgb(path) for path in paths]) / len(paths)
-    preprocess = least(lambda: [backbone.preprocess(p) for p in pictures]) / len(paths)
+    decode = minimum_time(lambda: [load_rgb(path) for path in paths]) / len(paths)
+    preprocess = minimum_time(lambda: [backbone.preprocess(p) for p in pictures]) / len(paths)
     size = min(batch_size([backbone.size]), max(1, same[0].at_once))
     batch = torch.stack([backbone.preprocess(pictures[n % len(pictures)]) for n in range(size)])
-    forward = least(lambda: compute(same, batch), enough=2) / size
+    forward = minimum_time(lambda: compute(same, batch), enough=2) / size
     return {
         "prepare": prepared,
         "decode": decode,
@@ -76,7 +76,7 @@ def try_text(spec: Spec) -> Values:
     prepared = perf_counter() - began
     tokens = torch.randint(1, 1000, (CAPTIONS, 16))
     with torch.inference_mode():
-        forward = least(lambda: tower.embed(tokens)) / CAPTIONS * CAPTIONS_A_PICTURE
+        forward = minimum_time(lambda: tower.embed(tokens)) / CAPTIONS * CAPTIONS_A_PICTURE
     weights = sum(p.nbytes for p in tower.parameters())
     return {"prepare": prepared, "decode": 0.0, "preprocess": 0.0, "forward": forward,
             "at_once": CAPTIONS, "gpu_memory": CUDA + 2 * weights}  # fmt: skip

@@ -10,7 +10,7 @@ from cache import Entry, FeatureStore, digest
 from cache.feature_table import row_names
 from challenge import Subject
 from execute.forecast.cost import Cost
-from execute.forecast.measure import measured
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
 from extract.costs.trials import try_network, try_text
 from extract.errors import ExtractError
@@ -177,9 +177,11 @@ def extract_costs(
         text = specs[0].family in TEXT_FAMILIES
         size = max(file.stat().st_size for file in files)
         depends = digest({"specs": [repr(s) for s in specs], "precision": precision, "size": size})
-        work = partial(measured, try_text, specs[0]) if text else partial(
-            measured, try_network, specs, [str(file) for file in files], precision)  # fmt: skip
-        trial = rates.of(f"network {specs[0].network} {depends}", work)
+        paths = [str(file) for file in files]
+        work = partial(measure_process, try_network, specs, paths, precision)
+        if text:
+            work = partial(measure_process, try_text, specs[0])
+        trial = rates.get_or_measure(f"network {specs[0].network} {depends}", work)
         count = round(n_pictures * max(one.missing for one in spaces))
         each = trial["forward"] + (trial["decode"] * (not found) + trial["preprocess"]) / max(
             1, rates.threads

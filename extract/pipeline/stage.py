@@ -14,8 +14,8 @@ from cache.commands.explain import explain
 from cache.feature_store import Entry
 from challenge import Subject, SubjectChoice, find_subjects
 from challenge.inputs import check_pictures
-from execute import ALONE, Cost, choose_executor, planned, share
-from execute.forecast.cost import in_turn
+from execute import ALONE, Cost, choose_executor, planned_costs, share
+from execute.forecast.cost import sequential_cost
 from execute.forecast.rates import Rates
 from extract.costs.units import extract_costs, plan_space, start_cost
 from extract.errors import ExtractError
@@ -125,7 +125,7 @@ def compute_features(
     digests = [digest(key) for _, key in keys]
     computed = []
     if ready:
-        plan = planned(out / "rates", partial(_costs, store, seen, subjects, options))
+        plan = planned_costs(out / "rates", partial(_costs, store, seen, subjects, options))
         run = run_of(out, seen, digests[: len(ready)], pictures)
         asking = Asking(executor, options.device, recipe, pictures, replace(run, costs=plan))
         computed += _compute(asking, ready, devices)
@@ -174,7 +174,7 @@ def _costs(
     spaces = [plan_space(spec.name, store, subjects, options.dtype) for spec in specs]
     networks = extract_costs(spaces, subjects, rates, precision=options.precision)
     memory = start_cost(rates).memory + sum(network.cost.memory for network in networks)
-    return [[replace(in_turn(network.cost for network in networks), memory=memory)]]
+    return [[replace(sequential_cost(network.cost for network in networks), memory=memory)]]
 
 
 def _tell_misses(

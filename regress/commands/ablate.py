@@ -14,7 +14,7 @@ from base import convert_paths, provenance, run_hint, say, taking_turns
 from cache import Entry, FeatureStore, digest, write_artifact
 from challenge import Subject, SubjectChoice, find_subjects
 from challenge.inputs import check_fitted
-from execute import Cost, Run, choose_executor, planned, share
+from execute import Cost, Run, choose_executor, planned_costs, share
 from execute.forecast.rates import Rates
 from execute.work import Groups
 from regress.ablation.subsets import Subset, list_subsets
@@ -149,7 +149,7 @@ class _AblationWork:
                  "split": self.split}  # fmt: skip
         key = digest({**self.settings, **contents})
         label = f"{len(subset_names)} subsets of {' + '.join(entry.name for entry in self.entries)}"
-        costs = planned(out / "rates", self._costs)
+        costs = planned_costs(out / "rates", self._costs)
         return Run(out / "runs" / f"ablate-{key}", "ablate", label, sys.orig_argv, costs)
 
     def _costs(self, rates: Rates) -> list[list[Cost]]:

@@ -8,7 +8,7 @@ from base import convert_paths, plugin_names, say
 from cache import check_fit_name, write_fit_name
 from challenge import SubjectChoice
 from challenge.inputs import say_absent_classes
-from execute import choose_executor, planned, share
+from execute import choose_executor, planned_costs, share
 from regress import models
 from regress.backend import choose_devices, describe_devices, make_place
 from regress.costs.units import fit_costs
@@ -135,7 +135,7 @@ def fit(
         say(f"{label}: {sum(count for _, count, _ in fitted)} models fitted -> {destination}")
         folders.append(folder)
 
-    costs = planned(request.out / "rates", partial(fit_costs, request))
+    costs = planned_costs(request.out / "rates", partial(fit_costs, request))
     share(runner, make_place(device), request.run(costs), request.units(), request, report)
     if name:
         # Another command may have taken the name since.

@@ -10,9 +10,9 @@ import numpy as np
 from sklearn.base import clone
 
 from challenge import Subject
-from execute.forecast.calibration import Values, elapsed
+from execute.forecast.calibration import Values, elapsed_time
 from execute.forecast.cost import Cost
-from execute.forecast.measure import measured
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
 from regress.costs.shapes import Part, fit_bytes, rate_digest
 from regress.costs.trials import artifact_rates
@@ -40,7 +40,9 @@ def training_cost(
     parameters = request.estimator.get_params()
     shapes = [replace(part, n_images=0, n_test=0, n_held=0, n_known=0) for part in parts]
     name = f"training {rate_digest(request.settings.as_dict(), shapes)}"
-    trial = rates.of(name, partial(measured, try_training, request, number, unit))
+    trial = rates.get_or_measure(
+        name, partial(measure_process, try_training, request, number, unit)
+    )
     batch, epochs = int(parameters["batch"]), int(parameters["epochs"])
     share = parameters["validation"] or 0
     inside = [round(part.n_inside * (1 - share)) for part in parts]
@@ -92,7 +94,7 @@ def try_training(request: FitRequest, number: int, unit: int) -> Values:
         model = clone(request.estimator)
         defaults = model.get_params()
         model.set_params(**{n: v for n, v in parameters.items() if n in defaults}, epochs=epochs)
-        times.append(elapsed(partial(model.fit, X, y)))
+        times.append(elapsed_time(partial(model.fit, X, y)))
     train_share = 1 - float(request.estimator.get_params()["validation"] or 0)
     n_steps = max(-(-round(n * train_share) // batch) for n in n_rows)
     epoch = max(0.0, times[1] - times[0]) / (EPOCHS - 1)

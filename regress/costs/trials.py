@@ -10,9 +10,9 @@ import numpy as np
 from cache import write_artifact
 from challenge import Subject
 from challenge.files.arrays import check_finite
-from execute.forecast.calibration import Values, elapsed, least
+from execute.forecast.calibration import Values, elapsed_time, minimum_time
 from execute.forecast.cost import Cost
-from execute.forecast.measure import measured
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
 from regress.backend import Floats
 from regress.costs.shapes import Part
@@ -54,7 +54,9 @@ def picture_seconds(rates: Rates, subject: Subject) -> float:
 
 def response_rates(rates: Rates) -> Values:
     """Return the rates of reading and centring responses, for the fit and the refit."""
-    return rates.of("responses", partial(measured, fit_nothing, str(rates.path.parent)))
+    return rates.get_or_measure(
+        "responses", partial(measure_process, fit_nothing, str(rates.path.parent))
+    )
 
 
 class _UnsolvedModel(LinearModel):
@@ -79,12 +81,12 @@ def fit_nothing(folder: str) -> Values:
             _UnsolvedModel().fit(X, responses.load()).refit(X, responses.load())
 
         # Measured once: memory that a process has used before is faster to get than new memory.
-        return {"second": elapsed(work) / file.stat().st_size}
+        return {"second": elapsed_time(work) / file.stat().st_size}
 
 
 def artifact_rates(rates: Rates) -> Values:
     """Return the rates of writing a model's file, without its large arrays."""
-    return rates.of("artifact", partial(_time_writing, rates.path.parent))
+    return rates.get_or_measure("artifact", partial(_time_writing, rates.path.parent))
 
 
 def _time_writing(folder: Path) -> Values:
@@ -92,4 +94,4 @@ def _time_writing(folder: Path) -> Values:
     with TemporaryDirectory(dir=folder, prefix=".disk-") as inside:
         file = Path(inside) / "fit.h5"
         work = partial(write_artifact, file, arrays, {"meta": "x" * 4000})
-        return {"seconds": least(work, waits=True)}
+        return {"seconds": minimum_time(work, waits=True)}

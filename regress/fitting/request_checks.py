@@ -9,7 +9,7 @@ from base import nearest, say
 from cache import Entry, FeatureStore, find_fits
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
 from challenge.inputs import check_fitted
-from regress.data.space_kinds import check_pixels
+from regress.data.space_kinds import check_pixels, common_place_count
 from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
 from regress.errors import RegressError

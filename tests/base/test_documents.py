@@ -79,7 +79,7 @@ def rates(folder: Path, content: bytes) -> None:
     """Measure rates again."""
     path = Rates(folder).path
     path.write_bytes(content)
-    assert Rates(folder).of("it", lambda: {"seconds": 2.0}) == {"seconds": 2.0}
+    assert Rates(folder).get_or_measure("it", lambda: {"seconds": 2.0}) == {"seconds": 2.0}
 
 
 def sidecar(folder: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics import r2_score
 
 from cache import FeatureStore
 from challenge import find_subjects
-from evaluate.maps.paint import Map, colours
+from evaluate.maps.paint import Map, vertex_colours
 from evaluate.scoring.contributions import Part, contributions
 from regress.ablation.left_out_pictures import left_out_r2
 from tests.builders.commands import call
@@ -182,7 +182,7 @@ def test_u12_without_test_responses_it_is_of_held_out_pictures(
 def test_u12_below_0_looks_different_from_0() -> None:
     values = {h: np.array([-0.1, -0.02, 0, 0.02, 0.1, np.nan]) for h in ("lh", "rh")}
     shown = Map("unique-a", "", "", values, 0.1, "RdBu_r", low=-0.1)
-    rgb = colours(shown, "lh")
+    rgb = vertex_colours(shown, "lh")
     np.testing.assert_allclose(rgb[2, :3], 0.97, atol=0.02)
     assert rgb[0, 2] > 2 * rgb[0, 0]
     assert rgb[4, 0] > 2 * rgb[4, 2]

@@ -15,7 +15,7 @@ from challenge.ceilings.published import PUBLISHED
 from challenge.simulator import simulate
 from evaluate import faults
 from evaluate.commands.check import inspect
-from evaluate.submission.row_order import follows, sides_agree
+from evaluate.submission.row_order import compare_hemispheres, find_order
 from tests.builders.scores import run
 from tests.builders.submissions import Members, npy, pack
 
@@ -243,11 +243,11 @@ def test_orders_are_told_in_most_and_never_made_up(n: int) -> None:
     for seed in range(4):
         measured, left, right = predictions(n, seed)
         shuffled = np.random.default_rng(seed).permutation(n)
-        assert follows(measured, left) == ""
-        assert follows(measured, left[::-1]) == "reversed"
-        assert follows(measured, np.roll(left, -3, axis=0)) == "moved up by 3"
-        assert follows(measured, left[shuffled]) is None
-        assert sides_agree(left, right) == ""
-        assert sides_agree(left, right[::-1]) == "reversed"
-        assert sides_agree(left, np.roll(right, 1, axis=0)) == "moved down by 1"
-        assert sides_agree(left, right[shuffled]) is None
+        assert find_order(measured, left) == ""
+        assert find_order(measured, left[::-1]) == "reversed"
+        assert find_order(measured, np.roll(left, -3, axis=0)) == "moved up by 3"
+        assert find_order(measured, left[shuffled]) is None
+        assert compare_hemispheres(left, right) == ""
+        assert compare_hemispheres(left, right[::-1]) == "reversed"
+        assert compare_hemispheres(left, np.roll(right, 1, axis=0)) == "moved down by 1"
+        assert compare_hemispheres(left, right[shuffled]) is None

@@ -15,12 +15,12 @@ from cache import write_artifact
 from challenge import HEMISPHERES, Subject, find_subjects
 from evaluate.commands.maps import maps
 from evaluate.maps.ablation_values import read_ablation
-from evaluate.maps.camera import Picture, photograph
-from evaluate.maps.outlines import name_places, outlines
-from evaluate.maps.paint import best_space, colours, maps_of, paint
-from evaluate.maps.space_values import say_sources
-from evaluate.maps.surface import Mesh, fsaverage_vertices, load_mesh, place
-from evaluate.maps.values import Known, average
+from evaluate.maps.camera import RenderedView, render_views
+from evaluate.maps.outlines import find_borders, place_names
+from evaluate.maps.paint import best_space, maps_of, paint, vertex_colours
+from evaluate.maps.space_values import describe_sources
+from evaluate.maps.surface import Mesh, fsaverage_vertices, load_mesh, place_on_mesh
+from evaluate.maps.values import SubjectValues, average
 from evaluate.scoring.vertex_files import ARRAYS, vertices_file, write_vertices
 from tests.builders.commands import call
 from tests.builders.fits import write_fits
@@ -33,9 +33,9 @@ def mesh() -> Mesh:
 
 
 @pytest.fixture(scope="module")
-def pictures(mesh: Mesh) -> dict[tuple[str, str], Picture]:
+def pictures(mesh: Mesh) -> dict[tuple[str, str], RenderedView]:
     """Photograph all views, by hemisphere and view."""
-    return {(p.hemisphere, p.view): p for p in photograph(mesh, 300)}
+    return {(p.hemisphere, p.view): p for p in render_views(mesh, 300)}
 
 
 @pytest.fixture
@@ -44,15 +44,15 @@ def subject(simulated: Path) -> Subject:
     return find_subjects(simulated, "01")[0]
 
 
-def known_of(mesh: Mesh, subject: Subject, **more: object) -> Known:
+def known_of(mesh: Mesh, subject: Subject, **more: object) -> SubjectValues:
     """Make a subject whose score counts its columns up to 100."""
     sides = {}
     for h in HEMISPHERES:
         vertices = fsaverage_vertices(subject, h)
-        sides[h] = place(np.linspace(0, 100, len(vertices)), vertices, mesh.n_vertices)
+        sides[h] = place_on_mesh(np.linspace(0, 100, len(vertices)), vertices, mesh.n_vertices)
     labels = {h: np.zeros(mesh.n_vertices) for h in HEMISPHERES}
     share = {h: values / 100 for h, values in sides.items()}
-    return Known("01", sides, share, share, **({"labels": labels} | more))  # type: ignore[arg-type]
+    return SubjectValues("01", sides, share, share, **({"labels": labels} | more))  # type: ignore[arg-type]
 
 
 def write_known(out: Path, subject: Subject, run: str = "ensemble", split: str = "heldout") -> None:
@@ -88,26 +88,26 @@ def test_columns_land_on_the_vertices_of_the_label_maps(mesh: Mesh, subject: Sub
         measured = np.load(masks / f"{h}.all-vertices_fsaverage_space.npy") != 0
         vertices = fsaverage_vertices(subject, h)
         for n in (163_842, mesh.n_vertices):
-            found = place(columns, vertices, n)
+            found = place_on_mesh(columns, vertices, n)
             np.testing.assert_array_equal(np.isfinite(found), measured[:n])
             np.testing.assert_array_equal(found[measured[:n]], surface[:n][measured[:n]])
 
 
 def test_values_of_another_hemisphere_are_refused(subject: Subject) -> None:
     with pytest.raises(RoiridgeError, match=r"64 values for 60 vertices .* another subject"):
-        place(np.zeros(64), fsaverage_vertices(subject, "lh"))
+        place_on_mesh(np.zeros(64), fsaverage_vertices(subject, "lh"))
 
 
 def test_vertices_that_the_mesh_lacks_are_left_out_and_none_moves() -> None:
     vertices = np.array([3, 10_241, 10_242, 163_841])
-    found = place(np.array([1.0, 2, 3, 4]), vertices, 10_242)
+    found = place_on_mesh(np.array([1.0, 2, 3, 4]), vertices, 10_242)
     assert np.flatnonzero(np.isfinite(found)).tolist() == [3, 10_241]
     assert found[[3, 10_241]].tolist() == [1, 2]
-    assert place(np.array([1.0, 2, 3, 4]), vertices)[163_841] == 4
+    assert place_on_mesh(np.array([1.0, 2, 3, 4]), vertices)[163_841] == 4
 
 
 def test_a_known_region_shows_where_it_lies(
-    mesh: Mesh, subject: Subject, pictures: dict[tuple[str, str], Picture]
+    mesh: Mesh, subject: Subject, pictures: dict[tuple[str, str], RenderedView]
 ) -> None:
     # Where the back of the brain is on the page, seen from each side.
     at_right = {("lh", "lateral"), ("lh", "ventral"), ("rh", "medial")}
@@ -128,7 +128,7 @@ def test_a_known_region_shows_where_it_lies(
 
 
 def test_lateral_and_medial_show_the_outside_and_the_inside(
-    mesh: Mesh, pictures: dict[tuple[str, str], Picture]
+    mesh: Mesh, pictures: dict[tuple[str, str], RenderedView]
 ) -> None:
     for h, outwards in (("lh", -1), ("rh", 1)):
         x = outwards * mesh.shapes[h, "inflated"].coordinates[:, 0]
@@ -138,7 +138,7 @@ def test_lateral_and_medial_show_the_outside_and_the_inside(
 
 
 def test_flat_pixels_show_the_triangle_that_matplotlib_finds(
-    mesh: Mesh, pictures: dict[tuple[str, str], Picture]
+    mesh: Mesh, pictures: dict[tuple[str, str], RenderedView]
 ) -> None:
     shape = mesh.shapes["lh", "flat"]
     vertex = pictures["lh", "flat"].vertex
@@ -155,7 +155,7 @@ def test_flat_pixels_show_the_triangle_that_matplotlib_finds(
 
 
 def test_a_pixel_has_its_vertex_colour_and_nothing_else(
-    mesh: Mesh, subject: Subject, pictures: dict[tuple[str, str], Picture]
+    mesh: Mesh, subject: Subject, pictures: dict[tuple[str, str], RenderedView]
 ) -> None:
     known = known_of(mesh, subject)
     shown = maps_of(known)[0]
@@ -180,7 +180,7 @@ def test_scales_are_dark_where_low_and_brighten_evenly(mesh: Mesh, subject: Subj
     # What may lie below 0 has a scale of its own, which diverges there.
     for shown in found[:-1]:
         order = np.argsort(shown.values["lh"])[: subject.n_vertices("lh")]
-        luminance = colours(shown, "lh")[order, :3] @ (0.2126, 0.7152, 0.0722)
+        luminance = vertex_colours(shown, "lh")[order, :3] @ (0.2126, 0.7152, 0.0722)
         assert luminance[0] < 0.15 < 0.7 < luminance[-1], shown.name
         assert (np.diff(luminance) > -1e-3).all(), shown.name
 
@@ -193,9 +193,11 @@ def test_the_best_space_has_the_greatest_r() -> None:
 
 
 def test_a_mean_is_over_the_subjects_that_have_the_vertex() -> None:
-    def one(*values: float) -> Known:
+    def one(*values: float) -> SubjectValues:
         sides = {h: np.array(values) for h in HEMISPHERES}
-        return Known("0", sides, sides, sides, labels={h: np.array([1.0, 0, 2]) for h in sides})
+        return SubjectValues(
+            "0", sides, sides, sides, labels={h: np.array([1.0, 0, 2]) for h in sides}
+        )
 
     found = average([one(1, np.nan, np.nan), one(3, 4, np.nan)])
     np.testing.assert_array_equal(found.score["lh"], [2, 4, np.nan])
@@ -203,17 +205,17 @@ def test_a_mean_is_over_the_subjects_that_have_the_vertex() -> None:
 
 
 def test_outlines_lie_on_borders_and_names_within_regions(
-    mesh: Mesh, subject: Subject, pictures: dict[tuple[str, str], Picture]
+    mesh: Mesh, subject: Subject, pictures: dict[tuple[str, str], RenderedView]
 ) -> None:
-    picture = photograph(mesh, 600, {h: fsaverage_vertices(subject, h) for h in HEMISPHERES})[6]
+    picture = render_views(mesh, 600, {h: fsaverage_vertices(subject, h) for h in HEMISPHERES})[6]
     labels = np.nan_to_num(
-        place(
+        place_on_mesh(
             np.load(subject.folder / "roi_masks/lh.streams_challenge_space.npy"),
             fsaverage_vertices(subject, "lh"),
             mesh.n_vertices,
         )
     )
-    halo, line = outlines(picture, labels)
+    halo, line = find_borders(picture, labels)
     on_page = labels[picture.vertex]
     assert line.any()
     assert not (line & ~halo).any()
@@ -224,7 +226,7 @@ def test_outlines_lie_on_borders_and_names_within_regions(
         axis=0,
     )
     assert line[inner].mean() < 0.02
-    names = name_places(picture, labels, ["early", "midventral"])
+    names = place_names(picture, labels, ["early", "midventral"])
     x, y = names["early"]
     assert on_page[int(y), int(x)] == 1
 
@@ -290,8 +292,8 @@ def test_subjects_that_were_scored_on_different_pictures_have_no_mean(
 
 
 def test_what_spaces_are_compared_by_is_said_for_each_subject() -> None:
-    assert say_sources({"01": "ablation", "02": "ablation"}) == "ablation"
-    told = say_sources({"01": "ablation", "02": "ridge", "03": "ridge"})
+    assert describe_sources({"01": "ablation", "02": "ablation"}) == "ablation"
+    told = describe_sources({"01": "ablation", "02": "ridge", "03": "ridge"})
     assert told == "ablation (subject 01); ridge (subjects 02, 03)"
 
 

@@ -21,7 +21,7 @@ from evaluate.commands.scores import scores
 from evaluate.commands.submission import submission
 from evaluate.metrics import algonauts2021
 from evaluate.metrics._inputs import Pair
-from evaluate.submission.leaderboard import WHOLE, Marks
+from evaluate.submission.leaderboard import WHOLE, SubmissionScores
 from evaluate.submission.other_benchmarks import DEFINITIONS, EXPLAINED, SOURCES
 from tests.builders.fits import write_fits
 from tests.builders.published_scores import OVERALL, PUBLISHED
@@ -130,7 +130,7 @@ def test_our_own_submission_scores_what_scores_says(
 
 
 def test_the_sixteen_published_means_give_the_published_overall() -> None:
-    marks = Marks()
+    marks = SubmissionScores()
     for number, (left, right, n_left, n_right, no_left, no_right) in enumerate(PUBLISHED, 1):
         for side, mean, n, excluded in (
             ("lh", left, n_left, no_left),
@@ -139,7 +139,7 @@ def test_the_sixteen_published_means_give_the_published_overall() -> None:
             tally = Tally(n, excluded, 0, 0, {"noise_normalised": mean * (n - excluded)})
             marks.tallies[f"subj0{number}", side] = {WHOLE: tally}
     assert marks.mean("noise_normalised") == pytest.approx(OVERALL, abs=1e-9)
-    assert marks.mean("noise_normalised", "rh", of="subj08") == pytest.approx(PUBLISHED[7][1])
+    assert marks.mean("noise_normalised", "rh", folder="subj08") == pytest.approx(PUBLISHED[7][1])
 
 
 def test_definitions_from_elsewhere(

@@ -10,7 +10,7 @@ from evaluate.ensembles.per_vertex import strength
 from evaluate.metrics._correlation import correlation
 from evaluate.scoring.ensemble import combine, compute_strengths, split_pictures
 from evaluate.scoring.member_selection import Fold, Selection, select_members
-from evaluate.tables.member_lines import members_of, say_members
+from evaluate.tables.member_lines import describe_members, summarise_members
 from tests.builders.commands import call
 from tests.builders.fits import load, write_fits
 
@@ -107,5 +107,5 @@ def test_u3_too_few_pictures_are_told() -> None:
         name, label, joined = "ridge-a", "ridge", "alexnet"
 
     few = Selection(np.ones(2, bool), np.full(2, np.nan), np.full(2, np.nan)).by_fit()[0]
-    described = members_of([Run(), Run()], {"01 lh": {"ridge-a": few}})  # type: ignore[list-item]
-    assert "too few held-out pictures" in say_members(described)[0]
+    described = summarise_members([Run(), Run()], {"01 lh": {"ridge-a": few}})  # type: ignore[list-item]
+    assert "too few held-out pictures" in describe_members(described)[0]

@@ -23,11 +23,11 @@ from challenge import find_subjects
 from evaluate.commands.maps import maps
 from evaluate.commands.report import report
 from evaluate.fits.inputs import gather
-from evaluate.maps.shown_subjects import know
+from evaluate.maps.shown_subjects import gather_subjects
 from evaluate.maps.surface import load_mesh
 from evaluate.report.charts import against_ceiling
 from evaluate.report.spaces import winners
-from evaluate.report.tables import table_data, text_of
+from evaluate.report.tables import format_triple, table_data
 from tests.builders.fits import write_fits
 
 RUN = "ridge-0123456789abcdef"
@@ -153,7 +153,9 @@ def test_every_model_has_a_map_of_its_correlation(
             known = {
                 (one.subject, run): np.concatenate(list(one.r.values()))
                 for run in RUNS
-                for one in know(out, gather(simulated, out), run, mesh, "streams", spaces=False)
+                for one in gather_subjects(
+                    out, gather(simulated, out), run, mesh, "streams", spaces=False
+                )
             }
         expected = known[subject, RUNS[space == "clip"]]
         expected = np.clip(expected[np.isfinite(expected)], 0, high)
@@ -284,9 +286,9 @@ def test_without_masks_of_fsaverage_the_maps_are_left_out_and_nothing_else(
 
 
 def test_what_has_no_value_is_a_dash() -> None:
-    assert text_of(None, 2) == text_of([None, None, None], 2) == "–"
-    assert text_of([1.234, None, None], 2) == "1.23"
-    assert text_of([1.234, 1.0, 2.0], 1) == "1.2 [1.0, 2.0]"
+    assert format_triple(None, 2) == format_triple([None, None, None], 2) == "–"
+    assert format_triple([1.234, None, None], 2) == "1.23"
+    assert format_triple([1.234, 1.0, 2.0], 1) == "1.2 [1.0, 2.0]"
     row = {"model": "ridge", "spaces": "a", "subject": "all", "hemisphere": "all", "split": "test",
            "roi_class": "floc-faces", "roi": "OFA", "n_vertices": 3, "n_excluded": 3,
            "pearson_r": np.nan, "r2": np.nan, "score": np.nan, "chance": np.nan,

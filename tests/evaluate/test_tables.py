@@ -21,11 +21,11 @@ from evaluate.fits.caveats import warning_lines
 from evaluate.fits.inputs import gather
 from evaluate.fits.runs import find_runs
 from evaluate.maps.surface import load_mesh
-from evaluate.maps.values import gather_known, region_names
+from evaluate.maps.values import gather_values, region_names
 from evaluate.report.account import banners, response_unit
 from evaluate.report.charts import bars
 from evaluate.report.examples import examples
-from evaluate.report.tables import table_data, text_of
+from evaluate.report.tables import format_triple, table_data
 from evaluate.scoring.chance import chance_score
 from evaluate.scoring.vertex_files import read_vertices
 from evaluate.tables.legend import legend
@@ -274,7 +274,7 @@ def test_u4_maps_name_the_regions_of_the_data(copied: Path, tmp_path: Path) -> N
     names = region_names([subject], "streams")
     assert set(names) >= {"early", "upper", "lower", "parietal"}
     mesh = load_mesh("fsaverage5")
-    known = gather_known(tmp_path, subject, RIDGE, inputs.runs, inputs.responses, mesh.n_vertices)
+    known = gather_values(tmp_path, subject, RIDGE, inputs.runs, inputs.responses, mesh.n_vertices)
     assert known.regions == names
     places = np.flatnonzero(np.load(
         subject.folder / "roi_masks" / "lh.all-vertices_fsaverage_space.npy"))  # fmt: skip
@@ -330,7 +330,7 @@ def test_n5_numbers_are_rounded_once() -> None:
     frame = pd.DataFrame([row | {"roi": f"{i}", "pearson_r": v} for i, v in enumerate(values)])
     cells = table_data(frame, {"untrained": {}})["cells"]["all all"]
     for i, value in enumerate(values):
-        on_page = text_of(cells[f"streams {i}"][0]["pearson_r"], 3)
+        on_page = format_triple(cells[f"streams {i}"][0]["pearson_r"], 3)
         assert on_page == f"{value:.3f}" == decimal(value, 3)
 
 

@@ -288,7 +288,7 @@ def test_every_command_refuses_them_in_words(tmp_path: Path, module: str) -> Non
 
 def test_nothing_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status(tmp_path)
-    assert capsys.readouterr().out == f"{tmp_path}: nothing was asked for yet\n"
+    assert capsys.readouterr().out == f"{tmp_path}: no run was started yet\n"
 
 
 def test_a_damaged_file_is_named_and_all_else_is_told(
@@ -304,7 +304,7 @@ def test_a_damaged_file_is_named_and_all_else_is_told(
     assert [one.counts for one in found] == [{"done": 2, "not begun": 2}, {"done": 4}]
     told = capsys.readouterr().out
     for name in ("jobs.json", "0.0.json", "1.1.json"):
-        assert f"fit-1/{name}: is damaged, and passed over" in told
+        assert f"fit-1/{name}: is damaged, and ignored" in told
     (tmp_path / "runs" / "fit-1" / "run.json").write_text("{")
     assert [one.folder.name for one in read_progress(tmp_path)] == ["fit-2"]
     # Asked for again, it is whole again.
@@ -332,7 +332,7 @@ def test_a_failure_of_a_job_is_forgotten_when_it_is_asked_for_again(tmp_path: Pa
         "log": "",
     }
     write_json(run.folder / "jobs.json", {"jobs": [], "failed": [failed]})
-    run.refuse(1, 1, "the data are not there", "")
+    run.record_failure(1, 1, "the data are not there", "")
     assert read_progress(tmp_path)[0].counts == {"failed": 2, "not begun": 2}
     run.begin(GROUPS)
     assert read_progress(tmp_path)[0].counts == {"not begun": 4}
@@ -365,7 +365,7 @@ def test_a_task_holds_no_arrays(simulated: Path, tmp_path: Path) -> None:
     with FeatureStore(tmp_path / "features").writer("wide", {"made": "so"}, {"origin": "x"}) as w:
         w.add(names, rows)
     asked = make_request(simulated, tmp_path, partial(find_spaces, names=["wide"]), model="ridge")
-    task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(), asked, ["make", "fit"])
+    task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(None), asked, ["make", "fit"])
     assert len(cloudpickle.dumps(task)) < 50_000
 
 
@@ -377,10 +377,9 @@ def test_the_same_of_other_data_is_another_request(
     pictures = [*subject.picture_digests("train"), *subject.picture_digests("test")]
     with FeatureStore(tmp_path / "features").writer("a", {"made": "so"}, {"origin": "x"}) as writer:
         writer.add(sorted(set(pictures)), np.ones((len(set(pictures)), 3), np.float32))
+    find = partial(find_spaces, names=["a"])
     runs = [
-        make_request(
-            data, tmp_path, partial(find_spaces, names=["a"]), model="ridge", subject="01"
-        ).run()
+        make_request(data, tmp_path, find, model="ridge", subject="01").run()
         for data in (simulated, broken(), simulated)
     ]
     assert runs[0].folder == runs[2].folder != runs[1].folder

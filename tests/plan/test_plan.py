@@ -14,15 +14,15 @@ from base.command_line.parser import run as command
 from cache import FeatureStore
 from challenge import HEMISPHERES, find_subjects
 from execute.forecast.calibration import n_threads
-from execute.forecast.cost import Cost, in_turn, side_by_side
-from execute.forecast.measure import measured
+from execute.forecast.cost import Cost, parallel_cost, sequential_cost
+from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
 from extract.costs.units import plan_space
 from extract.layer_listing import describe, sketch
 from plan.errors import PlanError
 from plan.forecast import plan
 from plan.limits import find_limits
-from plan.table import in_bytes, in_time
+from plan.table import format_bytes, format_time
 from regress.__main__ import regress
 from regress.commands.fit import fit
 from regress.costs.ridge import Shape
@@ -48,9 +48,9 @@ def out(simulated: Path, tmp_path: Path) -> Path:
 
 def test_costs_add() -> None:
     one, two = Cost(1.0, 10, 1, 100), Cost(2.0, 5, 4, 50)
-    assert in_turn([one, two]) == Cost(3.0, 10, 4, 150)
-    assert side_by_side([one, two]) == Cost(2.0, 15, 5, 150)
-    assert in_turn([]) == side_by_side([]) == Cost()
+    assert sequential_cost([one, two]) == Cost(3.0, 10, 4, 150)
+    assert parallel_cost([one, two]) == Cost(2.0, 15, 5, 150)
+    assert sequential_cost([]) == parallel_cost([]) == Cost()
 
 
 @pytest.mark.parametrize(("n", "p"), [(100, 30), (100, 99), (40, 200)])
@@ -113,7 +113,7 @@ def test_more_columns_pictures_and_weightings_take_longer(
         asked = make_request(
             simulated, out, lambda s: [s.find(n) for n in spaces], model=model, **more
         )
-        return in_turn(cost for own in fit_costs(asked, rates) for cost in own).seconds
+        return sequential_cost(cost for own in fit_costs(asked, rates) for cost in own).seconds
 
     assert seconds("wide", "narrow") > seconds("narrow", "wide", images=10)
     assert seconds("wide") > seconds("narrow")
@@ -168,15 +168,19 @@ def test_rates_are_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
         calls.append(1)
         return {"seconds": 2.5}
 
-    assert rates.of("work", measure) == Rates(tmp_path).of("work", measure) == {"seconds": 2.5}
+    assert (
+        rates.get_or_measure("work", measure)
+        == Rates(tmp_path).get_or_measure("work", measure)
+        == {"seconds": 2.5}
+    )
     assert len(calls) == 1
     assert "measuring how fast this machine is: work" in capsys.readouterr().out
-    Rates(tmp_path, recalibrate=True).of("work", measure)
+    Rates(tmp_path, recalibrate=True).get_or_measure("work", measure)
     assert len(calls) == 2
     kept = json.loads(rates.path.read_text())
     assert (kept["host"], kept["threads"]) == (rates.host, n_threads())
     rates.path.write_text("{")
-    Rates(tmp_path).of("work", measure)
+    Rates(tmp_path).get_or_measure("work", measure)
     assert len(calls) == 3
 
 
@@ -206,7 +210,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("importable")
 def test_a_process_of_its_own_is_measured_by_its_peak() -> None:
-    little, much = (measured(hold, n) for n in (8, 300_000_000))
+    little, much = (measure_process(hold, n) for n in (8, 300_000_000))
     assert much["memory"] - little["memory"] == pytest.approx(300e6, rel=0.05)
     assert much["sum"] == 37_500_000
 
@@ -290,9 +294,10 @@ def test_limits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "number", "text"),
     [
-        (in_time, 0.04, "0.0 s"), (in_time, 59, "59 s"), (in_time, 150, "2.5 min"),
-        (in_time, 86400, "24 h"), (in_time, 10 * 86400, "10 days"), (in_bytes, 0, "0"),
-        (in_bytes, 1.44e9, "1.4 GB"), (in_bytes, 3e12, "3.0 TB"), (in_bytes, 5e4, "under 1 MB"),
+        (format_time, 0.04, "0.0 s"), (format_time, 59, "59 s"), (format_time, 150, "2.5 min"),
+        (format_time, 86400, "24 h"), (format_time, 10 * 86400, "10 days"), (format_bytes, 0, "0"),
+        (format_bytes, 1.44e9, "1.4 GB"), (format_bytes, 3e12, "3.0 TB"),
+        (format_bytes, 5e4, "under 1 MB"),
     ],
 )  # fmt: skip
 def test_numbers_are_short(write: type, number: float, text: str) -> None:
@@ -304,9 +309,9 @@ def test_time_and_memory_of_a_fit_are_as_planned(simulated: Path, tmp_path: Path
     write_space(tmp_path, simulated, "wide", 600)
     options: Sequence[object] = ("--data", simulated, "--out", tmp_path, "--model", "ridge",
                                  "--spaces", "wide", "--device", "cpu")  # fmt: skip
-    planned = measured(plan_ridge, simulated, tmp_path)
+    planned = measure_process(plan_ridge, simulated, tmp_path)
     # `measured` takes the peak of the process, and its time less what it waited for others.
-    took = measured(run_regress, [str(one) for one in options])
+    took = measure_process(run_regress, [str(one) for one in options])
     assert planned["planned memory"] == pytest.approx(took["memory"], rel=0.3)
     # Twice, and something for a machine that runs other tests beside.
     assert 1 / 3 < planned["planned seconds"] / took["seconds"] < 3
@@ -317,4 +322,4 @@ def test_what_is_measured_elsewhere_reads_the_paths_of_here(
 ) -> None:
     (tmp_path / "kept.json").write_text('{"value": 3.5}')
     monkeypatch.chdir(tmp_path)
-    assert measured(read_json, Path("kept.json"))["value"] == 3.5
+    assert measure_process(read_json, Path("kept.json"))["value"] == 3.5

@@ -21,7 +21,7 @@ from base.command_line.parser import Command, run
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from evaluate.commands.ablation import ablation
-from execute.local import _seeing, share_here
+from execute.local import _visible_gpu, share_here
 from regress.__main__ import regress
 from regress.backend import choose_devices, use_device
 from regress.commands.ablate import ablate
@@ -151,7 +151,7 @@ def test_an_ablation_is_that_of_one_device(
     one, two = ((outs / name / "ablation.csv").read_text() for name in ("one", "two"))
     assert one == two
     said = capfd.readouterr().out
-    assert "\ncpu (3) stays idle: side by side can be done only subj01, subj02\n" in said
+    assert "\ncpu (3) stays idle: there is no more work than subj01, subj02\n" in said
     processes = re.findall(r"^\[cpu \((\d)\), \d of 2\] subj0\1: 3 subsets", said, re.MULTILINE)
     assert sorted(processes) == ["1", "2"]
 
@@ -279,7 +279,7 @@ def test_ends_that_are_not_to_be(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: group 0 has units"):
         share_here(["cpu", "cpu"], use_device, [["only"]], failing, dict.__setitem__)
     said = capfd.readouterr()
-    assert said.out == "cpu (2) stays idle: side by side can be done only only\n"
+    assert said.out == "cpu (2) stays idle: there is no more work than only\n"
     assert said.err == ""
 
 
@@ -324,8 +324,8 @@ def test_a_process_sees_its_own_gpu_alone(
     if given:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     show = [sys.executable, "-c", "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'))"]
-    with _seeing("cuda:1"):
+    with _visible_gpu("cuda:1"):
         assert subprocess.check_output(show, text=True).strip() == seen
-    with _seeing("cpu"):
+    with _visible_gpu("cpu"):
         assert subprocess.check_output(show, text=True).strip() == str(given)
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == given
