@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from base import say, unheard
+from base import say, signal_blocked
 from execute.errors import ExecuteError
 from execute.threads import one_of
 from execute.work import Unit, Work
@@ -105,7 +105,7 @@ def _start(
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=serving, args=(there, sys.orig_argv), daemon=True)
-    with unheard(signal.SIGINT), _seeing(device), one_of(n_beside):
+    with signal_blocked(signal.SIGINT), _seeing(device), one_of(n_beside):
         process.start()
     # Only the process has it now, so that its end is noticed.
     there.close()

@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 import torch
 
-from base import end_with_parent, unheard
+from base import end_with_parent, signal_blocked
 from cache import FeatureStore
 from extract.errors import ExtractError
 from extract.naming import name_once, take_former_keys
@@ -134,7 +134,7 @@ def compute_on(
         names.put(str(device))
     own = (names, telling, stopping, recipe)
     with ProcessPoolExecutor(len(devices), context, _begin, own) as pool:
-        with unheard(signal.SIGINT):
+        with signal_blocked(signal.SIGINT):
             futures = [pool.submit(_compute, piece) for piece in _pieces(work, len(devices))]
         try:
             for future in as_completed(futures):
