@@ -21,7 +21,7 @@ from challenge import (
     find_subjects,
     response_digests,
 )
-from challenge.inputs import check_fitted, check_values, say_absent_classes
+from challenge.inputs import check_training_data, check_values, print_missing_classes
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import Leaked, find_leaked
@@ -106,7 +106,7 @@ def gather(
     runs = find_runs(out, fits, [found.name for found in subjects])
     fitted = {name for run in runs for name in run.subjects}
     chosen = tuple(found for found in subjects if found.name in fitted)
-    check_fitted(chosen)
+    check_training_data(chosen)
     closed = _absent(chosen, lambda s, h: responses_file(s.folder, h, "test"))
     what = _settle(split, closed, chosen)
     responses = response_digests(chosen)
@@ -137,7 +137,7 @@ def report_missing(inputs: Inputs) -> None:
         command = run_hint("fit", subject=subject.name)
         say(f"subject {subject.name} has no fits, left out ({command})")
     say_made_ceilings(inputs.subjects, ceilings_of(inputs.split))
-    say_absent_classes(inputs.subjects)
+    print_missing_classes(inputs.subjects)
 
 
 def say_made_ceilings(subjects: Sequence[Subject], split: str) -> None:

@@ -51,7 +51,7 @@ def plan_space(name: str, store: FeatureStore, subjects: Sequence[Subject], dtyp
     Planned
         A space that is there under this name is taken for the one that is meant.
     """
-    if store.named(name):
+    if store.entries_named(name):
         entry = store.find(name)
         return Planned(entry, _spec_of(name), _missing(entry, subjects))
     spec, columns, bands, layers, dtype = _shapes(name, dtype)

@@ -193,7 +193,7 @@ def _compute(piece: Work) -> tuple[int, float]:
     before = own.done.network_seconds
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(own.recipe.store.joining(p.spec.name, p.key, p.about))
+            stack.enter_context(own.recipe.store.shard_writer(p.spec.name, p.key, p.about))
             for p in own.ready
         ]
         for _ in compute_rows(own.ready, writers, [piece], own.recipe.workers, own.done):

@@ -140,7 +140,8 @@ class _Pieces:
 def _alone(recipe: Recipe, ready: Sequence[Prepared], work: Sequence[Work]) -> int:
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(recipe.store.joining(p.spec.name, p.key, p.about)) for p in ready
+            stack.enter_context(recipe.store.shard_writer(p.spec.name, p.key, p.about))
+            for p in ready
         ]
         return sum(compute_rows(ready, writers, work, recipe.workers, Done([])))
 

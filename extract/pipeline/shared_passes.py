@@ -107,7 +107,7 @@ def open_writers(
 
 
 def _lacking(writer: FeatureWriter, pictures: Sequence[Picture]) -> set[str]:
-    stored = writer.stored()
+    stored = writer.stored_digests()
     return {digest for digest, _ in pictures if digest not in stored}
 
 

@@ -97,14 +97,14 @@ def compute_features(
     where = names if executor.is_local else "nodes of Slurm"
     say(f"{plural(len(pictures), 'picture')} of {plural(len(subjects), 'subject')} on {where}")
     store = FeatureStore(out / "features")
-    entries = store.readable()
+    entries = store.readable_entries()
     refuse_imported(specs, entries)
     seen = [spec for spec in specs if spec.family not in TEXT_FAMILIES]
     read = [spec for spec in specs if spec.family in TEXT_FAMILIES]
     captions = _captions(read, options.captions)
     workers = choose_workers(options.workers, len(devices))
     asked = [requests[spec.name] for spec in seen]
-    kept = names_by_digest([*entries, *store.begun()])
+    kept = names_by_digest([*entries, *store.interrupted()])
     # A node counts its own processors.
     own = workers if executor.is_local else options.workers
     recipe = Recipe(seen, asked, options.precision, options.dtype, store, own, kept)

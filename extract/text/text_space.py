@@ -162,7 +162,7 @@ def extract_text(
     """
     name = prepared.spec.name
     with store.writer(name, prepared.key, prepared.about) as writer:
-        stored = writer.stored()
+        stored = writer.stored_digests()
         missing = {d: texts for d, texts in captions.items() if d not in stored}
         if not missing:
             return 0

@@ -7,7 +7,7 @@ from typing import Any
 from base import convert_paths, plugin_names, say
 from cache import check_fit_name, write_fit_name
 from challenge import SubjectChoice
-from challenge.inputs import say_absent_classes
+from challenge.inputs import print_missing_classes
 from execute import choose_executor, planned, share
 from regress import models
 from regress.backend import backend_on, choose_devices, place_of
@@ -126,7 +126,7 @@ def fit(
     if name:
         check_fit_name(asked.folder, name, (*plugin_names(models), *RESERVED))
     say(f"{model} on {' + '.join(e.name for e in asked.entries)}, {backend_on(devices)}")
-    say_absent_classes([one for group in asked.groups for one in group])
+    print_missing_classes([one for group in asked.groups for one in group])
     asked, together = with_tests(asked, data), len(asked.groups[0]) > 1
     folders = []
 

@@ -54,7 +54,7 @@ def find_places(store: FeatureStore, entries: Sequence[Entry]) -> int:
 def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
     """Refuse spaces that are no pictures, for models that learn from pictures."""
     if len(entries) != 1 or not _is_pixels(entries[0]):
-        there = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
+        there = sorted({entry.name for entry in store.readable_entries() if _is_pixels(entry)})
         found = " and ".join(entry.name for entry in entries)
         fix = f"such as {', '.join(there)}" if there else run_hint("features", spaces=["pixels:64"])
         if not any(0 in places_in(entry) for entry in entries):
@@ -69,7 +69,7 @@ def _is_pixels(entry: Entry) -> bool:
 
 
 def _others(store: FeatureStore) -> str:
-    those = [(entry.name, places_in(entry)) for entry in store.readable()]
+    those = [(entry.name, places_in(entry)) for entry in store.readable_entries()]
     named = sorted({f"{name} ({max(counts)} places)" for name, counts in those if 0 not in counts})
     if named:
         return f"those in {store.folder} are: {', '.join(named)}"

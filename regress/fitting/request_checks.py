@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from base import load_plugin, nearest, say
 from cache import Entry, FeatureStore, find_fits
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
-from challenge.inputs import check_fitted
+from challenge.inputs import check_training_data
 from regress import models
 from regress.data.space_kinds import check_pixels, find_places
 from regress.data.vertex_columns import check_grouping
@@ -54,7 +54,7 @@ def ask(
     estimator = make_estimator(model, params)
     group_by = _grouping(check_grouping(group_by), estimator, model)
     chosen = _chosen(data, subject, list(subjects))
-    check_fitted(chosen)
+    check_training_data(chosen)
     store = FeatureStore(out / "features")
     entries = find(store)
     if not entries:

@@ -22,7 +22,7 @@ import numpy as np
 from cache import FeatureStore
 store = FeatureStore(Path(sys.argv[1]))
 with store.writer("space", {"made": "so"}, {"origin": "the test"}) as writer:
-    missing = [f"{n:064x}" for n in range(50) if f"{n:064x}" not in writer.stored()]
+    missing = [f"{n:064x}" for n in range(50) if f"{n:064x}" not in writer.stored_digests()]
     print("computes", len(missing), flush=True)
     time.sleep(1)
     if missing:
