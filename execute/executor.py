@@ -127,8 +127,8 @@ def share(
     groups : sequence of sequence of str
         The units of each group, by name.
     work : callable
-        Does units of a group. It may have a method `there`, which takes the numbers of a group and
-        of a unit and gives what the work would give if there is nothing left to do, or else None.
+        Runs units of a group. It may have a method `existing_result`, which takes the number of a
+        group and of a unit and returns the stored result, or None if the unit is still to be done.
     report : callable
         Takes the number of a group that is done, and what `work` gave for it.
 

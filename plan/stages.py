@@ -15,7 +15,7 @@ from cache import Entry, FeatureStore
 from challenge import Subject
 from execute.forecast.cost import Cost, in_turn
 from execute.forecast.rates import Rates
-from extract.costs.units import Planned
+from extract.costs.units import PlannedSpace
 from plan.table import in_bytes, in_time, table
 from regress.ablation.subsets import subsets
 from regress.fitting.request import Asked
@@ -48,7 +48,7 @@ def _figures(cost: Cost) -> list[str]:
 
 
 def plan_features(
-    planned: Sequence[Planned],
+    planned: Sequence[PlannedSpace],
     subjects: Sequence[Subject],
     rates: Rates,
     device: str,
@@ -155,7 +155,7 @@ def plan_evaluate(
 
 def plan_spaces(
     names: Sequence[str], store: FeatureStore, subjects: Sequence[Subject], dtype: str
-) -> list[Planned]:
+) -> list[PlannedSpace]:
     """Look what feature spaces are, each once."""
     found = [
         extract.costs.units.plan_space(name, store, subjects, dtype)

@@ -32,7 +32,7 @@ def share_by_jobs(resources: Resources, made: Task, report: Report) -> None:
     """
     jobs, groups = _Jobs(resources, made), made.groups
     results: list[list[Any]] = [[] for _ in groups]
-    find = getattr(made.work, "there", None)
+    find = getattr(made.work, "existing_result", None)
     todo = []
     for group, units in enumerate(groups):
         for unit in range(len(units)):

@@ -68,7 +68,7 @@ class Asked:
         fitted = fit_subjects(jobs, self.begun, self.tests, some)
         return jobs[0].whom, fitted, jobs[0].folder
 
-    def there(self, number: int, unit: int) -> tuple[str, int, Path] | None:
+    def existing_result(self, number: int, unit: int) -> tuple[str, int, Path] | None:
         """Return what `__call__` would give for a unit of which all models are there.
 
         Returns

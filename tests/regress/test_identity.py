@@ -105,7 +105,7 @@ def answers(root: Path) -> set[bool]:
     asked = asked_of(root)
     costs = fit_costs(asked, Rates(root / "out" / "rates"))
     plan = costs == [[Cost(), Cost()]] and not any(p.n_rois for [p] in parts_of(asked)[0])
-    jobs = all(asked.there(0, unit) is not None for unit in range(2))
+    jobs = all(asked.existing_result(0, unit) is not None for unit in range(2))
     return {plan, jobs, fit(root).count(" 0 to fit\n") == 2}
 
 
@@ -121,7 +121,7 @@ def test_u1_a_model_whose_code_changed_is_fitted_again(
     assert fit(root, "mean_of_mine").count(" 0 to fit\n") == 2
     write_model(MEAN.replace("FACTOR = 1.0", "FACTOR = 2.0"))
     asked = asked_of(root, "mean_of_mine")
-    assert asked.there(0, 0) is None
+    assert asked.existing_result(0, 0) is None
     said = fit(root, "mean_of_mine")
     assert said.count(" to fit: the code of mean_of_mine changed\n") == 2
     after = read_artifact(path)[0]["coef_"]
@@ -160,8 +160,8 @@ def test_a8_other_responses_are_seen_whatever_the_times_of_files(root: Path) -> 
     for path in (root / "out" / "fits").rglob("*.h5"):
         os.utime(path, (2e9, 2e9))
     asked = asked_of(root)
-    assert asked.there(0, 0) is None
-    assert asked.there(0, 1) is not None
+    assert asked.existing_result(0, 0) is None
+    assert asked.existing_result(0, 1) is not None
     [[left, right]] = fit_costs(asked, Rates(root / "out" / "rates"))
     assert (left.disk > 0, right) == (True, Cost())
     assert fit(root).count(" 0 to fit\n") == 1
