@@ -95,8 +95,8 @@ def taking_turns(
     """
     postponed = []
     for piece in pieces:
-        with claiming(claim(piece), wait=False, lease=lease) as held:
-            if held:
+        with claiming(claim(piece), wait=False, lease=lease) as is_held:
+            if is_held:
                 yield piece
                 continue
         postponed.append(piece)

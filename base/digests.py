@@ -89,14 +89,17 @@ def content_digests(paths: Sequence[Path]) -> list[str]:
     """
     signatures = [_signature(path) for path in paths]
     pairs = zip(paths, signatures, strict=True)
-    unread = {path: signature for path, signature in pairs if signature not in _CONTENTS}
-    read = dict(zip(unread, sha256_files(list(unread)), strict=True))
-    for path, signature in unread.items():
+    new = {path: signature for path, signature in pairs if signature not in _CONTENTS}
+    new_digests = dict(zip(new, sha256_files(list(new)), strict=True))
+    for path, signature in new.items():
         is_at_rest = time.time_ns() - signature[-1] > AT_REST
         if is_at_rest and _signature(path) == signature:
-            _CONTENTS[signature] = read[path]
+            _CONTENTS[signature] = new_digests[path]
     pairs = zip(paths, signatures, strict=True)
-    return [read[path] if path in read else _CONTENTS[signature] for path, signature in pairs]
+    return [
+        new_digests[path] if path in new_digests else _CONTENTS[signature]
+        for path, signature in pairs
+    ]
 
 
 def _signature(path: Path) -> Signature:

@@ -49,7 +49,7 @@ def find_subjects(data: Path, subject: SubjectChoice = "all") -> list[Subject]:
         raise DataError(_no_data_message(data))
     if chooses_all(subject):
         return [subjects[number] for number in sorted(subjects)]
-    numbers = {word: _number(word) for word in _words(subject)}
+    numbers = {word: _parse_number(word) for word in _words(subject)}
     unknown = [word for word, number in numbers.items() if number not in subjects]
     if unknown or not numbers:
         names = ", ".join(subjects[number].name for number in sorted(subjects))
@@ -81,7 +81,7 @@ def _words(subject: SubjectChoice) -> list[str]:
     return [word for item in items for word in re.split(r"[\s,+]+", str(item)) if word]
 
 
-def _number(word: str) -> int:
+def _parse_number(word: str) -> int:
     """Return the number of a subject, or -1 for another word."""
     match = re.fullmatch(r"(?:subj)?(\d+)", word)
     return int(match[1]) if match else -1

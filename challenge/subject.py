@@ -56,7 +56,7 @@ class Subject:
     @property
     def simulated(self) -> bool:
         """Whether the simulator wrote this subject."""
-        return any((at / SIMULATION).is_file() for at in (self.folder, self.folder.parent))
+        return any((folder / SIMULATION).is_file() for folder in (self.folder, self.folder.parent))
 
     @property
     def has_test_responses(self) -> bool:

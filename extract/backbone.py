@@ -229,7 +229,7 @@ def run_with_hooks(
             handle.remove()
 
 
-def settle(module: nn.Module) -> nn.Module:
+def freeze(module: nn.Module) -> nn.Module:
     """Set a network to evaluation mode without gradients and in-place activations; return it."""
     for part in module.modules():
         if getattr(part, "inplace", False) is True:

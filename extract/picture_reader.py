@@ -91,10 +91,10 @@ class _Stack:
             if isinstance(item, DataError):
                 return item
         stacked: list[Any] = [torch.stack(tensors) for tensors in zip(*items, strict=True)]
-        if self.workers and not self._is_roomy(sum(part.nbytes for part in stacked)):
+        if self.workers and not self._fits_shared_memory(sum(part.nbytes for part in stacked)):
             return [part.numpy() for part in stacked]
         return stacked
 
-    def _is_roomy(self, n_bytes: int) -> bool:
+    def _fits_shared_memory(self, n_bytes: int) -> bool:
         shared = Path("/dev/shm")
         return shared.is_dir() and shutil.disk_usage(shared).free > 8 * self.workers * n_bytes

@@ -158,8 +158,8 @@ def _timm_network(model: str, name: str) -> str:
             f"{', '.join((*FAMILIES, *TEXT_FAMILIES))}, for example "
             f"timm:resnet18/a1_in1k@features#grid4{nearest(model, SPACES)}"
         )
-    bare, _, tag = model.partition(".")
-    return f"timm:{bare}/{tag}" if tag else f"timm:{bare}"
+    base_model, _, tag = model.partition(".")
+    return f"timm:{base_model}/{tag}" if tag else f"timm:{base_model}"
 
 
 def check_pooling(pooling: str) -> re.Match[str]:

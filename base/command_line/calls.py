@@ -122,8 +122,8 @@ def _flag(name: str) -> str:
 
 def _neighbors(word: str, words: list[str]) -> tuple[list[str], str]:
     """Return the words before a word, and the word after it."""
-    at = words.index(word) if word in words[:-1] else len(words)
-    return words[:at], "".join(words[at + 1 : at + 2])
+    index = words.index(word) if word in words[:-1] else len(words)
+    return words[:index], "".join(words[index + 1 : index + 2])
 
 
 def make_command(target: str, arguments: Mapping[str, Any]) -> str:

@@ -115,15 +115,15 @@ def _check_split(
 
 def _check_sizes(sizes: dict[tuple[int, int], list[Path]], findings: Findings) -> None:
     # The most frequent size is the expected one.
-    usual = max(sizes, key=lambda size: len(sizes[size]), default=(0, 0))
+    expected_size = max(sizes, key=lambda size: len(sizes[size]), default=(0, 0))
     for size, (first, *files) in sizes.items():
-        if size == usual:
+        if size == expected_size:
             continue
         names = "".join(f", {file.name}" for file in files[:_N_NAMED])
         remainder = f" and {len(files) - _N_NAMED} more" if len(files) > _N_NAMED else ""
         findings.add_fault(
-            f"{first}{names}{remainder}: {size[0]} x {size[1]} pixels, expected {usual[0]} x "
-            f"{usual[1]} as {len(sizes[usual])} others have: copy again"
+            f"{first}{names}{remainder}: {size[0]} x {size[1]} pixels, expected {expected_size[0]} "
+            f"x {expected_size[1]} as {len(sizes[expected_size])} others have: copy again"
         )
 
 

@@ -94,5 +94,5 @@ def _check_constant(
 
 def _vertices_text(columns: np.ndarray) -> str:
     numbers = ", ".join(map(str, columns[:5])) + (", …" if columns.size > 5 else "")
-    has = "1 vertex has" if columns.size == 1 else f"{columns.size} vertices have"
-    return f"{has} (columns {numbers}, counting from 0)"
+    subject = "1 vertex has" if columns.size == 1 else f"{columns.size} vertices have"
+    return f"{subject} (columns {numbers}, counting from 0)"

@@ -46,8 +46,10 @@ def _filters() -> np.ndarray:
     f_row, f_column = np.meshgrid(*[np.fft.fftfreq(SIDE, 1 / SIDE)] * 2, indexing="ij")
     frequency = np.repeat(FREQUENCIES, len(ORIENTATIONS))[:, None, None]
     angle = np.tile(ORIENTATIONS, len(FREQUENCIES))[:, None, None]
-    away = (f_column - frequency * np.cos(angle)) ** 2 + (f_row - frequency * np.sin(angle)) ** 2
-    return np.exp(-away / (2 * (0.4 * frequency) ** 2)).astype(np.float32)
+    squared_distance = (f_column - frequency * np.cos(angle)) ** 2 + (
+        f_row - frequency * np.sin(angle)
+    ) ** 2
+    return np.exp(-squared_distance / (2 * (0.4 * frequency) ** 2)).astype(np.float32)
 
 
 _FILTERS = _filters()

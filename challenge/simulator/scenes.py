@@ -24,7 +24,7 @@ _CATEGORY_SHARE = 0.5
 class _Objects:
     """The objects in one photograph; radii are in units of its shorter side."""
 
-    places: np.ndarray  # (n, 2), as fractions of width and height
+    positions: np.ndarray  # (n, 2), as fractions of width and height
     radii: np.ndarray  # (n,)
     latents: np.ndarray  # (n, N_LATENT)
 
@@ -66,10 +66,10 @@ class Scenery:
         if rng.integers(2):
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         objects = self._objects[index]
-        places = objects.places * extent
+        positions = objects.positions * extent
         radii = objects.radii * extent.min()
-        overlap = ndtr((corner + side - places) / radii[:, None]) - ndtr(
-            (corner - places) / radii[:, None]
+        overlap = ndtr((corner + side - positions) / radii[:, None]) - ndtr(
+            (corner - positions) / radii[:, None]
         )
         visibility = overlap.prod(axis=1) * np.sqrt(radii / side)
         return picture, visibility @ objects.latents
@@ -90,7 +90,7 @@ class Scenery:
 
 def _draw_objects(centre: np.ndarray, rng: np.random.Generator) -> _Objects:
     return _Objects(
-        places=rng.uniform(0.1, 0.9, (_OBJECTS_PER_PHOTOGRAPH, 2)),
+        positions=rng.uniform(0.1, 0.9, (_OBJECTS_PER_PHOTOGRAPH, 2)),
         radii=rng.uniform(0.1, 0.25, _OBJECTS_PER_PHOTOGRAPH),
         latents=_draw_latents(centre, _OBJECTS_PER_PHOTOGRAPH, rng),
     )

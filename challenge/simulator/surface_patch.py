@@ -45,12 +45,12 @@ def _draw(hemisphere: str, n: int, rng: np.random.Generator) -> Patch:
     n_others = N_FSAVERAGE - N_FSAVERAGE5
     nested = _around_pole(hemisphere, max(min(n, _MAX_NESTED), n - n_others))
     outer = N_FSAVERAGE5 + np.sort(rng.choice(n_others, n - len(nested), replace=False))
-    places = np.concatenate([
+    line_positions = np.concatenate([
         (np.arange(len(nested)) + 0.5) / len(nested),
         rng.uniform(size=len(outer)),
     ])  # fmt: skip
     positions = np.concatenate([nested, outer])
-    line = (np.argsort(np.argsort(places)) + 0.5) / n
+    line = (np.argsort(np.argsort(line_positions)) + 0.5) / n
     order = np.argsort(positions)
     return Patch(positions[order].astype(np.int64), line[order])
 

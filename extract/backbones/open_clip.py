@@ -26,9 +26,9 @@ from extract.backbone import (
     Backbone,
     Keep,
     check_layers,
+    freeze,
     keep_copy,
     run_with_hooks,
-    settle,
     split_tokens,
     to_activation,
 )
@@ -137,7 +137,7 @@ def load(spec: Spec, request: Request) -> Backbone:
         The image tower, ready to run.
     """
     clip = build(spec, request)
-    visual: Any = settle(clip.module.visual)
+    visual: Any = freeze(clip.module.visual)
     blocks = _blocks(visual)
     layers = ["embedding", *blocks]
     check_layers(spec, layers)

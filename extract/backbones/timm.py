@@ -19,8 +19,8 @@ from extract.backbone import (
     Backbone,
     Keep,
     check_layers,
+    freeze,
     keep_copy,
-    settle,
     to_activation,
 )
 from extract.spaces import Spec
@@ -45,7 +45,7 @@ def load(spec: Spec, request: Request) -> Backbone:
     """
     name = full_name(spec.model, spec.weights, spec.name)
     module, preprocessing = make(name, request.seed)
-    blocks = _blocks(settle(module))
+    blocks = _blocks(freeze(module))
     layers = ["features", "pooled", *blocks]
     check_layers(spec, layers)
     origin = load_weights(module, name, request)

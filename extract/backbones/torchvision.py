@@ -20,9 +20,9 @@ from extract.backbone import (
     Backbone,
     Keep,
     check_layers,
+    freeze,
     keep_copy,
     run_with_hooks,
-    settle,
     to_activation,
 )
 from extract.errors import ExtractError
@@ -56,7 +56,7 @@ def load(spec: Spec, request: Request) -> Backbone:
     published = _published_weights(spec)
     options = _options(spec.model, published)
     with drawing(request.seed):
-        network = settle(torchvision.models.get_model(spec.model, weights=None, **options))
+        network = freeze(torchvision.models.get_model(spec.model, weights=None, **options))
     aliases = _convolutions(network)
     blocks = list(aliases) or _chain(network)
     modules = list(_readable_modules(network))

@@ -9,7 +9,7 @@ import torch
 from challenge import load_rgb
 from execute.forecast.calibration import Values, least
 from execute.forecast.measure import peak_memory
-from extract.backbone import settle
+from extract.backbone import freeze
 from extract.backbones.open_clip import build
 from extract.layer_listing import largest_output
 from extract.picture_reader import BATCH, batch_size
@@ -36,25 +36,25 @@ def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> 
     """
     start = perf_counter()
     device = torch.device("cpu")
-    same = [prepare(spec, Request(spec.name, "random:0"), device, precision) for spec in specs]
+    spaces = [prepare(spec, Request(spec.name, "random:0"), device, precision) for spec in specs]
     prepared = perf_counter() - start
-    backbone = same[0].backbone
-    for space in same[1:]:
+    backbone = spaces[0].backbone
+    for space in spaces[1:]:
         space.backbone = backbone
     paths = [Path(file) for file in files]
     pictures = [load_rgb(path) for path in paths]
     decode = least(lambda: [load_rgb(path) for path in paths]) / len(paths)
     preprocess = least(lambda: [backbone.preprocess(p) for p in pictures]) / len(paths)
-    size = min(batch_size([backbone.size]), max(1, same[0].at_once))
+    size = min(batch_size([backbone.size]), max(1, spaces[0].at_once))
     batch = torch.stack([backbone.preprocess(pictures[n % len(pictures)]) for n in range(size)])
-    forward = least(lambda: compute(same, batch), enough=2) / size
+    forward = least(lambda: compute(spaces, batch), enough=2) / size
     return {
         "prepare": prepared,
         "decode": decode,
         "preprocess": preprocess,
         "forward": forward,
-        "at_once": same[0].at_once,
-        "gpu_memory": _gpu_memory(same[0]),
+        "at_once": spaces[0].at_once,
+        "gpu_memory": _gpu_memory(spaces[0]),
         "memory": peak_memory() + (BATCH - size) * batch[0].nbytes,
     }
 
@@ -72,7 +72,7 @@ def try_text(spec: Spec) -> Values:
     """Run a text tower with random weights on random tokens."""
     start = perf_counter()
     clip = build(spec, Request(spec.name, "random:0"))
-    tower = TextTower(settle(clip.module))
+    tower = TextTower(freeze(clip.module))
     prepared = perf_counter() - start
     tokens = torch.randint(1, 1000, (CAPTIONS, 16))
     with torch.inference_mode():

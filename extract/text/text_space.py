@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 
 from base import progress, provenance, say
 from cache import FeatureStore
-from extract.backbone import settle
+from extract.backbone import freeze
 from extract.backbones.open_clip import PACKAGE, build, load_weights
 from extract.halving import run_in_halves
 from extract.pooling import Projection, choose_projection
@@ -110,7 +110,7 @@ def prepare_text(
     check_text(spec)
     clip = build(spec, request)
     origin = load_weights(clip, request)
-    tower = TextTower(settle(clip.module))
+    tower = TextTower(freeze(clip.module))
     tokenizer = open_clip.get_tokenizer(spec.model)
     projection = choose_projection(model_config(spec)["embed_dim"], spec.columns)
     key = {
