@@ -29,7 +29,7 @@ def ls(out: Path = OUT) -> None:
     Parameters
     ----------
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
     entries = open_store(out).readable_entries()
     if not entries:
@@ -47,7 +47,7 @@ def show(space: str, out: Path = OUT, json: bool = False) -> None:
     space : str
         Its name, or the name of its file where several have that name.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     json : bool
         As JSON, which `explain` reads on another machine.
     """
@@ -68,7 +68,7 @@ def verify(spaces: list[str] = [], out: Path = OUT, data: Path | None = None) ->
         Names of feature spaces, right after the verb; by default all feature spaces, and fits,
         moments, ablations and searches too.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     data : Path or None
         A folder of pictures, of which each must have a row: a dataset, or one subject.
 
@@ -122,7 +122,7 @@ def explain(spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
         similar keys; or files with a key: .h5 of another folder, or .json that `show --json`
         printed.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
     store = open_store(out)
     for word in spaces or sorted({entry.name for entry in store.readable_entries()}):
@@ -139,7 +139,7 @@ def prune(out: Path = OUT, delete: bool = False) -> None:
     Parameters
     ----------
     out : Path
-        The folder of everything that is made.
+        The output folder.
     delete : bool
         Remove the listed files.
     """
@@ -171,7 +171,7 @@ def import_file(
         CSV or Parquet with a column "picture", npz with the arrays `pictures` and `features`, or
         npy with the names of its pictures a line each in a .txt file beside it.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     data : Path or None
         The folder with the pictures, needed where they are not named by the sha256 of their files.
     replace : bool
@@ -196,7 +196,7 @@ def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) ->
     file : Path
         The file to write: .npy (with names in a .txt beside it), .npz, .csv or .parquet.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     data : Path or None
         A folder of pictures, to name rows by their paths in it rather than by sha256.
     """
@@ -222,7 +222,7 @@ def pack(file: Path, spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: 
     spaces : list of str
         Names of feature spaces.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
     store = open_store(out)
     manifest = pack_entries([store.find(name) for name in spaces], file)
@@ -242,7 +242,7 @@ def unpack(file: Path, out: Path = OUT) -> None:
     file : Path
         A file that `pack` wrote.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
     for path, new in unpack_file(file, FeatureStore(out / "features")).items():
         print(f"{path.stem}: {'unpacked' if new else 'there already'} -> {path}")

@@ -31,7 +31,7 @@ def extract(
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made.
+        The output folder.
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     spaces : list of str

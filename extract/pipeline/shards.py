@@ -167,7 +167,7 @@ class Texts:
         executor : Executor
             The executor of the jobs.
         out : Path
-            The folder of everything that is made.
+            The output folder.
         keys : sequence of str
             The digest of each space's key.
         local_work : callable, optional
