@@ -1,9 +1,9 @@
-"""What every folder stands on: claims, errors, options, files, plug-ins, processes, provenance.
+"""Tools that every package uses: claims, errors, options, files, plug-ins, processes, provenance.
 
-Nothing here knows of brains or pictures, and nothing here imports another folder of this project.
+Nothing here is about brains or pictures, and nothing here imports another package of this project.
 """
 
-from base.claims import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
+from base.claims import claim_holder, claiming, has_ended, identity, is_claimed, taking_turns
 from base.code import code_digest, entry_digest
 from base.command_line.calls import convert_paths, make_command, run_hint
 from base.command_line.targets import nearest
@@ -13,8 +13,8 @@ from base.documents import DocumentError, parse_json, read_json, read_yaml
 from base.errors import RoiridgeError
 from base.files import replacing
 from base.memory import machine_memory, release
-from base.plugins import choose_from, load_plugin, one_of, plugin_names
-from base.processes import end_with_parent, unheard
+from base.plugins import choose_from, list_choices, load_plugin, plugin_names
+from base.processes import end_with_parent, signal_blocked
 from base.progress import log_lines, progress, say
 from base.provenance import provenance
 from base.wording import decimal, plural
@@ -25,6 +25,7 @@ __all__ = [
     "canonical",
     "check_count",
     "choose_from",
+    "claim_holder",
     "claiming",
     "code_digest",
     "content_digests",
@@ -34,15 +35,14 @@ __all__ = [
     "end_with_parent",
     "entry_digest",
     "has_ended",
-    "holder_of",
     "identity",
     "is_claimed",
+    "list_choices",
     "load_plugin",
     "log_lines",
     "machine_memory",
     "make_command",
     "nearest",
-    "one_of",
     "parse_json",
     "plugin_names",
     "plural",
@@ -55,6 +55,6 @@ __all__ = [
     "run_hint",
     "say",
     "sha256_files",
+    "signal_blocked",
     "taking_turns",
-    "unheard",
 ]

@@ -1,11 +1,11 @@
-"""Claims: who does a piece of work, seen by all machines that share a file system.
+"""Claims: which process does a piece of work, visible to all machines that share a file system.
 
-A claim is a file with who holds it, and a lease: whoever holds it touches the file every few
-seconds; whoever waits for it watches whether that goes on. It needs no locks of the file system,
-which those of clusters often lack, and compares no clocks, which differ between machines. A claim
-saves work that would be done twice; it does not protect files, which are published by rename: of
-two processes that both believe they hold one, such as after a machine stood still for longer than
-the lease, each leaves whole files.
+A claim is a file that names its holder. The holder touches the file every few seconds; processes
+that wait for the claim watch these changes, and take it over when none came for the time of a
+lease. Claims need no locks of the file system, which those of clusters often lack, and compare no
+clocks, which differ between machines. A claim avoids work that would be done twice; it does not
+protect files, which are published by rename: if two processes believe that they hold one, such as
+after a machine was suspended for longer than the lease, each leaves whole files.
 """
 
 import json
@@ -25,25 +25,26 @@ from base.progress import say
 # Seconds without a sign of life after which a claim's holder counts as dead. File attributes on a
 # network file system may be a minute old.
 LEASE = 90.0
-# Signs of life in a lease.
-SIGNS = 6
-# Bytes of a claim's file; what is larger is none.
-LARGEST = 1 << 16
+# How often a holder touches its file within a lease.
+SIGNS_PER_LEASE = 6
+# Largest file, in bytes, that is read as a claim.
+MAX_BYTES = 1 << 16
 Piece = TypeVar("Piece")
 
 
 @contextmanager
 def claiming(path: Path, wait: bool = True, lease: float = LEASE) -> Iterator[bool]:
-    """Hold a claim for a block, if nobody else does.
+    """Hold a claim during a block, unless another process holds it.
 
     Parameters
     ----------
     path : Path
-        The claim's file; its folder is made where missing.
+        The claim's file; its folder is created if it does not exist.
     wait : bool
-        Whether to wait for another holder to end, or to die.
+        Whether to wait until another holder releases the claim or dies.
     lease : float
-        Seconds; all who use a claim give the same.
+        Seconds without a sign of life after which a holder counts as dead; the same for all
+        processes that use the claim.
 
     Yields
     ------
@@ -52,12 +53,14 @@ def claiming(path: Path, wait: bool = True, lease: float = LEASE) -> Iterator[bo
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     token = uuid4().hex
-    taken = _take(path, token, wait, lease)
-    if not taken:
+    is_held = _acquire(path, token, wait, lease)
+    if not is_held:
         yield False
         return
     ended = threading.Event()
-    beat = threading.Thread(target=_live, args=(path, token, ended, lease / SIGNS), daemon=True)
+    beat = threading.Thread(
+        target=_keep_alive, args=(path, token, ended, lease / SIGNS_PER_LEASE), daemon=True
+    )
     beat.start()
     try:
         yield True
@@ -71,35 +74,35 @@ def claiming(path: Path, wait: bool = True, lease: float = LEASE) -> Iterator[bo
 def taking_turns(
     pieces: Iterable[Piece], claim: Callable[[Piece], Path], lease: float = LEASE
 ) -> Generator[Piece, None, None]:
-    """Go through pieces of work, first those that nobody else does now.
+    """Yield pieces of work, first those that no other process works on.
 
     Parameters
     ----------
     pieces : iterable
-        What is to be done. Where it has methods `postpone`, without arguments, and `resume`, which
-        takes a piece, they are called when the last one is left to others, and when one of those
-        has its turn.
+        The pieces. If it has the methods `postpone()` and `resume(piece)`, the first is called
+        when the last piece is postponed because another process holds it, the second when a
+        postponed piece is yielded.
     claim : callable
-        Gives the file of a piece's claim.
+        Returns the claim's file for a piece.
     lease : float
-        As for `claiming`.
+        The lease of `claiming`, in seconds.
 
     Yields
     ------
     object
-        Each piece, while its claim is held. Those that others held come last, when these have
-        ended: what is done of them must be looked for then.
+        Each piece, while its claim is held. Pieces that other processes held come last, once these
+        have released them: the caller must check then whether they are done.
     """
-    others = []
+    postponed = []
     for piece in pieces:
-        with claiming(claim(piece), wait=False, lease=lease) as held:
-            if held:
+        with claiming(claim(piece), wait=False, lease=lease) as is_held:
+            if is_held:
                 yield piece
                 continue
-        others.append(piece)
+        postponed.append(piece)
         if hasattr(pieces, "postpone"):
             pieces.postpone()
-    for piece in others:
+    for piece in postponed:
         with claiming(claim(piece), lease=lease):
             if hasattr(pieces, "resume"):
                 pieces.resume(piece)
@@ -107,7 +110,7 @@ def taking_turns(
 
 
 def is_claimed(path: Path) -> bool:
-    """Say whether a claim is held; one of a dead process on another machine counts for its lease.
+    """Return whether a claim is held; a dead process on another machine holds it for its lease.
 
     Parameters
     ----------
@@ -119,12 +122,12 @@ def is_claimed(path: Path) -> bool:
     bool
         False also where there is no such file.
     """
-    about = _read(path)
-    return path.exists() and not (about and has_ended(about))
+    holder = _read(path)
+    return path.exists() and not (holder and has_ended(holder))
 
 
-def holder_of(path: Path) -> str:
-    """Say who holds a claim.
+def claim_holder(path: Path) -> str:
+    """Return a description of the process that holds a claim.
 
     Parameters
     ----------
@@ -134,75 +137,75 @@ def holder_of(path: Path) -> str:
     Returns
     -------
     str
-        For example "process 4711 on node3, job 12_3"; empty where nobody does.
+        For example "process 4711 on node3, job 12_3"; empty if the claim is free.
     """
-    about = _read(path)
-    if not about:
+    holder = _read(path)
+    if not holder:
         return ""
-    job = f", job {about['job']}" if about.get("job") else ""
-    return f"process {about.get('process')} on {about.get('host')}{job}"
+    job = f", job {holder['job']}" if holder.get("job") else ""
+    return f"process {holder.get('process')} on {holder.get('host')}{job}"
 
 
 def identity() -> dict[str, object]:
-    """Describe this process, so that it can be known to have ended.
+    """Return the identity of this process, from which `has_ended` finds out whether it lives.
 
     Returns
     -------
     dict
-        Host, boot and process, with its start; and the job of a batch system, with how often it
-        was started again.
+        Host, boot, process number and start time; the job of a batch system and the number of its
+        restarts.
     """
     array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
     return {
         "host": socket.gethostname(),
-        "boot": _boot(),
+        "boot": _boot_identifier(),
         "process": os.getpid(),
-        "started": _started(os.getpid()),
+        "started": _start_time(os.getpid()),
         "job": f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", ""),
         "restart": int(os.environ.get("SLURM_RESTART_COUNT", "0")),
     }
 
 
-def has_ended(about: dict[str, object]) -> bool:
-    """Say whether a process is known to have ended.
+def has_ended(holder: dict[str, object]) -> bool:
+    """Return whether a process is known to have ended.
 
     Parameters
     ----------
-    about : dict
-        As `identity` gave it there.
+    holder : dict
+        The `identity` of that process.
 
     Returns
     -------
     bool
-        False also where it cannot be known, such as on another machine.
+        False also where this cannot be known, such as for another machine.
     """
-    mine = identity()
-    if not _is_identity(about):
+    this_process = identity()
+    if not _is_identity(holder):
         return False
-    if about["boot"] and about["boot"] == mine["boot"]:
-        return _started(int(str(about["process"]))) != about["started"]
-    # A job that was started again has not gone on before.
-    again = bool(about["job"]) and about["job"] == mine["job"]
-    return again and int(str(about["restart"])) < int(str(mine["restart"]))
+    if holder["boot"] and holder["boot"] == this_process["boot"]:
+        return _start_time(int(str(holder["process"]))) != holder["started"]
+    # A job is started again only after its earlier processes have ended.
+    is_same_job = bool(holder["job"]) and holder["job"] == this_process["job"]
+    return is_same_job and int(str(holder["restart"])) < int(str(this_process["restart"]))
 
 
-def _is_identity(about: dict[str, object]) -> bool:
-    """Return whether a mapping tells all that `identity` tells."""
-    return all(type(about.get(name)) is type(value) for name, value in identity().items())
+def _is_identity(holder: dict[str, object]) -> bool:
+    """Return whether a mapping has all fields of `identity`, of the same types."""
+    return all(type(holder.get(name)) is type(value) for name, value in identity().items())
 
 
-def _boot() -> str:
-    """Identify this run of the machine, and the processes that can be seen in it."""
+def _boot_identifier() -> str:
+    """Return an identifier of this boot of the machine and of its process namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        # Not Linux: the host's name must do, and a boot ends no claim before its lease.
+        # Not Linux: by the host's name alone, claims of an earlier boot end only with their lease.
         return socket.gethostname()
 
 
-def _started(process: int) -> str:
-    """Say when a process started, in the kernel's own count; nothing if there is none."""
+def _start_time(process: int) -> str:
+    """Return the start time of a process in clock ticks of the kernel; empty if it has ended."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:
@@ -216,24 +219,24 @@ def _started(process: int) -> str:
     return "" if state in "ZX" else rest[18]
 
 
-def _take(path: Path, token: str, wait: bool, lease: float) -> bool:
-    told, seen, since, pause = False, (0, b""), time.monotonic(), 0.02
+def _acquire(path: Path, token: str, wait: bool, lease: float) -> bool:
+    is_reported, last_state, last_change, pause = False, (0, b""), time.monotonic(), 0.02
     while True:
         if _create(path, token):
             return True
-        now = _sign(path)
-        if now != seen:
-            seen, since = now, time.monotonic()
-        about = _read(path)
-        if (about and has_ended(about)) or time.monotonic() - since > lease:
-            _break(path, seen[1], about)
-            seen, since = (0, b""), time.monotonic()
+        state = _state(path)
+        if state != last_state:
+            last_state, last_change = state, time.monotonic()
+        holder = _read(path)
+        if (holder and has_ended(holder)) or time.monotonic() - last_change > lease:
+            _remove_dead(path, last_state[1], holder)
+            last_state, last_change = (0, b""), time.monotonic()
             continue
         if not wait:
             return False
-        if not told and about:
-            say(f"{path.name}: {holder_of(path)} is at it; waiting")
-            told = True
+        if not is_reported and holder:
+            say(f"{path.name}: {claim_holder(path)} works on it; waiting")
+            is_reported = True
         time.sleep(pause)
         pause = min(1.0, lease / 30, 1.5 * pause)
 
@@ -249,44 +252,45 @@ def _create(path: Path, token: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, object]:
-    """Read a claim; nothing where there is none, one that is just being written, or damaged."""
+    """Read a claim's file; empty if it is missing, damaged or just being written."""
     try:
-        about: dict[str, object] = read_json(path, largest=LARGEST)
+        holder: dict[str, object] = read_json(path, max_bytes=MAX_BYTES)
     except (FileNotFoundError, DocumentError):
         return {}
-    return about
+    return holder
 
 
-def _sign(path: Path) -> tuple[int, bytes]:
-    """Give what changes while the holder lives, as the file's server has it."""
+def _state(path: Path) -> tuple[int, bytes]:
+    """Return the time and content of a claim's file, which change while the holder lives."""
     try:
-        # A network file system looks anew when a file is opened.
+        # A network file system refreshes the attributes of a file when it is opened.
         with path.open("rb") as file:
-            return os.fstat(file.fileno()).st_mtime_ns, file.read(LARGEST)
+            return os.fstat(file.fileno()).st_mtime_ns, file.read(MAX_BYTES)
     except FileNotFoundError:
         return 0, b""
 
 
-def _break(path: Path, content: bytes, about: dict[str, object]) -> None:
-    """Remove the claim of a dead holder, but none that another has made meanwhile."""
+def _remove_dead(path: Path, content: bytes, holder: dict[str, object]) -> None:
+    """Remove the claim of a dead holder, but not one that another process has made meanwhile."""
     dead = path.with_name(f"{path.name}.{uuid4().hex[:8]}.dead")
     try:
         path.rename(dead)
     except FileNotFoundError:
         return
-    if dead.read_bytes()[:LARGEST] != content:
+    if dead.read_bytes()[:MAX_BYTES] != content:
         with suppress(FileExistsError):
             os.link(dead, path)
-    elif about:
-        how = "has ended" if has_ended(about) else "gave no sign of life"
-        say(f"{path.name}: process {about.get('process')} on {about.get('host')} {how}; taken over")
+    elif holder:
+        cause = "has ended" if has_ended(holder) else "gave no sign of life"
+        process = f"process {holder.get('process')} on {holder.get('host')}"
+        say(f"{path.name}: {process} {cause}; taken over")
     dead.unlink()
 
 
-def _live(path: Path, token: str, ended: threading.Event, every: float) -> None:
-    while not ended.wait(every):
-        # A claim that was taken over is another's; a server that is away may come back.
+def _keep_alive(path: Path, token: str, ended: threading.Event, interval: float) -> None:
+    while not ended.wait(interval):
+        # A claim may have been taken over; a server that does not answer may come back.
         with suppress(OSError):
             if _read(path).get("token") == token:
-                # Without a time of this machine: the file's server sets its own.
+                # Not the time of this machine: the file's server sets its own.
                 os.utime(path)

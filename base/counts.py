@@ -1,4 +1,4 @@
-"""Numbers of repetitions that a user gives: not more than fit the machine."""
+"""Upper bounds on the numbers of repetitions that a user may ask for."""
 
 from base.errors import RoiridgeError
 
@@ -9,13 +9,13 @@ def check_count(option: str, value: int, largest: int, reason: str = "") -> None
     Parameters
     ----------
     option : str
-        As it is typed, such as "--resamples".
+        The option as the user types it, such as "--resamples".
     value : int
-        The number that was given.
+        The number that the user typed.
     largest : int
-        The largest that can be computed.
+        The largest number that can be computed.
     reason : str
-        What limits it, such as "their means would need 8 PB of memory".
+        The cause of the limit, such as "their means would need 8 PB of memory".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What something is, as a digest: of a mapping, or of the contents of files."""
+"""Digests of mappings and of the contents of files."""
 
 import hashlib
 import json
@@ -11,19 +11,19 @@ from typing import Any
 
 Signature = tuple[str, int, int, int, int, int]
 
-# Nanoseconds that a file must have been left alone: a change that follows at once may have the same
-# times, which some file systems keep in steps of two seconds.
+# Nanoseconds since the last change of a file before its digest is remembered: a change right after
+# another may have the same times, which some file systems keep in steps of two seconds.
 AT_REST = 3_000_000_000
 _CONTENTS: dict[Signature, str] = {}
 
 
 def canonical(value: Mapping[str, Any]) -> str:
-    """Write a mapping as canonical JSON: sorted, without spaces, ASCII, no NaN.
+    """Return a mapping as canonical JSON: sorted, without spaces, ASCII, no NaN.
 
     Parameters
     ----------
     value : mapping
-        Strings, integers, floats, booleans, None, and lists and mappings of them.
+        Its values are strings, integers, floats, booleans, None, or lists and mappings of them.
 
     Returns
     -------
@@ -36,12 +36,12 @@ def canonical(value: Mapping[str, Any]) -> str:
 
 
 def digest(value: Mapping[str, Any]) -> str:
-    """Shorten a mapping to what stands in a file name.
+    """Return the digest of a mapping, short enough for a file name.
 
     Parameters
     ----------
     value : mapping
-        As for `canonical`.
+        A mapping that `canonical` accepts.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def digest(value: Mapping[str, Any]) -> str:
 
 
 def sha256_files(paths: Sequence[Path]) -> list[str]:
-    """Digest the contents of files.
+    """Return the sha256 of the contents of each file.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def sha256_files(paths: Sequence[Path]) -> list[str]:
     Returns
     -------
     list of str
-        The sha256 of each, in hexadecimal, in the order given.
+        Hexadecimal digits, in the order of `paths`.
     """
     # hashlib releases the interpreter lock, so threads read and hash side by side.
     if not paths:
@@ -72,11 +72,10 @@ def sha256_files(paths: Sequence[Path]) -> list[str]:
 
 
 def content_digests(paths: Sequence[Path]) -> list[str]:
-    """Digest the contents of files, each of which is read once as long as nobody changes it.
+    """Return the sha256 of the contents of each file, reading an unchanged file only once.
 
-    What was read is known again by name, size, inode and both times of a file. The time of its last
-    change of any kind (ctime) cannot be set: a copy or an older file that is put back is read anew,
-    whatever time of modification it brings.
+    An unchanged file is recognised by its name, size, inode, mtime and ctime. Since ctime cannot be
+    set by a user, a file that was replaced is read again, whatever its time of modification.
 
     Parameters
     ----------
@@ -86,18 +85,21 @@ def content_digests(paths: Sequence[Path]) -> list[str]:
     Returns
     -------
     list of str
-        The sha256 of each, in hexadecimal, in the order given.
+        Hexadecimal digits, in the order of `paths`.
     """
     signatures = [_signature(path) for path in paths]
     pairs = zip(paths, signatures, strict=True)
-    unread = {path: signature for path, signature in pairs if signature not in _CONTENTS}
-    read = dict(zip(unread, sha256_files(list(unread)), strict=True))
-    for path, signature in unread.items():
+    new = {path: signature for path, signature in pairs if signature not in _CONTENTS}
+    new_digests = dict(zip(new, sha256_files(list(new)), strict=True))
+    for path, signature in new.items():
         is_at_rest = time.time_ns() - signature[-1] > AT_REST
         if is_at_rest and _signature(path) == signature:
-            _CONTENTS[signature] = read[path]
+            _CONTENTS[signature] = new_digests[path]
     pairs = zip(paths, signatures, strict=True)
-    return [read[path] if path in read else _CONTENTS[signature] for path, signature in pairs]
+    return [
+        new_digests[path] if path in new_digests else _CONTENTS[signature]
+        for path, signature in pairs
+    ]
 
 
 def _signature(path: Path) -> Signature:
@@ -107,5 +109,5 @@ def _signature(path: Path) -> Signature:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Small JSON and YAML files, read by one reader, with one kind of error."""
+"""Readers of small JSON and YAML files, which raise one kind of error."""
 
 import json
 from collections.abc import Callable
@@ -7,18 +7,18 @@ from typing import Any
 
 from base.errors import RoiridgeError
 
-# Bytes: people write files of some kilobytes, and YAML takes a minute for ten megabytes.
-LARGEST = 1 << 20
-# Levels of nesting. YAML's loaders call themselves for each, and end the process where there is no
-# more room for that.
-DEEPEST = 100
+# Largest YAML file, in bytes: people write a few kilobytes, and ten megabytes take a minute.
+MAX_BYTES = 1 << 20
+# Levels of nesting. YAML's loaders recurse at each level, and crash the process where the stack is
+# full.
+MAX_DEPTH = 100
 
 
 class DocumentError(RoiridgeError):
-    """A file is no JSON or YAML, or not of what was expected."""
+    """A file is not valid JSON or YAML, or does not hold the expected type."""
 
 
-def read_json(path: Path, kind: type = dict, largest: int | None = None) -> Any:
+def read_json(path: Path, kind: type = dict, max_bytes: int | None = None) -> Any:
     """Read a JSON file.
 
     Parameters
@@ -26,52 +26,52 @@ def read_json(path: Path, kind: type = dict, largest: int | None = None) -> Any:
     path : Path
         The file, in UTF-8.
     kind : type
-        What it is to hold: dict or list.
-    largest : int, optional
-        Bytes that it may have.
+        The expected type of the document: dict or list.
+    max_bytes : int, optional
+        The largest size of the file that is accepted.
 
     Returns
     -------
     dict or list
-        What it holds.
+        The document.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     DocumentError
-        If it is too large, no text in UTF-8, no JSON, nested too deep, or holds NaN or infinity, or
-        something else than `kind`; the message names the file.
+        If it is too large, not UTF-8, not JSON, nested too deeply, holds NaN or infinity, or is
+        not of type `kind`; the message names the file.
     """
-    return parse_json(_read(path, largest), str(path), kind)
+    return parse_json(_read(path, max_bytes), str(path), kind)
 
 
-def parse_json(content: bytes, where: str, kind: type = dict) -> Any:
+def parse_json(content: bytes, source: str, kind: type = dict) -> Any:
     """Parse the content of a JSON file.
 
     Parameters
     ----------
     content : bytes
         The content.
-    where : str
-        What the error names.
+    source : str
+        The name of the file, for the error.
     kind : type
-        What it is to hold: dict or list.
+        The expected type of the document: dict or list.
 
     Returns
     -------
     dict or list
-        What it holds.
+        The document.
 
     Raises
     ------
     DocumentError
-        As of `read_json`.
+        For the same reasons as `read_json`.
     """
-    return _checked(content, where, "JSON", _loads, kind)
+    return _parse(content, source, "JSON", _loads, kind)
 
 
-def read_yaml(path: Path, load: Callable[[str], Any], largest: int = LARGEST) -> dict[str, Any]:
+def read_yaml(path: Path, load: Callable[[str], Any], max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """Read a YAML file.
 
     Parameters
@@ -79,74 +79,76 @@ def read_yaml(path: Path, load: Callable[[str], Any], largest: int = LARGEST) ->
     path : Path
         The file, in UTF-8.
     load : callable
-        Makes values of its text: safe, of strings, numbers, lists and mappings alone.
-    largest : int
-        Bytes that it may have.
+        A safe loader of YAML text: of strings, numbers, lists and mappings alone.
+    max_bytes : int
+        The largest size of the file that is accepted.
 
     Returns
     -------
     dict
-        Empty where the file holds nothing.
+        The document; empty where the file holds nothing.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     DocumentError
-        As of `read_json`.
+        For the same reasons as `read_json`.
     """
 
-    def named(text: str) -> Any:
+    def load_checked(text: str) -> Any:
         _check_depth(text)
-        found = load(text)
-        return {} if found is None or found == "" else found
+        value = load(text)
+        return {} if value is None or value == "" else value
 
-    return _checked(_read(path, largest), str(path), "YAML", named, dict)
+    return _parse(_read(path, max_bytes), str(path), "YAML", load_checked, dict)
 
 
-def _read(path: Path, largest: int | None) -> bytes:
-    with path.open("rb") as opened:
-        content = opened.read(-1 if largest is None else largest + 1)
-    if largest is not None and len(content) > largest:
-        raise DocumentError(f"{path}: is larger than {largest:,} bytes; expected a small text file")
+def _read(path: Path, max_bytes: int | None) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(-1 if max_bytes is None else max_bytes + 1)
+    if max_bytes is not None and len(content) > max_bytes:
+        raise DocumentError(
+            f"{path}: is larger than {max_bytes:,} bytes; expected a small text file"
+        )
     return content
 
 
-def _checked(
-    content: bytes, where: str, language: str, load: Callable[[str], Any], kind: type
+def _parse(
+    content: bytes, source: str, language: str, load: Callable[[str], Any], kind: type
 ) -> Any:
     from yaml import YAMLError
 
     try:
-        found = load(content.decode("utf-8-sig"))
+        value = load(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{where}: is no text in UTF-8 ({error})") from error
+        raise DocumentError(f"{source}: is not UTF-8 text ({error})") from error
     except RecursionError as error:
-        raise DocumentError(f"{where}: is nested too deep to be read as {language}") from error
+        raise DocumentError(f"{source}: is nested too deeply to be read as {language}") from error
     except (ValueError, YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise DocumentError(f"{where}: cannot be read as {language} ({why[:300]})") from error
-    if not isinstance(found, kind):
+        reason = " ".join(str(error).split())
+        raise DocumentError(f"{source}: cannot be read as {language} ({reason[:300]})") from error
+    if not isinstance(value, kind):
         expected = "names and values" if kind is dict else "a list"
-        raise DocumentError(f"{where}: holds {type(found).__name__}, expected {expected}")
-    return found
+        raise DocumentError(f"{source}: holds {type(value).__name__}, expected {expected}")
+    return value
 
 
 def _check_depth(text: str) -> None:
-    """Refuse YAML that is nested too deep, by its events, which come one after the other."""
+    """Check that YAML is not nested too deeply, by its events, which are read without recursion."""
     import yaml
 
     depth = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise RecursionError
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse)
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
+def _refuse_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is not a JSON number")

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write to a temporary name, flush, rename."""
+"""Atomic writes of files: write to a temporary name, flush, rename."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and move it there once the block succeeded.
+    """Yield a temporary path in the same folder, and rename it to `path` when the block succeeds.
 
     A reader sees the old file or the new one, never half of one. On an error, or Ctrl-C, the
     temporary file is removed and `path` is left as it was.
@@ -17,7 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        The file to write. Its folder is made where missing.
+        The file to write. Its folder is created if it does not exist.
 
     Yields
     ------
@@ -33,8 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}-{uuid4().hex[:8]}{path.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
         _flush_folder(path.parent)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How much memory there is, and giving it back."""
+"""The memory of the machine, and the release of freed memory to the system."""
 
 import ctypes
 import os
@@ -24,11 +24,11 @@ def machine_memory() -> int:
 
 
 def release() -> None:
-    """Give the system back what was freed.
+    """Return freed memory to the system, on Linux.
 
-    Before 2.38 glibc often does not use an aligned block again that was freed (its bug 14581), and
-    torch's are all aligned: beside anything that lives on, the heap of a network grew from 1.05 GB
-    to 1.6 GB over 20,000 pictures. Elsewhere this does nothing.
+    Before version 2.38, glibc often does not reuse an aligned block that was freed (its bug 14581),
+    and torch's blocks are all aligned: without this call, the heap of a network grew from 1.05 GB
+    to 1.6 GB over 20,000 pictures. On other systems this does nothing.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

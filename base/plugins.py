@@ -1,4 +1,4 @@
-"""One new file in a folder adds a network, a model or a metric; this finds and imports it."""
+"""Plug-ins: a new file in a package's folder adds a network, a model or a metric."""
 
 import importlib
 import pkgutil
@@ -22,8 +22,8 @@ def plugin_names(package: ModuleType) -> list[str]:
     list of str
         The names, sorted; those that begin with an underscore are left out.
     """
-    found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def load_plugin(package: ModuleType, name: str, kind: str) -> ModuleType:
@@ -36,7 +36,7 @@ def load_plugin(package: ModuleType, name: str, kind: str) -> ModuleType:
     name : str
         The module's name.
     kind : str
-        What it is, for the error: "model", "network family", "metric".
+        The kind of plug-in, for the error: "model", "network family", "metric".
 
     Returns
     -------
@@ -46,7 +46,7 @@ def load_plugin(package: ModuleType, name: str, kind: str) -> ModuleType:
     Raises
     ------
     RoiridgeError
-        If there is no such module; the message lists those that there are.
+        If there is no such module; the message lists the available ones.
     """
     names = plugin_names(package)
     if name not in names:
@@ -55,37 +55,37 @@ def load_plugin(package: ModuleType, name: str, kind: str) -> ModuleType:
 
 
 def choose_from(name: object, names: Iterable[str]) -> str:
-    """Return "choose from" and what `one_of` returns.
+    """Return the advice for an unknown name: "choose from" and the available names.
 
     Parameters
     ----------
     name : object
-        What was given.
+        The unknown name.
     names : iterable of str
-        What there is.
+        The available names.
 
     Returns
     -------
     str
         "choose from clip, sam; did you mean 'clip'?".
     """
-    return f"choose from {one_of(name, names)}"
+    return f"choose from {list_choices(name, names)}"
 
 
-def one_of(name: object, names: Iterable[str]) -> str:
-    """Return what a message says of an unknown name: the names that there are, and the nearest.
+def list_choices(name: object, names: Iterable[str]) -> str:
+    """Return the available names as text, with a hint at the nearest to an unknown one.
 
     Parameters
     ----------
     name : object
-        What was given.
+        The unknown name.
     names : iterable of str
-        What there is.
+        The available names.
 
     Returns
     -------
     str
         "clip, sam; did you mean 'clip'?".
     """
-    known = list(names)
-    return f"{', '.join(known)}{nearest(str(name), known)}"
+    choices = list(names)
+    return f"{', '.join(choices)}{nearest(str(name), choices)}"

@@ -1,4 +1,4 @@
-"""Processes that are started beside this one: deaf to Ctrl-C, and gone when this one is."""
+"""Child processes that ignore Ctrl-C and end with their parent."""
 
 import multiprocessing
 import os
@@ -9,23 +9,23 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def unheard(number: signal.Signals) -> Iterator[None]:
-    """Let processes that are started meanwhile be deaf to a signal.
+def signal_blocked(number: signal.Signals) -> Iterator[None]:
+    """Block a signal, so that processes started inside the block never receive it.
 
-    A terminal sends Ctrl-C to all of them; this one hears it, after the block at the latest, and
-    stops the others.
+    A terminal sends Ctrl-C to all processes of a command. This process receives it after the block
+    at the latest, and stops the others.
 
     Parameters
     ----------
     number : Signals
-        The signal.
+        The signal to block.
 
     Yields
     ------
     None
-        For a `with` block.
+        Nothing; this is a context manager.
     """
-    # What is blocked is inherited; unlike what is ignored, it is not lost to this process.
+    # Children inherit blocked signals; unlike an ignored one, a blocked one is not lost here.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])
     try:
         yield
@@ -34,7 +34,7 @@ def unheard(number: signal.Signals) -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Have this process end when the one that started it does; killed, it cannot tell this one."""
+    """End this process when its parent ends, even if the parent is killed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -12,26 +12,26 @@ from tqdm import tqdm
 
 
 class _Lines(tqdm):
-    """The same figures as the bar, as a line now and then, for logs and batch jobs."""
+    """Progress as a line now and then in place of a bar, for logs and batch jobs."""
 
-    _shown = 0
+    _n_printed = 0
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         # tqdm draws at the start, and once more at the end; in a log each would be a line too many.
-        if self.n > self._shown:
-            self._shown = int(self.n)
+        if self.n > self._n_printed:
+            self._n_printed = int(self.n)
             print(str(self), file=sys.stderr, flush=True)
 
 
 def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
-    """Show how far a loop is, on standard error.
+    """Show the progress of a loop on standard error.
 
     Parameters
     ----------
     iterable : iterable, optional
-        What to loop over; without it, call `update(n)` on what is returned.
+        The iterable to loop over; without it, call `update(n)` on the returned object.
     **options
-        Those of `tqdm.tqdm`: `desc`, `total`, `unit`.
+        Options of `tqdm.tqdm`: `desc`, `total`, `unit`.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
     # Some pseudo-terminals are 0 columns wide, in which a bar would be blank.
     if sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns:
         return tqdm(iterable, dynamic_ncols=True, **options)
-    # What tqdm itself writes, such as the line feed at the end, goes nowhere.
+    # The output of tqdm itself, such as the line feed at the end, is discarded.
     return _Lines(iterable, file=StringIO(), mininterval=10, ascii=True, ncols=100, **options)
 
 
@@ -51,32 +51,32 @@ def say(message: str) -> None:
     Parameters
     ----------
     message : str
-        The line.
+        The text of the line.
     """
     try:
         tqdm.write(message, file=sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read along (`… | head`) has left; the work goes on.
+        # The reader of a pipe (`… | head`) has ended; the work goes on.
         stop_printing()
 
 
 def log_lines(name: str) -> None:
-    """Say what some code logs, as lines for the user.
+    """Print the log records of a package as lines for the user.
 
     Parameters
     ----------
     name : str
-        The logger's: that of a package of this project.
+        The name of the logger, which is that of a package of this project.
     """
-    own = logging.getLogger(name)
-    own.setLevel(logging.INFO)
-    own.handlers = [LogLines()]
-    own.propagate = False
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.INFO)
+    logger.handlers = [LogLines()]
+    logger.propagate = False
 
 
 class LogLines(logging.Handler):
-    """What this project's code logs, as lines for the user, without tearing a progress bar."""
+    """Handler that prints log records as lines, without tearing a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
@@ -85,5 +85,5 @@ class LogLines(logging.Handler):
 
 
 def stop_printing() -> None:
-    """Send what is printed from now on nowhere, since its reader has left."""
+    """Discard all further output to standard output, whose reader has ended."""
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open to the end of the process

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, revision, command, time."""
+"""Provenance of a result: versions, revision, command, time."""
 
 import importlib.metadata
 import platform
@@ -24,13 +24,13 @@ PACKAGES = (
 
 
 def provenance() -> dict[str, object]:
-    """Describe the code and machine that make a result, enough to make it again.
+    """Return a description of the code and machine, enough to reproduce a result.
 
     Returns
     -------
     dict
-        `created` (UTC), `command`, `revision` of this checkout ("+changes" where it had any),
-        `python`, `machine`, and `versions` of the packages that make numbers.
+        `created` (UTC), `command`, `revision` of this checkout (with "+changes" where files were
+        modified), `python`, `machine`, and `versions` of the packages that compute.
     """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -58,7 +58,7 @@ def _revision() -> str:
     root = Path(__file__).resolve().parents[1]
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+changes"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    return result.stdout.strip() if result.returncode == 0 else "unknown"

@@ -1,17 +1,17 @@
-"""Numbers as people read them: every figure that is shown is rounded here, once."""
+"""Numbers as text for people: every number that is shown is rounded here, once."""
 
 import math
 
 
 def decimal(value: float | None, digits: int, signed: bool = False) -> str:
-    """Return a number as it is shown, rounded once from all its digits.
+    """Return a number as text, rounded to some digits after the point.
 
     Parameters
     ----------
     value : float or None
-        The number, as it was computed; never one that was rounded before.
+        The number as computed, not rounded before.
     digits : int
-        After the point.
+        The number of digits after the point.
     signed : bool
         Whether to write the sign of a positive number.
 
@@ -36,9 +36,9 @@ def plural(count: int, noun: str) -> str:
     Parameters
     ----------
     count : int
-        How many.
+        The number of things.
     noun : str
-        Of one: "subject", "vertex", "class".
+        The noun in the singular: "subject", "vertex", "class".
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""Arrays kept by key: written once, whole or not at all, and verified when read.
+"""Arrays stored by key: written atomically, and verified when read.
 
-The stages meet only here, and only this folder opens HDF5. Feature spaces (`FeatureStore`) keep a
-row per picture, named by the picture's content; artifacts (`write_artifact`) keep what a stage
-made, as plain arrays with JSON beside them. Chunks and metadata carry checksums, so a flipped byte
-is an error and never a number.
+The stages exchange data only through this package, and only this package opens HDF5. Feature spaces
+(`FeatureStore`) hold a row per picture, named by the digest of the picture's file; artifacts
+(`write_artifact`) hold the result of a stage, as plain arrays and JSON. Chunks and metadata carry
+checksums, so that a flipped byte is an error and never a number.
 """
 
 from cache.artifact import read_artifact, read_meta, write_artifact

@@ -1,4 +1,4 @@
-"""`python -m cache`: what is kept, whether it is whole, and how it comes and goes."""
+"""`python -m cache`: list, verify, prune, import and export the stored feature spaces."""
 
 import json as json_text
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 from base import convert_paths, plural, progress, run_hint
 from base.command_line.parser import Command, run
 from cache.commands import prune as pruning
-from cache.commands.arguments import as_flags, compared, find_files, open_store
+from cache.commands.arguments import as_flags, find_files, open_store, select_comparison
 from cache.commands.explain import explain as explain_key
-from cache.commands.show import describe, listing
+from cache.commands.show import describe, format_table
 from cache.commands.verify import KINDS, Verdict, artifacts, verify_artifact, verify_space
 from cache.exchange.export_rows import export_rows
 from cache.exchange.import_rows import check_name, import_rows
@@ -29,25 +29,25 @@ def ls(out: Path = OUT) -> None:
     Parameters
     ----------
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
-    entries = open_store(out).readable()
+    entries = open_store(out).readable_entries()
     if not entries:
         print(f"no feature spaces in {out / 'features'}: run `{run_hint('features')}`")
         return
-    print("\n".join(listing(entries)))
+    print("\n".join(format_table(entries)))
 
 
 @convert_paths
 def show(space: str, out: Path = OUT, json: bool = False) -> None:
-    """Say everything about one feature space.
+    """Show everything about one feature space.
 
     Parameters
     ----------
     space : str
         Its name, or the name of its file where several have that name.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     json : bool
         As JSON, which `explain` reads on another machine.
     """
@@ -60,15 +60,15 @@ def show(space: str, out: Path = OUT, json: bool = False) -> None:
 
 @convert_paths
 def verify(spaces: list[str] = [], out: Path = OUT, data: Path | None = None) -> int:  # noqa: B006
-    """Read every byte of feature spaces, and without names of all that is kept.
+    """Verify every byte of some feature spaces, or of all stored files.
 
     Parameters
     ----------
     spaces : list of str
-        Which feature spaces, right after the verb; with none, all, and fits, moments, ablations
-        and searches too.
+        Names of feature spaces, right after the verb; by default all feature spaces, and fits,
+        moments, ablations and searches too.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     data : Path or None
         A folder of pictures, of which each must have a row: a dataset, or one subject.
 
@@ -80,70 +80,72 @@ def verify(spaces: list[str] = [], out: Path = OUT, data: Path | None = None) ->
     store = open_store(out)
     files = find_files(store, spaces)
     pictures = None if data is None else digest_pictures(data)
-    bad = 0
+    n_bad = 0
     for file in files:
         verdict = verify_space(file, pictures)
-        print(_in_a_line(verdict), flush=True)
-        bad += bool(verdict.faults)
+        print(_format_verdict(verdict), flush=True)
+        n_bad += bool(verdict.faults)
     if not spaces:
-        bad += _verify_artifacts(out)
-    return int(bad > 0)
+        n_bad += _verify_artifacts(out)
+    return int(n_bad > 0)
 
 
 def _verify_artifacts(out: Path) -> int:
     files = artifacts(out)
-    read = map(verify_artifact, progress(files, desc="verify", unit="file"))
-    faults = [fault for fault in read if fault]
+    messages = map(verify_artifact, progress(files, desc="verify", unit="file"))
+    faults = [fault for fault in messages if fault]
     for fault in faults:
         print(f"BAD  {fault}")
     print(f"{len(files) - len(faults)} of {len(files)} other files whole ({', '.join(KINDS)})")
     return len(faults)
 
 
-def _in_a_line(verdict: Verdict) -> str:
+def _format_verdict(verdict: Verdict) -> str:
     if verdict.faults:
         return f"BAD  {verdict.path}: {'; '.join(verdict.faults)}"
     line = f"ok   {verdict.path.stem}: {verdict.rows} rows x {verdict.columns} columns"
-    if verdict.foreign is None:
+    if verdict.n_foreign is None:
         return line
-    known = verdict.rows - verdict.foreign
-    return f"{line}; {known} of {known} pictures have a row, {verdict.foreign} rows are of others"
+    n_pictures = verdict.rows - verdict.n_foreign
+    line = f"{line}; {n_pictures} of {n_pictures} pictures have a row"
+    return f"{line}, {verdict.n_foreign} rows are of others"
 
 
 @convert_paths
 def explain(spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
-    """Say which fields of a key differ from those of other feature spaces.
+    """Show which fields of a key differ from those of other feature spaces.
 
     Parameters
     ----------
     spaces : list of str
-        Names of spaces, each compared with the others of its name, or else with the nearest; or
-        files with a key: .h5 of another folder, or .json that `show --json` printed.
+        Names of spaces, each compared with the others of its name, or with those of the most
+        similar keys; or files with a key: .h5 of another folder, or .json that `show --json`
+        printed.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
     store = open_store(out)
-    for word in spaces or sorted({entry.name for entry in store.readable()}):
-        title, key, name, others = compared(store, word)
+    for word in spaces or sorted({entry.name for entry in store.readable_entries()}):
+        title, key, name, other_entries = select_comparison(store, word)
         print(f"{title} (here) beside what is kept (there):")
-        for line in explain_key(key, others, name):
+        for line in explain_key(key, other_entries, name):
             print(line)
 
 
 @convert_paths
 def prune(out: Path = OUT, delete: bool = False) -> None:
-    """List what no fit uses and what killed processes left; with --delete, remove it.
+    """List files that no fit uses and files of killed processes; with --delete, remove them.
 
     Parameters
     ----------
     out : Path
-        The folder of everything that is made.
+        The output folder.
     delete : bool
-        Remove what is listed.
+        Remove the listed files.
     """
     open_store(out)
     plan = pruning.plan(out)
-    for line in pruning.in_lines(plan, out):
+    for line in pruning.format_plan(plan, out):
         print(line)
     total = (
         f"{len(plan.removals)} files and folders, {sum(r.size for r in plan.removals) / 1e6:.1f} MB"
@@ -159,21 +161,21 @@ def prune(out: Path = OUT, delete: bool = False) -> None:
 def import_file(
     name: str, file: Path, out: Path = OUT, data: Path | None = None, replace: bool = False
 ) -> None:
-    """Bring numbers computed elsewhere, a row for each picture, as a feature space of its own.
+    """Import features computed elsewhere, a row for each picture, as a new feature space.
 
     Parameters
     ----------
     name : str
-        What the space will be called: a letter, then letters, digits, _ . or -.
+        The name of the new space: a letter, then letters, digits, _ . or -.
     file : Path
         CSV or Parquet with a column "picture", npz with the arrays `pictures` and `features`, or
         npy with the names of its pictures a line each in a .txt file beside it.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     data : Path or None
-        The folder with the pictures, where they are not named by the sha256 of their files.
+        The folder with the pictures, needed where they are not named by the sha256 of their files.
     replace : bool
-        Put these numbers in the place of others that were imported under that name.
+        Replace other numbers that were imported under that name.
     """
     check_name(name)
     source = open_source(file)
@@ -185,25 +187,25 @@ def import_file(
 
 @convert_paths
 def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) -> None:
-    """Write a feature space to a file that other programs read, a row for each picture, by name.
+    """Write a feature space to a file for other programs, with a named row for each picture.
 
     Parameters
     ----------
     space : str
         Its name, or the name of its file where several have that name.
     file : Path
-        What to make: .npy (with names in a .txt beside it), .npz, .csv or .parquet.
+        The file to write: .npy (with names in a .txt beside it), .npz, .csv or .parquet.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     data : Path or None
         A folder of pictures, to name rows by their paths in it rather than by sha256.
     """
     entry = open_store(out).find(space)
-    known = {} if data is None else digest_pictures(data)
-    names = {digest: path.relative_to(data or path) for digest, path in known.items()}
-    made = export_rows(entry, file, names)
+    pictures = {} if data is None else digest_pictures(data)
+    names = {digest: path.relative_to(data or path) for digest, path in pictures.items()}
+    paths = export_rows(entry, file, names)
     order = "names" if data else "sha256 (--data names them)"
-    files = " and ".join(map(str, made))
+    files = " and ".join(map(str, paths))
     print(
         f"{entry.path.stem}: {entry.meta['rows']} rows, sorted by the pictures' {order} -> {files}"
     )
@@ -211,16 +213,16 @@ def export(space: str, file: Path, out: Path = OUT, data: Path | None = None) ->
 
 @convert_paths
 def pack(file: Path, spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: B006
-    """Put feature spaces in one file with checksums, to share them.
+    """Write feature spaces to one file with checksums, to share them.
 
     Parameters
     ----------
     file : Path
-        What to make; it stands last: `pack SPACE ... FILE`.
+        The file to write, as the last word: `pack SPACE ... FILE`.
     spaces : list of str
-        Their names.
+        Names of feature spaces.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
     store = open_store(out)
     manifest = pack_entries([store.find(name) for name in spaces], file)
@@ -233,14 +235,14 @@ def pack(file: Path, spaces: list[str] = [], out: Path = OUT) -> None:  # noqa: 
 
 @convert_paths
 def unpack(file: Path, out: Path = OUT) -> None:
-    """Verify a file that `pack` made, and put its feature spaces among those that are kept.
+    """Verify a file that `pack` wrote, and add its feature spaces to the stored ones.
 
     Parameters
     ----------
     file : Path
-        The file.
+        A file that `pack` wrote.
     out : Path
-        The folder of everything that is made.
+        The output folder.
     """
     for path, new in unpack_file(file, FeatureStore(out / "features")).items():
         print(f"{path.stem}: {'unpacked' if new else 'there already'} -> {path}")

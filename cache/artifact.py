@@ -1,4 +1,4 @@
-"""What a stage made: named arrays and one JSON mapping in a file that loads anywhere."""
+"""Results of a stage: named arrays and one JSON mapping in a file that loads anywhere."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from cache.hdf5 import check_schema, creating, get_json, put, put_json, put_sche
 
 @convert_paths
 def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write arrays and what they are, whole or not at all.
+    """Write arrays and their description to a file, atomically.
 
     Parameters
     ----------
@@ -22,12 +22,12 @@ def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping
     arrays : mapping of str to array
         Numeric or fixed-length bytes arrays.
     meta : mapping
-        What they are and were made from: all that JSON can hold.
+        A description of the arrays and of their sources, with values that JSON can hold.
     """
-    with creating(path) as opened:
-        put_schema(opened, "artifact")
-        put_json(opened, "meta", meta)
-        group = opened.create_group("arrays")
+    with creating(path) as file:
+        put_schema(file, "artifact")
+        put_json(file, "meta", meta)
+        group = file.create_group("arrays")
         for name, array in arrays.items():
             put(group, name, array)
 
@@ -36,35 +36,35 @@ def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping
 def read_artifact(
     path: Path, names: Sequence[str] | None = None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read arrays and meta; checksums are verified on the way.
+    """Read arrays and meta, and verify their checksums.
 
     Parameters
     ----------
     path : Path
         The file.
     names : sequence of str, optional
-        Which arrays; all by default.
+        Names of the arrays to read; all by default.
 
     Returns
     -------
     arrays : dict of str to array
-        As written.
+        The arrays by name.
     meta : dict
-        As written.
+        The description that was written with them.
 
     Raises
     ------
     CacheError
         If the file is damaged, or an array is not in it.
     """
-    with reading(path) as opened:
-        check_schema(opened, path, "artifact")
-        group = opened["arrays"]
+    with reading(path) as file:
+        check_schema(file, path, "artifact")
+        group = file["arrays"]
         absent = sorted(set(names or ()) - set(group))
         if absent:
             raise CacheError(f"{path}: has no array {', '.join(absent)}; it has {', '.join(group)}")
         arrays = {name: group[name][()] for name in (names if names is not None else group)}
-        return arrays, get_json(opened, "meta")
+        return arrays, get_json(file, "meta")
 
 
 @convert_paths
@@ -79,8 +79,8 @@ def read_meta(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        As written.
+        The description that was written with the arrays.
     """
-    with reading(path) as opened:
-        check_schema(opened, path, "artifact")
-        return get_json(opened, "meta")
+    with reading(path) as file:
+        check_schema(file, path, "artifact")
+        return get_json(file, "meta")

@@ -1,8 +1,8 @@
 """Rows in an HDF5 file with checksums of their own.
 
-HDF5's fletcher32 takes longer than the reading itself: rows lie as they are, in one piece, with an
-xxh3 of each block of them beside. Rows that are largely zeros, as after a ReLU, are compressed, by
-filters that every HDF5 has; dense ones would gain nothing.
+HDF5's fletcher32 takes longer than the reading itself: rows are stored contiguously, with an xxh3
+checksum of each block in a second data set. Sparse rows, as after a ReLU, are compressed with
+filters that every HDF5 has; dense rows would gain nothing.
 """
 
 from collections.abc import Iterator
@@ -17,35 +17,32 @@ from xxhash import xxh3_64_intdigest
 from cache.hdf5 import put
 
 CHECK_BYTES = 1 << 20
-# The share of zeros from which rows are compressed.
-SPARSE = 0.4
+# The share of zeros above which rows are compressed.
+SPARSE_SHARE = 0.4
 Rows = NDArray[Any]
 
 
 def write_rows(group: h5py.Group, n_rows: int, blocks: Iterator[Rows]) -> int:
-    """Write rows and their checksums.
+    """Write at most `n_rows` rows and their checksums, a block in memory at a time.
 
-    Parameters
-    ----------
-    blocks : iterator of array (some, n_columns)
-        The rows; no more than a block is in memory. At most `n_rows` are written.
+    Each block is an array (n_block, n_columns). Return the number of rows in `blocks`.
     """
     first = next(blocks, None)
     if first is None:
         return 0
     row_bytes = first.dtype.itemsize * int(np.prod(first.shape[1:]))
     step = max(1, CHECK_BYTES // max(1, row_bytes))
-    shape, found, start = (n_rows, *first.shape[1:]), [], 0
+    shape, checksums, start = (n_rows, *first.shape[1:]), [], 0
     options: dict[str, Any] = {}
-    if 0 not in shape and np.mean(first == 0) > SPARSE:
+    if 0 not in shape and np.mean(first == 0) > SPARSE_SHARE:
         chunks = (min(step, n_rows), *shape[1:])
         options = {"chunks": chunks, "compression": "gzip", "compression_opts": 1, "shuffle": True}
     features = group.create_dataset("features", shape, first.dtype, **options)
-    for rows in _regrouped(chain([first], blocks), step):
+    for rows in _regroup(chain([first], blocks), step):
         features[start : start + len(rows)] = rows[: n_rows - start]
-        found.append(_checksum(rows))
+        checksums.append(_checksum(rows))
         start += len(rows)
-    put(group, "checksums", np.array([step, *found], np.uint64))
+    put(group, "checksums", np.array([step, *checksums], np.uint64))
     return start
 
 
@@ -53,30 +50,24 @@ def _checksum(rows: Any) -> int:
     return xxh3_64_intdigest(rows)
 
 
-def _regrouped(blocks: Iterator[Rows], step: int) -> Iterator[Rows]:
-    """Cut blocks anew, so that each but the last has so many rows."""
-    waiting: list[Rows] = []
+def _regroup(blocks: Iterator[Rows], step: int) -> Iterator[Rows]:
+    """Yield the rows in blocks of `step` rows; the last may have fewer."""
+    pending: list[Rows] = []
     for block in blocks:
-        waiting.append(block)
-        if sum(map(len, waiting)) < step:
+        pending.append(block)
+        if sum(map(len, pending)) < step:
             continue
-        rows = np.concatenate(waiting)
+        rows = np.concatenate(pending)
         whole = len(rows) // step * step
         yield from (rows[start : start + step] for start in range(0, whole, step))
-        waiting = [rows[whole:]]
-    rest = np.concatenate(waiting)
-    if len(rest):
-        yield rest
+        pending = [rows[whole:]]
+    remainder = np.concatenate(pending)
+    if len(remainder):
+        yield remainder
 
 
 class CheckedRows:
-    """Read rows, verifying the checksum of every block that is touched.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        Where `write_rows` wrote.
-    """
+    """Reader of the rows of `write_rows`, which verifies the checksum of every block it reads."""
 
     def __init__(self, group: h5py.Group) -> None:
         self._features = group["features"]
@@ -85,47 +76,39 @@ class CheckedRows:
         self.shape: tuple[int, int] = self._features.shape
         self.dtype = self._features.dtype
 
-    def read(self, start: int, stop: int, room: Rows | None = None) -> Rows:
-        """Read a run of rows.
+    def read(self, start: int, stop: int, buffer: Rows | None = None) -> Rows:
+        """Read all blocks that contain the rows from `start` to `stop`.
 
         Parameters
         ----------
-        start, stop : int
-            From and to which row; both are moved out to where blocks begin and end.
-        room : array (more, n_columns), optional
-            What an earlier call gave, to read into if it is large enough: fresh memory takes
-            longer to get than to fill.
+        buffer : array (n_buffer, n_columns), optional
+            The result of an earlier call, to read into if it is large enough: allocating memory
+            takes longer than filling it.
 
         Returns
         -------
-        array (some, n_columns)
-            The rows of all blocks that these rows are in.
+        array (n_block_rows, n_columns)
+            The rows of whole blocks.
         """
         first, last = start // self.step, -(-stop // self.step)
         n_rows = min(last * self.step, self.shape[0]) - first * self.step
-        if room is None or len(room) < n_rows:
-            room = np.empty((n_rows, self.shape[1]), self.dtype)
-        rows = room[:n_rows]
+        if buffer is None or len(buffer) < n_rows:
+            buffer = np.empty((n_rows, self.shape[1]), self.dtype)
+        rows = buffer[:n_rows]
         if rows.size:
-            place = first * self.step
-            self._features.read_direct(rows, np.s_[place : place + len(rows)])
-        for number in range(first, last):
-            inside = (number - first) * self.step
-            if _checksum(rows[inside : inside + self.step]) != self._expected[number]:
-                raise OSError(f"the checksum of rows {number * self.step} on is another")
+            start_row = first * self.step
+            self._features.read_direct(rows, np.s_[start_row : start_row + len(rows)])
+        for block in range(first, last):
+            offset = (block - first) * self.step
+            if _checksum(rows[offset : offset + self.step]) != self._expected[block]:
+                raise OSError(f"the checksum of the rows from {block * self.step} on is wrong")
         return rows
 
-    def blocks(self, n_bytes: int, wanted: NDArray[np.int64] | None = None) -> Iterator[slice]:
-        """Divide the rows into runs of whole blocks.
-
-        Parameters
-        ----------
-        wanted : array of int, optional
-            Only runs between the first and the last of these rows.
-        """
+    def blocks(self, n_bytes: int, rows: NDArray[np.int64] | None = None) -> Iterator[slice]:
+        """Yield slices of whole blocks of at most `n_bytes`, which cover `rows` or all rows."""
         n_rows, n_columns = self.shape
-        each = max(1, self.step * n_columns * self.dtype.itemsize)
-        step = max(1, n_bytes // each) * self.step
-        low, high = (0, n_rows) if wanted is None else (int(wanted.min()), int(wanted.max()) + 1)
+        block_bytes = max(1, self.step * n_columns * self.dtype.itemsize)
+        step = max(1, n_bytes // block_bytes) * self.step
+        low, high = (0, n_rows) if rows is None else (int(rows.min()), int(rows.max()) + 1)
         for start in range(low // self.step * self.step, high, step):
             yield slice(start, min(start + step, n_rows))

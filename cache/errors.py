@@ -1,11 +1,11 @@
-"""What can be wrong with a kept file."""
+"""Errors of stored files."""
 
 from base import RoiridgeError
 
 
 class CacheError(RoiridgeError):
-    """A kept file is damaged, missing, of another key, or does not hold what was asked for."""
+    """A stored file is damaged, missing, of another key, or lacks the requested rows or arrays."""
 
 
 class InUseError(RoiridgeError):
-    """A kept file is being written by another program: it is no fault of the file's."""
+    """A stored file cannot be read because another program is writing it."""

@@ -1,4 +1,4 @@
-"""The feature spaces under one folder: find, read, list."""
+"""The store of feature spaces in a folder: find, read, list."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,21 +16,21 @@ from cache.feature_table import read_table_meta, take_rows
 from cache.feature_writer import FeatureWriter, ShardWriter
 from cache.key import digest
 from cache.key_differences import differences
-from cache.key_fields import flatten, in_words
+from cache.key_fields import flatten, format_value
 
 NAME_LENGTH = 120
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One feature space as it lies on disk.
+    """A stored feature space.
 
     Attributes
     ----------
     path : Path
         Its file.
     name : str
-        What the user calls it: "clip".
+        Its name, such as "clip".
     meta : dict
         Its key, columns per layer, origin of the weights, provenance, rows, columns, bytes.
     """
@@ -50,25 +50,25 @@ class Entry:
         return "untrained" in self.meta["key"].get("weights", {})
 
 
-# So many fields that differ are enough to tell spaces of one name apart.
-SHOWN = 3
+# Differing fields that a message shows for each of several spaces of one name.
+N_FIELDS_SHOWN = 3
 
 
-def _told_apart(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    """Describe each of several spaces of one name: its origin, age, and what of its key differs."""
+def _descriptions(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Yield each of several spaces of one name with its origin, age and differing fields."""
     first = entries[0].meta["key"]
     paths = dict.fromkeys(
         path for entry in entries[1:] for path in differences(first, entry.meta["key"])
     )
     for entry in entries:
         leaves = dict(flatten(entry.meta["key"]))
-        fields = [f"{path} {in_words(leaves[path])}" for path in paths if path in leaves]
+        fields = [f"{path} {format_value(leaves[path])}" for path in paths if path in leaves]
         created = entry.meta.get("provenance", {}).get("created")
-        about = [
+        details = [
             str(entry.meta.get("origin", "unknown")),
             *([f"made {created}"] if created else []),
         ]
-        yield entry, ", ".join([*about, *fields[:SHOWN]])
+        yield entry, ", ".join([*details, *fields[:N_FIELDS_SHOWN]])
 
 
 class FeatureStore:
@@ -77,72 +77,76 @@ class FeatureStore:
     Parameters
     ----------
     folder : str or Path
-        Usually `derivatives/features`; made when first written to.
+        The folder, usually `derivatives/features`; created by the first writer.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
 
     def path(self, name: str, key: Mapping[str, Any]) -> Path:
-        """Say where a space lies.
+        """Return the file of a space.
 
         Parameters
         ----------
         name : str
-            Its name; characters that file names do not like become "_", and what is too long for
-            a file name is cut off.
+            The name of the space; characters that are unusual in file names become "_", and long
+            names are cut off.
         key : mapping
-            Its key.
+            The key of the space.
 
         Returns
         -------
         Path
             `<folder>/<name>-<digest>.h5`.
         """
-        readable = re.sub(r"[^A-Za-z0-9_.+]", "_", name)[:NAME_LENGTH]
-        return self.folder / f"{readable}-{digest(key)}.h5"
+        file_name = re.sub(r"[^A-Za-z0-9_.+]", "_", name)[:NAME_LENGTH]
+        return self.folder / f"{file_name}-{digest(key)}.h5"
 
-    def writer(self, name: str, key: Mapping[str, Any], about: Mapping[str, Any]) -> FeatureWriter:
+    def writer(
+        self, name: str, key: Mapping[str, Any], details: Mapping[str, Any]
+    ) -> FeatureWriter:
         """Open a space for adding rows.
 
         Parameters
         ----------
         name : str
-            Its name.
+            The name of the space.
         key : mapping
-            Its key.
-        about : mapping
-            What else to keep with it: origin of the weights, columns per layer, provenance.
+            The key of the space.
+        details : mapping
+            Further fields of its meta: origin of the weights, columns per layer, provenance.
 
         Returns
         -------
         FeatureWriter
             A context manager.
         """
-        return FeatureWriter(self.path(name, key), {"name": name, "key": dict(key), **about})
+        return FeatureWriter(self.path(name, key), {"name": name, "key": dict(key), **details})
 
-    def joining(self, name: str, key: Mapping[str, Any], about: Mapping[str, Any]) -> ShardWriter:
-        """Add rows to a space that the process which started this one has open.
+    def shard_writer(
+        self, name: str, key: Mapping[str, Any], details: Mapping[str, Any]
+    ) -> ShardWriter:
+        """Open a space for adding rows while the parent process has it open.
 
         Parameters
         ----------
-        name, key, about
-            As for `writer`.
+        name, key, details
+            The arguments of `writer`.
 
         Returns
         -------
         ShardWriter
             A context manager.
         """
-        return ShardWriter(self.path(name, key), {"name": name, "key": dict(key), **about})
+        return ShardWriter(self.path(name, key), {"name": name, "key": dict(key), **details})
 
     def entries(self) -> list[Entry]:
-        """List the spaces, reading only what they are.
+        """List the spaces, reading only their meta.
 
         Returns
         -------
         list of Entry
-            Sorted by file name.
+            The spaces, sorted by file name.
 
         Raises
         ------
@@ -151,38 +155,39 @@ class FeatureStore:
         """
         return [self._entry(path) for path in self._files()]
 
-    def readable(self) -> list[Entry]:
-        """List the spaces that can be read; of each other file is said what is wrong with it.
+    def readable_entries(self) -> list[Entry]:
+        """List the spaces that can be read, and print the faults of other files.
 
         Returns
         -------
         list of Entry
-            Sorted by file name.
+            The spaces, sorted by file name.
         """
-        found = []
+        entries = []
         for path in self._files():
             try:
-                found.append(self._entry(path))
+                entries.append(self._entry(path))
             except (CacheError, InUseError) as error:
                 say(f"BAD  {error}")
-        return found
+        return entries
 
-    def begun(self) -> list[Entry]:
-        """List the spaces of which an interrupted extraction, or one that runs, has left shards.
+    def interrupted(self) -> list[Entry]:
+        """List the spaces with shards of an interrupted or running extraction.
 
         Returns
         -------
         list of Entry
-            Sorted by file name; the file itself may be absent. Damaged shards are left out.
+            The spaces, sorted by file name; the file itself may be absent. Damaged shards are left
+            out.
         """
-        found = []
+        entries = []
         for folder in sorted(self.folder.glob("[!.]*.shards")):
             for shard in sorted(folder.glob("shard-*.h5")):
                 with suppress(CacheError):
                     meta = read_table_meta(shard)
-                    found.append(Entry(folder.with_suffix(".h5"), meta["name"], meta))
+                    entries.append(Entry(folder.with_suffix(".h5"), meta["name"], meta))
                     break
-        return found
+        return entries
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("[!.]*.h5"))
@@ -203,39 +208,41 @@ class FeatureStore:
         Parameters
         ----------
         name : str
-            Its name ("clip"), or the name of its file where several have that name
-            ("clip-0123456789abcdef", the digest may be shortened).
+            The name of the space ("clip"), or the name of its file where several spaces have that
+            name ("clip-0123456789abcdef", the digest may be shortened).
 
         Returns
         -------
         Entry
-            The one that fits.
+            The space.
 
         Raises
         ------
         CacheError
-            If there is none, or more than one: features of other weights or settings are never
-            taken in silence. Or if a file that may be the one is damaged; others do not matter.
+            If no space matches, or several do, so that features of other weights or settings are
+            never taken silently; or if a matching file is damaged.
         """
-        fitting = self.named(name)
-        if not fitting and "-" in name:
+        matches = self.entries_named(name)
+        if not matches and "-" in name:
             files = (p for p in self._files() if p.stem.startswith(self._file_name(name)))
-            fitting = [self._entry(path) for path in files]
-        if not fitting:
-            names = sorted({e.name for e in self.readable()})
+            matches = [self._entry(path) for path in files]
+        if not matches:
+            names = sorted({e.name for e in self.readable_entries()})
             command = run_hint("features", spaces=[name], out=self.folder.parent)
             raise CacheError(
                 f"no features named {name!r} in {self.folder} (there: "
                 f"{', '.join(names) or 'none'}): run `{command}` first{nearest(name, names)}"
             )
-        if len(fitting) > 1:
+        if len(matches) > 1:
             raise CacheError(
-                f"{len(fitting)} feature spaces are named {name!r} in {self.folder}; say which: "
-                + "; ".join(f"{e.path.stem} ({told})" for e, told in _told_apart(fitting))
+                f"{len(matches)} feature spaces are named {name!r} in {self.folder}; say which: "
+                + "; ".join(
+                    f"{e.path.stem} ({description})" for e, description in _descriptions(matches)
+                )
             )
-        return fitting[0]
+        return matches[0]
 
-    def named(self, name: str) -> list[Entry]:
+    def entries_named(self, name: str) -> list[Entry]:
         """List the spaces of a name.
 
         Parameters
@@ -246,7 +253,7 @@ class FeatureStore:
         Returns
         -------
         list of Entry
-            Of each key one, sorted by file name.
+            The spaces, one for each key, sorted by file name.
 
         Raises
         ------
@@ -273,12 +280,12 @@ class FeatureStore:
         digests : sequence of str
             The sha256 of each picture's file; repeats are allowed.
         as_stored : bool
-            Whether to give numbers of the dtype that they are stored as, such as uint8 for pixels.
+            Whether to return the stored dtype, such as uint8 for pixels, instead of float32.
 
         Returns
         -------
         array of float32 (n_images, n_columns)
-            In the order asked for.
+            The rows, in the order of `digests`.
         """
         rows = take_rows(entry.path, digests)
         return rows if as_stored else rows.astype(np.float32, copy=False)

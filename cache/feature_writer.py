@@ -1,4 +1,4 @@
-"""Writing a feature space: shards published by rename, merged at the end, resumed after a kill."""
+"""Writers of a feature space: shards published by rename, merged at the end, kept after a kill."""
 
 import errno
 import re
@@ -17,25 +17,25 @@ from numpy.typing import NDArray
 from base import say
 from cache.errors import CacheError
 from cache.feature_table import Part, all_rows, read_table_meta, row_names, write_table
-from cache.locking import acquire, lock_of
+from cache.locking import acquire, lock_path
 
-# A shard is published when it holds so much, or so many seconds after the one before it.
+# A shard is published at this number of rows or bytes, or this time after the previous one.
 SHARD_ROWS = 256
 SHARD_BYTES = 64 << 20
 SHARD_SECONDS = 60.0
-# What the system says where nothing may be written.
+# Errors of the system for a folder that can only be read.
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class ShardWriter:
-    """Add rows to a space that another process has open, in shards of its own.
+    """Writer of shards of a space that another process has open.
 
     Parameters
     ----------
     path : Path
         The space's file.
     meta : mapping
-        With `name`, `key`, and what the features were made from.
+        The meta of the space, with `name`, `key`, and the origin of the features.
     """
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
@@ -43,9 +43,9 @@ class ShardWriter:
         self.meta = dict(meta)
         self.shards = path.with_suffix(".shards")
         self._names: list[str] = []
-        # Room for a shard, made once: rows that live on among the blocks that a network takes and
-        # frees would break up the heap, which then grows.
-        self._room: NDArray[Any] = np.empty(0)
+        # Memory for a shard, allocated once: rows between the blocks that a network allocates and
+        # frees would fragment the heap, which then grows.
+        self._buffer: NDArray[Any] = np.empty(0)
         self._published = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -75,28 +75,28 @@ class ShardWriter:
                 f"sha256 {digests[int(np.argmax(bad))]}): nothing was stored for them; with mixed "
                 "precision, try --precision float32"
             )
-        self._make_room(rows)
-        if len(rows) >= len(self._room):
+        self._prepare_buffer(rows)
+        if len(rows) >= len(self._buffer):
             self._write(digests, rows)
             return
-        self._room[len(self._names) : len(self._names) + len(rows)] = rows
+        self._buffer[len(self._names) : len(self._names) + len(rows)] = rows
         self._names.extend(digests)
-        late = time.monotonic() - self._published >= SHARD_SECONDS
-        if late or len(self._names) == len(self._room):
+        is_due = time.monotonic() - self._published >= SHARD_SECONDS
+        if is_due or len(self._names) == len(self._buffer):
             self._publish()
 
-    def _make_room(self, rows: NDArray[Any]) -> None:
+    def _prepare_buffer(self, rows: NDArray[Any]) -> None:
         kind = (rows.shape[1:], rows.dtype)
-        same = kind == (self._room.shape[1:], self._room.dtype)
-        if not same or len(rows) > len(self._room) - len(self._names):
+        fits = kind == (self._buffer.shape[1:], self._buffer.dtype)
+        if not fits or len(rows) > len(self._buffer) - len(self._names):
             self._publish()
-        if not same:
+        if not fits:
             n_rows = max(1, min(SHARD_ROWS, SHARD_BYTES // max(1, rows[:1].nbytes)))
-            self._room = np.empty((n_rows, *kind[0]), kind[1])
+            self._buffer = np.empty((n_rows, *kind[0]), kind[1])
 
     def _publish(self) -> None:
         if self._names:
-            self._write(self._names, self._room[: len(self._names)])
+            self._write(self._names, self._buffer[: len(self._names)])
             self._names = []
         self._published = time.monotonic()
 
@@ -110,41 +110,41 @@ class ShardWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # After Ctrl-C or a bad picture, what was computed so far is kept too; a full disk
-        # would only fail again.
+        # After Ctrl-C or a bad picture, the rows computed so far are stored too; on a full disk
+        # this would only fail again.
         if not isinstance(error, OSError):
             self._publish()
 
 
 class FeatureWriter(ShardWriter):
-    """Add rows to a space; use it as a context manager.
+    """Writer of a space, to be used as a context manager.
 
-    Rows are published in shards of some hundreds as they come, so that a kill loses at most the
-    last of them; leaving the block merges shards and the older file into one new file. Only one
-    process writes a space at a time, alone or with `ShardWriter` in processes that it started: a
-    second one waits, and then finds the work done.
+    Rows are published in shards of some hundreds, so that a kill loses at most the last of them;
+    leaving the block merges the shards and the older file into one new file. Only one process
+    writes a space at a time, alone or with `ShardWriter` in its child processes: a second one
+    waits, and then finds the rows stored.
 
     Parameters
     ----------
     path : Path
         The space's file.
     meta : mapping
-        With `name`, `key`, and what the features were made from.
+        The meta of the space, with `name`, `key`, and the origin of the features.
     """
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
         super().__init__(path, meta)
         self._lock: ExitStack | None = None
-        self._refused: OSError | None = None
+        self._write_error: OSError | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._lock = acquire(lock_of(self.path))
+            self._lock = acquire(lock_path(self.path))
         except OSError as error:
             if error.errno not in READ_ONLY or not self.path.exists():
                 raise
-            # A cache that others may only read serves where it has every row.
-            self._refused = error
+            # A cache that can only be read is enough if it has every row.
+            self._write_error = error
             return self
         self.shards.mkdir(exist_ok=True)
         self._remove_leftovers()
@@ -165,42 +165,42 @@ class FeatureWriter(ShardWriter):
         OSError
             If the cache can only be read.
         """
-        if self._refused is not None:
-            raise self._refused
+        if self._write_error is not None:
+            raise self._write_error
         super().add(digests, rows)
 
-    def stored(self) -> set[str]:
-        """Say which pictures have a row already, in the file or in a shard.
+    def stored_digests(self) -> set[str]:
+        """Return the digests of the pictures that have a row, in the file or in a shard.
 
         Returns
         -------
         set of str
-            Their sha256 digests. A damaged shard is deleted with a word, and its pictures are
-            not among them: they will be computed again.
+            Their sha256. A damaged shard is deleted with a message, and its pictures are not
+            returned, so that they are computed again.
 
         Raises
         ------
         CacheError
             If the file is damaged, or of another key.
         """
-        found: set[str] = set()
+        digests: set[str] = set()
         if self.path.exists():
             read_table_meta(self.path, self.meta["key"])
-            # A damaged row would be found only when it is fitted on, after the work is done.
+            # Without this, a damaged row would be noticed only when a model is fitted on it.
             for _ in all_rows(self.path):
                 pass
-            found.update(_decode(row_names(self.path)))
-        # Shards that nobody can merge are of no use.
-        for shard in self._shard_files() if self._refused is None else ():
+            digests.update(_decode(row_names(self.path)))
+        # In a cache that can only be read, shards cannot be merged.
+        for shard in self._shard_files() if self._write_error is None else ():
             try:
                 read_table_meta(shard, self.meta["key"])
                 for _ in all_rows(shard):
                     pass
-                found.update(_decode(row_names(shard)))
+                digests.update(_decode(row_names(shard)))
             except CacheError as error:
                 say(f"{error}; its pictures are computed again")
                 shard.unlink()
-        return found
+        return digests
 
     def __exit__(
         self,
@@ -210,7 +210,7 @@ class FeatureWriter(ShardWriter):
     ) -> None:
         try:
             super().__exit__(kind, error, trace)
-            if kind is None and self._refused is None:
+            if kind is None and self._write_error is None:
                 self._merge()
         finally:
             if self._lock is not None:
@@ -219,13 +219,13 @@ class FeatureWriter(ShardWriter):
     def _merge(self) -> None:
         shards = self._shard_files()
         sources = [self.path, *shards] if self.path.exists() else shards
-        seen: set[bytes] = set()
+        merged: set[bytes] = set()
         parts: list[Part] = []
         for source in sources:
             names = row_names(source)
-            # Killed between the rename and the removal of shards, a row stands in both.
-            new = np.array([name not in seen for name in names], dtype=bool)
-            seen.update(names)
+            # After a kill between the merge and the removal of shards, a row is in both.
+            new = np.array([name not in merged for name in names], dtype=bool)
+            merged.update(names)
             parts.append((names[new], all_rows(source, new)))
         if shards:
             write_table(self.path, self.meta, parts)
@@ -235,13 +235,13 @@ class FeatureWriter(ShardWriter):
         return sorted(self.shards.glob("shard-*.h5"))
 
     def _remove_leftovers(self) -> None:
-        # Temporary files of writers that were killed: this process holds the lock. Shards are also
-        # written by jobs of a command that has ended; an hour old, nobody writes them.
-        for left in self.shards.glob(".shard-*.h5"):
-            if time.time() - left.stat().st_mtime > 3600:
-                left.unlink()
-        for left in self.path.parent.glob(f".{self.path.stem}-*.h5"):
-            left.unlink()
+        # This process holds the lock, so temporary files are those of killed writers. Temporary
+        # shards may also be those of running jobs, unless they are an hour old.
+        for leftover in self.shards.glob(".shard-*.h5"):
+            if time.time() - leftover.stat().st_mtime > 3600:
+                leftover.unlink()
+        for leftover in self.path.parent.glob(f".{self.path.stem}-*.h5"):
+            leftover.unlink()
 
 
 def _encode(names: Sequence[str]) -> NDArray[np.bytes_]:

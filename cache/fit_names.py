@@ -14,7 +14,7 @@ ALLOWED = "a letter and then letters, digits, `_`, `.` or `-`, 40 characters at 
 
 @convert_paths
 def read_fit_name(folder: Path) -> str:
-    """Return the name that a fit was given.
+    """Return the name of a fit.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def read_fit_name(folder: Path) -> str:
     Returns
     -------
     str
-        The name; empty where none was given.
+        The name; empty if the fit has none.
 
     Raises
     ------
@@ -33,8 +33,8 @@ def read_fit_name(folder: Path) -> str:
     """
     path = folder / FILE
     try:
-        with path.open("rb") as opened:
-            text = opened.read(1000).decode("utf-8", errors="replace").strip()
+        with path.open("rb") as file:
+            text = file.read(1000).decode("utf-8", errors="replace").strip()
     except FileNotFoundError:
         return ""
     if not PATTERN.fullmatch(text):
@@ -47,12 +47,12 @@ def read_fit_name(folder: Path) -> str:
 
 @convert_paths
 def check_fit_name(folder: Path, name: str, reserved: Sequence[str] = ()) -> None:
-    """Refuse a name that cannot be a fit's, or that another fit has.
+    """Check that a name is valid for a fit and that no other fit has it.
 
     Parameters
     ----------
     folder : Path
-        The folder of the fit that is to have it, which need not exist.
+        The folder of the fit to name, which need not exist.
     name : str
         The name.
     reserved : sequence of str
@@ -61,7 +61,7 @@ def check_fit_name(folder: Path, name: str, reserved: Sequence[str] = ()) -> Non
     Raises
     ------
     CacheError
-        With what is in the way, and what to do.
+        If the name is invalid or taken; the message says what to do.
     """
     if not PATTERN.fullmatch(name):
         raise CacheError(f"--name {name}: expected {ALLOWED}")
@@ -70,17 +70,17 @@ def check_fit_name(folder: Path, name: str, reserved: Sequence[str] = ()) -> Non
             f"--name {name}: means something else where fits are chosen (--fits {name}); expected "
             f"another, such as {name[:35]}-1"
         )
-    for other in fit_folders(folder.parent):
-        if other.name != folder.name and read_fit_name(other) == name:
+    for existing in fit_folders(folder.parent):
+        if existing.name != folder.name and read_fit_name(existing) == name:
             raise CacheError(
-                f"--name {name}: is the name of {other}, a fit of other settings or features; "
-                f"expected another name, or remove {other / FILE} to free this one"
+                f"--name {name}: is the name of {existing}, a fit of other settings or features; "
+                f"expected another name, or remove {existing / FILE} to free this one"
             )
 
 
 @convert_paths
 def write_fit_name(folder: Path, name: str) -> None:
-    """Name a fit, in place of the name that it may have.
+    """Write the name of a fit, replacing an earlier name.
 
     Parameters
     ----------
@@ -106,26 +106,26 @@ def fit_folders(root: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        All of them, named or not.
+        The folders of all fits, with or without a name.
     """
     return sorted(path for path in root.glob("[!.]*") if path.is_dir())
 
 
 @convert_paths
-def find_fits(root: Path, wanted: str) -> list[Path]:
-    """Return the fits that a name stands for.
+def find_fits(root: Path, name: str) -> list[Path]:
+    """Return the fits that a name selects.
 
     Parameters
     ----------
     root : Path
         `OUT/fits`.
-    wanted : str
-        A name that a fit was given, or the beginning of the names of folders.
+    name : str
+        The name of a fit, or the beginning of the names of folders.
 
     Returns
     -------
     list of Path
-        The fit of exactly this name if there is one; else all whose folder begins so.
+        The fit of exactly this name if there is one; else all whose folder begins with it.
 
     Raises
     ------
@@ -133,10 +133,10 @@ def find_fits(root: Path, wanted: str) -> list[Path]:
         If several fits have this name, as where their folders were copied from elsewhere.
     """
     folders = fit_folders(root)
-    named = [folder for folder in folders if read_fit_name(folder) == wanted]
-    if len(named) > 1:
+    matches = [folder for folder in folders if read_fit_name(folder) == name]
+    if len(matches) > 1:
         raise CacheError(
-            f"{wanted}: is the name of {' and '.join(map(str, named))}: remove the file {FILE} of "
+            f"{name}: is the name of {' and '.join(map(str, matches))}: remove the file {FILE} of "
             "one of them, or choose by the beginning of the folder's name"
         )
-    return named or [folder for folder in folders if folder.name.startswith(wanted)]
+    return matches or [folder for folder in folders if folder.name.startswith(name)]

@@ -1,4 +1,4 @@
-"""HDF5 as this project writes it: checksums on data and metadata, errors with the file's name."""
+"""HDF5 files with checksums on data and metadata, and with errors that name the file."""
 
 import errno
 import fcntl
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from base import DocumentError, parse_json, replacing
 from cache.errors import CacheError, InUseError
 
-# Of each kind of file.
+# The schema of each kind of file.
 SCHEMAS = {"features": 2, "artifact": 1}
 CHUNK_BYTES = 1 << 20
 # From 1.10 on, HDF5 keeps checksums of its own metadata; fletcher32 adds those of the data.
 FORMAT = ("v110", "v110")
 
 
-class _Guarded:
-    """A file as HDF5 writes it, whose failures HDF5 never learns of.
+class _GuardedFile:
+    """A file for HDF5 that hides failures of writing from HDF5, and keeps the first in `error`.
 
-    HDF5 keeps what it could not write, as on a full disk, tries again at exit, and then crashes the
-    process. Here the first failure is kept, what follows is thrown away, and the error is raised
-    when HDF5 is done.
+    HDF5 keeps data that it could not write, as on a full disk, tries again at exit, and then
+    crashes the process. Here all data after the first failure are discarded, and the caller raises
+    the error when HDF5 has closed the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class _Guarded:
         self._try(self._file.truncate, size)
 
     def flush(self) -> None:
-        """Do nothing: what is written is not buffered."""
+        """Return at once, since writes are not buffered."""
 
     def _try(self, work: Callable[[Any], int | None], argument: Any) -> int:
         if self.error is None:
@@ -60,18 +60,12 @@ class _Guarded:
 
 @contextmanager
 def creating(path: Path) -> Iterator[h5py.File]:
-    """Write a new file that appears under its name only when it is whole.
-
-    Yields
-    ------
-    h5py.File
-        Open for writing; what is written to it does not stay in memory.
-    """
+    """Open a new file for writing, which appears under its name only when it is complete."""
     with replacing(path) as temporary:
-        guarded = _Guarded(temporary)
+        guarded = _GuardedFile(temporary)
         try:
-            with h5py.File(guarded, "w", libver=FORMAT) as opened:
-                yield opened
+            with h5py.File(guarded, "w", libver=FORMAT) as file:
+                yield file
         finally:
             guarded.close()
             if guarded.error is not None:
@@ -82,11 +76,11 @@ def creating(path: Path) -> Iterator[h5py.File]:
 def reading(
     path: Path, fix: str = "delete it and run the command that made it again"
 ) -> Iterator[h5py.File]:
-    """Open a file for reading; whatever is wrong inside becomes one clear error."""
+    """Open a file for reading, and translate errors while reading into a `CacheError`."""
     try:
         # locking=False: published files never change, and some file systems refuse locks.
-        with h5py.File(path, "r", locking=False) as opened:
-            yield opened
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
     except FileNotFoundError:
         raise CacheError(f"{path}: there is no such file") from None
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, DocumentError) as error:
@@ -110,8 +104,8 @@ def reading(
 def _is_locked(path: Path) -> bool:
     """Return whether a program holds the lock that HDF5 takes for writing."""
     try:
-        with path.open("rb") as opened:
-            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         # Other errors are those of file systems without locks.
         return error.errno in (errno.EAGAIN, errno.EACCES)
@@ -134,7 +128,7 @@ def put(group: h5py.Group, name: str, array: NDArray[Any]) -> h5py.Dataset:
 
 
 def _put_number(group: h5py.Group, name: str, number: NDArray[Any]) -> h5py.Dataset:
-    # A number alone cannot be cut in chunks: it lies in the metadata, with its checksums.
+    # A single number cannot be chunked: it is stored in the metadata, which have checksums.
     compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     compact.set_layout(h5py.h5d.COMPACT)
     kind, space = h5py.h5t.py_create(number.dtype), h5py.h5s.create(h5py.h5s.SCALAR)
@@ -150,24 +144,24 @@ def put_json(group: h5py.Group, name: str, value: Mapping[str, Any]) -> None:
 
 
 def get_json(group: h5py.Group, name: str) -> dict[str, Any]:
-    """Read what `put_json` wrote."""
+    """Read a mapping that `put_json` wrote."""
     value: dict[str, Any] = parse_json(group[name][()].tobytes(), name)
     return value
 
 
-def put_schema(opened: h5py.File, kind: str) -> None:
-    """Write what `check_schema` looks for."""
-    # Of fixed length: texts of variable length lie in a heap without a checksum, where one flipped
-    # byte sends HDF5 into an endless loop.
-    opened.attrs.update(kind=np.bytes_(kind), schema=SCHEMAS[kind])
+def put_schema(file: h5py.File, kind: str) -> None:
+    """Write the kind and schema of a file as attributes."""
+    # Text of fixed length: that of variable length is in a heap without a checksum, where one
+    # flipped byte sends HDF5 into an endless loop.
+    file.attrs.update(kind=np.bytes_(kind), schema=SCHEMAS[kind])
 
 
-def check_schema(opened: h5py.File, path: Path, kind: str) -> None:
-    """Refuse a file that another program, or another version of this one, wrote."""
-    found = opened.attrs.get("kind"), opened.attrs.get("schema")
-    if found != (kind.encode(), SCHEMAS[kind]):
+def check_schema(file: h5py.File, path: Path, kind: str) -> None:
+    """Check that this version of the program wrote a file, and that it is of some kind."""
+    header = file.attrs.get("kind"), file.attrs.get("schema")
+    if header != (kind.encode(), SCHEMAS[kind]):
         raise CacheError(
-            f"{path}: found kind {_text(found[0])} with schema {found[1]}, expected kind {kind} "
+            f"{path}: found kind {_text(header[0])} with schema {header[1]}, expected kind {kind} "
             f"with schema {SCHEMAS[kind]}: it is not from this version of roiridge; delete it and "
             "make it again"
         )

@@ -1,8 +1,8 @@
-"""The key of a kept array: canonical JSON of all that changes its numbers.
+"""The key of a stored array: canonical JSON of all settings that change its numbers.
 
-The key is a contract. What changes the numbers is in it (network, digest of the weights, layers,
-pooling, projection and its seed, preprocessing, precision); what does not (device, batch size, the
-folder it lies in) is not. Equal keys therefore mean equal features, on any machine.
+The key is a contract. It holds the network, the digest of the weights, layers, pooling, projection
+and its seed, preprocessing and precision; it does not hold the device, the batch size or the
+folder. Equal keys therefore mean equal features, on any machine.
 """
 
 from base import canonical, digest

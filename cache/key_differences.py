@@ -1,40 +1,36 @@
-"""Two keys compared, field by field."""
+"""Differences between two keys, field by field."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cache.key import canonical
-from cache.key_fields import below
+from cache.key_fields import extend_path
 
 ABSENT = object()
 
 
-def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Compare two keys field by field.
+def differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return both values of each differing field, by its dotted path; `ABSENT` for missing fields.
 
-    Returns
-    -------
-    dict of str to (object, object)
-        Both values of each field that differs, by its dotted path; `ABSENT` where a side has no
-        such field. Empty exactly where both have the same digest.
+    The result is empty exactly if both keys have the same digest.
     """
-    # As JSON has them: 1 and 1.0 are two keys, a tuple and a list are one.
-    plain = (json.loads(canonical(here)), json.loads(canonical(there)))
+    # As in JSON, 1 and 1.0 are different, and a tuple and a list are equal.
+    plain = (json.loads(canonical(left)), json.loads(canonical(right)))
     return dict(_differences(*plain, ""))
 
 
-def _differences(here: Any, there: Any, path: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    if isinstance(here, dict) and isinstance(there, dict):
-        for name in sorted({*here, *there}):
-            values = here.get(name, ABSENT), there.get(name, ABSENT)
-            yield from _differences(*values, below(path, name))
-    elif _holds_mappings(here) and _holds_mappings(there):
-        for number in range(max(len(here), len(there))):
-            first, second = (_item(side, number) for side in (here, there))
-            yield from _differences(first, second, below(path, number))
-    elif here is ABSENT or there is ABSENT or json.dumps(here) != json.dumps(there):
-        yield path, (here, there)
+def _differences(left: Any, right: Any, path: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    if isinstance(left, dict) and isinstance(right, dict):
+        for name in sorted({*left, *right}):
+            values = left.get(name, ABSENT), right.get(name, ABSENT)
+            yield from _differences(*values, extend_path(path, name))
+    elif _holds_mappings(left) and _holds_mappings(right):
+        for number in range(max(len(left), len(right))):
+            left_item, right_item = (_item(side, number) for side in (left, right))
+            yield from _differences(left_item, right_item, extend_path(path, number))
+    elif left is ABSENT or right is ABSENT or json.dumps(left) != json.dumps(right):
+        yield path, (left, right)
 
 
 def _item(items: list[Any], number: int) -> Any:

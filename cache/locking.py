@@ -1,7 +1,7 @@
-"""The lock that the writer of a feature space holds, as others see it.
+"""The lock that the writer of a feature space holds.
 
-Where a file system refuses locks, as those of clusters may, a claim takes its place: it says the
-same, but a writer that died on another machine is known to be dead only when its lease has ended.
+Where a file system refuses locks, as those of clusters may, a claim replaces the lock: with a
+claim, a writer that died on another machine counts as dead only when its lease has ended.
 """
 
 import errno
@@ -13,17 +13,17 @@ from pathlib import Path
 
 from base import claiming, is_claimed, say
 
-# What a file system without locks says.
+# Errors of file systems without locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def lock_of(path: Path) -> Path:
-    """Name the lock of a feature space."""
+def lock_path(path: Path) -> Path:
+    """Return the lock file of a feature space."""
     return path.with_suffix(".lock")
 
 
 def is_held(lock: Path) -> bool:
-    """Say whether a process writes the space now."""
+    """Return whether a process is writing the space."""
     try:
         descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:
@@ -43,31 +43,22 @@ def is_held(lock: Path) -> bool:
 
 @contextmanager
 def holding(lock: Path, wait: bool = True) -> Iterator[bool]:
-    """Keep writers of a space out.
-
-    Yields
-    ------
-    bool
-        Whether the lock is held: False only without `wait`, while a process writes the space.
-    """
-    held = acquire(lock, wait)
+    """Hold the lock of a space; yield False without `wait` if a process is writing the space."""
+    stack = acquire(lock, wait)
     try:
-        yield held is not None
+        yield stack is not None
     finally:
-        if held is not None:
-            held.close()
+        if stack is not None:
+            stack.close()
 
 
 def acquire(lock: Path, wait: bool = True) -> ExitStack | None:
-    """Take the lock; close what is returned to give it back.
+    """Acquire the lock, and return a stack whose `close` releases it.
 
-    Returns
-    -------
-    ExitStack or None
-        None only without `wait`, while a process writes the space.
+    Return None without `wait` if a process is writing the space.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    told = False
+    is_reported = False
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -76,20 +67,20 @@ def acquire(lock: Path, wait: bool = True) -> ExitStack | None:
             if not wait:
                 os.close(descriptor)
                 return None
-            if not told:
+            if not is_reported:
                 say(f"{lock.stem}: another process is writing it; waiting")
-                told = True
+                is_reported = True
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
             os.close(descriptor)
             if error.errno not in NO_LOCKS:
                 raise
             return _acquire_claim(lock, wait)
-        # A free lock may be removed (`prune`) between opening and locking: then it locks nothing.
+        # `prune` may remove a free lock between opening and locking, which then locks nothing.
         if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
-            held = ExitStack()
-            held.callback(os.close, descriptor)
-            return held
+            stack = ExitStack()
+            stack.callback(os.close, descriptor)
+            return stack
         os.close(descriptor)
 
 
@@ -98,7 +89,7 @@ def _claim(lock: Path) -> Path:
 
 
 def _acquire_claim(lock: Path, wait: bool) -> ExitStack | None:
-    held = ExitStack()
-    if held.enter_context(claiming(_claim(lock), wait)):
-        return held
+    stack = ExitStack()
+    if stack.enter_context(claiming(_claim(lock), wait)):
+        return stack
     return None

@@ -1,8 +1,8 @@
-"""The Algonauts 2023 challenge's files: what they hold and mean, and a simulator of them.
+"""The files of the Algonauts 2023 challenge: readers, checks, and a simulator.
 
-A `Subject` reads its folder piece by piece and refuses what is not as it should be, in words that
-name the file and the fix. `challenge.simulator` writes the same layout with a known truth. Nothing
-here knows of networks, models or scores.
+A `Subject` reads the files of its folder one by one, and raises an error that names the file and
+the fix where a file is invalid. `challenge.simulator` writes the same layout with a known ground
+truth. Nothing here depends on networks, models or scores.
 """
 
 from challenge.ceilings.noise_ceiling import SMALLEST_CEILING, has_ceiling, noise_ceiling

@@ -21,24 +21,24 @@ def simulate(
     photos: str = "auto",
     picture_size: int = 425,
 ) -> int:
-    """Write a simulated dataset with the challenge's layout and a known truth.
+    """Write a simulated dataset with the challenge's layout and a known ground truth.
 
     Parameters
     ----------
     directory : Path
-        The folder to make. Where it holds the same simulation already, nothing is done.
+        The folder to create. If it holds the same simulation already, nothing is done.
     subjects : int
-        How many subjects.
+        Number of subjects.
     train_images : int
-        Training pictures of each subject.
+        Number of training pictures of each subject.
     test_images : int
-        Test pictures of each subject.
+        Number of test pictures of each subject.
     vertices : int or list of int
-        Vertices of the left hemisphere, the right having 8 % more; or "[left,right]".
+        Number of vertices of the left hemisphere, the right having 8 % more; or "[left,right]".
     seed : int
-        The same seed and settings give the same files.
+        Seed of the simulation; the same seed and settings give the same files.
     photos : str
-        builtin (photographs of scikit-image and scikit-learn), auto (those of
+        builtin (photographs of scikit-image and scikit-learn), auto (with the cut-outs of
         tuxpaint-stamps-default where it is installed) or a folder of PNG and JPEG files.
     picture_size : int
         Width and height of the pictures, pixels.
@@ -53,7 +53,7 @@ def simulate(
             directory, subjects, train_images, test_images, vertices, seed, photos, picture_size
         )
     except KeyboardInterrupt:
-        # Unlike other commands, this one keeps nothing: a dataset is whole or absent.
+        # Unlike other commands, this one writes all or nothing.
         print(f"\ninterrupted: nothing was written to {directory}", file=sys.stderr)
         return 130
     return 0
@@ -71,7 +71,7 @@ def check(directory: Path) -> int:
     Returns
     -------
     int
-        0 where all is well, 1 with any fault.
+        0 for a valid dataset, 1 with any fault.
     """
     subjects = find_subjects(directory)
     findings = inspect(subjects)

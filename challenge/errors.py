@@ -1,4 +1,4 @@
-"""The one error of this folder."""
+"""The error of this package, and helpers for messages."""
 
 from collections.abc import Callable
 
@@ -6,20 +6,20 @@ from base import RoiridgeError
 
 
 class DataError(RoiridgeError):
-    """A dataset that does not hold what it should; the message names the file and the fix."""
+    """A dataset has a fault; the message names the file and the fix."""
 
 
-def faults_of(*checks: Callable[[], object]) -> list[str]:
-    """Return what several checks find wrong, so that all of it is said at once."""
-    found: dict[str, None] = {}  # a file that several checks need is named once
+def collect_faults(*checks: Callable[[], object]) -> list[str]:
+    """Return the faults of several checks, so that all are reported at once."""
+    faults: dict[str, None] = {}  # several checks may report the same fault
     for check in checks:
         try:
             check()
         except DataError as error:
-            found.update(dict.fromkeys(str(error).splitlines()))
-    return list(found)
+            faults.update(dict.fromkeys(str(error).splitlines()))
+    return list(faults)
 
 
 def reason(error: Exception) -> str:
-    """Return what a library's error says, in one line; its kind where it says nothing."""
+    """Return the message of a library's error in one line, or its type if it has no message."""
     return " ".join(str(error).split()) or type(error).__name__

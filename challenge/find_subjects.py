@@ -1,4 +1,4 @@
-"""Find the subjects of a dataset, or say how to come by one."""
+"""Find the subjects of a dataset, or explain how to get one."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from challenge.layout import FOLDER_NAME
 from challenge.subject import Subject
 
 SubjectChoice = str | int | Sequence[str | int]
-"""Which subjects: "all"; a number, 1, "01" or "subj01"; or several, "01 02" or ["01", "02"]."""
+"""A choice of subjects: "all"; one, 1, "01" or "subj01"; or several, "01 02" or ["01", "02"]."""
 
 
 @convert_paths
@@ -22,7 +22,7 @@ def find_subjects(data: Path, subject: SubjectChoice = "all") -> list[Subject]:
     data : str or Path
         The folder that holds `subj01`, `subj02` and so on.
     subject : str, int or sequence of them
-        "all", or one or several of them: "1", "01" or "subj01", with blanks or commas between.
+        "all", or one or several of "1", "01" or "subj01", separated by blanks or commas.
 
     Returns
     -------
@@ -32,32 +32,32 @@ def find_subjects(data: Path, subject: SubjectChoice = "all") -> list[Subject]:
     Raises
     ------
     DataError
-        If there is no such folder, or no such subject in it, or two folders of one subject.
+        If there is no such folder, no such subject in it, or two folders of one subject.
     """
     folders = sorted(data.iterdir()) if data.is_dir() else []
-    found: dict[int, Subject] = {}
+    subjects: dict[int, Subject] = {}
     for folder in folders:
         if not folder.is_dir() or not (match := FOLDER_NAME.fullmatch(folder.name)):
             continue
-        other = found.setdefault(int(match[1]), Subject(folder))
-        if other.folder != folder:
+        earlier = subjects.setdefault(int(match[1]), Subject(folder))
+        if earlier.folder != folder:
             raise DataError(
-                f"{folder}: of the same subject as {other.folder.name}, expected one folder for "
+                f"{folder}: of the same subject as {earlier.folder.name}, expected one folder for "
                 "each: remove or rename one of them"
             )
-    if not found:
-        raise DataError(_no_data(data))
+    if not subjects:
+        raise DataError(_no_data_message(data))
     if chooses_all(subject):
-        return [found[number] for number in sorted(found)]
-    numbers = {word: _number(word) for word in _words(subject)}
-    unknown = [word for word, number in numbers.items() if number not in found]
+        return [subjects[number] for number in sorted(subjects)]
+    numbers = {word: _parse_number(word) for word in _words(subject)}
+    unknown = [word for word, number in numbers.items() if number not in subjects]
     if unknown or not numbers:
-        names = ", ".join(found[number].name for number in sorted(found))
+        names = ", ".join(subjects[number].name for number in sorted(subjects))
         raise DataError(
             f"{data}: no subject {', '.join(map(repr, unknown)) or repr(subject)}; it holds "
             f"{names}: choose one, several with blanks between, or `all`"
         )
-    return [found[number] for number in sorted(set(numbers.values()))]
+    return [subjects[number] for number in sorted(set(numbers.values()))]
 
 
 def chooses_all(subject: SubjectChoice) -> bool:
@@ -66,12 +66,12 @@ def chooses_all(subject: SubjectChoice) -> bool:
     Parameters
     ----------
     subject : str, int or sequence of them
-        As for `find_subjects`.
+        A choice that `find_subjects` accepts.
 
     Returns
     -------
     bool
-        Whether it is, however many there are.
+        Whether all subjects are chosen by "all" rather than by their numbers.
     """
     return _words(subject) == ["all"]
 
@@ -81,13 +81,13 @@ def _words(subject: SubjectChoice) -> list[str]:
     return [word for item in items for word in re.split(r"[\s,+]+", str(item)) if word]
 
 
-def _number(word: str) -> int:
-    """Return the number of a subject, or -1 where it is none."""
+def _parse_number(word: str) -> int:
+    """Return the number of a subject, or -1 for another word."""
     match = re.fullmatch(r"(?:subj)?(\d+)", word)
     return int(match[1]) if match else -1
 
 
-def _no_data(data: Path) -> str:
+def _no_data_message(data: Path) -> str:
     if FOLDER_NAME.fullmatch(data.resolve().name) and data.is_dir():
         return f"{data}: this is one subject's folder; give the folder above it, {data.parent}"
     state = "holds no folders subj01, subj02, ..." if data.is_dir() else "no such folder"

@@ -1,10 +1,10 @@
-"""Where the vertices of fsaverage lie: its sphere, which is computed, and the surfaces on disk.
+"""Coordinates of fsaverage's vertices: its sphere, which is computed, and the surfaces on disk.
 
-FreeSurfer's fsaverage is an icosahedron divided again and again. Each division keeps the vertices
-that were there and appends the middles of the edges, in the order in which the faces reach them. So
-the first 10,242 of fsaverage's 163,842 vertices are fsaverage5's, which nilearn ships, and
-fsaverage5's sphere divided twice is fsaverage's, vertex by vertex. The other surfaces follow no
-rule: of them only fsaverage5's vertices are known, until fsaverage is downloaded.
+FreeSurfer's fsaverage is an icosahedron that was subdivided several times. Each subdivision keeps
+the vertices and appends the midpoints of the edges, in the order in which the faces reach them. So
+the first 10,242 of fsaverage's 163,842 vertices are those of fsaverage5, which nilearn ships, and
+subdividing fsaverage5's sphere twice gives fsaverage's sphere, vertex by vertex. The other surfaces
+cannot be computed: only fsaverage5's vertices are known until fsaverage is downloaded.
 
 References
 ----------
@@ -30,7 +30,7 @@ Coordinates = NDArray[np.float64]
 Faces = NDArray[np.int64]
 
 SIDES = {"lh": "left", "rh": "right"}
-# How nilearn's files of each surface begin.
+# The beginning of the name of nilearn's files of each surface.
 SURFACES = {
     "sphere": "sphere",
     "inflated": "infl",
@@ -42,23 +42,14 @@ RADIUS = 100.0
 
 
 def fsaverage_vertices(subject: Subject, hemisphere: str) -> NDArray[np.int64]:
-    """Find the vertex of fsaverage that each column of the responses is.
-
-    Returns
-    -------
-    array of int64 (n_columns,)
-        Ascending, below 163842.
-    """
+    """Return the fsaverage vertex of each column of the responses, (n_columns,), ascending."""
     return np.flatnonzero(read_mask(subject.folder, hemisphere))
 
 
 def is_downloaded(files: Iterable[str]) -> bool:
-    """Say whether nilearn has files of fsaverage; it would fetch any that is missing.
+    """Return whether one of nilearn's folders has all of some files of fsaverage.
 
-    Returns
-    -------
-    bool
-        True where one of nilearn's folders has all of them.
+    nilearn itself would download missing files.
     """
     from nilearn.datasets import get_data_dirs
 
@@ -69,23 +60,26 @@ def is_downloaded(files: Iterable[str]) -> bool:
 
 @cache
 def coordinates(surface: str) -> dict[str, Coordinates]:
-    """Give the places of fsaverage's vertices on a surface; never asks the network.
+    """Return the coordinates of fsaverage's vertices on a surface, without downloading anything.
 
     Returns
     -------
     dict of str to array of float64 (n_vertices, 3)
-        For each hemisphere: right, front and up, mm; of "flat", the first two are on the page. All
-        163,842 vertices of "sphere", and of the others where nilearn has downloaded fsaverage; else
-        the first 10,242. A vertex that a surface lacks, as the flat one does at its cuts, has the
-        place of the one that is nearest on the sphere.
+        For each hemisphere: right, front and up, mm; of "flat", the first two span the plane. All
+        163,842 vertices of "sphere", and of other surfaces if nilearn has downloaded fsaverage;
+        else the first 10,242. A vertex that a surface lacks, as the flat one does at its cuts, has
+        the coordinates of the nearest vertex on the sphere.
     """
     if surface not in SURFACES:
         raise DataError(f"unknown surface {surface!r}: {choose_from(surface, SURFACES)}")
     if surface == "sphere":
         return {hemisphere: _sphere(hemisphere) for hemisphere in HEMISPHERES}
     names = {h: f"{SURFACES[surface]}_{SIDES[h]}" for h in HEMISPHERES}
-    whole = is_downloaded(f"{name}.gii.gz" for name in names.values())
-    return {h: _whole("fsaverage" if whole else "fsaverage5", names[h], h) for h in HEMISPHERES}
+    is_complete = is_downloaded(f"{name}.gii.gz" for name in names.values())
+    return {
+        h: _complete_coordinates("fsaverage" if is_complete else "fsaverage5", names[h], h)
+        for h in HEMISPHERES
+    }
 
 
 def divide(vertices: Coordinates, faces: Faces) -> tuple[Coordinates, Faces]:
@@ -94,67 +88,68 @@ def divide(vertices: Coordinates, faces: Faces) -> tuple[Coordinates, Faces]:
     Parameters
     ----------
     vertices : array (n_vertices, 3)
-        On a sphere about 0.
+        Points on a sphere around the origin.
     faces : array of int (n_faces, 3)
-        Their corners.
+        The corners of each triangle.
 
     Returns
     -------
     vertices : array (n_vertices + n_edges, 3)
-        The same, and after them the middles of the edges, on the same sphere, in the order in which
-        the faces reach them: from the last corner to the first, middle to last, first to middle.
+        The same points, then the midpoints of the edges, projected to the sphere, in the order in
+        which the faces reach them: from the third corner to the first, second to third, first to
+        second.
     faces : array of int (4 * n_faces, 3)
-        Those at the first corners; after them, face by face, those at the last corner, in the
-        middle, and at the middle corner.
+        The triangles at the first corners; then, face by face, those at the third corner, in the
+        middle, and at the second corner.
     """
     n = len(vertices)
     edges = np.sort(faces[:, [[2, 0], [1, 2], [0, 1]]], axis=-1).reshape(-1, 2)
     _, first, edge = np.unique(
         edges[:, 0] * n + edges[:, 1], return_index=True, return_inverse=True
     )
-    # Numbered by where they are reached first, not by their ends.
-    number = np.argsort(np.argsort(first))
+    # Edges are numbered in the order in which faces reach them, not by their ends.
+    rank = np.argsort(np.argsort(first))
     middles = vertices[edges[np.sort(first)]].sum(1)
     radius = np.linalg.norm(vertices, axis=1).mean()
     middles *= radius / np.linalg.norm(middles, axis=1, keepdims=True)
-    (a, b, c), (ca, bc, ab) = faces.T, n + number[edge].reshape(-1, 3).T
-    others = np.stack([(ca, bc, c), (ab, bc, ca), (ab, b, bc)]).transpose(2, 0, 1)
-    divided = np.concatenate([np.stack([a, ab, ca], axis=1), others.reshape(-1, 3)])
+    (a, b, c), (ca, bc, ab) = faces.T, n + rank[edge].reshape(-1, 3).T
+    other_faces = np.stack([(ca, bc, c), (ab, bc, ca), (ab, b, bc)]).transpose(2, 0, 1)
+    divided = np.concatenate([np.stack([a, ab, ca], axis=1), other_faces.reshape(-1, 3)])
     return np.concatenate([vertices, middles]), divided
 
 
 def neighbours(vertices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find which of some vertices are neighbours on the mesh.
+    """Return the pairs of neighbouring vertices on the mesh.
 
     Parameters
     ----------
     vertices : array of int (n,)
-        Of fsaverage, in one hemisphere; each once.
+        Vertices of fsaverage in one hemisphere, each once.
 
     Returns
     -------
     array of int (n_edges, 2)
-        Pairs of places in `vertices`, each pair once: the edges of the finest division of the
-        sphere on which most of them have a neighbour. Of measured vertices that is fsaverage's own
-        mesh; of data that are cut to fsaverage5, fsaverage5's.
+        Pairs of indices into `vertices`, each pair once: the edges of the finest subdivision of the
+        sphere on which most of the vertices have a neighbour. For measured vertices this is the
+        mesh of fsaverage; for data that are cut to fsaverage5, that of fsaverage5.
     """
-    at = np.full(N_FSAVERAGE, -1)
-    at[vertices] = np.arange(len(vertices))
-    found = np.empty((0, 2), np.int64)
+    index = np.full(N_FSAVERAGE, -1)
+    index[vertices] = np.arange(len(vertices))
+    edges = np.empty((0, 2), np.int64)
     # Both hemispheres have the same faces.
     for _, faces in reversed(_divisions("lh")):
-        corners = at[faces]
+        corners = index[faces]
         pairs = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
         pairs = np.unique(np.sort(pairs[(pairs >= 0).all(1)]), axis=0)
         if 2 * len(np.unique(pairs)) > len(vertices):
             return pairs
-        found = max(found, pairs, key=len)
-    return found
+        edges = max(edges, pairs, key=len)
+    return edges
 
 
 @cache
 def _divisions(hemisphere: str) -> list[tuple[Coordinates, Faces]]:
-    """Give fsaverage5's sphere, and each division of it up to fsaverage's."""
+    """Return fsaverage5's sphere and its subdivisions up to fsaverage's sphere."""
     divisions = [_read("fsaverage5", f"sphere_{SIDES[hemisphere]}")]
     while len(divisions[-1][0]) < N_FSAVERAGE:
         divisions.append(divide(*divisions[-1]))
@@ -166,21 +161,21 @@ def _sphere(hemisphere: str) -> Coordinates:
     return vertices * (RADIUS / np.linalg.norm(vertices, axis=1, keepdims=True))
 
 
-def _whole(mesh: str, name: str, hemisphere: str) -> Coordinates:
+def _complete_coordinates(mesh: str, name: str, hemisphere: str) -> Coordinates:
     places, faces = _read(mesh, name)
-    has = np.zeros(len(places), bool)
-    has[faces] = True
-    if not has.all():
+    has_face = np.zeros(len(places), bool)
+    has_face[faces] = True
+    if not has_face.all():
         sphere = coordinates("sphere")[hemisphere][: len(places)]
-        nearest = cKDTree(sphere[has]).query(sphere[~has])[1]
-        places[~has] = places[has][nearest]
+        nearest = cKDTree(sphere[has_face]).query(sphere[~has_face])[1]
+        places[~has_face] = places[has_face][nearest]
     return places
 
 
 def _read(mesh: str, name: str) -> tuple[Coordinates, Faces]:
-    # nilearn takes a second to import, which only what needs it should cost.
+    # nilearn takes a second to import, and only some callers need it.
     from nilearn.datasets import fetch_surf_fsaverage
     from nilearn.surface import load_surf_mesh
 
-    read = load_surf_mesh(fetch_surf_fsaverage(mesh)[name])
-    return np.array(read.coordinates, np.float64), np.asarray(read.faces, np.int64)
+    surface = load_surf_mesh(fetch_surf_fsaverage(mesh)[name])
+    return np.array(surface.coordinates, np.float64), np.asarray(surface.faces, np.int64)

@@ -1,8 +1,8 @@
-"""What data are, by their content: the responses, pictures and vertices that a fit was made of.
+"""Digests of the data that a fit was made from: responses, pictures and vertices.
 
-All who ask whether a fit is of the data that are there now ask here: `make fit` before it skips a
-fit, `make plan` before it counts one, a cluster's jobs before they are submitted, and `make
-evaluate` before it scores one. Times of files say nothing: copies and restored files have any.
+All stages use them to check whether a fit is of the present data: `make fit` before it skips a fit,
+`make plan` before it counts one, before jobs are submitted, and `make evaluate` before it scores
+one. Times of files cannot be used, since copies and restored files may have any.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from challenge.subject import Subject
 def response_digests(
     subjects: Sequence[Subject], split: str = "train", hemispheres: Sequence[str] = HEMISPHERES
 ) -> dict[tuple[str, str], str]:
-    """Digest the files of responses, which are of gigabytes, several at a time.
+    """Return the digests of files of responses, which are read in parallel.
 
     Parameters
     ----------
     subjects : sequence of Subject
-        Whose.
+        The subjects.
     split : str
         "train" or "test".
     hemispheres : sequence of str
@@ -35,21 +35,21 @@ def response_digests(
     Returns
     -------
     dict of (str, str) to str
-        For each subject's name and hemisphere, the sha256, in hexadecimal.
+        The sha256 in hexadecimal, by subject's name and hemisphere.
     """
-    sides = list(product(subjects, hemispheres))
-    files = [Path(str(subject.responses(h, split).filename)) for subject, h in sides]
+    pairs = list(product(subjects, hemispheres))
+    files = [Path(str(subject.responses(h, split).filename)) for subject, h in pairs]
     digests = content_digests(files)
-    return {(subject.name, h): one for (subject, h), one in zip(sides, digests, strict=True)}
+    return {(subject.name, h): value for (subject, h), value in zip(pairs, digests, strict=True)}
 
 
 def pictures_digest(training: Sequence[str], test: Sequence[str]) -> str:
-    """Digest which pictures stand in which rows.
+    """Return a digest of the pictures and their order.
 
     Parameters
     ----------
     training, test : sequence of str
-        The sha256 of each row's picture, as of `Subject.picture_digests`.
+        The sha256 of each row's picture, as returned by `Subject.picture_digests`.
 
     Returns
     -------
@@ -61,12 +61,12 @@ def pictures_digest(training: Sequence[str], test: Sequence[str]) -> str:
 
 
 def vertices_digest(vertices: NDArray[np.int64]) -> str:
-    """Digest which vertices a mask chooses.
+    """Return a digest of a selection of vertices.
 
     Parameters
     ----------
     vertices : array of int (n_vertices,)
-        Columns of the responses.
+        The selected columns of the responses.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Where everything stands in the challenge's directory, and what the regions are called."""
+"""The layout of the challenge's directory, and the names of the regions."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from challenge.errors import DataError
 
 HEMISPHERES = ("lh", "rh")
 
-# The name of the label k stands at the place k - 1; the label 0 is "Unknown".
+# The name of label k has index k - 1; label 0 is "Unknown".
 ROI_CLASSES: dict[str, tuple[str, ...]] = {
     "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
     "floc-bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
@@ -36,19 +36,19 @@ FOLDER_NAME = re.compile(r"subj([0-9]+)")
 
 
 def split_folder(folder: Path, split: str) -> Path:
-    """Name the folder of the training or the test pictures and responses."""
+    """Return the folder of the training or the test split."""
     if split not in SPLITS:
         raise DataError(f"unknown split {split!r}: {choose_from(split, SPLITS)}")
     return folder / f"{SPLITS[split]}_split"
 
 
 def pictures_folder(folder: Path, split: str) -> Path:
-    """Name the folder that holds the pictures of a split."""
+    """Return the folder of the pictures of a split."""
     return split_folder(folder, split) / f"{SPLITS[split]}_images"
 
 
 def responses_file(folder: Path, hemisphere: str, split: str) -> Path:
-    """Name the file of the measured responses."""
+    """Return the file of the measured responses."""
     if hemisphere not in HEMISPHERES:
         raise DataError(
             f"unknown hemisphere {hemisphere!r}: {choose_from(hemisphere, HEMISPHERES)}"
@@ -58,23 +58,17 @@ def responses_file(folder: Path, hemisphere: str, split: str) -> Path:
 
 
 def ceiling_file(folder: Path, hemisphere: str, split: str) -> Path:
-    """Name the file of the noise ceilings."""
+    """Return the file of the noise ceilings."""
     return split_folder(folder, split) / "noise_ceiling" / f"{hemisphere}_noise_ceiling.npy"
 
 
 def vertices_file(folder: Path, hemisphere: str) -> Path:
-    """Name the mask of the vertices that were measured, on fsaverage.
-
-    Returns
-    -------
-    Path
-        The file; length 163842, nonzero where a vertex is a column of the responses.
-    """
+    """Return the mask on fsaverage, (163842,), nonzero where a vertex is a column of responses."""
     return folder / "roi_masks" / f"{hemisphere}.all-vertices_fsaverage_space.npy"
 
 
 def labels_file(folder: Path, hemisphere: str, roi_class: str, space: str = "challenge") -> Path:
-    """Name a label map of a class of regions.
+    """Return the label map of a class of regions.
 
     Parameters
     ----------
@@ -85,11 +79,5 @@ def labels_file(folder: Path, hemisphere: str, roi_class: str, space: str = "cha
 
 
 def mapping_file(folder: Path, roi_class: str) -> Path:
-    """Name the file that gives each label of a class its name.
-
-    Returns
-    -------
-    Path
-        The file; a 0-d object array with a pickled dict of int to str.
-    """
+    """Return the file of the names of labels: a 0-d object array, a pickled dict of int to str."""
     return folder / "roi_masks" / f"mapping_{roi_class}.npy"

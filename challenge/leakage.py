@@ -1,4 +1,4 @@
-"""Test pictures that a model may have been fitted on."""
+"""Test pictures that are also training pictures."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,12 +10,12 @@ from challenge.subject import Subject
 def test_pictures_in_training(subject: Subject) -> list[tuple[Path, Path]]:
     """Return the test pictures that are also training pictures, by the contents of their files.
 
-    Scores on such pictures say nothing of what a model predicts for new ones.
+    Scores on such pictures do not measure predictions for new pictures.
 
     Parameters
     ----------
     subject : Subject
-        The subject. A split whose folder of pictures is absent shares none with the other.
+        The subject; without a folder of pictures for each split, the result is empty.
 
     Returns
     -------
@@ -40,14 +40,7 @@ def test_pictures_in_training(subject: Subject) -> list[tuple[Path, Path]]:
 def shared_contents(
     training: Iterable[tuple[str, Path]], test: Iterable[tuple[str, Path]]
 ) -> list[tuple[Path, Path]]:
-    """Return the test pictures whose contents are those of a training picture.
-
-    Returns
-    -------
-    list of tuple of Path
-        Pairs of a test picture and the first training picture of the same contents, in the order
-        of the test pictures.
-    """
+    """Return pairs of a test picture and the first training picture of the same digest."""
     first: dict[str, Path] = {}
     for digest, picture in training:
         first.setdefault(digest, picture)

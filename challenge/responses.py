@@ -1,4 +1,4 @@
-"""Files of measured responses: pictures x vertices."""
+"""Files of measured responses, (n_images, n_vertices)."""
 
 from pathlib import Path
 
@@ -21,13 +21,7 @@ def open_responses(file: Path) -> np.memmap:
 
 
 def row_fault(file: Path, values: np.ndarray, folder: Path, split: str, n_images: int) -> str:
-    """Return what is wrong with the number of rows; empty where it is right.
-
-    Parameters
-    ----------
-    values : array (n_images, n_vertices)
-        The responses.
-    """
+    """Return a message if the number of rows is wrong, else an empty text."""
     if values.shape[0] == n_images:
         return ""
     return (
@@ -39,19 +33,13 @@ def row_fault(file: Path, values: np.ndarray, folder: Path, split: str, n_images
 def column_fault(
     file: Path, values: np.ndarray, folder: Path, hemisphere: str, n_vertices: int
 ) -> str:
-    """Return what is wrong with the number of columns; empty where it is right.
-
-    Parameters
-    ----------
-    values : array (n_images, n_vertices)
-        The responses.
-    """
+    """Return a message if the number of columns is wrong, else an empty text."""
     if values.shape[1] == n_vertices:
         return ""
     mask = vertices_file(folder, hemisphere)
-    each = f"one for each nonzero value in {mask.name}"
+    reason = f"one for each nonzero value in {mask.name}"
     return (
         f"{file}: {values.shape[1]} columns, expected {n_vertices}, "
-        f"{each if mask.is_file() else 'as many as the other responses have'}: one of them is of "
+        f"{reason if mask.is_file() else 'as many as the other responses have'}: one of them is of "
         "another subject or hemisphere, copy both again"
     )

@@ -28,15 +28,15 @@ from challenge.rois.regions import Roi, check_distinct, read_mask, read_rois, wi
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject of the challenge; nothing is read before it is asked for.
+    """A subject of the challenge, whose files are read only when a method needs them.
 
     Attributes
     ----------
     folder : Path
         The folder `subj01`, `subj02` and so on.
     ceilings : Path, optional
-        A folder of noise ceilings that were made for these data, with subj01 and so on; they
-        come before the subject's own.
+        A folder of noise ceilings that were computed for these data, with subj01 and so on; they
+        take precedence over those in `folder`.
     """
 
     folder: Path
@@ -56,15 +56,15 @@ class Subject:
     @property
     def simulated(self) -> bool:
         """Whether the simulator wrote this subject."""
-        return any((at / SIMULATION).is_file() for at in (self.folder, self.folder.parent))
+        return any((folder / SIMULATION).is_file() for folder in (self.folder, self.folder.parent))
 
     @property
     def has_test_responses(self) -> bool:
-        """Whether the responses to the test pictures are there, in both hemispheres."""
+        """Whether both hemispheres have files of responses to the test pictures."""
         return all(responses_file(self.folder, h, "test").is_file() for h in HEMISPHERES)
 
     def pictures(self, split: str) -> list[Path]:
-        """List the stimuli, in the order of the responses' rows.
+        """Return the stimuli, in the order of the responses' rows.
 
         Parameters
         ----------
@@ -74,17 +74,17 @@ class Subject:
         Returns
         -------
         list of Path
-            The files, by the indices in their names.
+            The files, sorted by the indices in their names.
 
         Raises
         ------
         DataError
-            If pictures are missing, or their names do not say which row each has.
+            If pictures are missing, or their names do not determine their rows.
         """
         return list_pictures(pictures_folder(self.folder, split), split)
 
     def nsd_ids(self, split: str) -> np.ndarray:
-        """Read which of NSD's pictures the stimuli are.
+        """Return the NSD ids of the stimuli, from the names of their files.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Subject:
         return nsd_ids(self.pictures(split))
 
     def picture_digests(self, split: str) -> list[str]:
-        """Digest the stimuli's files.
+        """Return the digests of the stimuli's files.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class Subject:
         return content_digests(self.pictures(split))
 
     def mask_digests(self) -> dict[str, str]:
-        """Digest the files that say where the vertices and regions are.
+        """Return the digests of the masks of vertices and regions.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class Subject:
         return dict(zip((file.name for file in files), content_digests(files), strict=True))
 
     def n_vertices(self, hemisphere: str) -> int:
-        """Count the vertices that were measured.
+        """Return the number of measured vertices.
 
         Parameters
         ----------
@@ -136,19 +136,19 @@ class Subject:
         Returns
         -------
         int
-            The number of columns of the responses: by the mask; where there is none, by the
-            responses themselves, or by the noise ceilings.
+            The number of columns of the responses: by the mask, or without a mask by the responses
+            themselves or the noise ceilings.
         """
         if vertices_file(self.folder, hemisphere).is_file():
             return int(read_mask(self.folder, hemisphere).sum())
-        # Only maps need to know where on fsaverage the columns are.
+        # Without the mask, only the positions of the columns on fsaverage are unknown.
         responses = [responses_file(self.folder, hemisphere, split) for split in SPLITS]
         if existing := next((file for file in responses if file.is_file()), None):
             return open_responses(existing).shape[1]
         ceilings = [self.ceiling_file(hemisphere, split) for split in SPLITS]
         if existing := next((file for file in ceilings if file.is_file()), None):
             return read_ceilings(existing, None).size
-        return open_responses(responses[0]).shape[1]  # which says what is missing
+        return open_responses(responses[0]).shape[1]  # raises an error on the missing file
 
     def responses(self, hemisphere: str, split: str = "train") -> np.memmap:
         """Open the responses without reading them into memory.
@@ -158,7 +158,7 @@ class Subject:
         hemisphere : str
             "lh" or "rh".
         split : str
-            "train" or "test"; the organisers keep the test responses.
+            "train" or "test"; the organisers have not published the test responses.
 
         Returns
         -------
@@ -168,8 +168,8 @@ class Subject:
         Raises
         ------
         DataError
-            If the file is missing or damaged, or its rows are not the pictures, or its columns
-            not the vertices of the mask.
+            If the file is missing or damaged, or its numbers of rows and columns are not those of
+            pictures and vertices.
         """
         file = responses_file(self.folder, hemisphere, split)
         values = open_responses(file)
@@ -182,7 +182,7 @@ class Subject:
         return values
 
     def check_finite(self, hemisphere: str, split: str = "train") -> None:
-        """Look through the responses for NaN and infinite values, in blocks of rows.
+        """Check that the responses hold no NaN or infinite values, reading blocks of rows.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class Subject:
         check_finite(self.responses(hemisphere, split), file)
 
     def ceiling_file(self, hemisphere: str, split: str = "test") -> Path:
-        """Name the file of the noise ceilings: that in `ceilings` where it is there.
+        """Return the file of the noise ceilings, in `ceilings` if it exists there.
 
         Parameters
         ----------
@@ -210,13 +210,13 @@ class Subject:
             The file, which need not exist.
         """
         if self.ceilings is not None:
-            made = ceiling_file(self.ceilings / self.folder.name, hemisphere, split)
-            if made.is_file():
-                return made
+            file = ceiling_file(self.ceilings / self.folder.name, hemisphere, split)
+            if file.is_file():
+                return file
         return ceiling_file(self.folder, hemisphere, split)
 
     def noise_ceiling(self, hemisphere: str, split: str = "test") -> np.ndarray | None:
-        """Read the noise ceilings, where there are any.
+        """Read the noise ceilings, if there is a file of them.
 
         Parameters
         ----------
@@ -233,7 +233,7 @@ class Subject:
         Raises
         ------
         DataError
-            If there are not as many as vertices, or they are not numbers, or not in 0..1.
+            If their number is not that of the vertices, or a ceiling is not a number in 0..1.
         """
         file = self.ceiling_file(hemisphere, split)
         if not file.is_file():
@@ -241,7 +241,7 @@ class Subject:
         return read_ceilings(file, self.n_vertices(hemisphere))
 
     def rois(self, hemisphere: str) -> list[Roi]:
-        """Find the vertices of every region of interest.
+        """Read the vertices of every region of interest.
 
         Parameters
         ----------
@@ -251,13 +251,13 @@ class Subject:
         Returns
         -------
         list of Roi
-            Every named region, class by class in the order of `ROI_CLASSES`, empty ones too. A
-            class of which no file is there has only empty ones.
+            Every named region, class by class in the order of `ROI_CLASSES`, including empty ones.
+            All regions of a class without any file are empty.
 
         Raises
         ------
         DataError
-            If files of a class are missing or damaged; the message lists all that is wrong.
+            If files of a class are missing or damaged; the message lists all faults.
         """
         n_vertices = self.n_vertices(hemisphere)
         rois: list[Roi] = []
@@ -272,7 +272,7 @@ class Subject:
         return rois
 
     def regions(self, hemisphere: str) -> list[Roi]:
-        """Find the groups of vertices that are modelled: ROIs with vertices, and the rest.
+        """Read the groups of vertices to model: the nonempty ROIs, and the remaining vertices.
 
         Parameters
         ----------
@@ -282,12 +282,12 @@ class Subject:
         Returns
         -------
         list of Roi
-            None of them empty; every vertex is in one at least.
+            Nonempty regions; every vertex is in at least one.
 
         Raises
         ------
         DataError
-            If two have one name, under which their models would be saved.
+            If two regions have one name, under which their models would be saved.
         """
         rois = self.rois(hemisphere)
         check_distinct(self.folder, rois)

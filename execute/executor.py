@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from base import convert_paths, one_of
+from base import convert_paths, list_choices
 from execute.errors import ExecuteError
 from execute.local import share_here
 from execute.recording import RecordedWork
@@ -93,7 +93,9 @@ def choose_executor(
         If the executor is unknown, Slurm is not available, or a file is given for "local".
     """
     if executor not in EXECUTORS:
-        raise ExecuteError(f"--executor {executor}: expected one of {one_of(executor, EXECUTORS)}")
+        raise ExecuteError(
+            f"--executor {executor}: expected one of {list_choices(executor, EXECUTORS)}"
+        )
     if executor == "local":
         if cluster is not None:
             raise ExecuteError(

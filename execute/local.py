@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from base import say, unheard
+from base import say, signal_blocked
 from execute.errors import ExecuteError
 from execute.threads import share_processors
 from execute.work import Unit, Work
@@ -108,7 +108,7 @@ def _start(
     context = get_context("spawn")
     parent_end, child_end = context.Pipe()
     process = context.Process(target=serving, args=(child_end, sys.orig_argv), daemon=True)
-    with unheard(signal.SIGINT), _visible_gpu(device), share_processors(n_processes):
+    with signal_blocked(signal.SIGINT), _visible_gpu(device), share_processors(n_processes):
         process.start()
     # Only the process holds this end now, so that its exit closes the pipe.
     child_end.close()

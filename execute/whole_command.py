@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from base import say
-from base.command_line.parser import Command, call, check, in_words
+from base.command_line.parser import Command, call, check, report_errors
 from execute.errors import ExecuteError
 from execute.executor import ALONE, choose_executor, share
 from execute.forecast.cost import Cost
@@ -63,7 +63,7 @@ def run_anywhere(
     int
         The exit status.
     """
-    return in_words(module, lambda: _run_anywhere(commands, module, examples, argv, cost))
+    return report_errors(module, lambda: _run_anywhere(commands, module, examples, argv, cost))
 
 
 def _run_anywhere(

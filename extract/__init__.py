@@ -1,12 +1,11 @@
-"""Stage 1: pictures to feature spaces, written once to the cache.
+"""Stage 1: compute feature spaces of pictures, and store them in the cache.
 
-Only this folder holds networks. A network family is a file in `extract/backbones`, a named feature
-space an entry in `extract/spaces.py`; `extract/run.py` computes a space,
-`extract/pipeline/stage.py` all.
+A network family is a file in `extract/backbones`, a named feature space an entry in
+`extract/spaces.py`; `extract/run.py` computes a space, `extract/pipeline/stage.py` all of them.
 """
 
 import os
 
-# Before torch is loaded: threads that wait sleep. Turning in place, they would hold the processors
-# that the processes which decode pictures, and the network's own other threads, wait for.
+# Set before torch is loaded, so that waiting threads sleep. Busy waiting would keep processors from
+# the processes that decode pictures and from the network's other threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

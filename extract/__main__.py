@@ -24,14 +24,14 @@ def extract(
     executor: str = "local",
     cluster: Path | None = None,
 ) -> None:
-    """Compute the feature spaces of all pictures, training and test, that have none yet.
+    """Compute the feature spaces of all training and test pictures that are not stored yet.
 
     Parameters
     ----------
     data : Path
         The challenge directory, with subj01, subj02 …
     out : Path
-        The folder of everything that is made.
+        The output folder.
     subject : str, int or sequence of them
         "all", or the numbers of one or several: "01", "01 02".
     spaces : list of str
@@ -39,26 +39,26 @@ def extract(
         family:model/weights@layer+layer,layer#pooling~columns; `python -m extract layers SPACE`
         lists the layers of a network.
     weights : list of str
-        SPACE=FILE to take weights from a file, SPACE=random:SEED for untrained ones.
+        SPACE=FILE to read weights from a file, SPACE=random:SEED for untrained ones.
     captions : list of str
         For clip_text: COCO's captions_train2017.json and captions_val2017.json with NSD's
         nsd_stim_info_merged.csv, or a CSV with the columns picture and caption.
     device : str
-        auto (a GPU if there is one), cpu, cuda, cuda:N or mps; several with commas, cuda:0,cuda:1,
-        share the pictures.
+        auto (a GPU if there is one), cpu, cuda, cuda:N or mps; several, separated by commas such as
+        cuda:0,cuda:1, share the pictures.
     precision : str
         float32, or autocast in bfloat16 or float16; it is part of the features' key.
     dtype : str
-        How rows are stored: float32, or float16, which is refused where a value does not fit.
+        Type of the stored rows: float32, or float16, which is an error where a value does not fit.
     workers : int
-        Processes that decode pictures ahead of each device; by default as many as there are
-        processors to spare.
+        Number of processes that decode pictures ahead of each device; by default as many as there
+        are spare processors.
     executor : str
-        local, or slurm: in jobs of a cluster, which this command waits for.
+        local, or slurm: in jobs of a cluster, for which this command waits.
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
-    # The networks take seconds to import: only now, so that --help is quick and Ctrl-C is heard.
+    # The networks take seconds to import, which would delay --help and Ctrl-C.
     from extract.pipeline.stage import Options, compute_features
 
     options = Options(device, precision, dtype, workers, captions, executor, cluster)
@@ -88,13 +88,7 @@ EXAMPLES = [
 
 
 def main() -> int:
-    """Run the verb that is named, or else extract.
-
-    Returns
-    -------
-    int
-        The exit status.
-    """
+    """Run the verb `layers`, or else the extraction; return the exit status."""
     if sys.argv[1:2] == ["layers"]:
         return run({"layers": layers}, "extract", EXAMPLES)
     return run(extract, "extract", EXAMPLES)

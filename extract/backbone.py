@@ -1,4 +1,4 @@
-"""What every network family gives: a network, its preprocessing, its layers and its key."""
+"""The interface of network families: a network, its preprocessing, its layers and its key."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,25 +7,25 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor, nn
 
-from extract.layers import blocks_among, name_layers
+from extract.layers import find_blocks, name_layers
 from extract.spaces import Spec
 
 
 @dataclass(frozen=True)
 class Activation:
-    """What one layer gives for a batch, whatever the network.
+    """The output of a layer for a batch, in a form that does not depend on the network.
 
     Attributes
     ----------
     vector : Tensor (n_images, n_channels), optional
-        For layers without places.
+        The output of a layer without spatial positions.
     spatial : Tensor (n_images, n_channels, height, width), optional
-        Maps, or the patch tokens laid out as they lie in the picture.
+        Maps, or the patch tokens arranged as in the picture.
     cls : Tensor (n_images, n_channels), optional
-        The class token, where the network has one.
+        The class token, if the network has one.
 
-    Without any of them the layer gives nothing that can be pooled: it does not run in evaluation
-    mode, or its output is neither a vector, nor tokens, nor maps.
+    Without any of them the layer cannot be pooled: it does not run in evaluation mode, or its
+    output is neither a vector, nor tokens, nor maps.
     """
 
     vector: Tensor | None = None
@@ -34,30 +34,17 @@ class Activation:
 
     @property
     def empty(self) -> bool:
-        """Whether it holds nothing."""
+        """Whether the output cannot be pooled."""
         return self.vector is None and self.spatial is None and self.cls is None
 
 
-# What is kept of a layer's output, by the layer's name; called while the network runs, since many
-# networks write over the outputs of their layers afterwards.
+# Returns what to keep of a layer's output, given the layer's name; called while the network runs,
+# since many networks overwrite the outputs of their layers afterwards.
 Keep = Callable[[str, Activation], Any]
 
 
 def keep_copy(_name: str, activation: Activation) -> Activation:
-    """Keep all of a layer's output.
-
-    Parameters
-    ----------
-    _name : str
-        The layer's name.
-    activation : Activation
-        Its output for a batch.
-
-    Returns
-    -------
-    Activation
-        A copy, which the network does not write over.
-    """
+    """Return a copy of a layer's output, which the network does not overwrite."""
     parts = (activation.vector, activation.spatial, activation.cls)
     return Activation(*(None if part is None else part.clone() for part in parts))
 
@@ -68,7 +55,7 @@ class Forward(Protocol):
     def __call__(
         self, batch: Tensor, names: Sequence[str], keep: Keep = keep_copy
     ) -> dict[str, Any]:
-        """Return what `keep` gave for each named layer, called with its output as it was made."""
+        """Run the network and return, by layer, the result of `keep` for the layer's output."""
 
 
 @dataclass
@@ -80,27 +67,27 @@ class Backbone:
     module : nn.Module
         The network, in evaluation mode.
     key : dict
-        What of it changes the numbers: family, model, digest of the weights, preprocessing.
+        The settings that change the numbers: family, model, digest of the weights, preprocessing.
     origin : str
-        Where the weights came from, in words.
+        A description of the source of the weights.
     size : int
         Height and width of its input in pixels.
     layers : list of str
-        The layers that it can give, those of most use first.
+        The names of its layers, the most useful ones first.
     preprocess : callable
-        From a decoded RGB picture to a tensor (3, size, size).
+        Converts a decoded RGB picture to a tensor (3, size, size).
     forward : callable
-        From a batch (n_images, 3, size, size) and names of layers to a dict of `Activation`, or of
-        what is to be kept of each.
+        Returns, for a batch (n_images, 3, size, size) and names of layers, a dict of `Activation`,
+        or of the results of `keep`.
     default_layers : tuple of str
-        What a space takes that names no layer.
+        The layers of a space that names none.
     blocks : list of str
-        The layers that an index or a depth counts, from the picture to the output; those called
-        `blocks.N` where the family does not say.
+        The layers that an index or a depth counts, from the picture to the output; by default
+        those called `blocks.N`.
     dtype : str
-        What rows are stored as: "float32", or "uint8" for pictures as they are.
+        The type of the stored rows: "float32", or "uint8" for unchanged pictures.
     former_weights : callable, optional
-        Digests the weights as the keys of earlier versions held them, where `key` holds fewer.
+        Returns the key of the weights in earlier versions, where it included more tensors.
     """
 
     module: nn.Module
@@ -116,50 +103,52 @@ class Backbone:
     former_weights: Callable[[], dict[str, object]] | None = None
 
     def __post_init__(self) -> None:
-        self.blocks = self.blocks or blocks_among(self.layers)
+        self.blocks = self.blocks or find_blocks(self.layers)
 
 
 def check_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str] = ()) -> Spec:
-    """Name a space's layers, and refuse those that a network lacks, before weights are looked for.
+    """Resolve a space's layers to names, and check that the network has them.
+
+    Families call this before they load weights.
 
     Parameters
     ----------
     spec : Spec
-        With the layers asked for, by name, index or depth.
+        A space, with layers by name, index or depth.
     layers : sequence of str
-        Those that the network has.
+        The layers of the network.
     blocks : sequence of str
-        Those that an index or a depth counts; those called `blocks.N` by default.
+        The layers that an index or a depth counts; by default those called `blocks.N`.
 
     Returns
     -------
     Spec
-        The same space, with every layer by its own name.
+        The same space, with all layers by name.
 
     Raises
     ------
     ExtractError
-        If there is no such layer; the message lists those that there are.
+        If there is no such layer; the message lists the layers of the network.
     """
-    return name_layers(spec, layers, blocks or blocks_among(layers))
+    return name_layers(spec, layers, blocks or find_blocks(layers))
 
 
-def lay_out_tokens(tokens: Tensor, prefix: int, has_class: bool = True) -> Activation:
-    """Split a transformer's tokens into the class token and the places of the patches.
+def split_tokens(tokens: Tensor, prefix: int, has_class: bool = True) -> Activation:
+    """Split a transformer's tokens into the class token and a map of the patches.
 
     Parameters
     ----------
     tokens : Tensor (n_images, prefix + n_patches, n_channels)
         A block's output.
     prefix : int
-        How many tokens stand before those of the patches.
+        The number of tokens before those of the patches.
     has_class : bool
-        Whether the first of these is a class token; they may be registers alone.
+        Whether the first of these is a class token; otherwise all are registers.
 
     Returns
     -------
     Activation
-        `spatial` is None where the patches are not a square.
+        The class token and the map, which is None if the patches do not form a square.
     """
     patches = tokens[:, prefix:]
     side = round(patches.shape[1] ** 0.5)
@@ -169,40 +158,40 @@ def lay_out_tokens(tokens: Tensor, prefix: int, has_class: bool = True) -> Activ
     return Activation(spatial=spatial, cls=tokens[:, 0] if prefix and has_class else None)
 
 
-def shaped(
+def to_activation(
     output: object, prefix: int = 0, has_class: bool = True, channels_last: bool = False
 ) -> Activation:
-    """Tell from its shape what a layer's output is.
+    """Convert a layer's output to an `Activation`, by its number of dimensions.
 
     Parameters
     ----------
     output : Tensor
-        Of two, three (tokens) or four dimensions (maps).
+        An output of two (vector), three (tokens) or four dimensions (maps).
     prefix, has_class
-        As for `lay_out_tokens`.
+        The arguments of `split_tokens`.
     channels_last : bool
-        Whether maps are (n_images, height, width, n_channels), as Swin's are.
+        Whether maps are (n_images, height, width, n_channels), as in Swin.
 
     Returns
     -------
     Activation
-        The same numbers, laid out; empty where the output is none of these.
+        The same numbers; empty for any other output.
     """
     if not isinstance(output, Tensor):
         return Activation()
     if output.ndim == 2:
         return Activation(vector=output)
     if output.ndim == 3:
-        return lay_out_tokens(output, prefix, has_class)
+        return split_tokens(output, prefix, has_class)
     if output.ndim == 4:
         return Activation(spatial=output.permute(0, 3, 1, 2) if channels_last else output)
     return Activation()
 
 
-def hooked(
+def run_with_hooks(
     module: nn.Module, batch: Tensor, names: Sequence[str], keep: Callable[[str, Any], Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """Run a network and keep, of what some of its modules put out, as much as is asked for.
+    """Run a network and collect the outputs of some of its modules.
 
     Parameters
     ----------
@@ -211,48 +200,37 @@ def hooked(
     batch : Tensor (n_images, 3, size, size)
         Its input.
     names : sequence of str
-        Paths of modules, as `named_modules` gives them.
+        Paths of modules, as in `named_modules`.
     keep : callable
-        From a path and the output of that module to what is kept; nothing of the output itself,
-        which modules that run later may write over.
+        Returns what to keep, given the path and the output of a module; not the output itself,
+        which later modules may overwrite.
 
     Returns
     -------
     output : object
-        The network's own output.
-    kept : dict of str to object
-        For each named module, of its last use where it is used twice; modules that did not run are
-        left out.
+        The output of the network.
+    outputs : dict of str to object
+        The result of `keep` for each module, for its last use if it is used twice; modules that did
+        not run are left out.
     """
-    kept: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
 
     def hook_of(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            kept[name] = keep(name, output)
+            outputs[name] = keep(name, output)
 
         return hook
 
     handles = [module.get_submodule(name).register_forward_hook(hook_of(name)) for name in names]
     try:
-        return module(batch), kept
+        return module(batch), outputs
     finally:
         for handle in handles:
             handle.remove()
 
 
-def settle(module: nn.Module) -> nn.Module:
-    """Make a network fit for reading its layers: evaluation mode, no activation done in place.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The network, changed.
-
-    Returns
-    -------
-    nn.Module
-        The same network.
-    """
+def freeze(module: nn.Module) -> nn.Module:
+    """Set a network to evaluation mode without gradients and in-place activations; return it."""
     for part in module.modules():
         if getattr(part, "inplace", False) is True:
             part.inplace = False  # type: ignore[assignment]

@@ -1,7 +1,7 @@
-"""What can be wrong with a network, its weights or the name of a feature space."""
+"""Errors of feature spaces and their networks."""
 
 from base import RoiridgeError
 
 
 class ExtractError(RoiridgeError):
-    """A feature space, network, layer, pooling or weights file that cannot be used."""
+    """A feature space, network, layer, pooling, device or file of captions cannot be used."""

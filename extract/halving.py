@@ -1,4 +1,4 @@
-"""A batch that does not fit in memory is tried in halves."""
+"""Halving of batches that do not fit in memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,26 +11,26 @@ from torch import Tensor
 from base import say
 
 
-def in_halves(
-    work: Callable[[Tensor], list[NDArray[Any]]], batch: Tensor, what: str
+def run_in_halves(
+    work: Callable[[Tensor], list[NDArray[Any]]], batch: Tensor, message: str
 ) -> list[NDArray[Any]]:
-    """Run a network over a batch, and over its halves where memory runs out.
+    """Run a network over a batch, or over its halves if memory runs out.
 
     Parameters
     ----------
     work : callable
-        From a batch to arrays with a row for each of its items.
-    what : str
-        What is said before the halves are tried, with {} for the number of items.
+        Returns, for a batch, arrays with a row for each of its items.
+    message : str
+        The message when a batch is halved, with {} for the number of items.
     """
     try:
         return work(batch)
     except torch.OutOfMemoryError:
         if len(batch) == 1:
             raise
-    # Outside of the handler: the traceback would keep what the failed run has allocated.
+    # Outside the handler, whose traceback would keep the memory of the failed run.
     torch.cuda.empty_cache()
     half = len(batch) // 2
-    say(f"{what.format(len(batch))}; trying {half}")
-    both = in_halves(work, batch[:half], what), in_halves(work, batch[half:], what)
-    return [np.concatenate(found) for found in zip(*both, strict=True)]
+    say(f"{message.format(len(batch))}; trying {half}")
+    halves = run_in_halves(work, batch[:half], message), run_in_halves(work, batch[half:], message)
+    return [np.concatenate(parts) for parts in zip(*halves, strict=True)]

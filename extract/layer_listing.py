@@ -1,4 +1,4 @@
-"""`python -m extract layers SPACE`: what a network can give, without its weights."""
+"""`python -m extract layers SPACE`: list the layers of a network, without its weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,32 +16,32 @@ from extract.pooling import default_pooling, pool, projected_width
 from extract.spaces import SPACES, TEXT_FAMILIES, Spec, resolve
 from networks.weights import Request
 
-# Networks of more layers show only their blocks and outermost modules, unless asked for all.
-MANY = 24
+# Of networks with more layers, only blocks and outermost modules are listed by default.
+MAX_LINES = 24
 
 
 @dataclass(frozen=True)
 class Line:
-    """One layer of a network, and the columns that it gives.
+    """A layer of a network, and its columns.
 
     Attributes
     ----------
     layer : str
-        Its name.
+        The name of the layer.
     index : int or None
-        Its place among the network's blocks; None where it is none of them.
+        Its index among the network's blocks; None for other layers.
     depth : float or None
-        That place as a fraction, from 0 to 1.
+        The index as a fraction, from 0 to 1.
     shape : str
-        What it gives for one picture, channels first.
+        The shape of its output for one picture, channels first.
     pooling : str
-        How the space pools it; the default where the space does not take it.
+        The pooling of the space, or the default for layers that are not in the space.
     pooled : int
-        Columns after pooling.
+        The number of columns after pooling.
     columns : int
-        Columns in the end, after the projection.
+        The number of columns after projection.
     band : int or None
-        The band of the space that it is in, from 1; None where the space does not take it.
+        The band of the space, from 1; None for layers that are not in the space.
     """
 
     layer: str
@@ -66,39 +66,24 @@ def list_layers(space: str, deep: bool = False) -> None:
     """
     spec, backbone = sketch(space)
     lines = describe(spec, backbone)
-    shown = [one for one in lines if deep or len(lines) <= MANY or _outer(one)]
+    visible = [line for line in lines if deep or len(lines) <= MAX_LINES or _is_outer(line)]
     print(f"{space} = {SPACES[space]}" if space in SPACES else space)
-    for row in _table(shown, backbone):
+    for row in _table(visible, backbone):
         print(row)
-    if len(shown) < len(lines):
-        print(f"and {len(lines) - len(shown)} modules inside these: --deep true lists them")
-    taken = [one for one in lines if one.band is not None]
-    bands = len({one.band for one in taken})
+    if len(visible) < len(lines):
+        print(f"and {len(lines) - len(visible)} modules inside these: --deep true lists them")
+    space_lines = [line for line in lines if line.band is not None]
+    bands = len({line.band for line in space_lines})
     print(
-        f"{space}: {sum(one.columns for one in taken)} columns in {bands} "
+        f"{space}: {sum(line.columns for line in space_lines)} columns in {bands} "
         f"{'band' if bands == 1 else 'bands'}, pictures of {backbone.size} x {backbone.size} pixels"
     )
 
 
 def sketch(space: str) -> tuple[Spec, Backbone]:
-    """Build a space's network for its shapes alone: no values, no weights, no time.
+    """Build a space's network for its shapes alone, without weights.
 
-    Parameters
-    ----------
-    space : str
-        A feature space.
-
-    Returns
-    -------
-    spec : Spec
-        The space, with every layer by its own name.
-    backbone : Backbone
-        The network; it can compute nothing but shapes.
-
-    Raises
-    ------
-    ExtractError
-        If it embeds captions, not pictures.
+    Return the space, with all layers by name, and the network, if possible on the meta device.
     """
     spec = resolve(space)
     if spec.family in TEXT_FAMILIES:
@@ -108,56 +93,40 @@ def sketch(space: str) -> tuple[Spec, Backbone]:
         )
     family = load_plugin(backbones, spec.family, "network family")
     request = Request(spec.name, "random:0")
-    # No layers, so that a family does not build only the part that holds them.
-    whole = replace(spec, bands=())
+    # Without layers, so that a family does not build only a part of the network.
+    all_layers = replace(spec, bands=())
     try:
         with torch.device("meta"):
-            backbone = family.load(whole, request)
+            backbone = family.load(all_layers, request)
         dry_run(backbone, backbone.layers)
-    except (NotImplementedError, RuntimeError):  # some networks look at values
-        backbone = family.load(whole, request)
+    except (NotImplementedError, RuntimeError):  # some networks depend on values
+        backbone = family.load(all_layers, request)
     return check_layers(spec, backbone.layers, backbone.blocks), backbone
 
 
 def keep_shape(_name: str, activation: Activation) -> Activation:
-    """Keep a layer's output itself, of which only the shape is of use.
-
-    Parameters
-    ----------
-    _name : str
-        The layer's name.
-    activation : Activation
-        Its output.
-
-    Returns
-    -------
-    Activation
-        The same; the network may write over it.
-    """
+    """Return a layer's output itself, for its shape; the network may overwrite its values."""
     return activation
 
 
 def dry_run(
     backbone: Backbone, names: Sequence[str], keep: Keep = keep_shape
 ) -> dict[str, Activation]:
-    """Learn the shapes of layers, if possible without computing: SAM takes 10 s on two cores.
+    """Return the outputs of layers for one picture, for their shapes, if possible without values.
+
+    This saves time: SAM takes 10 s per picture on two cores.
 
     Parameters
     ----------
     backbone : Backbone
-        The network; on the CPU, or built for its shapes alone.
+        The network, on the CPU or the meta device.
     names : sequence of str
-        Layers.
+        The layers.
     keep : callable
-        From a layer's name and output to that output.
-
-    Returns
-    -------
-    dict of str to Activation
-        Of one picture, without values.
+        Returns the output itself, given a layer's name and its output.
     """
     shape = (1, 3, backbone.size, backbone.size)
-    # Not in inference mode, whose tensors do not count how often they are written to.
+    # Not in inference mode, where tensors do not count in-place changes.
     with torch.inference_mode(mode=False), torch.no_grad():
         if any(part.is_meta for part in backbone.module.parameters()):
             with torch.device("meta"):
@@ -165,29 +134,14 @@ def dry_run(
         try:
             with FakeTensorMode(allow_non_fake_inputs=True):
                 return backbone.forward(torch.empty(shape), names, keep)
-        except (NotImplementedError, RuntimeError):  # it looks at values: compute one picture
+        except (NotImplementedError, RuntimeError):  # it depends on values
             return backbone.forward(torch.zeros(shape), names, keep)
 
 
 def find_overwritten(
     backbone: Backbone, names: Sequence[str]
 ) -> tuple[dict[str, Activation], frozenset[str]]:
-    """Find the layers whose output the network writes over after they have run.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The network; on the CPU, or built for its shapes alone.
-    names : sequence of str
-        Layers.
-
-    Returns
-    -------
-    shapes : dict of str to Activation
-        As `dry_run` gives them.
-    overwritten : frozenset of str
-        Those of the layers.
-    """
+    """Return the results of `dry_run`, and the layers whose output the network overwrites later."""
     versions: dict[str, list[int]] = {}
 
     def keep(name: str, activation: Activation) -> Activation:
@@ -199,33 +153,20 @@ def find_overwritten(
 
 
 def _versions(activation: Activation) -> list[int]:
-    # torch counts how often a tensor, or another one with the same memory, was written to.
+    # torch counts the in-place changes of a tensor and of all tensors that share its memory.
     parts = (activation.vector, activation.spatial, activation.cls)
     return [part._version for part in parts if part is not None]
 
 
 def largest_output(backbone: Backbone, names: Sequence[str]) -> int:
-    """Learn how much memory the largest output of a part of the network takes.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The network.
-    names : sequence of str
-        Layers to run it for.
-
-    Returns
-    -------
-    int
-        Bytes, for one picture.
-    """
+    """Return the bytes, for one picture, of the largest output of a module up to some layers."""
     sizes = [1]
 
-    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+    def record_size(_module: nn.Module, _inputs: object, output: object) -> None:
         if isinstance(output, Tensor):
             sizes.append(output.nbytes)
 
-    hook = register_module_forward_hook(note)
+    hook = register_module_forward_hook(record_size)
     try:
         dry_run(backbone, names)
     finally:
@@ -234,62 +175,53 @@ def largest_output(backbone: Backbone, names: Sequence[str]) -> int:
 
 
 def describe(spec: Spec, backbone: Backbone) -> list[Line]:
-    """Work out the columns of every layer of a network that can be pooled.
+    """Describe every layer of a network that can be pooled, in the order of the network's list.
 
-    Parameters
-    ----------
-    spec : Spec
-        The space, with layers by their own names.
-    backbone : Backbone
-        Its network.
-
-    Returns
-    -------
-    list of Line
-        In the order of the network's list; those that the space takes are pooled and projected as
-        it says, the others by default.
+    Layers of the space have its pooling and projection, other layers the default ones.
     """
-    taken = {layer: band for band, group in enumerate(spec.bands, 1) for layer in group}
-    taken = taken or dict.fromkeys(backbone.default_layers, 1)
+    band_of_layer = {layer: band for band, group in enumerate(spec.bands, 1) for layer in group}
+    band_of_layer = band_of_layer or dict.fromkeys(backbone.default_layers, 1)
     lines = []
-    for layer, given in dry_run(backbone, backbone.layers).items():
-        own = layer in taken
-        if given.empty and not own:
+    for layer, activation in dry_run(backbone, backbone.layers).items():
+        in_space = layer in band_of_layer
+        if activation.empty and not in_space:
             continue
-        pooling = (spec.pooling if own else None) or default_pooling(given)
-        pooled = pool(given, pooling, layer).shape[1]
-        columns = projected_width(pooled, spec.columns if own else None, backbone.dtype)
+        pooling = (spec.pooling if in_space else None) or default_pooling(activation)
+        pooled = pool(activation, pooling, layer).shape[1]
+        columns = projected_width(pooled, spec.columns if in_space else None, backbone.dtype)
         index = backbone.blocks.index(layer) if layer in backbone.blocks else None
         depth = None if index is None else index / max(1, len(backbone.blocks) - 1)
-        shape = _shape(given)
-        lines.append(Line(layer, index, depth, shape, pooling, pooled, columns, taken.get(layer)))
+        shape = _shape(activation)
+        lines.append(
+            Line(layer, index, depth, shape, pooling, pooled, columns, band_of_layer.get(layer))
+        )
     return lines
 
 
-def _shape(given: Activation) -> str:
-    if given.vector is not None:
-        return str(given.vector.shape[1])
+def _shape(activation: Activation) -> str:
+    if activation.vector is not None:
+        return str(activation.vector.shape[1])
     parts = []
-    if given.spatial is not None:
-        parts.append(" x ".join(str(n) for n in given.spatial.shape[1:]))
-    if given.cls is not None:
-        parts.append(f"class {given.cls.shape[1]}")
+    if activation.spatial is not None:
+        parts.append(" x ".join(str(n) for n in activation.spatial.shape[1:]))
+    if activation.cls is not None:
+        parts.append(f"class {activation.cls.shape[1]}")
     return " + ".join(parts)
 
 
-def _outer(one: Line) -> bool:
-    return one.band is not None or one.index is not None or "." not in one.layer
+def _is_outer(line: Line) -> bool:
+    return line.band is not None or line.index is not None or "." not in line.layer
 
 
 def _table(lines: Sequence[Line], backbone: Backbone) -> list[str]:
     rows = [("layer", "index", "depth", "shape", "pooling", "pooled", "columns", "band")]
-    for one in lines:
-        numbers = (one.index, None if one.depth is None else f"{one.depth:.2f}")
+    for line in lines:
+        numbers = (line.index, None if line.depth is None else f"{line.depth:.2f}")
         index, depth = ("" if value is None else str(value) for value in numbers)
-        band = "" if one.band is None else str(one.band)
-        pooled = str(one.pooled)
-        columns = str(one.columns)
-        rows.append((one.layer, index, depth, one.shape, one.pooling, pooled, columns, band))
+        band = "" if line.band is None else str(line.band)
+        pooled = str(line.pooled)
+        columns = str(line.columns)
+        rows.append((line.layer, index, depth, line.shape, line.pooling, pooled, columns, band))
     widths = [max(len(row[n]) for row in rows) for n in range(8)]
     left = (0, 3, 4)
     return [

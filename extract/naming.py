@@ -1,4 +1,4 @@
-"""One space, one name: what is kept under a name is not computed again under another.
+"""One name for each space, so that features are not computed again under another name.
 
 `efficientnet_lite0`, `timm:tf_efficientnet_lite0` and `timm:tf_efficientnet_lite0/in1k@pooled` have
 one key, and so the same features.
@@ -16,60 +16,62 @@ from extract.spaces import SPACES, Spec
 
 
 class Space(Protocol):
-    """What has a name and a key."""
+    """A space with a name and a key."""
 
     spec: Spec
 
     @property
     def key(self) -> dict[str, Any]:
-        """All that changes the numbers."""
+        """All settings that change the numbers."""
 
 
 class Computed(Space, Protocol):
-    """A space whose features an earlier version may have kept under another key."""
+    """A space whose features an earlier version may have stored under another key."""
 
     former: bool
 
     @property
     def former_key(self) -> dict[str, Any] | None:
-        """That key, if there was another."""
+        """The key of an earlier version, if it differs."""
 
 
 AnySpace = TypeVar("AnySpace", bound=Space)
 
 
 def names_by_digest(entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Give the names under which features are kept."""
+    """Return the names of stored features, by the digest of their key."""
     names: dict[str, list[str]] = {}
     for entry in entries:
         names.setdefault(entry.digest, []).append(entry.name)
     return names
 
 
-def take_former_keys(spaces: Sequence[Computed], kept: Mapping[str, Sequence[str]]) -> None:
-    """Let spaces go on under the key of an earlier version where features have it.
+def use_former_keys(spaces: Sequence[Computed], stored_names: Mapping[str, Sequence[str]]) -> None:
+    """Use the key of an earlier version for spaces whose features are stored with it.
 
-    Fits refer to features by their keys, and nothing is computed twice.
+    Fits refer to features by their keys, and stored features are not computed again.
     """
     for space in spaces:
-        if digest(space.key) not in kept:
+        if digest(space.key) not in stored_names:
             former = space.former_key
-            space.former = former is not None and digest(former) in kept
+            space.former = former is not None and digest(former) in stored_names
 
 
-def name_once(spaces: Sequence[AnySpace], kept: Mapping[str, Sequence[str]]) -> list[AnySpace]:
-    """Call each space by the name it is kept under, or else by its short one."""
-    names = dict(kept)
+def unify_names(
+    spaces: Sequence[AnySpace], stored_names: Mapping[str, Sequence[str]]
+) -> list[AnySpace]:
+    """Rename each space to the name of its stored features, or else to its short name."""
+    names = dict(stored_names)
     for space in sorted(spaces, key=lambda space: space.spec.name not in SPACES):
-        known = names.setdefault(digest(space.key), [space.spec.name])
-        if space.spec.name not in known:
-            say(f"{space.spec.name} is kept as {known[0]}: use that name from here on")
-            space.spec = replace(space.spec, name=known[0])
+        stored = names.setdefault(digest(space.key), [space.spec.name])
+        if space.spec.name not in stored:
+            say(f"{space.spec.name} is kept as {stored[0]}: use that name from here on")
+            space.spec = replace(space.spec, name=stored[0])
     return list({(digest(space.key), space.spec.name): space for space in spaces}.values())
 
 
-def refuse_imported(specs: Sequence[Spec], entries: Sequence[Entry]) -> None:
-    """Refuse to compute a space whose name was given to numbers from elsewhere."""
+def check_not_imported(specs: Sequence[Spec], entries: Sequence[Entry]) -> None:
+    """Check that no space to compute has the name of imported features."""
     imported = {e.name: e for e in entries if "imported" in e.meta["key"]}
     for spec in specs:
         if spec.name in imported:

@@ -1,4 +1,4 @@
-"""Pictures decoded once for all networks, in worker processes that read ahead."""
+"""Reader that decodes pictures once for all networks, in worker processes that read ahead."""
 
 import multiprocessing
 import shutil
@@ -15,16 +15,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from challenge import DataError, load_rgb
 
-# Pictures in a batch; fewer where they would take more than BYTES, as SAM's do.
+# Pictures in a batch, or fewer if they exceed the bytes, as for SAM.
 BATCH = 32
-BYTES = 128 << 20
+BATCH_BYTES = 128 << 20
 Preprocess = Callable[[Image.Image], Tensor]
 Item = list[Tensor] | DataError
 Batch = list[Any] | DataError
 
 
 class _Pictures(Dataset[Item]):
-    """Decode a picture and preprocess it for each network."""
+    """Data set of decoded pictures, preprocessed for each network."""
 
     def __init__(self, paths: Sequence[Path], preprocesses: Sequence[Preprocess]) -> None:
         # One array of bytes: forked workers would copy a list of objects page by page.
@@ -39,7 +39,7 @@ class _Pictures(Dataset[Item]):
         try:
             picture = load_rgb(path)
         except DataError as error:
-            # Given, not raised: torch would wrap it in the worker's traceback.
+            # Returned, not raised: torch would wrap it in the worker's traceback.
             return error
         return [preprocess(picture) for preprocess in self.preprocesses]
 
@@ -47,21 +47,19 @@ class _Pictures(Dataset[Item]):
 def read_batches(
     paths: Sequence[Path], preprocesses: Sequence[Preprocess], size: int, workers: int
 ) -> Iterator[list[Tensor]]:
-    """Decode pictures in order, a batch at a time, ahead of who takes them.
-
-    Parameters
-    ----------
-    preprocesses : sequence of callable
-        Each from a picture to a tensor (3, height, width).
-    """
+    """Yield batches of pictures, one tensor for each network, in order; workers read ahead."""
     workers = min(workers, -(-len(paths) // size) - 1)
     options: dict[str, Any] = {}
     if workers > 0:
-        options = {"num_workers": workers, "prefetch_factor": 2, "worker_init_fn": _begin}
+        options = {
+            "num_workers": workers,
+            "prefetch_factor": 2,
+            "worker_init_fn": _ignore_interrupts,
+        }
         if "fork" in multiprocessing.get_all_start_methods():
             options["multiprocessing_context"] = "fork"
     pictures = _Pictures(paths, preprocesses)
-    loader = DataLoader(pictures, size, collate_fn=_Stacked(workers, size), **options)
+    loader = DataLoader(pictures, size, collate_fn=_Stack(workers, size), **options)
     for batch in loader:
         if isinstance(batch, DataError):
             raise batch
@@ -69,20 +67,20 @@ def read_batches(
 
 
 def batch_size(sides: Sequence[int]) -> int:
-    """Say how many pictures are read at once."""
-    return max(1, min(BATCH, BYTES // max(1, sum(12 * side**2 for side in sides))))
+    """Return the number of pictures in a batch, for networks with inputs of some sides."""
+    return max(1, min(BATCH, BATCH_BYTES // max(1, sum(12 * side**2 for side in sides))))
 
 
-def _begin(_number: int) -> None:
-    # Ctrl-C is for the process that computes; it ends its workers.
+def _ignore_interrupts(_number: int) -> None:
+    # Ctrl-C is handled by the parent process, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class _Stacked:
-    """Stack the pictures of a batch, in shared memory where there is enough of it.
+class _Stack:
+    """Stack the pictures of a batch, as arrays instead of tensors if shared memory is too small.
 
-    Containers often have 64 MB, on which torch would die with a bus error; numpy's arrays go
-    through a pipe instead.
+    Containers often have 64 MB of shared memory, where tensors would crash torch with a bus error;
+    arrays are sent through a pipe instead.
     """
 
     def __init__(self, workers: int, size: int) -> None:
@@ -92,11 +90,11 @@ class _Stacked:
         for item in items:
             if isinstance(item, DataError):
                 return item
-        stacked: list[Any] = [torch.stack(same) for same in zip(*items, strict=True)]
-        if self.workers and not self._is_roomy(sum(part.nbytes for part in stacked)):
+        stacked: list[Any] = [torch.stack(tensors) for tensors in zip(*items, strict=True)]
+        if self.workers and not self._fits_shared_memory(sum(part.nbytes for part in stacked)):
             return [part.numpy() for part in stacked]
         return stacked
 
-    def _is_roomy(self, each: int) -> bool:
+    def _fits_shared_memory(self, n_bytes: int) -> bool:
         shared = Path("/dev/shm")
-        return shared.is_dir() and shutil.disk_usage(shared).free > 8 * self.workers * each
+        return shared.is_dir() and shutil.disk_usage(shared).free > 8 * self.workers * n_bytes

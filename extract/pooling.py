@@ -1,7 +1,7 @@
-"""From a layer's output to columns: pooling over places, then a random projection where wide.
+"""Pooling of a layer's output over spatial positions, and random projection of wide layers.
 
-Neither knows other pictures: a projection drawn from a seed leaks nothing of held-out data, which a
-PCA fitted on all pictures would.
+Neither depends on other pictures: a projection drawn from a seed leaks no held-out data, unlike a
+PCA fitted on all pictures.
 
 References
 ----------
@@ -22,20 +22,17 @@ from extract.backbone import Activation
 from extract.errors import ExtractError
 from extract.spaces import check_pooling
 
-# Past WIDE columns a layer is projected to NARROW, unless the space says otherwise.
+# Layers of more than WIDE columns are projected to NARROW by default.
 WIDE, NARROW = 4096, 2048
 GRID = 4
 SEED = 0
 
 
 def default_pooling(activation: Activation) -> str:
-    """Choose how a layer is pooled where the space does not say.
+    """Return the default pooling of a layer.
 
-    Returns
-    -------
-    str
-        "flatten" for a vector and for maps smaller than the grid, "cls" where there is a class
-        token, else a small grid.
+    It is "flatten" for a vector and for maps smaller than the grid, "cls" for a layer with a class
+    token, else a small grid.
     """
     if activation.vector is not None:
         return "flatten"
@@ -45,59 +42,59 @@ def default_pooling(activation: Activation) -> str:
     return "flatten" if maps is not None and min(maps.shape[2:]) < GRID else f"grid{GRID}"
 
 
-def pool(activation: Activation, how: str, layer: str) -> Tensor:
-    """Pool a layer's output over places.
+def pool(activation: Activation, pooling: str, layer: str) -> Tensor:
+    """Pool a layer's output over spatial positions.
 
     Parameters
     ----------
     activation : Activation
         The layer's output for a batch.
-    how : str
-        "cls", "mean", "max", "gridK" (means over K x K fields) or "flatten".
+    pooling : str
+        "cls", "mean", "max", "gridK" (means over K x K cells) or "flatten".
     layer : str
         The layer's name, for the error.
 
     Returns
     -------
     Tensor (n_images, n_columns)
-        float32, or uint8 where the layer is; for grids and "flatten", channels vary slowest.
+        float32, or uint8 for pixels; for grids and "flatten", channels vary slowest.
 
     Raises
     ------
     ExtractError
-        If there is no such pooling, or the layer has no class token, no places, or too few.
+        If there is no such pooling, or the layer lacks a class token or enough positions for it.
     """
-    side = check_pooling(how)["side"]
+    side = check_pooling(pooling)["side"]
     vector, cls, maps = activation.vector, activation.cls, activation.spatial
     if vector is not None:
-        if how not in ("flatten", "mean", "max"):
-            raise ExtractError(f"layer {layer} is a vector: {how!r} needs places; use flatten")
+        if pooling not in ("flatten", "mean", "max"):
+            raise ExtractError(f"layer {layer} is a vector: {pooling!r} needs places; use flatten")
         return vector if vector.dtype == torch.uint8 else vector.float()
     if activation.empty:
         raise ExtractError(
-            f"layer {layer} gives nothing to pool: it does not run in evaluation mode, or is no "
-            "vector, tokens or maps; choose another"
+            f"layer {layer} cannot be pooled: it does not run in evaluation mode, or its output "
+            "is neither a vector, nor tokens, nor maps; choose another"
         )
-    if how == "cls":
+    if pooling == "cls":
         if cls is None:
             raise ExtractError(f"layer {layer} has no class token: use mean, max, gridK or flatten")
         return cls.float()
     if maps is None:
         raise ExtractError(f"layer {layer} has no square of places: use cls")
-    return _over_places(maps.float(), how, int(side or 0), layer)
+    return _pool_positions(maps.float(), pooling, int(side or 0), layer)
 
 
-def _over_places(maps: Tensor, how: str, grid: int, layer: str) -> Tensor:
-    if how == "mean":
+def _pool_positions(maps: Tensor, pooling: str, grid: int, layer: str) -> Tensor:
+    if pooling == "mean":
         return maps.mean((2, 3))
-    if how == "max":
+    if pooling == "max":
         return maps.amax((2, 3))
     height, width = maps.shape[2:]
     if grid > min(height, width):
-        # Fields smaller than a place would give the same column several times.
+        # Cells smaller than a position would repeat columns.
         raise ExtractError(
-            f"layer {layer} has {height} x {width} places: {how} needs at least {grid} x {grid}; "
-            "use a smaller grid or flatten"
+            f"layer {layer} has {height} x {width} places: {pooling} needs at least {grid} x "
+            f"{grid}; use a smaller grid or flatten"
         )
     return (adaptive_avg_pool2d(maps, grid) if grid else maps).flatten(1)
 
@@ -108,18 +105,20 @@ class Projection:
     Parameters
     ----------
     n_in, n_out : int
-        Columns before and after.
+        Number of columns before and after.
     """
 
     def __init__(self, n_in: int, n_out: int) -> None:
-        drawn = SparseRandomProjection(n_out, random_state=SEED, compute_inverse_components=False)
-        drawn.fit(np.zeros((1, n_in), np.float32))
-        self.matrix = drawn.components_.astype(np.float32).tocsr()
+        projection = SparseRandomProjection(
+            n_out, random_state=SEED, compute_inverse_components=False
+        )
+        projection.fit(np.zeros((1, n_in), np.float32))
+        self.matrix = projection.components_.astype(np.float32).tocsr()
         self.matrix.sort_indices()
 
     @property
     def key(self) -> dict[str, Any]:
-        """What of it changes the numbers; the digest holds it to the drawn values."""
+        """The key of the projection, with a digest of its values."""
         total = hashlib.sha256()
         for part in (self.matrix.indptr, self.matrix.indices, self.matrix.data):
             total.update(np.ascontiguousarray(part).tobytes())
@@ -127,48 +126,33 @@ class Projection:
         return {"columns": columns, "seed": SEED, "digest": total.hexdigest()[:16]}
 
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Project rows.
-
-        Parameters
-        ----------
-        rows : array of float32 (n_images, n_in)
-            Pooled features.
-
-        Returns
-        -------
-        array of float32 (n_images, n_out)
-            Distances between rows are kept, in expectation.
-        """
+        """Project rows (n_images, n_in) to (n_images, n_out), preserving expected distances."""
         return np.ascontiguousarray((self.matrix @ rows.T).T, dtype=np.float32)
 
 
-def projected_width(n_columns: int, asked: int | None, dtype: str = "float32") -> int:
-    """Say how many columns a layer has in the end.
+def projected_width(n_columns: int, width: int | None, dtype: str = "float32") -> int:
+    """Return the number of columns of a layer after projection, `n_columns` without projection.
 
     Parameters
     ----------
-    asked : int or None
-        What the space says: a width, 0 for none, None for the default.
+    width : int or None
+        The width in the space's name: 0 for no projection, None for the default. Layers are never
+        made wider.
     dtype : str
-        What its rows are stored as; "uint8" ones are never projected.
-
-    Returns
-    -------
-    int
-        `n_columns` where the layer is not projected; a layer is never made wider.
+        Type of the stored rows; "uint8" rows are never projected.
     """
     if dtype == "uint8":
-        if asked:
-            raise ExtractError(f"pixels are not projected: leave out ~{asked}")
+        if width:
+            raise ExtractError(f"pixels are not projected: leave out ~{width}")
         return n_columns
-    if asked is None:
-        asked = NARROW if n_columns > WIDE else 0
-    return asked if 0 < asked < n_columns else n_columns
+    if width is None:
+        width = NARROW if n_columns > WIDE else 0
+    return width if 0 < width < n_columns else n_columns
 
 
 def choose_projection(
-    n_columns: int, asked: int | None, dtype: str = "float32"
+    n_columns: int, requested: int | None, dtype: str = "float32"
 ) -> Projection | None:
-    """Draw the projection of a layer that has one."""
-    width = projected_width(n_columns, asked, dtype)
+    """Return the random projection of a layer, or None if it is not projected."""
+    width = projected_width(n_columns, requested, dtype)
     return Projection(n_columns, width) if width < n_columns else None

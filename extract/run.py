@@ -1,4 +1,4 @@
-"""A feature space made ready: the network, its layers, their pooling; from pictures to rows."""
+"""Preparation of a feature space (network, layers, pooling), and computation of its rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from base import load_plugin, provenance, say
 from extract import backbones
 from extract.backbone import Activation, Backbone, check_layers
 from extract.errors import ExtractError
-from extract.halving import in_halves
+from extract.halving import run_in_halves
 from extract.layer_listing import find_overwritten, largest_output
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
 from networks.weights import Request
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Pictures of 224 pixels that a network takes at once; of larger ones fewer.
+# Pictures of 224 pixels in a pass; fewer for larger pictures.
 BATCH = 32
-# On the CPU a network's largest layer puts out no more at once. Beyond 32 MB glibc would give each
-# output back to the system, which then clears its pages anew: half of EfficientNet-Lite0's time.
+# Upper bound on the output of a network's largest layer in a pass on the CPU. glibc returns blocks
+# above 32 MB to the system, which clears new pages each time: half of EfficientNet-Lite0's time.
 OUTPUT_BYTES = 20 << 20
-# The share of a layer's values that may lie where float16 loses digits.
+# Largest share of a layer's values in the range in which float16 loses digits.
 VANISHING = 0.5
 
 
@@ -37,29 +37,29 @@ class Prepared:
     Attributes
     ----------
     spec : Spec
-        What was asked for.
+        The specification of the space.
     backbone : Backbone
         The network, on its device.
     layers : tuple of str
-        What is computed, in order.
+        The layers, in the order of their columns.
     poolings : dict of str to str
-        How each layer is pooled.
+        The pooling of each layer.
     projections : dict of str to Projection or None
-        How each layer is made narrower.
+        The projection of each layer.
     precision : str
         "float32", "bfloat16" or "float16" (autocast).
     dtype : str
-        Of the rows: "float32", "float16", or "uint8" for pixels.
+        Type of the stored rows: "float32", "float16", or "uint8" for pixels.
     device : torch.device
-        Where it runs.
+        The device of the network.
     widths : dict of str to int
-        The columns of each layer, as they are stored.
+        The number of stored columns of each layer.
     at_once : int
-        How many pictures the network takes at once.
+        The number of pictures in a pass.
     overwritten : frozenset of str
-        Layers whose output the network writes over once it has used it.
+        Layers whose output the network overwrites later in the pass.
     former : bool
-        Whether its features are kept under the key of an earlier version.
+        Whether its features are stored with the key of an earlier version.
     """
 
     spec: Spec
@@ -77,19 +77,19 @@ class Prepared:
 
     @property
     def former_key(self) -> dict[str, Any] | None:
-        """The key of an earlier version for the same numbers, if there was another."""
+        """The key of an earlier version for the same numbers, if it differs."""
         weights = self.backbone.former_weights
         return {**self.key, "weights": weights()} if weights is not None else None
 
     @property
     def key(self) -> dict[str, Any]:
-        """All that changes the numbers."""
+        """All settings that change the numbers."""
         layers = [
             {
                 "layer": name,
                 "pooling": self.poolings[name],
                 "projection": p.key if (p := self.projections[name]) else None,
-                # Only where it is: these were once read after the network had written over them.
+                # Earlier versions read these layers after they had been overwritten.
                 **({"output": "before it is written over"} if name in self.overwritten else {}),
             }
             for name in self.layers
@@ -103,7 +103,7 @@ class Prepared:
 
     @property
     def bands(self) -> list[dict[str, Any]]:
-        """Name and columns of each band, where the space has several."""
+        """Name and columns of each band, empty for a space of one band."""
         if len(self.spec.bands) < 2:
             return []
         return [
@@ -112,8 +112,8 @@ class Prepared:
         ]
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What else is kept with the rows."""
+    def details(self) -> dict[str, Any]:
+        """Further fields of the meta that are stored with the rows."""
         return {
             "origin": self.backbone.origin,
             "spec": {
@@ -126,13 +126,7 @@ class Prepared:
         }
 
     def rows(self, pooled: Mapping[str, Mapping[str, Tensor]]) -> NDArray[Any]:
-        """Project what the network gave for a batch.
-
-        Returns
-        -------
-        array of `dtype` (n_images, n_columns)
-            The layers side by side.
-        """
+        """Return the rows (n_images, n_columns) of a batch from its pooled layers."""
         parts = []
         for name in self.layers:
             columns = pooled[name][self.poolings[name]].cpu().numpy()
@@ -152,7 +146,7 @@ def _check_half(rows: NDArray[np.float32], name: str, layer: str) -> None:
             f"--dtype float16: {name} has values up to {largest:g} in layer {layer}, and float16 "
             f"ends at {half.max:g}; use --dtype float32"
         )
-    # Below the smallest normal number digits are lost, and in the end the whole value.
+    # Below the smallest normal number, float16 loses digits, and finally rounds to 0.
     lost = np.count_nonzero(sizes < half.smallest_normal)
     if lost > VANISHING * sizes.size:
         raise ExtractError(
@@ -169,13 +163,13 @@ def prepare(
     precision: str = "float32",
     dtype: str = "float32",
 ) -> Prepared:
-    """Build a space's network, with its weights, and settle its layers."""
+    """Build a space's network with its weights, and determine its layers, pooling and columns."""
     family = load_plugin(backbones, spec.family, "network family")
     backbone: Backbone = family.load(spec, request)
-    named = check_layers(spec, backbone.layers, backbone.blocks)
-    if named.name != spec.name:
-        say(f"{spec.name} is kept as {named.name}: use that name from here on")
-    spec = named
+    resolved = check_layers(spec, backbone.layers, backbone.blocks)
+    if resolved.name != spec.name:
+        say(f"{spec.name} is kept as {resolved.name}: use that name from here on")
+    spec = resolved
     layers = spec.layers or backbone.default_layers
     shapes, overwritten = find_overwritten(backbone, layers)
     poolings = {name: spec.pooling or default_pooling(shapes[name]) for name in layers}
@@ -185,7 +179,7 @@ def prepare(
     }
     widths = {n: p.key["columns"] if (p := projections[n]) else pooled[n] for n in layers}
     backbone.module.to(device)
-    own = dtype if backbone.dtype == "float32" else backbone.dtype
+    row_dtype = dtype if backbone.dtype == "float32" else backbone.dtype
     if backbone.dtype != "float32":  # no network runs
         precision = "float32"
     return Prepared(
@@ -195,7 +189,7 @@ def prepare(
         poolings=poolings,
         projections=projections,
         precision=precision,
-        dtype=own,
+        dtype=row_dtype,
         device=device,
         widths=widths,
         at_once=_at_once(backbone, layers, device),
@@ -204,61 +198,52 @@ def prepare(
 
 
 def _at_once(backbone: Backbone, layers: Sequence[str], device: torch.device) -> int:
-    most = max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
+    limit = max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
     if device.type != "cpu":
-        return most
-    return max(1, min(most, OUTPUT_BYTES // largest_output(backbone, layers)))
+        return limit
+    return max(1, min(limit, OUTPUT_BYTES // largest_output(backbone, layers)))
 
 
-def compute(same: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
-    """Run a network once over a batch, for all spaces that are layers of it.
+def compute(spaces: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
+    """Run a network once over a batch; return the rows (n_images, n_columns) of each space.
 
-    Returns
-    -------
-    list of array (n_images, n_columns)
-        The rows of each space. Where memory runs out, half as many pictures are taken at once.
+    Where memory runs out, the batch is halved.
     """
-    first = same[0]
-    rows = partial(_rows, same, precision=first.precision)
-    what = f"{first.spec.name}: out of memory with {{}} pictures"
+    first = spaces[0]
+    rows = partial(_rows, spaces, precision=first.precision)
+    message = f"{first.spec.name}: out of memory with {{}} pictures"
     size = first.at_once
     pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
-    parts = [in_halves(rows, piece, what) for piece in pieces]
+    parts = [run_in_halves(rows, piece, message) for piece in pieces]
     if len(parts) == 1:
         return parts[0]
-    return [np.concatenate(found) for found in zip(*parts, strict=True)]
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def _rows(same: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArray[Any]]:
-    backbone, device = same[0].backbone, same[0].device
-    names = list(dict.fromkeys(name for prepared in same for name in prepared.layers))
+def _rows(spaces: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArray[Any]]:
+    backbone, device = spaces[0].backbone, spaces[0].device
+    names = list(dict.fromkeys(name for prepared in spaces for name in prepared.layers))
     autocast = PRECISIONS[precision]
 
     def keep(layer: str, activation: Activation) -> dict[str, Tensor]:
-        # Pooled at once: what the network writes over is not needed whole any more. The clone is of
-        # poolings that share memory with the output, and is small beside the others.
-        poolings = {prepared.poolings[layer] for prepared in same if layer in prepared.layers}
-        return {how: pool(activation, how, layer).clone() for how in poolings}
+        # Outputs are pooled before the network overwrites them. Some poolings share memory with
+        # the output, so they are cloned, which takes little memory in comparison.
+        poolings = {prepared.poolings[layer] for prepared in spaces if layer in prepared.layers}
+        return {pooling: pool(activation, pooling, layer).clone() for pooling in poolings}
 
     with (
         torch.inference_mode(),
         torch.autocast(device.type, dtype=autocast, enabled=autocast is not None),
     ):
         pooled = backbone.forward(batch.to(device), names, keep)
-        return [prepared.rows(pooled) for prepared in same]
+        return [prepared.rows(pooled) for prepared in spaces]
 
 
-def compare_precisions(same: Sequence[Prepared], batch: Tensor) -> list[float]:
-    """Compare rows of reduced precision with those of float32.
-
-    Returns
-    -------
-    list of float
-        For each space the least cosine between the two rows of a picture.
-    """
-    found = []
-    for reduced, full in zip(compute(same, batch), _rows(same, batch, "float32"), strict=True):
+def compare_precisions(spaces: Sequence[Prepared], batch: Tensor) -> list[float]:
+    """Return, for each space, the smallest cosine of rows in reduced precision and in float32."""
+    cosines = []
+    for reduced, full in zip(compute(spaces, batch), _rows(spaces, batch, "float32"), strict=True):
         a, b = reduced.astype(np.float64), full.astype(np.float64)
         norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        found.append(float(((a * b).sum(1) / np.where(norms > 0, norms, 1)).min()))
-    return found
+        cosines.append(float(((a * b).sum(1) / np.where(norms > 0, norms, 1)).min()))
+    return cosines

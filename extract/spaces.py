@@ -1,4 +1,4 @@
-"""Names of feature spaces: short ones in a table, and the grammar behind them.
+"""Names of feature spaces: a table of short names, and the grammar of full ones.
 
     family:model/weights@layer+layer,layer#pooling~columns
 
@@ -6,8 +6,8 @@
 layer of that network by name, index or depth (`extract/layers.py`; `python -m extract layers SPACE`
 lists them); layers joined with "+" are one band, those after a "," another, in the same file;
 `pooling` is one of `cls`, `mean`, `max`, `gridK` and `flatten`; `columns` the width of the random
-projection of each layer ("0": none). What is left out takes the default of the family or, for
-pooling and columns, of the layer's shape. A short name takes other layers, pooling or columns
+projection of each layer ("0": none). Omitted parts have the default of the family or, for pooling
+and columns, of the layer's shape. Short names may be followed by other layers, pooling or columns
 too: `alexnet@conv2`, `clip_layers#cls`.
 """
 
@@ -22,37 +22,37 @@ from extract.errors import ExtractError
 GRAMMAR = "family:model/weights@layer+layer,layer#pooling~columns"
 
 SPACES = {
-    # What the picture is of: the embedding that was trained against captions.
+    # Semantic features: the embedding that was trained with captions.
     "clip": "open_clip:ViT-B-32/openai@embedding",
-    # From edges to parts of things; 6 x 6 fields keep the places that early areas go by.
+    # From edges to parts of objects; 6 x 6 cells keep the positions that early areas depend on.
     "alexnet": "torchvision:alexnet/IMAGENET1K_V1@conv1+conv2+conv3+conv4+conv5#grid6~512",
-    # Contours and surfaces, of which early areas are predicted well; 8 x 8 fields of 256 maps.
+    # Contours and surfaces, which predict early areas well; 8 x 8 cells of 256 maps.
     "sam": "timm:samvit_base_patch16/sa1b@features#grid8~2048",
-    # Small and quick: 40 ms a picture on two cores.
+    # Small and fast: 40 ms per picture on two cores.
     "efficientnet_lite0": "timm:tf_efficientnet_lite0/in1k@pooled",
-    # A quarter, half, three quarters and all of CLIP's depth. The patches, not the class token:
-    # they bring the places that the final embedding (`clip`) has lost; take both together.
+    # A quarter, half, three quarters and all of CLIP's depth. Patches instead of the class token
+    # have the positions that the final embedding (`clip`) has lost; use both together.
     "clip_layers": "open_clip:ViT-B-32/openai@blocks.2,blocks.5,blocks.8,blocks.11#grid4~512",
     "clip_l14": "open_clip:ViT-L-14/openai@embedding",
-    # What people say of the picture.
+    # Captions of the picture.
     "clip_text": "open_clip_text:ViT-B-32/openai@embedding",
-    # The columns of `alexnet`, a space each: for a penalty or a model of each layer.
+    # The layers of `alexnet` as separate spaces, for a penalty or a model of each layer.
     **{
         f"alexnet_conv{n}": f"torchvision:alexnet/IMAGENET1K_V1@conv{n}#grid6~512"
         for n in range(1, 6)
     },
-    # The four blocks of the encoder that attend to the whole picture; the others see windows of it.
+    # The four blocks of the encoder that attend to the whole picture; the others to windows of it.
     "sam_layers": "timm:samvit_base_patch16/sa1b@blocks.2,blocks.5,blocks.8,blocks.11#grid8~512",
-    # Trained on pictures alone and known for its patches, so their places are kept.
+    # Trained on pictures alone and known for its patches, whose positions are kept.
     "dinov2": "timm:vit_base_patch14_dinov2/lvd142m@features#grid4~2048",
-    # The last convolution before each of its five poolings.
+    # The last convolution before each of the five poolings.
     "vgg16": "torchvision:vgg16/IMAGENET1K_V1@conv2+conv4+conv7+conv10+conv13#grid6~512",
     # The picture itself, for models that learn from pictures: 49,152 columns of one byte.
     "pixels": "pixels:128@rgb",
 }
 
 FAMILIES = plugin_names(backbones)
-# What is embedded there is no picture; the grammar is the same.
+# Families that embed captions, with the same grammar.
 TEXT_FAMILIES = ("open_clip_text",)
 
 POOLING = re.compile(r"cls|mean|max|flatten|grid(?P<side>[1-9]\d?)")
@@ -65,21 +65,21 @@ _COLUMNS = re.compile(
 
 @dataclass(frozen=True)
 class Spec:
-    """A feature space, spelled out.
+    """The specification of a feature space.
 
     Attributes
     ----------
     name : str
-        What the user called it.
+        The name that the user gave.
     family, model : str
         The network.
     weights : str or None
         The tag of its published weights; None for the family's default.
     bands : tuple of tuples of str
-        The layers of each band, side by side, each layer once; empty for the family's default
-        layers in one band.
+        The layers of each band, each layer once; empty for the family's default layers in one
+        band.
     pooling : str or None
-        None for the default of each layer's shape.
+        The pooling of all layers; None for the default of each layer's shape.
     columns : int or None
         Width of each layer's projection; 0 for none, None for the default.
     """
@@ -95,7 +95,7 @@ class Spec:
     @property
     def network(self) -> str:
         """Its name without layers, pooling and columns: "alexnet" of "alexnet@conv2"."""
-        return _divided(self.name)[0]
+        return _split_name(self.name)[0]
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -104,30 +104,30 @@ class Spec:
 
 
 def resolve(name: str) -> Spec:
-    """Turn a name into a feature space.
+    """Return the specification of a feature space by name.
 
     Parameters
     ----------
     name : str
-        A short name ("clip"), a spelled-out space ("timm:resnet18/a1_in1k@pooled"), or the name of
-        any timm model ("resnet18.a1_in1k").
+        A short name ("clip"), a full name ("timm:resnet18/a1_in1k@pooled"), or the name of any timm
+        model ("resnet18.a1_in1k").
     """
-    network, asked = _divided(name)
-    network, usual = _divided(SPACES.get(network, network))
+    network, suffix = _split_name(name)
+    network, default_suffix = _split_name(SPACES.get(network, network))
     if ":" not in network:
-        network = _of_timm(network, name)
-    parts, own, default = (
+        network = _timm_network(network, name)
+    parts, explicit, default = (
         pattern.fullmatch(text)
-        for pattern, text in ((_NETWORK, network), (_COLUMNS, asked), (_COLUMNS, usual))
+        for pattern, text in ((_NETWORK, network), (_COLUMNS, suffix), (_COLUMNS, default_suffix))
     )
     families = (*FAMILIES, *TEXT_FAMILIES)
-    if not (parts and own and default) or parts["family"] not in families:
+    if not (parts and explicit and default) or parts["family"] not in families:
         raise ExtractError(
             f"cannot read the feature space {name!r}: expected {GRAMMAR} with a family from "
             f"{', '.join(families)}, for example open_clip:ViT-B-32/openai@blocks.5#cls"
         )
     layers, pooling, columns = (
-        own[part] or default[part] for part in ("layers", "pooling", "columns")
+        explicit[part] or default[part] for part in ("layers", "pooling", "columns")
     )
     if pooling is not None:
         check_pooling(pooling)
@@ -136,19 +136,19 @@ def resolve(name: str) -> Spec:
         family=parts["family"],
         model=parts["model"],
         weights=parts["weights"],
-        bands=each_once(band.split("+") for band in (layers or "").split(",") if band),
+        bands=unique_layers(band.split("+") for band in (layers or "").split(",") if band),
         pooling=pooling,
         columns=None if columns is None else int(columns),
     )
 
 
-def _divided(name: str) -> tuple[str, str]:
-    """Divide a name before its layers, pooling and columns."""
+def _split_name(name: str) -> tuple[str, str]:
+    """Split a name into the network, and its layers, pooling and columns."""
     network = re.split("[@#~]", name, maxsplit=1)[0]
     return network, name.removeprefix(network)
 
 
-def _of_timm(model: str, name: str) -> str:
+def _timm_network(model: str, name: str) -> str:
     import timm
 
     if not timm.is_model(model):
@@ -158,25 +158,25 @@ def _of_timm(model: str, name: str) -> str:
             f"{', '.join((*FAMILIES, *TEXT_FAMILIES))}, for example "
             f"timm:resnet18/a1_in1k@features#grid4{nearest(model, SPACES)}"
         )
-    bare, _, tag = model.partition(".")
-    return f"timm:{bare}/{tag}" if tag else f"timm:{bare}"
+    base_model, _, tag = model.partition(".")
+    return f"timm:{base_model}/{tag}" if tag else f"timm:{base_model}"
 
 
-def check_pooling(how: str) -> re.Match[str]:
-    """Refuse a pooling that there is not."""
-    matched = POOLING.fullmatch(how)
-    if matched is None:
+def check_pooling(pooling: str) -> re.Match[str]:
+    """Check that a pooling exists, and return its match, with the side of a grid."""
+    match = POOLING.fullmatch(pooling)
+    if match is None:
         raise ExtractError(
-            f"unknown pooling {how!r}: choose from cls, mean, max, flatten, or grid1 to grid99"
+            f"unknown pooling {pooling!r}: choose from cls, mean, max, flatten, or grid1 to grid99"
         )
-    return matched
+    return match
 
 
-def each_once(bands: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
-    """Keep each layer where it is named first: the same columns twice would be no two."""
-    seen: set[str] = set()
-    kept = []
+def unique_layers(bands: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
+    """Return bands in which each layer occurs once, where it is named first."""
+    previous: set[str] = set()
+    unique = []
     for band in bands:
-        kept.append(tuple(name for name in dict.fromkeys(band) if name not in seen))
-        seen.update(kept[-1])
-    return tuple(band for band in kept if band)
+        unique.append(tuple(name for name in dict.fromkeys(band) if name not in previous))
+        previous.update(unique[-1])
+    return tuple(band for band in unique if band)

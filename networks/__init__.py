@@ -1,10 +1,10 @@
-"""Networks that others made, and where their weights come from; for every stage that needs one.
+"""Pretrained networks of other libraries, and the sources of their weights, for all stages.
 
-Weights are a file that the user names, a hub's, or those of a pip package, in that order; random
-ones only by name, and then they are called untrained.
+Weights are read from a file that the user names, from a hub, or from a pip package, in that order.
+Random weights are used only on request, and are marked as untrained.
 """
 
 from networks.errors import NetworkError
-from networks.weights import Found, Request, drawing, load_into, weights_key
+from networks.weights import Request, WeightsSource, drawing, load_into, weights_key
 
-__all__ = ["Found", "NetworkError", "Request", "drawing", "load_into", "weights_key"]
+__all__ = ["NetworkError", "Request", "WeightsSource", "drawing", "load_into", "weights_key"]

@@ -1,7 +1,7 @@
-"""Files of weights in the wrappings that training programs put around them, read safely.
+"""Safe reader of files of weights in the formats of various training programs.
 
-Nothing in a file is ever run: pickles are read by torch with `weights_only`, archives of
-TorchScript by `networks.torchscript`.
+Code in a file is never run: pickles are read by torch with `weights_only`, archives of TorchScript
+by `networks.torchscript`.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from base import say
 from networks.errors import NetworkError
 from networks.torchscript import is_archive, load_archive
 
-# Under which names training programs keep the state, those first that timm takes first: weights
-# averaged over the training, then the last ones.
+# Names of the state in files of training programs, in timm's order: weights averaged over the
+# training, then the last weights.
 AVERAGED = ("state_dict_ema", "model_ema")
 LAST = ("state_dict", "model")
-# What stands before every name where a network was wrapped for several devices, or compiled.
+# Prefixes of all names where a network was wrapped for several devices, or compiled.
 PREFIXES = ("module.", "_orig_mod.")
 EXPECTED = "expected a .safetensors file, or a PyTorch file that holds tensors alone"
 
@@ -32,15 +32,12 @@ EXPECTED = "expected a .safetensors file, or a PyTorch file that holds tensors a
 def load_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file of weights.
 
-    Parameters
-    ----------
-    path : Path
-        A safetensors file, a file of `torch.save` (a state, alone or under "state_dict", "model",
-        "state_dict_ema" or "model_ema"), or a TorchScript archive.
+    It is a safetensors file, a file of `torch.save` (a state, alone or under "state_dict", "model",
+    "state_dict_ema" or "model_ema"), or a TorchScript archive.
     """
     try:
         checkpoint = _read(path)
-    # A damaged file raises any of many errors in there, and each means the same to the user.
+    # A damaged file raises one of many errors, which all mean the same to the user.
     except Exception as error:
         raise NetworkError(
             f"{path}: cannot be read as weights ({_reason(error)}); {EXPECTED}. If you trust the "
@@ -49,7 +46,7 @@ def load_checkpoint(path: Path) -> dict[str, Tensor]:
     state = _unwrap(checkpoint, path)
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise NetworkError(f"{path}: expected a mapping of names to tensors")
-    return _without_prefixes(state)
+    return _strip_prefixes(state)
 
 
 def _read(path: Path) -> Any:
@@ -57,24 +54,24 @@ def _read(path: Path) -> Any:
         return load_file(path)
     if is_archive(path):
         return load_archive(path)
-    # What programs keep beside the weights: the options of the training, which hold no code.
+    # Programs store the options of the training with the weights, which hold no code.
     with torch.serialization.safe_globals([argparse.Namespace]):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _unwrap(checkpoint: Any, path: Path) -> Any:
     while isinstance(checkpoint, Mapping):
-        held = [n for n in AVERAGED + LAST if isinstance(checkpoint.get(n), Mapping)]
-        if not held:
+        names = [n for n in AVERAGED + LAST if isinstance(checkpoint.get(n), Mapping)]
+        if not names:
             break
-        if held[0] in AVERAGED and len(held) > 1:
-            say(f"{path}: holds {' and '.join(held)}; {held[0]} is taken, as timm does")
-        checkpoint = checkpoint[held[0]]
+        if names[0] in AVERAGED and len(names) > 1:
+            say(f"{path}: holds {' and '.join(names)}; {names[0]} is taken, as timm does")
+        checkpoint = checkpoint[names[0]]
     return checkpoint
 
 
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    # Versions of modules, by which libraries rename the tensors of older files.
+def _strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # The metadata hold versions of modules, by which libraries rename tensors of older files.
     metadata = getattr(state, "_metadata", None)
     while state:
         common = [p for p in PREFIXES if all(name.startswith(p) for name in state)]
@@ -82,14 +79,14 @@ def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             break
         state = {name.removeprefix(common[0]): tensor for name, tensor in state.items()}
         metadata = metadata and {n.removeprefix(common[0]): v for n, v in metadata.items()}
-    plain = OrderedDict(state)
+    ordered = OrderedDict(state)
     if metadata:
-        plain._metadata = metadata  # type: ignore[attr-defined]
-    return plain
+        ordered._metadata = metadata  # type: ignore[attr-defined]
+    return ordered
 
 
 def _reason(error: Exception) -> str:
-    """Return why a file could not be read; torch's own text advises to run what is in it."""
+    """Return why a file could not be read; torch's own text advises to run code in the file."""
     text = " ".join(str(error).split())
     if foreign := re.search(r"Unsupported (?:global|class|operand)[^:]*: (?:GLOBAL )?(\S+)", text):
         return f"it holds more than tensors: {foreign[1]}"

@@ -1,7 +1,7 @@
-"""What can be wrong with a network or its weights."""
+"""Errors of networks and their weights."""
 
 from base import RoiridgeError
 
 
 class NetworkError(RoiridgeError):
-    """A network that there is not, or weights that cannot be had, read or used."""
+    """A network is unknown, or its weights cannot be found, read or used."""

@@ -1,4 +1,4 @@
-"""Files on model hubs: the local copy, else one download; no hub is known in seconds."""
+"""Files on model hubs: a local copy or a download; an unreachable hub is detected in seconds."""
 
 import threading
 import urllib.error
@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
-PATIENCE = 4.0  # seconds
+TIMEOUT = 4.0  # seconds
 
 
 class HubUnreachable(Exception):
@@ -26,11 +26,11 @@ class HubFile:
     Attributes
     ----------
     repo : str
-        On Hugging Face; "" where the file has an address of its own.
+        The repository on Hugging Face; "" for a file at a `url`.
     names : tuple of str
         File names to try in the repository, best first.
     url : str
-        The address of the file, where it is not on Hugging Face.
+        The address of a file that is not on Hugging Face.
     """
 
     repo: str = ""
@@ -41,14 +41,14 @@ class HubFile:
         return self.repo or self.url
 
     @property
-    def where(self) -> str:
-        """The address a person can open."""
+    def address(self) -> str:
+        """The address of the file for a browser."""
         endpoint = constants.ENDPOINT
         return self.url or f"{endpoint}/{self.repo}/resolve/main/{self.names[0]}"
 
 
 def fetch(file: HubFile) -> Path:
-    """Get a file from the local copy of the hub, or download it."""
+    """Return the path of the local copy of a file, after downloading it if there is none."""
     return _from_address(file.url) if file.url else _from_hugging_face(file)
 
 
@@ -60,7 +60,7 @@ def _from_hugging_face(file: HubFile) -> Path:
     endpoint = constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         raise HubUnreachable(f"{endpoint} (HF_HUB_OFFLINE is set, and there is no local copy)")
-    if not _reachable(endpoint):
+    if not _is_reachable(endpoint):
         raise HubUnreachable(f"{endpoint} (not reachable, and there is no local copy)")
     for name in file.names:
         try:
@@ -77,7 +77,7 @@ def _from_address(url: str) -> Path:
     copy = folder / url.rsplit("/", 1)[1]
     if copy.is_file():
         return copy
-    if not _reachable(url):
+    if not _is_reachable(url):
         raise HubUnreachable(f"{url} (not reachable, and there is no local copy)")
     folder.mkdir(parents=True, exist_ok=True)
     # torchvision's file names end in the first digits of their sha256.
@@ -90,14 +90,14 @@ def _from_address(url: str) -> Path:
 
 
 @cache
-def _reachable(url: str) -> bool:
-    """Ask once, in a thread: looking up a name can hang for longer than any time-out."""
+def _is_reachable(url: str) -> bool:
+    """Return whether a server answers; in a thread, since looking up a name ignores time-outs."""
     answered = threading.Event()
 
-    def ask() -> None:
+    def request_head() -> None:
         try:
             request = urllib.request.Request(url, method="HEAD")
-            urllib.request.urlopen(request, timeout=PATIENCE)
+            urllib.request.urlopen(request, timeout=TIMEOUT)
         except urllib.error.HTTPError:
             answered.set()  # a refusal is an answer
         except OSError:
@@ -105,7 +105,7 @@ def _reachable(url: str) -> bool:
         else:
             answered.set()
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(PATIENCE)
+    thread = threading.Thread(target=request_head, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
     return answered.is_set()

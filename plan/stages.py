@@ -15,7 +15,7 @@ from cache import Entry, FeatureStore
 from challenge import Subject
 from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.rates import Rates
-from extract.costs.units import Planned
+from extract.costs.units import PlannedSpace
 from plan.table import format_bytes, format_table, format_time
 from regress.ablation.subsets import list_subsets
 from regress.fitting.request import FitRequest
@@ -48,7 +48,7 @@ def _figures(cost: Cost) -> list[str]:
 
 
 def plan_features(
-    space_plans: Sequence[Planned],
+    space_plans: Sequence[PlannedSpace],
     subjects: Sequence[Subject],
     rates: Rates,
     device: str,
@@ -160,7 +160,7 @@ def plan_evaluate(
 
 def plan_spaces(
     names: Sequence[str], store: FeatureStore, subjects: Sequence[Subject], dtype: str
-) -> list[Planned]:
+) -> list[PlannedSpace]:
     """Return the plan of each feature space, without duplicates."""
     space_plans = [
         extract.costs.units.plan_space(name, store, subjects, dtype)

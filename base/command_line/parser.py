@@ -1,4 +1,4 @@
-"""The command line of every stage: flags and YAML from a function's signature, errors in words."""
+"""The command line of every stage: flags and YAML by a function's signature, errors as messages."""
 
 import errno
 import io
@@ -41,11 +41,11 @@ def run(
         The exit status: 0, the command's own, 2 for bad input, 130 when interrupted.
     """
     argv = sys.argv[1:] if argv is None else argv
-    return in_words(module, lambda: call(commands, module, examples, argv))
+    return report_errors(module, lambda: call(commands, module, examples, argv))
 
 
-def in_words(module: str, work: Callable[[], int]) -> int:
-    """Do something, and turn errors into one clear message."""
+def report_errors(module: str, work: Callable[[], int]) -> int:
+    """Call a function and return its exit status; print errors that users can correct."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A log in an old encoding shows a question mark for "…"; it must not end the work.
@@ -65,7 +65,7 @@ def in_words(module: str, work: Callable[[], int]) -> int:
     except OSError as error:
         if error.errno not in FULL and error.filename is None:
             raise
-        print(f"error: {_in_words(error)}", file=sys.stderr)
+        print(f"error: {_os_error_message(error)}", file=sys.stderr)
         return 2
 
 
@@ -75,7 +75,7 @@ def call(
     examples: Sequence[str],
     argv: Sequence[str],
 ) -> int:
-    """Parse the command line and run the function; errors are the caller's."""
+    """Parse the command line and run the function; errors are left to the caller."""
     return int(_cli(commands, module, examples, argv) or 0)
 
 
@@ -85,7 +85,7 @@ def check(
     examples: Sequence[str],
     argv: Sequence[str],
 ) -> None:
-    """Refuse what `run` would refuse of the words themselves, and do nothing else."""
+    """Check that `run` could parse the command line, without running the function."""
     capture_parser(partial(_cli, commands, module, examples, argv)).parse_args(
         _arguments(commands, argv)
     )
@@ -115,15 +115,15 @@ def _arguments(commands: Command | Mapping[str, Command], argv: Sequence[str]) -
         for name, parameter in signature(function).parameters.items()
     }
     lists = {o for o, p in options.items() if str(p.annotation).startswith("list[")}
-    return _join_lists([_underscored(a, options) for a in argv], lists)
+    return _join_lists([_with_underscores(a, options) for a in argv], lists)
 
 
 class _Help(DefaultHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the examples a line each."""
+    """Help formatter that keeps each example on its line."""
 
 
 class _Parser(ArgumentParser):
-    """Names the nearest flag for one that is unknown."""
+    """Parser whose error for an unknown flag names the nearest one."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         unknown = re.search(r"(?i)unrecognized arguments: (--[\w-]+)", message)
@@ -132,21 +132,21 @@ class _Parser(ArgumentParser):
         )
 
 
-def _in_words(error: OSError) -> str:
+def _os_error_message(error: OSError) -> str:
     if error.errno not in FULL:
         return (
             f"{error.filename}: {error.strerror}; expected a file or folder that can be used: "
             "check the path and its permissions"
         )
-    where = f" (writing {error.filename})" if error.filename else ""
+    context = f" (writing {error.filename})" if error.filename else ""
     return (
-        f"the disk is full{where}: free some space, or give another folder with --out; "
+        f"the disk is full{context}: free some space, or give another folder with --out; "
         "what was finished is kept, run it again to go on"
     )
 
 
-def _underscored(argument: str, options: Container[str]) -> str:
-    # --train-images is as good as --train_images.
+def _with_underscores(argument: str, options: Container[str]) -> str:
+    # --train-images is accepted for --train_images.
     name, equals, value = argument.partition("=")
     renamed = "--" + name.removeprefix("--").replace("-", "_")
     return f"{renamed}{equals}{value}" if name.startswith("--") and renamed in options else argument

@@ -1,8 +1,8 @@
-"""The make targets as commands: which module each runs, and which flag each variable becomes.
+"""The make targets as commands: the module that each runs, and the flag of each variable.
 
 The Makefile runs this file with every variable exported as ROIRIDGE_<name>, so that neither make
-nor a shell ever expands a value. It imports only the standard library: make asks it for the nearest
-name before anything is installed.
+nor a shell ever expands a value. It imports only the standard library, since make runs it before
+anything is installed to suggest the nearest name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 PREFIX = "ROIRIDGE_"
-# Set for a command that make runs, to the target.
+# The environment variable that holds the target in a command that make runs.
 CALLED_BY = f"{PREFIX}TARGET"
 PYTHON = ".venv/bin/python"
 EXAMPLE = "WEIGHTS='clip=\"my files/a.pt\" sam=b.pt'"
@@ -29,11 +29,7 @@ def split_names(value: str) -> list[str]:
 def split_items(value: str) -> list[str]:
     """Return the items of `name=value name=value`, where a value may have blanks.
 
-    Parameters
-    ----------
-    value : str
-        An item begins at a word with "="; quotes are those of a shell, for values with "=" behind a
-        blank.
+    An item begins at each word with "="; values with "=" after a blank need quotes, as in a shell.
     """
     items: list[str] = []
     for word in shlex.split(value):
@@ -45,7 +41,7 @@ def split_items(value: str) -> list[str]:
 
 
 def split_paths(value: str) -> list[str]:
-    """Return the paths of a list: quoted as in a shell, or with blanks where such a file exists."""
+    """Return the paths in a text; one with blanks is quoted, or is the path of an existing file."""
     words, paths = shlex.split(value), list[str]()
     while words:
         joined = (" ".join(words[:n]) for n in range(len(words), 1, -1))
@@ -62,22 +58,16 @@ class Variable:
     Attributes
     ----------
     parameter : str
-        The parameter of the command that it gives.
+        The parameter of the command that it sets.
     split : callable, optional
-        Divides a value into the parameter's words; a single word by default.
+        Splits the value into words; by default the value is one word.
     """
 
     parameter: str
     split: Callable[[str], list[str]] | None = None
 
     def words(self, value: str) -> list[str]:
-        """Return the words of a value.
-
-        Returns
-        -------
-        list of str
-            One for each item, without the quotes of a shell where items may have blanks.
-        """
+        """Return the words of a value, one for each item, without the quotes of a shell."""
         try:
             return self.split(value) if self.split else [value]
         except ValueError as error:
@@ -111,8 +101,8 @@ VARIABLES = {
     "DATA": Variable("data"),
     "OUT": Variable("out"),
 }
-# Used by recipes of the Makefile itself.
-OTHERS = ("PYTHON", "JOBS")
+# Variables that recipes of the Makefile use themselves.
+RECIPE_VARIABLES = ("PYTHON", "JOBS")
 
 
 @dataclass(frozen=True)
@@ -122,13 +112,13 @@ class Command:
     Attributes
     ----------
     module : str
-        What stands after `python -m`, with the verb.
+        The module, and the verb if it has verbs.
     variables : tuple of str
-        The variables that it takes.
+        The make variables that it accepts.
     positional : str
-        The one of them that is given without a flag, right after the verb.
+        The variable whose value follows the verb without a flag.
     params : str
-        What stands before the name of each item of PARAMS.
+        The prefix of the flag for each item of PARAMS.
     """
 
     module: str
@@ -137,13 +127,7 @@ class Command:
     params: str = "params."
 
     def words(self, values: Mapping[str, str]) -> list[str]:
-        """Return what stands after `python -m`.
-
-        Parameters
-        ----------
-        values : mapping of str to str
-            Values of variables by name; empty ones are left to the command.
-        """
+        """Return the words after `python -m`, by values of variables; empty values are left out."""
         words, flags = self.module.split(), list[str]()
         for name in self.variables:
             if not values.get(name):
@@ -167,29 +151,29 @@ def _command(module: str, variables: str, positional: str = "", params: str = "p
 
 
 _INPUTS = "DATA OUT SUBJECT"
-_WHERE = "EXECUTOR CLUSTER"
+_EXECUTION = "EXECUTOR CLUSTER"
 _CHOICE = "ENSEMBLE FITS ROI_CLASSES"
 _FIT = "MODEL SPACES DEVICE GROUP_BY SUBJECTS START IMAGES PARAMS"
 _STUDY = (
-    _command("regress.study", f"STUDY {_INPUTS} DEVICE STAND_IN {_WHERE}", "STUDY"),
-    _command("evaluate study", f"STUDY {_INPUTS} SPLIT {_WHERE}", "STUDY"),
+    _command("regress.study", f"STUDY {_INPUTS} DEVICE STAND_IN {_EXECUTION}", "STUDY"),
+    _command("evaluate study", f"STUDY {_INPUTS} SPLIT {_EXECUTION}", "STUDY"),
 )
 TARGETS = {
     "plan": (_command("plan", f"{_INPUTS} {_FIT} WEIGHTS CAPTIONS MEMORY"),),
-    "features": (_command("extract", f"{_INPUTS} SPACES DEVICE WEIGHTS CAPTIONS {_WHERE}"),),
-    "fit": (_command("regress", f"{_INPUTS} {_FIT} NAME {_WHERE}"),),
+    "features": (_command("extract", f"{_INPUTS} SPACES DEVICE WEIGHTS CAPTIONS {_EXECUTION}"),),
+    "fit": (_command("regress", f"{_INPUTS} {_FIT} NAME {_EXECUTION}"),),
     "ablate": (
-        _command("regress.ablate", f"{_INPUTS} SPACES DEVICE SPLIT {_WHERE}"),
-        _command("evaluate ablation", f"{_INPUTS} {_WHERE}"),
+        _command("regress.ablate", f"{_INPUTS} SPACES DEVICE SPLIT {_EXECUTION}"),
+        _command("evaluate ablation", f"{_INPUTS} {_EXECUTION}"),
     ),
-    "evaluate": (_command("evaluate scores", f"{_INPUTS} SPLIT {_CHOICE} {_WHERE}"),),
+    "evaluate": (_command("evaluate scores", f"{_INPUTS} SPLIT {_CHOICE} {_EXECUTION}"),),
     "compare": (
-        _command("evaluate compare", f"FITS {_INPUTS} SPLIT ENSEMBLE {_WHERE}", "FITS"),
+        _command("evaluate compare", f"FITS {_INPUTS} SPLIT ENSEMBLE {_EXECUTION}", "FITS"),
     ),
     "compare-encoders": _STUDY,
     "compare-generative": _STUDY,
-    "calibrate": (_command("evaluate calibrate", f"OUT {_WHERE}"),),
-    "report": (_command("evaluate report", f"{_INPUTS} SPLIT {_CHOICE} {_WHERE}"),),
+    "calibrate": (_command("evaluate calibrate", f"OUT {_EXECUTION}"),),
+    "report": (_command("evaluate report", f"{_INPUTS} SPLIT {_CHOICE} {_EXECUTION}"),),
     "maps": (_command("evaluate maps", f"{_INPUTS} FITS"),),
     "positions": (_command("regress.show_positions", f"{_INPUTS} ROI PARAMS", params=""),),
     "submission": (_command("evaluate submission", f"{_INPUTS} {_CHOICE}"),),
@@ -201,42 +185,42 @@ TARGETS = {
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return a question for the name that was meant, or nothing where none is near.
+    """Return a question that suggests the nearest of some names; empty if none is near.
 
     Parameters
     ----------
     name : str
-        What was given.
+        The unknown name.
     names : iterable of str
-        What there is.
+        The available names.
 
     Returns
     -------
     str
         "; did you mean 'clip'?" or "".
     """
-    by_lower = {one.lower(): one for one in names}
+    by_lower = {choice.lower(): choice for choice in names}
     close = get_close_matches(name.lower(), by_lower, 1)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
-def _refuse(kind: str, names: Sequence[str], known: Sequence[str]) -> str:
+def _unknown_names(kind: str, names: Sequence[str], choices: Sequence[str]) -> str:
     """Return the message for unknown targets or variables of make."""
-    named = [name + nearest(name, known).replace("; did", ", did") for name in names]
-    return f"unknown {kind} {' '.join(named)} (make help lists all)"
+    hints = [name + nearest(name, choices).replace("; did", ", did") for name in names]
+    return f"unknown {kind} {' '.join(hints)} (make help lists all)"
 
 
-def _unused(target: str) -> str:
+def _unused_warning(target: str) -> str:
     """Return a warning about variables on make's command line that no goal takes."""
     goals = os.environ.get(f"{PREFIX}GOALS", "").split()
     if os.environ.get("MAKELEVEL") != "1" or goals[:1] != [target] or set(goals) - set(TARGETS):
         return ""
-    taken = {name for goal in goals for command in TARGETS[goal] for name in command.variables}
-    given = os.environ.get(f"{PREFIX}GIVEN", "").split()
+    accepted = {name for goal in goals for command in TARGETS[goal] for name in command.variables}
+    assigned = os.environ.get(f"{PREFIX}GIVEN", "").split()
     unused = [
         n
-        for n in given
-        if n in VARIABLES.keys() - taken and os.environ.get(f"{PREFIX}{n}", "").strip()
+        for n in assigned
+        if n in VARIABLES.keys() - accepted and os.environ.get(f"{PREFIX}{n}", "").strip()
     ]
     return f"{', '.join(unused)}: not used by make {' '.join(goals)}\n" if unused else ""
 
@@ -247,8 +231,8 @@ def main(arguments: Sequence[str]) -> int:
     Parameters
     ----------
     arguments : sequence of str
-        `run TARGET NUMBER` or `print TARGET NUMBER`, by the exported variables; or
-        `unknown KIND NAME ...` with the KIND "target" or "variable", and after -- what there is.
+        `run TARGET NUMBER` or `print TARGET NUMBER`, which read the exported variables; or
+        `unknown KIND NAME ... -- AVAILABLE ...` with the KIND "target" or "variable".
 
     Returns
     -------
@@ -258,7 +242,7 @@ def main(arguments: Sequence[str]) -> int:
     verb, name, *rest = arguments
     if verb == "unknown":
         split = rest.index("--")
-        print(_refuse(name, rest[:split], rest[split + 1 :]))
+        print(_unknown_names(name, rest[:split], rest[split + 1 :]))
         return 0
     number = int(rest[0]) if rest else 0
     values = {variable: os.environ.get(f"{PREFIX}{variable}", "").strip() for variable in VARIABLES}
@@ -269,9 +253,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     if verb == "run":
         if number == 0:
-            print(_unused(name), end="", file=sys.stderr)
-        others = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
-        os.execve(PYTHON, words, {**others, CALLED_BY: name})
+            print(_unused_warning(name), end="", file=sys.stderr)
+        environment = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
+        os.execve(PYTHON, words, {**environment, CALLED_BY: name})
     print(shlex.join(words))
     return 0
 

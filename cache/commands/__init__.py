@@ -1,1 +1,1 @@
-"""The verbs of `python -m cache` that read and remove kept files."""
+"""The verbs of `python -m cache` that read and remove stored files."""

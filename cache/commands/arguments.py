@@ -1,4 +1,4 @@
-"""What the verbs are given: words after a verb, and names of spaces or files of keys."""
+"""Arguments of the verbs: words after a verb, names of spaces, and files with keys."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,59 +12,35 @@ from cache.feature_store import Entry, FeatureStore
 from cache.feature_table import read_table_meta
 
 # Verbs that take any number of spaces; "pack" then a file.
-SEVERAL = ("explain", "pack", "verify")
-# What stands behind the name of a space in the name of its file.
-DIGEST = len("-0123456789abcdef")
+LIST_VERBS = ("explain", "pack", "verify")
+# A file is called <name of the space>-<digest>.h5.
+DIGEST_LENGTH = len("-0123456789abcdef")
 SWITCHES = ("--delete", "--json", "--replace")
 
 
 def as_flags(argv: Sequence[str]) -> list[str]:
-    """Write `pack a b FILE` as `pack FILE --spaces a b`, and `--delete` as `--delete=true`.
+    """Return `pack a b FILE` as `pack FILE --spaces a b`, and `--delete` as `--delete=true`.
 
-    Parameters
-    ----------
-    argv : sequence of str
-        What stands after `python -m cache`.
-
-    Returns
-    -------
-    list of str
-        The same for `base.command_line.parser.run`, which takes lists and switches as flags only.
+    This is because `base.command_line.parser.run` accepts lists and switches as flags only.
     """
     verb, *rest = argv or [""]
     flags = next((n for n, word in enumerate(rest) if word.startswith("-")), len(rest))
     words, rest = rest[:flags], rest[flags:]
-    if verb in SEVERAL and words:
+    if verb in LIST_VERBS and words:
         spaces, file = (words[:-1], words[-1:]) if verb == "pack" else (words, [])
         words = [*file, *(["--spaces", *spaces] if spaces else [])]
-    return [verb, *words, *_switched(rest)] if argv else []
+    return [verb, *words, *_complete_switches(rest)] if argv else []
 
 
-def _switched(words: Sequence[str]) -> Iterator[str]:
-    """Let switches do without a value; with one they stay as they are."""
+def _complete_switches(words: Sequence[str]) -> Iterator[str]:
+    """Yield the words, with "=true" added to each switch without a value."""
     for word, following in zip_longest(words, words[1:]):
-        alone = word in SWITCHES and following not in {"true", "false"}
-        yield f"{word}=true" if alone else word
+        lacks_value = word in SWITCHES and following not in {"true", "false"}
+        yield f"{word}=true" if lacks_value else word
 
 
 def open_store(out: Path) -> FeatureStore:
-    """Give the feature spaces of an output folder that is there.
-
-    Parameters
-    ----------
-    out : Path
-        The folder of everything that is made.
-
-    Returns
-    -------
-    FeatureStore
-        Those in its folder `features`.
-
-    Raises
-    ------
-    RoiridgeError
-        If there is no such folder.
-    """
+    """Return the feature store of an existing output folder."""
     if not out.is_dir():
         raise RoiridgeError(
             f"{out}: no such folder; give --out, or run `{run_hint('features', out=out)}` first"
@@ -73,62 +49,35 @@ def open_store(out: Path) -> FeatureStore:
 
 
 def find_files(store: FeatureStore, names: Sequence[str]) -> list[Path]:
-    """Find the files of spaces by their names alone, so that damaged ones are found too.
+    """Return the files of spaces, found by their names alone, so that damaged ones are found too.
 
     Parameters
     ----------
-    store : FeatureStore
-        Where they lie.
     names : sequence of str
-        Names of spaces or the beginnings of names of files; all files where there are none.
-
-    Returns
-    -------
-    list of Path
-        Sorted.
-
-    Raises
-    ------
-    CacheError
-        If a name fits no file.
+        Names of spaces or the beginnings of names of files; an empty sequence selects all files.
     """
     files = sorted(store.folder.glob("[!.]*.h5"))
-    found = set() if names else set(files)
+    selected = set() if names else set(files)
     for name in names:
-        readable = store.path(name, {}).stem.rpartition("-")[0]
-        exact = [file for file in files if file.stem.rpartition("-")[0] == readable]
-        beginning = re.sub(r"[^A-Za-z0-9_.+\-]", "_", name)
-        fitting = exact or [file for file in files if file.stem.startswith(beginning)]
-        if not fitting:
-            there = [file.stem for file in files]
-            meant = nearest(name, [word for file in there for word in (file, file[:-DIGEST])])
+        file_name = store.path(name, {}).stem.rpartition("-")[0]
+        exact = [file for file in files if file.stem.rpartition("-")[0] == file_name]
+        prefix = re.sub(r"[^A-Za-z0-9_.+\-]", "_", name)
+        matches = exact or [file for file in files if file.stem.startswith(prefix)]
+        if not matches:
+            stems = [file.stem for file in files]
+            hint = nearest(name, [word for file in stems for word in (file, file[:-DIGEST_LENGTH])])
             raise CacheError(
                 f"no features named {name!r} in {store.folder} (there: "
-                f"{', '.join(there) or 'none'}){meant}"
+                f"{', '.join(stems) or 'none'}){hint}"
             )
-        found.update(fitting)
-    return sorted(found)
+        selected.update(matches)
+    return sorted(selected)
 
 
 def read_key(path: Path) -> tuple[dict[str, Any], str | None]:
-    """Read a key from a file.
+    """Return the key in a file, and the name of its space if the file has it.
 
-    Parameters
-    ----------
-    path : Path
-        A feature space (.h5), or JSON: a key alone, or what `show --json` prints.
-
-    Returns
-    -------
-    key : dict
-        The key.
-    name : str or None
-        What its space is called, where the file says.
-
-    Raises
-    ------
-    CacheError
-        If the file holds no key.
+    The file is a feature space (.h5), or JSON: a key alone, or the output of `show --json`.
     """
     if path.suffix == ".h5":
         meta = read_table_meta(path)
@@ -149,40 +98,25 @@ def read_key(path: Path) -> tuple[dict[str, Any], str | None]:
     return key, meta.get("name")
 
 
-def compared(store: FeatureStore, word: str) -> tuple[str, dict[str, Any], str | None, list[Entry]]:
-    """Find what `explain` compares.
+def select_comparison(
+    store: FeatureStore, word: str
+) -> tuple[str, dict[str, Any], str | None, list[Entry]]:
+    """Return the title, key and name of a space, and the stored spaces to compare it with.
 
-    Parameters
-    ----------
-    store : FeatureStore
-        Where the features lie.
-    word : str
-        A file with a key, or the name of a space; of several with that name, the last that was
-        made.
-
-    Returns
-    -------
-    title : str
-        What is compared, in words.
-    key : dict
-        Its key.
-    name : str or None
-        What its space is called.
-    others : list of Entry
-        The spaces that it is compared with.
+    `word` is a file with a key, or the name of a space; of several with that name, the newest.
     """
-    path, entries = Path(word), store.readable()
-    named = [entry for entry in entries if entry.name == word]
-    if path.suffix in {".json", ".h5"} and not named:
+    path, entries = Path(word), store.readable_entries()
+    matches = [entry for entry in entries if entry.name == word]
+    if path.suffix in {".json", ".h5"} and not matches:
         key, name = read_key(path)
         return str(path), key, name, entries
-    named = named or [store.find(word)]
-    entry = max(named, key=_age)
-    others = [other for other in entries if other.path != entry.path]
-    return entry.path.stem, entry.meta["key"], entry.name, others
+    matches = matches or [store.find(word)]
+    entry = max(matches, key=_age)
+    other_entries = [candidate for candidate in entries if candidate.path != entry.path]
+    return entry.path.stem, entry.meta["key"], entry.name, other_entries
 
 
 def _age(entry: Entry) -> tuple[str, float]:
-    # A copy has another time than what it is of; rows of earlier revisions tell no other.
+    # The time of the file is that of a copy; spaces of earlier revisions hold no other time.
     created = entry.meta.get("provenance", {}).get("created", "")
     return str(created), entry.path.stat().st_mtime

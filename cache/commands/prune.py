@@ -1,7 +1,7 @@
-"""What may go: features that no fit uses, sums made of them, and what killed processes left.
+"""Find and remove features that no fit uses, sums of such features, and files of killed processes.
 
-A fit names the digests of its features, and files of moments and of ablations do too. A search that
-was interrupted does not, and is left alone: running the fit again takes it up and then removes it.
+Fits, moments and ablations name the digests of their features. An interrupted search does not, and
+is never removed here: running the fit again continues it, and removes it at the end.
 """
 
 import re
@@ -14,11 +14,11 @@ from pathlib import Path
 from cache.artifact import read_meta
 from cache.errors import CacheError
 from cache.feature_store import Entry, FeatureStore
-from cache.locking import holding, is_held, lock_of
+from cache.locking import holding, is_held, lock_path
 
-# As `base.replacing` names what it has not finished, and `unpack` its folder.
+# The names of unfinished files of `base.replacing`, and of the folder of `unpack`.
 TEMPORARY = re.compile(r"\.(?P<stem>.+)-[0-9a-f]{8}\.[A-Za-z0-9]+|\.unpack-[0-9a-f]{8}")
-# So old, a file without a lock is not being written any more.
+# The age, in seconds, at which a file without a lock is not being written any more.
 SECONDS = 3600
 UNUSED = "features that no fit and no ablation uses"
 IMPORTED = "imported, so roiridge cannot make it again; it stays, though no fit uses it"
@@ -26,17 +26,7 @@ IMPORTED = "imported, so roiridge cannot make it again; it stays, though no fit 
 
 @dataclass(frozen=True)
 class Removal:
-    """A file or folder that may go.
-
-    Attributes
-    ----------
-    path : Path
-        The file or folder.
-    size : int
-        Its bytes.
-    reason : str
-        Why, in words.
-    """
+    """A file or folder to remove, its size in bytes, and the reason."""
 
     path: Path
     size: int
@@ -45,97 +35,60 @@ class Removal:
 
 @dataclass(frozen=True)
 class Plan:
-    """What may go, and what stays although it looks unused.
-
-    Attributes
-    ----------
-    removals : tuple of Removal
-        What may go.
-    notes : tuple of str
-        What stays, and why.
-    """
+    """Files to remove, and notes on files that stay although they look unused."""
 
     removals: tuple[Removal, ...]
     notes: tuple[str, ...]
 
 
 def plan(out: Path) -> Plan:
-    """Find what may go; nothing is changed.
+    """Find the files to remove, without changing anything.
 
-    Parameters
-    ----------
-    out : Path
-        The folder of everything that is made.
-
-    Returns
-    -------
-    Plan
-        Without any fit, no feature space is in it: nothing is known of what is in use.
+    Without any fit, no feature space is removed, since it is not known which ones are in use.
     """
-    used = _used(out)
+    used_digests = _used_digests(out)
     entries = FeatureStore(out / "features").entries()
-    unused = [] if used is None else [entry for entry in entries if entry.digest not in used]
+    unused = (
+        []
+        if used_digests is None
+        else [entry for entry in entries if entry.digest not in used_digests]
+    )
     imported = [entry for entry in unused if "imported" in entry.meta["key"]]
     unused = [entry for entry in unused if entry not in imported]
-    busy = [entry for entry in unused if is_held(lock_of(entry.path))]
-    going = [entry for entry in unused if entry not in busy]
+    busy = [entry for entry in unused if is_held(lock_path(entry.path))]
+    removable = [entry for entry in unused if entry not in busy]
     notes = [f"{entry.path.stem}: is being written; it stays" for entry in busy]
     notes += [f"{entry.path.stem}: {IMPORTED}" for entry in imported]
-    if used is None and entries:
+    if used_digests is None and entries:
         notes.append(f"{out / 'fits'}: no fits, so all {len(entries)} feature spaces stay")
     searches = sorted((out / "searches").glob("*/[!.]*.h5"))
     if searches:
         notes.append(f"{len(searches)} interrupted searches stay: fit again to take them up")
-    removals = [_removal(entry.path, UNUSED) for entry in going]
-    removals += _derived(out, [entry for entry in entries if entry not in going])
-    shards, kept = _shards(out, used)
-    going_folders = {removal.path for removal in shards}
-    left = [one for one in _leftovers(out) if one.path.parent not in going_folders]
-    return Plan((*removals, *shards, *left), (*notes, *kept))
+    removals = [_removal(entry.path, UNUSED) for entry in removable]
+    removals += _derived(out, [entry for entry in entries if entry not in removable])
+    shards, shard_notes = _shards(out, used_digests)
+    removable_folders = {removal.path for removal in shards}
+    leftovers = [file for file in _leftovers(out) if file.path.parent not in removable_folders]
+    return Plan((*removals, *shards, *leftovers), (*notes, *shard_notes))
 
 
-def in_lines(plan: Plan, out: Path) -> list[str]:
-    """Write a plan for reading.
-
-    Parameters
-    ----------
-    plan : Plan
-        The plan.
-    out : Path
-        The folder of everything that is made.
-
-    Returns
-    -------
-    list of str
-        A line for each feature space that may go, and for each folder and reason of other files;
-        then what stays.
-    """
+def format_plan(plan: Plan, out: Path) -> list[str]:
+    """Return a line for each feature space and each folder of other files to remove, and notes."""
     groups: dict[tuple[Path, str], list[Removal]] = {}
     for removal in plan.removals:
-        alone = removal.reason == UNUSED or removal.path.suffix == ".shards"
-        where = removal.path if alone else removal.path.parent
-        groups.setdefault((where, removal.reason), []).append(removal)
+        is_single = removal.reason == UNUSED or removal.path.suffix == ".shards"
+        location = removal.path if is_single else removal.path.parent
+        groups.setdefault((location, removal.reason), []).append(removal)
     lines = []
-    for (where, reason), group in groups.items():
-        count = "" if where == group[0].path else f"{len(group)} x "
+    for (location, reason), group in groups.items():
+        count = "" if location == group[0].path else f"{len(group)} x "
         size = sum(removal.size for removal in group) / 1e6
-        lines.append(f"{size:9.1f} MB  {where.relative_to(out)}: {count}{reason}")
+        lines.append(f"{size:9.1f} MB  {location.relative_to(out)}: {count}{reason}")
     return [*lines, *plan.notes]
 
 
 def carry_out(plan: Plan) -> int:
-    """Remove what a plan says; what a process began to write since then stays.
-
-    Parameters
-    ----------
-    plan : Plan
-        The plan.
-
-    Returns
-    -------
-    int
-        How many bytes were removed.
-    """
+    """Remove the files of a plan, except those that are being written; return the bytes removed."""
     removed = 0
     for removal in plan.removals:
         path = removal.path
@@ -157,49 +110,49 @@ def _remove(removal: Removal) -> int:
 
 
 def _lock(path: Path) -> Path | None:
-    """Name the lock of whoever may be writing a file of the feature store; None elsewhere."""
+    """Return the lock of the process that may be writing a file; None outside the feature store."""
     shard = path.parent.suffix == ".shards"
     folder = path.parent.parent if shard else path.parent
     if folder.name != "features" or path.name.startswith(".unpack-"):
         return None
     if shard:
-        return lock_of(path.parent)
+        return lock_path(path.parent)
     match = TEMPORARY.fullmatch(path.name)
-    return folder / f"{match['stem']}.lock" if match else lock_of(path)
+    return folder / f"{match['stem']}.lock" if match else lock_path(path)
 
 
-def _used(out: Path) -> set[str] | None:
-    """Give the digests of all features that fits and ablations use; None where there are none."""
-    used: set[str] | None = None
+def _used_digests(out: Path) -> set[str] | None:
+    """Return the digests of all features that fits and ablations use; None without any of these."""
+    used_digests: set[str] | None = None
     for path in _files(out / "fits"):
         try:
             meta = read_meta(path)
         except CacheError as error:
             raise CacheError(f"{error}. Nothing was removed: what it uses is not known") from error
         if meta.get("kind") == "shared":
-            continue  # weights that the files of fits refer to, and go with them
+            continue  # weights that the files of fits refer to
         if meta.get("kind") != "fit" or not isinstance(meta.get("keys"), dict):
             raise CacheError(
                 f"{path}: is not a fit, or does not say what features it was made from; expected "
                 "a fit: remove it. Nothing was removed: what it uses is not known"
             )
-        used = (used or set()) | {str(digest) for digest in meta["keys"].values()}
+        used_digests = (used_digests or set()) | {str(digest) for digest in meta["keys"].values()}
     for path in _files(out / "ablations"):
         try:
             spaces = read_meta(path).get("key", {}).get("spaces", [])
         except CacheError:
-            continue  # it is fitted again, from features that a command will name
-        used = (used or set()) | {str(space) for space in spaces}
-    return used
+            continue  # a damaged ablation is fitted again, from features that a command names
+        used_digests = (used_digests or set()) | {str(space) for space in spaces}
+    return used_digests
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
 
 
-def _derived(out: Path, kept: list[Entry]) -> Iterator[Removal]:
-    """Give moments and ablations of features that are gone, or go."""
-    kept_digests = {entry.digest for entry in kept}
+def _derived(out: Path, remaining: list[Entry]) -> Iterator[Removal]:
+    """Yield moments and ablations of features that do not remain."""
+    remaining_digests = {entry.digest for entry in remaining}
     for kind in ("moments", "ablations"):
         for path in _files(out / kind):
             try:
@@ -207,19 +160,19 @@ def _derived(out: Path, kept: list[Entry]) -> Iterator[Removal]:
             except CacheError:
                 yield _removal(path, f"{kind} that cannot be read: they would be formed again")
                 continue
-            if not kept_digests.issuperset(key.get("spaces", [key.get("space")])):
+            if not remaining_digests.issuperset(key.get("spaces", [key.get("space")])):
                 yield _removal(path, f"{kind} of features that are gone or go")
 
 
-def _shards(out: Path, used: set[str] | None) -> tuple[list[Removal], list[str]]:
-    """Judge rows that were never merged: they stay where a fit uses their space."""
+def _shards(out: Path, used_digests: set[str] | None) -> tuple[list[Removal], list[str]]:
+    """Find shards of interrupted extractions; they stay if a fit uses their space."""
     removals, notes = [], []
     for folder in sorted((out / "features").glob("*.shards")):
-        if is_held(lock_of(folder)):
+        if is_held(lock_path(folder)):
             continue
         if not any(folder.glob("shard-*.h5")):
             removals.append(_removal(folder, "an empty folder of a killed extraction"))
-        elif used is None or folder.stem[-16:] in used:
+        elif used_digests is None or folder.stem[-16:] in used_digests:
             notes.append(f"{folder}: rows of an interrupted extraction; run it again to take it up")
         else:
             removals.append(_removal(folder, "rows of an interrupted extraction, used by no fit"))
@@ -227,21 +180,21 @@ def _shards(out: Path, used: set[str] | None) -> tuple[list[Removal], list[str]]
 
 
 def _leftovers(out: Path) -> Iterator[Removal]:
-    """Give temporary files of killed writers, and locks that nobody holds."""
+    """Yield temporary files of killed writers, and locks that no process holds."""
     for path in sorted(out.rglob(".*")):
         if TEMPORARY.fullmatch(path.name) is None:
             continue
         lock = _lock(path)
-        if time.time() - _touched(path) > SECONDS if lock is None else not is_held(lock):
+        if time.time() - _last_modified(path) > SECONDS if lock is None else not is_held(lock):
             yield _removal(path, "left by a killed process")
     for lock in sorted((out / "features").glob("*.lock")):
         if not is_held(lock):
             yield _removal(lock, "lock that no process holds")
 
 
-def _touched(path: Path) -> float:
-    inside = path.iterdir() if path.is_dir() else ()
-    return max(file.stat().st_mtime for file in (path, *inside))
+def _last_modified(path: Path) -> float:
+    contents = path.iterdir() if path.is_dir() else ()
+    return max(file.stat().st_mtime for file in (path, *contents))
 
 
 def _removal(path: Path, reason: str) -> Removal:

@@ -1,13 +1,13 @@
-"""Feature spaces for reading: a table of all, and everything about one."""
+"""Feature spaces as text: a table of all, and everything about one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cache.feature_store import Entry
-from cache.key_fields import flatten, in_words
+from cache.key_fields import flatten, format_value
 
-# Fields of the meta that `describe` says in lines of its own.
-TOLD = {
+# Fields of the meta that have lines of their own in `describe`.
+DESCRIBED_FIELDS = {
     "bands",
     "bytes",
     "column_names",
@@ -21,19 +21,8 @@ TOLD = {
 }
 
 
-def listing(entries: Sequence[Entry]) -> list[str]:
-    """Write a table of feature spaces.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        The spaces.
-
-    Returns
-    -------
-    list of str
-        A header, then a line for each space.
-    """
+def format_table(entries: Sequence[Entry]) -> list[str]:
+    """Return a table of feature spaces: a header, then a line for each space."""
     table = [("space", "rows", "columns", "MB", "digest", "origin of the weights")]
     for e in entries:
         size = f"{e.meta['bytes'] / 1e6:.1f}"
@@ -49,19 +38,7 @@ def listing(entries: Sequence[Entry]) -> list[str]:
 
 
 def describe(entry: Entry) -> list[str]:
-    """Write everything about one feature space.
-
-    Parameters
-    ----------
-    entry : Entry
-        The space.
-
-    Returns
-    -------
-    list of str
-        A line for each fact: file, rows, columns, type, size, origin, every field of the key,
-        what else was kept, and what it was made with.
-    """
+    """Return a line for each fact about a feature space: sizes, origin, key and provenance."""
     facts = list(_facts(entry))
     width = max(len(name) for name, _ in facts)
     return [f"{name.ljust(width)}  {value}" for name, value in facts]
@@ -72,9 +49,9 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "space", entry.name
     yield "file", str(entry.path)
     yield "rows", f"{meta['rows']}, one for each picture"
-    yield "columns", f"{meta['columns']}{_names(meta.get('column_names', []))}"
+    yield "columns", f"{meta['columns']}{_format_names(meta.get('column_names', []))}"
     for layer in key.get("layers", []):
-        yield "layer", _layer(layer)
+        yield "layer", _format_layer(layer)
     for band in meta.get("bands") or []:
         yield "band", f"{band['name']}, {band['columns']} columns"
     yield "dtype", meta["dtype"]
@@ -84,35 +61,35 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "UNTRAINED", f"random weights ({key['weights']['untrained']})"
     yield "digest", entry.digest
     for path, value in flatten({n: v for n, v in key.items() if n != "layers"}, "key"):
-        yield path, in_words(value, whole=True)
-    for path, value in flatten({n: v for n, v in meta.items() if n not in TOLD}):
+        yield path, format_value(value, whole=True)
+    for path, value in flatten({n: v for n, v in meta.items() if n not in DESCRIBED_FIELDS}):
         if path:
-            yield path, in_words(value, whole=True)
+            yield path, format_value(value, whole=True)
     yield from _provenance(meta.get("provenance", {}))
 
 
-def _layer(layer: object) -> str:
+def _format_layer(layer: object) -> str:
     if not isinstance(layer, Mapping):
-        return in_words(layer, whole=True)
-    fields = [f"{n} {_inside(v)}" for n, v in layer.items() if n != "layer" and v is not None]
+        return format_value(layer, whole=True)
+    fields = [f"{n} {_format_field(v)}" for n, v in layer.items() if n != "layer" and v is not None]
     return ", ".join([str(layer.get("layer")), *fields])
 
 
-def _inside(value: object) -> str:
+def _format_field(value: object) -> str:
     if not isinstance(value, Mapping):
-        return in_words(value)
-    return "(" + ", ".join(f"{name} {in_words(inner)}" for name, inner in value.items()) + ")"
+        return format_value(value)
+    return "(" + ", ".join(f"{name} {format_value(inner)}" for name, inner in value.items()) + ")"
 
 
-def _names(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     if not names:
         return ""
     return ": " + ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
-def _provenance(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in made.items():
+def _provenance(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in record.items():
         if isinstance(value, Mapping):
             yield name, ", ".join(f"{package} {version}" for package, version in value.items())
         else:
-            yield name, in_words(value, whole=True)
+            yield name, format_value(value, whole=True)

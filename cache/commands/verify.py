@@ -1,4 +1,4 @@
-"""Read every byte that is kept, and say what is wrong with it; memory is flat, as of a block."""
+"""Verify every byte of stored files, reading a block at a time."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -17,45 +17,45 @@ from cache.feature_table import all_rows, read_table_meta, row_names
 from cache.hdf5 import check_schema, get_json, reading
 
 BLOCK_BYTES = 64 << 20
-# Folders of artifacts beneath the folder of everything that is made, and what mends each.
-MENDED = {
+# Folders of artifacts in the output folder, with the command that repairs each, and its effect.
+REPAIRS = {
     "fits": ("fit", "fits it again"),
     "moments": ("ablate", "forms it again"),
     "ablations": ("ablate", "fits it again"),
     "searches": ("fit", "begins the search anew"),
 }
-KINDS = tuple(MENDED)
+KINDS = tuple(REPAIRS)
 HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found in the file of a feature space.
+    """The result of verifying the file of a feature space.
 
     Attributes
     ----------
     path : Path
         The file.
     faults : tuple of str
-        What is wrong, each with the fix; empty where all is well.
+        Faults, each with the fix; empty for a valid file.
     rows, columns : int
-        The size; 0 where the file could not be read.
-    lacking : int or None
-        Pictures of the dataset without a row; None where no dataset was given.
-    foreign : int or None
-        Rows of no picture of the dataset; None where no dataset was given.
+        The size of the features; 0 if the file could not be read.
+    n_missing : int or None
+        Number of pictures of the dataset without a row; None without a dataset.
+    n_foreign : int or None
+        Number of rows of no picture of the dataset; None without a dataset.
     """
 
     path: Path
     faults: tuple[str, ...]
     rows: int = 0
     columns: int = 0
-    lacking: int | None = None
-    foreign: int | None = None
+    n_missing: int | None = None
+    n_foreign: int | None = None
 
 
 def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verdict:
-    """Read the file of a feature space completely, and check all that can be checked.
+    """Verify the file of a feature space completely.
 
     Parameters
     ----------
@@ -73,14 +73,14 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
     try:
         meta = read_table_meta(path)
         names = row_names(path)
-        faults = [*_of_key(path, meta), *_of_names(names), *_of_rows(path, names)]
+        faults = [*_key_faults(path, meta), *_name_faults(names), *_row_faults(path, names)]
     except (CacheError, InUseError) as error:
         return Verdict(path, (str(error).removeprefix(f"{path}: "),))
     size = {"rows": int(meta["rows"]), "columns": int(meta["columns"])}
     if pictures is None:
         return Verdict(path, tuple(faults), **size)
-    there = {name.decode("ascii", "replace") for name in names}
-    absent = [file for digest, file in pictures.items() if digest not in there]
+    stored_digests = {name.decode("ascii", "replace") for name in names}
+    absent = [file for digest, file in pictures.items() if digest not in stored_digests]
     if absent:
         fix = "import a file with them, too"
         if "imported" not in meta.get("key", {}):
@@ -88,48 +88,26 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
         faults.append(
             f"{len(absent)} of {len(pictures)} pictures have no row (first: {absent[0]}): {fix}"
         )
-    foreign = len(there.difference(pictures))
-    return Verdict(path, tuple(faults), **size, lacking=len(absent), foreign=foreign)
+    n_foreign = len(stored_digests.difference(pictures))
+    return Verdict(path, tuple(faults), **size, n_missing=len(absent), n_foreign=n_foreign)
 
 
 def artifacts(out: Path) -> list[Path]:
-    """List the artifacts of all stages.
-
-    Parameters
-    ----------
-    out : Path
-        The folder of everything that is made.
-
-    Returns
-    -------
-    list of Path
-        Sorted; temporary files are left out.
-    """
-    found = (path for kind in KINDS for path in (out / kind).rglob("*.h5"))
-    return sorted(path for path in found if not path.name.startswith("."))
+    """Return the artifacts of all stages in an output folder, sorted, without temporary files."""
+    files = (path for kind in KINDS for path in (out / kind).rglob("*.h5"))
+    return sorted(path for path in files if not path.name.startswith("."))
 
 
 def verify_artifact(path: Path) -> str | None:
-    """Read an artifact completely.
-
-    Parameters
-    ----------
-    path : Path
-        The file, as `artifacts` lists it.
-
-    Returns
-    -------
-    str or None
-        What is wrong; None where all is well.
-    """
-    kind = next(part for part in reversed(path.parts) if part in MENDED)
+    """Read an artifact completely; return its fault, or None if it is valid."""
+    kind = next(part for part in reversed(path.parts) if part in REPAIRS)
     try:
-        target, mended = MENDED[kind]
-        fix = f"no need to delete it, the next `{run_hint(target)}` {mended}"
-        with reading(path, fix) as opened:
-            check_schema(opened, path, "artifact")
-            get_json(opened, "meta")
-            for array in opened["arrays"].values():
+        target, effect = REPAIRS[kind]
+        fix = f"no need to delete it, the next `{run_hint(target)}` {effect}"
+        with reading(path, fix) as file:
+            check_schema(file, path, "artifact")
+            get_json(file, "meta")
+            for array in file["arrays"].values():
                 _read(array)
     except (CacheError, InUseError) as error:
         return str(error)
@@ -148,7 +126,7 @@ def _read(array: h5py.Dataset) -> None:
         array[start : start + step]
 
 
-def _of_key(path: Path, meta: Mapping[str, Any]) -> list[str]:
+def _key_faults(path: Path, meta: Mapping[str, Any]) -> list[str]:
     if not isinstance(meta.get("name"), str) or not isinstance(meta.get("key"), dict):
         return ["holds no name and key: delete it and extract again"]
     expected = FeatureStore(path.parent).path(meta["name"], meta["key"])
@@ -157,13 +135,15 @@ def _of_key(path: Path, meta: Mapping[str, Any]) -> list[str]:
     return [f"belongs in {expected.name} by its key: it was renamed or altered; rename it back"]
 
 
-def _of_names(names: NDArray[np.bytes_]) -> list[str]:
+def _name_faults(names: NDArray[np.bytes_]) -> list[str]:
     faults = []
     if not _are_digests(names):
         faults.append("some rows are not named by a sha256: delete it and extract again")
-    twice = len(names) - len(np.unique(names))
-    if twice:
-        faults.append(f"{twice} rows are of pictures that have another row: extract it again")
+    n_duplicates = len(names) - len(np.unique(names))
+    if n_duplicates:
+        faults.append(
+            f"{n_duplicates} rows are of pictures that have another row: extract it again"
+        )
     return faults
 
 
@@ -173,16 +153,16 @@ def _are_digests(names: NDArray[np.bytes_]) -> bool:
     return bool(np.isin(names.view(np.uint8), HEXADECIMAL).all())
 
 
-def _of_rows(path: Path, names: Collection[bytes]) -> list[str]:
-    count, bad = 0, 0
+def _row_faults(path: Path, names: Collection[bytes]) -> list[str]:
+    count, n_bad = 0, 0
     for block in all_rows(path):
         if block.dtype.kind not in "fiu":
             return [f"holds {block.dtype}, expected numbers: delete it and extract again"]
-        bad += int((~np.isfinite(block).all(axis=1)).sum())
+        n_bad += int((~np.isfinite(block).all(axis=1)).sum())
         count += len(block)
     faults = []
-    if bad:
-        faults.append(f"{bad} rows have values that are not finite: delete it and extract again")
+    if n_bad:
+        faults.append(f"{n_bad} rows have values that are not finite: delete it and extract again")
     if count != len(names):
         faults.append(f"{len(names)} pictures are named and {count} rows stored")
     return faults

@@ -1,7 +1,7 @@
-"""A feature space as a file that other programs read: npy, npz, CSV or Parquet.
+"""Export a feature space to a file that other programs read: npy, npz, CSV or Parquet.
 
-Rows stand in the order of the pictures' names, whatever the order in which they were computed, so
-that two spaces of the same pictures can be put side by side.
+Rows are sorted by the pictures' names, whatever the order in which they were computed, so that the
+rows of two spaces of the same pictures match.
 """
 
 import zipfile
@@ -19,27 +19,15 @@ from cache.exchange.row_source import PICTURE
 from cache.feature_store import Entry
 from cache.feature_table import row_names, take_rows
 
-# So many bytes of rows are in memory at once; each time, the whole file is read.
+# Bytes of rows in memory at once; the whole file is read for each block.
 BLOCK_BYTES = 256 << 20
-# So many significant digits bring every number back, also by way of float64.
+# Enough significant digits to restore every number exactly, also by way of float64.
 DIGITS = {"float16": "%.5g", "float32": "%.9g"}
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What is exported.
-
-    Attributes
-    ----------
-    names : sequence of str
-        The picture of each row.
-    columns : sequence of str
-        What the columns are called.
-    dtype : np.dtype
-        Of the numbers.
-    blocks : iterator of array (some, n_columns)
-        The rows, in order.
-    """
+    """The rows to export: names of pictures and columns, dtype, and blocks (n_block, n_columns)."""
 
     names: Sequence[str]
     columns: Sequence[str]
@@ -48,51 +36,53 @@ class Rows:
 
 
 def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = None) -> list[Path]:
-    """Write a feature space to a file, by its suffix.
+    """Write a feature space to a file of the format of its suffix, and return the written files.
 
     Parameters
     ----------
     path : Path
-        The file to make. Beside an npy file, a `.txt` file gets the names, a line each.
+        The file to write. The names for an npy file are written to a `.txt` file, a line each.
     pictures : dict of str to Path, optional
-        Names for pictures by their sha256; a picture without one is named by its sha256, and stands
-        behind those with names.
+        Names for pictures by their sha256; a picture without a name is named by its sha256, and
+        comes after those with names.
     """
     if path.suffix not in WRITERS:
         raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(WRITERS)}")
-    made = [path, path.with_suffix(".txt")] if path.suffix == ".npy" else [path]
-    for file in made:
+    paths = [path, path.with_suffix(".txt")] if path.suffix == ".npy" else [path]
+    for file in paths:
         if file.exists():
             raise CacheError(f"{file}: is there already; remove it, or give another name")
-    named = {digest: name.as_posix() for digest, name in (pictures or {}).items()}
+    picture_names = {digest: name.as_posix() for digest, name in (pictures or {}).items()}
     stored = [name.decode() for name in row_names(entry.path)]
-    digests = sorted(stored, key=lambda one: (one not in named, named.get(one, one)))
-    names = [named.get(digest, digest) for digest in digests]
+    digests = sorted(
+        stored, key=lambda key: (key not in picture_names, picture_names.get(key, key))
+    )
+    names = [picture_names.get(digest, digest) for digest in digests]
     n_columns = int(entry.meta["columns"])
     columns = entry.meta.get("column_names") or [f"f{number}" for number in range(n_columns)]
-    rows = Rows(names, columns, np.dtype(entry.meta["dtype"]), _ordered(entry, digests))
+    rows = Rows(names, columns, np.dtype(entry.meta["dtype"]), _read_ordered(entry, digests))
     with replacing(path) as temporary:
         WRITERS[path.suffix](temporary, rows)
-        if len(made) > 1:
-            with replacing(made[1]) as beside:
-                beside.write_text("\n".join(names) + "\n", encoding="utf-8")
-    return made
+        if len(paths) > 1:
+            with replacing(paths[1]) as names_file:
+                names_file.write_text("\n".join(names) + "\n", encoding="utf-8")
+    return paths
 
 
-def _ordered(entry: Entry, digests: Sequence[str]) -> Iterator[NDArray[Any]]:
-    """Read the rows of pictures, block after block."""
+def _read_ordered(entry: Entry, digests: Sequence[str]) -> Iterator[NDArray[Any]]:
+    """Yield the rows of pictures in blocks."""
     row_bytes = int(entry.meta["columns"]) * np.dtype(entry.meta["dtype"]).itemsize
     step = max(1, BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, len(digests), step):
         yield take_rows(entry.path, digests[start : start + step])
 
 
-def _npy(path: Path, rows: Rows) -> None:
-    with path.open("wb") as opened:
-        _write_array(opened, rows)
+def _write_npy(path: Path, rows: Rows) -> None:
+    with path.open("wb") as file:
+        _write_array(file, rows)
 
 
-def _npz(path: Path, rows: Rows) -> None:
+def _write_npz(path: Path, rows: Rows) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         with archive.open("pictures.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array(member, np.array(rows.names, dtype=str), allow_pickle=False)
@@ -100,29 +90,29 @@ def _npz(path: Path, rows: Rows) -> None:
             _write_array(member, rows)
 
 
-def _write_array(opened: IO[bytes], rows: Rows) -> None:
+def _write_array(file: IO[bytes], rows: Rows) -> None:
     header = {
         "shape": (len(rows.names), len(rows.columns)),
         "fortran_order": False,
         "descr": np.lib.format.dtype_to_descr(rows.dtype),
     }
-    np.lib.format.write_array_header_1_0(opened, header)
+    np.lib.format.write_array_header_1_0(file, header)
     for block in rows.blocks:
-        opened.write(np.ascontiguousarray(block).tobytes())
+        file.write(np.ascontiguousarray(block).tobytes())
 
 
-def _csv(path: Path, rows: Rows) -> None:
-    # pandas takes half a second to import: only where tables are written.
+def _write_csv(path: Path, rows: Rows) -> None:
+    # pandas takes half a second to import.
     import pandas as pd
 
     start = 0
-    with path.open("w", encoding="utf-8", newline="") as opened:
+    with path.open("w", encoding="utf-8", newline="") as file:
         for block in rows.blocks:
             numbers = block.astype(np.float64) if block.dtype.kind == "f" else block
             table = pd.DataFrame(numbers, columns=list(rows.columns))
             table.insert(0, PICTURE, rows.names[start : start + len(block)])
             table.to_csv(
-                opened,
+                file,
                 header=start == 0,
                 index=False,
                 float_format=DIGITS.get(rows.dtype.name),
@@ -131,7 +121,7 @@ def _csv(path: Path, rows: Rows) -> None:
             start += len(block)
 
 
-def _parquet(path: Path, rows: Rows) -> None:
+def _write_parquet(path: Path, rows: Rows) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -147,8 +137,8 @@ def _parquet(path: Path, rows: Rows) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, Rows], None]] = {
-    ".npy": _npy,
-    ".npz": _npz,
-    ".csv": _csv,
-    ".parquet": _parquet,
+    ".npy": _write_npy,
+    ".npz": _write_npz,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
 }

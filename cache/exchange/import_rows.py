@@ -1,4 +1,4 @@
-"""Numbers computed elsewhere become a feature space: checked, keyed by what they are, stored."""
+"""Import features computed elsewhere as a feature space, keyed by the digest of their rows."""
 
 import hashlib
 import re
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from base import provenance, say, sha256_files
 from cache.errors import CacheError
-from cache.exchange.row_source import Source, naming
+from cache.exchange.row_source import Source, translate_errors
 from cache.feature_store import Entry, FeatureStore
-from cache.key_fields import some
-from cache.locking import holding, lock_of
+from cache.key_fields import first_names
+from cache.locking import holding, lock_path
 
-# What is kept as it is; other numbers become float32.
-KEPT = ("float16", "float32", "uint8")
-# Names are written beside one another with spaces, "+" and ","; a network's have a ":" or "/".
+# Types that are stored unchanged; other numbers become float32.
+STORED_DTYPES = ("float16", "float32", "uint8")
+# Names are joined with spaces, "+" and "," elsewhere; those of networks have a ":" or "/".
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that a feature space of imported numbers cannot have."""
+    """Check that a name is valid for a feature space of imported numbers."""
     if not NAME.fullmatch(name):
         raise CacheError(
             f"{name!r} cannot be the name of a feature space: expected a letter, then at most 99 "
@@ -34,55 +34,46 @@ def check_name(name: str) -> None:
 def import_rows(
     store: FeatureStore, name: str, source: Source, digests: Sequence[str], replace: bool = False
 ) -> tuple[Path, int]:
-    """Store the rows of a file as a feature space.
+    """Store the rows of a file as a feature space; return its file and the number of new rows.
 
-    Parameters
-    ----------
-    replace : bool
-        Remove other imported numbers of that name, once these are whole.
-
-    Returns
-    -------
-    path : Path
-        The space's file. Other numbers have another key, and so another file.
-    added : int
-        How many rows were stored; the others were there already.
+    With `replace`, other imported numbers of that name are removed once these are stored. The key
+    is that of the numbers, so that other numbers have another file.
     """
     check_name(name)
-    kept = _kept(source)
-    marks = list(_marks(source, kept))
-    rows = _distinct(source, digests, marks)
-    key = {"schema": 1, "imported": {"name": name, "digest": _digest(rows)}, "dtype": str(kept)}
-    about = {
+    dtype = _stored_dtype(source)
+    row_digests = list(_row_digests(source, dtype))
+    rows = _unique_rows(source, digests, row_digests)
+    key = {"schema": 1, "imported": {"name": name, "digest": _digest(rows)}, "dtype": str(dtype)}
+    details = {
         "origin": f"imported from {source.path.name}",
         "source": {"file": source.path.name, "sha256": sha256_files([source.path])[0]},
         **({"column_names": list(source.column_names)} if source.column_names else {}),
         "provenance": provenance(),
     }
     path = store.path(name, key)
-    others = _others(store, name, path, replace)
+    replaced = _entries_to_replace(store, name, path, replace)
     added = 0
-    with store.writer(name, key, about) as writer:
-        done = set(writer.stored())
-        for numbers, block in _numbered(source, kept, marks):
-            # A picture's first row; further ones are the same.
-            places = {digest: n for n, digest in reversed(list(enumerate(digests[numbers])))}
-            new = {digest: n for digest, n in places.items() if digest not in done}
+    with store.writer(name, key, details) as writer:
+        stored_digests = set(writer.stored_digests())
+        for span, block in _read_again(source, dtype, row_digests):
+            # The first row of each picture; further rows of it are equal.
+            positions = {digest: n for n, digest in reversed(list(enumerate(digests[span])))}
+            new = {digest: n for digest, n in positions.items() if digest not in stored_digests}
             if new:
                 writer.add(list(new), block[list(new.values())])
-            done.update(new)
+            stored_digests.update(new)
             added += len(new)
-    for other in others:
-        with holding(lock_of(other.path)):
-            other.path.unlink()
-        say(f"{other.path.stem}: replaced, and removed")
+    for entry in replaced:
+        with holding(lock_path(entry.path)):
+            entry.path.unlink()
+        say(f"{entry.path.stem}: replaced, and removed")
     return path, added
 
 
-def _others(store: FeatureStore, name: str, path: Path, replace: bool) -> list[Entry]:
-    """Find the spaces that have the name already; refuse those that may not be replaced."""
-    others = [entry for entry in store.named(name) if entry.path != path]
-    for entry in others:
+def _entries_to_replace(store: FeatureStore, name: str, path: Path, replace: bool) -> list[Entry]:
+    """Return the other spaces of a name, after checking that they may be replaced."""
+    entries = [entry for entry in store.entries_named(name) if entry.path != path]
+    for entry in entries:
         origin = entry.meta.get("origin", "unknown")
         if "imported" not in entry.meta["key"]:
             raise CacheError(
@@ -94,11 +85,11 @@ def _others(store: FeatureStore, name: str, path: Path, replace: bool) -> list[E
                 f"{entry.path}: other numbers have the name {name!r} ({origin}); give --replace to "
                 "put these in their place, or another name"
             )
-    return others
+    return entries
 
 
-def _kept(source: Source) -> np.dtype:
-    if source.dtype.name in KEPT:
+def _stored_dtype(source: Source) -> np.dtype:
+    if source.dtype.name in STORED_DTYPES:
         return np.dtype(source.dtype.name)
     if source.dtype.kind not in "biuf":
         raise CacheError(
@@ -108,72 +99,73 @@ def _kept(source: Source) -> np.dtype:
     return np.dtype(np.float32)
 
 
-def _converted(source: Source, kept: np.dtype) -> Iterator[NDArray[Any]]:
-    """Go through the rows as they will be kept."""
-    seen = 0
-    with naming(source.path, "the rows that its beginning announces"):
+def _convert(source: Source, dtype: np.dtype) -> Iterator[NDArray[Any]]:
+    """Yield blocks of rows, of the type in which they are stored, after checking their values."""
+    n_rows = 0
+    with translate_errors(source.path, "the rows that its beginning announces"):
         for block in source.blocks():
             with np.errstate(over="ignore"):
-                rows = np.ascontiguousarray(block, kept)
+                rows = np.ascontiguousarray(block, dtype)
             bad = np.argwhere(~np.isfinite(rows))
             if len(bad):
                 row, column = bad[0]
                 raise CacheError(
-                    _not_finite(source, len(bad), seen + row, column, block[row, column])
+                    _not_finite_message(source, len(bad), n_rows + row, column, block[row, column])
                 )
             yield rows
-            seen += len(rows)
-    if seen != source.shape[0]:
+            n_rows += len(rows)
+    if n_rows != source.shape[0]:
         raise CacheError(
-            f"{source.path}: {seen} rows, expected {source.shape[0]}, one for each name: the file "
-            "was cut short or changed while it was read; save it again"
+            f"{source.path}: {n_rows} rows, expected {source.shape[0]}, one for each name: the "
+            "file was cut short or changed while it was read; save it again"
         )
 
 
-def _not_finite(source: Source, count: int, row: int, column: int, value: object) -> str:
-    called = repr(source.column_names[column]) if source.column_names else str(column)
+def _not_finite_message(source: Source, count: int, row: int, column: int, value: object) -> str:
+    column_name = repr(source.column_names[column]) if source.column_names else str(column)
     return (
         f"{source.path}: {count} values are missing, not finite or beyond float32 (first: {value} "
-        f"for picture {source.names[row]}, column {called}); expected finite numbers: remove these "
-        "rows, or fill them in"
+        f"for picture {source.names[row]}, column {column_name}); expected finite numbers: remove "
+        "these rows, or fill them in"
     )
 
 
-def _mark(row: NDArray[Any]) -> bytes:
+def _row_digest(row: NDArray[Any]) -> bytes:
     return hashlib.sha256(row.tobytes()).digest()
 
 
-def _marks(source: Source, kept: np.dtype) -> Iterator[bytes]:
-    for block in _converted(source, kept):
-        yield from map(_mark, block)
+def _row_digests(source: Source, dtype: np.dtype) -> Iterator[bytes]:
+    for block in _convert(source, dtype):
+        yield from map(_row_digest, block)
 
 
-def _numbered(
-    source: Source, kept: np.dtype, marks: Sequence[bytes]
+def _read_again(
+    source: Source, dtype: np.dtype, row_digests: Sequence[bytes]
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Go through the rows again; a row that has changed meanwhile is never stored."""
+    """Yield the rows again with their positions; a row that has changed meanwhile is an error."""
     start = 0
-    for block in _converted(source, kept):
-        numbers = slice(start, start + len(block))
-        if [_mark(row) for row in block] != list(marks[numbers]):
+    for block in _convert(source, dtype):
+        span = slice(start, start + len(block))
+        if [_row_digest(row) for row in block] != list(row_digests[span]):
             raise CacheError(f"{source.path}: changed while it was read: import it again")
-        yield numbers, block
+        yield span, block
         start += len(block)
 
 
-def _distinct(
-    source: Source, digests: Sequence[str], marks: Sequence[bytes]
+def _unique_rows(
+    source: Source, digests: Sequence[str], row_digests: Sequence[bytes]
 ) -> Mapping[str, bytes]:
-    """Take one row of each picture: several names may be of the same, with the same numbers."""
+    """Return the row digest of each picture; several rows of a picture must be equal."""
     rows: dict[str, bytes] = {}
     differing = []
-    for name, digest, mark in zip(source.names, digests, marks, strict=True):
-        if rows.setdefault(digest, mark) != mark:
+    for name, digest, row_digest in zip(source.names, digests, row_digests, strict=True):
+        if rows.setdefault(digest, row_digest) != row_digest:
             differing.append(name)
     if differing:
         raise CacheError(
             f"{source.path}: {len(differing)} rows are of pictures that have a row with other "
-            f"numbers before ({some(differing)}); expected one row for each picture: remove one"
+            f"numbers before ({first_names(differing)}); expected one row for each picture: remove "
+            "one"
         )
     if len(rows) < len(digests):
         say(
@@ -184,8 +176,8 @@ def _distinct(
 
 
 def _digest(rows: Mapping[str, bytes]) -> str:
-    """Digest rows, in whatever order they came."""
+    """Return a digest of all rows that does not depend on their order."""
     total = hashlib.sha256()
-    for digest, mark in sorted(rows.items()):
-        total.update(digest.encode() + mark)
+    for digest, row_digest in sorted(rows.items()):
+        total.update(digest.encode() + row_digest)
     return total.hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""A file of rows computed elsewhere, opened by its suffix."""
+"""Open a file of rows computed elsewhere, by its suffix."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from cache.errors import CacheError
 from cache.exchange.array_files import read_npy, read_npz
 from cache.exchange.row_source import Source
 from cache.exchange.table_files import read_csv, read_parquet
-from cache.key_fields import some
+from cache.key_fields import first_names
 
 READERS: dict[str, Callable[[Path], Source]] = {
     ".npy": read_npy,
@@ -19,13 +19,7 @@ READERS: dict[str, Callable[[Path], Source]] = {
 
 
 def open_source(path: Path) -> Source:
-    """Open a file of rows, by its suffix.
-
-    Returns
-    -------
-    Source
-        The rows; what goes wrong while they are read is a `CacheError` that names the file.
-    """
+    """Open a file of rows, by its suffix; errors while reading are `CacheError` with its name."""
     if path.suffix not in READERS:
         raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(READERS)}")
     if not path.is_file():
@@ -34,12 +28,12 @@ def open_source(path: Path) -> Source:
     if len(source.names) != source.shape[0]:
         raise CacheError(
             f"{path}: {source.shape[0]} rows and {len(source.names)} names of pictures, expected "
-            "one name for each row: mend one of them"
+            "one name for each row: correct one of them"
         )
-    twice = sorted(name for name, count in Counter(source.names).items() if count > 1)
-    if twice:
+    duplicates = sorted(name for name, count in Counter(source.names).items() if count > 1)
+    if duplicates:
         raise CacheError(
-            f"{path}: {len(twice)} pictures have more than one row ({some(twice)}); expected one "
-            "each: remove the others"
+            f"{path}: {len(duplicates)} pictures have more than one row "
+            f"({first_names(duplicates)}); expected one each: remove the others"
         )
     return source

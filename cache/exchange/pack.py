@@ -1,7 +1,7 @@
-"""Feature spaces in one file with checksums, to share: a zip without compression.
+"""Pack feature spaces into one file with checksums, to share them: a zip without compression.
 
-It holds the spaces' files as they are, and `manifest.json` with the sha256 and size of each. The
-same spaces give the same file, byte for byte.
+It holds the unchanged files of the spaces, and `manifest.json` with the sha256 and size of each.
+The same spaces give the same file, byte for byte.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from uuid import uuid4
 from base import DocumentError, parse_json, replacing, sha256_files
 from cache.commands.verify import verify_space
 from cache.errors import CacheError
-from cache.exchange.row_source import naming
+from cache.exchange.row_source import translate_errors
 from cache.feature_store import Entry, FeatureStore
-from cache.locking import holding, lock_of
+from cache.locking import holding, lock_path
 
 SCHEMA = 1
 KIND = "roiridge feature spaces"
@@ -30,13 +30,10 @@ FIELDS = {"bytes": int, "file": str, "sha256": str}
 
 
 def pack(entries: Sequence[Entry], path: Path) -> dict[str, Any]:
-    """Write feature spaces to one file.
+    """Write feature spaces to one file and return its manifest.
 
-    Returns
-    -------
-    dict
-        The manifest: `kind`, `schema`, `roiridge` (the version) and `spaces`, each with `name`,
-        `file`, `sha256`, `bytes`, `rows` and `columns`.
+    The manifest has `kind`, `schema`, `roiridge` (the version) and `spaces`, each with `name`,
+    `file`, `sha256`, `bytes`, `rows` and `columns`.
     """
     if path.suffix != ".zip":
         raise CacheError(f"{path}: expected a file to make, such as {path.name}.zip, as last word")
@@ -44,15 +41,15 @@ def pack(entries: Sequence[Entry], path: Path) -> dict[str, Any]:
         raise CacheError(f"{path}: no feature space named; for example `pack clip alexnet {path}`")
     if path.exists():
         raise CacheError(f"{path}: is there already; remove it, or give another name")
-    once = list({entry.path: entry for entry in entries}.values())
-    for entry in once:
+    unique_entries = list({entry.path: entry for entry in entries}.values())
+    for entry in unique_entries:
         faults = verify_space(entry.path).faults
         if faults:
             raise CacheError(f"{entry.path}: {'; '.join(faults)}. Nothing was packed")
     manifest: dict[str, Any] = {"kind": KIND, "roiridge": _version(), "schema": SCHEMA}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        manifest["spaces"] = [_add(archive, entry) for entry in once]
-        # ZipInfo without a date: the time of packing changes nothing.
+        manifest["spaces"] = [_add(archive, entry) for entry in unique_entries]
+        # ZipInfo without a date, so that the file does not depend on the time of packing.
         archive.writestr(zipfile.ZipInfo(MANIFEST), json.dumps(manifest, indent=1, sort_keys=True))
     return manifest
 
@@ -65,14 +62,14 @@ def _version() -> str:
 
 
 def _add(archive: zipfile.ZipFile, entry: Entry) -> dict[str, Any]:
-    about = {name: entry.meta[name] for name in ("name", "rows", "columns")}
-    # A writer may put another file under the name at any time; this one stays as it is.
+    fields = {name: entry.meta[name] for name in ("name", "rows", "columns")}
+    # A writer may replace the file at any time; an opened file does not change.
     with (
-        entry.path.open("rb") as opened,
+        entry.path.open("rb") as file,
         archive.open(zipfile.ZipInfo(entry.path.name), "w", force_zip64=True) as member,
     ):
-        size, found = _copy(opened, member)
-    return {**about, "file": entry.path.name, "bytes": size, "sha256": found}
+        size, sha256 = _copy(file, member)
+    return {**fields, "file": entry.path.name, "bytes": size, "sha256": sha256}
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> tuple[int, str]:
@@ -85,32 +82,27 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> tuple[int, str]:
 
 
 def unpack(path: Path, store: FeatureStore) -> dict[Path, bool]:
-    """Put the feature spaces of a packed file among those that are kept.
+    """Add the feature spaces of a packed file to a store; return each file and whether it is new.
 
-    All are copied to a hidden folder and verified there; only then are they renamed, one by one.
-
-    Returns
-    -------
-    dict of Path to bool
-        The file of each space, and whether it is new: one that is there already, with the same
-        bytes, is left.
+    All are copied to a hidden folder and verified there; only then are they renamed, one by one. A
+    space that is stored already, with the same bytes, is left unchanged.
     """
     if not path.is_file():
         raise CacheError(f"{path}: there is no such file")
     if not zipfile.is_zipfile(path):
-        raise CacheError(f"{path}: is no packed file, or was cut short; copy it again")
+        raise CacheError(f"{path}: is not a packed file, or was cut short; copy it again")
     staging = store.folder / f".unpack-{uuid4().hex[:8]}"
     staging.mkdir(parents=True)
     try:
         with (
-            naming(path, "a whole file of `python -m cache pack`"),
-            zipfile.ZipFile(path) as opened,
+            translate_errors(path, "a whole file of `python -m cache pack`"),
+            zipfile.ZipFile(path) as file,
         ):
-            spaces = _spaces(path, opened)
+            spaces = _read_manifest(path, file)
             for space in spaces:
-                _extract(path, opened, space, staging)
+                _extract(path, file, space, staging)
         for space in spaces:
-            _refuse_other(path, space, store.folder / space["file"])
+            _is_present(path, space, store.folder / space["file"])
         return {
             store.folder / space["file"]: _publish(path, space, staging, store.folder)
             for space in spaces
@@ -119,17 +111,19 @@ def unpack(path: Path, store: FeatureStore) -> dict[Path, bool]:
         shutil.rmtree(staging)
 
 
-def _spaces(path: Path, archive: zipfile.ZipFile) -> list[dict[str, Any]]:
-    """Read the manifest, and check that the archive holds what it says and nothing else."""
+def _read_manifest(path: Path, archive: zipfile.ZipFile) -> list[dict[str, Any]]:
+    """Read the manifest, and check that the archive holds exactly the files that it names."""
     members = [info.filename for info in archive.infolist()]
     if MANIFEST not in members:
         raise CacheError(f"{path}: has no {MANIFEST}; expected a file of `python -m cache pack`")
     if archive.getinfo(MANIFEST).file_size > MANIFEST_BYTES:
-        raise CacheError(f"{path}: its {MANIFEST} is implausibly large; it is not ours")
+        raise CacheError(
+            f"{path}: its {MANIFEST} is implausibly large; expected a file of `cache pack`"
+        )
     try:
         manifest = parse_json(archive.read(MANIFEST), f"{path}: its {MANIFEST}")
     except DocumentError as error:
-        raise CacheError(f"{error}; it is not ours") from error
+        raise CacheError(f"{error}; expected a file of `python -m cache pack`") from error
     kind, schema = (manifest.get("kind"), manifest.get("schema"))
     if (kind, schema) != (KIND, SCHEMA):
         raise CacheError(
@@ -138,7 +132,7 @@ def _spaces(path: Path, archive: zipfile.ZipFile) -> list[dict[str, Any]]:
         )
     spaces: list[dict[str, Any]] = manifest.get("spaces", [])
     for space in spaces:
-        _check(path, space)
+        _check_manifest_entry(path, space)
     expected = [MANIFEST, *(space["file"] for space in spaces)]
     if sorted(members) != sorted(expected):
         differing = sorted({*members} ^ {*expected}) or ["a file twice"]
@@ -149,7 +143,7 @@ def _spaces(path: Path, archive: zipfile.ZipFile) -> list[dict[str, Any]]:
     return spaces
 
 
-def _check(path: Path, space: object) -> None:
+def _check_manifest_entry(path: Path, space: object) -> None:
     if not isinstance(space, dict) or any(
         not isinstance(space.get(name), kind) for name, kind in FIELDS.items()
     ):
@@ -164,18 +158,18 @@ def _check(path: Path, space: object) -> None:
 
 def _extract(path: Path, archive: zipfile.ZipFile, space: Mapping[str, Any], staging: Path) -> None:
     info = archive.getinfo(space["file"])
-    # Compressed, a small file could fill the disk.
+    # A small compressed file could fill the disk.
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != space["bytes"]:
         raise CacheError(
             f"{path}: {space['file']} has {info.file_size} bytes, expected {space['bytes']} "
             "without compression; nothing was unpacked: copy it again"
         )
     target = staging / space["file"]
-    with archive.open(info) as member, target.open("wb") as opened:
-        _, found = _copy(member, opened)
-    if found != space["sha256"]:
+    with archive.open(info) as member, target.open("wb") as file:
+        _, sha256 = _copy(member, file)
+    if sha256 != space["sha256"]:
         raise CacheError(
-            f"{path}: {space['file']} has sha256 {found[:16]}…, expected {space['sha256'][:16]}…; "
+            f"{path}: {space['file']} has sha256 {sha256[:16]}…, expected {space['sha256'][:16]}…; "
             "nothing was unpacked: copy it again"
         )
     faults = verify_space(target).faults
@@ -183,8 +177,8 @@ def _extract(path: Path, archive: zipfile.ZipFile, space: Mapping[str, Any], sta
         raise CacheError(f"{path}: {space['file']}: {'; '.join(faults)}. Nothing was unpacked")
 
 
-def _refuse_other(path: Path, space: Mapping[str, Any], target: Path) -> bool:
-    """Say whether a space is there with the same bytes; with others, it is an error."""
+def _is_present(path: Path, space: Mapping[str, Any], target: Path) -> bool:
+    """Return whether a space is stored with the same bytes; raise an error if its bytes differ."""
     if not target.exists():
         return False
     if sha256_files([target]) == [space["sha256"]]:
@@ -197,8 +191,8 @@ def _refuse_other(path: Path, space: Mapping[str, Any], target: Path) -> bool:
 
 def _publish(path: Path, space: Mapping[str, Any], staging: Path, folder: Path) -> bool:
     target = folder / space["file"]
-    with holding(lock_of(target)):
-        if _refuse_other(path, space, target):
+    with holding(lock_path(target)):
+        if _is_present(path, space, target):
             return False
         with replacing(target) as temporary:
             (staging / space["file"]).rename(temporary)

@@ -1,4 +1,4 @@
-"""Numbers computed elsewhere: rows of pictures in a file, to be gone through in blocks."""
+"""Sources of features computed elsewhere: files of rows, which are read in blocks."""
 
 import zipfile
 import zlib
@@ -15,7 +15,7 @@ from cache.errors import CacheError
 
 BLOCK_BYTES = 64 << 20
 PICTURE = "picture"
-# What NumPy, pandas, pyarrow and zipfile make of a file that is not what it should be.
+# Errors of NumPy, pandas, pyarrow and zipfile for a damaged file.
 FAULTS = (
     EOFError,
     KeyError,
@@ -37,16 +37,16 @@ class Source:
     path : Path
         The file.
     names : tuple of str
-        The picture of each row, as the file has it.
+        The picture of each row, as named in the file.
     shape : tuple of int
         (n_rows, n_columns).
     dtype : np.dtype
-        Of the numbers in the file.
+        The type of the numbers in the file.
     blocks : callable
-        Starts an iterator over blocks of rows, (some, n_columns), in order; more than one can be
-        started, so that nothing of the file's size is held in memory.
+        Returns an iterator over blocks of rows, (n_block, n_columns), in order. It can be called
+        several times, so that the whole file is never in memory.
     column_names : tuple of str
-        What the columns are called; empty where the file does not say.
+        The names of the columns; empty if the file has none.
     """
 
     path: Path
@@ -57,8 +57,8 @@ class Source:
     column_names: tuple[str, ...] = ()
 
 
-def two_dimensional(path: Path, shape: Sequence[int]) -> tuple[int, int]:
-    """Take an array's shape as rows and columns."""
+def table_shape(path: Path, shape: Sequence[int]) -> tuple[int, int]:
+    """Return the shape of an array as (n_rows, n_columns)."""
     if len(shape) not in {1, 2} or 0 in shape:
         raise CacheError(
             f"{path}: features of shape {tuple(shape)}, expected (n_rows, n_columns) with at least "
@@ -68,21 +68,21 @@ def two_dimensional(path: Path, shape: Sequence[int]) -> tuple[int, int]:
 
 
 @contextmanager
-def naming(path: Path, expected: str) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into one clear error."""
+def translate_errors(path: Path, expected: str) -> Iterator[None]:
+    """Translate errors while a file is read into a `CacheError` with the expected content."""
     try:
         yield
     except FAULTS as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # It names the file, or a full disk.
-        found = " ".join(str(error).split())[:160]
+            raise  # Errors of the system name the file, or the full disk, themselves.
+        reason = " ".join(str(error).split())[:160]
         raise CacheError(
-            f"{path}: cannot be read ({found}); expected {expected}: save it again"
+            f"{path}: cannot be read ({reason}); expected {expected}: save it again"
         ) from error
 
 
-def steps(shape: tuple[int, int], itemsize: int) -> Iterator[tuple[int, int]]:
-    """Divide rows into blocks."""
+def block_ranges(shape: tuple[int, int], itemsize: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and last row (exclusive) of each block."""
     step = max(1, BLOCK_BYTES // max(1, shape[1] * itemsize))
     for start in range(0, shape[0], step):
         yield start, min(start + step, shape[0])

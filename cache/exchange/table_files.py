@@ -1,4 +1,4 @@
-"""Rows in tables: CSV and Parquet, with the column `picture` and a column for each number."""
+"""Readers of rows in tables: CSV and Parquet, with the column `picture` and numeric columns."""
 
 import csv
 import json
@@ -12,34 +12,34 @@ from numpy.typing import NDArray
 
 from base import say
 from cache.errors import CacheError
-from cache.exchange.row_source import BLOCK_BYTES, PICTURE, Source, naming, two_dimensional
-from cache.key_fields import some
+from cache.exchange.row_source import BLOCK_BYTES, PICTURE, Source, table_shape, translate_errors
+from cache.key_fields import first_names
 
 CSV = "CSV in UTF-8 with a header, commas and decimal points"
 PARQUET = "a whole Parquet file"
-# A byte-order mark, as Excel writes it, is no part of the first column's name.
+# Without the byte-order mark that Excel writes before the first column's name.
 ENCODING = "utf-8-sig"
-# What pandas calls the numbers of a table's rows where it writes them as a column.
-NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+# Names that pandas gives to the index of a table when it writes it as a column.
+UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 NUMBERS_ROWS = re.compile(r"index|level_\d+")
 
 
 def read_csv(path: Path) -> Source:
     """Open a CSV file with a header."""
-    # pandas takes half a second to import: only where tables are read.
+    # pandas takes half a second to import.
     import pandas as pd
 
     header = _header(path)
     columns = _feature_columns(path, header)
     names = read_column(path)
     for name in [name for name in columns if _may_be_index(name)]:
-        with naming(path, CSV):
-            place = header.index(name)
-            values = pd.read_csv(path, usecols=[place], dtype=str, encoding=ENCODING).iloc[:, 0]
+        with translate_errors(path, CSV):
+            position = header.index(name)
+            values = pd.read_csv(path, usecols=[position], dtype=str, encoding=ENCODING).iloc[:, 0]
         if _is_index(path, name, values.tolist()):
             columns.remove(name)
-    shape = two_dimensional(path, (len(names), len(columns)))
-    # Text takes several times the room of its numbers while it is parsed.
+    shape = table_shape(path, (len(names), len(columns)))
+    # Text takes several times the memory of its numbers while it is parsed.
     rows = max(1, BLOCK_BYTES // (32 * len(columns)))
 
     def blocks() -> Iterator[NDArray[Any]]:
@@ -47,7 +47,9 @@ def read_csv(path: Path) -> Source:
             for chunk in chunks:
                 for name in columns:
                     if not pd.api.types.is_numeric_dtype(chunk[name]):
-                        raise CacheError(_not_numbers(path, name, chunk[name].dropna().tolist()))
+                        raise CacheError(
+                            _not_numbers_message(path, name, chunk[name].dropna().tolist())
+                        )
                 yield chunk[columns].to_numpy(np.float64)
 
     return Source(path, names, shape, np.dtype(np.float64), blocks, tuple(columns))
@@ -58,7 +60,7 @@ def read_column(path: Path) -> tuple[str, ...]:
     import pandas as pd
 
     _feature_columns(path, _header(path))
-    with naming(path, CSV):
+    with translate_errors(path, CSV):
         # A picture may be called "NA".
         table = pd.read_csv(
             path, usecols=[PICTURE], dtype=str, keep_default_na=False, encoding=ENCODING
@@ -67,8 +69,8 @@ def read_column(path: Path) -> tuple[str, ...]:
 
 
 def _header(path: Path) -> list[str]:
-    with naming(path, CSV), path.open(encoding=ENCODING, newline="") as opened:
-        lines = csv.reader(opened)
+    with translate_errors(path, CSV), path.open(encoding=ENCODING, newline="") as file:
+        lines = csv.reader(file)
         header = next(lines, [])
         first = next(lines, header)
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
@@ -76,10 +78,10 @@ def _header(path: Path) -> list[str]:
             f"{path}: its first line is {header[0][:40]!r}; expected {CSV}: save it with commas"
         )
     if len(first) != len(header):
-        # pandas would take the first column for names of rows, in silence.
+        # pandas would silently take the first column for names of rows.
         raise CacheError(
             f"{path}: {len(header)} columns are named and the first row has {len(first)}; expected "
-            "a name for each column: mend the header"
+            "a name for each column: correct the header"
         )
     return header
 
@@ -87,29 +89,29 @@ def _header(path: Path) -> list[str]:
 def _feature_columns(path: Path, header: Sequence[str]) -> list[str]:
     if PICTURE not in header:
         raise CacheError(
-            f"{path}: has no column {PICTURE!r} (its columns: {some(header)}); expected one, with "
-            "the name of each row's picture: rename yours"
+            f"{path}: has no column {PICTURE!r} (its columns: {first_names(header)}); expected "
+            "one, with the name of each row's picture: rename yours"
         )
     if len(set(header)) < len(header):
-        twice = sorted({name for name in header if header.count(name) > 1})
+        duplicates = sorted({name for name in header if header.count(name) > 1})
         raise CacheError(
-            f"{path}: several columns are named {', '.join(twice[:5])}; expected a name of its own "
-            "for each: rename them"
+            f"{path}: several columns are named {', '.join(duplicates[:5])}; expected a name of "
+            "its own for each: rename them"
         )
     return [name for name in header if name != PICTURE]
 
 
 def _may_be_index(name: str) -> bool:
-    return bool(NAMELESS.fullmatch(name) or NUMBERS_ROWS.fullmatch(name))
+    return bool(UNNAMED.fullmatch(name) or NUMBERS_ROWS.fullmatch(name))
 
 
 def _is_index(path: Path, name: str, values: Sequence[object]) -> bool:
     """Return whether a column only numbers the rows, as the index of a pandas table does."""
     whole = [str(value).removesuffix(".0") for value in values]
-    if all(one.isdecimal() for one in whole) and len(set(whole)) == len(whole):
+    if all(text.isdecimal() for text in whole) and len(set(whole)) == len(whole):
         say(f"{path}: column {name!r} numbers the rows, as an index of pandas does: left out")
         return True
-    if NAMELESS.fullmatch(name):
+    if UNNAMED.fullmatch(name):
         raise CacheError(
             f"{path}: column {name!r} has no name of its own, and does not number the rows; "
             "expected features with names: name it, or remove it (index=False leaves an index out)"
@@ -117,7 +119,7 @@ def _is_index(path: Path, name: str, values: Sequence[object]) -> bool:
     return False
 
 
-def _not_numbers(path: Path, name: str, values: Sequence[object]) -> str:
+def _not_numbers_message(path: Path, name: str, values: Sequence[object]) -> str:
     example = next((value for value in values if not _is_number(value)), "nothing")
     return (
         f"{path}: column {name!r} holds {str(example)[:40]!r}, expected numbers: remove the column "
@@ -138,7 +140,7 @@ def read_parquet(path: Path) -> Source:
     import pyarrow as pa
     from pyarrow import parquet
 
-    with naming(path, PARQUET), parquet.ParquetFile(path) as file:
+    with translate_errors(path, PARQUET), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
         index = _pandas_index(schema.metadata or {})
         columns = [name for name in _feature_columns(path, schema.names) if name not in index]
@@ -148,7 +150,7 @@ def read_parquet(path: Path) -> Source:
                 columns.remove(name)
     left_out = [name for name in schema.names if name in index and name != PICTURE]
     if left_out:
-        say(f"{path}: {some(left_out)}: the index of a pandas table, left out")
+        say(f"{path}: {first_names(left_out)}: the index of a pandas table, left out")
     for name in columns:
         kind = schema.field(name).type
         if not (
@@ -159,7 +161,7 @@ def read_parquet(path: Path) -> Source:
                 "write numbers for its values"
             )
     names = tuple("" if name is None else str(name) for name in stored)
-    shape = two_dimensional(path, (len(names), len(columns)))
+    shape = table_shape(path, (len(names), len(columns)))
     dtype = np.result_type(*(schema.field(name).type.to_pandas_dtype() for name in columns))
     rows = max(1, BLOCK_BYTES // (8 * len(columns)))
 
@@ -174,10 +176,10 @@ def read_parquet(path: Path) -> Source:
 
 
 def _pandas_index(metadata: Mapping[bytes, bytes]) -> set[str]:
-    """Read which columns of a Parquet file pandas wrote for the index of its table."""
+    """Return the columns of a Parquet file that hold the index of a pandas table."""
     try:
-        told = json.loads(metadata.get(b"pandas", b"{}"))
-        columns = told.get("index_columns", [])
+        record = json.loads(metadata.get(b"pandas", b"{}"))
+        columns = record.get("index_columns", [])
         return {name for name in columns if isinstance(name, str)}
     except (ValueError, AttributeError, TypeError, RecursionError):
         return set()

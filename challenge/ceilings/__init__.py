@@ -1,1 +1,1 @@
-"""Noise ceilings: from ncsnr, from repeated trials, and the published numbers."""
+"""Noise ceilings from ncsnr and from repeated trials, and published counts of NSD."""

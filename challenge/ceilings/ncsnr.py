@@ -1,4 +1,4 @@
-"""Read NSD's ncsnr and numbers of repeats, as they come: .mgh, .mgz, .npy, CSV."""
+"""Read NSD's ncsnr and numbers of repeats from .mgh, .mgz, .npy and CSV files."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from challenge.errors import DataError
 from challenge.files.arrays import open_array
 
 _SURFACES = (".mgh", ".mgz")
-# NSD's largest are below 2. A ceiling in percent, taken for a ratio, is above this somewhere.
-_LARGEST = 10
+# NSD's largest ratios are below 2; ceilings in percent exceed this bound at some vertex.
+_MAX_RATIO = 10
 
 
 def read_ncsnr(file: Path, mask: np.ndarray) -> np.ndarray:
-    """Read the noise ceiling signal-to-noise ratio of a hemisphere's vertices.
+    """Read the noise ceiling signal-to-noise ratio of each column of the responses.
 
     Parameters
     ----------
@@ -23,18 +23,13 @@ def read_ncsnr(file: Path, mask: np.ndarray) -> np.ndarray:
         FreeSurfer's .mgh or .mgz, or .npy; of all fsaverage vertices, or of those of the mask.
     mask : array (163842,) of bool
         True at the vertices that are columns of the responses.
-
-    Returns
-    -------
-    array (n_vertices,) of float64
-        The ratios, in the order of the responses' columns.
     """
-    held = np.squeeze(_read(file))
-    if held.dtype.kind not in "biuf":
-        raise DataError(f"{file}: {held.dtype} values, expected a ratio for each vertex")
-    values = held.astype(np.float64)
+    array = np.squeeze(_read(file))
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{file}: {array.dtype} values, expected a ratio for each vertex")
+    values = array.astype(np.float64)
     if values.shape == mask.shape:
-        # Outside the mask, NSD holds what it likes; inside, every value is needed.
+        # Outside the mask, NSD's values are arbitrary.
         values = values[mask]
     elif values.shape != (int(mask.sum()),):
         raise DataError(
@@ -42,13 +37,13 @@ def read_ncsnr(file: Path, mask: np.ndarray) -> np.ndarray:
             f"({int(mask.sum())},), those of the all-vertices mask: it is of another surface, "
             "subject or hemisphere"
         )
-    if wrong := int((~np.isfinite(values)).sum()):
+    if n_invalid := int((~np.isfinite(values)).sum()):
         raise DataError(
-            f"{file}: {wrong} of {values.size} values at measured vertices are NaN or infinite, "
-            "expected ratios; write 0 where there is no signal"
+            f"{file}: {n_invalid} of {values.size} values at measured vertices are NaN or "
+            "infinite, expected ratios; write 0 where there is no signal"
         )
     low, high = float(values.min()), float(values.max())
-    if low < 0 or high > _LARGEST:
+    if low < 0 or high > _MAX_RATIO:
         # Most ratios are below 1, and most ceilings in percent above it.
         percent = low >= 0 and 2 * (values > 1).sum() > (values > 0).sum()
         raise DataError(
@@ -70,28 +65,21 @@ def _read(file: Path) -> np.ndarray:
 
     try:
         return np.asarray(MGHImage.from_filename(file).dataobj)
-    except Exception as error:  # nibabel has no one kind: also zlib's, struct's and numpy's
+    except Exception as error:  # nibabel raises errors of many types, also of zlib and struct
         raise DataError(
             f"{file}: not read as a FreeSurfer surface file ({error}): copy it again"
         ) from error
 
 
 def read_repeats(table: str | int, subject: str, nsd_ids: np.ndarray) -> np.ndarray:
-    """Find how often each picture was shown.
+    """Read the number of repeats of each picture, (n_images,) of int64.
 
     Parameters
     ----------
     table : str or int
-        A number for all pictures; or a CSV with the columns `nsd_id` and `repeats`; or NSD's own
+        A number for all pictures; or a CSV with the columns `nsd_id` and `repeats`; or NSD's
         `nsd_stim_info_merged.csv`, whose trials are counted up to the last session that the
         subject completed.
-    nsd_ids : array (n_images,) of int64
-        The pictures.
-
-    Returns
-    -------
-    array (n_images,) of int64
-        How often each was shown.
     """
     if str(table).isdecimal():
         return np.full(len(nsd_ids), int(table))
@@ -103,17 +91,17 @@ def read_repeats(table: str | int, subject: str, nsd_ids: np.ndarray) -> np.ndar
             f"{file}: not read as a CSV ({error}); expected a number such as 3, or a CSV with the "
             "columns nsd_id and repeats, or NSD's nsd_stim_info_merged.csv"
         ) from error
-    counts = _counted(frame, file, subject)
-    if lacking := [number for number in nsd_ids.tolist() if not counts.get(number, 0) >= 1]:
+    counts = _count_repeats(frame, file, subject)
+    if missing := [number for number in nsd_ids.tolist() if not counts.get(number, 0) >= 1]:
         raise DataError(
-            f"{file}: {len(lacking)} of {len(nsd_ids)} pictures of subject {subject} were never "
-            f"shown, the first NSD id {lacking[0]}; expected each once at least: it is the table "
+            f"{file}: {len(missing)} of {len(nsd_ids)} pictures of subject {subject} were never "
+            f"shown, the first NSD id {missing[0]}; expected each once at least: it is the table "
             "of another subject or dataset"
         )
     return np.array([counts[number] for number in nsd_ids.tolist()])
 
 
-def _counted(frame: pd.DataFrame, file: Path, subject: str) -> dict[int, int]:
+def _count_repeats(frame: pd.DataFrame, file: Path, subject: str) -> dict[int, int]:
     if {"nsd_id", "repeats"} <= set(frame.columns):
         _check_numbers(frame[["nsd_id", "repeats"]], file)
         return dict(zip(frame["nsd_id"], frame["repeats"], strict=True))
@@ -124,10 +112,11 @@ def _counted(frame: pd.DataFrame, file: Path, subject: str) -> dict[int, int]:
             f"and repeats, or NSD's nsdId and {', '.join(columns)}"
         )
     _check_numbers(frame[["nsdId", *columns]], file)
-    # Trials from 1; 0 for none. Those of sessions that the subject never came to are planned only.
+    # Trials count from 1; 0 means none. NSD's table also lists trials of sessions that the subject
+    # did not attend.
     last = PUBLISHED[subject].sessions * TRIALS_PER_SESSION
-    shown = ((frame[columns] >= 1) & (frame[columns] <= last)).sum(axis=1)
-    return dict(zip(frame["nsdId"], shown, strict=True))
+    repeats = ((frame[columns] >= 1) & (frame[columns] <= last)).sum(axis=1)
+    return dict(zip(frame["nsdId"], repeats, strict=True))
 
 
 def _check_numbers(frame: pd.DataFrame, file: Path) -> None:

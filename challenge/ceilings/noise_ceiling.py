@@ -1,4 +1,4 @@
-"""The noise ceiling: how much of a vertex' variance a perfect model could explain."""
+"""The noise ceiling: the share of a vertex' variance that a perfect model could explain."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from challenge.files.arrays import read_vector
 SMALLEST_CEILING = 1e-6
 """Noise ceilings below this count as 0: the vertex is left out of every mean.
 
-A ceiling is a share of the variance, got as a difference of variances: NSD gives them in float32,
-whose rounding alone is 1e-7 of the whole. So what is smaller than a few roundings was not measured.
-The organisers' published script writes 1e-14 in place of 0, by which r^2 must not be divided: their
-server's figures leave these vertices out.
+A ceiling is a difference of variances, as a share of the total. NSD provides it in float32, whose
+rounding alone is 1e-7 of the total, so that smaller ceilings cannot be distinguished from 0. The
+organisers' published script writes 1e-14 in place of 0, by which r^2 must not be divided: their
+server leaves these vertices out.
 """
 
 
 def has_ceiling(ceilings: np.ndarray) -> np.ndarray:
-    """Return where the noise ceiling is large enough to divide by.
+    """Return the mask of vertices whose noise ceiling is large enough to divide by.
 
     Parameters
     ----------
@@ -28,20 +28,20 @@ def has_ceiling(ceilings: np.ndarray) -> np.ndarray:
     Returns
     -------
     array (n_vertices,) of bool
-        False below `SMALLEST_CEILING`, and where there is none (NaN).
+        False below `SMALLEST_CEILING`, and for NaN.
     """
     return np.asarray(ceilings) >= SMALLEST_CEILING
 
 
 def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
-    """Turn the noise ceiling signal-to-noise ratio into the noise ceiling of averaged trials.
+    """Compute the noise ceiling of averaged trials from the signal-to-noise ratio of NSD.
 
     Parameters
     ----------
     ncsnr : array (n_vertices,)
         The standard deviation of the signal over that of a single trial's noise, at least 0.
     repeats : array (n_images,)
-        How often each scored picture was shown, at least once: 1, 2 or 3 in NSD.
+        The number of trials of each scored picture, at least 1: 1, 2 or 3 in NSD.
 
     Returns
     -------
@@ -69,17 +69,9 @@ def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
 
 
 def noise_share(repeats: np.ndarray) -> float:
-    """Average what is left of a trial's noise variance once the repeats are averaged: k.
+    """Return the share k of the noise variance that remains after averaging over repeats.
 
-    Parameters
-    ----------
-    repeats : array (n_images,)
-        How often each picture was shown.
-
-    Returns
-    -------
-    float
-        The mean of 1 / repeats: 1/3 where each picture was shown three times.
+    It is the mean of 1 / repeats: 1/3 if each picture was shown three times.
     """
     counts = np.asarray(repeats)
     if counts.dtype.kind not in "iuf" or not counts.size or not np.isin(counts % 1, 0).all():
@@ -87,18 +79,13 @@ def noise_share(repeats: np.ndarray) -> float:
     if (counts < 1).any():
         raise DataError(
             f"repeats: found {np.unique(counts).tolist()}, expected 1, 2 or 3 for each picture as "
-            "in NSD, or more, but no picture that was not shown"
+            "in NSD, or more, and no picture that was never shown"
         )
     return float(np.mean(1.0 / counts))
 
 
 def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
-    """Read a file of noise ceilings.
-
-    Parameters
-    ----------
-    n_vertices : int, optional
-        The number of vertices, which is not checked where it is not known.
+    """Read a file of noise ceilings; check their number unless `n_vertices` is None.
 
     Returns
     -------
@@ -120,8 +107,8 @@ def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
 def _ceiling_fix(ceilings: np.ndarray) -> str:
     above = int((ceilings > 1).sum())
     if (ceilings < 0).any() or (ceilings > 100).any():
-        return "these look like no ceilings: copy again"
-    # Where the ceiling is 0, nothing tells percent from fractions.
+        return "these do not look like ceilings: copy the file again"
+    # A ceiling of 0 is the same in percent and as a fraction.
     if 2 * above > (ceilings > 0).sum():
         return "these look like percent: divide by 100"
     first = int(np.argmax(ceilings > 1))

@@ -1,24 +1,10 @@
-"""What the organisers published of the eight subjects, for when none of their files is at hand."""
+"""Published sizes of the eight subjects' data, for use without the challenge's files."""
 
 from typing import NamedTuple
 
 
 class Counts(NamedTuple):
-    """The sizes of one subject's part of the challenge.
-
-    Attributes
-    ----------
-    train : int
-        Training pictures.
-    test : int
-        Test pictures.
-    lh : int
-        Vertices of the left hemisphere.
-    rh : int
-        Vertices of the right hemisphere.
-    sessions : int
-        Scan sessions of NSD that the subject completed, 750 trials each.
-    """
+    """Numbers of pictures, vertices (lh, rh) and completed NSD scan sessions of one subject."""
 
     train: int
     test: int
@@ -27,8 +13,8 @@ class Counts(NamedTuple):
     sessions: int
 
 
-# For zips and tables that come without the challenge's directory; a directory's own files are
-# counted instead wherever there is one.
+# For zips and tables that come without the challenge's directory; otherwise the files in the
+# directory are counted.
 PUBLISHED: dict[str, Counts] = {
     "01": Counts(9841, 159, 19004, 20544, 40),
     "02": Counts(9841, 159, 19004, 20544, 40),

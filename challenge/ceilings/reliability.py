@@ -1,7 +1,7 @@
-"""Noise ceilings from repeated measurements: NSD's variances, and split halves.
+"""Noise ceilings from repeated measurements, by NSD's variances and by split halves.
 
-Both estimate the same fraction, the reliability of the average over each picture's trials: the
-share of its variance over pictures that would come back in another experiment.
+Both estimate the reliability of the average over each picture's trials: the share of its variance
+over pictures that another experiment would reproduce.
 """
 
 from collections.abc import Iterator
@@ -13,65 +13,60 @@ from challenge.ceilings.noise_ceiling import noise_share
 from challenge.constant_columns import constant_columns
 from challenge.errors import DataError
 
-# Vertices at a time: three trials of 10,000 pictures in float64 are then 120 MB.
+# Vertices in a block: three trials of 10,000 pictures in float64 are then 120 MB.
 _BLOCK = 512
-# Trials that differ by less, as a share of the responses' root mean square, are copies that were
-# rounded: of float32 by 6e-8. Measured trials of a picture differ by as much as their noise.
+# Trials that differ by less than this share of the responses' root mean square are copies that were
+# rounded (float32: 6e-8). Measured trials of a picture differ by as much as their noise.
 _ROUNDING = 1e-6
 
 
 def count_repeats(trials: np.ndarray) -> np.ndarray:
-    """Count how often each picture was shown.
+    """Return the number of trials of each picture, (n_images,) of int64.
 
     Parameters
     ----------
     trials : array (n_images, n_trials, n_vertices)
         Single-trial responses, any float dtype, may be mapped from disk; NaN in all vertices for
-        a trial that there was not.
-
-    Returns
-    -------
-    array (n_images,) of int64
-        How often.
+        a missing trial.
     """
     if trials.ndim != 3 or trials.dtype.kind != "f" or 0 in trials.shape:
         raise DataError(
             f"trials: {trials.dtype} of shape {trials.shape}, expected floats (images, trials, "
-            "vertices), NaN for a trial that there was not"
+            "vertices), NaN for a missing trial"
         )
-    shown = ~np.isnan(np.asarray(trials[:, :, 0]))
-    repeats = shown.sum(axis=1)
+    is_trial = ~np.isnan(np.asarray(trials[:, :, 0]))
+    repeats = is_trial.sum(axis=1)
     if (repeats == 0).any():
         raise DataError(
             f"trials: picture {np.argmin(repeats)}, counting from 0, has no trial that is not NaN; "
-            "expected one at least for each: leave the picture out, or fill it in"
+            "expected at least one for each: leave the picture out, or fill it in"
         )
     if (repeats < 2).all():
         raise DataError(
-            "trials: every picture was shown once; noise can only be told from signal by pictures "
-            "shown twice or more: give all trials, not their average"
+            "trials: every picture was shown once; noise can only be separated from signal by "
+            "pictures shown twice or more: give all trials, not their average"
         )
     return repeats
 
 
 def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate how much of a trial's variance is signal and how much is noise, as NSD does.
+    """Estimate the signal and the noise variance of single trials, as NSD does.
 
     The noise variance is that of a picture's trials, averaged over pictures; the signal variance
-    is what remains of the total. NSD's total is 1, as its responses are z-scored; here it is
+    is the remainder of the total. NSD's total is 1, as its responses are z-scored; here it is
     estimated, without bias, as the variance of the pictures' means plus the share of the noise
-    that averaging took from them. The signal variance is not cut off at 0.
+    that averaging removed. The signal variance is not clipped at 0.
 
     Parameters
     ----------
     trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses as `count_repeats` takes them.
+        Single-trial responses, as for `count_repeats`.
 
     Returns
     -------
     signal : array (n_vertices,) of float64
-        Variance over pictures of the response to a picture, squared units of the trials; below 0
-        by chance where there is none.
+        Variance over pictures of the response to a picture, squared units of the trials; for a
+        vertex without signal it may be below 0 by chance.
     noise : array (n_vertices,) of float64
         Variance over trials of the same picture.
 
@@ -95,7 +90,7 @@ def nsd_ncsnr(trials: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses as `count_repeats` takes them.
+        Single-trial responses, as for `count_repeats`.
 
     Returns
     -------
@@ -103,28 +98,28 @@ def nsd_ncsnr(trials: np.ndarray) -> np.ndarray:
         Standard deviation of the signal over that of a trial's noise; 0 where there is no signal.
     """
     signal, noise = variances(trials)
-    # Without noise all trials of all pictures are the same, and the signal is a rounding.
+    # Without noise, all trials of all pictures are equal, and the signal is a rounding error.
     return np.sqrt(np.maximum(signal, 0) / np.where(noise > 0, noise, np.inf))
 
 
 def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.ndarray:
     """Estimate the reliability of the average over trials from random halves.
 
-    Each split draws two disjoint groups of a picture's trials, equally many for all pictures, and
-    correlates the two groups' averages over pictures. The correlation, averaged over splits,
-    is taken by Spearman and Brown's formula from the size of a group to all trials. Averaging
-    before that has less bias than after, where a low chance value counts more than a high one.
-    Pictures shown once enter only the number of trials.
+    Each split draws two disjoint groups of trials of each picture, of the same size for all
+    pictures, and correlates the averages of the two groups over pictures. The correlation, averaged
+    over splits, is extrapolated by the Spearman-Brown formula from the size of a group to all
+    trials; averaging after the extrapolation would have more bias, since low chance values would
+    count more than high ones. Pictures shown once affect only the mean number of trials.
 
     Parameters
     ----------
     trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses as `count_repeats` takes them.
+        Single-trial responses, as for `count_repeats`.
 
     Returns
     -------
     array (n_vertices,) of float64
-        Reliability in 0..1, to be read as a noise ceiling.
+        Reliability in 0..1, an estimate of the noise ceiling.
 
     References
     ----------
@@ -132,42 +127,44 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
     Brown (1910), Some experimental results in the correlation of mental abilities, ibid.
     """
     repeats = count_repeats(trials)
-    twice = repeats >= 2
-    if n_splits < 1 or twice.sum() < 3:
+    is_repeated = repeats >= 2
+    if n_splits < 1 or is_repeated.sum() < 3:
         raise DataError(
-            f"split_half: {n_splits} splits of {int(twice.sum())} pictures shown twice or more, "
-            "expected at least one split and three such pictures"
+            f"split_half: {n_splits} splits of {int(is_repeated.sum())} pictures shown twice or "
+            "more, expected at least one split and three such pictures"
         )
-    size = int(repeats[twice].min()) // 2
-    each = 2 * 8 * size * int(twice.sum())  # two groups of trials of each picture, int64
-    largest = machine_memory() // (2 * each)
+    size = int(repeats[is_repeated].min()) // 2
+    split_bytes = (
+        2 * 8 * size * int(is_repeated.sum())
+    )  # two groups of trials of each picture, int64
+    largest = machine_memory() // (2 * split_bytes)
     reason = f"the halves need half of the {machine_memory() / 1e9:.0f} GB of this machine"
     check_count("--splits", n_splits, largest, reason)
-    groups = _draw_groups(~np.isnan(np.asarray(trials[:, :, 0]))[twice], size, n_splits, seed)
-    found = np.empty(trials.shape[2])
+    groups = _draw_groups(~np.isnan(np.asarray(trials[:, :, 0]))[is_repeated], size, n_splits, seed)
+    reliability = np.empty(trials.shape[2])
     for block, y in _blocks(trials, repeats):
         total = np.zeros(y.shape[2])
         for first, second in groups:
             halves = (
-                np.take_along_axis(y[twice], group[:, :, None], axis=1).mean(axis=1)
+                np.take_along_axis(y[is_repeated], group[:, :, None], axis=1).mean(axis=1)
                 for group in (first, second)
             )
             total += _correlate(*halves)
-        found[block] = np.maximum(total / n_splits, 0)
+        reliability[block] = np.maximum(total / n_splits, 0)
     # Spearman-Brown with the lengthening 1 / (size * k): 2r / (1 + r) for halves of equal numbers.
-    return found / (found + size * noise_share(repeats) * (1 - found))
+    return reliability / (reliability + size * noise_share(repeats) * (1 - reliability))
 
 
 def _draw_groups(
-    shown: np.ndarray, size: int, n_splits: int, seed: int
+    is_trial: np.ndarray, size: int, n_splits: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Draw, for each split and picture, which trials form either group."""
+    """Draw the indices of the trials in both groups, for each split and picture."""
     rng = np.random.default_rng(seed)
-    drawn = []
+    groups = []
     for _ in range(n_splits):
-        order = np.argsort(np.where(shown, rng.random(shown.shape), 2.0), axis=1)
-        drawn.append((order[:, :size], order[:, size : 2 * size]))
-    return drawn
+        order = np.argsort(np.where(is_trial, rng.random(is_trial.shape), 2.0), axis=1)
+        groups.append((order[:, :size], order[:, size : 2 * size]))
+    return groups
 
 
 def _means_and_noise(y: np.ndarray, repeats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +174,7 @@ def _means_and_noise(y: np.ndarray, repeats: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _blocks(trials: np.ndarray, repeats: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Read the trials some vertices at a time, in float64, and check that they are whole."""
+    """Yield the trials of blocks of vertices, in float64, after checking that none is partial."""
     absent = np.isnan(np.asarray(trials[:, :, 0]))
     for start in range(0, trials.shape[2], _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -185,17 +182,17 @@ def _blocks(trials: np.ndarray, repeats: np.ndarray) -> Iterator[tuple[slice, np
         if not (np.isnan(y) == absent[:, :, None]).all() or np.isinf(y).any():
             raise DataError(
                 f"trials: some values are NaN or infinite at vertices {start} to "
-                f"{start + y.shape[2] - 1}; expected NaN only for whole trials that there were "
-                "not: leave out these vertices, or the trials"
+                f"{start + y.shape[2] - 1}; expected NaN only for missing trials, in all vertices: "
+                "leave out these vertices, or the trials"
             )
-        # Copies of an average, or a vertex without any signal: all the same but for rounding.
+        # Trials that are equal but for rounding: copies of an average, or a vertex without signal.
         means, noise = _means_and_noise(y, repeats)
         smallest = _ROUNDING * np.sqrt(np.nanmean(y**2, axis=(0, 1)))
         unchanged = np.sqrt(noise) <= smallest
         varied = means.std(axis=0) > smallest
-        if copied := int((unchanged & varied).sum()):
+        if n_copied := int((unchanged & varied).sum()):
             raise DataError(
-                f"trials: at {copied} vertices all trials of a picture are the same, but for "
+                f"trials: at {n_copied} vertices all trials of a picture are the same, but for "
                 f"rounding (vertices {start} to {start + y.shape[2] - 1}); expected single trials, "
                 "not copies of their average"
             )

@@ -1,4 +1,4 @@
-"""What is found in a dataset: faults, and what is worth knowing without being one."""
+"""Findings of a check: faults of a dataset, and remarks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ Value = TypeVar("Value")
 
 @dataclass
 class Findings:
-    """Faults and remarks, each once, in the order in which they were found.
+    """Faults and remarks, each once, in the order in which they were added.
 
     Attributes
     ----------
     faults : dict of str to None
-        What has to be mended: file, what was found, what was expected, the fix.
+        Messages on faults: file, what was found, what was expected, the fix.
     remarks : dict of str to None
-        What the data lack, and what cannot be done without it.
+        Messages on optional files that are absent, and what cannot be done without them.
     """
 
     faults: dict[str, None] = field(default_factory=dict)
     remarks: dict[str, None] = field(default_factory=dict)
 
     def add_fault(self, message: str) -> None:
-        """Add a fault; nothing where the message is empty."""
+        """Add a fault for each line of a message, which may be empty."""
         self.faults.update(dict.fromkeys(message.splitlines()))
 
     def add_remark(self, message: str) -> None:
-        """Add a remark; nothing where the message is empty."""
+        """Add a remark for each line of a message, which may be empty."""
         self.remarks.update(dict.fromkeys(message.splitlines()))
 
     def attempt(self, read: Callable[[], Value]) -> Value | None:
-        """Return what a function reads; where that fails, add the fault."""
+        """Return the result of a function; where it raises a `DataError`, add the fault."""
         try:
             return read()
         except DataError as error:

@@ -1,4 +1,4 @@
-"""Check the masks of a subject: where its vertices lie, and which regions they are in."""
+"""Check the masks of a subject: the positions of its vertices, and their regions."""
 
 from functools import partial
 
@@ -20,9 +20,9 @@ from challenge.responses import open_responses
 from challenge.rois.label_maps import lacks_class, read_labels, read_names
 from challenge.rois.regions import (
     Roi,
-    absent_classes,
-    absent_places,
     check_distinct,
+    missing_classes_note,
+    missing_masks_note,
     read_mask,
     read_rois,
 )
@@ -32,19 +32,11 @@ from challenge.subject import Subject
 def check_masks(subject: Subject, findings: Findings) -> dict[str, int | None]:
     """Check each file of `roi_masks` by itself, and against the others.
 
-    Parameters
-    ----------
-    findings : Findings
-        Where faults go, and what cannot be done without the files that are absent.
-
-    Returns
-    -------
-    dict of str to int or None
-        The number of vertices of each hemisphere; None where no file tells it.
+    Return the number of vertices of each hemisphere, or None if no file determines it.
     """
-    for remark in (absent_places(subject.folder), absent_classes(subject.folder)):
+    for remark in (missing_masks_note(subject.folder), missing_classes_note(subject.folder)):
         findings.add_remark(remark)
-    named = [c for c in ROI_CLASSES if _check_names(subject, c, findings)]
+    named_classes = [c for c in ROI_CLASSES if _check_names(subject, c, findings)]
     counts = {}
     for hemisphere in HEMISPHERES:
         mask = None
@@ -56,37 +48,37 @@ def check_masks(subject: Subject, findings: Findings) -> dict[str, int | None]:
         for roi_class in ROI_CLASSES:
             labels = None
             if not lacks_class(subject.folder, roi_class):
-                where = (subject.folder, hemisphere, roi_class)
-                labels = findings.attempt(partial(read_labels, *where, n))
-                if labels is not None and roi_class in named:
-                    rois += findings.attempt(partial(read_rois, *where, len(labels))) or []
+                location = (subject.folder, hemisphere, roi_class)
+                labels = findings.attempt(partial(read_labels, *location, n))
+                if labels is not None and roi_class in named_classes:
+                    rois += findings.attempt(partial(read_rois, *location, len(labels))) or []
             _check_surface(subject, hemisphere, roi_class, mask, labels, findings)
         findings.attempt(partial(check_distinct, subject.folder, rois))
     return counts
 
 
 def _count_columns(subject: Subject, hemisphere: str) -> int | None:
-    """Count vertices by the responses, whose own faults are found elsewhere."""
-    quiet = Findings()
+    """Count vertices by the responses, whose own faults are reported elsewhere."""
+    ignored = Findings()
     for split in SPLITS:
         file = responses_file(subject.folder, hemisphere, split)
-        if (values := quiet.attempt(partial(open_responses, file))) is not None:
+        if (values := ignored.attempt(partial(open_responses, file))) is not None:
             return values.shape[1]
     return None
 
 
 def _check_names(subject: Subject, roi_class: str, findings: Findings) -> bool:
-    """Return whether the names of a class are read; add a fault where they are others."""
+    """Return whether the names of a class can be read; add a fault if they are unexpected."""
     if lacks_class(subject.folder, roi_class):
         return False
     names = findings.attempt(partial(read_names, subject.folder, roi_class))
     if names is None:
         return False
     expected = dict(enumerate(ROI_CLASSES[roi_class], start=1))
-    found = {label: name for label, name in names.items() if label}
-    if found != expected:
+    actual = {label: name for label, name in names.items() if label}
+    if actual != expected:
         findings.add_fault(
-            f"{mapping_file(subject.folder, roi_class)}: names {found}, expected {expected}: "
+            f"{mapping_file(subject.folder, roi_class)}: names {actual}, expected {expected}: "
             "copy the file again"
         )
     return True
@@ -100,23 +92,24 @@ def _check_surface(
     labels: np.ndarray | None,
     findings: Findings,
 ) -> None:
-    # The label map of the columns must be that of the surface, at the columns' places.
+    # The label map of the columns must equal that of the surface at the columns' vertices.
     file = labels_file(subject.folder, hemisphere, roi_class, "fsaverage")
     if not file.exists():
-        return  # nothing else reads it
+        return  # this file is optional
     surface = findings.attempt(partial(read_vector, file, N_FSAVERAGE, "the vertices of fsaverage"))
     if surface is None or mask is None:
         return
-    outside = int((surface[~mask] != 0).sum())
-    if outside:
+    n_outside = int((surface[~mask] != 0).sum())
+    if n_outside:
         findings.add_fault(
-            f"{file}: {outside} labelled vertices lie outside the all-vertices mask, expected 0 "
+            f"{file}: {n_outside} labelled vertices lie outside the all-vertices mask, expected 0 "
             "there: the two are of different subjects or hemispheres, copy both again"
         )
-    differ = 0 if labels is None else int((surface[mask] != labels).sum())
-    if differ:
+    n_different = 0 if labels is None else int((surface[mask] != labels).sum())
+    if n_different:
         findings.add_fault(
-            f"{labels_file(subject.folder, hemisphere, roi_class)}: {differ} labels are not those "
-            f"of {file.name} at the nonzero places of the all-vertices mask, expected the same: "
+            f"{labels_file(subject.folder, hemisphere, roi_class)}: {n_different} labels are not "
+            "those "
+            f"of {file.name} at the nonzero vertices of the all-vertices mask, expected the same: "
             "copy both again"
         )

@@ -1,4 +1,4 @@
-"""Check the stimuli: every picture is decoded, and compared with all others."""
+"""Check the stimuli: decode every picture, and compare it with all others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,22 +14,12 @@ from challenge.pictures.decoding import load_rgb, nsd_id
 from challenge.pictures.listing import scan_pictures
 from challenge.subject import Subject
 
-_NAMED = 5  # files of one fault
+_N_NAMED = 5  # files of one fault
 
 
 @dataclass(frozen=True)
 class Stimulus:
-    """A picture that can be decoded.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    digest : str
-        The sha256 of its contents.
-    nsd_id : int, optional
-        Its place among NSD's pictures; None where its name does not say.
-    """
+    """A picture that can be decoded, with the sha256 of its file and the NSD id in its name."""
 
     path: Path
     digest: str
@@ -43,9 +33,9 @@ class Stimuli:
     Attributes
     ----------
     decoded : list of Stimulus
-        Those that can be decoded, in the order of their rows.
+        The pictures that can be decoded, in the order of their rows.
     n_images : int, optional
-        The number of rows of the responses; None where the names leave that open.
+        The number of rows of the responses; None if the names of the pictures are faulty.
     """
 
     decoded: list[Stimulus]
@@ -55,19 +45,19 @@ class Stimuli:
 def check_pictures(
     subject: Subject, splits: Sequence[str], findings: Findings
 ) -> dict[str, Stimuli]:
-    """Decode the pictures of a subject and check that each stands once, in its own split."""
+    """Decode the pictures of a subject, and check that none is in both splits or twice in one."""
     sizes: dict[tuple[int, int], list[Path]] = defaultdict(list)
     stimuli = {split: _check_split(subject, split, sizes, findings) for split in splits}
     _check_sizes(sizes, findings)
-    decoded = [one for split in stimuli.values() for one in split.decoded]
+    decoded = [stimulus for split in stimuli.values() for stimulus in split.decoded]
     _check_ids(decoded, findings)
     if {"train", "test"} <= stimuli.keys():
         parts = ([(s.digest, s.path) for s in stimuli[k].decoded] for k in ("train", "test"))
         for picture, training in shared_contents(*parts):
             findings.add_fault(
                 f"{picture}: the same contents as the training picture {training.name}, expected "
-                "no test picture in training, where scores say nothing of new pictures: copy both "
-                "again, or take the training picture out with its row of responses"
+                "no test picture in training, since its score is not that of a new picture: copy "
+                "both again, or remove the training picture and its row of responses"
             )
     return stimuli
 
@@ -76,14 +66,14 @@ def check_shared(stimuli: Iterable[Stimuli], findings: Findings) -> None:
     """Check that one NSD id is the same picture for all subjects."""
     holders: dict[int, dict[str, Path]] = defaultdict(dict)
     for split in stimuli:
-        for one in split.decoded:
-            if one.nsd_id is not None:
-                holders[one.nsd_id].setdefault(one.digest, one.path)
-    for number, held in holders.items():
-        first, *others = held.values()
-        for other in others:
+        for stimulus in split.decoded:
+            if stimulus.nsd_id is not None:
+                holders[stimulus.nsd_id].setdefault(stimulus.digest, stimulus.path)
+    for number, paths in holders.items():
+        first, *different = paths.values()
+        for path in different:
             findings.add_fault(
-                f"{other}: not the same contents as {first}, expected the same picture for the "
+                f"{path}: not the same contents as {first}, expected the same picture for the "
                 f"NSD id {number}: copy both again"
             )
 
@@ -100,9 +90,13 @@ def _check_split(
         return Stimuli([], None)
     findings.add_fault("\n".join(listing.faults))
     if listing.left_out:
-        named = ", ".join(file.name for file in listing.left_out[:_NAMED])
-        more = f" and {len(listing.left_out) - _NAMED} more" * (len(listing.left_out) > _NAMED)
-        findings.add_remark(f"{folder}: no pictures by their suffixes, left out: {named}{more}")
+        names = ", ".join(file.name for file in listing.left_out[:_N_NAMED])
+        remainder = f" and {len(listing.left_out) - _N_NAMED} more" * (
+            len(listing.left_out) > _N_NAMED
+        )
+        findings.add_remark(
+            f"{folder}: no pictures by their suffixes, left out: {names}{remainder}"
+        )
     readable = []
     desc = f"subject {subject.name}, {split} pictures"
     for picture in progress(listing.pictures, desc=desc, unit="picture"):
@@ -111,7 +105,7 @@ def _check_split(
             sizes[image.size].append(picture)
             readable.append(picture)
     digests = sha256_files(readable)
-    _check_twins(readable, digests, findings)
+    _check_duplicates(readable, digests, findings)
     decoded = [
         Stimulus(path, digest, findings.attempt(partial(nsd_id, path)))
         for path, digest in zip(readable, digests, strict=True)
@@ -120,39 +114,39 @@ def _check_split(
 
 
 def _check_sizes(sizes: dict[tuple[int, int], list[Path]], findings: Findings) -> None:
-    # The first picture may be the odd one: what most of them have is what is expected.
-    usual = max(sizes, key=lambda size: len(sizes[size]), default=(0, 0))
-    for size, (first, *others) in sizes.items():
-        if size == usual:
+    # The most frequent size is the expected one.
+    expected_size = max(sizes, key=lambda size: len(sizes[size]), default=(0, 0))
+    for size, (first, *files) in sizes.items():
+        if size == expected_size:
             continue
-        named = "".join(f", {other.name}" for other in others[:_NAMED])
-        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        names = "".join(f", {file.name}" for file in files[:_N_NAMED])
+        remainder = f" and {len(files) - _N_NAMED} more" if len(files) > _N_NAMED else ""
         findings.add_fault(
-            f"{first}{named}{more}: {size[0]} x {size[1]} pixels, expected {usual[0]} x {usual[1]} "
-            f"as {len(sizes[usual])} others have: copy again"
+            f"{first}{names}{remainder}: {size[0]} x {size[1]} pixels, expected {expected_size[0]} "
+            f"x {expected_size[1]} as {len(sizes[expected_size])} others have: copy again"
         )
 
 
 def _check_ids(stimuli: Iterable[Stimulus], findings: Findings) -> None:
     first: dict[int, Path] = {}
-    for one in stimuli:
-        if one.nsd_id is None:
+    for stimulus in stimuli:
+        if stimulus.nsd_id is None:
             continue
-        other = first.setdefault(one.nsd_id, one.path)
-        if other is not one.path:
+        earlier = first.setdefault(stimulus.nsd_id, stimulus.path)
+        if earlier is not stimulus.path:
             findings.add_fault(
-                f"{one.path}: the same NSD id as {other.name}, expected each picture once and "
-                "no test picture in training: remove one, and its row of responses"
+                f"{stimulus.path}: the same NSD id as {earlier.name}, expected each picture once "
+                "and no test picture in training: remove one, and its row of responses"
             )
 
 
-def _check_twins(pictures: Sequence[Path], digests: Sequence[str], findings: Findings) -> None:
-    # A picture may stand twice, under different names.
+def _check_duplicates(pictures: Sequence[Path], digests: Sequence[str], findings: Findings) -> None:
+    # A picture may be there twice, under different names.
     first: dict[str, Path] = {}
     for digest, picture in zip(digests, pictures, strict=True):
-        twin = first.setdefault(digest, picture)
-        if twin is not picture:
+        earlier = first.setdefault(digest, picture)
+        if earlier is not picture:
             findings.add_fault(
-                f"{picture}: the same contents as {twin.name}, expected different pictures: one of "
-                "them was overwritten, copy both again"
+                f"{picture}: the same contents as {earlier.name}, expected different pictures: one "
+                "of them was overwritten, copy both again"
             )

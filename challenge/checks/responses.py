@@ -1,4 +1,4 @@
-"""Check responses and noise ceilings: shapes, values, and what contradicts one another."""
+"""Check responses and noise ceilings: shapes, values, and contradictions between files."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -25,16 +25,16 @@ def check_responses(
     Parameters
     ----------
     n_images : mapping of str to int or None
-        The number of pictures of each split to be checked; None where it is not known.
+        The number of pictures of each split to check; None if it is unknown.
     n_vertices : mapping of str to int or None
-        The number of vertices of each hemisphere; None where it is not known.
+        The number of vertices of each hemisphere; None if it is unknown.
     """
     ceilings = _check_ceilings(subject, n_vertices, findings)
     tests = [responses_file(subject.folder, h, "test") for h in HEMISPHERES]
     for hemisphere in HEMISPHERES:
         for split, count in n_images.items():
             if split == "test" and not any(file.exists() for file in tests):
-                continue  # the organisers keep them
+                continue  # the organisers do not publish them
             file = responses_file(subject.folder, hemisphere, split)
             values = findings.attempt(partial(open_responses, file))
             if values is None:
@@ -52,21 +52,21 @@ def _check_ceilings(
     subject: Subject, n_vertices: Counts, findings: Findings
 ) -> dict[str, np.ndarray | None]:
     """Return the ceilings of the test pictures, by hemisphere."""
-    read: dict[str, np.ndarray | None] = {}
+    ceilings: dict[str, np.ndarray | None] = {}
     for split in SPLITS:
         files = {h: ceiling_file(subject.folder, h, split) for h in HEMISPHERES}
-        there = [file for file in files.values() if file.is_file()]
+        existing = [file for file in files.values() if file.is_file()]
         for hemisphere, file in files.items():
-            read[hemisphere] = None
-            if file in there:
+            ceilings[hemisphere] = None
+            if file in existing:
                 reading = partial(read_ceilings, file, n_vertices[hemisphere])
-                read[hemisphere] = findings.attempt(reading)
-            elif there:
+                ceilings[hemisphere] = findings.attempt(reading)
+            elif existing:
                 findings.add_fault(
-                    f"{file}: missing, while {there[0].name} is there; expected the noise ceilings "
-                    "of both hemispheres, or none: copy it into place, or remove the other"
+                    f"{file}: missing, while {existing[0].name} is there; expected the noise "
+                    "ceilings of both hemispheres, or none: copy it into place, or remove the other"
                 )
-    return read
+    return ceilings
 
 
 def _check_constant(
@@ -76,22 +76,23 @@ def _check_constant(
         return
     constant = np.flatnonzero(constant_columns(values))
     if split == "test" and ceilings is not None and len(ceilings) == values.shape[1]:
-        # Where the ceiling is 0, no score counts.
+        # Vertices with a ceiling of 0 are left out of scores.
         constant = constant[ceilings[constant] > 0]
         if constant.size:
             findings.add_fault(
-                f"{file}: {_some(constant)} the same response to all pictures and a noise ceiling "
+                f"{file}: {_vertices_text(constant)} the same response to all pictures and a noise "
+                "ceiling "
                 "above 0, expected responses that vary: no prediction correlates with them; copy "
                 "the file again, or write 0 as their ceilings"
             )
     elif constant.size:
         findings.add_remark(
-            f"{file}: {_some(constant)} the same response to all pictures: no model can learn "
-            "anything of them, and no prediction correlates with them"
+            f"{file}: {_vertices_text(constant)} the same response to all pictures: no model can "
+            "learn anything from them, and no prediction correlates with them"
         )
 
 
-def _some(columns: np.ndarray) -> str:
-    listed = ", ".join(map(str, columns[:5])) + (", …" if columns.size > 5 else "")
-    has = "1 vertex has" if columns.size == 1 else f"{columns.size} vertices have"
-    return f"{has} (columns {listed}, counting from 0)"
+def _vertices_text(columns: np.ndarray) -> str:
+    numbers = ", ".join(map(str, columns[:5])) + (", …" if columns.size > 5 else "")
+    subject = "1 vertex has" if columns.size == 1 else f"{columns.size} vertices have"
+    return f"{subject} (columns {numbers}, counting from 0)"

@@ -1,1 +1,1 @@
-"""Files from outside, read without running them."""
+"""Readers of untrusted files that never run code in them."""

@@ -1,4 +1,4 @@
-"""Open .npy files without ever running a pickle, and say what is wrong with them."""
+"""Read .npy files without ever loading a pickle."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _BLOCK_BYTES = 64 * 2**20
 
 
 def open_array(file: Path) -> np.memmap:
-    """Map an array from disk, without reading its values."""
+    """Open an array as a memory map, without reading its values."""
     try:
         return open_memmap(file, mode="r")
     except FileNotFoundError:
@@ -25,19 +25,8 @@ def open_array(file: Path) -> np.memmap:
         ) from error
 
 
-def read_vector(file: Path, length: int | None, of: str) -> np.ndarray:
-    """Read an array of one number per vertex.
-
-    Parameters
-    ----------
-    length : int, optional
-        The number of values that it must have; any by default.
-
-    Returns
-    -------
-    array (length,)
-        The values, in memory.
-    """
+def read_vector(file: Path, length: int | None, meaning: str) -> np.ndarray:
+    """Read an array of one finite number per vertex; `meaning` says what `length` counts."""
     values = np.array(open_array(file))
     if values.dtype.kind not in "biuf":
         raise DataError(
@@ -46,33 +35,27 @@ def read_vector(file: Path, length: int | None, of: str) -> np.ndarray:
     expected = "n" if length is None else length
     if values.ndim != 1 or length not in (None, values.size):
         raise DataError(
-            f"{file}: shape {values.shape}, expected ({expected},), {of}; the files may be of two "
-            "subjects or hemispheres: copy all of this subject's again"
+            f"{file}: shape {values.shape}, expected ({expected},), {meaning}; the files may be of "
+            "two subjects or hemispheres: copy all of this subject's again"
         )
-    if n_wrong := int((~np.isfinite(values)).sum()):
+    if n_invalid := int((~np.isfinite(values)).sum()):
         raise DataError(
-            f"{file}: holds NaN or infinite values, {n_wrong} of {values.size}; expected a number "
-            "for each vertex; write 0 where there is none"
+            f"{file}: holds NaN or infinite values, {n_invalid} of {values.size}; expected a "
+            "number for each vertex; write 0 where there is none"
         )
     return values
 
 
 def check_finite(values: np.ndarray, file: Path) -> None:
-    """Look through an array, block by block, for values that are not numbers.
-
-    Parameters
-    ----------
-    values : array (n_images, n_vertices)
-        The array; may be mapped from disk.
-    """
+    """Check, in blocks of rows, that all values (n_images, n_vertices) are finite."""
     rows = max(1, _BLOCK_BYTES // max(1, values[:1].nbytes))
     count, first = 0, ""
     for start in range(0, len(values), rows):
-        wrong = np.argwhere(~np.isfinite(values[start : start + rows]))
-        if len(wrong) and not count:
-            row, column = wrong[0] + (start, 0)
+        invalid = np.argwhere(~np.isfinite(values[start : start + rows]))
+        if len(invalid) and not count:
+            row, column = invalid[0] + (start, 0)
             first = f"row {row}, column {column} ({values[row, column]})"
-        count += len(wrong)
+        count += len(invalid)
     if count:
         raise DataError(
             f"{file}: {count} values are NaN or infinite, the first at {first}, counting from 0; "

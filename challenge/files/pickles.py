@@ -1,8 +1,9 @@
-"""Read pickles of plain data: what would run anything else is refused before it runs.
+"""Read pickles of plain data safely: pickles that would run other code are refused.
 
-The challenge keeps the names of its regions in pickles, and so do some files of trained weights.
-A pickle is a program, and `np.load(allow_pickle=True)` would run it. Here an unpickler knows only
-the few names with which NumPy rebuilds arrays; dicts, lists, numbers and text need none.
+The challenge stores the names of its regions in pickles, and some files of trained weights are
+pickles too. A pickle is a program, which `np.load(allow_pickle=True)` would run. The unpickler here
+admits only the functions with which NumPy rebuilds arrays; dicts, lists, numbers and text need
+none.
 """
 
 import pickle
@@ -26,30 +27,19 @@ class SafeUnpickler(pickle.Unpickler):  # noqa: S301 - it admits no code
     """An unpickler that admits NumPy's array reconstruction and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give the few names that arrays are rebuilt with."""
+        """Return a function that rebuilds arrays; all other names are refused."""
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return super().find_class(module, name)
 
 
 def load_allowlisted(file: Path) -> Any:
-    """Read a pickle, or an object array in an npy file, that holds plain data and arrays.
-
-    Parameters
-    ----------
-    file : Path
-        A pickle, or a `.npy` file of an object array.
-
-    Returns
-    -------
-    object
-        What it holds: dicts, lists, numbers, text and NumPy arrays.
-    """
+    """Read a pickle, or a `.npy` file of objects, that holds only plain data and NumPy arrays."""
     file = Path(file)
     try:
-        with file.open("rb") as opened:
-            _skip_npy_header(opened)
-            return SafeUnpickler(opened).load()
+        with file.open("rb") as stream:
+            _skip_npy_header(stream)
+            return SafeUnpickler(stream).load()
     except FileNotFoundError:
         raise DataError(f"{file}: missing; copy it again from where the data came") from None
     except Exception as error:
@@ -60,15 +50,15 @@ def load_allowlisted(file: Path) -> Any:
         ) from error
 
 
-def _skip_npy_header(opened: IO[bytes]) -> None:
+def _skip_npy_header(stream: IO[bytes]) -> None:
     # The pickle begins where the header ends; a plain pickle has none.
-    if opened.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
-        opened.seek(0)
+    if stream.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+        stream.seek(0)
         return
-    opened.seek(0)
-    read = (
-        npy.read_array_header_1_0 if npy.read_magic(opened) == (1, 0) else npy.read_array_header_2_0
+    stream.seek(0)
+    read_header = (
+        npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0
     )
-    dtype = read(opened)[2]
+    dtype = read_header(stream)[2]
     if dtype != np.dtype(object):
         raise pickle.UnpicklingError(f"it is an array of {dtype}, not of objects")

@@ -1,1 +1,1 @@
-"""The stimuli: their order, decoding, and test pictures seen in training."""
+"""The stimuli: their order and decoding."""

@@ -1,4 +1,4 @@
-"""The stimuli: their names, and decoding that refuses what would be converted in silence."""
+"""Names and decoding of the stimuli; pictures that need a conversion are refused."""
 
 import re
 from pathlib import Path
@@ -11,26 +11,23 @@ from challenge.errors import DataError, reason
 from challenge.layout import N_NSD
 
 _NSD_ID = re.compile(r"(train|test)-[0-9]+_nsd-(?P<nsd>[0-9]+)\.[^.]+", re.IGNORECASE)
-_DIGITS = 4  # of an index, as the challenge's names have them
+_DIGITS = 4  # digits of an index in the challenge's names
 _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def picture_name(split: str, index: int, nsd_id: int, n_images: int = 0) -> str:
-    """Return the name of a stimulus, as the challenge has it.
+    """Return the name of a stimulus in the challenge's format.
 
-    Parameters
-    ----------
-    n_images : int
-        The number of pictures of the split. Indices are padded to its width, so that the names
-        stand in the same order as text.
+    Indices are padded to the width of `n_images`, the number of pictures of the split, so that
+    sorting the names as text sorts the indices.
     """
     width = max(_DIGITS, len(str(n_images)))
     return f"{split}-{index:0{width}d}_nsd-{nsd_id:05d}.png"
 
 
 def nsd_id(picture: Path) -> int:
-    """Read the NSD id from a stimulus' name."""
+    """Return the NSD id in a stimulus' name."""
     match = _NSD_ID.fullmatch(picture.name)
     if match is None:
         raise DataError(
@@ -47,19 +44,13 @@ def nsd_id(picture: Path) -> int:
 
 
 def nsd_ids(pictures: list[Path]) -> np.ndarray:
-    """Read the NSD ids from the stimuli's names.
-
-    Returns
-    -------
-    array (n_images,) of int64
-        The ids, from 0.
-    """
+    """Return the NSD ids in the stimuli's names, (n_images,), counting from 0."""
     return np.array([nsd_id(picture) for picture in pictures], dtype=np.int64)
 
 
 @convert_paths
 def load_rgb(path: Path) -> Image.Image:
-    """Decode a stimulus completely, and only where nothing needs converting.
+    """Load an 8-bit RGB picture; pictures that would need a conversion are refused.
 
     Parameters
     ----------
@@ -74,9 +65,9 @@ def load_rgb(path: Path) -> Image.Image:
     Raises
     ------
     DataError
-        If the file is missing, cut short, no picture, implausibly large, rotated by its EXIF tag,
-        or not 8-bit RGB: grey, palette, alpha, CMYK and 16-bit pictures are refused, as converting
-        them in silence would change the stimulus.
+        If the file is missing, cut short, not a picture, implausibly large, rotated by its EXIF
+        tag, or not 8-bit RGB: grey, palette, alpha, CMYK and 16-bit pictures are refused, since
+        converting them silently would change the stimulus.
     """
     try:
         with Image.open(path) as image:
@@ -101,55 +92,55 @@ def load_rgb(path: Path) -> Image.Image:
 
 
 def _raw_modes(image: Image.Image) -> list[str]:
-    # Pillow's decoders take the mode of the file's pixels alone or as the first of several.
+    # The argument of Pillow's decoders is the mode of the file's pixels, or a tuple that begins
+    # with it.
     arguments = (tile[3] for tile in getattr(image, "tile", []))
     return [str(a[0] if isinstance(a, tuple) and a else a) for a in arguments]
 
 
 def _check_mode(image: Image.Image, path: Path) -> None:
-    # From the header alone: decoding a large picture takes time and memory.
-    # Pillow shows 16-bit RGB as RGB and drops half of it while decoding.
-    deep = any(";16" in mode for mode in [image.mode, *_raw_modes(image)])
+    # This needs only the header: decoding a large picture takes time and memory. Pillow reports
+    # 16-bit RGB as RGB, and drops half of the bits while decoding.
+    is_16_bit = any(";16" in mode for mode in [image.mode, *_raw_modes(image)])
     transparent = image.mode in _TRANSPARENT or "transparency" in image.info
-    if image.mode == "RGB" and not deep and not transparent:
+    if image.mode == "RGB" and not is_16_bit and not transparent:
         width, height = image.size
         if width * height > (Image.MAX_IMAGE_PIXELS or np.inf):
             raise Image.DecompressionBombError(f"{width} x {height} pixels")
         return
-    found = "16-bit RGB" if image.mode == "RGB" and deep else f"mode {image.mode}"
+    actual = "16-bit RGB" if image.mode == "RGB" and is_16_bit else f"mode {image.mode}"
     if transparent:
-        found += " with transparency"
-    elif image.mode.startswith("I") and deep:
-        found += ", 16-bit grey"
-    raise DataError(
-        f"{path}: {found}, expected 8-bit RGB; {_conversion(image.mode, deep, transparent, path)}"
-    )
+        actual += " with transparency"
+    elif image.mode.startswith("I") and is_16_bit:
+        actual += ", 16-bit grey"
+    advice = _conversion_advice(image.mode, is_16_bit, transparent, path)
+    raise DataError(f"{path}: {actual}, expected 8-bit RGB; {advice}")
 
 
-def _conversion(mode: str, deep: bool, transparent: bool, path: Path) -> str:
-    """Return how to make a picture 8-bit RGB without losing what it shows."""
-    opened, saved = f'Image.open("{path}")', f'.convert("RGB").save("{path}", "PNG")'
+def _conversion_advice(mode: str, is_16_bit: bool, transparent: bool, path: Path) -> str:
+    """Return advice on converting a picture to 8-bit RGB without changing how it looks."""
+    opening, saving = f'Image.open("{path}")', f'.convert("RGB").save("{path}", "PNG")'
     if transparent:
         return (
-            f'lay it on the background that it was shown on: top = {opened}.convert("RGBA"); '
-            f'Image.alpha_composite(Image.new("RGBA", top.size, "white"), top){saved}'
+            f'lay it on the background that it was shown on: top = {opening}.convert("RGBA"); '
+            f'Image.alpha_composite(Image.new("RGBA", top.size, "white"), top){saving}'
         )
-    if mode.startswith("I") and deep:
+    if mode.startswith("I") and is_16_bit:
         # Pillow's own conversion cuts every value above 255.
-        eight_bits = f'(np.asarray({opened}) / 257).round().astype("uint8")'
-        return f"convert it with Image.fromarray({eight_bits}){saved}"
+        eight_bits = f'(np.asarray({opening}) / 257).round().astype("uint8")'
+        return f"convert it with Image.fromarray({eight_bits}){saving}"
     if mode[0] in "IF":
         return (
             "scale its values to 0..255 as they were shown, and save them as 8-bit RGB: a "
             "conversion by Pillow alone cuts those above 255"
         )
-    return f"convert it with {opened}{saved}"
+    return f"convert it with {opening}{saving}"
 
 
 def _check_upright(image: Image.Image, path: Path) -> None:
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if turned != 1:
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation != 1:
         raise DataError(
-            f"{path}: turned by its EXIF tag (orientation {turned}), expected upright pixels; "
+            f"{path}: turned by its EXIF tag (orientation {orientation}), expected upright pixels; "
             f'turn it with ImageOps.exif_transpose(Image.open("{path}")).save("{path}", "PNG")'
         )

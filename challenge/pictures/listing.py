@@ -1,7 +1,7 @@
-"""The stimuli of a split, in the order of the responses' rows: that of the indices in their names.
+"""The stimuli of a split, in the order of the responses' rows: by the indices in their names.
 
-The order of names as text is another one where indices are not padded to one width: `train-10`
-comes before `train-9`.
+Sorting the names as text is not enough where indices are not padded to one width: `train-10` comes
+before `train-9`.
 """
 
 import os
@@ -15,11 +15,11 @@ from pathlib import Path
 from challenge.errors import DataError
 from challenge.layout import PICTURE_SUFFIXES
 
-# What tells the row: any name such as train-0001_nsd-00013.png or train-1_boat.jpg. In upper or
-# lower case, as disks of cameras and some archivers know only capitals.
+# Any name such as train-0001_nsd-00013.png or train-1_boat.jpg gives the row. In upper or lower
+# case, since disks of cameras and some archivers know only capitals.
 _ROW = re.compile(r"(?P<split>train|test)-(?P<index>[0-9]+)(?![0-9]).*\.[^.]+", re.IGNORECASE)
 _EXAMPLES = {"train": "train-0001_nsd-00013.png", "test": "test-0001_nsd-00845.png"}
-_LISTED = 5  # names in one message
+_N_LISTED = 5  # names in one message
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Listing:
     Attributes
     ----------
     pictures : list of Path
-        The pictures, by index, then by name; those whose names hold no index come last.
+        The pictures, sorted by index, then by name; pictures without an index come last.
     faults : list of str
-        What makes it uncertain which row of responses each picture has; empty where all is well.
+        Faults in the names, because of which the rows of pictures are uncertain.
     left_out : list of Path
-        Files that are no pictures, by their suffixes; hidden files are not among them.
+        Files that are not pictures, by their suffixes, without hidden files.
     """
 
     pictures: list[Path]
@@ -42,13 +42,7 @@ class Listing:
 
 
 def scan_pictures(folder: Path, split: str) -> Listing:
-    """Return the stimuli of a folder, and what is wrong with their names.
-
-    Parameters
-    ----------
-    split : str
-        "train" or "test": the split that their names must have.
-    """
+    """Return the stimuli of a folder, and the faults in their names."""
     if not folder.is_dir():
         raise DataError(f"{folder}: missing; expected a folder of pictures: unpack the zip again")
     # Some archivers leave hidden files such as `._train-0001_nsd-00013.png` behind.
@@ -58,7 +52,7 @@ def scan_pictures(folder: Path, split: str) -> Listing:
 
 
 def arrange(folder: Path, split: str, names: Iterable[str]) -> Listing:
-    """Return the stimuli among some files, and what is wrong with their names."""
+    """Return the stimuli among some files, and the faults in their names."""
     files = [folder / name for name in sorted(names)]
     pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
     if not pictures:
@@ -67,18 +61,14 @@ def arrange(folder: Path, split: str, names: Iterable[str]) -> Listing:
             "unpack the subject's zip again"
         )
     left_out = [file for file in files if file.suffix.lower() not in PICTURE_SUFFIXES]
-    pictures.sort(key=_place)
+    pictures.sort(key=_sort_key)
     return Listing(pictures, list(_faults(folder, split, pictures, left_out)), left_out)
 
 
 def list_pictures(folder: Path, split: str) -> list[Path]:
     """Return the stimuli of a folder in the order of the responses' rows.
 
-    Parameters
-    ----------
-    folder : Path
-        A folder of pictures named such as `train-0001_nsd-00013.png`; the indices may be padded
-        with zeros or not.
+    They are named such as `train-0001_nsd-00013.png`, with or without padding by zeros.
     """
     listing = scan_pictures(folder, split)
     if listing.faults:
@@ -86,7 +76,7 @@ def list_pictures(folder: Path, split: str) -> list[Path]:
     return listing.pictures
 
 
-def _place(picture: Path) -> tuple[bool, int, str]:
+def _sort_key(picture: Path) -> tuple[bool, int, str]:
     match = _ROW.fullmatch(picture.name)
     return match is None, int(match["index"]) if match else 0, picture.name
 
@@ -98,26 +88,26 @@ def _faults(
     example = _EXAMPLES[split]
     if nameless := [picture for picture, match in matches.items() if match is None]:
         yield (
-            f"{folder / _some(nameless)}: the name holds no index, so that its row of responses is "
-            f"not known; expected a name such as {example}: rename the file or "
+            f"{folder / _first_names(nameless)}: the name holds no index, so that its row of "
+            f"responses is not known; expected a name such as {example}: rename the file or "
             "take it out of the folder"
         )
     by_index: dict[int, list[Path]] = defaultdict(list)
-    elsewhere = []
+    misplaced = []
     for picture, match in matches.items():
         if match is not None and match["split"].lower() != split:
-            elsewhere.append(picture)
+            misplaced.append(picture)
         elif match is not None:
             by_index[int(match["index"])].append(picture)
-    if elsewhere:
+    if misplaced:
         yield (
-            f"{folder / _some(elsewhere)}: the name is of the other split, expected a name such as "
-            f"{example}: move the file into its own folder"
+            f"{folder / _first_names(misplaced)}: the name is of the other split, expected a name "
+            f"such as {example}: move the file into its own folder"
         )
-    for index, several in by_index.items():
-        if len(several) > 1:
+    for index, files in by_index.items():
+        if len(files) > 1:
             yield (
-                f"{folder / _some(several)}: {len(several)} pictures of index {index}, expected "
+                f"{folder / _first_names(files)}: {len(files)} pictures of index {index}, expected "
                 "each index once: remove all but one"
             )
     yield from _gaps(folder, split, by_index, left_out)
@@ -126,34 +116,35 @@ def _faults(
 def _gaps(
     folder: Path, split: str, indices: dict[int, list[Path]], left_out: Sequence[Path]
 ) -> Iterator[str]:
-    """Name the indices between 1 and the last that no picture has."""
-    unread = {}
+    """Yield faults on indices between 1 and the last that no picture has."""
+    skipped = {}
     for file in left_out:
         match = _ROW.fullmatch(file.name)
         if match is not None and match["split"].lower() == split:
-            unread[int(match["index"])] = file
-    without = {index: file for index, file in unread.items() if index not in indices}
-    if without:
+            skipped[int(match["index"])] = file
+    unreadable = {index: file for index, file in skipped.items() if index not in indices}
+    if unreadable:
         yield (
-            f"{folder / _some(list(without.values()))}: left out, as its suffix is none of "
+            f"{folder / _first_names(list(unreadable.values()))}: left out, as its suffix is none "
+            "of "
             f"{', '.join(sorted(PICTURE_SUFFIXES))}, and no other picture has its index: convert "
-            "it to PNG, or take it out of the folder with its row of responses"
+            "it to PNG, or remove it together with its row of responses"
         )
-    ordered = [0, *sorted({*indices, *without})]
+    ordered = [0, *sorted({*indices, *unreadable})]
     gaps = [(a + 1, b - 1) for a, b in pairwise(ordered) if b - a > 1]
     if gaps:
         n_missing = sum(last - first + 1 for first, last in gaps)
-        named = ", ".join(f"{a} to {b}" if b > a else str(a) for a, b in gaps[:_LISTED])
-        more = " and others" if len(gaps) > _LISTED else ""
+        ranges = ", ".join(f"{a} to {b}" if b > a else str(a) for a, b in gaps[:_N_LISTED])
+        remainder = " and others" if len(gaps) > _N_LISTED else ""
         yield (
             f"{folder}: {n_missing} of the indices up to {ordered[-1]} are missing "
-            f"({named}{more}), expected 1 to the number of pictures, each once: copy the pictures "
-            "again"
+            f"({ranges}{remainder}), expected 1 to the number of pictures, each once: copy the "
+            "pictures again"
         )
     if 0 in indices:
         yield f"{folder / indices[0][0].name}: index 0, expected indices from 1: rename the files"
 
 
-def _some(files: Sequence[Path]) -> str:
-    named = ", ".join(file.name for file in files[:_LISTED])
-    return named + (f" and {len(files) - _LISTED} more" if len(files) > _LISTED else "")
+def _first_names(files: Sequence[Path]) -> str:
+    ranges = ", ".join(file.name for file in files[:_N_LISTED])
+    return ranges + (f" and {len(files) - _N_LISTED} more" if len(files) > _N_LISTED else "")

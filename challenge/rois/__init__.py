@@ -1,1 +1,1 @@
-"""Regions of interest on fsaverage: masks, label maps, and where vertices lie."""
+"""Regions of interest: masks on fsaverage, label maps, and names of labels."""

@@ -1,4 +1,4 @@
-"""Regions of interest: label maps, and the names of their labels."""
+"""Regions of interest of a subject, from its masks and label maps."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ class Roi:
     hemisphere : str
         "lh" or "rh".
     vertices : array (n,) of int64
-        The columns of the responses that belong to it, ascending; empty where the subject lacks
-        the region.
+        The columns of the responses in the region, ascending; empty if the subject lacks the
+        region.
     """
 
     roi_class: str
@@ -44,15 +44,9 @@ class Roi:
 
 
 def read_mask(folder: Path, hemisphere: str) -> np.ndarray:
-    """Find the fsaverage vertices that are columns of the responses.
-
-    Returns
-    -------
-    array (163842,) of bool
-        True where the vertex was measured.
-    """
+    """Read the mask, (163842,), of the fsaverage vertices that are columns of the responses."""
     file = vertices_file(folder, hemisphere)
-    # The challenge added two masks to make this one: what they share is 2, not 1.
+    # The challenge's mask is a sum of two masks: vertices in both are 2, not 1.
     mask = read_vector(file, N_FSAVERAGE, "the vertices of fsaverage") != 0
     if not mask.any():
         raise DataError(
@@ -61,20 +55,20 @@ def read_mask(folder: Path, hemisphere: str) -> np.ndarray:
     return mask
 
 
-def absent_places(folder: Path) -> str:
-    """Return what cannot be done without the masks of all vertices, where a subject lacks them."""
+def missing_masks_note(folder: Path) -> str:
+    """Return a note on the missing masks of all vertices of a subject, or an empty text."""
     files = [vertices_file(folder, hemisphere) for hemisphere in HEMISPHERES]
     if all(file.exists() for file in files):
         return ""
     return (
         f"{folder}: no {' and '.join(file.name for file in files if not file.exists())}: without "
-        "the places of the vertices there are no maps, no ceilings from ncsnr and no models that "
-        "use positions"
+        "the positions of the vertices there are no maps, no ceilings from ncsnr and no models "
+        "that use positions"
     )
 
 
-def absent_classes(folder: Path) -> str:
-    """Return which classes have no regions, since a subject has no masks of them."""
+def missing_classes_note(folder: Path) -> str:
+    """Return a note on the classes whose masks a subject lacks, or an empty text."""
     classes = [roi_class for roi_class in ROI_CLASSES if lacks_class(folder, roi_class)]
     if not classes:
         return ""
@@ -85,14 +79,10 @@ def absent_classes(folder: Path) -> str:
 
 
 def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) -> list[Roi]:
-    """Find the vertices of every region of a class.
+    """Read the regions of a class, in the order of `ROI_CLASSES`, including empty ones.
 
-    Returns
-    -------
-    list of Roi
-        The regions in the order of `ROI_CLASSES`, empty ones too; then those that only the
-        subject's own mapping names. All labels of one name are one region. Without any file of the
-        class its regions are empty.
+    Regions that only the subject's own mapping names come last. All labels of one name are one
+    region. Without any file of the class its regions are empty.
     """
     if lacks_class(folder, roi_class):
         empty = np.empty(0, np.int64)
@@ -101,13 +91,13 @@ def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) ->
     names = read_names(folder, roi_class)
     nameless = np.setdiff1d(labels, [0, *names]).tolist()
     if nameless:
-        listed = ", ".join(map(str, nameless[:5])) + (" …" if len(nameless) > 5 else "")
+        numbers = ", ".join(map(str, nameless[:5])) + (" …" if len(nameless) > 5 else "")
         raise DataError(
-            f"{labels_file(folder, hemisphere, roi_class)}: label {listed} is in no entry of "
+            f"{labels_file(folder, hemisphere, roi_class)}: label {numbers} is in no entry of "
             f"{mapping_file(folder, roi_class).name}, which names {sorted(names)}: "
             "copy both files again"
         )
-    # A name may stand at several labels: they are one region.
+    # Several labels may have one name: they are one region.
     labels_of: dict[str, list[int]] = {name: [] for name in ROI_CLASSES[roi_class]}
     for label, name in names.items():
         if label:
@@ -119,37 +109,27 @@ def read_rois(folder: Path, hemisphere: str, roi_class: str, n_vertices: int) ->
 
 
 def with_residual(rois: Sequence[Roi], n_vertices: int, hemisphere: str) -> list[Roi]:
-    """Leave out empty regions, and add the vertices that are in none.
-
-    Returns
-    -------
-    list of Roi
-        None of them empty; every vertex is in one at least. The last is the residual, if any.
-    """
+    """Return the regions that are not empty, and a last region of the vertices in none, if any."""
     filled = [roi for roi in rois if roi.vertices.size]
-    free = np.ones(n_vertices, bool)
+    is_free = np.ones(n_vertices, bool)
     for roi in filled:
-        free[roi.vertices] = False
-    rest = [Roi(RESIDUAL, RESIDUAL, hemisphere, np.flatnonzero(free))] if free.any() else []
-    return filled + rest
+        is_free[roi.vertices] = False
+    residual = (
+        [Roi(RESIDUAL, RESIDUAL, hemisphere, np.flatnonzero(is_free))] if is_free.any() else []
+    )
+    return filled + residual
 
 
 def check_distinct(folder: Path, rois: Sequence[Roi]) -> None:
-    """Check that no two regions of a hemisphere have one name: their models would be one file.
-
-    Parameters
-    ----------
-    rois : sequence of Roi
-        The regions of a hemisphere; empty ones have no models.
-    """
+    """Check that the names of nonempty regions of a hemisphere are distinct names of files."""
     first: dict[str, Roi] = {}
     for roi in rois:
         if not roi.vertices.size:
             continue
-        other = first.setdefault(unicodedata.normalize("NFC", roi.name).casefold(), roi)
-        if other is not roi:
+        earlier = first.setdefault(unicodedata.normalize("NFC", roi.name).casefold(), roi)
+        if earlier is not roi:
             raise DataError(
                 f"{mapping_file(folder, roi.roi_class)}: names a region {roi.name}, and "
-                f"{other.roi_class} one {other.name}; fits are saved under the names of ROIs, "
+                f"{earlier.roi_class} one {earlier.name}; fits are saved under the names of ROIs, "
                 "upper and lower case alike: rename one of them"
             )

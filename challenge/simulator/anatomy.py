@@ -1,7 +1,7 @@
-"""Where a simulated subject's regions lie, and how their vertices differ.
+"""The regions of a simulated subject.
 
-Vertices stand in a line from early visual cortex to the ends of the streams, and each region is an
-interval of it. Classes overlap one another, and labels within a class do not, as in the data.
+Vertices are ordered on a line from early visual cortex to the ends of the streams, and each region
+is an interval of it. Classes overlap each other, labels within a class do not, as in the data.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from challenge.simulator.surface_patch import Patch
 
 Interval = tuple[float, float]
 
-# Beginning and end of each region, as fractions of the line. mTL-faces and aTL-faces are empty in
-# every subject of the challenge, and so here.
+# Start and end of each region, as fractions of the line. mTL-faces and aTL-faces are empty here, as
+# in every subject of the challenge.
 _INTERVALS: dict[str, Interval] = {
     "V1v": (0.000, 0.030), "V1d": (0.030, 0.060), "V2v": (0.060, 0.090), "V2d": (0.090, 0.120),
     "V3v": (0.120, 0.150), "V3d": (0.150, 0.180), "hV4": (0.200, 0.240),
@@ -29,13 +29,13 @@ _INTERVALS: dict[str, Interval] = {
     "parietal": (0.800, 1.000),
 }  # fmt: skip
 
-# How often a subject has a region in a hemisphere at all; where nothing is said, always.
-_PRESENT = {"FBA-1": 0.8, "VWFA-2": 0.9, "mfs-words": 0.8, "mTL-bodies": 0.2, "mTL-words": 0.2}
+# The probability that a subject has a region in a hemisphere; 1 for other regions.
+_PREVALENCE = {"FBA-1": 0.8, "VWFA-2": 0.9, "mfs-words": 0.8, "mTL-bodies": 0.2, "mTL-words": 0.2}
 
-# The streams end before the line does: the rest is in none, and most of it in no region at all.
+# The streams end before the line does: the rest is in no stream, and most of it in no region.
 _STREAMS_END = {"lh": 0.97, "rh": 0.945}
 
-# How much of a vertex' signal is retinotopic, along the line; the rest is semantic.
+# The share of a vertex' signal that is retinotopic, along the line; the rest is semantic.
 _SHARE_AT = (0.00, 0.18, 0.24, 0.33, 0.38, 0.42, 0.60, 0.66, 0.80, 0.90, 1.00)
 _SHARE = (1.00, 0.95, 0.60, 0.50, 0.40, 0.10, 0.15, 0.05, 0.15, 0.40, 0.40)
 
@@ -51,7 +51,7 @@ class Cortex:
     positions : array (n_vertices,) of int64
         The fsaverage vertex of each column, ascending.
     line : array (n_vertices,) of float64
-        The place of each column on the line from early to late, in 0..1.
+        The position of each column on the line from early to late, in 0..1.
     labels : dict of str to array (n_vertices,) of int32
         The label map of each class.
     """
@@ -63,17 +63,11 @@ class Cortex:
 
     @property
     def retinotopic(self) -> np.ndarray:
-        """How much of each vertex' signal is retinotopic, (n_vertices,) in 0..1."""
+        """The share of each vertex' signal that is retinotopic, (n_vertices,) in 0..1."""
         return np.interp(self.line, _SHARE_AT, _SHARE)
 
-    def members(self) -> np.ndarray:
-        """Say which regions each vertex is in.
-
-        Returns
-        -------
-        array (n_vertices, n_rois) of float32
-            1 where the vertex is in the region; regions in the order of `ROI_CLASSES`.
-        """
+    def membership(self) -> np.ndarray:
+        """Return 1 for vertices in a region, else 0, (n_vertices, n_rois)."""
         columns = [
             self.labels[roi_class] == label
             for roi_class, names in ROI_CLASSES.items()
@@ -81,8 +75,8 @@ class Cortex:
         ]
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def without(self, dropped: np.ndarray) -> "Cortex":
-        """Leave out vertices, as those of subjects 6 and 8 that were missing in a trial."""
+    def drop_vertices(self, dropped: np.ndarray) -> "Cortex":
+        """Return the cortex without some vertices, like subjects 6 and 8 of the challenge."""
         labels = {name: np.delete(values, dropped) for name, values in self.labels.items()}
         return Cortex(
             self.hemisphere,
@@ -92,39 +86,28 @@ class Cortex:
         )
 
     def mask(self) -> np.ndarray:
-        """Mark the columns on fsaverage by adding two masks, as the challenge did.
+        """Return the mask of the columns on fsaverage, a sum of two masks, as in the challenge.
 
         Returns
         -------
         array (163842,) of int32
-            1 where a vertex is in a stream, or in no stream but measured; 2 where it is in a
-            stream and in a region of another class; 0 elsewhere.
+            2 for vertices in a stream and in a region of another class; 1 for other measured
+            vertices; 0 elsewhere.
         """
         in_stream = self.labels["streams"] != 0
-        others = [values != 0 for name, values in self.labels.items() if name != "streams"]
-        elsewhere = np.any(others, axis=0) | ~in_stream
-        return self.on_fsaverage(in_stream.astype(np.int32) + elsewhere.astype(np.int32))
+        in_classes = [values != 0 for name, values in self.labels.items() if name != "streams"]
+        in_other = np.any(in_classes, axis=0) | ~in_stream
+        return self.on_fsaverage(in_stream.astype(np.int32) + in_other.astype(np.int32))
 
     def on_fsaverage(self, values: np.ndarray) -> np.ndarray:
-        """Put values of the columns on the whole surface.
-
-        Parameters
-        ----------
-        values : array (n_vertices,)
-            One value per column.
-
-        Returns
-        -------
-        array (163842,)
-            The values at the columns' places, 0 elsewhere; of the same dtype.
-        """
+        """Return values (n_vertices,) of the columns on the whole surface, (163842,), else 0."""
         surface = np.zeros(N_FSAVERAGE, dtype=values.dtype)
         surface[self.positions] = values
         return surface
 
 
 def draw_cortex(hemisphere: str, patch: Patch, rng: np.random.Generator) -> Cortex:
-    """Lay out one subject's regions: of slightly different sizes in each, and some missing."""
+    """Draw the regions of one subject, with random sizes, and with some regions missing."""
     n, line = len(patch.line), patch.line
     warp = rng.uniform(0.97, 1.03)
     labels = {}
@@ -132,7 +115,7 @@ def draw_cortex(hemisphere: str, patch: Patch, rng: np.random.Generator) -> Cort
         values = np.zeros(n, dtype=np.int32)
         for label, name in enumerate(names, start=1):
             start, stop = _INTERVALS.get(name, (0.0, 0.0))
-            if rng.uniform() >= _PRESENT.get(name, 1.0):
+            if rng.uniform() >= _PREVALENCE.get(name, 1.0):
                 continue
             if roi_class == "streams":
                 stop = min(stop, _STREAMS_END[hemisphere])

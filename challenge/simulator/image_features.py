@@ -1,11 +1,11 @@
-"""What the simulated brain takes from a picture's pixels: Gabor energy and colour statistics."""
+"""Low-level features of a picture for the simulated brain: Gabor energy and colour statistics."""
 
 import numpy as np
 from PIL import Image
 from scipy import fft
 
-SIDE = 64  # pixels a side that the filters see
-GRID = 16  # places a side that the energies are averaged into
+SIDE = 64  # width and height of the picture to filter, pixels
+GRID = 16  # width and height of the grid of average energies
 FREQUENCIES = np.array([4.0, 8.0, 16.0])  # cycles per picture
 ORIENTATIONS = np.arange(4) * np.pi / 4
 N_CHANNELS = len(FREQUENCIES) * len(ORIENTATIONS)
@@ -15,16 +15,16 @@ _OPPONENT = np.array([[1, -1, 0], [-0.5, -0.5, 1], [1 / 3, 1 / 3, 1 / 3]], dtype
 
 
 def describe_picture(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
-    """Compute all that the simulated regions take from the pixels.
+    """Compute the features of a picture that the simulated regions respond to.
 
     Returns
     -------
     energy : array (N_CHANNELS, GRID, GRID) of float32
-        The energy of complex cells by frequency and orientation, normalised by what all cells of
-        the neighbourhood have.
+        The energy of complex cells by frequency and orientation, normalised by the total energy in
+        the neighbourhood.
     statistics : array (n_statistics,) of float32
-        Means and spreads of colour in the whole picture and in its quarters, and the logarithm of
-        each channel's energy: what a picture is like irrespective of what it shows.
+        Means and standard deviations of colour in the whole picture, means in its quarters, and
+        the logarithm of each channel's energy.
     """
     small = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     rgb = np.asarray(small, dtype=np.float32) / 255
@@ -42,12 +42,14 @@ def describe_picture(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _filters() -> np.ndarray:
-    # One-sided Gaussians in the frequency domain: each is a quadrature pair of Gabors.
+    # A one-sided Gaussian in the frequency domain is a quadrature pair of Gabors.
     f_row, f_column = np.meshgrid(*[np.fft.fftfreq(SIDE, 1 / SIDE)] * 2, indexing="ij")
     frequency = np.repeat(FREQUENCIES, len(ORIENTATIONS))[:, None, None]
     angle = np.tile(ORIENTATIONS, len(FREQUENCIES))[:, None, None]
-    away = (f_column - frequency * np.cos(angle)) ** 2 + (f_row - frequency * np.sin(angle)) ** 2
-    return np.exp(-away / (2 * (0.4 * frequency) ** 2)).astype(np.float32)
+    squared_distance = (f_column - frequency * np.cos(angle)) ** 2 + (
+        f_row - frequency * np.sin(angle)
+    ) ** 2
+    return np.exp(-squared_distance / (2 * (0.4 * frequency) ** 2)).astype(np.float32)
 
 
 _FILTERS = _filters()

@@ -1,8 +1,8 @@
-"""Where the simulator's pictures are cut from: real photographs that are already installed.
+"""The photographs that the simulator's pictures are made from, without any download.
 
-Nothing is downloaded. scikit-image and scikit-learn bring some colour photographs; the Debian
-package tuxpaint-stamps-default brings hundreds of things cut out of photographs; or the user names
-a folder of either kind.
+scikit-image and scikit-learn include some colour photographs; the Debian package
+tuxpaint-stamps-default includes hundreds of objects cut out of photographs; or the user gives a
+folder of either kind.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ _BUILTIN = {
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
 }
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
-_SMALLEST = 48
-_LARGEST = 1024
+_MIN_SIZE = 48
+_MAX_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Material:
     path : Path
         The file.
     category : str
-        What kind of thing it shows: the name of its folder, or its own where it stands alone.
+        The category of its object: the name of its subfolder, or else of the file.
     is_cutout : bool
-        Whether it has a transparent background and is to be pasted on a photograph.
+        Whether it has a transparent background, to be pasted on a photograph.
     """
 
     path: Path
@@ -70,7 +70,7 @@ class Source:
 
     @property
     def caution(self) -> str:
-        """What scores on such pictures cannot say, for whoever reads them."""
+        """A caution about scores on these pictures, for users."""
         cutouts = sum(material.is_cutout for material in self.materials)
         pasted = f" and {cutouts} cut-outs" if cutouts else ""
         return (
@@ -79,13 +79,7 @@ class Source:
         )
 
     def describe(self) -> dict[str, object]:
-        """Say what the pictures are made from, so that a change of the files is seen.
-
-        Returns
-        -------
-        dict
-            `source`, the number of `photographs` and `cutouts`, and the `digest` of all contents.
-        """
+        """Return `source`, numbers of `photographs` and `cutouts`, and a `digest` of all files."""
         digests = sha256_files([material.path for material in self.materials])
         cutouts = sum(material.is_cutout for material in self.materials)
         return {
@@ -97,21 +91,16 @@ class Source:
 
 
 def find_photographs(photos: str = "auto") -> Source:
-    """Choose what the pictures are made from.
+    """Find the photographs of a simulation; at least one is not a cut-out.
 
     Parameters
     ----------
     photos : str
-        "builtin": the photographs that come with scikit-image and scikit-learn; "auto": the
-        cut-outs of tuxpaint-stamps-default pasted on those, where they are installed; otherwise a
-        folder of PNG and JPEG files, each subfolder a category.
-
-    Returns
-    -------
-    Source
-        The photographs; always at least one that is not a cut-out.
+        "builtin": the photographs in scikit-image and scikit-learn; "auto": the cut-outs of
+        tuxpaint-stamps-default pasted on these, where they are installed; otherwise a folder of
+        PNG and JPEG files, each subfolder a category.
     """
-    builtin = _builtin()
+    builtin = _builtin_materials()
     if photos == "builtin" or (photos == "auto" and not STAMPS.is_dir()):
         return Source("builtin", builtin)
     folder = STAMPS if photos == "auto" else Path(photos)
@@ -120,10 +109,10 @@ def find_photographs(photos: str = "auto") -> Source:
             f"--photos {photos}: no such folder; give a folder of PNG or JPEG files, `builtin` or "
             "`auto`"
         )
-    materials = _in_folder(folder)
+    materials = _find_materials(folder)
     if not materials:
         raise DataError(
-            f"--photos {photos}: holds no PNG or JPEG file of at least {_SMALLEST} pixels a side; "
+            f"--photos {photos}: holds no PNG or JPEG file of at least {_MIN_SIZE} pixels a side; "
             "give another folder, or `builtin`"
         )
     if photos == "auto":
@@ -136,36 +125,36 @@ def find_photographs(photos: str = "auto") -> Source:
 
 
 def load_material(path: Path) -> Image.Image:
-    """Decode a file to cut from, of a size that keeps cutting quick."""
+    """Load a photograph, downscaled so that crops of it are fast."""
     try:
-        with Image.open(path) as opened:
-            image = opened.convert("RGBA")
+        with Image.open(path) as file:
+            image = file.convert("RGBA")
     except Exception as error:  # damaged files raise nearly anything: struct.error, TypeError …
         raise DataError(
             f"{path}: not decoded ({reason(error)}); expected a whole PNG or JPEG file: replace "
             "it, or take it out of the folder"
         ) from error
-    image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.BICUBIC)
+    image.thumbnail((_MAX_SIZE, _MAX_SIZE), Image.Resampling.BICUBIC)
     return image
 
 
-def _builtin() -> tuple[Material, ...]:
-    found = []
+def _builtin_materials() -> tuple[Material, ...]:
+    paths = []
     for package, names in _BUILTIN.items():
-        # The package is only looked up, not imported: that would take a second.
+        # This finds the package without importing it, which would take a second.
         spec = find_spec(package)
         for root in (spec.submodule_search_locations or []) if spec else []:
-            found += [Path(root) / name for name in names if (Path(root) / name).is_file()]
-    if not found:
+            paths += [Path(root) / name for name in names if (Path(root) / name).is_file()]
+    if not paths:
         raise DataError(
             "no photographs found in scikit-image or scikit-learn: install them with "
             "`pip install -c constraints.txt scikit-image scikit-learn`, or give a folder with "
             "--photos"
         )
-    return tuple(Material(path, path.stem, is_cutout=False) for path in found)
+    return tuple(Material(path, path.stem, is_cutout=False) for path in paths)
 
 
-def _in_folder(folder: Path) -> tuple[Material, ...]:
+def _find_materials(folder: Path) -> tuple[Material, ...]:
     files = sorted(
         path
         for path in folder.rglob("*")
@@ -175,8 +164,8 @@ def _in_folder(folder: Path) -> tuple[Material, ...]:
     for path in files:
         try:
             with Image.open(path) as image:
-                usable = min(image.size) >= _SMALLEST
-                see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+                usable = min(image.size) >= _MIN_SIZE
+                is_transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
         except Exception as error:  # as in `load_material`
             raise DataError(
                 f"{path}: not a picture ({reason(error)}); take it out of the folder given with "
@@ -184,5 +173,5 @@ def _in_folder(folder: Path) -> tuple[Material, ...]:
             ) from error
         category = path.stem if path.parent == folder else str(path.parent.relative_to(folder))
         if usable:
-            materials.append(Material(path, category, see_through))
+            materials.append(Material(path, category, is_transparent))
     return tuple(materials)

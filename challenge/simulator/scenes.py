@@ -1,8 +1,9 @@
-"""Compose stimuli from photographs, and know what is to be seen in each.
+"""Compose stimuli from photographs, with a latent vector that describes the objects in each.
 
-Every photograph has several objects at places of its own, every cut-out is one; an object is a
-latent vector, that of its category and a part of its own. A picture shows an object by as much of
-it as lies inside the window: this is the meaning that the simulated category regions respond to.
+Every photograph has several objects at random positions, every cut-out is one object. An object has
+a latent vector, the sum of that of its category and an individual part. The meaning of a picture,
+to which the simulated category regions respond, is the sum of its objects' latent vectors, weighted
+by how much of each object is inside the crop.
 """
 
 from dataclasses import dataclass
@@ -21,23 +22,15 @@ _CATEGORY_SHARE = 0.5
 
 @dataclass(frozen=True)
 class _Objects:
-    """What is to be seen in one photograph, in units of its shorter side."""
+    """The objects in one photograph; radii are in units of its shorter side."""
 
-    places: np.ndarray  # (n, 2), as fractions of width and height
+    positions: np.ndarray  # (n, 2), as fractions of width and height
     radii: np.ndarray  # (n,)
     latents: np.ndarray  # (n, N_LATENT)
 
 
 class Scenery:
-    """All photographs with their objects; composes pictures from them.
-
-    Parameters
-    ----------
-    source : Source
-        The photographs and cut-outs.
-    rng : np.random.Generator
-        Draws the objects and their latent vectors.
-    """
+    """All photographs with their objects, from which pictures are composed."""
 
     def __init__(self, source: Source, rng: np.random.Generator) -> None:
         self._photographs = [m for m in source.materials if not m.is_cutout]
@@ -52,16 +45,10 @@ class Scenery:
         self._load = lru_cache(maxsize=400)(load_material)
 
     def compose(self, rng: np.random.Generator, size: int) -> tuple[Image.Image, np.ndarray]:
-        """Make one picture: a crop of a photograph, with cut-outs pasted on where there are any.
-
-        Returns
-        -------
-        meaning : array (N_LATENT,) of float64
-            The latent vectors of the objects, each by how much of it is to be seen.
-        """
+        """Return a crop of a photograph with pasted cut-outs, and its meaning, (N_LATENT,)."""
         picture, meaning = self._crop(rng, size)
         if self._cutouts:
-            meaning *= 0.5  # what lies behind counts less
+            meaning *= 0.5  # cut-outs hide parts of the photograph
             for _ in range(int(rng.integers(1, 4))):
                 meaning += self._paste(picture, rng)
         return picture.convert("RGB"), meaning
@@ -79,13 +66,13 @@ class Scenery:
         if rng.integers(2):
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         objects = self._objects[index]
-        places = objects.places * extent
+        positions = objects.positions * extent
         radii = objects.radii * extent.min()
-        inside = ndtr((corner + side - places) / radii[:, None]) - ndtr(
-            (corner - places) / radii[:, None]
+        overlap = ndtr((corner + side - positions) / radii[:, None]) - ndtr(
+            (corner - positions) / radii[:, None]
         )
-        seen = inside.prod(axis=1) * np.sqrt(radii / side)
-        return picture, seen @ objects.latents
+        visibility = overlap.prod(axis=1) * np.sqrt(radii / side)
+        return picture, visibility @ objects.latents
 
     def _paste(self, picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
         index = int(rng.integers(len(self._cutouts)))
@@ -103,12 +90,12 @@ class Scenery:
 
 def _draw_objects(centre: np.ndarray, rng: np.random.Generator) -> _Objects:
     return _Objects(
-        places=rng.uniform(0.1, 0.9, (_OBJECTS_PER_PHOTOGRAPH, 2)),
+        positions=rng.uniform(0.1, 0.9, (_OBJECTS_PER_PHOTOGRAPH, 2)),
         radii=rng.uniform(0.1, 0.25, _OBJECTS_PER_PHOTOGRAPH),
         latents=_draw_latents(centre, _OBJECTS_PER_PHOTOGRAPH, rng),
     )
 
 
 def _draw_latents(centre: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    own = rng.standard_normal((n, N_LATENT))
-    return np.sqrt(_CATEGORY_SHARE) * centre + np.sqrt(1 - _CATEGORY_SHARE) * own
+    individual = rng.standard_normal((n, N_LATENT))
+    return np.sqrt(_CATEGORY_SHARE) * centre + np.sqrt(1 - _CATEGORY_SHARE) * individual

@@ -1,4 +1,4 @@
-"""Which pictures each simulated subject sees, and the making of them."""
+"""Draw the pictures that each simulated subject sees, and write their files."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from challenge.simulator.image_features import describe_picture
 from challenge.simulator.photographs import Source
 from challenge.simulator.scenes import Scenery
 
-# About what subjects of the challenge share: NSD showed 1,000 of its pictures to all.
+# Shares of pictures that all subjects see, about those of the challenge.
 _SHARED = {"train": 0.1, "test": 0.3}
-_TRIES = 50
+_MAX_TRIES = 50
 
-Drawn = dict[str, np.ndarray]
+PictureIds = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """All pictures of a simulation, as the simulated brain gets them.
+    """Features of all pictures of a simulation, from which responses are simulated.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Pictures:
     statistics : array (n_images, n_statistics) of float32
         Colour statistics.
     meaning : array (n_images, n_latent) of float64
-        What is to be seen.
+        Weighted sums of the latent vectors of the objects in each picture.
     """
 
     energy: np.ndarray
@@ -44,14 +44,10 @@ class Pictures:
 
 def draw_pictures(
     subjects: int, train_images: int, test_images: int, rng: np.random.Generator
-) -> list[Drawn]:
-    """Draw the NSD ids that each subject sees.
+) -> list[PictureIds]:
+    """Draw the NSD ids of the pictures that each subject sees in "train" and "test", in order.
 
-    Returns
-    -------
-    list of dict of str to array of int64
-        For each subject the ids of "train" and "test", in the order of their files. Some are all
-        subjects', and no subject's test picture is any subject's training picture.
+    Some pictures are seen by all subjects. No test picture is a training picture of any subject.
     """
     sizes = {"train": train_images, "test": test_images}
     shared = {split: round(_SHARED[split] * size) for split, size in sizes.items()}
@@ -62,75 +58,70 @@ def draw_pictures(
             f"different ones, expected {N_NSD} at most, as many as NSD has: choose fewer"
         )
     ids = rng.permutation(N_NSD)
-    drawn: list[Drawn] = [{} for _ in range(subjects)]
+    picture_ids: list[PictureIds] = [{} for _ in range(subjects)]
     for split, size in sizes.items():
         common, ids = ids[: shared[split]], ids[shared[split] :]
-        for subject in drawn:
-            own, ids = ids[: size - len(common)], ids[size - len(common) :]
-            subject[split] = rng.permutation(np.concatenate([common, own])).astype(np.int64)
-    return drawn
+        for subject in picture_ids:
+            individual, ids = ids[: size - len(common)], ids[size - len(common) :]
+            subject[split] = rng.permutation(np.concatenate([common, individual])).astype(np.int64)
+    return picture_ids
 
 
 def make_pictures(
     folder: Path,
-    drawn: list[Drawn],
+    picture_ids: list[PictureIds],
     ids: np.ndarray,
     size: int,
     source: Source,
     rng: np.random.Generator,
 ) -> Pictures:
-    """Make each picture once, and write it to every subject that sees it.
+    """Compose each picture, write it to the folder of every subject that sees it, return features.
 
     Parameters
     ----------
     ids : array (n_images,) of int64
-        All of these ids, ascending, each once.
-
-    Returns
-    -------
-    Pictures
-        What the simulated brain gets, in the order of `ids`.
+        The distinct ids in `picture_ids`, ascending.
     """
-    files = _files(folder, drawn)
+    files = _create_folders(folder, picture_ids)
     scenery = Scenery(source, rng)
-    seen: set[bytes] = set()
-    described = []
+    digests: set[bytes] = set()
+    features = []
     for number in progress(ids.tolist(), desc="making pictures", unit="picture"):
-        picture, content, meaning = _distinct(scenery, rng, size, seen)
+        picture, content, meaning = _compose_unique(scenery, rng, size, digests)
         for file in files[number]:
             file.write_bytes(content)
-        described.append((*describe_picture(picture), meaning))
-    energy, statistics, meanings = (np.stack(part) for part in zip(*described, strict=True))
+        features.append((*describe_picture(picture), meaning))
+    energy, statistics, meanings = (np.stack(part) for part in zip(*features, strict=True))
     return Pictures(energy.reshape(len(ids), -1), statistics, meanings)
 
 
-def _files(folder: Path, drawn: list[Drawn]) -> dict[int, list[Path]]:
-    # Names the files of every picture, and makes their folders.
+def _create_folders(folder: Path, picture_ids: list[PictureIds]) -> dict[int, list[Path]]:
+    """Return the files of each picture, and create their folders."""
     files: dict[int, list[Path]] = {}
-    for number, subject in enumerate(drawn, start=1):
+    for number, subject in enumerate(picture_ids, start=1):
         for split, ids in subject.items():
-            at = pictures_folder(folder / f"subj{number:02d}", split)
-            at.mkdir(parents=True)
+            split_folder = pictures_folder(folder / f"subj{number:02d}", split)
+            split_folder.mkdir(parents=True)
             for index, nsd_id in enumerate(ids.tolist(), start=1):
                 name = picture_name(split, index, nsd_id, len(ids))
-                files.setdefault(nsd_id, []).append(at / name)
+                files.setdefault(nsd_id, []).append(split_folder / name)
     return files
 
 
-def _distinct(
-    scenery: Scenery, rng: np.random.Generator, size: int, seen: set[bytes]
+def _compose_unique(
+    scenery: Scenery, rng: np.random.Generator, size: int, digests: set[bytes]
 ) -> tuple[Image.Image, bytes, np.ndarray]:
-    # A dark corner of one photograph may look exactly like one of another: draw again then.
-    for _ in range(_TRIES):
+    # Dark corners of two photographs may be equal; another picture is then drawn.
+    for _ in range(_MAX_TRIES):
         picture, meaning = scenery.compose(rng, size)
         digest = hashlib.sha256(picture.tobytes()).digest()
-        if digest in seen:
+        if digest in digests:
             continue
-        seen.add(digest)
+        digests.add(digest)
         buffer = BytesIO()
         picture.save(buffer, "PNG", compress_level=1)
         return picture, buffer.getvalue(), meaning
     raise DataError(
-        f"the photographs give no more than {len(seen)} different pictures of {size} pixels: give "
-        "more or larger ones with --photos, or choose fewer pictures"
+        f"the photographs give no more than {len(digests)} different pictures of {size} pixels: "
+        "give more or larger ones with --photos, or choose fewer pictures"
     )

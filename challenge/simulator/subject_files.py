@@ -1,4 +1,4 @@
-"""Write one simulated subject: masks, responses, ceilings and the truth."""
+"""Write the files of a simulated subject: masks, responses, ceilings and the ground truth."""
 
 import os
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from challenge.simulator.measurement import draw_order, record
 from challenge.simulator.surface_patch import Patch
 from challenge.simulator.tuning import REPEATS, Stimuli, Tuning, draw_tuning, signals
 
-# Bounds the memory: three showings of all pictures for these many vertices at a time.
+# Number of vertices in a batch, which bounds the memory for three trials of all pictures.
 _BATCH = 256
 
 
@@ -38,30 +38,29 @@ def write_subject(
     lacks_vertices: bool,
     advance: Callable[[int], object],
 ) -> None:
-    """Simulate and write all but the pictures of one subject.
+    """Simulate and write all files of a subject except the pictures.
 
-    Parameters
-    ----------
-    readouts : array (n_rois, n_hidden)
-        What the regions read in all subjects.
+    `readouts`, (n_rois, n_hidden), are the weights of regions that all subjects share.
     """
     for roi_class, names in ROI_CLASSES.items():
         _save(mapping_file(folder, roi_class), _mapping(names))
-    both = Stimuli(
+    all_stimuli = Stimuli(
         np.concatenate([stimuli[split].energy for split in SPLITS]),
         np.concatenate([stimuli[split].hidden for split in SPLITS]),
     )
-    sessions = draw_order(len(both.energy), rng)
+    sessions = draw_order(len(all_stimuli.energy), rng)
     n_train = len(stimuli["train"].energy)
-    for hemisphere, own in zip(HEMISPHERES, rng.spawn(len(HEMISPHERES)), strict=True):
-        cortex = draw_cortex(hemisphere, patches[hemisphere], own)
+    for hemisphere, hemisphere_rng in zip(HEMISPHERES, rng.spawn(len(HEMISPHERES)), strict=True):
+        cortex = draw_cortex(hemisphere, patches[hemisphere], hemisphere_rng)
         if lacks_vertices:
             n = len(cortex.line)
-            cortex = cortex.without(own.choice(n, max(1, n // 200), replace=False))
+            cortex = cortex.drop_vertices(hemisphere_rng.choice(n, max(1, n // 200), replace=False))
         _write_masks(folder, cortex)
-        tuning = draw_tuning(cortex, readouts, own)
+        tuning = draw_tuning(cortex, readouts, hemisphere_rng)
         _write_ceilings(folder, hemisphere, tuning)
-        _write_responses(folder, hemisphere, both, n_train, tuning, sessions, own, advance)
+        _write_responses(
+            folder, hemisphere, all_stimuli, n_train, tuning, sessions, hemisphere_rng, advance
+        )
 
 
 def _write_responses(
@@ -74,7 +73,7 @@ def _write_responses(
     rng: np.random.Generator,
     advance: Callable[[int], object],
 ) -> None:
-    # Measured and noise-free responses side by side, some vertices at a time.
+    # Measured and noise-free responses are computed for a batch of vertices at a time.
     rows = {"train": slice(0, n_train), "test": slice(n_train, None)}
     n_images, n_vertices = len(stimuli.energy), len(tuning.ncsnr)
     files = {
@@ -84,17 +83,17 @@ def _write_responses(
         )
         for split in SPLITS
     }
-    opened = {}
+    arrays = {}
     for split, pair in files.items():
         shape = (len(range(n_images)[rows[split]]), n_vertices)
         for file in pair:
             file.parent.mkdir(parents=True, exist_ok=True)
-        opened[split] = [_allocate(file, shape) for file in pair]
+        arrays[split] = [_allocate(file, shape) for file in pair]
     for start in range(0, n_vertices, _BATCH):
         batch = slice(start, min(start + _BATCH, n_vertices))
         signal = signals(stimuli, tuning, batch)
         measured = record(signal, tuning.ncsnr[batch], sessions, rng)
-        for split, (responses, truth) in opened.items():
+        for split, (responses, truth) in arrays.items():
             responses[:, batch] = measured[rows[split]]
             truth[:, batch] = signal[rows[split]]
         advance(batch.stop - batch.start)
@@ -120,7 +119,7 @@ def _mapping(names: tuple[str, ...]) -> np.ndarray:
 
 def _save(file: Path, values: np.ndarray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    # By way of memory: where the disk is full, np.save raises an OSError that does not say so.
+    # np.save to a file raises an OSError without errno where the disk is full.
     content = BytesIO()
     np.save(content, values, allow_pickle=True)
     file.write_bytes(content.getvalue())
@@ -129,7 +128,7 @@ def _save(file: Path, values: np.ndarray) -> None:
 def _allocate(file: Path, shape: tuple[int, int]) -> np.memmap:
     array = open_memmap(file, "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate"):
-        # A mapped file has holes, and a full disk then ends the process without a word.
-        with file.open("r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+        # A memory map is a sparse file, for which a full disk kills the process without a message.
+        with file.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
     return array

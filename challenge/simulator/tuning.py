@@ -1,4 +1,4 @@
-"""From pictures to noise-free responses: what each simulated vertex is tuned to."""
+"""The tuning of simulated vertices, and their noise-free responses to pictures."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _HIGHEST_CEILING = 0.8
 
 @dataclass(frozen=True)
 class Stimuli:
-    """What the simulated brain gets from a set of pictures.
+    """The features of a set of pictures that simulated vertices respond to.
 
     Attributes
     ----------
@@ -30,13 +30,13 @@ class Stimuli:
     hidden: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Stimuli":
-        """Choose pictures."""
+        """Return the features of some pictures."""
         return Stimuli(self.energy[rows], self.hidden[rows])
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What each vertex of a hemisphere responds to, and how reliably.
+    """The tuning and the reliability of each vertex of a hemisphere.
 
     Attributes
     ----------
@@ -62,21 +62,21 @@ class Tuning:
 def hidden_layer(
     meaning: np.ndarray, statistics: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Pass meaning and colour statistics through a random rectified layer, shared by all subjects.
+    """Return the activations of a random rectified layer of meaning and colour statistics.
 
     Parameters
     ----------
     meaning : array (n_images, n_latent)
-        What is to be seen in each picture.
+        Weighted sums of the latent vectors of the objects in each picture.
     statistics : array (n_images, n_statistics)
-        What each picture is like.
+        Colour statistics.
 
     Returns
     -------
     array (n_images, n_hidden) of float32
         The activations, standardised.
     """
-    # Shares of the variance, whatever the numbers of dimensions.
+    # The shares of variance do not depend on the numbers of dimensions.
     parts = [
         standardise(part) * np.sqrt(share / part.shape[1])
         for part, share in ((meaning, _MEANING), (statistics, 1 - _MEANING))
@@ -87,32 +87,23 @@ def hidden_layer(
 
 
 def shared_readouts(rng: np.random.Generator) -> np.ndarray:
-    """Draw what each region reads from the hidden layer, alike within a class.
+    """Draw weights (n_rois, n_hidden) of regions, in the order of `ROI_CLASSES`.
 
-    Returns
-    -------
-    array (n_rois, n_hidden) of float64
-        Weights, regions in the order of `ROI_CLASSES`.
+    Weights of regions of the same class are correlated.
     """
     rows = []
     for names in ROI_CLASSES.values():
-        alike = rng.standard_normal(_HIDDEN)
-        rows += [alike + rng.standard_normal(_HIDDEN) for _ in names]
+        class_readout = rng.standard_normal(_HIDDEN)
+        rows += [class_readout + rng.standard_normal(_HIDDEN) for _ in names]
     return np.array(rows)
 
 
 def draw_tuning(cortex: Cortex, readouts: np.ndarray, rng: np.random.Generator) -> Tuning:
-    """Draw what the vertices of one hemisphere respond to.
-
-    Parameters
-    ----------
-    readouts : array (n_rois, n_hidden)
-        What the regions read in all subjects.
-    """
+    """Draw the tuning of one hemisphere, given the shared weights (n_rois, n_hidden) of regions."""
     n, share = len(cortex.line), cortex.retinotopic
-    own = 0.7 * rng.standard_normal(readouts.shape)
+    individual = 0.7 * rng.standard_normal(readouts.shape)
     specific = rng.standard_normal((n, readouts.shape[1]))
-    readout = cortex.members() @ (readouts + own) + specific
+    readout = cortex.membership() @ (readouts + individual) + specific
     sizes = (0.08 + 0.2 * (1 - share)) * rng.uniform(0.8, 1.25, n)
     # Each hemisphere sees mostly the other half of the picture.
     centres = rng.uniform(0.1, 0.9, (n, 2))
@@ -128,13 +119,7 @@ def draw_tuning(cortex: Cortex, readouts: np.ndarray, rng: np.random.Generator) 
 
 
 def signals(stimuli: Stimuli, tuning: Tuning, vertices: slice) -> np.ndarray:
-    """Compute noise-free responses.
-
-    Returns
-    -------
-    array (n_images, n) of float32
-        The signal, standardised over these pictures.
-    """
+    """Compute the noise-free responses (n_images, n_vertices), standardised over pictures."""
     weights = tuning.channels[vertices, :, None] * tuning.fields[vertices, None, :]
     drive = stimuli.energy @ weights.reshape(len(weights), -1).T  # n_images x n
     early = standardise(np.sqrt(drive))  # compressive, as summation within a receptive field is
@@ -144,18 +129,7 @@ def signals(stimuli: Stimuli, tuning: Tuning, vertices: slice) -> np.ndarray:
 
 
 def standardise(values: np.ndarray) -> np.ndarray:
-    """Give every column mean 0 and standard deviation 1; a constant column becomes 0.
-
-    Parameters
-    ----------
-    values : array (n, k)
-        The columns.
-
-    Returns
-    -------
-    array (n, k) of float32
-        The columns, standardised.
-    """
+    """Standardise columns to mean 0 and standard deviation 1; constant columns become 0."""
     values = np.asarray(values, dtype=np.float32)
     centred = values - values.mean(axis=0, dtype=np.float64).astype(np.float32)
     spread = centred.std(axis=0, dtype=np.float64)
@@ -164,9 +138,9 @@ def standardise(values: np.ndarray) -> np.ndarray:
 
 def _fields(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     # Gaussians on the grid, each of sum 1.
-    at = (np.arange(GRID) + 0.5) / GRID
-    rows = np.exp(-(((at - centres[:, :1]) / sizes[:, None]) ** 2) / 2)
-    columns = np.exp(-(((at - centres[:, 1:]) / sizes[:, None]) ** 2) / 2)
+    grid = (np.arange(GRID) + 0.5) / GRID
+    rows = np.exp(-(((grid - centres[:, :1]) / sizes[:, None]) ** 2) / 2)
+    columns = np.exp(-(((grid - centres[:, 1:]) / sizes[:, None]) ** 2) / 2)
     fields = (rows[:, :, None] * columns[:, None, :]).reshape(len(sizes), -1)
     return (fields / fields.sum(axis=1, keepdims=True)).astype(np.float32)
 

@@ -17,7 +17,7 @@ from challenge import (
     SubjectChoice,
     find_subjects,
 )
-from challenge.inputs import say_absent_classes
+from challenge.inputs import print_missing_classes
 from challenge.layout import labels_file, mapping_file
 from evaluate.commands.check import inspect
 from evaluate.errors import EvaluateError
@@ -80,7 +80,7 @@ def score(
         submission, subjects, [s for s in subjects if rois or _has_label_maps(s)]
     )
     if rois:
-        say_absent_classes(subjects)
+        print_missing_classes(subjects)
     for line in findings.suspicions:
         say(f"WARNING: {line}")
     for line in findings.remarks:

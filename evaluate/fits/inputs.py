@@ -21,7 +21,7 @@ from challenge import (
     find_subjects,
     response_digests,
 )
-from challenge.inputs import check_fitted, check_values, say_absent_classes
+from challenge.inputs import check_training_data, check_values, print_missing_classes
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import Leaked, find_leaked
@@ -109,7 +109,7 @@ def gather(
     runs = find_runs(out, fits, names)
     fitted = {name for run in runs for name in run.subjects}
     fitted_subjects = tuple(s for s in subjects if s.name in fitted)
-    check_fitted(fitted_subjects)
+    check_training_data(fitted_subjects)
     missing_responses = _missing_files(
         fitted_subjects, lambda s, h: responses_file(s.folder, h, "test")
     )
@@ -147,7 +147,7 @@ def report_missing(inputs: Inputs) -> None:
         command = run_hint("fit", subject=subject.name)
         say(f"subject {subject.name} has no fits, left out ({command})")
     report_made_ceilings(inputs.subjects, ceiling_split(inputs.split))
-    say_absent_classes(inputs.subjects)
+    print_missing_classes(inputs.subjects)
 
 
 def report_made_ceilings(subjects: Sequence[Subject], split: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import code_digest, load_plugin, one_of, plugin_names
+from base import code_digest, list_choices, load_plugin, plugin_names
 from evaluate import ensembles
 from evaluate.ensembles._combine import FEWEST_PICTURES
 from evaluate.errors import EvaluateError
@@ -73,9 +73,8 @@ class CombinedPrediction:
 def check_rule(rule: str) -> None:
     """Raise if there is no such rule."""
     if rule not in plugin_names(ensembles):
-        raise EvaluateError(
-            f"--ensemble: found {rule!r}, expected one of {one_of(rule, plugin_names(ensembles))}"
-        )
+        choices = list_choices(rule, plugin_names(ensembles))
+        raise EvaluateError(f"--ensemble: found {rule!r}, expected one of {choices}")
 
 
 def rule_code(rule: str) -> str:

@@ -1,1 +1,1 @@
-"""One file a network family: `load(spec, request)` gives a `Backbone`."""
+"""Network families, one in each file, whose `load(spec, request)` returns a `Backbone`."""

@@ -26,11 +26,11 @@ from extract.backbone import (
     Backbone,
     Keep,
     check_layers,
-    hooked,
+    freeze,
     keep_copy,
-    lay_out_tokens,
-    settle,
-    shaped,
+    run_with_hooks,
+    split_tokens,
+    to_activation,
 )
 from extract.errors import ExtractError
 from extract.spaces import Spec
@@ -38,8 +38,8 @@ from networks.hub import HubFile
 from networks.weights import Request, drawing, load_into, weights_key
 
 PACKAGE = "open_clip_torch"
-# By what similarities are multiplied and shifted, which no embedding passes; what files of OpenAI
-# hold beside the weights; and the numbers 0, 1, 2 … of older text towers.
+# Entries of files of weights that embeddings do not depend on: scale and shift of similarities,
+# settings in files of OpenAI, and the position numbers 0, 1, 2 … of older text towers.
 UNUSED = ("logit_scale", "logit_bias")
 SETTINGS = ("input_resolution", "context_length", "vocab_size")
 POSITIONS = ".embeddings.position_ids"
@@ -48,7 +48,7 @@ HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 @dataclass(frozen=True)
 class Clip:
-    """One of open_clip's models, image and text tower.
+    """A model of open_clip, with image and text tower.
 
     Attributes
     ----------
@@ -57,9 +57,9 @@ class Clip:
     title : str
         Its full name, for errors.
     published : dict
-        What open_clip knows of the weights: where they are, and their preprocessing.
+        open_clip's information on the weights: their address and preprocessing.
     quick_gelu : bool
-        Whether the weights' GELU is the approximation that OpenAI trained with.
+        Whether the weights were trained with OpenAI's approximation of GELU.
     """
 
     module: Any
@@ -69,25 +69,12 @@ class Clip:
 
 
 def build(spec: Spec, request: Request) -> Clip:
-    """Build one of open_clip's models, without its weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        Which model and tag.
-    request : Request
-        Its seed, where random weights are wanted.
-
-    Returns
-    -------
-    Clip
-        Its weights are those of the seed, else still to be loaded.
-    """
+    """Build a model of open_clip with random weights; trained ones are not loaded yet."""
     tag = _tag(spec)
     published = open_clip.pretrained.get_pretrained_cfg(spec.model, tag)
     # OpenAI's weights were trained with another GELU; open_clip only warns when it is not set.
     quick_gelu = bool(published.get("quick_gelu", False))
-    with drawing(request.seed), _quiet():
+    with drawing(request.seed), _warnings_disabled():
         module = open_clip.create_model(
             spec.model, pretrained=None, force_quick_gelu=quick_gelu, pretrained_hf=False
         )
@@ -95,51 +82,33 @@ def build(spec: Spec, request: Request) -> Clip:
 
 
 def load_weights(clip: Clip, request: Request) -> str:
-    """Load the weights of both towers, unless random ones are wanted.
-
-    Parameters
-    ----------
-    clip : Clip
-        The model, changed.
-    request : Request
-        Where the weights may come from.
-
-    Returns
-    -------
-    str
-        Where they came from, in words.
-
-    Raises
-    ------
-    NetworkError
-        If they are nowhere, or are of another network.
-    """
+    """Load the weights of both towers, unless random ones are requested; return their origin."""
     if request.seed is not None:
         return request.seed_origin
     repo, _, name = str(clip.published.get("hf_hub", "")).rpartition("/")
     hub = HubFile(repo, (name,) if name else HUB_NAMES)
     if not repo:
         hub = HubFile(url=str(clip.published["url"]))
-    found = request.find(clip.title, hub, [])
-    if found.path is not None and found.path.suffix == ".npz":
-        _load_arrays(clip, found.path)
+    source = request.find(clip.title, hub, [])
+    if source.path is not None and source.path.suffix == ".npz":
+        _load_arrays(clip, source.path)
     else:
-        load_into(clip.module, _fitted(found.load(), clip.module), found.origin, UNUSED)
-    return found.origin
+        load_into(clip.module, _convert_state(source.load(), clip.module), source.origin, UNUSED)
+    return source.origin
 
 
 def _load_arrays(clip: Clip, path: Path) -> None:
-    """Load a file of JAX's arrays, of which open_clip reads those of SigLIP."""
+    """Load a file of JAX arrays, which open_clip supports for SigLIP."""
     try:
         open_clip.load_checkpoint(clip.module, str(path))
-    except Exception as error:  # any of many, and each means the same to the user
+    except Exception as error:  # one of many errors, which all mean the same to the user
         raise ExtractError(
             f"{path}: cannot be loaded into {clip.title}: {' '.join(str(error).split())[:300]}"
         ) from error
 
 
-def _fitted(state: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
-    """Rename the tensors of older files, and resample places, as open_clip does."""
+def _convert_state(state: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
+    """Rename the tensors of older files and resample position embeddings, as open_clip does."""
     state = {n: v for n, v in state.items() if n not in SETTINGS and not n.endswith(POSITIONS)}
     try:
         state = convert_state_dict(module, state)
@@ -148,27 +117,27 @@ def _fitted(state: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
         resize_pos_embed(state, module)
         resize_text_pos_embed(state, module)
     except (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, ValueError):
-        pass  # of another network: what does not fit is said where they are loaded
+        pass  # of another network: `load_into` reports the differences
     return state
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build the image tower of one of open_clip's models with its weights.
+    """Build the image tower of a model of open_clip with its weights.
 
     Parameters
     ----------
     spec : Spec
-        Which model, tag and layers.
+        The space, with model, tag and layers.
     request : Request
-        Where the weights may come from.
+        The sources of the weights.
 
     Returns
     -------
     Backbone
-        Ready to run.
+        The image tower, ready to run.
     """
     clip = build(spec, request)
-    visual: Any = settle(clip.module.visual)
+    visual: Any = freeze(clip.module.visual)
     blocks = _blocks(visual)
     layers = ["embedding", *blocks]
     check_layers(spec, layers)
@@ -200,8 +169,8 @@ def load(spec: Spec, request: Request) -> Backbone:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # open_clip warns that the weights are random; here they are loaded, and checked, afterwards.
+def _warnings_disabled() -> Iterator[None]:
+    # open_clip warns that the weights are random; they are loaded and checked afterwards.
     logging.disable(logging.WARNING)
     try:
         yield
@@ -219,19 +188,19 @@ def _tag(spec: Spec) -> str:
     tags = open_clip.list_pretrained_tags_by_model(spec.model)
     tag = spec.weights or (tags[0] if len(tags) == 1 else None)
     if tag not in tags:
-        found = "names no weights" if tag is None else f"has no weights {tag!r}"
+        problem = "names no weights" if tag is None else f"has no weights {tag!r}"
         raise ExtractError(
-            f"{spec.name}: open_clip's {spec.model} {found}: write "
+            f"{spec.name}: open_clip's {spec.model} {problem}: write "
             f"{spec.family}:{spec.model}/TAG with a tag from {', '.join(tags) or 'none'}"
         )
     return str(tag)
 
 
 def _preprocessing(visual: Any, published: dict[str, Any]) -> PreprocessCfg:
-    # The size is the model's; the colours and the resizing are those that the weights expect.
+    # The size is that of the model; colours and resizing are those of the weights.
     fields = ("mean", "std", "interpolation", "resize_mode")
-    own = {name: published[name] for name in fields if published.get(name) is not None}
-    return PreprocessCfg(**{**visual.preprocess_cfg, **own})
+    published_fields = {name: published[name] for name in fields if published.get(name) is not None}
+    return PreprocessCfg(**{**visual.preprocess_cfg, **published_fields})
 
 
 def _blocks(visual: nn.Module) -> dict[str, str]:
@@ -246,15 +215,17 @@ def _forward(visual: Any, blocks: dict[str, str]) -> Any:
 
     def forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
         def keep_block(path: str, tokens: Tensor) -> Any:
-            laid = lay_out_tokens(tokens if batch_first else tokens.transpose(0, 1), 1)
-            return keep(names_of[path], laid)
+            activation = split_tokens(tokens if batch_first else tokens.transpose(0, 1), 1)
+            return keep(names_of[path], activation)
 
-        output, kept = hooked(visual, batch, [blocks[n] for n in names if n in blocks], keep_block)
-        given = {names_of[path]: value for path, value in kept.items()}
+        output, outputs = run_with_hooks(
+            visual, batch, [blocks[n] for n in names if n in blocks], keep_block
+        )
+        activations = {names_of[path]: value for path, value in outputs.items()}
         if "embedding" in names:
-            # CoCa's tower gives the tokens for its decoder too.
+            # CoCa's tower also returns the tokens for its decoder.
             embedding = output[0] if isinstance(output, tuple) else output
-            given["embedding"] = keep("embedding", shaped(embedding))
-        return {name: given[name] for name in names}
+            activations["embedding"] = keep("embedding", to_activation(embedding))
+        return {name: activations[name] for name in names}
 
     return forward

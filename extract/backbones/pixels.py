@@ -1,7 +1,7 @@
-"""The picture itself, for models that learn from pictures: `pixels:SIDE`, bytes of a square.
+"""Pictures themselves as features, for models that learn from pictures: `pixels:SIDE`.
 
-Its one layer, `rgb`, holds 3 x SIDE x SIDE columns of uint8: red, then green, then blue, each row
-by row from the top, so that `row.reshape(3, SIDE, SIDE)` is the picture. It has no weights.
+Its only layer, `rgb`, has 3 x SIDE x SIDE columns of uint8: red, then green, then blue, each row by
+row from the top, so that `row.reshape(3, SIDE, SIDE)` is the picture. It has no weights.
 """
 
 import re
@@ -19,37 +19,37 @@ from extract.errors import ExtractError
 from extract.spaces import Spec
 from networks.weights import Request
 
-LARGEST = 1024
+MAX_SIDE = 1024
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Make ready to resize pictures.
+    """Build a backbone that resizes pictures.
 
     Parameters
     ----------
     spec : Spec
-        With the side, in pixels, as the model.
+        The space, whose model is the side in pixels.
     request : Request
-        Where weights would come from; there are none.
+        The sources of weights, which must be empty.
 
     Returns
     -------
     Backbone
-        Ready to run.
+        A backbone without a network.
 
     Raises
     ------
     ExtractError
-        If the side is no such number, or weights are given.
+        If the side is not a number in range, or weights are given.
     """
-    if not re.fullmatch(r"[1-9]\d{0,3}", spec.model) or int(spec.model) > LARGEST:
+    if not re.fullmatch(r"[1-9]\d{0,3}", spec.model) or int(spec.model) > MAX_SIDE:
         raise ExtractError(
-            f"{spec.name}: {spec.model!r} is no side in pixels: write pixels:128, or another whole "
-            f"number from 1 to {LARGEST}"
+            f"{spec.name}: {spec.model!r} is not a side in pixels: write pixels:128, or another "
+            f"whole number from 1 to {MAX_SIDE}"
         )
-    if spec.weights is not None or (request.given is not None and request.seed is None):
+    if spec.weights is not None or (request.value is not None and request.seed is None):
         raise ExtractError(
-            f"{spec.name}: pixels have no weights, found {spec.weights or request.given!r}: "
+            f"{spec.name}: pixels have no weights, found {spec.weights or request.value!r}: "
             "leave them out"
         )
     check_layers(spec, ["rgb"])
@@ -71,23 +71,10 @@ def load(spec: Spec, request: Request) -> Backbone:
 
 
 def resize(picture: Image.Image, side: int) -> Tensor:
-    """Resize the middle square of a picture.
-
-    Parameters
-    ----------
-    picture : PIL.Image.Image
-        Mode RGB.
-    side : int
-        Pixels of a side.
-
-    Returns
-    -------
-    Tensor of uint8 (3, side, side)
-        Bicubic as Pillow does it: smoothed before it is made smaller, and so without aliasing.
-    """
+    """Resize the central square of a picture, with antialiasing, to uint8 (3, side, side)."""
     edge = min(picture.size)
     left, top = ((length - edge) // 2 for length in picture.size)
-    # Cut out first: Pillow's `box` would let the pixels beside the square into its edges.
+    # Cropped first: with Pillow's `box`, pixels outside the square would affect its edges.
     square = picture.crop((left, top, left + edge, top + edge))
     small = square.resize((side, side), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()

@@ -1,8 +1,9 @@
-"""Any network of timm by name; SAM's image encoder is `samvit_base_patch16`.
+"""Networks of timm by name; SAM's image encoder is `samvit_base_patch16`.
 
-Layers: `features` is timm's `forward_features` (its last norm or neck applied), `pooled` its
-`forward_head(…, pre_logits=True)`, and `blocks.N` what `forward_intermediates` gives for index N,
-before the last norm: a transformer's block, a convolutional network's stage. One pass gives all.
+Layers: `features` is timm's `forward_features` (after the last norm or neck), `pooled` its
+`forward_head(…, pre_logits=True)`, and `blocks.N` the output of `forward_intermediates` for index
+N, before the last norm: a transformer's block, a convolutional network's stage. All are computed in
+one pass.
 """
 
 import inspect
@@ -18,9 +19,9 @@ from extract.backbone import (
     Backbone,
     Keep,
     check_layers,
+    freeze,
     keep_copy,
-    settle,
-    shaped,
+    to_activation,
 )
 from extract.spaces import Spec
 from networks.timm import classifiers, full_name, load_weights, make
@@ -28,23 +29,23 @@ from networks.weights import Request, weights_key
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build one of timm's networks with its weights.
+    """Build a network of timm with its weights.
 
     Parameters
     ----------
     spec : Spec
-        Which network, weights and layers.
+        The space, with network, weights and layers.
     request : Request
-        Where the weights may come from.
+        The sources of the weights.
 
     Returns
     -------
     Backbone
-        Ready to run.
+        The network, ready to run.
     """
     name = full_name(spec.model, spec.weights, spec.name)
     module, preprocessing = make(name, request.seed)
-    blocks = _blocks(settle(module))
+    blocks = _blocks(freeze(module))
     layers = ["features", "pooled", *blocks]
     check_layers(spec, layers)
     origin = load_weights(module, name, request)
@@ -54,8 +55,9 @@ def load(spec: Spec, request: Request) -> Backbone:
             "family": "timm",
             "model": name,
             "weights": weights_key(module, request.seed, "timm", classifiers(module)),
-            "preprocessing": {k: _plain(v) for k, v in preprocessing.items()},
-            # Only where it is: `features` of these were once read with rows taken for channels.
+            "preprocessing": {k: _as_list(v) for k, v in preprocessing.items()},
+            # Earlier versions took rows for channels in `features` of these networks, so that
+            # their key must differ; other keys are unchanged.
             **({"maps": "NHWC"} if _channels_last(module) else {}),
         },
         origin=origin,
@@ -73,7 +75,7 @@ def _blocks(module: nn.Module) -> dict[str, int]:
         return {}
     blocks = getattr(module, "blocks", None)
     info = getattr(module, "feature_info", None)
-    # Transformers number their blocks; convolutional networks the stages of `feature_info`.
+    # In transformers the indices are those of blocks, in convolutional networks of stages.
     if isinstance(info, list | tuple) and len(info):
         count = len(info)
     else:
@@ -88,13 +90,13 @@ def _channels_last(module: nn.Module) -> bool:
 def _forward(module: Any, blocks: dict[str, int]) -> Any:
     own_class = getattr(module, "cls_token", None) is not None
     prefix = int(getattr(module, "num_prefix_tokens", own_class))
-    # Registers stand before the patches too; some networks have these and no class token.
+    # Registers also precede the patches; some networks have them and no class token.
     has_class = bool(getattr(module, "has_class_token", own_class))
-    options: dict[str, Any] = {"output_fmt": "NCHW", **_with_prefix(module, prefix)}
+    options: dict[str, Any] = {"output_fmt": "NCHW", **_prefix_option(module, prefix)}
     layout = {"has_class": has_class, "channels_last": _channels_last(module)}
 
     def forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
-        given: dict[str, Any] = {}
+        activations: dict[str, Any] = {}
         indices = sorted(blocks[name] for name in names if name in blocks)
         inner, features = [], None
         if not indices:
@@ -106,24 +108,24 @@ def _forward(module: Any, blocks: dict[str, int]) -> Any:
                 batch, indices=indices, intermediates_only=True, stop_early=True, **options
             )
         if "features" in names:
-            given["features"] = keep("features", shaped(features, prefix, **layout))
+            activations["features"] = keep("features", to_activation(features, prefix, **layout))
         if "pooled" in names:
-            pooled = shaped(module.forward_head(features, pre_logits=True))
-            given["pooled"] = keep("pooled", pooled)
+            pooled = to_activation(module.forward_head(features, pre_logits=True))
+            activations["pooled"] = keep("pooled", pooled)
         for index, output in zip(indices, inner, strict=True):
             spatial, tokens = output if isinstance(output, tuple) else (output, None)
             cls = tokens[:, 0] if tokens is not None and has_class else None
             name = f"blocks.{index}"
-            given[name] = keep(name, Activation(spatial=spatial, cls=cls))
-        return {name: given[name] for name in names}
+            activations[name] = keep(name, Activation(spatial=spatial, cls=cls))
+        return {name: activations[name] for name in names}
 
     return forward
 
 
-def _with_prefix(module: Any, prefix: int) -> dict[str, bool]:
-    known = inspect.signature(module.forward_intermediates).parameters if prefix else {}
-    return {"return_prefix_tokens": True} if "return_prefix_tokens" in known else {}
+def _prefix_option(module: Any, prefix: int) -> dict[str, bool]:
+    parameters = inspect.signature(module.forward_intermediates).parameters if prefix else {}
+    return {"return_prefix_tokens": True} if "return_prefix_tokens" in parameters else {}
 
 
-def _plain(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value

@@ -1,8 +1,8 @@
-"""torchvision's classification networks, read at any module: AlexNet, VGG, ResNet and the rest.
+"""Classification networks of torchvision: AlexNet, VGG, ResNet and others.
 
-Layers are paths of modules ("features.2", "layer4"). In AlexNet and VGG `conv1`, `conv2` … are the
-outputs of the convolutions' ReLUs, and are what an index or a depth counts; in other networks the
-links of its chain are: `features.N`, `encoder.layers.…`, `layer1` to `layer4`.
+Layers are paths of modules ("features.2", "layer4"). In AlexNet and VGG, `conv1`, `conv2` … are the
+outputs of the convolutions' ReLUs, which an index or a depth counts; in other networks these count
+the modules of its main sequence: `features.N`, `encoder.layers.…`, `layer1` to `layer4`.
 """
 
 import re
@@ -20,10 +20,10 @@ from extract.backbone import (
     Backbone,
     Keep,
     check_layers,
-    hooked,
+    freeze,
     keep_copy,
-    settle,
-    shaped,
+    run_with_hooks,
+    to_activation,
 )
 from extract.errors import ExtractError
 from extract.spaces import Spec
@@ -31,41 +31,41 @@ from networks.hub import HubFile
 from networks.packaged import LPIPS, convolutions
 from networks.weights import Request, drawing, load_into, weights_key
 
-# Where a network keeps its links one after the other.
+# Names of the main sequence of modules of a network.
 CHAINS = ("features", "encoder.layers", "trunk_output", "blocks", "layers")
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build one of torchvision's networks with its weights.
+    """Build a network of torchvision with its weights.
 
-    Where only layers of `features` are asked for, only they are built and digested, so that
-    weights of the convolutions alone are enough, and give the same key as the whole network.
+    If all requested layers are in `features`, only this part is used and digested, so that weights
+    of the convolutions alone are enough, and give the same key as the whole network.
 
     Parameters
     ----------
     spec : Spec
-        Which network, weights and layers.
+        The space, with network, weights and layers.
     request : Request
-        Where the weights may come from.
+        The sources of the weights.
 
     Returns
     -------
     Backbone
-        Ready to run.
+        The network, ready to run.
     """
-    published = _published(spec)
+    published = _published_weights(spec)
     options = _options(spec.model, published)
     with drawing(request.seed):
-        whole = settle(torchvision.models.get_model(spec.model, weights=None, **options))
-    aliases = _convolutions(whole)
-    blocks = list(aliases) or _links(whole)
-    modules = list(_readable(whole))
+        network = freeze(torchvision.models.get_model(spec.model, weights=None, **options))
+    aliases = _convolutions(network)
+    blocks = list(aliases) or _chain(network)
+    modules = list(_readable_modules(network))
     first = [name for name in modules if "." not in name]
     layers = list(dict.fromkeys([*aliases, *blocks, *first, *modules]))
-    wanted = [aliases.get(name, name) for name in check_layers(spec, layers, blocks).layers]
-    trunk = bool(wanted) and all(name.startswith("features.") for name in wanted)
-    module = whole.get_submodule("features") if trunk else whole
-    origin = _load_weights(whole, spec, request, published, trunk)
+    requested = [aliases.get(name, name) for name in check_layers(spec, layers, blocks).layers]
+    trunk = bool(requested) and all(name.startswith("features.") for name in requested)
+    module = network.get_submodule("features") if trunk else network
+    origin = _load_weights(network, spec, request, published, trunk)
     paths = {name: aliases.get(name, name) for name in layers}
     preprocess = published.transforms()
     key: dict[str, Any] = {
@@ -74,10 +74,10 @@ def load(spec: Spec, request: Request) -> Backbone:
         "weights": weights_key(module, request.seed, "torchvision"),
         "preprocessing": _describe(preprocess),
     }
-    # Only where they are: such networks were once read without, and under the key they had then.
+    # Earlier versions computed these networks without, so that their key must differ.
     if options.get("transform_input"):
         key["transform_input"] = True
-    if isinstance(whole, torchvision.models.SwinTransformer):
+    if isinstance(network, torchvision.models.SwinTransformer):
         key["maps"] = "NHWC"
     return Backbone(
         module=module,
@@ -86,13 +86,13 @@ def load(spec: Spec, request: Request) -> Backbone:
         size=preprocess.crop_size[0],
         layers=layers,
         preprocess=preprocess,
-        forward=_forward(module, whole, paths, "features." if trunk else ""),
+        forward=_forward(module, network, paths, "features." if trunk else ""),
         default_layers=(modules[-1],),
         blocks=blocks,
     )
 
 
-def _published(spec: Spec) -> Any:
+def _published_weights(spec: Spec) -> Any:
     if spec.model not in torchvision.models.list_models(module=torchvision.models):
         names = torchvision.models.list_models(module=torchvision.models)
         raise ExtractError(
@@ -111,7 +111,7 @@ def _published(spec: Spec) -> Any:
 
 
 def _options(model: str, published: Any) -> dict[str, Any]:
-    """Give what torchvision itself sets of the network only where it loads the weights."""
+    """Return options of the network that torchvision sets only when it loads the weights itself."""
     if model in ("googlenet", "inception_v3"):
         return {"transform_input": True, "init_weights": True}
     if model.startswith("vit_"):
@@ -120,66 +120,68 @@ def _options(model: str, published: Any) -> dict[str, Any]:
 
 
 def _load_weights(
-    whole: nn.Module, spec: Spec, request: Request, published: Any, trunk: bool
+    network: nn.Module, spec: Spec, request: Request, published: Any, trunk: bool
 ) -> str:
     if request.seed is not None:
         return request.seed_origin
-    carried = trunk and spec.model in LPIPS and published.name == "IMAGENET1K_V1"
-    packages = [partial(convolutions, spec.model)] if carried else []
-    found = request.find(f"torchvision's {spec.model}", HubFile(url=published.url), packages)
-    state = found.load()
+    is_packaged = trunk and spec.model in LPIPS and published.name == "IMAGENET1K_V1"
+    packages = [partial(convolutions, spec.model)] if is_packaged else []
+    source = request.find(f"torchvision's {spec.model}", HubFile(url=published.url), packages)
+    state = source.load()
     if spec.model.startswith("densenet"):
-        # torchvision's own files keep the names that its dense layers had at first.
+        # torchvision's own files have the former names of its dense layers.
         state = {re.sub(r"\b(norm|conv)\.([12])\.", r"\1\2.", n): v for n, v in state.items()}
     prefix = "features."
     if trunk and any(name.startswith(prefix) for name in state):
-        # The network's other layers may be there, and are left; what it does not have may not.
-        others = {name for name in whole.state_dict() if not name.startswith(prefix)}
-        state = {n.removeprefix(prefix): v for n, v in state.items() if n not in others}
-    load_into(whole.get_submodule("features") if trunk else whole, state, found.origin)
-    return found.origin
+        # Tensors of the network's other layers are ignored; unknown tensors are an error.
+        other_names = {name for name in network.state_dict() if not name.startswith(prefix)}
+        state = {n.removeprefix(prefix): v for n, v in state.items() if n not in other_names}
+    load_into(network.get_submodule("features") if trunk else network, state, source.origin)
+    return source.origin
 
 
 def _convolutions(module: nn.Module) -> dict[str, str]:
     features = getattr(module, "features", None)
-    plain = nn.Conv2d | nn.BatchNorm2d | nn.ReLU | nn.MaxPool2d
-    if not isinstance(features, nn.Sequential) or not all(isinstance(p, plain) for p in features):
+    simple_layers = nn.Conv2d | nn.BatchNorm2d | nn.ReLU | nn.MaxPool2d
+    if not isinstance(features, nn.Sequential) or not all(
+        isinstance(p, simple_layers) for p in features
+    ):
         return {}
     paths = [f"features.{i}" for i, part in enumerate(features) if isinstance(part, nn.ReLU)]
     return {f"conv{number}": path for number, path in enumerate(paths, start=1)}
 
 
-def _links(module: nn.Module) -> list[str]:
+def _chain(module: nn.Module) -> list[str]:
     modules = dict(module.named_modules())
     for path in CHAINS:
         if path in modules:
             return [f"{path}.{name}" for name, _ in modules[path].named_children()]
     parts = dict(module.named_children())
     stages = [name for name, part in parts.items() if isinstance(part, nn.Sequential)]
-    # ResNet's stages; else all parts before the places are averaged, auxiliary outputs left out.
+    # ResNet's stages; else all parts before the spatial average, without auxiliary outputs.
     before = list(parts)[: list(parts).index("avgpool")] if "avgpool" in parts else list(parts)
     return stages if len(stages) > 1 else [n for n in before if not n.lower().startswith("aux")]
 
 
-def _readable(module: nn.Module, path: str = "") -> Iterator[str]:
-    """Name the modules whose output lies as the network's maps do, and not turned for others."""
+def _readable_modules(module: nn.Module, path: str = "") -> Iterator[str]:
+    """Yield the paths of modules whose output has the layout of the network's maps."""
     for name, part in module.named_children():
         yield path + name
-        turned = isinstance(part, nn.Sequential) and any(isinstance(p, Permute) for p in part)
-        if not turned and not isinstance(part, PartitionAttentionLayer):
-            yield from _readable(part, f"{path}{name}.")
+        is_permuted = isinstance(part, nn.Sequential) and any(isinstance(p, Permute) for p in part)
+        if not is_permuted and not isinstance(part, PartitionAttentionLayer):
+            yield from _readable_modules(part, f"{path}{name}.")
 
 
-def _forward(module: nn.Module, whole: nn.Module, paths: dict[str, str], strip: str) -> Any:
-    prefix = int(hasattr(whole, "class_token"))
-    swin = isinstance(whole, torchvision.models.SwinTransformer)
+def _forward(module: nn.Module, network: nn.Module, paths: dict[str, str], strip: str) -> Any:
+    prefix = int(hasattr(network, "class_token"))
+    swin = isinstance(network, torchvision.models.SwinTransformer)
 
     def lay_out(output: object, path: str) -> Activation:
-        last = swin and path.partition(".")[0] in ("features", "norm")
-        return shaped(output, prefix, channels_last=last)
+        channels_last = swin and path.partition(".")[0] in ("features", "norm")
+        return to_activation(output, prefix, channels_last=channels_last)
 
     def forward(batch: Tensor, names: Sequence[str], keep: Keep = keep_copy) -> dict[str, Any]:
-        # Two names may be of one module: `conv1` is a ReLU's.
+        # Two names may refer to one module: `conv1` is the path of a ReLU.
         layers_at: dict[str, list[str]] = {}
         for name in names:
             layers_at.setdefault(paths[name].removeprefix(strip), []).append(name)
@@ -187,7 +189,7 @@ def _forward(module: nn.Module, whole: nn.Module, paths: dict[str, str], strip: 
         def keep_layers(path: str, output: Any) -> dict[str, Any]:
             return {name: keep(name, lay_out(output, paths[name])) for name in layers_at[path]}
 
-        _, by_path = hooked(module, batch, list(layers_at), keep_layers)
+        _, by_path = run_with_hooks(module, batch, list(layers_at), keep_layers)
         by_name = {name: value for layers in by_path.values() for name, value in layers.items()}
         return {n: by_name[n] if n in by_name else keep(n, Activation()) for n in names}
 

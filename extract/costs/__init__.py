@@ -1,1 +1,1 @@
-"""Time, memory and disk of features, from networks tried on a few pictures."""
+"""Forecast of time, memory and disk of features, from trials of networks on a few pictures."""

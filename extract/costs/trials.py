@@ -1,4 +1,4 @@
-"""Networks with random weights, tried on a few pictures: how fast they are, and how large."""
+"""Trials of networks with random weights on a few pictures, to measure time and memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from challenge import load_rgb
 from execute.forecast.calibration import Values, minimum_time
 from execute.forecast.measure import peak_memory
-from extract.backbone import settle
+from extract.backbone import freeze
 from extract.backbones.open_clip import build
 from extract.layer_listing import largest_output
 from extract.picture_reader import BATCH, batch_size
@@ -19,9 +19,9 @@ from extract.text.text_space import BATCH as CAPTIONS
 from extract.text.text_tower import TextTower
 from networks.weights import Request
 
-# Of COCO's pictures, which NSD's are.
+# NSD's pictures are COCO's, which have five captions each.
 CAPTIONS_A_PICTURE = 5
-# What CUDA itself takes, and how many of a network's largest outputs are there at once.
+# Memory of CUDA itself, and the number of a network's largest outputs that are in memory at once.
 CUDA, OUTPUTS = 500 << 20, 4
 
 
@@ -31,30 +31,30 @@ def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> 
     Returns
     -------
     dict
-        `prepare`, seconds to build it; `decode`, `preprocess` and `forward`, seconds a picture;
-        `at_once`, pictures; `gpu_memory`, bytes that it would take on a GPU, from shapes.
+        `prepare`, seconds to build it; `decode`, `preprocess` and `forward`, seconds per picture;
+        `at_once`, pictures in a pass; `gpu_memory`, estimated bytes on a GPU; `memory`, bytes.
     """
-    began = perf_counter()
+    start = perf_counter()
     device = torch.device("cpu")
-    same = [prepare(spec, Request(spec.name, "random:0"), device, precision) for spec in specs]
-    prepared = perf_counter() - began
-    backbone = same[0].backbone
-    for one in same[1:]:
-        one.backbone = backbone
+    spaces = [prepare(spec, Request(spec.name, "random:0"), device, precision) for spec in specs]
+    prepared = perf_counter() - start
+    backbone = spaces[0].backbone
+    for space in spaces[1:]:
+        space.backbone = backbone
     paths = [Path(file) for file in files]
     pictures = [load_rgb(path) for path in paths]
     decode = minimum_time(lambda: [load_rgb(path) for path in paths]) / len(paths)
     preprocess = minimum_time(lambda: [backbone.preprocess(p) for p in pictures]) / len(paths)
-    size = min(batch_size([backbone.size]), max(1, same[0].at_once))
+    size = min(batch_size([backbone.size]), max(1, spaces[0].at_once))
     batch = torch.stack([backbone.preprocess(pictures[n % len(pictures)]) for n in range(size)])
-    forward = minimum_time(lambda: compute(same, batch), enough=2) / size
+    forward = minimum_time(lambda: compute(spaces, batch), enough=2) / size
     return {
         "prepare": prepared,
         "decode": decode,
         "preprocess": preprocess,
         "forward": forward,
-        "at_once": same[0].at_once,
-        "gpu_memory": _gpu_memory(same[0]),
+        "at_once": spaces[0].at_once,
+        "gpu_memory": _gpu_memory(spaces[0]),
         "memory": peak_memory() + (BATCH - size) * batch[0].nbytes,
     }
 
@@ -69,11 +69,11 @@ def _gpu_memory(prepared: Prepared) -> int:
 
 
 def try_text(spec: Spec) -> Values:
-    """Run a tower that reads captions with random weights."""
-    began = perf_counter()
+    """Run a text tower with random weights on random tokens."""
+    start = perf_counter()
     clip = build(spec, Request(spec.name, "random:0"))
-    tower = TextTower(settle(clip.module))
-    prepared = perf_counter() - began
+    tower = TextTower(freeze(clip.module))
+    prepared = perf_counter() - start
     tokens = torch.randint(1, 1000, (CAPTIONS, 16))
     with torch.inference_mode():
         forward = minimum_time(lambda: tower.embed(tokens)) / CAPTIONS * CAPTIONS_A_PICTURE

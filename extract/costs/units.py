@@ -1,4 +1,4 @@
-"""What features take: of each network its speed and memory, tried on a few of the pictures."""
+"""Forecast of the costs of features, from the speed and memory of each network in a trial."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from extract.spaces import TEXT_FAMILIES, Spec, resolve
 from extract.text.text_tower import model_config
 
 IMPORTS = ("extract.__main__", "extract.pipeline.stage")
-# Pictures that are tried, and of each subject those that are looked for in the cache.
-TRIED, LOOKED_FOR = 16, 50
+# Number of pictures in a trial, and of pictures of each subject to look up in the cache.
+N_TRIED, N_SAMPLED = 16, 50
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A feature space that is asked for.
+class PlannedSpace:
+    """A requested feature space.
 
     Attributes
     ----------
     entry : Entry
-        What it is, or will be.
+        The stored space, or a description of the space to compute.
     spec : Spec
-        The same, spelled out.
+        Its specification.
     missing : float
-        The share of the pictures that it lacks.
+        The share of the pictures without a row.
     """
 
     entry: Entry
@@ -43,21 +43,17 @@ class Planned:
     missing: float
 
 
-def plan_space(name: str, store: FeatureStore, subjects: Sequence[Subject], dtype: str) -> Planned:
-    """Say what a space is, from the cache or else from its network's shapes.
-
-    Returns
-    -------
-    Planned
-        A space that is there under this name is taken for the one that is meant.
-    """
-    if store.named(name):
+def plan_space(
+    name: str, store: FeatureStore, subjects: Sequence[Subject], dtype: str
+) -> PlannedSpace:
+    """Describe a space by the stored space of its name, or else by the shapes of its network."""
+    if store.entries_named(name):
         entry = store.find(name)
-        return Planned(entry, _spec_of(name), _missing(entry, subjects))
+        return PlannedSpace(entry, _spec_of(name), _missing(entry, subjects))
     spec, columns, bands, layers, dtype = _shapes(name, dtype)
     key = {"planned": spec.name, "family": spec.family, "layers": layers, "weights": {}}
     meta = {"name": spec.name, "key": key, "columns": columns, "dtype": dtype, "bands": bands}
-    return Planned(Entry(store.path(spec.name, key), spec.name, meta), spec, 1.0)
+    return PlannedSpace(Entry(store.path(spec.name, key), spec.name, meta), spec, 1.0)
 
 
 def _spec_of(name: str) -> Spec:
@@ -68,7 +64,7 @@ def _spec_of(name: str) -> Spec:
 
 
 def _shapes(name: str, dtype: str) -> tuple[Spec, int, list[dict], list[dict], str]:
-    """Give a space's columns, bands and layers, without its weights."""
+    """Return the specification, columns, bands, layers and dtype of a space, without weights."""
     spec = resolve(name)
     if spec.family in TEXT_FAMILIES:
         columns = projected_width(model_config(spec)["embed_dim"], spec.columns)
@@ -76,104 +72,110 @@ def _shapes(name: str, dtype: str) -> tuple[Spec, int, list[dict], list[dict], s
     spec, backbone = sketch(name)
     lines = [line for line in describe(spec, backbone) if line.band is not None]
     bands = [
-        {"name": "+".join(band), "columns": sum(one.columns for one in lines if one.band == number)}
+        {"name": "+".join(band), "columns": sum(x.columns for x in lines if x.band == number)}
         for number, band in enumerate(spec.bands, 1)
     ]
     layers = [
-        {"layer": one.layer, "pooling": one.pooling, "projection": one.columns < one.pooled or None}
-        for one in lines
+        {
+            "layer": entry.layer,
+            "pooling": entry.pooling,
+            "projection": entry.columns < entry.pooled or None,
+        }
+        for entry in lines
     ]
-    own = dtype if backbone.dtype == "float32" else backbone.dtype
-    columns = sum(one.columns for one in lines)
-    return spec, columns, bands if len(bands) > 1 else [], layers, own
+    row_dtype = dtype if backbone.dtype == "float32" else backbone.dtype
+    columns = sum(entry.columns for entry in lines)
+    return spec, columns, bands if len(bands) > 1 else [], layers, row_dtype
 
 
 def _missing(entry: Entry, subjects: Sequence[Subject]) -> float:
-    """Look for some pictures of each subject among those that a space has."""
-    there = set(row_names(entry.path).tolist()) if entry.path.exists() else set()
-    some: list[Path] = []
+    """Estimate the share of pictures without a row from some pictures of each subject."""
+    stored = set(row_names(entry.path).tolist()) if entry.path.exists() else set()
+    sample: list[Path] = []
     for subject in subjects:
         files = [*subject.pictures("train"), *subject.pictures("test")]
-        some += files[:: max(1, len(files) // LOOKED_FOR)]
-    wanted = [name.encode() for name in sha256_files(some)]
-    return sum(name not in there for name in wanted) / max(1, len(wanted))
+        sample += files[:: max(1, len(files) // N_SAMPLED)]
+    names = [name.encode() for name in sha256_files(sample)]
+    return sum(name not in stored for name in names) / max(1, len(names))
 
 
 def count_pictures(subjects: Sequence[Subject]) -> int:
-    """Count the different pictures of subjects, by the numbers in their files' names."""
+    """Count the distinct pictures of subjects, by the NSD ids in their names."""
     return len(
-        {int(one) for s in subjects for split in ("train", "test") for one in s.nsd_ids(split)}
+        {
+            int(nsd_id)
+            for s in subjects
+            for split in ("train", "test")
+            for nsd_id in s.nsd_ids(split)
+        }
     )
 
 
-def some_pictures(subjects: Sequence[Subject]) -> list[Path]:
-    """Take a few of the pictures, from all over."""
+def sample_pictures(subjects: Sequence[Subject]) -> list[Path]:
+    """Return a few training pictures at regular intervals."""
     files = subjects[0].pictures("train")
-    return files[:: max(1, len(files) // TRIED)][:TRIED]
+    return files[:: max(1, len(files) // N_TRIED)][:N_TRIED]
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network takes, for all spaces that are layers of it.
+    """The cost of a network, for all spaces that are layers of it.
 
     Attributes
     ----------
     name : str
-        The network's: "alexnet".
-    spaces : tuple of Planned
-        Those that lack pictures.
+        The name of the network, such as "alexnet".
+    spaces : tuple of PlannedSpace
+        The spaces without rows for some pictures.
     n_pictures : int
-        That it is run on.
+        The number of pictures to run it on.
     at_once : int
-        How many pictures it takes at once.
+        The number of pictures in a pass.
     cost : Cost
-        Beside the start of the process.
+        The cost, without that of starting the process.
     """
 
     name: str
-    spaces: tuple[Planned, ...]
+    spaces: tuple[PlannedSpace, ...]
     n_pictures: int
     at_once: int
     cost: Cost
 
 
 def start_cost(rates: Rates) -> Cost:
-    """Say what a process of this stage takes before it does anything."""
-    found = rates.start(*IMPORTS)
-    return Cost(found["seconds"], int(found["memory"]))
+    """Return the cost of starting a process of this stage."""
+    rate = rates.start(*IMPORTS)
+    return Cost(rate["seconds"], int(rate["memory"]))
 
 
 def extract_costs(
-    planned: Sequence[Planned],
+    planned: Sequence[PlannedSpace],
     subjects: Sequence[Subject],
     rates: Rates,
     device: str = "cpu",
     precision: str = "float32",
 ) -> list[NetworkCost]:
-    """Say what each network takes that has anything to do.
+    """Return the cost of each network with pictures to compute.
+
+    Pictures are decoded once for all networks; the cost of the first network includes this.
 
     Parameters
     ----------
     rates : Rates
-        Of the machine; they are of the processor, whatever the device.
+        The rates of this machine's processor, whatever the device.
     device : str
-        Whether GPU memory is asked for: "cpu", or "cuda" with or without a number.
-
-    Returns
-    -------
-    list of NetworkCost
-        Pictures are decoded for all networks at once: the first has what that takes.
+        "cpu", or "cuda" with or without a number, for which GPU memory is included.
     """
-    n_pictures, files = count_pictures(subjects), some_pictures(subjects)
+    n_pictures, files = count_pictures(subjects), sample_pictures(subjects)
     start = start_cost(rates)
-    networks: dict[tuple, list[Planned]] = {}
-    for one in planned:
-        if one.missing > 0:
-            of = (one.spec.family, one.spec.model, one.spec.weights)
-            networks.setdefault(of, []).append(one)
-    found: list[NetworkCost] = []
+    networks: dict[tuple, list[PlannedSpace]] = {}
+    for space in planned:
+        if space.missing > 0:
+            network = (space.spec.family, space.spec.model, space.spec.weights)
+            networks.setdefault(network, []).append(space)
+    costs: list[NetworkCost] = []
     for spaces in networks.values():
-        specs = [one.spec for one in spaces]
+        specs = [space.spec for space in spaces]
         text = specs[0].family in TEXT_FAMILIES
         size = max(file.stat().st_size for file in files)
         depends = digest({"specs": [repr(s) for s in specs], "precision": precision, "size": size})
@@ -182,29 +184,31 @@ def extract_costs(
         if text:
             work = partial(measure_process, try_text, specs[0])
         trial = rates.get_or_measure(f"network {specs[0].network} {depends}", work)
-        count = round(n_pictures * max(one.missing for one in spaces))
-        each = trial["forward"] + (trial["decode"] * (not found) + trial["preprocess"]) / max(
-            1, rates.threads
-        )
-        columns = sum(int(one.entry.meta["columns"]) for one in spaces)
+        count = round(n_pictures * max(space.missing for space in spaces))
+        picture_seconds = trial["forward"] + (
+            trial["decode"] * (not costs) + trial["preprocess"]
+        ) / max(1, rates.threads)
+        columns = sum(int(space.entry.meta["columns"]) for space in spaces)
         width = columns * (1 if spaces[0].entry.meta["dtype"] == "uint8" else 4)
         disk = count * (width + 64 + 4)
-        # Rows are written as shards, then once more as a whole.
-        seconds = trial["prepare"] + count * each + rates.writes(2 * disk, 2 + count // 256)
-        if not found:
-            seconds += _digesting(rates, subjects)
-        own = max(0, int(trial["memory"]) - start.memory)
+        # Rows are written as shards, then once more when shards are merged.
+        seconds = (
+            trial["prepare"] + count * picture_seconds + rates.writes(2 * disk, 2 + count // 256)
+        )
+        if not costs:
+            seconds += _digest_seconds(rates, subjects)
+        memory = max(0, int(trial["memory"]) - start.memory)
         gpu = int(trial["gpu_memory"]) if device.startswith("cuda") else 0
-        cost = Cost(seconds, own + min(64 << 20, 2 * 256 * width), gpu, disk)
-        found.append(
+        cost = Cost(seconds, memory + min(64 << 20, 2 * 256 * width), gpu, disk)
+        costs.append(
             NetworkCost(specs[0].network, tuple(spaces), count, int(trial["at_once"]), cost)
         )
-    return found
+    return costs
 
 
-def _digesting(rates: Rates, subjects: Sequence[Subject]) -> float:
-    """Say how long the pictures take to be digested, side by side."""
-    files = some_pictures(subjects)
-    each = sum(file.stat().st_size for file in files) / len(files) + 50e3
+def _digest_seconds(rates: Rates, subjects: Sequence[Subject]) -> float:
+    """Estimate the seconds to digest all pictures in parallel."""
+    files = sample_pictures(subjects)
+    file_bytes = sum(file.stat().st_size for file in files) / len(files) + 50e3
     n_files = sum(len(s.pictures(split)) for s in subjects for split in ("train", "test"))
-    return rates.digests(n_files * each) / rates.threads
+    return rates.digests(n_files * file_bytes) / rates.threads

@@ -1,1 +1,1 @@
-"""Pictures through networks: each decoded once, on one device or several, in shards."""
+"""Computation of all spaces of all pictures, on one device, several devices, or a cluster."""

@@ -1,4 +1,4 @@
-"""Which devices there are; several of them: a process for each, over pieces of the work."""
+"""Choice of devices, and computation on several of them, with a process for each."""
 
 import multiprocessing
 import re
@@ -14,27 +14,23 @@ from typing import Any
 import joblib
 import torch
 
-from base import end_with_parent, unheard
+from base import end_with_parent, signal_blocked
 from cache import FeatureStore
 from extract.errors import ExtractError
-from extract.naming import name_once, take_former_keys
-from extract.pipeline.shared_passes import Done, Work, compute_rows, share_networks
+from extract.naming import unify_names, use_former_keys
+from extract.pipeline.shared_passes import RunStats, Work, compute_rows, share_networks
 from extract.run import Prepared, prepare
 from extract.spaces import Spec
 from networks.weights import Request
 
-# Pictures in a piece, at most.
+# Largest number of pictures in a piece of work.
 PIECE = 256
 
 
 def choose_devices(names: str) -> list[torch.device]:
-    """Turn the user's words for devices into them.
+    """Return the devices of a list of names, separated by commas.
 
-    Parameters
-    ----------
-    names : str
-        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps"; several with commas
-        between.
+    A name is "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
     """
     return [_device(name, names) for name in names.split(",")]
 
@@ -45,9 +41,9 @@ def _device(name: str, names: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        # torch knows many more names, whose errors would speak of packages to install.
+        # torch knows many more names, whose errors would advise to install packages.
         if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):
-            raise RuntimeError(f"{name!r} is no device")
+            raise RuntimeError(f"{name!r} is not a device")
         device = torch.device(name)
         torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
@@ -58,39 +54,36 @@ def _device(name: str, names: str) -> torch.device:
     return device
 
 
-def choose_workers(asked: int, n_devices: int) -> int:
-    """Say how many processes read pictures ahead of each device.
+def choose_workers(workers: int, n_devices: int) -> int:
+    """Return the number of processes that read pictures ahead of each device.
 
-    Parameters
-    ----------
-    asked : int
-        What the user says; -1 to choose by the processors.
+    It is `workers`, or depends on the number of processors if that is -1.
     """
-    if asked < -1:
-        raise ExtractError(f"--workers {asked}: expected 0 or more, or -1 to choose")
-    if asked >= 0:
-        return asked
+    if workers < -1:
+        raise ExtractError(f"--workers {workers}: expected 0 or more, or -1 to choose")
+    if workers >= 0:
+        return workers
     return max(1, min(8, (joblib.cpu_count() - 1) // n_devices))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a process needs to make spaces ready on its device.
+    """The settings by which a process prepares spaces on its device.
 
     Attributes
     ----------
     specs : list of Spec
         The spaces.
     requests : list of Request
-        Where their weights may come from.
+        The sources of their weights.
     precision, dtype : str
-        As for `prepare`.
+        Precision of the networks, and type of the stored rows.
     store : FeatureStore
-        Where rows go.
+        The store of the rows.
     workers : int
-        Processes that read ahead, for each device.
-    kept : dict of str to list of str
-        Names under which features are kept already, by the digest of their key.
+        Number of processes that read ahead, for each device.
+    stored_names : dict of str to list of str
+        The names of stored features, by the digest of their key.
     """
 
     specs: list[Spec]
@@ -99,47 +92,39 @@ class Recipe:
     dtype: str
     store: FeatureStore
     workers: int
-    kept: dict[str, list[str]]
+    stored_names: dict[str, list[str]]
 
     def prepare(self, device: torch.device) -> list[Prepared]:
-        """Make the spaces ready.
-
-        Returns
-        -------
-        list of Prepared
-            One for each space; two ways to write one are one.
-        """
-        both = zip(self.specs, self.requests, strict=True)
-        every = [prepare(s, r, device, self.precision, self.dtype) for s, r in both]
-        take_former_keys(every, self.kept)
-        ready = name_once(every, self.kept)
+        """Prepare the distinct spaces, with shared networks."""
+        pairs = zip(self.specs, self.requests, strict=True)
+        spaces = [prepare(s, r, device, self.precision, self.dtype) for s, r in pairs]
+        use_former_keys(spaces, self.stored_names)
+        ready = unify_names(spaces, self.stored_names)
         share_networks(ready)
         return ready
 
 
 def compute_on(
-    devices: Sequence[torch.device], recipe: Recipe, work: Sequence[Work], done: Done
+    devices: Sequence[torch.device], recipe: Recipe, work: Sequence[Work], stats: RunStats
 ) -> Iterator[int]:
-    """Compute rows on several devices; the caller holds the spaces' writers, and merges.
+    """Compute rows on several devices; yield numbers of computed pictures.
 
-    Parameters
-    ----------
-    done : Done
-        To which the time of the networks is added, of all devices together.
+    The caller holds the writers of the spaces, which merge the shards. The time of the networks of
+    all devices is added to `stats`.
     """
     context = multiprocessing.get_context("spawn")
-    # Each process takes a device, and the first one also tells what is told once.
-    names, telling, stopping = context.SimpleQueue(), context.Lock(), context.Event()
+    # Each process takes a device; the first one also prints messages that should appear once.
+    names, report_lock, stop_event = context.SimpleQueue(), context.Lock(), context.Event()
     for device in devices:
         names.put(str(device))
-    own = (names, telling, stopping, recipe)
-    with ProcessPoolExecutor(len(devices), context, _begin, own) as pool:
-        with unheard(signal.SIGINT):
-            futures = [pool.submit(_compute, piece) for piece in _pieces(work, len(devices))]
+    arguments = (names, report_lock, stop_event, recipe)
+    with ProcessPoolExecutor(len(devices), context, _start_process, arguments) as pool:
+        with signal_blocked(signal.SIGINT):
+            futures = [pool.submit(_compute_piece, piece) for piece in _pieces(work, len(devices))]
         try:
             for future in as_completed(futures):
                 computed, seconds = future.result()
-                done.network_seconds += seconds
+                stats.network_seconds += seconds
                 yield computed
         except BrokenProcessPool as error:
             raise ExtractError(
@@ -148,8 +133,8 @@ def compute_on(
                 "fewer devices or --workers 1"
             ) from error
         finally:
-            # A piece may take long: its process stops after a batch, and keeps what it has.
-            stopping.set()
+            # A piece may take long: its process stops after a batch, and stores its rows.
+            stop_event.set()
             pool.shutdown(cancel_futures=True)
 
 
@@ -162,41 +147,43 @@ def _pieces(work: Sequence[Work], n_devices: int) -> Iterator[Work]:
 
 @dataclass(frozen=True)
 class _Process:
-    """What a process keeps between pieces."""
+    """The state of a process between pieces."""
 
     recipe: Recipe
     ready: list[Prepared]
-    done: Done
-    stopping: Any
+    stats: RunStats
+    stop_event: Any
 
 
 _process: list[_Process] = []
 
 
-def _begin(names: Any, telling: Any, stopping: Any, recipe: Recipe) -> None:
+def _start_process(names: Any, report_lock: Any, stop_event: Any, recipe: Recipe) -> None:
     end_with_parent()
     device = torch.device(names.get())
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    with redirect_stdout(StringIO()):  # the other process has said it
+    with redirect_stdout(StringIO()):  # the parent process has printed the messages
         ready = recipe.prepare(device)
-    done = Done([])
-    if not telling.acquire(block=False):
-        done.compared.update(id(prepared.backbone) for prepared in ready)
-    _process.append(_Process(recipe, ready, done, stopping))
+    stats = RunStats([])
+    if not report_lock.acquire(block=False):
+        stats.compared.update(id(prepared.backbone) for prepared in ready)
+    _process.append(_Process(recipe, ready, stats, stop_event))
 
 
-def _compute(piece: Work) -> tuple[int, float]:
-    own = _process[0]
-    if own.stopping.is_set():
+def _compute_piece(piece: Work) -> tuple[int, float]:
+    process = _process[0]
+    if process.stop_event.is_set():
         return 0, 0.0
-    before = own.done.network_seconds
+    before = process.stats.network_seconds
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(own.recipe.store.joining(p.spec.name, p.key, p.about))
-            for p in own.ready
+            stack.enter_context(process.recipe.store.shard_writer(p.spec.name, p.key, p.details))
+            for p in process.ready
         ]
-        for _ in compute_rows(own.ready, writers, [piece], own.recipe.workers, own.done):
-            if own.stopping.is_set():
+        for _ in compute_rows(
+            process.ready, writers, [piece], process.recipe.workers, process.stats
+        ):
+            if process.stop_event.is_set():
                 break
-    return len(piece[1]), own.done.network_seconds - before
+    return len(piece[1]), process.stats.network_seconds - before

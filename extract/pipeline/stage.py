@@ -1,4 +1,4 @@
-"""Stage 1 as a whole: every space of every picture, each computed once."""
+"""Stage 1: compute all spaces of all pictures."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,9 +19,9 @@ from execute.forecast.cost import sequential_cost
 from execute.forecast.rates import Rates
 from extract.costs.units import extract_costs, plan_space, start_cost
 from extract.errors import ExtractError
-from extract.naming import name_once, names_by_digest, refuse_imported
+from extract.naming import check_not_imported, names_by_digest, unify_names
 from extract.pipeline.devices import Recipe, choose_devices, choose_workers, compute_on
-from extract.pipeline.shards import Asking, Texts, run_of
+from extract.pipeline.shards import FeatureRequest, Texts, make_run
 from extract.pipeline.shared_passes import Spread, extract_spaces
 from extract.run import Prepared
 from extract.spaces import TEXT_FAMILIES, Spec, resolve
@@ -32,24 +32,24 @@ from networks.weights import Request
 
 @dataclass(frozen=True)
 class Options:
-    """How features are computed.
+    """Options of the computation of features.
 
     Attributes
     ----------
     device : str
-        A device, or several with commas between.
+        A device, or several separated by commas.
     precision : str
         float32, or autocast in bfloat16 or float16.
     dtype : str
-        How rows are stored: float32 or float16.
+        Type of the stored rows: float32 or float16.
     workers : int
-        Processes that decode pictures ahead of each device; -1 to choose by the processors.
+        Number of processes that decode pictures ahead of each device; -1 to choose automatically.
     captions : list of str
-        Files of captions, for spaces that read them.
+        Files of captions, for spaces of captions.
     executor : str
         local or slurm.
     cluster : Path, optional
-        What jobs ask for.
+        The file of settings of the cluster.
     """
 
     device: str = "auto"
@@ -69,14 +69,14 @@ def compute_features(
     weights: Sequence[str],
     options: Options,
 ) -> None:
-    """Compute the feature spaces of all pictures, training and test, that have none yet.
+    """Compute the feature spaces of all training and test pictures that are not stored yet.
 
     Parameters
     ----------
     data, out, subject, spaces, weights
-        As for `python -m extract`.
+        The arguments of `python -m extract`.
     options : Options
-        The others.
+        Its other arguments.
 
     Raises
     ------
@@ -90,76 +90,99 @@ def compute_features(
     requests = _requests(specs, weights)
     subjects = find_subjects(data, subject)
     check_pictures(subjects)
-    # Those of another machine are chosen there; this one only says what is to be computed.
+    # In jobs of a cluster, each node chooses its devices; here the CPU is enough.
     devices = choose_devices(options.device if executor.is_local else "cpu")
     pictures = _pictures(subjects)
     names = ", ".join(str(device) for device in devices)
-    where = names if executor.is_local else "nodes of Slurm"
-    say(f"{plural(len(pictures), 'picture')} of {plural(len(subjects), 'subject')} on {where}")
+    location = names if executor.is_local else "nodes of Slurm"
+    say(f"{plural(len(pictures), 'picture')} of {plural(len(subjects), 'subject')} on {location}")
     store = FeatureStore(out / "features")
-    entries = store.readable()
-    refuse_imported(specs, entries)
-    seen = [spec for spec in specs if spec.family not in TEXT_FAMILIES]
-    read = [spec for spec in specs if spec.family in TEXT_FAMILIES]
-    captions = _captions(read, options.captions)
+    entries = store.readable_entries()
+    check_not_imported(specs, entries)
+    picture_specs = [spec for spec in specs if spec.family not in TEXT_FAMILIES]
+    text_specs = [spec for spec in specs if spec.family in TEXT_FAMILIES]
+    captions = _captions(text_specs, options.captions)
     workers = choose_workers(options.workers, len(devices))
-    asked = [requests[spec.name] for spec in seen]
-    kept = names_by_digest([*entries, *store.begun()])
-    # A node counts its own processors.
-    own = workers if executor.is_local else options.workers
-    recipe = Recipe(seen, asked, options.precision, options.dtype, store, own, kept)
-    # All networks first: weights that cannot be had are known before hours of work, not after.
+    picture_requests = [requests[spec.name] for spec in picture_specs]
+    stored_names = names_by_digest([*entries, *store.interrupted()])
+    # In jobs, the number of workers depends on the processors of the node.
+    job_workers = workers if executor.is_local else options.workers
+    recipe = Recipe(
+        picture_specs,
+        picture_requests,
+        options.precision,
+        options.dtype,
+        store,
+        job_workers,
+        stored_names,
+    )
+    # All networks are prepared first, so that missing weights are reported before hours of work.
     ready = recipe.prepare(devices[0] if len(devices) == 1 else torch.device("cpu"))
     for prepared in ready:
         say(f"{prepared.spec.name}: weights from {prepared.backbone.origin}")
-    texts, said = [], {}
+    texts, picture_captions = [], {}
     if captions is not None:
-        said = captions.of(subjects)
+        picture_captions = captions.for_subjects(subjects)
         precision = (options.precision, options.dtype)
-        texts = [prepare_text(s, requests[s.name], captions, devices[0], *precision) for s in read]
-        texts = name_once(texts, kept)
+        texts = [
+            prepare_text(s, requests[s.name], captions, devices[0], *precision) for s in text_specs
+        ]
+        texts = unify_names(texts, stored_names)
     for text in texts:
         say(f"{text.spec.name}: weights from {text.origin}")
     keys = [(p.spec.name, p.key) for p in ready] + [(t.spec.name, t.key) for t in texts]
-    _tell_misses(store, keys, entries)
+    _explain_misses(store, keys, entries)
     digests = [digest(key) for _, key in keys]
     computed = []
     if ready:
-        plan = planned_costs(out / "rates", partial(_costs, store, seen, subjects, options))
-        run = run_of(out, seen, digests[: len(ready)], pictures)
-        asking = Asking(executor, options.device, recipe, pictures, replace(run, costs=plan))
-        computed += _compute(asking, ready, devices)
+        plan = planned_costs(
+            out / "rates", partial(_costs, store, picture_specs, subjects, options)
+        )
+        run = make_run(out, picture_specs, digests[: len(ready)], pictures)
+        request = FeatureRequest(
+            executor, options.device, recipe, pictures, replace(run, costs=plan)
+        )
+        computed += _compute(request, ready, devices)
     if texts:
-        written = replace(recipe, specs=read, requests=[requests[spec.name] for spec in read])
-        of_texts = Texts(written, options.captions, subjects, options.device)
+        text_recipe = replace(
+            recipe, specs=text_specs, requests=[requests[spec.name] for spec in text_specs]
+        )
+        text_jobs = Texts(text_recipe, options.captions, subjects, options.device)
 
         def embed(number: int, units: Iterator[int]) -> int:
-            return sum(extract_text(texts[number], said, store) for _ in units)
+            return sum(extract_text(texts[number], picture_captions, store) for _ in units)
 
-        here = embed if executor.is_local else None
-        computed += of_texts.share(executor, out, digests[len(ready) :], here)
+        local_work = embed if executor.is_local else None
+        computed += text_jobs.share(executor, out, digests[len(ready) :], local_work)
     for (name, key), count in zip(keys, computed, strict=True):
         path = store.path(name, key)
         say(f"{name}: {count} pictures computed, {len(pictures) - count} there already -> {path}")
 
 
 def _compute(
-    asking: Asking, ready: Sequence[Prepared], devices: Sequence[torch.device]
+    request: FeatureRequest, ready: Sequence[Prepared], devices: Sequence[torch.device]
 ) -> list[int]:
-    """Compute what is lacking, here or on a cluster; count the pictures of each space."""
-    recipe, computed = asking.recipe, list[int]()
-    if not asking.executor.is_local:
-        spread: Spread | None = asking.share
-        return extract_spaces(ready, asking.pictures, recipe.store, 0, spread).computed
+    """Compute missing rows, here or on a cluster; return the number of pictures of each space."""
+    recipe, computed = request.recipe, list[int]()
+    if not request.executor.is_local:
+        spread: Spread | None = request.share
+        return extract_spaces(ready, request.pictures, recipe.store, 0, spread).computed
     spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
 
     def work(_: int, units: Iterator[int]) -> list[int]:
         (_unit,) = units
-        how = (recipe.workers, spread)
-        return extract_spaces(ready, asking.pictures, recipe.store, *how).computed
+        arguments = (recipe.workers, spread)
+        return extract_spaces(ready, request.pictures, recipe.store, *arguments).computed
 
-    every = [["all pictures"]]
-    share(asking.executor, ALONE, asking.run, every, work, lambda _, got: computed.extend(*got))
+    groups = [["all pictures"]]
+    share(
+        request.executor,
+        ALONE,
+        request.run,
+        groups,
+        work,
+        lambda _, results: computed.extend(*results),
+    )
     return computed
 
 
@@ -170,22 +193,22 @@ def _costs(
     options: Options,
     rates: Rates,
 ) -> list[list[Cost]]:
-    """Say what all pictures take, in one process."""
+    """Return the cost of all pictures in one process."""
     spaces = [plan_space(spec.name, store, subjects, options.dtype) for spec in specs]
     networks = extract_costs(spaces, subjects, rates, precision=options.precision)
     memory = start_cost(rates).memory + sum(network.cost.memory for network in networks)
     return [[replace(sequential_cost(network.cost for network in networks), memory=memory)]]
 
 
-def _tell_misses(
+def _explain_misses(
     store: FeatureStore, keys: Sequence[tuple[str, dict[str, Any]]], entries: Sequence[Entry]
 ) -> None:
-    """Say why features of a name that is there already are computed anew."""
+    """Print why features are computed although others of the same name are stored."""
     for name, key in keys:
-        same = [entry for entry in entries if entry.name == name]
-        if same and not store.path(name, key).exists():
+        same_name = [entry for entry in entries if entry.name == name]
+        if same_name and not store.path(name, key).exists():
             say(f"{name}: kept with another key, so it is computed as a space of its own:")
-            for line in explain(key, same, name):
+            for line in explain(key, same_name, name):
                 say(f"  {line}")
 
 
@@ -200,25 +223,25 @@ def _captions(specs: Sequence[Spec], files: Sequence[str]) -> Captions | None:
 
 
 def _requests(specs: Sequence[Spec], weights: Sequence[str]) -> dict[str, Request]:
-    given = {}
+    sources = {}
     for item in weights:
         name, separator, value = item.partition("=")
-        fitting = [spec.name for spec in specs if name in (spec.name, spec.network, spec.model)]
-        if not separator or not value or not fitting:
+        matches = [spec.name for spec in specs if name in (spec.name, spec.network, spec.model)]
+        if not separator or not value or not matches:
             raise ExtractError(
                 f"--weights {item}: expected SPACE=FILE or SPACE=random:SEED with a space from "
                 f"{', '.join(spec.name for spec in specs)}"
             )
-        given.update(dict.fromkeys(fitting, value))
-    return {spec.name: Request(spec.name, given.get(spec.name)) for spec in specs}
+        sources.update(dict.fromkeys(matches, value))
+    return {spec.name: Request(spec.name, sources.get(spec.name)) for spec in specs}
 
 
 def _pictures(subjects: Sequence[Subject]) -> list[tuple[str, Path]]:
-    """List each picture once, however many subjects saw it."""
-    once: dict[str, Path] = {}
+    """Return the sha256 and file of each distinct picture of the subjects."""
+    paths: dict[str, Path] = {}
     for subject in subjects:
         for split in ("train", "test"):
             digests = subject.picture_digests(split)
             for name, path in zip(digests, subject.pictures(split), strict=True):
-                once.setdefault(name, path)
-    return list(once.items())
+                paths.setdefault(name, path)
+    return list(paths.items())

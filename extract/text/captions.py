@@ -1,10 +1,10 @@
-"""Which captions a picture has: from COCO by its NSD id, or from a CSV by its name or content.
+"""Captions of pictures: from COCO by NSD id, or from a CSV by the name or digest of a picture.
 
-A row of features is named by its picture alone and cannot tell of which captions it was made, so
-the key must. The digest is of all captions of the files, in canonical form, and not of those of the
-subjects at hand: a further subject then adds rows to the same space, while any other caption gives
-another space. The order of rows and files, quoting, and whether a picture's captions came from COCO
-or from a CSV do not matter; a CSV that is made longer is another source, and all is computed anew.
+Rows of features are named by pictures alone, so the key of a space must identify the captions. It
+holds a digest of all captions in the files, in canonical form, rather than those of the present
+subjects: another subject then adds rows to the same space, while another caption gives another
+space. The order of rows and files, quoting, and the source (COCO or CSV) do not change the digest;
+a CSV with more rows does, and all rows are computed again.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ log = logging.getLogger("extract")
 
 @dataclass(frozen=True)
 class Captions:
-    """The captions of some files, whatever pictures are at hand.
+    """All captions in some files.
 
     Attributes
     ----------
     files : tuple of Path
-        Where they were read.
+        The files.
     by_picture : mapping of str to tuple of str
         The sorted captions of each picture, which is named by "nsd-13", its sha256 or its name.
     table : Path or None
-        NSD's stimulus table, where the captions are COCO's.
+        NSD's stimulus table, if the captions are COCO's.
     digest : str
-        Changes with any caption or picture of the files.
+        A digest of all pictures and captions.
     """
 
     files: tuple[Path, ...]
@@ -52,73 +52,72 @@ class Captions:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        listed = sorted((name, list(texts)) for name, texts in self.by_picture.items() if texts)
-        text = json.dumps(listed, separators=(",", ":"), ensure_ascii=True)
+        entries = sorted((name, list(texts)) for name, texts in self.by_picture.items() if texts)
+        text = json.dumps(entries, separators=(",", ":"), ensure_ascii=True)
         object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest()[:32])
 
-    def of(self, subjects: Sequence[Subject]) -> dict[str, tuple[str, ...]]:
-        """Find the captions of all pictures of some subjects.
-
-        Returns
-        -------
-        dict of str to tuple of str
-            The captions of each picture, which is named by the sha256 of its file; a caption that
-            was given twice stands there twice.
-        """
-        found: dict[str, dict[str, tuple[str, ...]]] = {}
-        shown: dict[str, str] = {}
-        used: dict[str, str] = {}
+    def for_subjects(self, subjects: Sequence[Subject]) -> dict[str, tuple[str, ...]]:
+        """Return the captions of all pictures of some subjects, by the sha256 of the picture."""
+        by_digest: dict[str, dict[str, tuple[str, ...]]] = {}
+        paths: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for digest, path, names in _pictures(subjects, by_nsd_id=self.table is not None):
-            shown.setdefault(digest, path)
-            given = found.setdefault(digest, {})
+            paths.setdefault(digest, path)
+            by_name = by_digest.setdefault(digest, {})
             for name in names & self.by_picture.keys():
-                given[name] = self.by_picture[name]
-                if used.setdefault(name, digest) != digest and not name.startswith("nsd-"):
+                by_name[name] = self.by_picture[name]
+                if digests.setdefault(name, digest) != digest and not name.startswith("nsd-"):
                     raise ExtractError(
-                        f"{self._where}: {name!r} is the name of two pictures; expected one: "
-                        f"write {shown[used[name]]} and {path}"
+                        f"{self._source}: {name!r} is the name of two pictures; expected one: "
+                        f"write {paths[digests[name]]} and {path}"
                     )
-        self._check_complete(found, shown)
-        if self.table is None and len(used) < len(self.by_picture):
-            left = self.by_picture.keys() - used.keys()
+        self._check_complete(by_digest, paths)
+        if self.table is None and len(digests) < len(self.by_picture):
+            unused = self.by_picture.keys() - digests.keys()
             log.warning(
                 "%s: %d of %d pictures are none of these subjects' (first: %s): left out",
-                self._where, len(left), len(self.by_picture), min(left),
+                self._source, len(unused), len(self.by_picture), min(unused),
             )  # fmt: skip
-        return {digest: self._agreed(given, shown[digest]) for digest, given in found.items()}
+        return {
+            digest: self._check_agreement(by_name, paths[digest])
+            for digest, by_name in by_digest.items()
+        }
 
     @property
-    def _where(self) -> str:
+    def _source(self) -> str:
         return ", ".join(str(path) for path in self.files if path != self.table)
 
     def _check_complete(
-        self, found: Mapping[str, Mapping[str, tuple[str, ...]]], shown: Mapping[str, str]
+        self, by_digest: Mapping[str, Mapping[str, tuple[str, ...]]], paths: Mapping[str, str]
     ) -> None:
-        unlisted = [shown[digest] for digest in found if not found[digest]]
+        unlisted = [paths[digest] for digest in by_digest if not by_digest[digest]]
         if self.table is not None and unlisted:
             raise ExtractError(
-                f"{self.table}: no row with the NSD id of {len(unlisted)} of {len(found)} pictures "
+                f"{self.table}: no row with the NSD id of {len(unlisted)} of {len(by_digest)} "
+                "pictures "
                 f"(first: {', '.join(unlisted[:3])}); expected ids 0 to 72999: fetch {TABLE_NAME} "
                 "again"
             )
-        without = [shown[digest] for digest in found if not any(found[digest].values())]
-        if without:
-            both = "NSD's pictures are of both train2017 and val2017: give both files"
+        incomplete = [paths[digest] for digest in by_digest if not any(by_digest[digest].values())]
+        if incomplete:
+            advice = "NSD's pictures are of both train2017 and val2017: give both files"
             raise ExtractError(
-                f"{self._where}: no caption of {len(without)} of {len(found)} pictures (first: "
-                f"{', '.join(without[:3])}); expected one at least: "
-                f"{both if self.table else 'add a row for each'}"
+                f"{self._source}: no caption of {len(incomplete)} of {len(by_digest)} pictures "
+                f"(first: {', '.join(incomplete[:3])}); expected one at least: "
+                f"{advice if self.table else 'add a row for each'}"
             )
 
-    def _agreed(self, given: Mapping[str, tuple[str, ...]], shown: str) -> tuple[str, ...]:
-        first, *others = sorted(given)
-        for other in others:
-            if given[other] != given[first]:
+    def _check_agreement(
+        self, by_name: Mapping[str, tuple[str, ...]], path: str
+    ) -> tuple[str, ...]:
+        first, *other_names = sorted(by_name)
+        for name in other_names:
+            if by_name[name] != by_name[first]:
                 raise ExtractError(
-                    f"{self._where}: {shown} has different captions as {first!r} and as {other!r}; "
+                    f"{self._source}: {path} has different captions as {first!r} and as {name!r}; "
                     "expected the same, since they are one picture: remove one of them"
                 )
-        return given[first]
+        return by_name[first]
 
 
 def read_captions(files: Sequence[str | Path]) -> Captions:
@@ -128,11 +127,11 @@ def read_captions(files: Sequence[str | Path]) -> Captions:
     ----------
     files : sequence of str or Path
         COCO's annotation files (.json) and NSD's stimulus table (a CSV with `nsdId` and `cocoId`);
-        or CSV files of `picture` and `caption`, in which a picture is a file's name, its path such
-        as `subj01/train-0001_nsd-00013.png`, or the sha256 of the file, once for each caption.
+        or CSV files with the columns `picture` and `caption`, a row for each caption, in which a
+        picture is a file's name, its path such as `subj01/train-0001_nsd-00013.png`, or its sha256.
     """
-    given = [Path(file).expanduser() for file in files]
-    paths = tuple({path.resolve(): path for path in given}.values())
+    expanded = [Path(file).expanduser() for file in files]
+    paths = tuple({path.resolve(): path for path in expanded}.values())
     if not paths:
         raise ExtractError(f"--captions: none given, and a space embeds them; expected {EXPECTED}")
     kinds: dict[str, list[Path]] = {"coco": [], "table": [], "plain": []}
@@ -160,7 +159,7 @@ def _kind(path: Path) -> str:
     if not path.is_file():
         raise ExtractError(
             f"--captions {path}: there is no such file; expected {EXPECTED}; a name with blanks "
-            "stands in quotes, CAPTIONS='\"my files/a.csv\" b.csv'"
+            "needs quotes, CAPTIONS='\"my files/a.csv\" b.csv'"
         )
     if path.suffix.lower() == ".json":
         return "coco"
@@ -178,35 +177,35 @@ def _kind(path: Path) -> str:
 
 
 def _read_plain(paths: Sequence[Path]) -> dict[str, tuple[str, ...]]:
-    """Gather the captions of each picture, and see that its several names agree."""
-    written: dict[str, list[str]] = {}
+    """Read the captions of each picture, and check that all of its names have the same ones."""
+    rows: dict[str, list[str]] = {}
     for path in paths:
         empty = []
         for line, (picture, caption) in read_columns(path, PLAIN_COLUMNS):
             if not picture.strip() or not caption.strip():
                 empty.append(line)
-            written.setdefault(picture.strip(), []).append(caption.strip())
+            rows.setdefault(picture.strip(), []).append(caption.strip())
         if empty:
             raise ExtractError(
                 f"{path}: {len(empty)} rows have no picture or an empty caption (first: line "
                 f"{empty[0]}): fill them in, or remove them"
             )
-    found: dict[str, tuple[str, ...]] = {}
+    by_name: dict[str, tuple[str, ...]] = {}
     origin: dict[str, str] = {}
-    for picture, captions in written.items():
-        name, texts = _canonical(picture), tuple(sorted(captions))
-        if found.setdefault(name, texts) != texts:
+    for picture, captions in rows.items():
+        name, texts = _canonical_name(picture), tuple(sorted(captions))
+        if by_name.setdefault(name, texts) != texts:
             raise ExtractError(
                 f"{', '.join(map(str, paths))}: {origin[name]} and {picture} are one picture with "
                 "different captions; expected the same: remove one of them"
             )
         origin.setdefault(name, picture)
-    return found
+    return by_name
 
 
-def _canonical(written: str) -> str:
-    """Name a picture the same however it is written, and whosever folder it is in."""
-    text = written.replace("\\", "/").removeprefix("./")
+def _canonical_name(name: str) -> str:
+    """Return the name of a picture in a form that does not depend on its folder or notation."""
+    text = name.replace("\\", "/").removeprefix("./")
     if re.fullmatch("[0-9A-Fa-f]{64}", text):
         return text.lower()
     try:
@@ -216,17 +215,23 @@ def _canonical(written: str) -> str:
 
 
 def _pictures(subjects: Sequence[Subject], by_nsd_id: bool) -> Iterator[tuple[str, str, set[str]]]:
-    """Give each picture's sha256, path, and all names that it may have in the captions."""
+    """Yield each picture's sha256, path, and all names that it may have in the captions."""
     for subject in subjects:
         folder = subject.folder
         for split in ("train", "test"):
             paths, digests = subject.pictures(split), subject.picture_digests(split)
-            within = [path.relative_to(folder.parent).as_posix() for path in paths]
+            relative = [path.relative_to(folder.parent).as_posix() for path in paths]
             if by_nsd_id:
                 names = [{f"nsd-{number}"} for number in subject.nsd_ids(split)]
             else:
                 names = [
-                    {digest, *map(_canonical, (path.name, f"{folder.name}/{path.name}", place))}
-                    for digest, path, place in zip(digests, paths, within, strict=True)
+                    {
+                        digest,
+                        *map(
+                            _canonical_name,
+                            (path.name, f"{folder.name}/{path.name}", relative_path),
+                        ),
+                    }
+                    for digest, path, relative_path in zip(digests, paths, relative, strict=True)
                 ]
-            yield from zip(digests, within, names, strict=True)
+            yield from zip(digests, relative, names, strict=True)

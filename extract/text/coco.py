@@ -2,11 +2,10 @@
 
 NSD's ids count from 0 both in the table's column `nsdId` (0 to 72,999) and in the challenge's file
 names: the challenge's tutorial says that the number in `train-0001_nsd-00013.png` indexes NSD's
-stimuli from 0. So they are compared as they are. NSD's MATLAB files, its `responses.tsv` and names
-such as `shared0001_nsd02951.png` count the same pictures from 1; a table that reaches 73,000 does
-so too, and is refused.
+stimuli from 0. NSD's MATLAB files, its `responses.tsv` and names such as `shared0001_nsd02951.png`
+count the same pictures from 1; a table with the id 73,000 does so too, and is refused.
 
-NSD showed square crops of COCO's pictures: a caption may speak of what was cut away.
+NSD showed square crops of COCO's pictures: a caption may mention objects outside the crop.
 """
 
 import json
@@ -23,15 +22,9 @@ TABLE_NAME = "nsd_stim_info_merged.csv"
 
 
 def read_coco(annotations: Sequence[Path], table: Path) -> dict[int, list[str]]:
-    """Read the captions of all pictures that NSD's table lists.
-
-    Returns
-    -------
-    dict of int to list of str
-        The captions of each NSD id of the table; an empty list where the files have none.
-    """
+    """Read the captions, if any, of each NSD id in NSD's table."""
     coco_ids = read_stimulus_table(table)
-    # Half of COCO was never shown: its captions need not stay in memory.
+    # Only captions of NSD's pictures are kept in memory, about half of COCO.
     captions: dict[int, list[str]] = {coco_id: [] for coco_id in coco_ids.values()}
     for path in annotations:
         empty = []
@@ -49,19 +42,11 @@ def read_coco(annotations: Sequence[Path], table: Path) -> dict[int, list[str]]:
 
 
 def read_stimulus_table(path: Path) -> dict[int, int]:
-    """Read which of COCO's pictures NSD's are.
+    """Read the COCO id of each NSD id, counting from 0.
 
-    Parameters
-    ----------
-    path : Path
-        NSD's `nsd_stim_info_merged.csv`, or a CSV with its columns `nsdId` and `cocoId`.
-
-    Returns
-    -------
-    dict of int to int
-        The COCO id of each NSD id; NSD ids are from 0.
+    The file is NSD's `nsd_stim_info_merged.csv`, or a CSV with its columns `nsdId` and `cocoId`.
     """
-    found: dict[int, int] = {}
+    coco_ids: dict[int, int] = {}
     for line, (nsd_text, coco_text) in read_columns(path, TABLE_COLUMNS):
         try:
             nsd_id, coco_id = int(nsd_text), int(coco_text)
@@ -75,29 +60,21 @@ def read_stimulus_table(path: Path) -> dict[int, int]:
                 f"{path}: line {line}: nsdId {nsd_id}, expected 0 to {N_NSD - 1}, as in the "
                 "pictures' names: where a table counts from 1, take 1 from each"
             )
-        if found.setdefault(nsd_id, coco_id) != coco_id:
+        if coco_ids.setdefault(nsd_id, coco_id) != coco_id:
             raise ExtractError(
-                f"{path}: line {line}: nsdId {nsd_id} has cocoId {coco_id}, and {found[nsd_id]} "
+                f"{path}: line {line}: nsdId {nsd_id} has cocoId {coco_id}, and {coco_ids[nsd_id]} "
                 f"further up; expected one: fetch {TABLE_NAME} again"
             )
-    return found
+    return coco_ids
 
 
 def read_annotations(path: Path) -> Iterator[tuple[int, str]]:
-    """Read the captions of one of COCO's annotation files.
+    """Yield the COCO id of the picture and the text of each caption in an annotation file.
 
-    Parameters
-    ----------
-    path : Path
-        A file such as `captions_train2017.json`: some 90 MB, read whole.
-
-    Yields
-    ------
-    caption : str
-        One caption of it, as it stands in the file.
+    Files such as `captions_train2017.json` have some 90 MB, and are read into memory.
     """
-    listed = _annotations(path)
-    for number, annotation in enumerate(listed, start=1):
+    annotations = _read_annotation_list(path)
+    for number, annotation in enumerate(annotations, start=1):
         fields = annotation if isinstance(annotation, dict) else {}
         image, caption = fields.get("image_id"), fields.get("caption")
         if type(image) is not int or not isinstance(caption, str):
@@ -109,20 +86,21 @@ def read_annotations(path: Path) -> Iterator[tuple[int, str]]:
         yield image, caption
 
 
-def _annotations(path: Path) -> list[Any]:
+def _read_annotation_list(path: Path) -> list[Any]:
     try:
-        with path.open(encoding="utf-8-sig") as opened:
-            content = json.load(opened)
-    # Deep nesting ends in a RecursionError; wrong JSON and wrong encoding are ValueErrors.
+        with path.open(encoding="utf-8-sig") as file:
+            content = json.load(file)
+    # Deep nesting raises a RecursionError; invalid JSON and encoding raise ValueErrors.
     except (ValueError, RecursionError) as error:
         raise ExtractError(
             f"{path}: cannot be read as JSON ({error}); expected COCO's captions: fetch the file "
             "again, and unpack it"
         ) from error
-    listed = content.get("annotations") if isinstance(content, dict) else None
-    if not isinstance(listed, list):
-        found = f"fields {', '.join(content)}" if isinstance(content, dict) else "no fields"
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(annotations, list):
+        problem = f"fields {', '.join(content)}" if isinstance(content, dict) else "no fields"
         raise ExtractError(
-            f'{path}: {found}; expected a list "annotations", as in COCO\'s captions_train2017.json'
+            f'{path}: {problem}; expected a list "annotations", as in COCO\'s '
+            "captions_train2017.json"
         )
-    return listed
+    return annotations

@@ -1,4 +1,4 @@
-"""CSV files as people write them: UTF-8 with or without a byte-order mark, never guessed."""
+"""Reader of CSV files in UTF-8, with or without a byte-order mark."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -8,22 +8,16 @@ from extract.errors import ExtractError
 
 
 def read_header(path: Path) -> list[str]:
-    """Read the names of a CSV's columns.
-
-    Returns
-    -------
-    list of str
-        What stands in its first line, without spaces around; empty for an empty file.
-    """
+    """Read the names of a CSV's columns, without surrounding spaces; empty for an empty file."""
     for _, fields in _lines(path):
         return [name.strip() for name in fields]
     return []
 
 
 def read_columns(path: Path, names: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Read some columns of a CSV, line by line."""
+    """Yield the line number and some columns of each row of a CSV."""
     header = read_header(path)
-    places = [header.index(name) for name in names]
+    positions = [header.index(name) for name in names]
     lines = _lines(path)
     next(lines)
     for line, fields in lines:
@@ -32,14 +26,14 @@ def read_columns(path: Path, names: Sequence[str]) -> Iterator[tuple[int, tuple[
                 f"{path}: line {line} has {len(fields)} fields, expected {len(header)} "
                 f"({','.join(header)}): put texts that hold commas into double quotes"
             )
-        yield line, tuple(fields[place] for place in places)
+        yield line, tuple(fields[position] for position in positions)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as opened:
-            # An unclosed quote would swallow the rest of the file in silence.
-            reader = csv.reader(opened, strict=True)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            # Without `strict`, an unclosed quote would silently include the rest of the file.
+            reader = csv.reader(file, strict=True)
             for fields in reader:
                 if fields:
                     yield reader.line_num, fields

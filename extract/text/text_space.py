@@ -1,7 +1,7 @@
-"""Captions to features: each caption through a CLIP text tower, the mean over a picture's captions.
+"""Feature spaces of captions: the mean of a picture's caption embeddings by a CLIP text tower.
 
-Each caption's embedding is brought to length 1, as CLIP was trained to compare them; their mean is
-not brought to length 1 again, so that its length says how far a picture's captions agree.
+Each caption's embedding is normalised to length 1, as in the training of CLIP; their mean is not,
+so that its length measures the agreement of a picture's captions.
 """
 
 from collections import Counter
@@ -18,9 +18,9 @@ from torch.nn.functional import normalize
 
 from base import progress, provenance, say
 from cache import FeatureStore
-from extract.backbone import settle
+from extract.backbone import freeze
 from extract.backbones.open_clip import PACKAGE, build, load_weights
-from extract.halving import in_halves
+from extract.halving import run_in_halves
 from extract.pooling import Projection, choose_projection
 from extract.run import PRECISIONS
 from extract.spaces import Spec
@@ -37,7 +37,7 @@ from extract.text.text_tower import (
 from networks.weights import Request, weights_key
 
 POOLING = "mean of normalised, not normalised again"
-# Captions in a batch; pictures whose rows are handed over at once.
+# Captions in a batch, and pictures whose rows are written at once.
 BATCH, CHUNK = 64, 128
 
 
@@ -48,23 +48,23 @@ class PreparedText:
     Attributes
     ----------
     spec : Spec
-        What was asked for.
+        The specification of the space.
     tower : TextTower
         The network, on its device.
     tokenizer : open_clip.tokenizer.SimpleTokenizer
-        The model's own.
+        The tokenizer of the model.
     key : dict
-        All that changes the numbers.
+        All settings that change the numbers.
     origin : str
-        Where the weights came from, in words.
+        A description of the source of the weights.
     projection : Projection or None
-        How rows are made narrower.
+        The projection of rows.
     precision : str
         "float32", "bfloat16" or "float16" (autocast).
     device : torch.device
-        Where it runs.
+        The device of the network.
     files : tuple of str
-        Names of the files that the captions came from.
+        The names of the files of captions.
     """
 
     spec: Spec
@@ -78,8 +78,8 @@ class PreparedText:
     files: tuple[str, ...]
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What else is kept with the rows."""
+    def details(self) -> dict[str, Any]:
+        """Further fields of the meta that are stored with the rows."""
         return {
             "origin": self.origin,
             "captions": list(self.files),
@@ -88,20 +88,14 @@ class PreparedText:
         }
 
     def embed(self, tokens: Tensor) -> NDArray[np.float32]:
-        """Embed tokenised captions.
-
-        Returns
-        -------
-        array of float32 (n_captions, n_columns)
-            Rows of length 1.
-        """
+        """Return normalised embeddings (n_captions, n_columns) of tokenised captions."""
         autocast = PRECISIONS[self.precision]
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=autocast, enabled=autocast is not None),
         ):
-            given = self.tower.embed(tokens.to(self.device))
-        return normalize(given.float(), dim=-1).cpu().numpy()
+            embeddings = self.tower.embed(tokens.to(self.device))
+        return normalize(embeddings.float(), dim=-1).cpu().numpy()
 
 
 def prepare_text(
@@ -112,17 +106,11 @@ def prepare_text(
     precision: str = "float32",
     dtype: str = "float32",
 ) -> PreparedText:
-    """Build a text tower with its weights.
-
-    Parameters
-    ----------
-    request : Request
-        Where its weights may come from: files and hubs hold those of both towers.
-    """
+    """Build a text tower; the sources in `request` have the weights of both towers."""
     check_text(spec)
     clip = build(spec, request)
     origin = load_weights(clip, request)
-    tower = TextTower(settle(clip.module))
+    tower = TextTower(freeze(clip.module))
     tokenizer = open_clip.get_tokenizer(spec.model)
     projection = choose_projection(model_config(spec)["embed_dim"], spec.columns)
     key = {
@@ -148,21 +136,13 @@ def prepare_text(
 def extract_text(
     prepared: PreparedText, captions: Mapping[str, Sequence[str]], store: FeatureStore
 ) -> int:
-    """Compute the rows that a space of captions lacks, and store them.
+    """Compute and store the missing rows of a space of captions; return their number.
 
-    Parameters
-    ----------
-    captions : mapping of str to sequence of str
-        The captions of each picture, by its sha256, as `Captions.of` gives them.
-
-    Returns
-    -------
-    int
-        Of how many pictures rows were computed; the others had one already.
+    `captions` has the captions of each picture, by its sha256.
     """
     name = prepared.spec.name
-    with store.writer(name, prepared.key, prepared.about) as writer:
-        stored = writer.stored()
+    with store.writer(name, prepared.key, prepared.details) as writer:
+        stored = writer.stored_digests()
         missing = {d: texts for d, texts in captions.items() if d not in stored}
         if not missing:
             return 0
@@ -176,38 +156,38 @@ def extract_text(
 def _rows(
     prepared: PreparedText, captions: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-    """Average the embeddings of each picture's captions; each distinct caption is encoded once."""
-    waiting = Counter(text for texts in captions.values() for text in set(texts))
-    distinct, cut = len(waiting), 0
-    kept: dict[str, NDArray[np.float32]] = {}
+    """Yield mean embeddings of each picture's captions, encoding each distinct caption once."""
+    remaining = Counter(text for texts in captions.values() for text in set(texts))
+    distinct, n_cut = len(remaining), 0
+    embeddings: dict[str, NDArray[np.float32]] = {}
     names = list(captions)
-    what = f"{prepared.spec.name}: out of memory with {{}} captions"
+    message = f"{prepared.spec.name}: out of memory with {{}} captions"
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
-        new = {text for name in chunk for text in captions[name]} - kept.keys()
-        # Captions of like length share a batch, which is as long as its longest.
+        new = {text for name in chunk for text in captions[name]} - embeddings.keys()
+        # Captions of similar length share a batch, which is as long as its longest caption.
         ordered = sorted(new, key=lambda text: (len(text), text))
         for first in range(0, len(ordered), BATCH):
             batch = ordered[first : first + BATCH]
             tokens = prepared.tokenizer(batch)
             if start == first == 0 and prepared.precision != "float32":
-                _tell_precision(prepared, tokens[:4])
-            cut += count_cut(prepared.tokenizer, batch, tokens)
-            # Copied, or a caption that is kept would keep its whole batch.
-            (found,) = in_halves(lambda part: [prepared.embed(part)], tokens, what)
-            kept.update(zip(batch, map(np.copy, found), strict=True))
-        rows = np.stack([np.mean([kept[t] for t in captions[n]], axis=0) for n in chunk])
+                _report_precision(prepared, tokens[:4])
+            n_cut += count_cut(prepared.tokenizer, batch, tokens)
+            # Copied, since a view of a row would keep the whole batch in memory.
+            (rows_of_batch,) = run_in_halves(lambda part: [prepared.embed(part)], tokens, message)
+            embeddings.update(zip(batch, map(np.copy, rows_of_batch), strict=True))
+        rows = np.stack([np.mean([embeddings[t] for t in captions[n]], axis=0) for n in chunk])
         yield chunk, prepared.projection(rows) if prepared.projection else rows
         for text in (text for name in chunk for text in set(captions[name])):
-            waiting[text] -= 1
-            if not waiting[text]:  # memory stays flat however many pictures
-                del kept[text]
-    if cut:
+            remaining[text] -= 1
+            if not remaining[text]:  # bounds the memory
+                del embeddings[text]
+    if n_cut:
         limit = prepared.tokenizer.context_length
-        say(f"{prepared.spec.name}: {cut} of {distinct} captions are cut at {limit} tokens")
+        say(f"{prepared.spec.name}: {n_cut} of {distinct} captions are cut at {limit} tokens")
 
 
-def _tell_precision(prepared: PreparedText, tokens: Tensor) -> None:
+def _report_precision(prepared: PreparedText, tokens: Tensor) -> None:
     exact = replace(prepared, precision="float32").embed(tokens)
     cosine = float((exact * prepared.embed(tokens)).sum(axis=1).min())
     say(

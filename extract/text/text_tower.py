@@ -1,4 +1,4 @@
-"""CLIP's text towers through open_clip, with the tokenizers that come with it."""
+"""CLIP's text towers in open_clip, with its tokenizers."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from extract.spaces import Spec
 
 FAMILY = "open_clip_text"
 LAYER = "embedding"
-# What of a CLIP model its text tower does without.
+# Parts of a CLIP model that its text tower does not need.
 OTHER_PARTS = ("visual", "text_decoder", "logit_scale", "logit_bias")
 
 
@@ -24,7 +24,7 @@ class TextTower(nn.Module):
     Parameters
     ----------
     clip : nn.Module
-        The model; its other parts are taken out of it.
+        The model, whose other parts are removed.
     """
 
     def __init__(self, clip: nn.Module) -> None:
@@ -35,18 +35,18 @@ class TextTower(nn.Module):
         self.clip = clip
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Embed tokens as they are."""
+        """Embed tokens of the full context length."""
         return self.clip.encode_text(tokens)  # type: ignore[operator]
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Embed tokens without computing what comes after the longest caption.
+        """Embed tokens, skipping the padding after the longest caption if it changes nothing.
 
-        A causal tower reads its output at the end mark, and no token sees those behind it: for
-        captions of some fifteen tokens, most of the context is padding that changes nothing.
+        The output of a causal tower is that of the end mark, which does not depend on later tokens:
+        for captions of some fifteen tokens, most of the context is padding.
         """
         text: Any = getattr(self.clip, "text", self.clip)
         pool = getattr(text, "pool_type", getattr(text, "text_pool_type", None))
-        # CoCa appends a class token, whose place depends on the length.
+        # CoCa appends a class token, whose position depends on the length.
         causal = isinstance(text.attn_mask, Tensor) and getattr(text, "cls_emb", None) is None
         if not causal or pool != "argmax":
             return self(tokens)
@@ -61,7 +61,7 @@ class TextTower(nn.Module):
 
 
 def check_text(spec: Spec) -> None:
-    """Refuse what a text tower does not have; to be done before weights are looked for."""
+    """Check that a text tower supports a space, before its weights are loaded."""
     if spec.layers not in ((), (LAYER,)):
         raise ExtractError(
             f"{spec.name}: a text tower has no layer {'+'.join(spec.layers)}; expected {LAYER}: "
@@ -82,20 +82,14 @@ def check_text(spec: Spec) -> None:
 
 
 def model_config(spec: Spec) -> dict[str, Any]:
-    """Read how one of open_clip's models is built.
-
-    Returns
-    -------
-    dict
-        With `embed_dim` and `text_cfg`; empty where there is no such model.
-    """
-    # open_clip would look for other names on the hub.
-    known = spec.model in open_clip.list_models()
-    return dict(open_clip.get_model_config(spec.model)) if known else {}
+    """Return open_clip's configuration of a model, with `embed_dim` and `text_cfg`, or empty."""
+    # open_clip would search the hub for unknown names.
+    exists = spec.model in open_clip.list_models()
+    return dict(open_clip.get_model_config(spec.model)) if exists else {}
 
 
 def tokenizer_key(spec: Spec, tokenizer: Any) -> dict[str, Any]:
-    """Identify a tokenizer by its class, settings, vocabulary and the order of its merges."""
+    """Return the key of a tokenizer: class, settings, and digest of vocabulary and merges."""
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.get)
     content = [sorted(tokenizer.encoder.items()), merges, tokenizer.pat.pattern]
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=True)
@@ -108,10 +102,10 @@ def tokenizer_key(spec: Spec, tokenizer: Any) -> dict[str, Any]:
 
 def count_cut(tokenizer: Any, captions: Sequence[str], tokens: Tensor) -> int:
     """Count the captions that were too long for the model."""
-    full = (tokens[:, -1] != 0).tolist()
-    # Of those that fill the context, some fit exactly; two marks stand around the words.
+    is_full = (tokens[:, -1] != 0).tolist()
+    # Some captions fill the context exactly; two marks enclose the words.
     return sum(
         len(tokenizer.encode(text)) + 2 > tokenizer.context_length
-        for text, fills in zip(captions, full, strict=True)
+        for text, fills in zip(captions, is_full, strict=True)
         if fills
     )

@@ -13,7 +13,7 @@ from typing import Any
 from base import convert_paths, provenance, run_hint, say, taking_turns
 from cache import Entry, FeatureStore, digest, write_artifact
 from challenge import Subject, SubjectChoice, find_subjects
-from challenge.inputs import check_fitted
+from challenge.inputs import check_training_data
 from execute import Cost, Run, choose_executor, planned_costs, share
 from execute.forecast.rates import Rates
 from execute.work import Groups
@@ -82,7 +82,7 @@ def ablate(
     devices = choose_devices(device) if runner.is_local else []
     store = FeatureStore(out / "features")
     subjects = find_subjects(data, subject)
-    check_fitted(subjects)
+    check_training_data(subjects)
     entries = find_spaces(store, spaces)
     subsets = list_subsets([entry.name for entry in entries], only)
     say(f"{len(subsets)} subsets of {len(entries)} spaces, {describe_devices(devices)}")

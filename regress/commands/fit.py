@@ -7,7 +7,7 @@ from typing import Any
 from base import convert_paths, plugin_names, say
 from cache import check_fit_name, write_fit_name
 from challenge import SubjectChoice
-from challenge.inputs import say_absent_classes
+from challenge.inputs import print_missing_classes
 from execute import choose_executor, planned_costs, share
 from regress import models
 from regress.backend import choose_devices, describe_devices, make_place
@@ -125,7 +125,7 @@ def fit(
     if name:
         check_fit_name(request.folder, name, (*plugin_names(models), *RESERVED))
     say(f"{model} on {' + '.join(e.name for e in request.entries)}, {describe_devices(devices)}")
-    say_absent_classes([s for group in request.groups for s in group])
+    print_missing_classes([s for group in request.groups for s in group])
     request, together = add_test_pictures(request, data), len(request.groups[0]) > 1
     folders = []
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from base import convert_paths, one_of, replacing, say
+from base import convert_paths, list_choices, replacing, say
 from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects
 from regress.data import position_grid as grid
 from regress.data.fsaverage_positions import describe, frames, positions_of, side_by_side
@@ -108,7 +108,7 @@ def _columns(
     matches = [region for region in regions if region.name == roi]
     if not matches:
         names = dict.fromkeys(region.name for region in regions)
-        raise RegressError(f"--roi {roi}: subject {subject.name} has {one_of(roi, names)}")
+        raise RegressError(f"--roi {roi}: subject {subject.name} has {list_choices(roi, names)}")
     sides = np.concatenate(
         [np.repeat(region.hemisphere, len(region.vertices)) for region in matches]
     )

@@ -54,7 +54,9 @@ def common_place_count(store: FeatureStore, entries: Sequence[Entry]) -> int:
 def check_pixels(store: FeatureStore, entries: Sequence[Entry]) -> None:
     """Check that a model that learns from pictures gets one space of pixels alone."""
     if len(entries) != 1 or not _is_pixels(entries[0]):
-        pixel_spaces = sorted({entry.name for entry in store.readable() if _is_pixels(entry)})
+        pixel_spaces = sorted(
+            {entry.name for entry in store.readable_entries() if _is_pixels(entry)}
+        )
         names = " and ".join(entry.name for entry in entries)
         fix = (
             f"such as {', '.join(pixel_spaces)}"
@@ -73,7 +75,7 @@ def _is_pixels(entry: Entry) -> bool:
 
 
 def _suggest_spaces(store: FeatureStore) -> str:
-    spaces = [(entry.name, count_places(entry)) for entry in store.readable()]
+    spaces = [(entry.name, count_places(entry)) for entry in store.readable_entries()]
     descriptions = sorted(
         {f"{name} ({max(counts)} places)" for name, counts in spaces if 0 not in counts}
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from base import one_of
+from base import list_choices
 from challenge import HEMISPHERES, Roi
 from regress.errors import RegressError
 
@@ -25,7 +25,9 @@ ACROSS_HEMISPHERES = ("roi-both-hemispheres", "class-both-hemispheres", "brain")
 def check_grouping(group_by: str) -> str:
     """Check that a grouping exists, and return it."""
     if group_by not in GROUPINGS:
-        raise RegressError(f"--group_by {group_by}: expected one of {one_of(group_by, GROUPINGS)}")
+        raise RegressError(
+            f"--group_by {group_by}: expected one of {list_choices(group_by, GROUPINGS)}"
+        )
     return group_by
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from base import nearest, say
 from cache import Entry, FeatureStore, find_fits
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
-from challenge.inputs import check_fitted
+from challenge.inputs import check_training_data
 from regress.data.space_kinds import check_pixels, common_place_count
 from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
@@ -53,7 +53,7 @@ def make_request(
     estimator = make_estimator(model, params)
     group_by = _effective_grouping(check_grouping(group_by), estimator, model)
     selected = _select_subjects(data, subject, list(subjects))
-    check_fitted(selected)
+    check_training_data(selected)
     store = FeatureStore(out / "features")
     entries = find(store)
     if not entries:

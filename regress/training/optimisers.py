@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer
 
-from base import one_of
+from base import list_choices
 from regress.errors import RegressError
 
 Groups = Iterable[dict[str, Any]]
@@ -42,7 +42,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"cosine": cosine, "constant": 
 def lookup(table: dict[str, Any], kind: str, name: str) -> Any:
     """Return an entry of a table; raise an error that lists the names if there is none."""
     if name not in table:
-        raise RegressError(f"{kind}: found {name!r}, expected one of {one_of(name, table)}")
+        raise RegressError(f"{kind}: found {name!r}, expected one of {list_choices(name, table)}")
     return table[name]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from base import claiming, has_ended, holder_of, identity, is_claimed, taking_turns
+from base import claim_holder, claiming, has_ended, identity, is_claimed, taking_turns
 from tests.builders.paths import ROOT
 
 HOLD = """
@@ -63,10 +63,10 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 def test_who_holds_it_is_known(tmp_path: Path) -> None:
     path = tmp_path / "claim"
-    assert holder_of(path) == ""
+    assert claim_holder(path) == ""
     assert not is_claimed(path)
     process = _holder(path)
-    assert holder_of(path).startswith(f"process {process.pid} on ")
+    assert claim_holder(path).startswith(f"process {process.pid} on ")
     assert is_claimed(path)
     with claiming(path, wait=False) as held:
         assert not held
@@ -138,7 +138,7 @@ def test_a_stopped_holder_does_not_take_it_back(tmp_path: Path) -> None:
     with claiming(path, lease=0.5):
         process.send_signal(signal.SIGCONT)
         assert process.wait() == 0
-        assert holder_of(path).startswith(f"process {os.getpid()} on ")
+        assert claim_holder(path).startswith(f"process {os.getpid()} on ")
     assert not path.exists()
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from base.command_line.targets import OTHERS, TARGETS, VARIABLES, split_paths
+from base.command_line.targets import RECIPE_VARIABLES, TARGETS, VARIABLES, split_paths
 from tests.builders.paths import ROOT
 
 # Make's own variables, where these tests are run by make.
 ALONE = {n: v for n, v in os.environ.items() if not n.startswith(("MAKE", "MFLAGS", "ROIRIDGE_"))}
-ALONE = {n: v for n, v in ALONE.items() if n not in (*VARIABLES, *OTHERS)}
+ALONE = {n: v for n, v in ALONE.items() if n not in (*VARIABLES, *RECIPE_VARIABLES)}
 # What ran would leave a file.
 HOSTILE = (
     """x"; touch ran; " $(touch ran) `touch ran` $(shell touch ran) ${HOME} $$ ' ; touch ran #"""
@@ -124,7 +124,7 @@ def test_the_table_and_the_makefile_name_the_same(copy: Copy) -> None:
         n: re.search(rf"^{n} := (.*)$", text, re.M) for n in ("VARIABLES", "COMMANDS", "PAIRS")
     }
     variables, commands, pairs = (found[1].split() for found in lists.values() if found)
-    assert sorted(variables) == sorted([*VARIABLES, *OTHERS])
+    assert sorted(variables) == sorted([*VARIABLES, *RECIPE_VARIABLES])
     assert {*commands, *pairs} == set(TARGETS)
     assert {name for name, of in TARGETS.items() if len(of) > 1} == set(pairs)
     shown = copy.make("help").stdout

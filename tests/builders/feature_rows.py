@@ -24,7 +24,7 @@ def rows(numbers, columns=5):
 
 def write(store, numbers, key=KEY, called="clip", columns=5):
     with store.writer(called, key, {"origin": "a test"}) as writer:
-        there = writer.stored()
+        there = writer.stored_digests()
         new = [number for number in numbers if name(number) not in there]
         if new:
             writer.add([name(number) for number in new], rows(new, columns))

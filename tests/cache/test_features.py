@@ -255,6 +255,6 @@ def test_damage_elsewhere_does_not_matter(store, capsys):
     with pytest.raises(CacheError, match=r"no features named 'vgg' in .*\(there: clip\)"):
         store.find("vgg")
     assert f"BAD  {path}: damaged" in capsys.readouterr().out
-    assert [entry.name for entry in store.readable()] == ["clip"]
+    assert [entry.name for entry in store.readable_entries()] == ["clip"]
     with pytest.raises(CacheError, match=r"damaged or cut short"):
         store.entries()

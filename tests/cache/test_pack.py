@@ -133,8 +133,8 @@ def test_what_cannot_be_packed(store, tmp_path, capsys):
 def test_a_file_that_is_no_pack(theirs, tmp_path):
     for content, message in [
         (None, "no such file"),
-        (b"", "is no packed"),
-        (b"PK", "is no packed"),
+        (b"", "is not a packed"),
+        (b"PK", "is not a packed"),
     ]:
         if content is not None:
             (tmp_path / "g.zip").write_bytes(content)

@@ -178,7 +178,7 @@ def test_files_cut_short_or_damaged(store, tmp_path, suffix):
 
 def test_an_archive_of_another_kind(store, tmp_path):
     np.savez(tmp_path / "x.npz", a=GOOD)
-    with pytest.raises(CacheError, match=r"has no array pictures, features \(there: a\)"):
+    with pytest.raises(CacheError, match=r"has no array pictures, features \(it has a\)"):
         bring(store, tmp_path / "x.npz")
     (tmp_path / "x.npz").rename(tmp_path / "x.npy")
     with pytest.raises(CacheError, match=r"x\.npy: is an archive of arrays"):

@@ -22,7 +22,7 @@ import numpy as np
 from cache import FeatureStore
 store = FeatureStore(Path(sys.argv[1]))
 with store.writer("space", {"made": "so"}, {"origin": "the test"}) as writer:
-    missing = [f"{n:064x}" for n in range(50) if f"{n:064x}" not in writer.stored()]
+    missing = [f"{n:064x}" for n in range(50) if f"{n:064x}" not in writer.stored_digests()]
     print("computes", len(missing), flush=True)
     time.sleep(1)
     if missing:
@@ -50,7 +50,7 @@ def test_two_writers_without_locks(tmp_path: Path, reason: str) -> None:
     # One computes all, the other waits and finds it there.
     counts = sorted(line for text in said for line in text.splitlines() if "computes" in line)
     assert counts == ["computes 0", "computes 50"]
-    assert sum("is at it; waiting" in text for text in said) == 1
+    assert sum("works on it; waiting" in text for text in said) == 1
     listed = subprocess.run(
         [sys.executable, "-m", "cache", "verify", "--out", str(tmp_path)],
         cwd=ROOT,

@@ -39,7 +39,7 @@ def fill(out: Path = Path("out"), count: int = 900, pause: float = 0.0, columns:
         Columns.
     '''
     with FeatureStore(out / "features").writer("clip", KEY, dict(origin="a test")) as writer:
-        there = writer.stored()
+        there = writer.stored_digests()
         print("there", len(there), flush=True)
         for start in range(0, count, 10):
             new = [n for n in range(start, start + 10) if name(n) not in there]

@@ -9,7 +9,7 @@ import challenge
 from challenge import DataError, find_subjects
 from challenge.checks.dataset import find_faults, inspect
 from challenge.files.arrays import open_array
-from challenge.inputs import check_fitted
+from challenge.inputs import check_training_data
 from tests.builders.commands import call
 
 HEADERS = {
@@ -172,7 +172,7 @@ def test_n7_what_is_needed_is_the_masks_of_the_columns(damaged):
         file.unlink()
     after = [(roi.roi_class, roi.name, roi.vertices.tolist()) for roi in damaged.regions("lh")]
     assert after == before
-    check_fitted([damaged])
+    check_training_data([damaged])
     findings = inspect([damaged])
     assert not findings.faults
     (remark,) = findings.remarks
@@ -231,7 +231,7 @@ def test_u6_all_that_a_fit_lacks_is_said_before_it_begins(damaged):
     (damaged.folder / "roi_masks/rh.floc-faces_challenge_space.npy").unlink()
     shutil.rmtree(damaged.folder / "test_split/test_images")
     with pytest.raises(DataError) as caught:
-        check_fitted([damaged])
+        check_training_data([damaged])
     text = str(caught.value)
     assert text.startswith("5 faults in the data:\n- ")
     for name in (

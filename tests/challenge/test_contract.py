@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from challenge import HEMISPHERES, ROI_CLASSES, DataError, Subject, load_rgb
 from challenge.checks.dataset import inspect
-from challenge.inputs import check_fitted, check_values
+from challenge.inputs import check_training_data, check_values
 from challenge.layout import SPLITS
 from challenge.rois.label_maps import RESIDUAL
 from tests.builders.directories import Directory, directories
@@ -47,7 +47,7 @@ def written(directory: Directory) -> Iterator[Subject]:
 @given(directory=directories())
 def test_the_reader_gives_the_truth(directory: Directory) -> None:
     with written(directory) as subject:
-        check_fitted([subject])
+        check_training_data([subject])
         check_values([subject])
         assert subject.has_test_responses == directory.tested
         _check_pictures(subject, directory)
@@ -150,7 +150,7 @@ def test_rows_that_are_not_certain_are_refused_everywhere(spoil) -> None:
             last = len(pictures) - 1 - (spoil is _without)
             assume(last > 0)
             message = spoil(pictures, data.draw(st.integers(0, last)))
-            for read in (lambda: subject.pictures(split), lambda: check_fitted([subject])):
+            for read in (lambda: subject.pictures(split), lambda: check_training_data([subject])):
                 with pytest.raises(DataError, match=re.escape(message)):
                     read()
             assert any(message in fault for fault in inspect([subject]).faults)

@@ -279,7 +279,7 @@ def test_labels_of_another_length_or_without_a_name(damaged):
     ("change", "message"),
     [
         (lambda c: c * 100, "0..1; these look like percent: divide by 100"),
-        (lambda c: c - 1, "these look like no ceilings"),
+        (lambda c: c - 1, "these do not look like ceilings"),
         (lambda c: c * np.nan, "holds NaN or infinite"),
         (lambda c: c[:-1], r"shape \(59,\), expected \(60,\)"),
     ],

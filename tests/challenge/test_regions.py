@@ -5,7 +5,7 @@ import pytest
 
 from challenge import DataError, find_subjects
 from challenge.checks.dataset import find_faults
-from challenge.inputs import check_fitted
+from challenge.inputs import check_training_data
 
 
 @pytest.fixture
@@ -71,12 +71,12 @@ def test_e5_maps_number_regions_by_their_names(subject):
         ("a\nb", r"which holds '\\n'"),
         ("a\x1bb", r"which holds '\\x1b'"),
         ("a\ud800", r"which holds '\\ud800'"),
-        (".", "which is no name"),
-        ("..", "which is no name"),
-        ("  ", "which is no name"),
-        ("", "which is no name"),
-        ("all", "which means something else here"),
-        ("Residual", "which means something else here"),
+        (".", "which is not a name"),
+        ("..", "which is not a name"),
+        ("  ", "which is not a name"),
+        ("", "which is not a name"),
+        ("all", "which is reserved"),
+        ("Residual", "which is reserved"),
     ],
 )
 def test_a6_names_that_cannot_be_files_are_refused_by_check_and_fit(subject, name, message):
@@ -85,14 +85,14 @@ def test_a6_names_that_cannot_be_files_are_refused_by_check_and_fit(subject, nam
     with pytest.raises(DataError, match=said):
         subject.rois("lh")
     with pytest.raises(DataError, match=said):
-        check_fitted([subject])
+        check_training_data([subject])
 
 
 def test_a6_check_says_the_same(subject):
     rename(subject, "floc-places", ["OPA", "n" * 300, "RSC"])
     (fault,) = find_faults([subject])
     with pytest.raises(DataError) as caught:
-        check_fitted([subject])
+        check_training_data([subject])
     assert fault == str(caught.value)
 
 

@@ -159,7 +159,9 @@ def test_what_is_there_is_never_overwritten(tmp_path, capsys):
     assert digests(folder) == before
     (tmp_path / "other").mkdir()
     (tmp_path / "other/thesis.tex").write_text("precious")
-    with pytest.raises(DataError, match=r"no simulation, and is not overwritten"):
+    with pytest.raises(
+        DataError, match=r"holds other files than a simulation, and is not overwritten"
+    ):
         simulate(tmp_path / "other", **TINY)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "other"]
 

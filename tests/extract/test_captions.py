@@ -60,7 +60,7 @@ def test_one_key_whatever_the_files_look_like(subjects, named, coco, plain, rows
     assert read_captions([tmp_path / "b.csv"]).digest == captions.digest
     by_content = [(d.upper(), said) for n, (_, d) in named.items() for said in said_of(n)]
     other = read_captions([write_plain(tmp_path / "c.csv", by_content)])
-    assert other.of(subjects) == captions.of(subjects)
+    assert other.for_subjects(subjects) == captions.for_subjects(subjects)
 
 
 def test_any_other_caption_is_another_key_and_a_further_subject_is_not(
@@ -71,7 +71,7 @@ def test_any_other_caption_is_another_key_and_a_further_subject_is_not(
     keys = [read_captions([write_plain(tmp_path / "x.csv", s)]).digest for s in sources]
     assert len(set(keys)) == len(sources)
     captions = read_captions([plain])
-    first, both = captions.of(subjects[:1]), captions.of(subjects)
+    first, both = captions.for_subjects(subjects[:1]), captions.for_subjects(subjects)
     assert first.items() < both.items()
     assert captions.digest == keys[0]
 
@@ -107,7 +107,7 @@ TRAIN, TABLE = "captions_train2017.json", "nsd_stim_info_merged.csv"
 def test_bad_files_of_cocos(subjects, coco, tmp_path, name, text, message):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ExtractError, match=message):
-        read_captions(coco).of(subjects)
+        read_captions(coco).for_subjects(subjects)
 
 
 def test_empty_captions_of_shown_pictures(named, tmp_path):
@@ -163,7 +163,7 @@ def test_files_that_do_not_go_together(coco, plain, tmp_path, chosen, message):
 def test_bad_csv(subjects, tmp_path, text, message):
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(ExtractError, match=message):
-        read_captions([tmp_path / "x.csv"]).of(subjects)
+        read_captions([tmp_path / "x.csv"]).for_subjects(subjects)
 
 
 def test_encodings_and_line_ends(subjects, plain, rows, tmp_path):
@@ -187,7 +187,7 @@ def test_missing_captions_are_counted_and_named(subjects, named, rows, tmp_path)
     kept = [row for row in rows if row[0] not in names]
     captions = read_captions([write_plain(tmp_path / "x.csv", kept)])
     with pytest.raises(ExtractError) as caught:
-        captions.of(subjects)
+        captions.for_subjects(subjects)
     assert f"x.csv: no caption of 2 of {len(named)} pictures (first: " in str(caught.value)
     assert all(name.partition("/")[2] in str(caught.value) for name in names)
 
@@ -195,7 +195,7 @@ def test_missing_captions_are_counted_and_named(subjects, named, rows, tmp_path)
 def test_a_csv_may_cover_more(subjects, plain, caplog):
     captions = read_captions([plain])
     with caplog.at_level(logging.WARNING, logger="extract"):
-        captions.of(subjects)
+        captions.for_subjects(subjects)
     (record,) = caplog.records
     assert re.search(r"captions\.csv: 2 of \d+ pictures are none of these subjects' \(first: nsd-5",
                      record.getMessage())  # fmt: skip
@@ -209,21 +209,21 @@ def test_pictures_without_nsd_ids(broken, coco, tmp_path):
     first.rename(first.with_name("train-0001_boat.png"))
     second.rename(second.with_name("train-0001_boat.png"))
     with pytest.raises(DataError, match=r"boat\.png: the name holds no NSD id"):
-        read_captions(coco).of(find_subjects(data, "01"))
+        read_captions(coco).for_subjects(find_subjects(data, "01"))
     subjects = find_subjects(data)
     places = [p.relative_to(data).as_posix() for subject in subjects
               for split in ("train", "test") for p in subject.pictures(split)]  # fmt: skip
     own = [(place, f"seen as {place.partition('_nsd')[2] or place}") for place in places]
     (subject,) = subjects[:1]
     digests = subject.picture_digests("train") + subject.picture_digests("test")
-    texts = read_captions([write_plain(tmp_path / "own.csv", own)]).of([subject])
+    texts = read_captions([write_plain(tmp_path / "own.csv", own)]).for_subjects([subject])
     assert [texts[digest] for digest in digests] == [(said,) for _, said in own[: len(digests)]]
     name = "train-0001_boat.png"
     short = [(name if "boat" in place else place, "x") for place in places]
     message = rf"'{name}' is the name of two pictures; expected one: write subj01/tr.*subj02/tr"
     captions = read_captions([write_plain(tmp_path / "short.csv", short)])
     with pytest.raises(ExtractError, match=message):
-        captions.of(subjects)
+        captions.for_subjects(subjects)
     both = [*own, (digests[0], "something else")]
     with pytest.raises(ExtractError, match=r"has different captions as .* and as .*; expected the"):
-        read_captions([write_plain(tmp_path / "both.csv", both)]).of([subject])
+        read_captions([write_plain(tmp_path / "both.csv", both)]).for_subjects([subject])

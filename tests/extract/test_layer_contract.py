@@ -16,7 +16,7 @@ import torchvision
 from base import load_plugin
 from cache import digest
 from extract import backbones
-from extract.backbone import settle
+from extract.backbone import freeze
 from extract.run import compute, prepare
 from extract.spaces import resolve
 from networks.weights import Request
@@ -237,5 +237,5 @@ def test_e2_rows_are_the_same_whatever_else_is_asked_for():
 
 
 def test_settled_networks_do_no_activation_in_place():
-    module = settle(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU(inplace=True)))
+    module = freeze(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.ReLU(inplace=True)))
     assert not module[1].inplace

@@ -19,7 +19,7 @@ from challenge import DataError, find_subjects, load_rgb
 from extract.__main__ import extract as command
 from extract.errors import ExtractError
 from extract.pipeline.devices import Recipe, compute_on
-from extract.pipeline.shared_passes import Done, extract_spaces
+from extract.pipeline.shared_passes import RunStats, extract_spaces
 from extract.pipeline.stage import Options, compute_features
 from extract.run import Prepared, compute, prepare
 from extract.spaces import resolve
@@ -282,4 +282,4 @@ def test_a_process_that_is_killed_is_said(tmp_path: Path) -> None:
     recipe = Dying([], [], "float32", "float32", FeatureStore(tmp_path), 0, {})
     message = r"^--device cpu,cpu: a process was ended from outside.*run it again"
     with pytest.raises(ExtractError, match=message):
-        list(compute_on([CPU, CPU], recipe, [((0,), [("0" * 64, tmp_path)])], Done([])))
+        list(compute_on([CPU, CPU], recipe, [((0,), [("0" * 64, tmp_path)])], RunStats([])))

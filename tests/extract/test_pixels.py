@@ -76,12 +76,16 @@ def test_worker_processes_can_resize():
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("pixels:0", None, r"pixels:0: '0' is no side in pixels: write pixels:128, or another wh"),
+        (
+            "pixels:0",
+            None,
+            r"pixels:0: '0' is not a side in pixels: write pixels:128, or another wh",
+        ),
         ("pixels:1025", None, r"another whole number from 1 to 1024"),
-        ("pixels:128x96", None, r"'128x96' is no side"),
-        ("pixels:-1", None, r"'-1' is no side"),
-        ("pixels:08", None, r"'08' is no side"),
-        ("pixels:²", None, r"is no side"),
+        ("pixels:128x96", None, r"'128x96' is not a side"),
+        ("pixels:-1", None, r"'-1' is not a side"),
+        ("pixels:08", None, r"'08' is not a side"),
+        ("pixels:²", None, r"is not a side"),
         ("pixels:8/in1k", None, r"pixels:8/in1k: pixels have no weights, found 'in1k': leave them"),
         ("pixels:8", "x.pth", r"pixels have no weights, found 'x\.pth'"),
         ("pixels:8@red", None, r"pixels:8 has no layer 'red': choose from rgb"),

@@ -9,7 +9,7 @@ from sklearn.random_projection import SparseRandomProjection
 
 from base import RoiridgeError
 from cache import digest
-from extract.backbone import Activation, lay_out_tokens, shaped
+from extract.backbone import Activation, split_tokens, to_activation
 from extract.errors import ExtractError
 from extract.pipeline.devices import choose_devices
 from extract.pooling import Projection, choose_projection, default_pooling, pool
@@ -232,7 +232,7 @@ def test_what_a_network_lacks_is_said_before_weights_are_looked_for(name, messag
         ("timm:test_resnet@features#grid6", r"has 5 x 5 places: grid6 needs at least 6 x 6; use a"),
         (
             "torchvision:shufflenet_v2_x0_5@stage2.1.branch1",
-            r"layer stage2\.1\.branch1 gives nothing to pool: it does not run in evaluation mode",
+            r"layer stage2\.1\.branch1 cannot be pooled: it does not run in evaluation mode",
         ),
         ("pixels:16#grid4", r"layer rgb is a vector: 'grid4' needs places; use flatten"),
         ("pixels:16~64", r"pixels are not projected: leave out ~64"),
@@ -268,24 +268,24 @@ def test_poolings():
     with pytest.raises(ExtractError, match=r"layer x has 4 x 6 places: grid5 needs at least 5 x 5"):
         pool(given, "grid5", "x")
     for nothing in (None, (maps, maps), torch.zeros(2, 3, 4, 5, 6), torch.zeros(2)):
-        assert shaped(nothing).empty
-        with pytest.raises(ExtractError, match=r"layer x gives nothing to pool"):
-            pool(shaped(nothing), "mean", "x")
-    turned = shaped(maps.permute(0, 2, 3, 1), channels_last=True)
+        assert to_activation(nothing).empty
+        with pytest.raises(ExtractError, match=r"layer x cannot be pooled"):
+            pool(to_activation(nothing), "mean", "x")
+    turned = to_activation(maps.permute(0, 2, 3, 1), channels_last=True)
     np.testing.assert_array_equal(turned.spatial, maps)
     tokens = torch.randn(2, 10, 5, generator=torch.Generator().manual_seed(0))
-    laid = lay_out_tokens(tokens, 1)
+    laid = split_tokens(tokens, 1)
     assert default_pooling(laid) == "cls"
     np.testing.assert_array_equal(pool(laid, "cls", "x"), tokens[:, 0])
     # row by row: the token at (1, 2) is the sixth patch
     np.testing.assert_array_equal(laid.spatial[:, :, 1, 2], tokens[:, 1 + 5])
-    registers = lay_out_tokens(tokens, 1, has_class=False)
+    registers = split_tokens(tokens, 1, has_class=False)
     assert registers.cls is None
     assert default_pooling(registers) == "flatten"
-    assert lay_out_tokens(tokens, 2).spatial is None
-    assert lay_out_tokens(tokens[:, :1], 1).spatial is None
+    assert split_tokens(tokens, 2).spatial is None
+    assert split_tokens(tokens[:, :1], 1).spatial is None
     with pytest.raises(ExtractError, match=r"layer x has no square of places: use cls"):
-        pool(lay_out_tokens(tokens, 2), "mean", "x")
+        pool(split_tokens(tokens, 2), "mean", "x")
 
 
 def test_the_projection_depends_on_its_seed_alone():

@@ -86,7 +86,7 @@ def note_batches(space):
 
 def test_rows_are_open_clips_encode_text(subjects, named, tmp_path):
     captions = read_captions(write_coco(tmp_path, {number: said_of(number) for number in named}))
-    texts, store = captions.of(subjects), FeatureStore(tmp_path / "features")
+    texts, store = captions.for_subjects(subjects), FeatureStore(tmp_path / "features")
     space = prepared(captions, "ViT-B-32/openai")
     assert extract_text(space, texts, store) == len(texts)
     entry = store.find("clip_text")
@@ -160,7 +160,7 @@ def test_added_pictures_alone_are_computed(subjects, captions, tmp_path, small):
     store = FeatureStore(tmp_path / "features")
     space = prepared(captions)
     encoded = note_batches(space)
-    first, both = captions.of(subjects[:1]), captions.of(subjects)
+    first, both = captions.for_subjects(subjects[:1]), captions.for_subjects(subjects)
     assert extract_text(space, first, store) == 52
     distinct = {text for texts in first.values() for text in texts}
     assert [tuple(shape) for shape in encoded] == [(len(distinct), 11)]  # not 77 tokens
@@ -183,7 +183,7 @@ def distinct(named, tmp_path):
 
 def test_interrupted_and_run_again(subjects, distinct, tmp_path, monkeypatch):
     monkeypatch.setattr("extract.text.text_space.CHUNK", 10)
-    store, texts = FeatureStore(tmp_path / "features"), distinct.of(subjects[:1])
+    store, texts = FeatureStore(tmp_path / "features"), distinct.for_subjects(subjects[:1])
     space = prepared(distinct)
     batches = note_batches(space)
 
@@ -204,7 +204,7 @@ def test_interrupted_and_run_again(subjects, distinct, tmp_path, monkeypatch):
 
 
 def test_out_of_memory_halves_the_batch(subjects, distinct, tmp_path, capsys):
-    texts, rows = dict(list(distinct.of(subjects).items())[:20]), []
+    texts, rows = dict(list(distinct.for_subjects(subjects).items())[:20]), []
     space = prepared(distinct)
 
     def too_large(_, given):
@@ -225,7 +225,7 @@ def test_captions_past_the_context_are_cut_and_counted(subjects, named, tmp_path
     texts = [LONG, " ".join(["dog"] * 75), " ".join(["dog"] * 76), "sheep"]
     said = [(name, texts[n % 4]) for n, (name, _) in enumerate(named.values())]
     captions = read_captions([write_plain(tmp_path / "long.csv", said)])
-    store, wanted = FeatureStore(tmp_path / "features"), captions.of(subjects)
+    store, wanted = FeatureStore(tmp_path / "features"), captions.for_subjects(subjects)
     assert extract_text(prepared(captions), wanted, store) == len(wanted)
     assert capsys.readouterr().out.count("clip_text: 2 of 4 captions are cut at 77 tokens") == 1
     four = dict(sorted((texts, digest) for digest, texts in wanted.items()))
@@ -234,7 +234,7 @@ def test_captions_past_the_context_are_cut_and_counted(subjects, named, tmp_path
 
 
 def test_projected_and_in_lower_precision(subjects, captions, tmp_path, capsys):
-    texts, rows = dict(list(captions.of(subjects).items())[:3]), []
+    texts, rows = dict(list(captions.for_subjects(subjects).items())[:3]), []
     lower = {"precision": "bfloat16", "dtype": "float16"}
     spaces = [prepared(captions, **options) for options in ({}, {"rest": "~64"}, lower)]
     for number, space in enumerate(spaces):

@@ -26,7 +26,7 @@ from extract.spaces import resolve
 from networks import NetworkError
 from networks.timm import make as make_timm
 from networks.timm import patch_size
-from networks.weights import Found, Request, weights_key
+from networks.weights import Request, WeightsSource, weights_key
 
 CPU = torch.device("cpu")
 VIT = "timm:test_vit"
@@ -233,7 +233,7 @@ def test_damaged_files_are_refused_in_words_or_have_another_key(tmp_path, suffix
     for attempt in damaged:
         path.write_bytes(attempt)
         try:
-            read = Found("x", path=path).load()
+            read = WeightsSource("x", path=path).load()
         except NetworkError:
             refused += 1
         else:  # neither format has checksums: the key digests what was really read
@@ -248,10 +248,10 @@ def test_why_a_file_is_no_weights_is_said_in_our_words(tmp_path):
     path = tmp_path / "x.pth"
     torch.save({"a": np.zeros(3)}, path)
     with pytest.raises(NetworkError, match=r"\(it holds more than tensors: numpy\.\S+\); expected"):
-        Found("x", path=path).load()
+        WeightsSource("x", path=path).load()
     path.write_bytes(b"hello\n")
     with pytest.raises(NetworkError, match=r"\(it is damaged, or of another kind: \w+\); expected"):
-        Found("x", path=path).load()
+        WeightsSource("x", path=path).load()
 
 
 def test_a_folder_or_nothing_is_no_file(tmp_path):
@@ -341,7 +341,7 @@ def test_e9_averaged_weights_are_taken_as_timm_takes_them(tmp_path, state, capsy
     averaged = {n: v + 1 for n, v in state.items()}
     path = tmp_path / "x.pth"
     torch.save({"state_dict": state, "state_dict_ema": averaged}, path)
-    read = Found("x", path=path).load()
+    read = WeightsSource("x", path=path).load()
     assert "holds state_dict_ema and state_dict; state_dict_ema is taken" in capsys.readouterr().out
     expected = timm.models.load_state_dict(str(path))
     assert all(torch.equal(read[n], expected[n]) for n in expected)
@@ -368,7 +368,7 @@ def test_e9_tensors_of_a_torchscript_archive_are_read(tmp_path, how):
     example = torch.zeros(1, 3, 8, 8)
     made = torch.jit.script(module) if how == "script" else torch.jit.trace(module, example)
     made.save(str(path))
-    read, expected = Found("x", path=path).load(), made.state_dict()
+    read, expected = WeightsSource("x", path=path).load(), made.state_dict()
     assert set(read) == set(expected) == set(module.state_dict())
     for name, values in expected.items():
         assert read[name].dtype == values.dtype
@@ -378,7 +378,7 @@ def test_e9_tensors_of_a_torchscript_archive_are_read(tmp_path, how):
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(damaged, "w") as new:
         for item in old.infolist():
             new.writestr(item.filename, old.read(item))
-    assert set(Found("y", path=damaged).load()) == set(expected)
+    assert set(WeightsSource("y", path=damaged).load()) == set(expected)
 
 
 def drawn_small():

@@ -232,7 +232,10 @@ def test_weights_of_a_file_for_pictures_of_another_size(tmp_path: Path) -> None:
     ("wrong", "named"),
     [
         ({"network": "vit_smal"}, r"timm has no model 'vit_smal'; near it: "),
-        ({"network": "tf_efficientnet_lite0"}, "is no vision transformer.*EfficientNet.*expected"),
+        (
+            {"network": "tf_efficientnet_lite0"},
+            "is not a vision transformer.*EfficientNet.*expected",
+        ),
         ({"network": "samvit_base_patch16"}, "no vision transformer of tokens, but .*SAM"),
         ({"network": "vit_tiny_patch16_224.none"}, "has no weights 'none': choose from augreg"),
         ({"weights": "random:x"}, r"--params\.weights random:x: expected random:SEED"),
