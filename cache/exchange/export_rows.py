@@ -21,8 +21,8 @@ from cache.feature_table import row_names, take_rows
 
 # Bytes of rows in memory at once; the whole file is read for each block.
 BLOCK_BYTES = 256 << 20
-# Enough significant digits to restore every number exactly, also by way of float64.
-DIGITS = {"float16": "%.5g", "float32": "%.9g"}
+# Enough significant digits that float32, which a CSV is read as, restores every number exactly.
+DIGITS = {"float16": "%.9g", "float32": "%.9g"}
 
 
 @dataclass(frozen=True)

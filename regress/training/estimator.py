@@ -78,7 +78,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, FittedNetwork):  # type: ig
         self.check_parameters()
         if self.freeze and self.start is None:
             raise ValueError(
-                "freeze: found True without a start, whose weights of groups would be kept"
+                "freeze: found True without a start, expected a start whose group weights are kept"
             )
         features, responses = self._validated(X, y)
         held = held_pictures(self.validation, len(features), self.random_state)

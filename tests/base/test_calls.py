@@ -125,7 +125,7 @@ def test_every_variable_becomes_a_flag_that_its_command_takes(target: str) -> No
         words = (
             [w for w in words if not w.startswith(("--executor", "--cluster"))] if verbs else words
         )
-        spelled = getattr(called, "_spelled", list)
+        spelled = getattr(called, "_expand_arguments", list)
         check(single or verbs, module, [], spelled(words))
 
 

@@ -491,10 +491,10 @@ def test_n3_features_of_earlier_versions_keep_their_key(tmp_path, state):
     recipe = Recipe([resolve(VIT)], [Request(VIT, str(path))], "float32", "float32", None, 0, {})
     (new,) = recipe.prepare(CPU)
     assert new.key == made.key
-    (old,) = replace(recipe, kept={digest(former): [VIT]}).prepare(CPU)
+    (old,) = replace(recipe, stored_names={digest(former): [VIT]}).prepare(CPU)
     assert old.key == former
-    kept = {digest(key): [VIT] for key in (former, made.key)}
-    (both,) = replace(recipe, kept=kept).prepare(CPU)
+    stored = {digest(key): [VIT] for key in (former, made.key)}
+    (both,) = replace(recipe, stored_names=stored).prepare(CPU)
     assert both.key == made.key
 
 

@@ -244,5 +244,7 @@ def test_from_the_command(simulated: Path, tmp_path: Path) -> None:
     # It is there, and another start or fewer subjects cannot be.
     assert fit(simulated, tmp_path, subjects=["01", "02"], params=PARAMS, **own) == folder
     for wrong in ({"subject": "01"}, {"subjects": ["01", "02"], "start": folder}):
-        with pytest.raises(RoiridgeError, match=r"--params.embedding: .* --subjects 01 02, and no"):
+        with pytest.raises(
+            RoiridgeError, match=r"--params.embedding: .* --subjects 01 02, without --start"
+        ):
             fit(simulated, tmp_path, params=PARAMS, **own, **wrong)

@@ -292,7 +292,7 @@ def test_groups_of_several_stop_alone() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"freeze": True}, "freeze: expected a start"),
+        ({"freeze": True}, "freeze: found True without a start, expected a start"),
         ({"freeze": 1}, "freeze: found 1, expected true or false"),
         ({"start": {}}, r"start: centre_ has shape None, expected \(60,\)"),
         ({"width": 4}, r"start: trunk is of shape \(1, 60, 3\), expected \(1, 60, 4\)"),

@@ -236,7 +236,10 @@ def test_weights_of_a_file_for_pictures_of_another_size(tmp_path: Path) -> None:
             {"network": "tf_efficientnet_lite0"},
             "is not a vision transformer.*EfficientNet.*expected",
         ),
-        ({"network": "samvit_base_patch16"}, "no vision transformer of tokens, but .*SAM"),
+        (
+            {"network": "samvit_base_patch16"},
+            "is not a vision transformer but .*SAM; expected one of timm's",
+        ),
         ({"network": "vit_tiny_patch16_224.none"}, "has no weights 'none': choose from augreg"),
         ({"weights": "random:x"}, r"--params\.weights random:x: expected random:SEED"),
         ({"weights": "/no/file"}, r"--params\.weights /no/file: there is no such file; expected"),
