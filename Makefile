@@ -51,7 +51,7 @@ VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLU
 COMMANDS := plan features fit evaluate compare calibrate report maps positions submission score check status ls
 # Those of two commands.
 PAIRS := ablate compare-encoders compare-generative
-TARGETS := $(COMMANDS) $(PAIRS) help install demo demo-encoders demo-generative test test-processor test-long lint bench clean-demo
+TARGETS := $(COMMANDS) $(PAIRS) help install demo demo-encoders demo-generative test test-processor test-long lint house bench clean-demo
 
 # The libraries of another processor, imitated on this one: vectors of 128 bits alone, no FMA.
 OTHER_PROCESSOR := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem ONEDNN_MAX_CPU_ISA=SSE41
@@ -201,6 +201,9 @@ lint: $(VENV)/installed  ## ruff, mypy, import contracts, docstrings, names; fai
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/numpydoc lint $$(git ls-files '*.py' ':!tests' ':!benchmarks')
 	$(PY) -m tests.lint_names $$(git ls-files '*.py' ':!tests' ':!benchmarks')
+
+house: $(VENV)/installed  ## Print the figures of the structure of the code (a minute)
+	@$(PY) -m tests.house
 
 bench: $(VENV)/installed  ## Time and memory beside the peers, at full size, and as they grow (over an hour)
 	@$(PY) -m benchmarks.full_size
