@@ -12,7 +12,7 @@ from base.digests import canonical, content_digests, digest, sha256_files
 from base.documents import DocumentError, parse_json, read_json, read_yaml
 from base.errors import RoiridgeError
 from base.files import replacing
-from base.memory import machine_memory, release
+from base.memory import Batches, machine_memory, release
 from base.plugins import choose_from, list_choices, load_plugin, plugin_names
 from base.processes import end_with_parent, signal_blocked
 from base.progress import log_lines, progress, say
@@ -20,6 +20,7 @@ from base.provenance import provenance
 from base.wording import decimal, plural
 
 __all__ = [
+    "Batches",
     "DocumentError",
     "RoiridgeError",
     "canonical",

@@ -1,9 +1,10 @@
-"""The memory of the machine, and the release of freed memory to the system."""
+"""The memory of the machine, its release to the system, and batches that fit into it."""
 
 import ctypes
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -34,3 +35,67 @@ def release() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+class Batches:
+    """Consecutive slices of a range, which become half as long when memory runs out.
+
+    The work on each slice is done in `with batches.attempt():`.
+
+    Parameters
+    ----------
+    n : int
+        The length of the range.
+    size : int
+        The length of a slice.
+    report : callable
+        Called with the two lengths when the slices are halved.
+    divisible : bool
+        Whether slices may be halved.
+
+    Examples
+    --------
+    >>> batches = Batches(5, 2, print)
+    >>> for rows in batches:
+    ...     with batches.attempt():
+    ...         print(rows.start, rows.stop)
+    0 2
+    2 4
+    4 5
+    """
+
+    def __init__(
+        self, n: int, size: int, report: Callable[[int, int], object], divisible: bool = True
+    ) -> None:
+        self.n, self.size, self.report, self.divisible = n, size, report, divisible
+        self._start, self._is_full = 0, False
+
+    def __iter__(self) -> Iterator[slice]:
+        """Yield the next slice, or a shorter one from the same start if the last attempt failed."""
+        while self._start < self.n:
+            length = min(self.size, self.n - self._start)
+            yield slice(self._start, self._start + length)
+            # Only here is nothing left of the failed attempt, whose traceback held its arrays.
+            if self._is_full:
+                self._is_full, self.size = False, length // 2
+                self.report(length, self.size)
+            else:
+                self._start += length
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Do the work on a slice inside a `with` block, which ends where memory runs out.
+
+        Raises
+        ------
+        MemoryError, torch.OutOfMemoryError
+            If a slice of one item, or one that is not divisible, does not fit.
+        """
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            # torch's error is a RuntimeError; it is known by its name, since torch is not needed.
+            is_full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+            if not is_full or not self.divisible or min(self.size, self.n - self._start) == 1:
+                raise
+            self._is_full = True

@@ -13,8 +13,8 @@ from torch import Tensor
 from base import load_plugin, provenance, say
 from extract import backbones
 from extract.backbone import Activation, Backbone, check_layers
+from extract.batches import run_in_batches
 from extract.errors import ExtractError
-from extract.halving import run_in_halves
 from extract.layer_listing import find_overwritten, largest_output
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
@@ -211,13 +211,9 @@ def compute(spaces: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
     """
     first = spaces[0]
     rows = partial(_rows, spaces, precision=first.precision)
-    message = f"{first.spec.name}: out of memory with {{}} pictures"
-    size = first.at_once
-    pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
-    parts = [run_in_halves(rows, piece, message) for piece in pieces]
-    if len(parts) == 1:
-        return parts[0]
-    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    return run_in_batches(
+        rows, batch, first.at_once, f"{first.spec.name}: out of memory with {{}} pictures"
+    )
 
 
 def _rows(spaces: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArray[Any]]:

@@ -20,7 +20,7 @@ from base import progress, provenance, say
 from cache import FeatureStore
 from extract.backbone import freeze
 from extract.backbones.open_clip import PACKAGE, build, load_weights
-from extract.halving import run_in_halves
+from extract.batches import run_in_batches
 from extract.pooling import Projection, choose_projection
 from extract.run import PRECISIONS
 from extract.spaces import Spec
@@ -174,7 +174,9 @@ def _rows(
                 _report_precision(prepared, tokens[:4])
             n_cut += count_cut(prepared.tokenizer, batch, tokens)
             # Copied, since a view of a row would keep the whole batch in memory.
-            (rows_of_batch,) = run_in_halves(lambda part: [prepared.embed(part)], tokens, message)
+            (rows_of_batch,) = run_in_batches(
+                lambda part: [prepared.embed(part)], tokens, len(tokens), message
+            )
             embeddings.update(zip(batch, map(np.copy, rows_of_batch), strict=True))
         rows = np.stack([np.mean([embeddings[t] for t in captions[n]], axis=0) for n in chunk])
         yield chunk, prepared.projection(rows) if prepared.projection else rows

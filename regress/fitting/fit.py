@@ -1,6 +1,6 @@
 """Fit and save the missing models of one subject, or of several subjects trained together."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,20 +84,21 @@ def fit_subjects(
                 if not fitted:
                     # All hemispheres, so that a fault in a later one is reported before any work.
                     check_values([job.subject for job in jobs])
-                _fit_span(jobs, all_files, missing, divisions, start)
+                for span_fit in _span_fits(jobs, all_files, missing, divisions, start):
+                    span_fit.fit()
                 all_files[0].remove_unused(all_files)
             fitted += n_missing
     return fitted
 
 
-def _fit_span(
+def _span_fits(
     jobs: Sequence[Job],
     all_files: Sequence[ModelFiles],
     missing: Sequence[Sequence[Roi]],
     divisions: Sequence[Division],
     start: "Start | None",
-) -> None:
-    """Fit the missing models of one span; groups that the start lacks are trained from scratch."""
+) -> Iterator["_SpanFit"]:
+    """Yield the fits of one span; groups that the start lacks are trained from scratch."""
     groups = {f.group(roi) for f, rois in zip(all_files, missing, strict=True) for roi in rois}
     warm_groups = groups & start.groups if start is not None else set()
     if warm_groups and jobs[0].estimator.together:
@@ -114,7 +115,7 @@ def _fit_span(
             selected = [roi for roi in rois if files.group(roi) in names]
             fits.append(SubjectFit(job, files, selected, division))
         span_fit = _SpanFit(fits, initial, first)
-        span_fit.fit()
+        yield span_fit
         first = span_fit.first
 
 

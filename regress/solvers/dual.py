@@ -66,12 +66,12 @@ class Dual:
 
     def prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
         """Decompose each fold's kernel for weights (n_bands,) of the bands."""
-        return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
-
-    def _prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
+        prepared = self._prepared.find(gamma, least)
+        if prepared is not None:
+            return prepared
         backend = get_backend()
         kernel = self._kernel(gamma)
-        prepared = []
+        folds = []
         for train, held in zip(self.splits.train, self.splits.held, strict=True):
             columns = backend.asarray(train)
             within = take(kernel, train)[:, columns]
@@ -88,8 +88,8 @@ class Dual:
                 mean = rows.mean(0) * self.fit_intercept
                 Q, eigenvalues, V = decompose_rows(rows - mean)
                 turned = (take(self._weighted(gamma), held) - mean) @ V * eigenvalues**0.5
-            prepared.append((eigenvalues, Q, turned))
-        return prepared
+            folds.append((eigenvalues, Q, turned))
+        return self._prepared.add(gamma, least, folds)
 
     def _weighted(self, gamma: Array) -> Array:
         return self.X * gamma[self.bands] ** 0.5
@@ -164,9 +164,10 @@ class Dual:
         backend = get_backend()
         # In float32 one decomposition serves all penalties, and all batches of vertices.
         least = float(alphas.min()) if "64" in str(self.X.dtype) else 0.0
-        eigenvalues, Q, back = self._solved.get(
-            (gamma, least), lambda: self._decompose(gamma, least)
-        )
+        solved = self._solved.find(gamma, least)
+        if solved is None:
+            solved = self._solved.add(gamma, least, self._decompose(gamma, least))
+        eigenvalues, Q, back = solved
         Y = loaded[:, vertices]
         if self.fit_intercept:
             Y = Y - Y.mean(0)

@@ -1,7 +1,6 @@
 """Decompositions of X'X and XX' or, where these would lose digits, of X itself."""
 
 import logging
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -162,21 +161,17 @@ class ResultCache:
         self._max_results = max_results(size)
         self._values: dict[tuple[bytes, float], Any] = {}
 
-    def get(self, weighting: tuple[Array, float], make: Callable[[], Any]) -> Any:
-        """Return the result for a weighting.
+    def find(self, gamma: Array, least: float) -> Any:
+        """Return the result for a weighting and a least penalty; else make room, return None."""
+        key = (get_backend().to_numpy(gamma).tobytes(), least)
+        if key not in self._values and len(self._values) == self._max_results:
+            self._values.popitem()
+        return self._values.get(key)
 
-        Parameters
-        ----------
-        weighting : (array (n_bands,), float)
-            The weighting, and the smallest penalty.
-        """
-        key = (get_backend().to_numpy(weighting[0]).tobytes(), weighting[1])
-        if key not in self._values:
-            # Before the next result is computed, so that no more are in memory.
-            if len(self._values) == self._max_results:
-                self._values.popitem()
-            self._values[key] = make()
-        return self._values[key]
+    def add(self, gamma: Array, least: float, result: Any) -> Any:
+        """Store a result for which `find` made room, and return it."""
+        self._values[get_backend().to_numpy(gamma).tobytes(), least] = result
+        return result
 
 
 def max_results(size: int) -> int:

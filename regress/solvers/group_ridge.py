@@ -6,7 +6,7 @@ solver tables of `RidgeCV` and `BandedRidgeCV`.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from himalaya.backend import get_backend
 from himalaya.scoring import l2_neg_loss
 
+from base import Batches
 from regress.errors import RegressError
 from regress.solvers.arguments import (
     MAX_COUNT,
@@ -241,7 +242,11 @@ def solve_group_ridge_moments(
         solved = (coefficients, solver.intercept(loaded, coefficients))
         return result, *(backend.asarray_like(array, reference) for array in solved)
 
-    results = _in_batches(solve, Y.shape[1], batch, rois is None and local_alpha)
+    results = []
+    batches = Batches(Y.shape[1], batch, _log_halving, rois is None and local_alpha)
+    for vertices in batches:
+        with batches.attempt():
+            results.append(solve(vertices))
     deltas, coefficients, scores, intercept = _joined(results, gammas, reference)
     for file in checkpoints:
         file.remove()
@@ -278,20 +283,5 @@ def _joined(
     )
 
 
-def _in_batches(
-    solve: Callable[[slice], Any], n_vertices: int, batch: int, divisible: bool
-) -> list[Any]:
-    """Solve batch after batch; halve the batch when memory runs out, if vertices are divisible."""
-    results, start = [], 0
-    while start < n_vertices:
-        try:
-            results.append(solve(slice(start, min(start + batch, n_vertices))))
-        except (MemoryError, RuntimeError) as error:
-            ran_out = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-            if not ran_out or batch == 1 or not divisible:
-                raise
-            log.warning("out of memory with %d vertices; trying %d", batch, batch // 2)
-            batch //= 2
-            continue
-        start += batch
-    return results
+def _log_halving(size: int, smaller: int) -> None:
+    log.warning("out of memory with %d vertices; trying %d", size, smaller)

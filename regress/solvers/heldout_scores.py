@@ -22,7 +22,6 @@ from himalaya.scoring import correlation_score, l2_neg_loss, r2_score
 from numpy.typing import NDArray
 
 from regress.solvers.arguments import Splits
-from regress.solvers.eigen import eigh
 from regress.solvers.moments import Array, FeatureMoments, ResponseMoments
 
 BLOCK = 64
@@ -248,25 +247,6 @@ def pool(losses: Array, splits: Splits, spread: Array, squares: Array) -> Array:
     sizes = get_backend().asarray_like(sizes, losses)[:, None, None]
     varies = spread > ROUNDING * squares
     return (1 + sizes * losses / (spread + ~varies)) * varies
-
-
-def decompose(
-    train: FeatureMoments, held: FeatureMoments, intercept: bool, reference: Array, predict: bool
-) -> Fold:
-    """Decompose a fold, for any number of vertices and penalties.
-
-    Parameters
-    ----------
-    reference : array
-        Array of the working dtype; the decomposition itself is in float64.
-    predict : bool
-        Whether scores will be computed from predictions, without E.
-    """
-    backend = get_backend()
-    x_mean = train.x / train.n if intercept else train.x * 0
-    eigenvalues, V = eigh(train.about(x_mean))
-    E = None if predict else backend.asarray_like(V.T @ held.about(x_mean) @ V, reference)
-    return Fold(train, held, intercept, x_mean, eigenvalues, backend.asarray_like(V, reference), E)
 
 
 def _correlation(

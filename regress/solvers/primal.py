@@ -17,7 +17,6 @@ from regress.solvers.heldout_scores import (
     FROM_MOMENTS,
     Fold,
     Score,
-    decompose,
     pool,
     predicted_scores,
     score_of_folds,
@@ -128,29 +127,31 @@ class Primal:
         list of (Fold, array or None)
             Each fold, with the held-out features times V where predictions will be formed.
         """
-        return self._prepared.get((gamma, least), lambda: self._prepare(gamma, least))
-
-    def _prepare(self, gamma: Array, least: float) -> list[tuple[Fold, Array | None]]:
-        prepared = []
-        scale = self._scale(gamma)
+        prepared = self._prepared.find(gamma, least)
+        if prepared is not None:
+            return prepared
+        backend, scale = get_backend(), self._scale(gamma)
+        folds = []
         for number, predict in enumerate(self.predict):
-            train_sums = self.train[number]
-            train = (self.whole - self.held[number] if train_sums is None else train_sums).scaled(
-                scale
-            )
-            held = self.held[number].scaled(scale)
-            fold = decompose(train, held, self.fit_intercept, self.X, predict)
-            exact = loses_digits(fold.eigenvalues, least, self.X, self.wide)
+            sums, held = self.train[number], self.held[number].scaled(scale)
+            train = (self.whole - self.held[number] if sums is None else sums).scaled(scale)
+            x_mean = train.x / train.n if self.fit_intercept else train.x * 0
+            # The decomposition is in float64, whatever the dtype of X.
+            eigenvalues, V = eigh(train.about(x_mean))
+            E = None if predict else backend.asarray_like(V.T @ held.about(x_mean) @ V, self.X)
+            V = backend.asarray_like(V, self.X)
+            exact = loses_digits(eigenvalues, least, self.X, self.wide)
             if exact:
-                rows = self._rows(self.splits.train[number], scale, fold.x_mean)
-                _, fold.eigenvalues, fold.V = decompose_rows(rows)
-            # Of the products, only means and counts are needed from here on.
-            fold.train, fold.held = replace(fold.train, xx=None), replace(fold.held, xx=None)
+                rows = self._rows(self.splits.train[number], scale, x_mean)
+                _, eigenvalues, V = decompose_rows(rows)
             turned = None
             if predict or exact:
-                turned = self._rows(self.splits.held[number], scale, fold.x_mean) @ fold.V
-            prepared.append((fold, turned))
-        return prepared
+                turned = self._rows(self.splits.held[number], scale, x_mean) @ V
+            # Of the products, only means and counts are needed from here on.
+            train, held = replace(train, xx=None), replace(held, xx=None)
+            fold = Fold(train, held, self.fit_intercept, x_mean, eigenvalues, V, E)
+            folds.append((fold, turned))
+        return self._prepared.add(gamma, least, folds)
 
     def _rows(self, indices: Any, scale: Array | None, mean: Array) -> Array:
         rows = about(self.X, indices, self.x_centre)
@@ -244,7 +245,10 @@ class Primal:
         """
         backend = get_backend()
         scale = self._scale(gamma)
-        xx, eigenvalues, V = self._solved.get((gamma, 0), lambda: self._decompose(scale))
+        solved = self._solved.find(gamma, 0)
+        if solved is None:
+            solved = self._solved.add(gamma, 0, self._decompose(scale))
+        xx, eigenvalues, V = solved
         whole = loaded.whole
         part = ResponseMoments(whole.y[vertices], whole.yy[vertices], whole.xy[:, vertices])
         xy = part.about(self.whole, self._mean(self.whole.x), self._mean(part.y))
