@@ -86,6 +86,11 @@ class Batches:
     def attempt(self) -> Iterator[None]:
         """Do the work on a slice inside a `with` block, which ends where memory runs out.
 
+        Yields
+        ------
+        None
+            Nothing.
+
         Raises
         ------
         MemoryError, torch.OutOfMemoryError
