@@ -304,6 +304,7 @@ def test_numbers_are_short(write: type, number: float, text: str) -> None:
     assert write(number) == text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("importable")
 def test_time_and_memory_of_a_fit_are_as_planned(simulated: Path, tmp_path: Path) -> None:
     write_space(tmp_path, simulated, "wide", 600)

@@ -109,6 +109,7 @@ def test_a_unet_that_cannot_be_is_named(unet: Path, tmp_path: Path) -> None:
     refused("holds no config.json; expected a folder with")
 
 
+@pytest.mark.slow
 def test_files_hold_the_spread(simulated: Path, unet: Path, tmp_path: Path) -> None:
     subject = find_subjects(simulated)[0]
     store, rows = FeatureStore(tmp_path / "features"), {}

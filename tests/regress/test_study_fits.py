@@ -130,6 +130,7 @@ def _fits(out: Path) -> dict[str, float]:
     return {str(path): path.stat().st_mtime for path in sorted((out / "fits").glob("*/*/*.h5"))}
 
 
+@pytest.mark.slow
 def test_each_row_has_its_fit_or_says_why_not(fitted: tuple[Path, str]) -> None:
     out, said = fitted
     rows = _rows(out)
@@ -226,6 +227,7 @@ def test_what_training_took_is_in_every_fit(fitted: tuple[Path, str]) -> None:
                 assert told["parameters"] == trunk + n_class * (4 + 2)
 
 
+@pytest.mark.slow
 def test_the_table(simulated: Path, fitted: tuple[Path, str]) -> None:
     out, _ = fitted
     done = call("evaluate", "study", "mine", "--data", simulated, "--out", out, "--subject", "01",
@@ -270,6 +272,7 @@ def test_the_table(simulated: Path, fitted: tuple[Path, str]) -> None:
     assert "nan" not in table
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_scores_csv(simulated: Path, fitted: tuple[Path, str]) -> None:
     out, _ = fitted
     fits = [str(_rows(out)[name]["fit"]) for name in ("ridge", "linear")]
