@@ -23,8 +23,8 @@ from plan.errors import PlanError
 from plan.forecast import plan
 from plan.limits import find_limits
 from plan.table import format_bytes, format_time
-from regress.__main__ import regress
 from regress.commands.fit import fit
+from regress.commands.fit import fit as regress
 from regress.costs.ridge import Shape
 from regress.costs.units import ablate_costs, fit_costs, list_parts
 from regress.fitting.request_checks import make_request

@@ -22,10 +22,10 @@ from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from evaluate.commands.ablation import ablation
 from execute.local import _visible_gpu, share_here
-from regress.__main__ import regress
 from regress.backend import choose_devices, use_device
 from regress.commands.ablate import ablate
 from regress.commands.fit import fit
+from regress.commands.fit import fit as regress
 from regress.commands.study import study
 from tests.builders.device_work import dying, failing, who
 from tests.builders.paths import ROOT

@@ -13,7 +13,7 @@ from diffusers import UNet2DConditionModel
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from regress import load_design, load_fit
-from regress.__main__ import regress
+from regress.commands.fit import fit as regress
 from regress.data.design import find_spaces
 from regress.errors import RegressError
 from regress.models.diffusion import Diffusion

@@ -22,7 +22,7 @@ from evaluate.fits.runs import RoiModel
 from evaluate.fits.study_rows import row_names
 from evaluate.fits.training_record import sum_training
 from evaluate.tables.scores_table import read_rows
-from regress.__main__ import regress
+from regress.commands.fit import fit as regress
 from regress.commands.study import study as fit_study
 from tests.builders.commands import call
 from tests.builders.paths import ROOT
