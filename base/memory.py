@@ -15,6 +15,10 @@ def machine_memory() -> int:
     -------
     int
         Bytes.
+
+    Examples
+    --------
+    >>> budget = machine_memory() // 2
     """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in ("memory.max", "memory/memory.limit_in_bytes"):
@@ -85,6 +89,11 @@ class Batches:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Do the work on a slice inside a `with` block, which ends where memory runs out.
+
+        Yields
+        ------
+        None
+            Nothing; this is a context manager.
 
         Raises
         ------

@@ -4,7 +4,7 @@ A model is a file in `regress/models` that defines one scikit-learn estimator. F
 saved as plain arrays with their predictions, so that stage 3 needs no model code.
 """
 
-from regress.data.design import Design, load_design
+from regress.data.design import load_design
 from regress.data.picture_splits import fold_numbers, held_out
 from regress.errors import RegressError
 from regress.fitting.fit_files import load_fit
@@ -14,7 +14,6 @@ from regress.solvers.forms import shared_forms
 
 __all__ = [
     "BandedRidgeCV",
-    "Design",
     "LinearModel",
     "RegressError",
     "RidgeCV",
