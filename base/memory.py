@@ -93,7 +93,7 @@ class Batches:
         Yields
         ------
         None
-            Nothing; this is a context manager.
+            Nothing.
 
         Raises
         ------

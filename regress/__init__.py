@@ -4,22 +4,7 @@ A model is a file in `regress/models` that defines one scikit-learn estimator. F
 saved as plain arrays with their predictions, so that stage 3 needs no model code.
 """
 
-from regress.data.design import load_design
-from regress.data.picture_splits import fold_numbers, held_out
-from regress.errors import RegressError
-from regress.fitting.fit_files import load_fit
-from regress.linear_model import LinearModel
-from regress.solvers.estimators import BandedRidgeCV, RidgeCV
-from regress.solvers.forms import shared_forms
+import lazy_loader
 
-__all__ = [
-    "BandedRidgeCV",
-    "LinearModel",
-    "RegressError",
-    "RidgeCV",
-    "fold_numbers",
-    "held_out",
-    "load_design",
-    "load_fit",
-    "shared_forms",
-]
+# Names are imported when they are used: scikit-learn and himalaya would delay `--help`.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

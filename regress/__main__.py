@@ -1,19 +1,14 @@
-"""`python -m regress`: the command of `regress.commands.fit`."""
+"""`python -m regress`: fit models; with a verb, `fit`, `ablate`, `study` or `positions`."""
 
 import sys
-from functools import wraps
-from typing import Any
 
-from base.command_line.parser import run
+from base.command_line.parser import Command, run
+from regress.commands.ablate import ablate
 from regress.commands.fit import fit
+from regress.commands.positions import show
+from regress.commands.study import study
 
-
-@wraps(fit)
-def regress(*arguments: Any, **options: Any) -> None:  # noqa: D103, wraps copies fit's docstring
-    # `fit` returns a folder, which is no exit status.
-    fit(*arguments, **options)
-
-
+VERBS: dict[str, Command] = {"fit": fit, "ablate": ablate, "study": study, "positions": show}
 EXAMPLES = [
     "python -m regress --subject 01 --model banded_ridge --spaces clip alexnet sam",
     "python -m regress --subject all --model ridge --spaces clip",
@@ -21,7 +16,18 @@ EXAMPLES = [
     "python -m regress --subjects 01 02 --model mlp --spaces clip",
     "python -m regress --subject 03 --model mlp --spaces clip --images 300 "
     "--start derivatives/fits/mlp-0123456789abcdef --params.freeze true",
+    "python -m regress ablate --subject 01 --spaces clip alexnet sam",
+    "python -m regress study encoders --subject 01",
+    "python -m regress positions --subject 01 --roi V1v",
 ]
 
+
+def main() -> int:
+    """Run a verb, or fit models; return the exit status."""
+    if sys.argv[1:2] and sys.argv[1] in VERBS:
+        return run(VERBS, "regress", EXAMPLES)
+    return run(fit, "regress", EXAMPLES)
+
+
 if __name__ == "__main__":
-    sys.exit(run(regress, "regress", EXAMPLES))
+    sys.exit(main())

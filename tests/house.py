@@ -33,7 +33,8 @@ root, *words = sys.argv[1:]
 solve, depths = np.linalg.eigh, []
 def measure(*arguments, **options):
     frames = inspect.stack(context=0)
-    depths.append(sum(f.filename.startswith(root + "/regress/") for f in frames))
+    ours = [f for f in frames if f.filename.startswith(root + "/regress/")]
+    depths.append(sum("__main__" not in f.filename for f in ours))
     return solve(*arguments, **options)
 np.linalg.eigh = measure
 sys.argv = ["regress", *words]

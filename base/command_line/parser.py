@@ -17,7 +17,7 @@ from base.command_line.targets import nearest
 from base.errors import RoiridgeError
 from base.progress import log_lines, stop_printing
 
-Command = Callable[..., int | None]
+Command = Callable[..., object]
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -76,7 +76,8 @@ def call(
     argv: Sequence[str],
 ) -> int:
     """Parse the command line and run the function; errors are left to the caller."""
-    return int(_cli(commands, module, examples, argv) or 0)
+    status = _cli(commands, module, examples, argv)
+    return status if isinstance(status, int) else 0
 
 
 def check(

@@ -1,20 +1,11 @@
 """`python -m regress`: fit the models of a request, and report the fit."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from base import convert_paths, plugin_names, say
-from cache import check_fit_name, write_fit_name
 from challenge import SubjectChoice
-from challenge.inputs import print_missing_classes
-from execute import choose_executor, planned_costs, share
-from regress import models
-from regress.backend import choose_devices, describe_devices, make_place
-from regress.costs.units import fit_costs
-from regress.data.design import find_spaces
 from regress.errors import RegressError
-from regress.fitting.request_checks import add_test_pictures, make_request
 
 # Words that select fits, besides the names of models; no fit may be called so.
 RESERVED = ("all", "ensemble")
@@ -102,6 +93,16 @@ def fit(
     CacheError
         If another fit has the name, or it is not allowed.
     """
+    # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
+    from cache import check_fit_name, write_fit_name
+    from challenge.inputs import print_missing_classes
+    from execute import Cost, choose_executor, planned_costs, share
+    from execute.forecast.rates import Rates
+    from regress import models
+    from regress.backend import choose_devices, describe_devices, make_place
+    from regress.data.design import find_spaces
+    from regress.fitting.request_checks import add_test_pictures, make_request
+
     if not spaces:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
     runner = choose_executor(executor, cluster, "fit", data)
@@ -110,7 +111,7 @@ def fit(
     request = make_request(
         data,
         out,
-        partial(find_spaces, names=spaces),
+        lambda store: find_spaces(store, names=spaces),
         subject=subject,
         model=model,
         heldout=heldout,
@@ -127,7 +128,7 @@ def fit(
     say(f"{model} on {' + '.join(e.name for e in request.entries)}, {describe_devices(devices)}")
     print_missing_classes([s for group in request.groups for s in group])
     request, together = add_test_pictures(request, data), len(request.groups[0]) > 1
-    folders = []
+    folders: list[Path] = []
 
     def report(_: int, fitted: list[tuple[str, int, Path]]) -> None:
         label, _, folder = fitted[0]
@@ -135,8 +136,13 @@ def fit(
         say(f"{label}: {sum(count for _, count, _ in fitted)} models fitted -> {destination}")
         folders.append(folder)
 
-    costs = planned_costs(request.out / "rates", partial(fit_costs, request))
-    share(runner, make_place(device), request.run(costs), request.units(), request, report)
+    def costs(rates: Rates) -> list[list[Cost]]:
+        from regress.costs.units import fit_costs
+
+        return fit_costs(request, rates)
+
+    planned = planned_costs(request.out / "rates", costs)
+    share(runner, make_place(device), request.run(planned), request.units(), request, report)
     if name:
         # Another command may have taken the name since.
         check_fit_name(folders[0], name)

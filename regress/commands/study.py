@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from base import convert_paths, provenance, say
-from cache import write_artifact
 from challenge import SubjectChoice, chooses_all, find_subjects
-from execute import choose_executor
-from regress.backend import choose_devices
-from regress.commands.study_fits import StudyFitter, waves
 from regress.errors import RegressError
-from regress.studies.rows import Row, Study, read_study
+
+if TYPE_CHECKING:
+    from regress.studies.rows import Row, Study
 
 
 @convert_paths
@@ -50,6 +48,13 @@ def study(
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
     """
+    # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
+    from cache import write_artifact
+    from execute import choose_executor
+    from regress.backend import choose_devices
+    from regress.commands.study_fits import StudyFitter, waves
+    from regress.studies.rows import read_study
+
     runner = choose_executor(executor, cluster, "study", data)
     # A fault in --device would stop every row, so it is reported first.
     if runner.is_local:
@@ -71,7 +76,7 @@ def study(
     }
     path = out / "studies" / f"{definition.name}.h5"
 
-    def record(row: Row, seeds: Sequence[Mapping[str, str]]) -> None:
+    def record(row: "Row", seeds: Sequence[Mapping[str, str]]) -> None:
         entries[row.name] |= fitting.describe_fits(row, entries, seeds)
         if entries[row.name]["why"]:
             say(f"  not run: {entries[row.name]['why']}")
@@ -86,7 +91,7 @@ def study(
         say(f"not run: {'; '.join(absent)}")
 
 
-def _stand_ins(stand_in: Sequence[str], study: Study) -> dict[str, str]:
+def _stand_ins(stand_in: Sequence[str], study: "Study") -> dict[str, str]:
     spaces = list(dict.fromkeys(space for row in study.rows for space in row.spaces))
     roles = {}
     for item in stand_in:

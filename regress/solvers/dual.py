@@ -8,15 +8,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from himalaya.backend import get_backend
+from typing_extensions import override
 
 from regress.solvers.arguments import Splits
 from regress.solvers.eigen import WIDE, ResultCache, decompose_rows, eigh, loses_digits
 from regress.solvers.heldout_scores import Score, pool, predicted_scores, score_of_folds
 from regress.solvers.moment_sums import take
 from regress.solvers.moments import Array
+from regress.solvers.random_search import RidgeForm
 
 
-class Dual:
+class Dual(RidgeForm):
     """Ridge on kernels between pictures, one a band.
 
     Parameters
@@ -64,6 +66,7 @@ class Dual:
         weights = get_backend().asarray_like(gamma, self.X)
         return sum(weight * kernel for weight, kernel in zip(weights, self.kernels, strict=True))
 
+    @override
     def prepare(self, gamma: Array, least: float) -> list[tuple[Array, Array, Array]]:
         """Decompose each fold's kernel for weights (n_bands,) of the bands."""
         prepared = self._prepared.find(gamma, least)
@@ -101,10 +104,11 @@ class Dual:
         Q, eigenvalues, V = decompose_rows(self._weighted(gamma))
         return eigenvalues, Q, V * eigenvalues**0.5
 
+    @override
     def load(self, Y: Array) -> Array:
-        """Return the responses of a batch of vertices as `scores` and `solve` take them."""
         return Y
 
+    @override
     def scores(
         self,
         prepared: Sequence[tuple[Array, Array, Array]],
@@ -113,20 +117,6 @@ class Dual:
         alphas: Array,
         gamma: Array,
     ) -> Array:
-        """Compute scores of some of the loaded vertices.
-
-        Parameters
-        ----------
-        alphas : array of float64 (n_alphas,)
-            The penalties.
-        gamma : array (n_bands,)
-            The weights that `prepare` was called with.
-
-        Returns
-        -------
-        array (n_folds, n_alphas, n_vertices)
-            Scores of the held-out sides.
-        """
         backend = get_backend()
         scores = []
         for number, (eigenvalues, Q, turned) in enumerate(prepared):
@@ -146,21 +136,8 @@ class Dual:
         spread = ((held - held.mean(0)) ** 2).sum(0)
         return pool(fold_scores, self.splits, spread, (held**2).sum(0))
 
+    @override
     def solve(self, gamma: Array, loaded: Array, vertices: Array, alphas: Array) -> Array:
-        """Solve for some of the loaded vertices on all pictures.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights of the bands, the same for all these vertices.
-        alphas : array of float64 (n_vertices,)
-            The penalty of each.
-
-        Returns
-        -------
-        array (n_features, n_vertices)
-            Coefficients for X as it came.
-        """
         backend = get_backend()
         # In float32 one decomposition serves all penalties, and all batches of vertices.
         least = float(alphas.min()) if "64" in str(self.X.dtype) else 0.0
@@ -178,6 +155,6 @@ class Dual:
             return weights**0.5 * (back @ turned)
         return weights * (self.X.T @ (Q @ turned))
 
+    @override
     def intercept(self, loaded: Array, coefficients: Array) -> Array:
-        """Return the intercepts (n_vertices,) for coefficients of the loaded vertices."""
         return loaded.mean(0) - self.x_mean @ coefficients

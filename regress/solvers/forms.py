@@ -12,18 +12,17 @@ from himalaya.scoring import l2_neg_loss
 
 from regress.errors import RegressError
 from regress.solvers.arguments import Splits
-from regress.solvers.dual import Dual
 from regress.solvers.eigen import WIDE, widest, with_enough_digits
 from regress.solvers.heldout_scores import Score
 from regress.solvers.moments import Array
-from regress.solvers.primal import Primal
+from regress.solvers.random_search import RidgeForm
 
 log = logging.getLogger("regress")
 
-FORMS: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
+FORMS = ("primal", "dual")
 # Forms that `shared_forms` keeps: of a model's search, of its solution, and of the refit.
 MAX_SHARED_FORMS = 3
-_shared: list[dict[str, Primal | Dual]] = []
+_shared: list[dict[str, RidgeForm]] = []
 
 
 def name_form(form: str, n_images: int, n_features: int) -> str:
@@ -68,7 +67,7 @@ def choose_form(
     fit_intercept: bool,
     score: Score,
     wide: float = WIDE,
-) -> Primal | Dual:
+) -> RidgeForm:
     """Build the form of the regression, or return a shared one.
 
     Parameters
@@ -80,10 +79,17 @@ def choose_form(
     """
     name = name_form(form, *X.shape)
 
-    def make() -> Primal | Dual:
+    def make() -> RidgeForm:
         if splits.held:
             log.info("%s form: %d pictures, %d columns", name, *X.shape)
-        return FORMS[name](X, splits, fit_intercept, score, bands, wide=wide)
+        arguments = (X, splits, fit_intercept, score, bands)
+        if name == "dual":
+            from regress.solvers.dual import Dual
+
+            return Dual(*arguments, wide=wide)
+        from regress.solvers.primal import Primal
+
+        return Primal(*arguments, wide=wide)
 
     if not _shared:
         return make()
@@ -101,7 +107,7 @@ def choose_form(
 
 
 def coefficients_of(
-    form: Primal | Dual, loaded: Any, gammas: Array, weighting: Array, alphas: Array
+    form: RidgeForm, loaded: Any, gammas: Array, weighting: Array, alphas: Array
 ) -> Array:
     """Solve for the coefficients, with one decomposition for all vertices of a weighting.
 

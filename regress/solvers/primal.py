@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from himalaya.backend import get_backend
+from typing_extensions import override
 
 from regress.solvers.arguments import Splits
 from regress.solvers.eigen import WIDE, ResultCache, decompose_rows, eigh, loses_digits
@@ -23,6 +24,7 @@ from regress.solvers.heldout_scores import (
 )
 from regress.solvers.moment_sums import about, feature_moments, origin, response_moments
 from regress.solvers.moments import Array, FeatureMoments, ResponseMoments, total
+from regress.solvers.random_search import RidgeForm
 
 # Each step of refinement multiplies the error by the relative rounding error of the smallest
 # eigenvalue: where that is a hundredth, a change so small leaves an error of 1e-11.
@@ -55,7 +57,7 @@ class Loaded:
     y_centre: Array | None
 
 
-class Primal:
+class Primal(RidgeForm):
     """Ridge on X'X and X'Y of the folds.
 
     Parameters
@@ -114,19 +116,9 @@ class Primal:
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)
 
+    @override
     def prepare(self, gamma: Array, least: float) -> list[tuple[Fold, Array | None]]:
-        """Decompose each fold for a weighting of the bands.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights.
-
-        Returns
-        -------
-        list of (Fold, array or None)
-            Each fold, with the held-out features times V where predictions will be formed.
-        """
+        """Return each fold, with the held-out features times V where predictions are formed."""
         prepared = self._prepared.find(gamma, least)
         if prepared is not None:
             return prepared
@@ -164,8 +156,8 @@ class Primal:
             return None
         return gamma[self.bands] ** 0.5
 
+    @override
     def load(self, Y: Array) -> Loaded:
-        """Compute the moments of a batch of vertices."""
         y_centre = origin(Y) if self.fit_intercept else None
 
         def make(rows: Any) -> ResponseMoments:
@@ -179,6 +171,7 @@ class Primal:
         whole = total(held) if self.splits.partition else make(np.arange(self.splits.n))
         return Loaded(held, train, whole, Y, y_centre)
 
+    @override
     def scores(
         self,
         prepared: Sequence[tuple[Fold, Array | None]],
@@ -187,20 +180,6 @@ class Primal:
         alphas: Array,
         gamma: Array,
     ) -> Array:
-        """Compute scores of some of the loaded vertices.
-
-        Parameters
-        ----------
-        alphas : array of float64 (n_alphas,)
-            The penalties.
-        gamma : array (n_bands,)
-            The weights that `prepare` was called with.
-
-        Returns
-        -------
-        array (n_folds, n_alphas, n_vertices)
-            Scores of the held-out sides.
-        """
         backend = get_backend()
         scores = []
         whole = loaded.whole.vertices(vertices)
@@ -228,26 +207,20 @@ class Primal:
         n = sum(map(len, self.splits.held))
         return pool(fold_scores, self.splits, held.squares(n, held.y / n), held.yy)
 
+    @override
     def solve(self, gamma: Array, loaded: Loaded, vertices: Array, alphas: Array) -> Array:
-        """Solve for some of the loaded vertices on all pictures.
-
-        Parameters
-        ----------
-        gamma : array of float64 (n_bands,)
-            Weights of the bands, the same for all these vertices.
-        alphas : array of float64 (n_vertices,)
-            The penalty of each.
-
-        Returns
-        -------
-        array (n_features, n_vertices)
-            Coefficients for X as it came.
-        """
         backend = get_backend()
         scale = self._scale(gamma)
         solved = self._solved.find(gamma, 0)
         if solved is None:
-            solved = self._solved.add(gamma, 0, self._decompose(scale))
+            xx = self.whole.about(self._mean(self.whole.x))
+            eigenvalues, V = eigh(xx if scale is None else xx * scale[:, None] * scale[None])
+            V = backend.asarray_like(V, self.X)
+            if scale is not None:
+                V = V * backend.asarray_like(scale, self.X)[:, None]
+            # Float32 is not refined, and needs no products.
+            xx = xx if self.X.dtype == eigenvalues.dtype else None
+            solved = self._solved.add(gamma, 0, (xx, eigenvalues, V))
         xx, eigenvalues, V = solved
         whole = loaded.whole
         part = ResponseMoments(whole.y[vertices], whole.yy[vertices], whole.xy[:, vertices])
@@ -270,17 +243,8 @@ class Primal:
                 break
         return coefficients
 
-    def _decompose(self, scale: Array | None) -> tuple[Array | None, Array, Array]:
-        xx = self.whole.about(self._mean(self.whole.x))
-        eigenvalues, V = eigh(xx if scale is None else xx * scale[:, None] * scale[None])
-        V = get_backend().asarray_like(V, self.X)
-        if scale is not None:
-            V = V * get_backend().asarray_like(scale, self.X)[:, None]
-        # Float32 is not refined.
-        return xx if self.X.dtype == eigenvalues.dtype else None, eigenvalues, V
-
+    @override
     def intercept(self, loaded: Loaded, coefficients: Array) -> Array:
-        """Return the intercepts (n_vertices,) for coefficients of the loaded vertices."""
         backend = get_backend()
         x_mean, y_mean = self._mean(self.whole.x), self._mean(loaded.whole.y)
         if self.x_centre is not None:

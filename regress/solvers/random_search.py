@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from himalaya.backend import get_backend
@@ -11,14 +11,73 @@ from numpy.typing import NDArray
 from base import progress
 from regress.backend import to_numpy
 from regress.solvers.checkpoint import Checkpoint
-from regress.solvers.dual import Dual
 from regress.solvers.moments import Array
-from regress.solvers.primal import Primal
 
 log = logging.getLogger("regress")
 
 # Vertices that are scored at once, with all penalties.
 CHUNK = 1024
+
+
+class RidgeForm(Protocol):
+    """A form of ridge regression on some features: the primal, or the dual.
+
+    Attributes
+    ----------
+    X : array (n_images, n_features)
+        The features.
+    bytes_per_vertex : int
+        Bytes that the responses of one vertex take.
+    """
+
+    X: Array
+    bytes_per_vertex: int
+
+    def prepare(self, gamma: Array, least: float) -> Any:
+        """Decompose each fold for a weighting of the bands.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights of the bands.
+        least : float
+            The smallest penalty.
+
+        Returns
+        -------
+        list
+            The decomposition of each fold, as `scores` takes it.
+        """
+
+    def load(self, Y: Array) -> Any:
+        """Return the responses (n_images, n_vertices) as `scores` and `solve` take them."""
+
+    def scores(
+        self, prepared: Any, loaded: Any, vertices: slice, alphas: Array, gamma: Array
+    ) -> Array:
+        """Compute scores (n_folds, n_alphas, n_vertices) of some vertices on held-out sides.
+
+        Parameters
+        ----------
+        alphas : array of float64 (n_alphas,)
+            The penalties.
+        gamma : array of float64 (n_bands,)
+            The weights that `prepare` was called with.
+        """
+
+    def solve(self, gamma: Array, loaded: Any, vertices: Array, alphas: Array) -> Array:
+        """Solve on all pictures: coefficients (n_features, n_vertices) of some vertices.
+
+        Parameters
+        ----------
+        gamma : array of float64 (n_bands,)
+            Weights of the bands, the same for all these vertices.
+        alphas : array of float64 (n_vertices,)
+            The penalty of each.
+        """
+
+    def intercept(self, loaded: Any, coefficients: Array) -> Array:
+        """Return the intercepts (n_vertices,) for coefficients of the loaded vertices."""
 
 
 @dataclass
@@ -100,7 +159,7 @@ class Rule:
 
 
 def search(
-    form: Primal | Dual,
+    form: RidgeForm,
     loaded: Any,
     n_vertices: int,
     gammas: Array,
