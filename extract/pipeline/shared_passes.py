@@ -13,8 +13,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from base import progress, release, say
-from cache import FeatureStore, FeatureWriter, ShardWriter, canonical
+from base import progress, say
+from base.memory import release
+from cache import FeatureStore, canonical
+from cache.feature_writer import FeatureWriter, ShardWriter
 from extract.picture_reader import batch_size, read_batches
 from extract.run import Prepared, compare_precisions, compute
 

@@ -117,6 +117,14 @@ def load_design(
     -------
     Design
         The features, after their checksums were verified.
+
+    Examples
+    --------
+    >>> store = FeatureStore("derivatives/features")
+    >>> entries = [store.find("alexnet"), store.find("clip")]
+    >>> design = load_design(Subject("data/subj01"), store, entries)
+    >>> design.train.shape, design.band_names
+    ((40, 16), ('alexnet', 'clip'))
     """
     train_names = tuple(subject.picture_digests("train"))
     test_names = tuple(subject.picture_digests("test"))
