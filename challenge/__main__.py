@@ -6,7 +6,7 @@ from pathlib import Path
 from base import convert_paths, say
 from base.command_line.parser import run
 from challenge.checks.dataset import inspect, summarise
-from challenge.find_subjects import find_subjects
+from challenge.dataset import find_subjects
 from challenge.simulator import dataset as simulator
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from base import check_count, machine_memory
 from challenge.ceilings.noise_ceiling import noise_share
-from challenge.constant_columns import constant_columns
 from challenge.errors import DataError
+from challenge.rounding import constant_columns
 
 # Vertices in a block: three trials of 10,000 pictures in float64 are then 120 MB.
 _BLOCK = 512
