@@ -96,6 +96,13 @@ def nsd_ncsnr(trials: np.ndarray) -> np.ndarray:
     -------
     array (n_vertices,) of float64
         Standard deviation of the signal over that of a trial's noise; 0 where there is no signal.
+
+    Examples
+    --------
+    >>> signal = np.arange(50.0)[:, None, None]  # pictures, trials, vertices
+    >>> trials = signal + np.random.default_rng(0).normal(size=(50, 3, 1))
+    >>> nsd_ncsnr(trials).round(1)
+    array([15.7])
     """
     signal, noise = variances(trials)
     # Without noise, all trials of all pictures are equal, and the signal is a rounding error.
@@ -115,6 +122,10 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
     ----------
     trials : array (n_images, n_trials, n_vertices)
         Single-trial responses, as for `count_repeats`.
+    n_splits : int
+        Number of splits.
+    seed : int
+        Seed of the splits.
 
     Returns
     -------
@@ -125,6 +136,13 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
     ----------
     Spearman (1910), Correlation calculated from faulty data, British Journal of Psychology 3;
     Brown (1910), Some experimental results in the correlation of mental abilities, ibid.
+
+    Examples
+    --------
+    >>> signal = np.arange(50.0)[:, None, None]  # pictures, trials, vertices
+    >>> trials = signal + np.random.default_rng(0).normal(size=(50, 3, 1))
+    >>> split_half(trials).round(2)
+    array([1.])
     """
     repeats = count_repeats(trials)
     is_repeated = repeats >= 2

@@ -96,6 +96,12 @@ def fit(
         If no space is named, or a model that is solved gets --subjects or --start.
     CacheError
         If another fit has the name, or it is not allowed.
+
+    Examples
+    --------
+    >>> fit("data", subject="01", model="ridge", spaces=["alexnet"], device="cpu")
+    ridge on alexnet, on cpu
+    ...Path('derivatives/fits/ridge-...')
     """
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
     from cache import check_fit_name, write_fit_name
