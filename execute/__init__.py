@@ -6,7 +6,7 @@ A stage lists its units of work and hands them over; each unit writes its own re
 from execute.errors import ExecuteError
 from execute.executor import ALONE, Devices, Executor, choose_executor, share
 from execute.forecast.cost import Cost
-from execute.forecast.planned_work import planned_costs
+from execute.forecast.rates import planned_costs
 from execute.runs import Run
 from execute.whole_command import run_anywhere
 from execute.work import Work

@@ -20,7 +20,7 @@ from execute.work import Groups
 from regress.ablation.subsets import Subset, list_subsets
 from regress.ablation.variance_partition import Plan, ablate_subject
 from regress.backend import choose_devices, describe_devices, make_place
-from regress.costs.units import ablate_costs
+from regress.costs.solved_models import ablate_costs
 from regress.data.design import find_bands, find_spaces, load_design
 from regress.errors import RegressError
 

@@ -1,9 +1,10 @@
-"""Choice between the primal and the dual form of ridge regression; coefficients by either."""
+"""Choice between the primal and the dual form of ridge regression: coefficients, and their cost."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -13,14 +14,20 @@ from himalaya.scoring import l2_neg_loss
 from regress.errors import RegressError
 from regress.solvers.arguments import Splits
 from regress.solvers.dual import Dual
-from regress.solvers.eigen import WIDE, widest, with_enough_digits
-from regress.solvers.heldout_scores import Score
+from regress.solvers.eigen import WIDE, max_results, widest, with_enough_digits
+from regress.solvers.heldout_scores import Score, penalty_basis
 from regress.solvers.moments import Array
-from regress.solvers.primal import Primal
+from regress.solvers.primal import Primal, predicts
+from regress.solvers.random_search import CHUNK
+
+if TYPE_CHECKING:
+    from execute.forecast.rates import Rates
 
 log = logging.getLogger("regress")
 
 FORMS: dict[str, type[Primal] | type[Dual]] = {"primal": Primal, "dual": Dual}
+# The sums of a hemisphere of the challenge at 2048 columns and 5 folds fit in.
+MEMORY = 5 << 28
 # Forms that `shared_forms` keeps: of a model's search, of its solution, and of the refit.
 MAX_SHARED_FORMS = 3
 _shared: list[dict[str, Primal | Dual]] = []
@@ -167,3 +174,113 @@ def solve_banded_ridge(
     coefficients = coefficients_of(solver, loaded, weights, weighting.ravel(), penalties)
     solved = (coefficients, solver.intercept(loaded, coefficients))
     return backend.asarray_like(solved[0], reference), backend.asarray_like(solved[1], reference)
+
+
+# Number of times that a score reads the predictions of all penalties.
+SCORE_PASSES = 5
+
+
+@dataclass(frozen=True)
+class RidgeSize:
+    """The size of a regression, for a search over folds, penalties and weightings of bands."""
+
+    n_images: int
+    n_features: int
+    n_vertices: int
+    folds: int
+    alphas: tuple[float, ...]
+    n_weightings: int = 1
+
+    @property
+    def form(self) -> str:
+        """The form that the solver will choose, "primal" or "dual"."""
+        return name_form("auto", self.n_images, self.n_features)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether penalties are scored by predictions, not from sums."""
+        held = self.n_images / self.folds
+        return self.form == "dual" or predicts(held, self.n_features)
+
+    @property
+    def batch(self) -> int:
+        """Number of vertices that the search fits at once."""
+        n, p, folds = self.n_images, self.n_features, self.folds
+        numbers = FORMS[self.form].vertex_numbers(n, p, folds, self.predicts)
+        return max(1, min(MEMORY // (4 * numbers), self.n_vertices))
+
+    @property
+    def _side(self) -> int:
+        """Rows of the matrix that a solution decomposes."""
+        return min(self.n_images, self.n_features)
+
+    @property
+    def _weighting_bytes(self) -> int:
+        """Bytes of a weighting's decompositions, which are kept for the next batch of vertices."""
+        return 2 * self.folds * 4 * self._side**2
+
+    def search_seconds(self, rates: "Rates", first: bool = True) -> float:
+        """Return the seconds of a search; `first` if nothing is decomposed already."""
+        n, p, v, f, alphas, w = astuple(self)
+        a, held = len(alphas), n / f
+        dual = self.form == "dual"
+        s = n - held if dual else p
+        # Of a fold and weighting: what all vertices share.
+        shared = rates.eigh(s) + rates.passes(48 * s * s)
+        # The products of held-out pictures are turned in float64.
+        shared += rates.products(held, s, s) if self.predicts else rates.products(4, s, s, s)
+        # Weightings that do not fit into memory are decomposed again for each batch of vertices.
+        capacity = max_results(self._weighting_bytes)
+        repeated = 0 if w <= capacity else w - capacity + 1
+        tries = first * w + (-(-v // self.batch) - first) * repeated
+        # What each vertex adds.
+        scored = rates.products(s, s, v)
+        if self.predicts:
+            scored += rates.products(a, held, s, v)
+            scored += rates.passes(4 * v * (3 * s + SCORE_PASSES * a * held))
+        else:
+            n_basis = self._basis_size()
+            scored += rates.products(1 + n_basis / 2, s, s, v)
+            # The matrices of the double sum are formed again for every CHUNK vertices.
+            scored += rates.passes(
+                4 * v * (12 + n_basis) * s + 2 * n_basis * s * s * -(-v // CHUNK)
+            )
+        loaded = 0.0 if dual else rates.products(n, p, v) + rates.passes(4 * v * (n + 2 * f * p))
+        return first * self._product_seconds(rates) + loaded + f * (tries * shared + w * scored)
+
+    def solve_seconds(self, rates: "Rates", first: bool = True) -> float:
+        """Return the seconds of the coefficients of chosen penalties; `first` as above."""
+        n, p, v, w = self.n_images, self.n_features, self.n_vertices, self.n_weightings
+        # Most weightings are the best for some vertex.
+        w = min(w, v)
+        seconds = rates.products(n, p, v) + rates.products(2, self._side, self._side, v)
+        seconds += rates.passes(4 * v * (4 * n + 4 * p))
+        if first or w > 1:
+            seconds += self._product_seconds(rates)
+            seconds += w * (rates.eigh(self._side) + rates.passes(48 * self._side**2))
+        return seconds
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a solver needs besides X and Y."""
+        n, p, f, dual = self.n_images, self.n_features, self.folds, self.form == "dual"
+        # Kept by the search and by the solution, besides the weighting that is worked on.
+        n_stored = 2 * (min(self.n_weightings, max_results(self._weighting_bytes)) - 1)
+        decomposed = (8 * f + 20 if dual else 16 * f + 56) * self._side**2
+        columns = self.batch * (2 * n if dual else (f + 2) * p)
+        if dual:
+            columns += min(CHUNK, self.n_vertices) * len(self.alphas) * n // f
+        return n_stored * self._weighting_bytes + decomposed + 4 * (columns + n * p)
+
+    def _product_seconds(self, rates: "Rates") -> float:
+        """Return the seconds of X'X, which is formed by halves, or XX'."""
+        half = 1.0 if self.form == "dual" else 0.5
+        n, p = self.n_images, self.n_features
+        return rates.products(half, n, self._side, p) + rates.passes(12 * n * p)
+
+    def _basis_size(self) -> int:
+        """Return the size of the penalties' basis, for a spectrum such as features have."""
+        # Columns of unit variance, eigenvalues that fall as 1 / rank.
+        decay = 1 / np.arange(1, self.n_features + 1)
+        spectrum = self.n_images * self.n_features * decay / decay.sum()
+        return len(penalty_basis(spectrum, np.array(self.alphas), np.zeros(1, np.float32))[0])

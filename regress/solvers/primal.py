@@ -31,6 +31,11 @@ ENOUGH = 1e-9
 REFINEMENTS = 8
 
 
+def predicts(n_held: float, n_features: int) -> bool:
+    """Return whether predictions, n_held a column and penalty, cost less than sums."""
+    return n_held < 0.6 * n_features
+
+
 @dataclass
 class Loaded:
     """Responses of a batch of vertices, as moments.
@@ -100,17 +105,21 @@ class Primal:
             None if complement else self._features(rows)
             for complement, rows in zip(splits.complements, splits.train, strict=True)
         ]
-        # Predictions cost n_held a column and penalty, sums a little over half of n_features.
         p = X.shape[1]
-        self.predict = [score not in FROM_MOMENTS or len(h) < 0.6 * p for h in splits.held]
-        rows = 2 * splits.n if any(self.predict) else 0
-        self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + rows)
+        self.predict = [score not in FROM_MOMENTS or predicts(len(h), p) for h in splits.held]
+        sizes = splits.n, p, len(self.held), any(self.predict)
+        self.bytes_per_vertex = X.dtype.itemsize * self.vertex_numbers(*sizes)
         # Eigenvectors, and of each fold the held-out side turned by them.
         matrix = X.dtype.itemsize * p * p
         self._prepared, self._solved = (
             ResultCache(2 * len(self.held) * matrix),
             ResultCache(2 * matrix),
         )
+
+    @staticmethod
+    def vertex_numbers(n: int, p: int, n_folds: int, predicts: bool) -> int:
+        """Return how many numbers a vertex of a batch needs, with n pictures and p columns."""
+        return (n_folds + 2) * p + (2 * n if predicts else 0)
 
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)
