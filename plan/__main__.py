@@ -63,15 +63,15 @@ def plan(
         If the run does not fit into memory or on the disk; the message names a setting that would.
     """
     # The stages take seconds to import, which would delay --help.
-    from plan.forecast import PlanOptions, forecast
+    from plan.forecast import forecast
 
     fit_options = {
         "subject": subject, "model": model, "heldout": heldout, "folds": folds, "seed": seed,
         "group_by": group_by, "params": params, "subjects": subjects, "start": start,
         "images": images,
     }  # fmt: skip
-    options = PlanOptions(device, captions, precision, dtype, memory, recalibrate)
-    forecast(data, out, spaces, fit_options, options)
+    options = device, captions, precision, dtype, memory, recalibrate
+    forecast(data, out, spaces, fit_options, *options)
 
 
 EXAMPLES = [

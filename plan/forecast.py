@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +20,32 @@ from regress.ablation.subsets import MAX_SPACES
 from regress.fitting.request_checks import add_test_pictures, make_request
 
 
-@dataclass(frozen=True)
-class PlanOptions:
-    """The options of `python -m plan` besides those of a fit."""
-
-    device: str
-    captions: list[str]
-    precision: str
-    dtype: str
-    memory: str
-    recalibrate: bool
-
-
 def forecast(
-    data: Path, out: Path, spaces: list[str], fit_options: dict[str, Any], options: PlanOptions
+    data: Path,
+    out: Path,
+    spaces: list[str],
+    fit_options: dict[str, Any],
+    device: str,
+    captions: list[str],
+    precision: str,
+    dtype: str,
+    memory: str,
+    recalibrate: bool,
 ) -> None:
     """Print the forecast of every stage; raise an error if one does not fit."""
     subjects = find_subjects(data, fit_options["subjects"] or fit_options["subject"])
-    limits, store = find_limits(out, options.memory), FeatureStore(out / "features")
+    limits, store = find_limits(out, memory), FeatureStore(out / "features")
     # Check the request before anything is measured.
-    plans = [plan_space(name, store, subjects, options.dtype) for name in dict.fromkeys(spaces)]
+    plans = [plan_space(name, store, subjects, dtype) for name in dict.fromkeys(spaces)]
     plans = list({space.entry.path: space for space in plans}.values())
     entries = [space.entry for space in plans]
     request = add_test_pictures(make_request(data, out, lambda _: entries, **fit_options), data)
     if any(space.spec.family in TEXT_FAMILIES for space in plans if space.missing):
-        read_captions(options.captions)
-    device = _planned_device(options.device)
-    rates = Rates(out / "rates", options.recalibrate)
-    stages = [plan_features(plans, subjects, rates, device, options.precision)]
-    stages.append(plan_fit(request, rates, device))
+        read_captions(captions)
+    target = _planned_device(device)
+    rates = Rates(out / "rates", recalibrate)
+    stages = [plan_features(plans, subjects, rates, target, precision)]
+    stages.append(plan_fit(request, rates, target))
     if 1 < len(entries) <= MAX_SPACES and not request.estimator.streams:
         folds, heldout = fit_options["folds"], fit_options["heldout"]
         stages.append(plan_ablate(subjects, entries, rates, folds, heldout))
@@ -57,7 +53,7 @@ def forecast(
     for stage in stages:
         if stage.lines:
             say("\n".join([*stage.lines, ""]))
-    _say_totals(stages, rates, limits, options.device)
+    _say_totals(stages, rates, limits, device)
     check_limits(stages, limits, request, rates)
 
 

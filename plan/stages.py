@@ -19,10 +19,10 @@ from extract.costs.units import (
 )
 from plan.table import format_costs
 from regress.ablation.subsets import list_subsets
-from regress.costs.shapes import list_parts
-from regress.costs.solved_models import ablate_costs
+from regress.costs import solved_models
 from regress.costs.units import describe, fit_costs, start_cost
 from regress.fitting.request import FitRequest
+from regress.fitting.unit_sizes import list_parts
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def plan_ablate(
 ) -> Stage:
     """Plan `make ablate`."""
     subsets = list_subsets([entry.name for entry in entries], [])
-    costs = ablate_costs(subjects, entries, subsets, rates, folds, heldout)
+    costs = solved_models.ablate_costs(subjects, entries, subsets, rates, folds, heldout)
     names = [f"subj{subject.name}" for subject in subjects]
     rows = [([name], cost) for name, cost in zip(names, costs, strict=True)]
-    total = rates.start("regress.ablate", "torch") + sequential_cost(costs)
+    total = rates.start(*solved_models.IMPORTS) + sequential_cost(costs)
     title = f"ablate: {len(subsets)} subsets of {len(entries)} spaces; at most, if none is there"
     return Stage("ablate", [title, *format_costs(["subject"], rows, total)], total)
 

@@ -2,13 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 from base import replacing
 from execute.forecast.measure import Values, minimum_time
@@ -30,9 +29,9 @@ def calibrate(folder: Path) -> Values:
     to the disk of the folder, and `file`, seconds to create a small file there.
     """
     A = np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32)
-    rates = {"float32": 2 * SIDE**3 / _time_threads(lambda: A @ A)}
+    rates = {"float32": 2 * SIDE**3 / minimum_time(lambda: A @ A)}
     X = np.asarray(A[:, :EIGH_SIDE], np.float64)
-    rates[f"eigh {EIGH_SIDE}"] = _time_threads(partial(np.linalg.eigh, X.T @ X))
+    rates[f"eigh {EIGH_SIDE}"] = minimum_time(partial(np.linalg.eigh, X.T @ X))
     block = np.ones(BYTES // 4, np.float32)  # zeros would be one page
     rates["memory"] = BYTES / minimum_time(lambda: block + 1)
     rates["sha256"] = BYTES / minimum_time(lambda: hashlib.sha256(block.data))
@@ -42,14 +41,6 @@ def calibrate(folder: Path) -> Values:
         rates["file"] = minimum_time(partial(write, b"0"), waits=True)
         rates["write"] = BYTES / minimum_time(partial(write, block.data.cast("B")), waits=True)
     return rates
-
-
-def _time_threads(work: Callable[[], object]) -> float:
-    """Return the seconds of work with all threads, or with one thread if that is quicker."""
-    # One is quicker only where other processes keep the threads waiting.
-    with threadpool_limits(1):
-        alone = minimum_time(work)
-    return min(alone, minimum_time(work)) if n_threads() > 1 else alone
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Bytes of GPU memory that CUDA itself needs.
+CUDA = 500 << 20
+
 
 @dataclass(frozen=True)
 class Cost:

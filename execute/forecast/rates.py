@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from base import DocumentError, convert_paths, plural, read_json, replacing, say
+from challenge import Subject
 from execute.forecast.calibration import EIGH_SIDE, calibrate, n_threads
 from execute.forecast.cost import Cost
 from execute.forecast.measure import Values, measure_process
@@ -51,15 +52,17 @@ class Rates:
         self.host, self.threads = platform.node() or "here", n_threads()
         self.path = folder / f"{self.host}-{self.threads}.json"
         self._measures = measures
-        stored = None if recalibrate else _load(self.path)
-        neighbours = {} if stored or recalibrate else _complete_files(folder)
-        self.elsewhere = max(neighbours, key=lambda name: neighbours[name].date, default="")
+        stored = {} if recalibrate else _stored_rates(folder)
+        record = stored.get(self.path.stem)
+        complete = [name for name, record in stored.items() if "basic work" in record.rates]
+        newest = max(complete, key=lambda name: stored[name].date, default="")
+        self.elsewhere = "" if record else newest
         now = datetime.now(UTC).isoformat(timespec="minutes")
-        self.date = stored.date if stored else now
+        self.date = record.date if record else now
         # What is measured goes into the first, and is stored as this machine's.
-        self._rates = ChainMap(stored.rates if stored else {})
+        self._rates = ChainMap(record.rates if record else {})
         if self.elsewhere:
-            self._rates.maps.append(neighbours[self.elsewhere].rates)
+            self._rates.maps.append(stored[self.elsewhere].rates)
 
     @property
     def origin(self) -> str:
@@ -113,8 +116,11 @@ class Rates:
         """Return the seconds of the sha256 of bytes, with one thread."""
         return n_bytes / self._basic["sha256"]
 
-    def file_digests(self, files: Sequence[Path]) -> float:
-        """Return the seconds of the sha256 of files in parallel, from the sizes of some of them."""
+    def picture_digests(self, subjects: Sequence[Subject]) -> float:
+        """Return the seconds of the sha256 of all pictures in parallel, from some files' sizes."""
+        files = [
+            file for s in subjects for split in ("train", "test") for file in s.pictures(split)
+        ]
         sizes = [file.stat().st_size for file in files[:: max(1, len(files) // 50)]]
         return self.digests(len(files) * (float(np.mean(sizes)) + OPENING)) / self.threads
 
@@ -143,20 +149,15 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def _load(path: Path) -> RatesRecord | None:
-    """Return stored rates; None if there are none, or they are of other package versions."""
-    with suppress(OSError, DocumentError, ValidationError):
-        record = RatesRecord.model_validate(read_json(path))
-        return record if record.versions == _versions() else None
-    return None
-
-
-def _complete_files(folder: Path) -> dict[str, RatesRecord]:
-    """Return the files of rates, by name, that hold the basic ones."""
-    records = {file.stem: _load(file) for file in sorted(folder.glob("[!.]*.json"))}
-    return {
-        name: record for name, record in records.items() if record and "basic work" in record.rates
-    }
+def _stored_rates(folder: Path) -> dict[str, RatesRecord]:
+    """Return the files of rates, by name, that were measured with the packages of now."""
+    records = {}
+    for file in sorted(folder.glob("[!.]*.json")):
+        with suppress(OSError, DocumentError, ValidationError):
+            record = RatesRecord.model_validate(read_json(file))
+            if record.versions == _versions():
+                records[file.stem] = record
+    return records
 
 
 @convert_paths

@@ -7,6 +7,7 @@ from time import perf_counter
 import torch
 
 from challenge import load_rgb
+from execute.forecast.cost import CUDA
 from execute.forecast.measure import Values, minimum_time, peak_memory
 from extract.backbone import freeze
 from extract.backbones.open_clip import build
@@ -20,15 +21,15 @@ from networks.weights import Request
 
 # NSD's pictures are COCO's, which have five captions each.
 CAPTIONS_A_PICTURE = 5
-# Memory of CUDA itself, and the number of a network's largest outputs that are in memory at once.
-CUDA, OUTPUTS = 500 << 20, 4
+# The number of a network's largest outputs that are in memory at once.
+OUTPUTS = 4
 
 
 def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> Values:
     """Run a network with random weights on some pictures, or a text tower on random tokens.
 
-    Returned are `prepare`, seconds to build it; `decode`, `preprocess` and `forward`, seconds per
-    picture; `at_once`, pictures in a pass; `gpu_memory`, estimated bytes on a GPU; `memory`, bytes.
+    Returned are `prepare`, seconds to build it; `read` and `forward`, seconds per picture;
+    `at_once`, pictures in a pass; `gpu_memory`, estimated bytes on a GPU; `memory`, bytes.
     """
     if specs[0].family in TEXT_FAMILIES:
         return _try_text(specs[0])
@@ -38,20 +39,20 @@ def try_network(specs: Sequence[Spec], files: Sequence[str], precision: str) -> 
     backbone, at_once = spaces[0].backbone, spaces[0].at_once
     for space in spaces[1:]:
         space.backbone = backbone
-    paths = [Path(file) for file in files]
-    pictures = [load_rgb(path) for path in paths]
     size = min(batch_size([backbone.size]), at_once)
-    batch = torch.stack([backbone.preprocess(pictures[n % len(pictures)]) for n in range(size)])
-    decode = minimum_time(lambda: [load_rgb(path) for path in paths])
-    preprocess = minimum_time(lambda: [backbone.preprocess(picture) for picture in pictures])
+
+    def read() -> list[torch.Tensor]:
+        return [backbone.preprocess(load_rgb(Path(file))) for file in files]
+
+    pictures = read()
+    batch = torch.stack([pictures[n % len(pictures)] for n in range(size)])
     forward = minimum_time(lambda: compute(spaces, batch), enough=2)
     weights = sum(weight.nbytes for weight in backbone.module.parameters())
     outputs = batch_limit(backbone) * largest_output(backbone, spaces[0].layers)
     half = 1 if PRECISIONS[precision] is None else 2
     return {
         "prepare": prepared,
-        "decode": decode / len(paths),
-        "preprocess": preprocess / len(paths),
+        "read": minimum_time(read) / len(files),
         "forward": forward / size,
         "at_once": at_once,
         "gpu_memory": CUDA + weights + OUTPUTS * outputs // half,
@@ -67,5 +68,6 @@ def _try_text(spec: Spec) -> Values:
     with torch.inference_mode():
         forward = minimum_time(lambda: tower.embed(tokens)) / CAPTIONS * CAPTIONS_A_PICTURE
     weights = sum(weight.nbytes for weight in tower.parameters())
-    return {"prepare": prepared, "decode": 0.0, "preprocess": 0.0, "forward": forward,
-            "at_once": CAPTIONS, "gpu_memory": CUDA + 2 * weights}  # fmt: skip
+    gpu_memory = CUDA + 2 * weights
+    return {"prepare": prepared, "read": 0.0, "forward": forward, "at_once": CAPTIONS,
+            "gpu_memory": gpu_memory}  # fmt: skip

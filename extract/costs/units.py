@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from base import sha256_files
 from cache import Entry, FeatureStore, digest
@@ -15,10 +13,8 @@ from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
 from extract.costs.trials import try_network
 from extract.errors import ExtractError
-from extract.layer_listing import describe, sketch
-from extract.pooling import projected_width
-from extract.spaces import TEXT_FAMILIES, Spec, resolve
-from extract.text.text_tower import model_config
+from extract.layer_listing import describe_space
+from extract.spaces import Spec, resolve
 
 IMPORTS = ("extract.__main__", "extract.pipeline.stage")
 # Number of pictures in a trial, and of pictures of each subject to look up in the cache.
@@ -53,8 +49,8 @@ def plan_space(
 ) -> PlannedSpace:
     """Describe a space by the stored space of its name, or else by the shapes of its network."""
     if not store.entries_named(name):
-        spec, meta = _describe(name, dtype)
-        return PlannedSpace(Entry(store.path(name, meta["key"]), name, meta), spec, 1.0)
+        spec, meta = describe_space(name, dtype)
+        return PlannedSpace(Entry(store.path(spec.name, meta["key"]), spec.name, meta), spec, 1.0)
     entry = store.find(name)
     try:
         spec = resolve(name)
@@ -63,36 +59,10 @@ def plan_space(
     stored = set(row_names(entry.path).tolist()) if entry.path.exists() else set()
     sample = []
     for subject in subjects:
-        files = _pictures(subject)
+        files = [*subject.pictures("train"), *subject.pictures("test")]
         sample += files[:: max(1, len(files) // N_SAMPLED)]
     absent = [name for name in sha256_files(sample) if name.encode() not in stored]
     return PlannedSpace(entry, spec, len(absent) / max(1, len(sample)))
-
-
-def _describe(name: str, dtype: str) -> tuple[Spec, dict[str, Any]]:
-    """Return the specification and the meta of a space, without weights."""
-    spec = resolve(name)
-    key: dict[str, Any] = {"planned": name, "family": spec.family, "layers": [], "weights": {}}
-    meta: dict[str, Any] = {"name": name, "key": key, "dtype": dtype, "bands": []}
-    if spec.family in TEXT_FAMILIES:
-        columns = projected_width(model_config(spec)["embed_dim"], spec.columns)
-        return spec, meta | {"columns": columns}
-    spec, backbone = sketch(name)
-    lines = [line for line in describe(spec, backbone) if line.band is not None]
-    for line in lines:
-        projection = line.columns < line.pooled or None
-        layer = {"layer": line.layer, "pooling": line.pooling, "projection": projection}
-        key["layers"].append(layer)
-    if backbone.dtype != "float32":
-        meta["dtype"] = backbone.dtype
-    for number, band in enumerate(spec.bands if len(spec.bands) > 1 else (), 1):
-        columns = sum(line.columns for line in lines if line.band == number)
-        meta["bands"].append({"name": "+".join(band), "columns": columns})
-    return spec, meta | {"columns": sum(line.columns for line in lines)}
-
-
-def _pictures(subject: Subject) -> list[Path]:
-    return [*subject.pictures("train"), *subject.pictures("test")]
 
 
 def count_pictures(subjects: Sequence[Subject]) -> int:
@@ -110,7 +80,7 @@ def extract_costs(
 ) -> list[NetworkCost]:
     """Return the cost of each network with pictures to compute.
 
-    Pictures are decoded once for all networks; the cost of the first network includes this.
+    Pictures are digested once for all networks; the cost of the first network includes this.
     GPU memory is included for the device "cuda", with or without a number.
     """
     n_pictures, files = count_pictures(subjects), subjects[0].pictures("train")
@@ -125,17 +95,15 @@ def extract_costs(
         specs = [space.spec for space in spaces]
         depends = digest({"specs": [repr(s) for s in specs], "precision": precision, "size": size})
         work = partial(measure_process, try_network, specs, paths, precision)
-        trial = rates.get_or_measure(f"network {specs[0].network} {depends}", work)
-        first, count = not costs, round(n_pictures * max(space.missing for space in spaces))
-        read = (trial["decode"] * first + trial["preprocess"]) / max(1, rates.threads)
+        trial = rates.get_or_measure(f"trial of {specs[0].network} {depends}", work)
+        count = round(n_pictures * max(space.missing for space in spaces))
         columns = sum(int(space.entry.meta["columns"]) for space in spaces)
         width = columns * (1 if spaces[0].entry.meta["dtype"] == "uint8" else 4)
         disk = count * (width + 64 + 4)
         # Rows are written as shards, then once more when shards are merged.
-        seconds = trial["prepare"] + count * (trial["forward"] + read)
+        seconds = trial["prepare"] + count * (trial["forward"] + trial["read"] / rates.threads)
         seconds += rates.writes(2 * disk, 2 + count // 256)
-        if first:
-            seconds += sum(rates.file_digests(_pictures(subject)) for subject in subjects)
+        seconds += rates.picture_digests(subjects) * (not costs)
         memory = max(0, int(trial["memory"]) - rates.start(*IMPORTS).memory)
         memory += min(64 << 20, 2 * 256 * width)
         gpu = int(trial["gpu_memory"]) if device.startswith("cuda") else 0

@@ -11,13 +11,15 @@ from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
 from regress.ablation.moment_files import WIDTH
 from regress.ablation.subsets import Subset
-from regress.costs.shapes import Part
 from regress.data.design import find_bands
 from regress.fitting.fit import batch_width
 from regress.fitting.request import FitRequest
+from regress.fitting.unit_sizes import Part
 from regress.linear_model import ALPHAS
 from regress.solvers.forms import RidgeSize
 
+# Looking for a GPU imports torch.
+IMPORTS = ("regress.__main__", "torch")
 # Times that the responses of a fit and a refit pass through memory to be read and centred, and
 # copies of a batch of them that are in memory at once.
 RESPONSE_PASSES, COPIES = 45, 2
@@ -88,30 +90,23 @@ def ablate_costs(
 ) -> list[Cost]:
     """Forecast the cost of each subject's ablation, as if no results existed yet."""
     widths = np.array([band.width for band in find_bands(entries, layers=False)])
-    process = rates.start("regress.ablate", "torch")
+    process, p = rates.start(*IMPORTS), int(widths.sum())
     costs = []
     for subject in subjects:
-        pictures = subject.pictures("train")
-        n, held = len(pictures), round(heldout * len(pictures))
         vertices = [subject.n_vertices(h) for h in HEMISPHERES]
-        v, files = sum(vertices), 2 * len(subsets)
-        seconds = rates.file_digests([*pictures, *subject.pictures("test")])
-        seconds += rates.digests(4 * n * v) + rates.passes(4 * n * v * (2 + len(subsets)))
-        spaces: set[int] = set()
+        n, v, widest = len(subject.pictures("train")), sum(vertices), max(vertices)
+        held = round(heldout * n)
+        seconds = rates.picture_digests([subject]) + rates.digests(4 * n * v)
+        seconds += rates.passes(4 * n * (v * (2 + len(subsets)) + 6 * p))
         for subset in subsets:
             size = RidgeSize(n - held, int(widths[list(subset)].sum()), v, folds, ALPHAS)
             seconds += size.search_seconds(rates) + size.solve_seconds(rates)
             seconds += rates.products(3, held, size.n_features, v)
-            if size.form == "primal":
-                spaces.update(subset)
-        # Sums of the spaces that are part of a primal subset are stored.
-        p, p_stored = int(widths.sum()), int(widths[list(spaces)].sum())
-        files += len(spaces) * sum(-(-n_vertices // WIDTH) for n_vertices in vertices)
-        sums = 4 * folds * p_stored * v + 8 * folds * p_stored**2
-        seconds += rates.products(n, p_stored, v) + rates.passes(24 * n * p)
-        disk = sums + 4 * (2 + len(widths)) * v * len(subsets)
-        seconds += rates.writes(disk, files)
-        batch = replace(size, n_vertices=min(WIDTH, max(vertices)))
-        arrays = n * (3 * p + max(vertices) + 3 * WIDTH)
-        costs.append(Cost(seconds, process.memory + batch.memory + 4 * arrays, 0, disk))
+        # Sums over pictures are stored of the spaces that are solved by them.
+        stored = int(widths[widths <= n - held].sum())
+        disk = 4 * folds * stored * (v + 2 * stored) + 4 * (2 + len(widths)) * v * len(subsets)
+        seconds += rates.products(n, stored, v) + rates.writes(disk, 2 * len(subsets))
+        arrays = n * (3 * p + widest + 3 * WIDTH)
+        solver = replace(size, n_vertices=min(WIDTH, widest)).memory
+        costs.append(Cost(seconds, process.memory + solver + 4 * arrays, 0, disk))
     return costs

@@ -3,22 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from execute.forecast.cost import Cost
+from execute.forecast.cost import CUDA, Cost
 from execute.forecast.rates import Rates
-from regress.costs.shapes import Part, list_parts
-from regress.costs.solved_models import ridge_size, solved_cost
+from regress.costs.solved_models import IMPORTS, ridge_size, solved_cost
 from regress.fitting.request import FitRequest
+from regress.fitting.unit_sizes import Part, list_parts
 from regress.solvers.random_search import CHUNK
-
-# Bytes of GPU memory that CUDA itself needs.
-CUDA = 500 << 20
 
 
 def start_cost(request: FitRequest, rates: Rates) -> Cost:
     """Return the cost of starting the process of a fit."""
-    # Looking for a GPU imports torch.
     modules = ["regress.training.estimator"] if request.estimator.streams else []
-    return rates.start("regress.__main__", "torch", *modules)
+    return rates.start(*IMPORTS, *modules)
 
 
 def fit_costs(request: FitRequest, rates: Rates, device: str = "cpu") -> list[list[Cost]]:
@@ -52,24 +48,13 @@ def fit_costs(request: FitRequest, rates: Rates, device: str = "cpu") -> list[li
                 cost = solved_cost(request, rates, parts[0], first)
                 cost = replace(cost, memory=process.memory + cost.memory)
             if first:
-                reading = sum(_reading_seconds(request, rates, number, parts))
-                cost = replace(cost, seconds=cost.seconds + reading)
+                rows = sum((part.n_images + part.n_test) * part.n_features for part in parts)
+                reading = rates.picture_digests(request.groups[number]) + rates.passes(12 * rows)
+                cost += Cost(reading)
             gpu_memory = CUDA + cost.gpu_memory if device.startswith("cuda") else 0
             unit_costs.append(replace(cost, gpu_memory=gpu_memory))
         costs.append(unit_costs)
     return costs
-
-
-def _reading_seconds(
-    request: FitRequest, rates: Rates, number: int, parts: Sequence[Part]
-) -> list[float]:
-    """Return the seconds to read and digest each subject's features and pictures."""
-    seconds = []
-    for subject, part in zip(request.groups[number], parts, strict=True):
-        files = [*subject.pictures("train"), *subject.pictures("test")]
-        passes = rates.passes(12 * (part.n_images + part.n_test) * part.n_features)
-        seconds.append(rates.file_digests(files) + passes)
-    return seconds
 
 
 def describe(request: FitRequest, parts: Sequence[Sequence[Sequence[Part]]]) -> str:

@@ -189,12 +189,17 @@ class _SpanFit:
         path = self.job.checkpoint(self.span, self.first)
         return list(path.parent.glob(f"{path.stem}-*{path.suffix}"))
 
-    def _fit_batch(self, batch: Sequence[Rows]) -> Encoder:
-        """Fit without the held-out pictures, predict them, then fit again on all."""
-        model = clone(self.job.estimator)
+    def make_model(self, batch: Sequence[Rows]) -> Encoder:
+        """Return an unfitted model of a batch of columns, with the parameters that the job sets."""
+        model: Encoder = clone(self.job.estimator)
         defaults = model.get_params()
         parameters = self._job_parameters(batch)
         model.set_params(**{name: value for name, value in parameters.items() if name in defaults})
+        return model
+
+    def _fit_batch(self, batch: Sequence[Rows]) -> Encoder:
+        """Fit without the held-out pictures, predict them, then fit again on all."""
+        model = self.make_model(batch)
         divisions = [subject_fit.division for subject_fit in self.subject_fits]
         model.fit(*self._data(batch, [division.inside for division in divisions]))
         starts = _starts(batch)

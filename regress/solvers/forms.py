@@ -199,15 +199,21 @@ class RidgeSize:
     @property
     def predicts(self) -> bool:
         """Whether penalties are scored by predictions, not from sums."""
-        held = self.n_images / self.folds
-        return self.form == "dual" or predicts(held, self.n_features)
+        return self.form == "dual" or predicts(self.n_images / self.folds, self.n_features)
 
     @property
     def batch(self) -> int:
         """Number of vertices that the search fits at once."""
-        n, p, folds = self.n_images, self.n_features, self.folds
-        numbers = FORMS[self.form].vertex_numbers(n, p, folds, self.predicts)
-        return max(1, min(MEMORY // (4 * numbers), self.n_vertices))
+        return max(1, min(MEMORY // self._vertex_bytes, self.n_vertices))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a solver needs besides X and Y."""
+        # Kept by the search and by the solution, besides the weighting that is worked on.
+        n_others = 2 * (min(self.n_weightings, max_results(self._weighting_bytes)) - 1)
+        matrices = 8 * self.folds + 20 if self.form == "dual" else 16 * self.folds + 56
+        features = 4 * self.n_images * self.n_features + matrices * self._side**2
+        return features + n_others * self._weighting_bytes + self.batch * self._vertex_bytes
 
     @property
     def _side(self) -> int:
@@ -215,67 +221,55 @@ class RidgeSize:
         return min(self.n_images, self.n_features)
 
     @property
+    def _vertex_bytes(self) -> int:
+        sizes = self.n_images, self.n_features, self.folds
+        return 4 * FORMS[self.form].vertex_numbers(*sizes, self.predicts)
+
+    @property
     def _weighting_bytes(self) -> int:
-        """Bytes of a weighting's decompositions, which are kept for the next batch of vertices."""
+        """Bytes of a weighting's decompositions, which stay for the next batch of vertices."""
         return 2 * self.folds * 4 * self._side**2
 
     def search_seconds(self, rates: "Rates", first: bool = True) -> float:
         """Return the seconds of a search; `first` if nothing is decomposed already."""
-        n, p, v, f, alphas, w = astuple(self)
-        a, held = len(alphas), n / f
-        dual = self.form == "dual"
+        n, p, v, f, w = *astuple(self)[:4], self.n_weightings
+        a, held, dual = len(self.alphas), n / f, self.form == "dual"
         s = n - held if dual else p
-        # Of a fold and weighting: what all vertices share.
+        # What all vertices share; the products of held-out pictures are turned in float64.
         shared = rates.eigh(s) + rates.passes(48 * s * s)
-        # The products of held-out pictures are turned in float64.
         shared += rates.products(held, s, s) if self.predicts else rates.products(4, s, s, s)
         # Weightings that do not fit into memory are decomposed again for each batch of vertices.
         capacity = max_results(self._weighting_bytes)
         repeated = 0 if w <= capacity else w - capacity + 1
-        tries = first * w + (-(-v // self.batch) - first) * repeated
-        # What each vertex adds.
-        scored = rates.products(s, s, v)
+        n_shared = first * w + (-(-v // self.batch) - first) * repeated
+        # What each vertex adds: by predictions, or by double sums for a basis of the penalties,
+        # whose matrices are formed again for every CHUNK vertices.
         if self.predicts:
-            scored += rates.products(a, held, s, v)
+            scored = rates.products(1 + a * held / s, s, s, v)
             scored += rates.passes(4 * v * (3 * s + SCORE_PASSES * a * held))
         else:
-            n_basis = self._basis_size()
-            scored += rates.products(1 + n_basis / 2, s, s, v)
-            # The matrices of the double sum are formed again for every CHUNK vertices.
-            scored += rates.passes(
-                4 * v * (12 + n_basis) * s + 2 * n_basis * s * s * -(-v // CHUNK)
-            )
-        loaded = 0.0 if dual else rates.products(n, p, v) + rates.passes(4 * v * (n + 2 * f * p))
-        return first * self._product_seconds(rates) + loaded + f * (tries * shared + w * scored)
+            basis = self._basis_size()
+            scored = rates.products(2 + basis / 2, s, s, v)
+            scored += rates.passes(4 * v * s * (12 + basis) + 2 * basis * s * s * -(-v // CHUNK))
+        seconds = f * (n_shared * shared + w * scored) + first * self._product_seconds(rates)
+        if not dual:
+            seconds += rates.products(n, p, v) + rates.passes(4 * v * (n + 2 * f * p))
+        return seconds
 
     def solve_seconds(self, rates: "Rates", first: bool = True) -> float:
         """Return the seconds of the coefficients of chosen penalties; `first` as above."""
-        n, p, v, w = self.n_images, self.n_features, self.n_vertices, self.n_weightings
-        # Most weightings are the best for some vertex.
-        w = min(w, v)
-        seconds = rates.products(n, p, v) + rates.products(2, self._side, self._side, v)
-        seconds += rates.passes(4 * v * (4 * n + 4 * p))
-        if first or w > 1:
-            seconds += self._product_seconds(rates)
-            seconds += w * (rates.eigh(self._side) + rates.passes(48 * self._side**2))
+        n, p, v, s = self.n_images, self.n_features, self.n_vertices, self._side
+        seconds = rates.products(n, p, v) + rates.products(2, s, s, v)
+        seconds += rates.passes(16 * v * (n + p))
+        if first or self.n_weightings > 1:
+            # Most weightings are the best for some vertex.
+            decomposition = rates.eigh(s) + rates.passes(48 * s * s)
+            seconds += self._product_seconds(rates) + min(self.n_weightings, v) * decomposition
         return seconds
-
-    @property
-    def memory(self) -> int:
-        """Bytes that a solver needs besides X and Y."""
-        n, p, f, dual = self.n_images, self.n_features, self.folds, self.form == "dual"
-        # Kept by the search and by the solution, besides the weighting that is worked on.
-        n_stored = 2 * (min(self.n_weightings, max_results(self._weighting_bytes)) - 1)
-        decomposed = (8 * f + 20 if dual else 16 * f + 56) * self._side**2
-        columns = self.batch * (2 * n if dual else (f + 2) * p)
-        if dual:
-            columns += min(CHUNK, self.n_vertices) * len(self.alphas) * n // f
-        return n_stored * self._weighting_bytes + decomposed + 4 * (columns + n * p)
 
     def _product_seconds(self, rates: "Rates") -> float:
         """Return the seconds of X'X, which is formed by halves, or XX'."""
-        half = 1.0 if self.form == "dual" else 0.5
-        n, p = self.n_images, self.n_features
+        half, n, p = 1.0 if self.form == "dual" else 0.5, self.n_images, self.n_features
         return rates.products(half, n, self._side, p) + rates.passes(12 * n * p)
 
     def _basis_size(self) -> int:

@@ -28,8 +28,9 @@ from plan.table import format_bytes, format_time
 from regress.__main__ import regress
 from regress.commands.fit import fit
 from regress.costs.solved_models import ablate_costs
-from regress.costs.units import fit_costs, list_parts
+from regress.costs.units import fit_costs
 from regress.fitting.request_checks import make_request
+from regress.fitting.unit_sizes import list_parts
 from regress.solvers.arguments import Splits
 from regress.solvers.dual import Dual
 from regress.solvers.forms import MEMORY, RidgeSize

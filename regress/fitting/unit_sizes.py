@@ -1,4 +1,4 @@
-"""Count what a unit fits, from headers, masks and names; no arrays are read."""
+"""The sizes of what a unit fits, from headers, masks and names; no arrays are read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
