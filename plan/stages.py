@@ -10,14 +10,8 @@ from challenge import Subject
 from evaluate.cost import evaluate_costs
 from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.rates import Rates
-from extract.costs.units import (
-    IMPORTS,
-    PlannedSpace,
-    count_pictures,
-    extract_costs,
-    total_cost,
-)
-from plan.table import format_costs
+from extract.costs.units import IMPORTS, PlannedSpace, count_pictures, extract_costs, total_cost
+from plan.table import Row, format_costs
 from regress.ablation.subsets import list_subsets
 from regress.costs import solved_models
 from regress.costs.units import describe, fit_costs, start_cost
@@ -34,6 +28,12 @@ class Stage:
     cost: Cost
 
 
+def _divide(cost: Cost, device: str, n: int) -> Cost:
+    """Return the cost of n processes: those of one processor share it, GPUs are faster together."""
+    faster = n if device.startswith("cuda") else 1
+    return replace(cost, seconds=cost.seconds / faster, memory=cost.memory * n)
+
+
 def plan_features(
     plans: Sequence[PlannedSpace],
     subjects: Sequence[Subject],
@@ -44,7 +44,7 @@ def plan_features(
     """Plan `make features`."""
     n_pictures, process = count_pictures(subjects), rates.start(*IMPORTS)
     networks = extract_costs(plans, subjects, rates, device, precision)
-    rows: list[tuple[list[object], Cost | None]] = []
+    rows: list[Row] = []
     for space in plans:
         n_missing = round(n_pictures * space.missing)
         cells = [space.entry.name, space.entry.meta["columns"], n_pictures - n_missing, n_missing]
@@ -56,10 +56,7 @@ def plan_features(
         cost = replace(network.cost, memory=process.memory + network.cost.memory)
         rows.append(([*cells, network.at_once], cost if space is network.spaces[0] else None))
     total = process + total_cost(networks, rates) if networks else Cost()
-    # Each device has a process; those of one processor share it.
-    n_devices = len(device.split(","))
-    faster = n_devices if device.startswith("cuda") else 1
-    total = replace(total, seconds=total.seconds / faster, memory=total.memory * n_devices)
+    total = _divide(total, device, len(device.split(",")))
     header = ["space", "columns", "there", "to compute", "at once"]
     title = f"features: {n_pictures} pictures of {plural(len(subjects), 'subject')}"
     return Stage("features", [title, *format_costs(header, rows, total)], total)
@@ -68,7 +65,7 @@ def plan_features(
 def plan_fit(request: FitRequest, rates: Rates, device: str) -> Stage:
     """Plan `make fit`."""
     parts, costs = list_parts(request), fit_costs(request, rates, device)
-    rows: list[tuple[list[object], Cost | None]] = []
+    rows: list[Row] = []
     for names, units, unit_costs in zip(request.units(), parts, costs, strict=True):
         for name, unit, cost in zip(names, units, unit_costs, strict=True):
             counts = [(p.n_images, p.n_vertices, p.n_rois, p.n_known) for p in unit]
@@ -77,10 +74,7 @@ def plan_fit(request: FitRequest, rates: Rates, device: str) -> Stage:
             rows.append((cells, cost))
     active = [cost for _, cost in rows if cost and cost.seconds]
     total = start_cost(request, rates) + sequential_cost(active)
-    # Processes on one processor share it; only GPUs are faster together.
-    at_once = min(len(device.split(",")), max(1, len(active)))
-    faster = at_once if device.startswith("cuda") else 1
-    total = replace(total, seconds=total.seconds / faster, memory=total.memory * at_once)
+    total = _divide(total, device, min(len(device.split(",")), max(1, len(active))))
     spaces = " + ".join(entry.name for entry in request.entries)
     title = f"fit: {request.settings.model} on {spaces}"
     header = ["unit", "pictures", "columns", "vertices", "to fit", "there"]
@@ -98,8 +92,7 @@ def plan_ablate(
     """Plan `make ablate`."""
     subsets = list_subsets([entry.name for entry in entries], [])
     costs = solved_models.ablate_costs(subjects, entries, subsets, rates, folds, heldout)
-    names = [f"subj{subject.name}" for subject in subjects]
-    rows = [([name], cost) for name, cost in zip(names, costs, strict=True)]
+    rows = [([f"subj{s.name}"], cost) for s, cost in zip(subjects, costs, strict=True)]
     total = rates.start(*solved_models.IMPORTS) + sequential_cost(costs)
     title = f"ablate: {len(subsets)} subsets of {len(entries)} spaces; at most, if none is there"
     return Stage("ablate", [title, *format_costs(["subject"], rows, total)], total)

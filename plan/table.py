@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from execute.forecast.cost import Cost
 
+# The first cells of a row, and its cost; None for work that an earlier row includes.
+Row = tuple[Sequence[object], Cost | None]
+
 
 def format_bytes(number: float) -> str:
     """Return a number of bytes as text, such as "1.4 GB"."""
@@ -23,14 +26,9 @@ def format_time(seconds: float) -> str:
 
 
 def format_costs(
-    header: Sequence[str],
-    rows: Sequence[tuple[Sequence[object], Cost | None]],
-    total: Cost | None = None,
+    header: Sequence[str], rows: Sequence[Row], total: Cost | None = None
 ) -> list[str]:
-    """Return the lines of a table of costs, the first column aligned left, the others right.
-
-    A row without a cost is of work that an earlier row includes.
-    """
+    """Return the lines of a table of costs, the first column aligned left, the others right."""
     table = [[*header, "time", "memory", "GPU memory", "disk"]]
     table += [[*map(str, cells), *_figures(cost)] for cells, cost in rows]
     if total is not None:

@@ -36,16 +36,9 @@ class NotMeasuredError(Exception):
 
 
 class Rates:
-    """The rates of a machine; a rate that is not stored is measured when it is needed.
+    """The rates of a machine, from `OUT/rates`: a JSON file for each host and number of threads.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of the stored rates, `OUT/rates`: a JSON file for each host and number of threads.
-    recalibrate : bool
-        Whether to measure stored rates again.
-    measures : bool
-        Whether missing rates are measured; else they raise `NotMeasuredError`.
+    A rate that is not stored is measured when it is needed, or raises `NotMeasuredError`.
     """
 
     def __init__(self, folder: Path, recalibrate: bool = False, measures: bool = True) -> None:
@@ -118,9 +111,9 @@ class Rates:
 
     def picture_digests(self, subjects: Sequence[Subject]) -> float:
         """Return the seconds of the sha256 of all pictures in parallel, from some files' sizes."""
-        files = [
-            file for s in subjects for split in ("train", "test") for file in s.pictures(split)
-        ]
+        files: list[Path] = []
+        for subject in subjects:
+            files += [*subject.pictures("train"), *subject.pictures("test")]
         sizes = [file.stat().st_size for file in files[:: max(1, len(files) // 50)]]
         return self.digests(len(files) * (float(np.mean(sizes)) + OPENING)) / self.threads
 

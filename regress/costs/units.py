@@ -22,14 +22,8 @@ def fit_costs(request: FitRequest, rates: Rates, device: str = "cpu") -> list[li
 
     Work that the units of a group share, such as reading the features, is counted with the first
     unit that has something to fit. Of the start of a process, `start_cost`, the memory is counted,
-    and not the time. For trained models it is an upper bound: all epochs.
-
-    Parameters
-    ----------
-    request : FitRequest
-        The request; its feature spaces need not exist yet, their entries are enough.
-    device : str
-        "cpu", or "cuda" with or without a number to forecast GPU memory too.
+    and not the time. For trained models it is an upper bound: all epochs. GPU memory is counted for
+    the device "cuda", with or without a number.
     """
     process = start_cost(request, rates)
     costs = []
@@ -43,16 +37,16 @@ def fit_costs(request: FitRequest, rates: Rates, device: str = "cpu") -> list[li
             if request.estimator.streams:
                 from regress.costs.trained_models import training_cost
 
-                cost = training_cost(request, rates, number, unit, parts)
+                cost = training_cost(request, rates, number, unit, parts, process.memory)
             else:
                 cost = solved_cost(request, rates, parts[0], first)
-                cost = replace(cost, memory=process.memory + cost.memory)
             if first:
                 rows = sum((part.n_images + part.n_test) * part.n_features for part in parts)
                 reading = rates.picture_digests(request.groups[number]) + rates.passes(12 * rows)
                 cost += Cost(reading)
             gpu_memory = CUDA + cost.gpu_memory if device.startswith("cuda") else 0
-            unit_costs.append(replace(cost, gpu_memory=gpu_memory))
+            memory = process.memory + cost.memory
+            unit_costs.append(replace(cost, memory=memory, gpu_memory=gpu_memory))
         costs.append(unit_costs)
     return costs
 

@@ -27,7 +27,7 @@ def try_training(request: FitRequest, number: int, unit: int) -> Values:
     """Train on some pictures for a few epochs.
 
     Returned are `step`, seconds of a batch with its share of the validation; `begin`, seconds of a
-    training besides its steps; `trainings`, the number of such trainings that the unit needs;
+    training besides its steps; `columns` of the unit, and the number of `trainings` that they need;
     `weights`, bytes of the network.
     """
     parameters, span = request.estimator.get_params(), spans(request.settings.group_by)[unit]
@@ -44,11 +44,13 @@ def try_training(request: FitRequest, number: int, unit: int) -> Values:
         model.set_params(epochs=epochs, checkpoint=None, log=None, progress_bar=False)
         times.append(elapsed_time(partial(model.fit, X, y)))
     epoch = max(0.0, times[1] - times[0]) / (EPOCHS - 1)
+    n_columns = sum(len(layout.vertices) for layout in layouts)
     n_steps = count_steps(parameters, [int(fit.division.inside.sum()) for fit in fits], fit=True)
     return {
         "step": epoch / n_steps,
         "begin": max(0.0, times[0] - epoch),
-        "trainings": sum(len(layout.vertices) for layout in layouts) / sum(map(len, columns)),
+        "columns": n_columns,
+        "trainings": n_columns / sum(map(len, columns)),
         "weights": sum(weights.nbytes for weights in model.network_.parameters()),
     }
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from challenge import HEMISPHERES, find_subjects
 from execute.forecast.calibration import n_threads
 from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.measure import measure_process
-from execute.forecast.rates import Rates
+from execute.forecast.rates import Rates, planned_costs
 from extract.costs.units import plan_space
 from extract.layer_listing import describe, sketch
 from plan.__main__ import plan
@@ -121,6 +123,25 @@ def test_more_columns_pictures_and_weightings_take_longer(
     if model == "banded_ridge":
         few, many = ({"params": {"n_iter": n}} for n in (5, 50))
         assert seconds("wide", "narrow", **many) > seconds("wide", "narrow", **few)
+
+
+def test_a_training_is_tried_once(simulated: Path, out: Path) -> None:
+    asked = make_request(
+        simulated, out, lambda s: [s.find("narrow")], model="mlp", subject="1",
+        group_by="hemisphere", params={"epochs": 3, "batch": 16, "scope": "roi"},
+    )  # fmt: skip
+    costs = fit_costs(asked, Rates(out / "rates"))
+    assert len(costs[0]) == 2
+    assert all(cost.seconds > 0 and cost.memory > 300e6 for cost in costs[0])
+    trials = [name for name in read_json(Rates(out / "rates").path)["rates"] if "trial" in name]
+    assert len(trials) == 1
+    assert fit_costs(asked, Rates(out / "rates", measures=False)) == costs
+    assert planned_costs(out / "rates", partial(fit_costs, asked)) == costs
+    # Weights, their gradient and two moments of each, beside what CUDA itself needs.
+    on_gpu = fit_costs(asked, Rates(out / "rates", measures=False), "cuda")
+    assert all(cost.gpu_memory > 500 << 20 for cost in on_gpu[0])
+    other = replace(asked, settings=replace(asked.settings, seed=1))
+    assert planned_costs(out / "rates", partial(fit_costs, other)) is None
 
 
 def test_an_ablation_of_more_subsets_takes_longer(simulated: Path, out: Path) -> None:
