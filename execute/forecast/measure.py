@@ -3,17 +3,17 @@
 import importlib
 import logging
 import resource
+import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from base import end_with_parent
+from base import end_with_parent, signal_blocked
 from execute.errors import ExecuteError
 
 Values = dict[str, float]
@@ -27,27 +27,44 @@ def measure_process(
     Returned are `seconds` of the whole process, without the time it waited for other processes;
     `memory`, its peak in bytes; and the numbers that the function returns by name.
     """
-    start = time.perf_counter()
-    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
-        try:
-            values = pool.submit(_measure, work, arguments, imports).result()
-        except BrokenProcessPool as error:
-            label = getattr(work, "__name__", " ".join(imports))
-            raise ExecuteError(
-                f"measuring {label}: its process ended without a message, as when memory runs out"
-            ) from error
+    context, start = get_context("spawn"), time.perf_counter()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(sender, work, arguments, imports))
+    # Ctrl-C is handled by this process, which ends the other.
+    with signal_blocked(signal.SIGINT):
+        process.start()
+    sender.close()
+    try:
+        values: Values | Exception = receiver.recv()
+    except EOFError as error:
+        label = getattr(work, "__name__", " ".join(imports))
+        raise ExecuteError(
+            f"measuring {label}: its process ended without a message, as when memory runs out"
+        ) from error
+    finally:
+        # Its own exit would take seconds to free torch.
+        process.kill()
+    if isinstance(values, Exception):
+        raise values
     return values | {"seconds": min(values["seconds"], time.perf_counter() - start)}
 
 
 def _measure(
-    work: Callable[..., Values] | None, arguments: Sequence[Any], imports: Sequence[str]
-) -> Values:
+    sender: Connection,
+    work: Callable[..., Values] | None,
+    arguments: Sequence[Any],
+    imports: Sequence[str],
+) -> None:
+    end_with_parent()
     logging.disable(logging.WARNING)
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        for name in imports:
-            importlib.import_module(name)
-        values = work(*arguments) if work else {}
-    return {"memory": peak_memory(), "seconds": time.process_time(), **values}
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            for name in imports:
+                importlib.import_module(name)
+            values = work(*arguments) if work else {}
+        sender.send({"memory": peak_memory(), "seconds": time.process_time(), **values})
+    except Exception as error:
+        sender.send(error)
 
 
 def peak_memory() -> int:

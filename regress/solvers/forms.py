@@ -211,9 +211,14 @@ class RidgeSize:
         """Bytes that a solver needs besides X and Y."""
         # Kept by the search and by the solution, besides the weighting that is worked on.
         n_others = 2 * (min(self.n_weightings, max_results(self._weighting_bytes)) - 1)
-        matrices = 8 * self.folds + 20 if self.form == "dual" else 16 * self.folds + 56
+        vertices = self.batch * self._vertex_bytes
+        if self.form == "dual":
+            # Of what the form allows, half is in memory at a time.
+            matrices, vertices = 8 * self.folds + 20, vertices // 2
+        else:
+            matrices = 16 * self.folds + 56
         features = 4 * self.n_images * self.n_features + matrices * self._side**2
-        return features + n_others * self._weighting_bytes + self.batch * self._vertex_bytes
+        return features + n_others * self._weighting_bytes + vertices
 
     @property
     def _side(self) -> int:
