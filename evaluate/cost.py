@@ -16,7 +16,7 @@ RESAMPLES = 1000
 SCORE_PRODUCTS, INTERVAL_PASSES = 20, 180
 # Drawing is Python's work, as importing is. These are shares of the time of the imports: the views
 # of the surface, a map in one view, a chart, a thumbnail.
-VIEWS_SHARE, MAP_SHARE, CHART_SHARE, THUMBNAIL_SHARE = 0.4, 0.015, 0.015, 0.001
+VIEWS_SHARE, MAP_SHARE, CHART_SHARE, THUMBNAIL_SHARE = 0.4, 0.015, 0.02, 0.001
 # Maps of score, r, ceiling and best space; each feature space adds one of its unique contribution.
 MAPS = 4
 # The charts of scores, on the page and next to the table, take as long as this many examples.
@@ -25,8 +25,8 @@ CHARTS = 50
 PAGE, MAP, TURNING = 1_500_000, 60_000, 60_000
 # Bytes of what draws: matplotlib, the surface and its views.
 DRAWING = 150 << 20
-# Seconds to open a file of a fit and read its meta.
-OPENING = 0.008
+# Seconds to open a file of a fit and read its meta, each time that it is needed.
+OPENING = 0.01
 # Deflating takes as long as so many digests.
 DEFLATING = 20
 

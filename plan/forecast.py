@@ -53,7 +53,7 @@ def forecast(
     for stage in stages:
         if stage.lines:
             say("\n".join([*stage.lines, ""]))
-    _say_totals(stages, rates, limits, device)
+    _say_totals(stages, rates, limits, target)
     check_limits(stages, limits, request, rates)
 
 

@@ -29,11 +29,6 @@ class PlannedSpace:
     spec: Spec
     missing: float
 
-    @property
-    def network(self) -> tuple[str, str, str | None]:
-        """The network that spaces of its other layers share."""
-        return self.spec.family, self.spec.model, self.spec.weights
-
 
 @dataclass(frozen=True)
 class NetworkCost:
@@ -89,7 +84,8 @@ def extract_costs(
     networks: dict[tuple, list[PlannedSpace]] = {}
     for space in planned:
         if space.missing > 0:
-            networks.setdefault(space.network, []).append(space)
+            network = space.spec.family, space.spec.model, space.spec.weights
+            networks.setdefault(network, []).append(space)
     costs: list[NetworkCost] = []
     for spaces in networks.values():
         specs = [space.spec for space in spaces]
