@@ -1,11 +1,12 @@
 """Forecast time, memory and disk of `scores`, `submission` and `report`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from challenge import HEMISPHERES, Subject, find_subjects
 from evaluate.maps.camera import VIEWS
 from evaluate.report.examples import N_PICTURES
-from execute.forecast.cost import Cost
+from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.rates import Rates
 from execute.whole_command import CommandArguments
 
@@ -39,47 +40,58 @@ def evaluate_costs(
     `heldout` is the share of training pictures that is scored where there are no test responses.
     """
     process = rates.start(IMPORTS)
-    # The ensemble of the fits is scored too.
-    n_runs, n_maps = n_fits + 1, MAPS + n_spaces - 1
     test = all(subject.has_test_responses for subject in subjects)
-    reading, scoring, filled, rows, n_rois = 0.0, 0.0, 0, 0, 0
-    score_memory, submission_memory = 0.0, 0.0
-    for subject in subjects:
-        n_train, n_test = (len(subject.pictures(split)) for split in ("train", "test"))
-        n_held = heldout * n_train
-        n = n_test if test else n_held
-        rois = [roi for hemisphere in HEMISPHERES for roi in subject.regions(hemisphere)]
-        n_columns = sum(len(roi.vertices) for roi in rois)
-        vertices = [subject.n_vertices(hemisphere) for hemisphere in HEMISPHERES]
-        reading += rates.digests(4 * n_train * sum(vertices)) / rates.threads
-        reading += rates.passes(12 * n_fits * (n_held + n) * n_columns)
-        reading += OPENING * n_fits * len(rois)
-        scoring += rates.products(SCORE_PRODUCTS, RESAMPLES, n_runs * n, n_columns)
-        scoring += rates.passes(8 * RESAMPLES * INTERVAL_PASSES * n_runs * len(rois) * 2)
-        filled += 4 * n_test * sum(vertices)
-        rows += sum(vertices)
-        n_rois = max(n_rois, len(rois))
-        # Predictions of all fits and ROIs of a hemisphere, responses, their moments in each draw;
-        # or held-out predictions of all fits, from which the ensemble's members are selected.
-        wide = n_columns / 2 * n_runs + 4 * max(vertices)
-        resamples, held = 12 * RESAMPLES * max(vertices), 4 * n_held * max(vertices) * n_fits
-        score_memory = max(score_memory, 4 * n * wide + resamples, held)
-        submission_memory = max(submission_memory, 4 * n_held * wide)
+    pairs = [_subject_costs(subject, n_fits, rates, heldout, test) for subject in subjects]
+    scores, submission = (sequential_cost(costs) for costs in zip(*pairs, strict=True))
+    report = scores + _page_cost(subjects, n_fits, n_spaces, process.seconds)
+    costs = {"scores": scores, "submission": submission, "report": report}
+    return {
+        verb: replace(process + cost, memory=process.memory + cost.memory)
+        for verb, cost in costs.items()
+    }
+
+
+def _subject_costs(
+    subject: Subject, n_fits: int, rates: Rates, heldout: float, test: bool
+) -> tuple[Cost, Cost]:
+    """Return the costs of a subject's scores and predictions, without the process."""
+    n_train, n_test = (len(subject.pictures(split)) for split in ("train", "test"))
+    n_held = heldout * n_train
+    # The ensemble of the fits is scored too.
+    n, n_runs = n_test if test else n_held, n_fits + 1
+    rois = [roi for hemisphere in HEMISPHERES for roi in subject.regions(hemisphere)]
+    n_columns = sum(len(roi.vertices) for roi in rois)
+    vertices = [subject.n_vertices(hemisphere) for hemisphere in HEMISPHERES]
+    v, widest = sum(vertices), max(vertices)
+    reading = rates.digests(4 * n_train * v) / rates.threads + OPENING * n_fits * len(rois)
+    reading += rates.passes(12 * n_fits * (n_held + n) * n_columns)
+    scoring = rates.products(SCORE_PRODUCTS, RESAMPLES, n_runs * n, n_columns)
+    scoring += rates.passes(8 * RESAMPLES * INTERVAL_PASSES * n_runs * len(rois) * 2)
+    # Predictions of all fits and ROIs of a hemisphere, responses, and their moments in each draw;
+    # or held-out predictions of all fits, from which the ensemble's members are selected.
+    wide = n_columns / 2 * n_runs + 4 * widest
+    memory = int(max(4 * n * wide + 12 * RESAMPLES * widest, 4 * n_held * widest * n_fits))
+    filled = 4 * n_test * v
     deflating = rates.digests(DEFLATING * filled)
-    scores = Cost(reading + scoring, process.memory + int(score_memory), 0, 60 * n_runs * rows)
-    submission = Cost(reading + deflating, process.memory + int(submission_memory), 0, filled)
+    return (
+        Cost(reading + scoring, memory, 0, 60 * n_runs * v),
+        Cost(reading + deflating, int(4 * n_held * wide), 0, filled),
+    )
+
+
+def _page_cost(
+    subjects: Sequence[Subject], n_fits: int, n_spaces: int, start_seconds: float
+) -> Cost:
+    """Return the cost of drawing and writing the report, without the process."""
     # One page for each subject, and one of all together; both hemispheres in each view.
-    n_brains = len(subjects) + (len(subjects) > 1)
+    n_brains, n_maps = len(subjects) + (len(subjects) > 1), MAPS + n_spaces - 1
     n_pictures = 2 * n_maps * (n_brains + len(VIEWS) - 1)
     # Each ROI's name has an example of both hemispheres together: a chart and pictures.
-    n_examples = n_rois / 2 + 2 * CHARTS
-    shares = VIEWS_SHARE + n_pictures * MAP_SHARE + n_examples * CHART_SHARE
+    n_rois = max(sum(len(subject.regions(h)) for h in HEMISPHERES) for subject in subjects)
+    shares = VIEWS_SHARE + n_pictures * MAP_SHARE + (n_rois / 2 + 2 * CHARTS) * CHART_SHARE
     shares += n_rois * N_PICTURES * THUMBNAIL_SHARE
-    page = PAGE + TURNING * n_brains * (n_maps + 2 * n_runs) + MAP * n_pictures
-    memory = process.memory + DRAWING + 6 * page
-    report = Cost(process.seconds * shares, memory, 0, page)
-    costs = {"scores": scores, "submission": submission, "report": scores + report}
-    return {verb: process + cost for verb, cost in costs.items()}
+    page = PAGE + TURNING * n_brains * (n_maps + 2 * n_fits + 2) + MAP * n_pictures
+    return Cost(start_seconds * shares, DRAWING + 6 * page, 0, page)
 
 
 def cost_of(request: CommandArguments, rates: Rates) -> Cost | None:

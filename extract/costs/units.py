@@ -1,7 +1,7 @@
 """Forecast of the costs of features, from the speed and memory of each network in a trial."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from base import sha256_files
@@ -78,34 +78,41 @@ def extract_costs(
     Pictures are digested once for all networks; the cost of the first network includes this.
     GPU memory is included for the device "cuda", with or without a number.
     """
-    n_pictures, files = count_pictures(subjects), subjects[0].pictures("train")
-    files = files[:: max(1, len(files) // N_TRIED)][:N_TRIED]
-    size, paths = max(file.stat().st_size for file in files), [str(file) for file in files]
     networks: dict[tuple, list[PlannedSpace]] = {}
     for space in planned:
         if space.missing > 0:
             network = space.spec.family, space.spec.model, space.spec.weights
             networks.setdefault(network, []).append(space)
-    costs: list[NetworkCost] = []
-    for spaces in networks.values():
-        specs = [space.spec for space in spaces]
-        depends = digest({"specs": [repr(s) for s in specs], "precision": precision, "size": size})
-        work = partial(measure_process, try_network, specs, paths, precision)
-        trial = rates.get_or_measure(f"trial of {specs[0].network} {depends}", work)
-        count = round(n_pictures * max(space.missing for space in spaces))
-        columns = sum(int(space.entry.meta["columns"]) for space in spaces)
-        width = columns * (1 if spaces[0].entry.meta["dtype"] == "uint8" else 4)
-        disk = count * (width + 64 + 4)
-        # Rows are written as shards, then once more when shards are merged.
-        seconds = trial["prepare"] + count * (trial["forward"] + trial["read"] / rates.threads)
-        seconds += rates.writes(2 * disk, 2 + count // 256)
-        seconds += rates.picture_digests(subjects) * (not costs)
-        memory = max(0, int(trial["memory"]) - rates.start(*IMPORTS).memory)
-        memory += min(64 << 20, 2 * 256 * width)
-        gpu = int(trial["gpu_memory"]) if device.startswith("cuda") else 0
-        cost = Cost(seconds, memory, gpu, disk)
-        costs.append(NetworkCost(tuple(spaces), int(trial["at_once"]), cost))
-    return costs
+    costs = [_network_cost(spaces, subjects, rates, precision) for spaces in networks.values()]
+    if costs:
+        digested = costs[0].cost + Cost(rates.picture_digests(subjects))
+        costs[0] = replace(costs[0], cost=digested)
+    if device.startswith("cuda"):
+        return costs
+    return [replace(network, cost=replace(network.cost, gpu_memory=0)) for network in costs]
+
+
+def _network_cost(
+    spaces: Sequence[PlannedSpace], subjects: Sequence[Subject], rates: Rates, precision: str
+) -> NetworkCost:
+    """Return the cost of the pictures that the spaces of a network lack."""
+    files, specs = subjects[0].pictures("train"), [space.spec for space in spaces]
+    files = files[:: max(1, len(files) // N_TRIED)][:N_TRIED]
+    size, paths = max(file.stat().st_size for file in files), [str(file) for file in files]
+    depends = digest({"specs": [repr(s) for s in specs], "precision": precision, "size": size})
+    work = partial(measure_process, try_network, specs, paths, precision)
+    trial = rates.get_or_measure(f"trial of {specs[0].network} {depends}", work)
+    count = round(count_pictures(subjects) * max(space.missing for space in spaces))
+    columns = sum(int(space.entry.meta["columns"]) for space in spaces)
+    width = columns * (1 if spaces[0].entry.meta["dtype"] == "uint8" else 4)
+    disk = count * (width + 64 + 4)
+    # Rows are written as shards, then once more when shards are merged.
+    seconds = trial["prepare"] + count * (trial["forward"] + trial["read"] / rates.threads)
+    seconds += rates.writes(2 * disk, 2 + count // 256)
+    memory = max(0, int(trial["memory"]) - rates.start(*IMPORTS).memory)
+    memory += min(64 << 20, 2 * 256 * width)
+    cost = Cost(seconds, memory, int(trial["gpu_memory"]), disk)
+    return NetworkCost(tuple(spaces), int(trial["at_once"]), cost)
 
 
 def total_cost(networks: Sequence[NetworkCost], rates: Rates) -> Cost:
