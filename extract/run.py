@@ -197,8 +197,13 @@ def prepare(
     )
 
 
+def batch_limit(backbone: Backbone) -> int:
+    """Return the number of pictures in a pass where memory does not limit it, as on a GPU."""
+    return max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
+
+
 def _at_once(backbone: Backbone, layers: Sequence[str], device: torch.device) -> int:
-    limit = max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
+    limit = batch_limit(backbone)
     if device.type != "cpu":
         return limit
     return max(1, min(limit, OUTPUT_BYTES // largest_output(backbone, layers)))
