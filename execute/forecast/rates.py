@@ -170,6 +170,11 @@ def planned_costs(
     -------
     list of list of Cost, or None
         None where a rate was never measured.
+
+    Examples
+    --------
+    >>> planned_costs(Path("rates"), lambda rates: [[Cost(1.0)]]) is None  # before make plan
+    True
     """
     if not folder.is_dir():
         return None
