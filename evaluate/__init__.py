@@ -6,9 +6,28 @@ scores.csv, `submission` the zip that the challenge takes; `check` checks any su
 scores it, and `ceilings` computes noise ceilings for data that have none.
 """
 
-from evaluate.commands.check import faults
-from evaluate.errors import EvaluateError
-from evaluate.metrics._correlation import correlation
-from evaluate.scoring.vertex_scores import Tally, pool
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evaluate.errors import EvaluateError
+    from evaluate.metrics._correlation import correlation
+    from evaluate.scoring.vertex_scores import Tally, pool
+    from evaluate.submission.inspection import faults
 
 __all__ = ["EvaluateError", "Tally", "correlation", "faults", "pool"]
+
+# Imported when they are used, so that the command line answers at once.
+_MODULES = {
+    "EvaluateError": "errors",
+    "Tally": "scoring.vertex_scores",
+    "correlation": "metrics._correlation",
+    "faults": "submission.inspection",
+    "pool": "scoring.vertex_scores",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from base import code_digest, list_choices, load_plugin, plugin_names
 from evaluate import ensembles
+from evaluate.ensembles import DEFAULT
 from evaluate.ensembles._combine import FEWEST_PICTURES
 from evaluate.errors import EvaluateError
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.scoring.member_selection import Fold, Selection, select_members
 
-DEFAULT = "per_vertex"
 Part = Sequence[NDArray[np.float64]]
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from challenge import ROI_CLASSES
+from evaluate.ensembles import DEFAULT
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.fits.runs import ENSEMBLE, Run
-from evaluate.scoring.ensemble import DEFAULT, compute_strengths
+from evaluate.scoring.ensemble import compute_strengths
 from evaluate.scoring.hemisphere_scorer import Resampling, Scorer, VertexMap
 from evaluate.scoring.member_selection import Member
 from evaluate.scoring.predictions import Prediction, gather_prediction

@@ -1,0 +1,221 @@
+"""Scores of a submission, as the challenge's server computed them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from base import decimal, plural, provenance, replacing, run_hint, say, sha256_files
+from challenge import (
+    HEMISPHERES,
+    ROI_CLASSES,
+    SMALLEST_CEILING,
+    Subject,
+    SubjectChoice,
+    find_subjects,
+)
+from challenge.inputs import print_missing_classes
+from challenge.layout import labels_file, mapping_file
+from evaluate.errors import EvaluateError
+from evaluate.fits.caveats import find_leaked, leak_lines, pictures_line
+from evaluate.fits.inputs import report_made_ceilings
+from evaluate.scoring.vertex_scores import OFFICIAL
+from evaluate.submission.inspection import inspect
+from evaluate.submission.leaderboard import SubmissionScores, score_submission
+from evaluate.submission.other_benchmarks import EXPLAINED, SOURCES, check_definitions
+
+SIDES = (*HEMISPHERES, "all")
+OTHER_METRICS = ("pearson_r", "r2", "unclipped")
+COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant", "n_constant_measured")
+
+
+def score_submission_file(
+    submission: Path,
+    data: Path,
+    json: Path | None,
+    subject: SubjectChoice,
+    ceilings: Path | None,
+    rois: bool,
+    also: list[str] | None,
+) -> None:
+    """Score any submission against test responses, as the challenge's server did."""
+    check_definitions(also or ())
+    subjects = _with_responses(data, subject, ceilings)
+    findings = inspect(submission, subjects, strangers=True)
+    if findings.faults:
+        raise EvaluateError(
+            f"{submission}: cannot be scored, {plural(len(findings.faults), 'fault')}:\n- "
+            + "\n- ".join(findings.faults)
+        )
+    marks = score_submission(
+        submission, subjects, [s for s in subjects if rois or _has_label_maps(s)]
+    )
+    if rois:
+        print_missing_classes(subjects)
+    for line in findings.suspicions:
+        say(f"WARNING: {line}")
+    for line in findings.remarks:
+        say(line)
+    _report(marks, subjects, rois, also or ())
+    if json is not None:
+        _write(json, marks, submission, subjects, also or ())
+        say(f"-> {json}")
+
+
+def _with_responses(data: Path, subject: SubjectChoice, ceilings: Path | None) -> list[Subject]:
+    """Find the subjects with test responses."""
+    if ceilings is not None and not ceilings.is_dir():
+        raise EvaluateError(
+            f"{ceilings}: no such folder: make it with {run_hint('evaluate ceilings', data=data)}"
+        )
+    candidates = [replace(s, ceilings=ceilings) for s in find_subjects(data, subject)]
+    subjects = [s for s in candidates if s.has_test_responses]
+    if not subjects:
+        raise EvaluateError(
+            f"{data}: holds no test responses (such as {candidates[0].folder.name}/test_split/"
+            "test_fmri/lh_test_fmri.npy); the organisers keep them: give a directory that has "
+            f"them, or score fits on held-out pictures with {run_hint('evaluate')}"
+        )
+    if without := [s.name for s in candidates if s not in subjects]:
+        say(f"subjects {', '.join(without)}: no test responses in {data}, not scored")
+    for current in subjects:
+        if (n := len(current.pictures("test"))) < 2:
+            raise EvaluateError(
+                f"subject {current.name}: {n} test picture has no correlation: score at least two, "
+                "or choose others with --subject"
+            )
+    return subjects
+
+
+def _has_label_maps(subject: Subject) -> bool:
+    """Return whether all label maps exist, so that the JSON can include ROIs."""
+    maps = [labels_file(subject.folder, h, c) for h in HEMISPHERES for c in ROI_CLASSES]
+    names = [mapping_file(subject.folder, roi_class) for roi_class in ROI_CLASSES]
+    return all(file.is_file() for file in (*maps, *names))
+
+
+def _report(
+    marks: SubmissionScores, subjects: Sequence[Subject], rois: bool, also: Sequence[str]
+) -> None:
+    report_made_ceilings(subjects, "test")
+    metric = OFFICIAL if marks.mean(OFFICIAL) is not None else "pearson_r"
+    official = metric == OFFICIAL
+    digits = 2 if official else 3
+    width = 20
+    lines = ["", f"{'score' if official else 'pearson_r':<{width}}" + _cells(["lh", "rh", "both"])]
+    for subject in [*marks.subjects, "all"]:
+        values = [marks.mean(metric, side, folder=subject) for side in SIDES]
+        lines.append(f"{subject:<{width}}" + _cells([decimal(value, digits) for value in values]))
+    if rois:
+        lines += ["", " " * (width + 3 * 10) + _cells(also, 22)] if also else [""]
+        for roi in marks.rois:
+            label = f"{roi[0]}, all" if roi[1] == "all" else f"  {roi[1]}"
+            cells = [decimal(marks.mean(metric, side, roi), digits) for side in SIDES]
+            defined = [decimal(marks.define(name, roi), 3) for name in also]
+            lines.append(f"{label:<{width}}" + _cells(cells) + _cells(defined, 22))
+    say("\n".join(lines))
+    say("")
+    for line in _notes(marks, subjects, official, also):
+        say(line)
+
+
+def _notes(
+    marks: SubmissionScores, subjects: Sequence[Subject], official: bool, also: Sequence[str]
+) -> list[str]:
+    other_metrics: tuple[tuple[str, str, int], ...]
+    if official:
+        lines = [
+            "score: mean over vertices of r^2 / noise ceiling, in percent, cut at 100",
+            "chance: predictions unrelated to the pictures score "
+            f"{decimal(marks.mean('chance'), 2)} on all vertices",
+        ]
+        other_metrics = (
+            ("r", "pearson_r", 4),
+            ("r^2", "r2", 4),
+            ("score without the cut", "unclipped", 2),
+        )
+    else:
+        without_ceilings = [s.name for s in subjects if s.noise_ceiling("lh", "test") is None]
+        lines = [
+            "pearson_r: mean over vertices, NOT noise-normalised: "
+            + (f"no noise ceilings of subjects {', '.join(without_ceilings)}" if without_ceilings
+               else "all noise ceilings are 0")
+        ]  # fmt: skip
+        other_metrics = (("r^2", "r2", 4),)
+    figures = ", ".join(f"{name} {decimal(marks.mean(key), n)}" for name, key, n in other_metrics)
+    lines.append(f"beside it, over the same vertices: {figures}")
+    whole = marks.tally()
+    assert whole is not None  # as there is at least one subject
+    lines.append(
+        f"{whole.n_vertices} vertices: {whole.n_excluded} of ceiling 0 (below "
+        f"{SMALLEST_CEILING:g}) in no mean, "
+        f"{whole.n_clipped} cut at 100, {whole.n_constant} of a constant prediction, r = 0"
+    )
+    if whole.n_constant_measured:
+        lines.append(
+            f"WARNING: at {whole.n_constant_measured} vertices that count, the measured responses "
+            "are constant: r = 0, whatever is predicted"
+        )
+    lines += [
+        f"{name}: {decimal(marks.define(name), 4)} ({EXPLAINED[name]}; {SOURCES[name]})"
+        for name in also
+    ]
+    lines.append(pictures_line({s.name: len(s.pictures("test")) for s in subjects}, "test"))
+    lines += [f"WARNING: {line}" for line in leak_lines(find_leaked(subjects))]
+    if simulated := [subject.name for subject in subjects if subject.simulated]:
+        lines.append(f"the responses are SIMULATED, subjects: {', '.join(simulated)}")
+    return lines
+
+
+def _cells(cells: Sequence[str], width: int = 8) -> str:
+    return "".join(f"  {cell:>{width}}" for cell in cells)
+
+
+def _write(
+    path: Path,
+    marks: SubmissionScores,
+    submission: Path,
+    subjects: Sequence[Subject],
+    also: Sequence[str],
+) -> None:
+    content = _means(marks, OFFICIAL) | {
+        "about": {
+            "beside": {name: _means(marks, name) for name in OTHER_METRICS},
+            "also": {name: marks.define(name) for name in also},
+            "rois": {
+                f"{roi_class}/{roi}": marks.mean(OFFICIAL, roi=(roi_class, roi))
+                for roi_class, roi in marks.rois
+            },
+            "counts": {
+                subject: {
+                    side: {
+                        name: getattr(marks.tally(side, folder=subject), name) for name in COUNTS
+                    }
+                    for side in HEMISPHERES
+                }
+                for subject in marks.subjects
+            },
+            "submission": str(submission),
+            "submission_sha256": sha256_files([submission])[0],
+            "chance": marks.mean("chance"),
+            "simulated": [subject.name for subject in subjects if subject.simulated],
+            "leaked": find_leaked(subjects),
+            "provenance": provenance(),
+        }
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(dumps(content, indent=1) + "\n")
+
+
+def _means(marks: SubmissionScores, metric: str) -> dict[str, Any]:
+    """Return means in the layout of the challenge's server; None where there is no value."""
+    return {
+        "all": marks.mean(metric),
+        **{
+            subject: {side: marks.mean(metric, side, folder=subject) for side in HEMISPHERES}
+            for subject in marks.subjects
+        },
+    }
