@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 from base import plural, progress, replacing, say
 from challenge import SubjectChoice
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import leak_lines
-from evaluate.fits.inputs import gather, report_missing
-from evaluate.fits.runs import ENSEMBLE
+from evaluate.fits.inputs import Inputs, gather, report_missing
+from evaluate.fits.run_labels import ENSEMBLE
 from evaluate.maps.camera import render_views
 from evaluate.maps.map_figure import draw_map
 from evaluate.maps.paint import maps_of
 from evaluate.maps.shown_subjects import coverage_lines, gather_subjects, measured_vertices
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh, load_mesh
-from evaluate.maps.values import (
-    SubjectValues,
-    check_outlined,
-    split_placed,
-)
+from evaluate.maps.values import SubjectValues, check_outlined, split_placed
+from evaluate.scoring.vertex_files import read_vertices, vertices_file
 
 WIDTH = 840
 
@@ -32,23 +30,25 @@ def draw_maps(
     """Draw maps of score, r, ceiling, best space and unique contributions on fsaverage."""
     check_outlined(outlines)
     inputs = gather(data, out, subject, fits)
+    is_ensemble = not fits and len(inputs.runs) > 1
+    runs = {run.name: run.title for run in inputs.runs}
+    runs = {ENSEMBLE: "the ensemble of all fits"} if is_ensemble else runs
+    if (split := _scored_split(inputs, runs)) != inputs.split:
+        inputs = gather(data, out, subject, fits, split=split)
     report_missing(inputs)
     surface = load_mesh(mesh)
-    runs = [(run.name, run.title) for run in inputs.runs]
-    if not fits and len(runs) > 1:
-        runs = [(ENSEMBLE, "the ensemble of all fits")]
     placed, message = split_placed(inputs.subjects)
     if not placed:
         raise EvaluateError(f"{message}: copy the masks to draw maps")
     if message:
         say(message)
     simulated = [s.name for s in placed if s.simulated]
-    leaked = leak_lines(inputs.leaked, inputs.split)
+    leaked = leak_lines(inputs.caveats.leaked, inputs.split)
     caveat = " – SIMULATED responses" * bool(simulated)
     caveat += " – WARNING: test pictures were training pictures" * bool(leaked)
     files: list[Path] = []
-    for run, label in runs:
-        brains = gather_subjects(out, inputs, run, surface, outlines)
+    for run, label in runs.items():
+        brains = gather_subjects(inputs, run, surface, outlines)
         if brains:
             about = f"{label}, {PICTURES[brains[0].split]} pictures"
             files += _draw(out, brains, surface, outlines, run, about, caveat)
@@ -58,6 +58,14 @@ def draw_maps(
     for line in leaked:
         say(f"WARNING: {line}")
     say(f"-> {out / 'maps'}: {plural(len(files), 'file')}")
+
+
+def _scored_split(inputs: Inputs, runs: Iterable[str]) -> str:
+    """Return the split of the first file of vertices: the maps are of the pictures scored last."""
+    for run, subject in product(runs, inputs.subjects):
+        if vertices_file(inputs.out, run, subject.name).is_file():
+            return read_vertices(inputs.out, run, subject.name).meta["split"]
+    return inputs.split
 
 
 def _draw(

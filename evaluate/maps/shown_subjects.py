@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from challenge import HEMISPHERES, Subject
 from challenge.rois.regions import read_mask
 from evaluate.errors import EvaluateError
 from evaluate.fits.inputs import Inputs
-from evaluate.fits.runs import ENSEMBLE
+from evaluate.fits.run_labels import ENSEMBLE
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import (
@@ -26,7 +25,7 @@ from evaluate.scoring.vertex_files import vertices_file
 
 
 def gather_subjects(
-    out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
+    inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
 ) -> list[SubjectValues]:
     """Gather the values of every subject of a run whose vertices are on fsaverage, and their mean.
 
@@ -37,27 +36,15 @@ def gather_subjects(
     names = {name for fit in runs for name in fit.subjects}
     placed = split_placed(inputs.subjects)[0]
     subjects = [subject for subject in placed if subject.name in names]
-    absent = [
-        subject for subject in subjects if not vertices_file(out, run, subject.name).is_file()
-    ]
-    if absent:
+    files = [vertices_file(inputs.out, run, subject.name) for subject in subjects]
+    if absent := [file for file in files if not file.is_file()]:
         raise EvaluateError(
-            f"{vertices_file(out, run, absent[0].name)}: no such file: run {run_hint('evaluate')} "
-            "first, with the same subjects and fits"
+            f"{absent[0]}: no such file: run {run_hint('evaluate')} first, with the same subjects "
+            "and fits"
         )
     regions = region_names(placed, outlined)
     subject_values = [
-        gather_values(
-            out,
-            subject,
-            run,
-            inputs.runs,
-            inputs.responses,
-            mesh.n_vertices,
-            outlined,
-            spaces,
-            regions,
-        )
+        gather_values(inputs, subject, run, mesh.n_vertices, outlined, spaces, regions)
         for subject in subjects
     ]
     if len({values.split for values in subject_values}) > 1:

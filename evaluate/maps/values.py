@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from challenge.layout import vertices_file
 from evaluate.errors import EvaluateError
-from evaluate.fits.runs import Run
-from evaluate.maps.space_values import BySpace, describe_sources, read_space_values
+from evaluate.fits.inputs import Inputs
+from evaluate.maps.space_values import describe_sources, read_space_values
 from evaluate.maps.surface import fsaverage_vertices, place_on_mesh
 from evaluate.scoring.hemisphere_rows import roi_rank
-from evaluate.scoring.vertex_files import read_vertices
+from evaluate.scoring.vertex_files import read_current_vertices
 
 # By hemisphere, a value for each vertex of the mesh, or NaN.
 Sides = dict[str, NDArray[np.float64]]
@@ -28,40 +27,20 @@ Sides = dict[str, NDArray[np.float64]]
 class SubjectValues:
     """Values of one subject, or the mean of several, on the mesh.
 
-    Attributes
-    ----------
-    subject : str
-        Such as "01", or "mean".
-    score, r, ceiling : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere: percent, Pearson's r, and a fraction; NaN if the vertex was not measured, not
-        fitted, or has no ceiling.
-    alone : dict of str to dict of str to array (n_mesh_vertices,), float64
-        For each feature space, r of a model on it alone.
-    unique : dict of str to dict of str to array (n_mesh_vertices,), float64
-        For each feature space, the part of R^2 that no other space explains.
-    labels : dict of str to array (n_mesh_vertices,), float64
-        For each vertex, the position of its region in `regions`, from 1; 0 outside.
-    regions : tuple of str
-        Names of the outlined regions, the same for all subjects that are shown together.
-    source : str
-        The model and the pictures of `alone` and `unique`.
-    split : str
-        The pictures of score and r: "test" or "heldout".
-    counts : tuple of int
-        Number of measured vertices that the mesh has, and number of all measured vertices.
+    Values are NaN where the vertex was not measured, not fitted, or has no ceiling.
     """
 
-    subject: str
-    score: Sides
+    subject: str  # such as "01", or "mean"
+    score: Sides  # percent
     r: Sides
-    ceiling: Sides
-    alone: dict[str, Sides] = field(default_factory=dict)
-    unique: dict[str, Sides] = field(default_factory=dict)
-    labels: Sides = field(default_factory=dict)
-    regions: tuple[str, ...] = ()
-    source: str = ""
-    split: str = "test"
-    counts: tuple[int, int] = (0, 0)
+    ceiling: Sides  # fraction
+    alone: dict[str, Sides] = field(default_factory=dict)  # r of a model on each space alone
+    unique: dict[str, Sides] = field(default_factory=dict)  # part of R^2 of each space alone
+    labels: Sides = field(default_factory=dict)  # position in `regions` from 1; 0 outside
+    regions: tuple[str, ...] = ()  # outlined; the same for all subjects shown together
+    source: str = ""  # the model and the pictures of `alone` and `unique`
+    split: str = "test"  # the pictures of score and r
+    counts: tuple[int, int] = (0, 0)  # measured vertices that the mesh has, and all
 
 
 def check_outlined(roi_class: str) -> None:
@@ -103,11 +82,9 @@ def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
 
 
 def gather_values(
-    out: Path,
+    inputs: Inputs,
     subject: Subject,
     run: str,
-    runs: Sequence[Run],
-    responses: Mapping[tuple[str, str], str],
     n_mesh: int,
     outlined: str = "streams",
     spaces: bool = True,
@@ -115,8 +92,7 @@ def gather_values(
 ) -> SubjectValues:
     """Read the values of a subject for the maps of `run`, which may be "ensemble".
 
-    `responses` are digests of the training responses. The other `runs` are needed to compare spaces
-    if there is no ablation. `regions` are from `region_names`, by default of this subject.
+    `regions` are from `region_names`, by default of this subject.
     """
     check_outlined(outlined)
     mesh_vertices = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
@@ -127,14 +103,11 @@ def gather_values(
             for h, vertices in mesh_vertices.items()
         }
 
-    scores = read_vertices(out, run, subject.name)
-    alone: BySpace = {}
-    unique: BySpace = {}
-    source = ""
-    if spaces:
-        alone, unique, source = read_space_values(out, subject, runs, responses)
+    scores = read_current_vertices(inputs, run, subject.name)
+    alone, unique, source = read_space_values(inputs, subject) if spaces else ({}, {}, "")
     names = tuple(region_names([subject], outlined) if regions is None else regions)
-    labels = {h: _labels(subject, h, outlined, names) for h in HEMISPHERES}
+    labels = on_mesh({h: _labels(subject, h, outlined, names) for h in HEMISPHERES})
+    n_on_mesh = [int((vertices < n_mesh).sum()) for vertices in mesh_vertices.values()]
     return SubjectValues(
         subject=subject.name,
         score=on_mesh(scores.field("score")),
@@ -144,12 +117,9 @@ def gather_values(
         unique={space: on_mesh(sides) for space, sides in unique.items()},
         source=source,
         split=scores.meta["split"],
-        labels={h: np.nan_to_num(values) for h, values in on_mesh(labels).items()},
+        labels={h: np.nan_to_num(values) for h, values in labels.items()},
         regions=names,
-        counts=(
-            sum(int((vertices < n_mesh).sum()) for vertices in mesh_vertices.values()),
-            sum(len(vertices) for vertices in mesh_vertices.values()),
-        ),
+        counts=(sum(n_on_mesh), sum(map(len, mesh_vertices.values()))),
     )
 
 
@@ -166,30 +136,25 @@ def _labels(
 
 def average(subjects: Sequence[SubjectValues]) -> SubjectValues:
     """Return the mean of the subjects that have a value at a vertex; labels are the most common."""
-    spaces = dict.fromkeys(space for subject in subjects for space in subject.alone)
-    parts = dict.fromkeys(space for subject in subjects for space in subject.unique)
+    sources = {subject.subject: subject.source for subject in subjects}
     return SubjectValues(
         subject="mean",
         score=_mean([subject.score for subject in subjects]),
         r=_mean([subject.r for subject in subjects]),
         ceiling=_mean([subject.ceiling for subject in subjects]),
-        alone={
-            s: _mean([subject.alone[s] for subject in subjects if s in subject.alone])
-            for s in spaces
-        },
-        unique={
-            s: _mean([subject.unique[s] for subject in subjects if s in subject.unique])
-            for s in parts
-        },
-        source=describe_sources({subject.subject: subject.source for subject in subjects}),
+        alone=_mean_by_space([subject.alone for subject in subjects]),
+        unique=_mean_by_space([subject.unique for subject in subjects]),
+        source=describe_sources(sources),
         split=subjects[0].split,
         labels={h: _majority([subject.labels[h] for subject in subjects]) for h in HEMISPHERES},
         regions=subjects[0].regions,
-        counts=(
-            max(subject.counts[0] for subject in subjects),
-            max(subject.counts[1] for subject in subjects),
-        ),
+        counts=(max(s.counts[0] for s in subjects), max(s.counts[1] for s in subjects)),
     )
+
+
+def _mean_by_space(values: Sequence[Mapping[str, Sides]]) -> dict[str, Sides]:
+    spaces = dict.fromkeys(space for by_space in values for space in by_space)
+    return {s: _mean([by_space[s] for by_space in values if s in by_space]) for s in spaces}
 
 
 def _mean(sides: Sequence[Sides]) -> Sides:

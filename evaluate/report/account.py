@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from base import plural
 from challenge import HEMISPHERES, Subject
 from challenge.ceilings.published import PUBLISHED
-from evaluate.fits.completeness import coverage_lines, unfinished_lines
+from evaluate.fits.completeness import unfinished_lines
 from evaluate.fits.inputs import Inputs
 from evaluate.fits.runs import Run
+from evaluate.scoring.score_report import ScoreReport
 from evaluate.tables.legend import score_warnings
 
 
@@ -23,7 +22,7 @@ def describe_fits(runs: Sequence[Run]) -> list[dict[str, Any]]:
     fits = []
     for run in runs:
         meta = run.models[0].meta
-        settings = dict(meta.get("settings", {}))
+        settings: dict[str, Any] = dict(meta.get("settings", {}))
         # Defaults are in the fits' files.
         settings.pop("defaults", None)
         settings |= settings.pop("parameters", None) or {}
@@ -50,14 +49,10 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def list_exclusions(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]:
+def list_exclusions(inputs: Inputs, report: ScoreReport) -> list[dict[str, str]]:
     """Return what was left out of the numbers, and why."""
     exclusions = []
-    ensemble = next(
-        (c for c in sidecar["counts"]
-         if c["fit"] == inputs.pooled and c["subject"] == c["hemisphere"] == "all"), None
-    )  # fmt: skip
-    if ensemble is not None:
+    if ensemble := report.whole_counts.get(inputs.pooled):
         source = "of the ensemble" if len(inputs.runs) > 1 else "of the fit"
         n, out = ensemble["n_vertices"], ensemble["n_excluded"]
         exclusions.append(
@@ -78,14 +73,14 @@ def list_exclusions(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str
     exclusions += [
         _exclusion(f"subject {subject.name}", "has no fits") for subject in inputs.unfitted
     ]
-    for line in unfinished_lines(sidecar["unfinished"]):
+    for line in unfinished_lines(report.caveats.unfinished):
         item, _, fix = line.partition(": ")
         exclusions.append(_exclusion(item, f"the run was not finished: {fix}"))
-    for name, runs in sidecar["coverage"]["lacking"].items():
+    for name, runs in report.coverage["lacking"].items():
         exclusions.append(_exclusion(f"subject {name}", f"has no fit of {', '.join(runs)}"))
     for kind, reason in (("test_responses", "test responses are not there"),
                       ("ceilings", "noise ceilings are not there")):  # fmt: skip
-        files = sidecar["absent"][kind]
+        files = report.absent[kind]
         if files:
             exclusions.append(
                 _exclusion(f"{plural(len(files), 'file')}, such as {files[0]}", reason)
@@ -114,19 +109,18 @@ def _empty_rois(subjects: Sequence[Subject]) -> list[dict[str, str]]:
     return exclusions
 
 
-def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+def banners(report: ScoreReport) -> list[str]:
     """Return the warnings at the top of the page."""
-    lines = [f"WARNING: {line}." for line in score_warnings(frame, sidecar)]
-    if sidecar["simulated"]:
-        lines.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
-                     "figures say nothing about brains.")  # fmt: skip
-    untrained = sorted({s for spaces in sidecar["untrained"].values() for s in spaces})
-    if untrained:
+    lines = [f"WARNING: {line}." for line in score_warnings(report)]
+    if simulated := report.caveats.simulated:
+        lines.append(f"SIMULATED responses, subjects {', '.join(simulated)}: the figures say "
+                     "nothing about brains.")  # fmt: skip
+    if untrained := report.caveats.untrained_spaces:
         lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}.")
-    if coverage_lines(sidecar["coverage"], "report"):
+    if report.coverage["lacking"]:
         lines.append("Columns cover different subjects: do not compare them where all subjects "
                      "are pooled.")  # fmt: skip
-    if len(sidecar["absent"]["ceilings"]):
+    if report.absent["ceilings"]:
         lines.append("Noise ceilings are missing: what needs them is a dash.")
     return lines
 

@@ -11,16 +11,16 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
-from evaluate.fits.runs import ENSEMBLE
+from evaluate.fits.run_labels import ENSEMBLE, FitLabel
 from evaluate.report.svg import INK, STYLE, new_figure, to_svg
 from evaluate.scoring.hemisphere_rows import class_order
+from evaluate.scoring.score_report import ScoreReport
 from evaluate.tables.scores_figure import COLOURS, HATCHES
-from evaluate.tables.scores_table import Model, overall
 
 FAINT = 0.25
 
 
-def colour(models: Sequence[Model], index: int) -> str:
+def colour(models: Sequence[FitLabel], index: int) -> str:
     """Return a model's colour: one of Okabe and Ito's, or the text's colour for the ensemble."""
     return INK if models[index].fit == ENSEMBLE else COLOURS[index % len(COLOURS)]
 
@@ -30,18 +30,19 @@ def on_page(ink: str) -> str:
     return "currentColor" if ink == INK else ink
 
 
-def bars(frame: pd.DataFrame, models: Sequence[Model], metric: str) -> list[dict[str, str]]:
+def bars(report: ScoreReport) -> list[dict[str, str]]:
     """Draw, for each ROI class, a bar per ROI and model with its interval, ceiling and chance."""
-    whole = overall(frame)
+    rows, metric = report.overall, report.metric
     charts = []
-    for roi_class in class_order(whole["roi_class"]):
-        scores = whole[(whole["roi_class"] == roi_class) & (whole["roi"] != "all")]
+    for roi_class in class_order(rows["roi_class"]):
+        scores = rows[(rows["roi_class"] == roi_class) & (rows["roi"] != "all")]
         if scores[metric].notna().any():
-            charts.append({"title": roi_class, "svg": _bars(scores, models, metric, roi_class)})
+            svg = _bars(scores, report.models, metric, roi_class)
+            charts.append({"title": roi_class, "svg": svg})
     return charts
 
 
-def _bars(scores: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str) -> str:
+def _bars(scores: pd.DataFrame, models: Sequence[FitLabel], metric: str, roi_class: str) -> str:
     rois = list(dict.fromkeys(scores["roi"]))
     figure, axes = new_figure(5.2, 2.7)
     width = 0.84 / len(models)

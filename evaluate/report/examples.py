@@ -43,7 +43,7 @@ def examples(
     chosen, its `r` and `ceiling`, the scatter as `svg`, and pictures of `highest` and `lowest`
     response.
     """
-    models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
+    models = {(m.meta["subject"], m.meta["hemisphere"], *m.roi_key): m for m in run.models}
     regions = _regions(subjects)
     rois = sorted(regions, key=lambda roi: roi_rank(*roi))
     entries = []
@@ -108,7 +108,7 @@ def _describe_vertex(
         "name": name,
         "r": r,
         "ceiling": ceiling if np.isfinite(ceiling) else None,
-        "svg": scatter(predicted, measured, {"name": name, "r": r, "roi": model.roi}),
+        "svg": scatter(predicted, measured, {"name": name, "r": r, "roi": model.meta["roi"]}),
         "highest": [_picture(files[i], measured[i], predicted[i]) for i in order[::-1][:count]],
         "lowest": [_picture(files[i], measured[i], predicted[i]) for i in order[:count]],
     }

@@ -19,6 +19,7 @@ from evaluate.maps.surface import Mesh
 from evaluate.maps.values import SubjectValues
 from evaluate.report.brain import bar
 from evaluate.report.examples import encode
+from evaluate.scoring.score_report import ScoreReport
 
 # Pixels: width of a flat map before it is cropped to the measured vertices, margin around these,
 # and gap between the hemispheres.
@@ -29,7 +30,7 @@ def multiples(
     values_by_run: Mapping[str, Sequence[SubjectValues]],
     subject_values: Sequence[SubjectValues],
     runs: Sequence[Run],
-    frame: pd.DataFrame,
+    report: ScoreReport,
     rows: Mapping[str, str],
     mesh: Mesh,
 ) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def multiples(
     views = [
         _cut(view, focus[view.hemisphere]) for view in render_views(mesh, WIDTH, focus, ("flat",))
     ]
-    means = _means(frame)
+    means = _means(report.frame)
     panels, brain_map = [], None
     for name in dict.fromkeys(subject.subject for subject in subject_values):
         subject_panels = []

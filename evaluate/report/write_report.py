@@ -1,12 +1,8 @@
-"""The report: computed scores, gathered content, one page."""
+"""The report: scores, maps and examples on one page, written again when something changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from base import provenance, replacing, run_hint, say, sha256_files
 from cache import digest
@@ -21,6 +17,7 @@ from evaluate.report.content import gather_content
 from evaluate.report.page import render_page
 from evaluate.scoring.all_subjects import Settings
 from evaluate.scoring.hemisphere_scorer import Resampling
+from evaluate.scoring.score_report import ScoreReport
 from evaluate.tables.write_scores import score_inputs
 
 # Packages that draw the page: when their code changes, the page is written again.
@@ -48,14 +45,18 @@ def write_report(
                "ensemble": ensemble, "outlines": outlines}  # fmt: skip
     settings = Settings(roi_classes, ensemble, Resampling(seed=seed)).validate()
     inputs = gather(data, out, subject, fits, roi_classes, split)
-    frame, about = score_inputs(inputs, out, settings, split)
-    key = _key(out, inputs, about, outlines)
+    scores = score_inputs(inputs, settings, split)
+    key = _key(inputs, scores, outlines)
     page = out / f"report{inputs.suffix}" / "index.html"
     sidecar = page.with_name("report.json")
     if read_if_current(page, sidecar, key) is not None:
         say(f"{page}: nothing has changed since it was made, nothing recomputed")
     else:
-        _write(page, sidecar, key, inputs, frame, about, options)
+        text = render_page(gather_content(inputs, scores, options))
+        with replacing(page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        record = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
+        write_json(sidecar, record)
     say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
 
 
@@ -71,9 +72,9 @@ def _study_fits(out: Path, study: str, fits: list[str] | None) -> list[str]:
     return list(dict.fromkeys(fit_names))
 
 
-def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
+def _key(inputs: Inputs, report: ScoreReport, outlines: str) -> str:
     """Digest everything that the page depends on."""
-    files = [file for s in inputs.subjects for file in ablation_files(out, s.name)]
+    files = [file for s in inputs.subjects for file in ablation_files(inputs.out, s.name)]
     folders = [Path(__file__).parent.with_name(name) for name in DRAWING]
     code_files = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")
     return digest(
@@ -81,25 +82,9 @@ def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> 
             "kind": "report",
             "code": sha256_files(code_files),
             "without": [s.name for s in inputs.unfitted],
-            "scores": [about["key"], about["sha256"]],
+            "scores": [report.key, report.sha256],
             "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
             "outlines": outlines,
-            "rows": row_names(out),
+            "rows": row_names(inputs.out),
         }
     )
-
-
-def _write(
-    page: Path,
-    sidecar: Path,
-    key: str,
-    inputs: Inputs,
-    frame: pd.DataFrame,
-    about: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> None:
-    content = gather_content(Path(options["out"]), inputs, frame, about, options)
-    with replacing(page) as temporary:
-        temporary.write_text(render_page(content), encoding="utf-8")
-    record = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
-    write_json(sidecar, record)

@@ -12,8 +12,9 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from base import check_count, machine_memory, progress, replacing, say
+from base import check_count, machine_memory, progress, say
 from evaluate.errors import EvaluateError, check_seed
+from evaluate.fits.sidecar import write_csv
 from evaluate.resampling import (
     draw_orders,
     draw_swap_signs,
@@ -46,8 +47,7 @@ def measure_calibration(out: Path, datasets: int, seed: int) -> None:
     check_count("--datasets", datasets, largest, reason)
     frame = measure(list(jobs(datasets, seed)))
     path = out / "calibration.csv"
-    with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+    write_csv(path, frame, float_format="%.6g")
     say("\n".join([*format_rates(frame), f"-> {path}"]))
 
 

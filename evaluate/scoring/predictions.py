@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.fits.hemisphere import Hemisphere
-from evaluate.fits.runs import ENSEMBLE, RoiModel, Run
+from evaluate.fits.run_labels import ENSEMBLE
+from evaluate.fits.runs import Run
 from evaluate.scoring.ensemble import CombinedPrediction, Strengths, combine
 
 Columns = NDArray[np.int64]
@@ -126,10 +127,10 @@ def gather_prediction(
         whole = np.flatnonzero(combined.covered)
         vertices = np.arange(hemisphere.n_vertices)
         columns = combined.predictions
-        rois = dict(zip(map(_roi_key, hemisphere.models), hemisphere.vertices, strict=True))
+        rois = dict(zip((m.roi_key for m in hemisphere.models), hemisphere.vertices, strict=True))
     else:
         columns, vertices, parts, whole = _stack_columns(hemisphere, split, indices, combined)
-        roi_keys = (_roi_key(hemisphere.models[i]) for i in indices)
+        roi_keys = (hemisphere.models[i].roi_key for i in indices)
         rois = dict(zip(roi_keys, parts, strict=True))
     name = ENSEMBLE if run is None else run.name
     return Prediction(name, columns, vertices, rois, whole, combined, hemisphere.pictures(split))
@@ -152,7 +153,3 @@ def _stack_columns(
     parts = [np.arange(*span) for span in pairwise(ends)]
     predicted = np.hstack([*predictions, combined.predictions[:, shared]])
     return predicted, vertices, parts, column[combined.covered]
-
-
-def _roi_key(model: RoiModel) -> RoiKey:
-    return model.roi_class, model.roi

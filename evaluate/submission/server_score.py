@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from json import dumps
 from pathlib import Path
 from typing import Any
 
-from base import decimal, plural, provenance, replacing, run_hint, say, sha256_files
+from base import decimal, plural, provenance, run_hint, say, sha256_files
 from challenge import (
     HEMISPHERES,
     ROI_CLASSES,
@@ -22,6 +21,7 @@ from challenge.layout import labels_file, mapping_file
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_leaked, leak_lines, pictures_line
 from evaluate.fits.inputs import report_made_ceilings
+from evaluate.fits.sidecar import write_json
 from evaluate.scoring.vertex_scores import OFFICIAL
 from evaluate.submission.inspection import inspect
 from evaluate.submission.leaderboard import SubmissionScores, score_submission
@@ -206,8 +206,7 @@ def _write(
             "provenance": provenance(),
         }
     }
-    with replacing(path) as temporary:
-        temporary.write_text(dumps(content, indent=1) + "\n")
+    write_json(path, content, seal=False, sort=False)
 
 
 def _means(marks: SubmissionScores, metric: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from base import plural, progress, provenance, replacing, run_hint, say, sha256_
 from cache import digest
 from challenge import HEMISPHERES, Subject, SubjectChoice
 from evaluate.errors import EvaluateError
-from evaluate.fits.caveats import find_started, origin_lines, warning_lines
-from evaluate.fits.completeness import coverage, coverage_lines, find_unfinished, unfinished_lines
+from evaluate.fits.completeness import Unfinished, coverage, coverage_lines, unfinished_lines
 from evaluate.fits.hemisphere import load_hemisphere
 from evaluate.fits.inputs import Inputs, gather
+from evaluate.fits.runs import label_fits
 from evaluate.fits.sidecar import read_if_current, write_json
 from evaluate.scoring.ensemble import check_rule, combine, compute_strengths, rule_code
 from evaluate.scoring.member_selection import Member
@@ -40,7 +41,7 @@ def write_submission(
     check_rule(ensemble)
     inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
     _check_subjects(inputs, data)
-    unfinished = find_unfinished(inputs.subjects, inputs.runs)
+    unfinished = inputs.caveats.unfinished
     if unfinished and not allow_incomplete:
         raise EvaluateError(
             "\n".join([*unfinished_lines(unfinished), _alternatives(inputs, unfinished)])
@@ -54,14 +55,19 @@ def write_submission(
         _report(path, inputs, previous)
         return
     with replacing(path) as temporary:
-        filled, members = _write(temporary, inputs, roi_classes, ensemble)
+        n_filled, members = _write(temporary, inputs, roi_classes, ensemble)
         if wrong := faults(temporary, inputs.subjects):
             raise EvaluateError("the submission did not pass its check:\n- " + "\n- ".join(wrong))
-    about = _describe(inputs) | {
+    about = {
+        "inputs": inputs.key,
+        "runs": {run.name: label_fits(inputs.runs)[run.name].columns for run in inputs.runs},
+        "untrained": inputs.caveats.untrained_spaces,
+        **{name: getattr(inputs.caveats, name) for name in ("simulated", "leaked", "started")},
+        "coverage": coverage(inputs.subjects, inputs.runs),
         "key": key,
         "sha256": sha256_files([path])[0],
         "settings": settings,
-        "n_filled": filled,
+        "n_filled": n_filled,
         "members": summarise_members(inputs.runs, members),
         "unfinished": unfinished,
         "provenance": provenance(),
@@ -70,22 +76,7 @@ def write_submission(
     _report(path, inputs, about)
 
 
-def _describe(inputs: Inputs) -> dict[str, Any]:
-    return {
-        "inputs": inputs.key,
-        "runs": {
-            run.name: {"label": run.label, "model": run.model, "spaces": run.joined}
-            for run in inputs.runs
-        },
-        "untrained": sorted({space for run in inputs.runs for space in run.untrained}),
-        "simulated": [subject.name for subject in inputs.subjects if subject.simulated],
-        "leaked": inputs.leaked,
-        "started": find_started(inputs.runs),
-        "coverage": coverage(inputs.subjects, inputs.runs),
-    }
-
-
-def _alternatives(inputs: Inputs, unfinished: Sequence[Mapping[str, Any]]) -> str:
+def _alternatives(inputs: Inputs, unfinished: Sequence[Unfinished]) -> str:
     """Return a hint on how to leave out the runs that lack models, or to accept them."""
     incomplete = {entry["run"] for entry in unfinished}
     whole = [run.name for run in inputs.runs if run.name not in incomplete]
@@ -111,11 +102,7 @@ def _check_subjects(inputs: Inputs, data: Path) -> None:
 
 
 def _has_fit(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
-    return any(
-        (model.meta["subject"], model.meta["hemisphere"]) == (subject.name, hemisphere)
-        for run in inputs.runs
-        for model in run.models
-    )
+    return any(run.models_of(subject.name, hemisphere) for run in inputs.runs)
 
 
 def _write(
@@ -187,13 +174,15 @@ def _report(path: Path, inputs: Inputs, about: dict[str, Any]) -> None:
         names = ", ".join(subject.name for subject in inputs.subjects)
         several = "s" * (len(inputs.subjects) > 1)
         say(f"holds subject{several} {names} alone: the challenge takes all subjects in one zip")
-    for line in warning_lines(about | {"split": "test"}):
+    # The zip holds predictions of test pictures, whichever are scored.
+    caveats = replace(inputs.caveats, split="test", made_ceilings=[])
+    for line in caveats.warning_lines():
         say(f"WARNING: {line}")
     for line in describe_members(about["members"]):
         say(line)
     if uneven := coverage_lines(about["coverage"], "submission"):
         say("\n".join(["the ensemble is of fewer fits for some subjects:", *uneven]))
-    for line in origin_lines(about):
+    for line in caveats.origin_lines():
         say(line)
     runs = ", ".join(run.name for run in inputs.runs)
     say(f"-> {path}: {plural(len(inputs.subjects), 'subject')} from {runs}, "

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from base import provenance, replacing, run_hint, say, sha256_files
-from cache import CacheError, read_artifact, read_meta
+from base import provenance, replacing, run_hint, say
+from cache import CacheError, read_artifact
+from cache.records import AblationsRecord, load_record
 from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects
 from evaluate.errors import EvaluateError
-from evaluate.fits.sidecar import write_json
+from evaluate.fits.sidecar import write_csv, write_json
+from evaluate.fits.up_to_date import ablation_inputs, changed_inputs
 from evaluate.scoring.contributions import Part, contributions
 from evaluate.tables.ablation_figure import draw_ablation
 from evaluate.tables.ablation_table import describe, render
@@ -29,16 +31,14 @@ def tabulate_ablation(data: Path, out: Path, subject: SubjectChoice) -> None:
     path = out / LAST
     if not path.is_file():
         raise EvaluateError(f"{path}: no such file: run `{run_hint('ablate')}` first")
-    last_call = read_meta(path)
+    last_call = load_record(AblationsRecord, path, f"run `{run_hint('ablate')}` again")
     subjects = find_subjects(data, subject)
     parts = pool(subjects, last_call, out)
-    names = last_call["spaces"]
-    frame = pd.DataFrame(_rows(parts, names, last_call["subsets"], last_call["split"]))
+    frame = pd.DataFrame(_rows(parts, last_call))
     counts = {s.name: len(parts[s.name, "all", "all", "all"].pictures) for s in subjects}
     about = describe(subjects, last_call, counts) | {"provenance": provenance()}
     csv = out / "ablation.csv"
-    with replacing(csv) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+    write_csv(csv, frame)
     figures = [csv.with_suffix(suffix) for suffix in (".png", ".svg")]
     with replacing(figures[0]) as png, replacing(figures[1]) as svg:
         draw_ablation(frame, about, [png, svg])
@@ -46,16 +46,12 @@ def tabulate_ablation(data: Path, out: Path, subject: SubjectChoice) -> None:
     say("\n".join([*render(frame, about), *(f"-> {file}" for file in (csv, *figures))]))
 
 
-def pool(subjects: Sequence[Subject], last_call: Mapping[str, Any], out: Path) -> dict[Place, Part]:
-    """Read every ROI, pool ROIs of a class, hemispheres and subjects, and sort for the table.
-
-    `last_call` is the meta that `make ablate` wrote for its last call.
-    """
+def pool(subjects: Sequence[Subject], last_call: AblationsRecord, out: Path) -> dict[Place, Part]:
+    """Read every ROI, pool ROIs of a class, hemispheres and subjects, and sort for the table."""
     parts: dict[Place, Part] = {}
     for subject, hemisphere in product(subjects, HEMISPHERES):
         for (roi_class, roi), part in _read(subject, hemisphere, last_call, out).items():
-            rois = (roi, "all") if roi != "all" else ("all",)
-            sides = product((subject.name, "all"), (hemisphere, "all"), rois)
+            sides = product((subject.name, "all"), (hemisphere, "all"), dict.fromkeys((roi, "all")))
             for subject_name, side, name in sides:
                 place = (subject_name, side, roi_class, name)
                 parts[place] = part if place not in parts else parts[place] + part
@@ -64,21 +60,16 @@ def pool(subjects: Sequence[Subject], last_call: Mapping[str, Any], out: Path) -
 
     def order(place: Place) -> tuple[Any, ...]:
         subject_name, side, roi_class, roi = place
-        last = (roi_class == "all", classes.index(roi_class), roi == "all")
         number = names.index((roi_class, roi)) if roi != "all" else 0
-        return (
-            subject_name == "all",
-            subject_name,
-            [*HEMISPHERES, "all"].index(side),
-            *last,
-            number,
-        )
+        roi_order = (roi_class == "all", classes.index(roi_class), roi == "all", number)
+        side_order = [*HEMISPHERES, "all"].index(side)
+        return subject_name == "all", subject_name, side_order, *roi_order
 
     return {place: parts[place] for place in sorted(parts, key=order)}
 
 
 def _read(
-    subject: Subject, hemisphere: str, last_call: Mapping[str, Any], out: Path
+    subject: Subject, hemisphere: str, last_call: AblationsRecord, out: Path
 ) -> dict[tuple[str, str], Part]:
     """Read the sums of every subset for each ROI class and ROI of a hemisphere."""
     names = last_call["files"].get(subject.name, {}).get(hemisphere)
@@ -88,18 +79,17 @@ def _read(
             f"run `{run_hint('ablate', subject=subject.name)}`, or `{run_hint('ablate')}` for all"
         )
     folder = out / "ablations" / f"subj{subject.name}"
-    digests = _digests(subject, hemisphere, last_call["split"])
+    inputs = ablation_inputs(subject, hemisphere)
     subset_arrays = []
     for name in names:
         try:
             arrays, meta = read_artifact(folder / name)
         except CacheError as error:
             raise EvaluateError(f"{error}: run `{run_hint('ablate')}` again") from error
-        changed = [key for key, sha256 in digests.items() if meta["key"].get(key) != sha256]
-        if changed:
-            inputs = " and ".join(changed).replace("_", " ")
+        if changed := changed_inputs(meta["key"], inputs):
+            words = " and ".join(changed).replace("_", " ")
             raise EvaluateError(
-                f"{folder / name}: {inputs} have changed since: run `{run_hint('ablate')}` again"
+                f"{folder / name}: {words} have changed since: run `{run_hint('ablate')}` again"
             )
         subset_arrays.append(arrays)
     parts = {}
@@ -117,27 +107,14 @@ def _read(
     return parts
 
 
-def _digests(subject: Subject, hemisphere: str, split: str) -> dict[str, str]:
-    """Digest the training responses and, for the test split, the test responses."""
-    splits = {"responses": "train"}
-    if split == "test":
-        splits["test_responses"] = "test"
-    files = [
-        Path(str(subject.responses(hemisphere, picture_split).filename))
-        for picture_split in splits.values()
-    ]
-    return dict(zip(splits, sha256_files(files), strict=True))
-
-
-def _rows(
-    parts: Mapping[Place, Part], names: Sequence[str], subsets: Sequence[list[int]], split: str
-) -> Iterator[dict[str, Any]]:
+def _rows(parts: Mapping[Place, Part], last_call: AblationsRecord) -> Iterator[dict[str, Any]]:
     """Yield the rows of ablation.csv."""
+    names, subsets = last_call["spaces"], last_call["subsets"]
     for place, part in parts.items():
         about = dict(zip(("subject", "hemisphere", "roi_class", "roi"), place, strict=True))
         for number, subset in enumerate(subsets):
             row = {**about, "n_vertices": part.n_vertices,
-                   "spaces": "+".join(names[n] for n in subset), "split": split,
+                   "spaces": "+".join(names[n] for n in subset), "split": last_call["split"],
                    "pearson_r": float(part.pearson_r[number]) / part.n_vertices}  # fmt: skip
             row |= part.interval("r2", np.eye(len(subsets))[number])
             if number == len(subsets) - 1:

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from base import decimal, plural, progress, provenance, replacing, run_hint, say
+from base import decimal, plural, progress, provenance, run_hint, say
 from challenge import SubjectChoice
 from evaluate.errors import EvaluateError
-from evaluate.fits.caveats import find_started, origin_lines, pictures_line, warning_lines
-from evaluate.fits.completeness import find_unfinished, wrap
-from evaluate.fits.inputs import Inputs, ceiling_split, gather, made_ceilings, report_missing
-from evaluate.fits.runs import ENSEMBLE, Run, find_runs
-from evaluate.fits.sidecar import write_json
+from evaluate.fits.caveats import Caveats
+from evaluate.fits.completeness import wrap
+from evaluate.fits.inputs import Inputs, gather, report_missing
+from evaluate.fits.run_labels import ENSEMBLE
+from evaluate.fits.runs import Run, find_runs, label_fits
+from evaluate.fits.sidecar import write_csv, write_json
 from evaluate.resampling import FEWEST_PICTURES, difference
 from evaluate.scoring.all_subjects import Settings, add_tallies, check_resampling, score_hemispheres
-from evaluate.scoring.hemisphere_rows import Key, describe_fits, roi_rank
+from evaluate.scoring.hemisphere_rows import Key, roi_rank
 from evaluate.scoring.hemisphere_scorer import Resampling
+from evaluate.scoring.score_report import overall
+from evaluate.scoring.seeds import MEASURES
 from evaluate.scoring.vertex_scores import Tally
 
 COLUMNS = ("first", "second", "subject", "hemisphere", "roi_class", "roi", "split",
            "n_vertices", "measure", "first_mean", "second_mean", "difference", "low", "high",
            "p", "q", "chance", "first_fit", "second_fit")  # fmt: skip
-# For each measure of scores.csv, its name in tallies, its name in draws, and its scale.
-MEASURES = {"score": ("noise_normalised", "score", 100), "pearson_r": ("pearson_r", "r", 1)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Score differences between fits, and all that stands beside them."""
+
+    frame: pd.DataFrame  # rows of compare.csv
+    caveats: Caveats
+    runs: list[str]  # folders, or "ensemble"
+    titles: dict[str, str]  # by label
+    settings: Settings
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of compare.json."""
+        resampling = self.settings.resampling
+        return asdict(self.caveats) | {
+            "runs": self.runs,
+            "titles": self.titles,
+            "ensemble": self.settings.ensemble,
+            "resamples": resampling.resamples,
+            "seed": resampling.seed,
+        }
 
 
 def compare_fits(
@@ -74,20 +97,12 @@ def compare_fits(
     if not rows:
         raise EvaluateError(f"{' and '.join(names)}: no ROI that both have fits of")
     frame = _with_q(pd.DataFrame(rows, columns=list(COLUMNS)))
+    titles = {run.label: run.title for run in chosen_runs}
+    comparison = Comparison(frame, inputs.caveats, names, titles, settings)
     path = out / f"compare{inputs.suffix}.csv"
-    with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
-    about = {"runs": names, "resamples": resamples, "seed": seed, "split": inputs.split,
-            "ensemble": ensemble, "titles": {run.label: run.title for run in chosen_runs},
-            "simulated": [s.name for s in inputs.subjects if s.simulated],
-            "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
-            "unfinished": find_unfinished(inputs.subjects, inputs.runs),
-            "made_ceilings": made_ceilings(inputs.subjects, ceiling_split(inputs.split)),
-            "leaked": inputs.leaked,
-            "started": find_started(inputs.runs),
-            "n_pictures": inputs.n_pictures, "provenance": provenance()}  # fmt: skip
-    write_json(path.with_suffix(".json"), about)
-    say("\n".join([*format_comparison(frame, about), f"-> {path}"]))
+    write_csv(path, frame)
+    write_json(path.with_suffix(".json"), comparison.as_json() | {"provenance": provenance()})
+    say("\n".join([*format_comparison(comparison), f"-> {path}"]))
 
 
 def _find_run(out: Path, name: str) -> str:
@@ -110,8 +125,7 @@ def _describe_run(run: Run) -> str:
 def _rows(inputs: Inputs, names: Sequence[str], settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the rows of compare.csv; draws of one subject and of all pooled are in memory."""
     tallies: dict[Key, Tally] = {}
-    descriptions = describe_fits(inputs.runs)
-    labels = {fit: description["label"] for fit, description in descriptions.items()}
+    labels = {fit: label.label for fit, label in label_fits(inputs.runs).items()}
     for subject in progress(inputs.subjects, desc="comparing", unit="subject"):
         for side, hemisphere_scores in score_hemispheres(inputs, subject, settings):
             selected = {
@@ -178,13 +192,10 @@ def _with_q(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def format_comparison(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
-    """Return a table for each run after the first, over all subjects and both hemispheres.
-
-    `frame` has the rows of compare.csv, and `sidecar` is compare.json.
-    """
+def format_comparison(comparison: Comparison) -> list[str]:
+    """Return a table for each run after the first, over all subjects and both hemispheres."""
     lines: list[str] = []
-    whole = frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
+    whole, caveats = overall(comparison.frame), comparison.caveats
     for _, rows in whole.groupby("second_fit", sort=False):
         head = rows.iloc[0]
         lines += ["", f"{head['second']} less {head['first']}", ""]
@@ -200,15 +211,13 @@ def format_comparison(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[s
     if not chance.empty:
         lines.append(f"chance: predictions unrelated to the pictures score "
                      f"{decimal(chance.iloc[0], 2)} on all vertices")  # fmt: skip
-    lines += [line for title in sidecar["titles"].values() for line in wrap(title)]
-    n = sidecar["n_pictures"]
-    if min(n.values()) < FEWEST_PICTURES:
-        lines.append(f"no intervals: {plural(min(n.values()), 'picture')}, {FEWEST_PICTURES} are "
-                     "needed")  # fmt: skip
-    lines.append(f"{pictures_line(n, sidecar['split'])}; "
-                 f"{sidecar['resamples']} draws of pictures, seed {sidecar['seed']}")  # fmt: skip
-    lines += origin_lines(sidecar)
-    return lines + [part for line in warning_lines(sidecar) for part in wrap(f"WARNING: {line}")]
+    lines += [line for title in comparison.titles.values() for line in wrap(title)]
+    if (n := caveats.fewest_pictures) < FEWEST_PICTURES:
+        lines.append(f"no intervals: {plural(n, 'picture')}, {FEWEST_PICTURES} are needed")
+    resampling = comparison.settings.resampling
+    lines.append(f"{caveats.pictures_line()}; {resampling.resamples} draws of pictures, "
+                 f"seed {resampling.seed}")  # fmt: skip
+    return [*lines, *caveats.origin_lines(), *caveats.wrapped_warnings()]
 
 
 def _in_line(row: Mapping[Any, Any]) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from base import plural, replacing, say
-from cache import CacheError, read_meta
+from base import plural, say
+from cache import CacheError
+from cache.records import ScoresRecord, load_record
 from evaluate.fits.runs import RoiModel, Run, find_runs, fits_digest
+from evaluate.fits.sidecar import write_csv
 from evaluate.scoring.vertex_files import vertices_file
 
 SCORED = ("split", "n_vertices", "n_excluded", "pearson_r", "r2", "score", "pearson_r_low",
@@ -36,19 +38,17 @@ def write_results(out: Path) -> Path:
     """Write results.csv to the output folder, and return its path."""
     rows = [row for run in find_runs(out) for row in _rows(out, run)]
     path = out / "results.csv"
-    with replacing(path) as temporary:
-        frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("created", kind="stable")
-        counts = dict.fromkeys(("n_vertices", "n_excluded"), "Int64")
-        frame = frame.astype(counts)  # whole numbers, though some are absent
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("created", kind="stable")
+    # Whole numbers, though some are absent.
+    write_csv(path, frame.astype(dict.fromkeys(("n_vertices", "n_excluded"), "Int64")))
     return path
 
 
 def _rows(out: Path, run: Run) -> Iterator[dict[str, Any]]:
     for subject in run.subjects:
-        models = [model for model in run.models if model.meta["subject"] == subject]
+        models = run.models_of(subject)
         last = max(models, key=lambda model: str(_provenance(model).get("created", "")))
-        settings = last.meta.get("settings", {})
+        settings: Mapping[str, Any] = last.meta.get("settings", {})
         yield {
             "run": run.name,
             "fit": run.name,
@@ -69,16 +69,15 @@ def _rows(out: Path, run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _provenance(model: RoiModel) -> Mapping[str, Any]:
-    record: Mapping[str, Any] = model.meta.get("provenance", {})
-    return record
+    return model.meta.get("provenance", {})
 
 
 def _scores(out: Path, run: str, subject: str, expected_digest: str) -> dict[str, Any]:
     """Read the mean scores of a run and subject; empty if the fits have changed since."""
     try:
-        meta = read_meta(vertices_file(out, run, subject))
+        record = load_record(ScoresRecord, vertices_file(out, run, subject), "")
     except (CacheError, OSError):
         return {}
-    if meta.get("fits") != expected_digest:
+    if record.get("fits") != expected_digest:
         return {}
-    return {"split": meta["split"], **{name: meta["means"].get(name) for name in SCORED[1:]}}
+    return {"split": record["split"], **{name: record["means"].get(name) for name in SCORED[1:]}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from base import progress, provenance, replacing, run_hint, say
+from base import progress, provenance, run_hint, say
+from cache.records import StudyRecord, StudyRow
 from challenge import HEMISPHERES, SubjectChoice
 from evaluate.errors import EvaluateError
-from evaluate.fits.caveats import find_started
-from evaluate.fits.completeness import find_unfinished
 from evaluate.fits.hemisphere import load_hemisphere
-from evaluate.fits.inputs import Inputs, ceiling_split, gather, made_ceilings, report_missing
-from evaluate.fits.runs import RoiModel, Run
+from evaluate.fits.inputs import Inputs, gather, report_missing
+from evaluate.fits.sidecar import write_csv, write_json
 from evaluate.fits.study_rows import read_study
 from evaluate.fits.training_record import pool_seeds, sum_training
 from evaluate.resampling import intervals
@@ -28,7 +26,7 @@ from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.predictions import Prediction, gather_prediction
 from evaluate.scoring.seeds import MEASURES, compare_seeds, score_range
 from evaluate.scoring.vertex_scores import Tally, pool
-from evaluate.tables.study_table import render
+from evaluate.tables.study_table import StudyScores, render
 
 # Fields of a row that regress wrote, as they are in the CSV; lists are joined by "+".
 ROW_FIELDS = ("model", "spaces", "asked", "pretrained", "group_by", "loss", "discriminators",
@@ -69,25 +67,11 @@ def score_study(
     ]
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
     path = out / f"{name}.csv"
-    with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
-    about = {
-        **{key: study_list[key] for key in ("study", "about", "paper", "stand_in")},
-        "split": inputs.split,
-        "resamples": resamples,
-        "seed": seed,
-        "n_pictures": inputs.n_pictures,
-        "simulated": [s.name for s in inputs.subjects if s.simulated],
-        "untrained": {run.name: sorted(run.untrained) for run in inputs.runs},
-        "made_ceilings": made_ceilings(inputs.subjects, ceiling_split(inputs.split)),
-        "unfinished": find_unfinished(inputs.subjects, inputs.runs),
-        "leaked": inputs.leaked,
-        "started": find_started(inputs.runs),
-        "provenance": provenance(),
-    }
-    with replacing(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-    say("\n".join([*render(frame, about), f"-> {path}, with the command that makes each row"]))
+    write_csv(path, frame)
+    scores = StudyScores(frame, inputs.caveats, study_list, resamples, seed)
+    content = scores.as_json() | {"provenance": provenance()}
+    write_json(path.with_suffix(".json"), content, seal=False)
+    say("\n".join([*render(scores), f"-> {path}, with the command that makes each row"]))
     command = run_hint("evaluate report", study=name, data=data, out=out, subject=subject)
     say(f"maps of each row: {command}")
 
@@ -121,16 +105,17 @@ def _tallies(inputs: Inputs, resampling: Resampling, baseline: str) -> Tallies:
 
 
 def _line(
-    row: Mapping[str, Any],
+    row: StudyRow,
     subject_name: str,
-    study_list: Mapping[str, Any],
+    study_list: StudyRecord,
     inputs: Inputs,
     tallies: Tallies,
 ) -> dict[str, Any]:
     """Return a line of the CSV."""
     line: dict[str, Any] = {"row": row["name"], "subject": subject_name, "split": inputs.split}
-    line |= {name: _format_cell(row[name]) for name in ROW_FIELDS}
-    line |= {name: row[name] for name in ("why", "paper", "command")}
+    cells: Mapping[str, Any] = row
+    line |= {name: _format_cell(cells[name]) for name in ROW_FIELDS}
+    line |= {name: cells[name] for name in ("why", "paper", "command")}
     line["fit"] = "+".join(row["fits"])
     runs_by_name = {run.name: run for run in inputs.runs}
     runs = [runs_by_name[fit] for fit in row["fits"] if fit in runs_by_name]
@@ -143,7 +128,7 @@ def _line(
     line |= {"measure": measure, "n_vertices": tallies_by_seed[0].n_vertices,
              "seeds": len(tallies_by_seed),
              "chance": tallies_by_seed[0].mean("chance")}  # fmt: skip
-    line |= pool_seeds([sum_training(_subject_models(run, subject_name)) for run in runs])
+    line |= pool_seeds([sum_training(run.models_of(subject_name)) for run in runs])
     line["untrained"] = "+".join(sorted({space for run in runs for space in run.untrained}))
     line["simulated"] = any(model.meta.get("simulated") for model in runs[0].models)
     for roi_class in CLASS_ORDER:
@@ -164,14 +149,14 @@ def _line(
 
 
 def _seed_tallies(
-    row: Mapping[str, Any], subject_name: str, roi_class: str, tallies: Tallies
+    row: StudyRow, subject_name: str, roi_class: str, tallies: Tallies
 ) -> list[Tally]:
     """Return the tallies of a row's fits, one for each seed that has the subject."""
     keys = [(fit, subject_name, roi_class) for fit in row["fits"]]
     return [tallies[key] for key in keys if key in tallies]
 
 
-def _baseline_row(row: Mapping[str, Any], study_list: Mapping[str, Any]) -> Mapping[str, Any]:
+def _baseline_row(row: StudyRow, study_list: StudyRecord) -> StudyRow:
     """Return the row that a row is compared with, by default the first of the study."""
     rows_by_name = {listed_row["name"]: listed_row for listed_row in study_list["rows"]}
     return rows_by_name[row["against"]] if row["against"] else study_list["rows"][0]
@@ -183,10 +168,6 @@ def _mean(tallies: Sequence[Tally], measure: str, name: str) -> dict[str, Any]:
     ends = intervals(whole.draws)
     return {name: whole.mean(MEASURES[measure][0]),
             **{f"{name}{end}": ends[f"{measure}{end}"] for end in ("_low", "_high")}}  # fmt: skip
-
-
-def _subject_models(run: Run, subject_name: str) -> list[RoiModel]:
-    return [model for model in run.models if subject_name in ("all", model.meta["subject"])]
 
 
 def _format_cell(value: Any) -> Any:

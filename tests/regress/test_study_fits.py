@@ -21,7 +21,7 @@ from evaluate.commands.study import study
 from evaluate.fits.runs import RoiModel
 from evaluate.fits.study_rows import row_names
 from evaluate.fits.training_record import sum_training
-from evaluate.tables.scores_table import read_rows
+from evaluate.scoring.score_report import read_rows
 from evaluate.tables.study_scores import COLUMNS
 from regress.__main__ import regress
 from regress.commands.study import study as fit_study
