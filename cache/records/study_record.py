@@ -3,7 +3,7 @@
 from typing import Any, Literal, NotRequired, TypedDict
 
 # Fields whose names the files keep.
-_RowNames = TypedDict("_RowNames", {"asked": list[str], "why": str})
+_RowNames = TypedDict("_RowNames", {"asked": list[str], "why": str})  # noqa: UP013
 
 
 class StudyRow(_RowNames):

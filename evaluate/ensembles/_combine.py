@@ -19,20 +19,9 @@ def each_model(
 ) -> list[list[NDArray[np.float64]]]:
     """Compute the strength of every model of a hemisphere, with one in memory at a time.
 
-    Parameters
-    ----------
-    hemisphere : Hemisphere
-        The models.
-    parts : sequence of index
-        Sets of held-out pictures.
-    strength : callable
-        Function of measured and predicted responses (n_images, n_roi_vertices) that returns
-        (n_roi_vertices,).
-
-    Returns
-    -------
-    list of list of array (n_roi_vertices,), float64
-        For each part, the strength of each model.
+    `hemisphere`: the models. `parts`: sets of held-out pictures. `strength`: function of measured
+    and predicted responses (n_images, n_roi_vertices) that returns (n_roi_vertices,). Returns the
+    strength of each model (n_roi_vertices,) for each part.
     """
     measured = hemisphere.measured("heldout")
     judged: list[list[NDArray[np.float64]]] = [[] for _ in parts]
@@ -47,17 +36,9 @@ def each_model(
 def over_loudness(accuracy: NDArray[np.float64], predicted: NDArray[Any]) -> NDArray[np.float64]:
     """Compute strengths a^2 / s, so that predictions of large variance get no more weight.
 
-    Parameters
-    ----------
-    accuracy : array (n_roi_vertices,)
-        Accuracies a; negative ones count as 0.
-    predicted : array (n_images, n_roi_vertices)
-        Predictions, of standard deviation s.
-
-    Returns
-    -------
-    array (n_roi_vertices,), float64
-        Not negative; 0 where the prediction is constant.
+    `accuracy` (n_roi_vertices,): accuracies a; negative ones count as 0. `predicted` (n_images,
+    n_roi_vertices): predictions, of standard deviation s. Returns (n_roi_vertices,): not negative;
+    0 where the prediction is constant.
     """
     loudness = predicted.std(axis=0, dtype=np.float64)
     audible = loudness > 0

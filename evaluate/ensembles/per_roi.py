@@ -32,17 +32,9 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
 def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
     """Compute the strength of one ROI's model.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_roi_vertices)
-        Responses to pictures that the model was not fitted on.
-    predicted : array (n_images, n_roi_vertices)
-        Predictions of them.
-
-    Returns
-    -------
-    array (n_roi_vertices,), float64
-        Not negative; 0 with fewer than five images.
+    `measured` (n_images, n_roi_vertices): responses to pictures that the model was not fitted on.
+    `predicted` (n_images, n_roi_vertices): predictions of them. Returns (n_roi_vertices,): not
+    negative; 0 with fewer than five images.
     """
     if len(measured) < FEWEST_PICTURES:
         return np.zeros(measured.shape[1])

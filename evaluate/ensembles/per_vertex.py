@@ -52,17 +52,9 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
 def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
     """Compute the strength of one ROI's model.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_roi_vertices)
-        Responses to pictures that the model was not fitted on.
-    predicted : array (n_images, n_roi_vertices)
-        Predictions of them.
-
-    Returns
-    -------
-    array (n_roi_vertices,), float64
-        a^2 / s of the module's docstring, not negative; 0 with fewer than five images.
+    `measured` (n_images, n_roi_vertices): responses to pictures that the model was not fitted on.
+    `predicted` (n_images, n_roi_vertices): predictions of them. Returns (n_roi_vertices,): a^2 / s
+    of the module's docstring, not negative; 0 with fewer than five images.
     """
     n_images, n_vertices = measured.shape
     if n_images < FEWEST_PICTURES:

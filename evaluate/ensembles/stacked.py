@@ -55,17 +55,9 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
 def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
     """Compute the stacking weights of models that cover the same vertices.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses to pictures that no model was fitted on.
-    predicted : array (n_models, n_images, n_vertices)
-        Predictions of them.
-
-    Returns
-    -------
-    array (n_models, n_vertices), float64
-        Not negative; 0 with fewer than five images.
+    `measured` (n_images, n_vertices): responses to pictures that no model was fitted on.
+    `predicted` (n_models, n_images, n_vertices): predictions of them. Returns (n_models,
+    n_vertices): not negative; 0 with fewer than five images.
     """
     n_models, n_images, n_vertices = predicted.shape
     if n_images < FEWEST_PICTURES:

@@ -14,12 +14,12 @@ WIDTH = 100
 
 
 # A run that has models of some ROIs of a subject, but not of all: it `lacks` models `of` ROIs.
-Unfinished = TypedDict(
+Unfinished = TypedDict(  # noqa: UP013
     "Unfinished",
     {"run": str, "model": str, "spaces": list[str], "subject": str, "lacks": int, "of": int},
 )
 # Names of the runs that all subjects have, and of those that each subject lacks.
-Coverage = TypedDict("Coverage", {"shared": list[str], "lacking": dict[str, list[str]]})
+Coverage = TypedDict("Coverage", {"shared": list[str], "lacking": dict[str, list[str]]})  # noqa: UP013
 
 
 def find_unfinished(subjects: Sequence[Subject], runs: Sequence[Run]) -> list[Unfinished]:

@@ -28,27 +28,14 @@ ASPECT = 0.72
 
 @dataclass(frozen=True)
 class RenderedView:
-    """One view of one hemisphere.
+    """One view of one hemisphere."""
 
-    Attributes
-    ----------
-    view : str
-        One of `VIEWS`.
-    hemisphere : str
-        "lh" or "rh".
-    vertex : array (height, width), int32
-        The vertex at each pixel, -1 outside the brain.
-    grey : array (height, width), float32
-        Brightness of the bare cortex, 0..1: sulci are darker.
-    light : array (height, width), float32
-        Intensity of the light, 0..1; 1 on the flat map.
-    """
-
-    view: str
-    hemisphere: str
-    vertex: NDArray[np.int32]
+    view: str  # one of `VIEWS`
+    hemisphere: str  # "lh" or "rh"
+    vertex: NDArray[np.int32]  # (height, width): the vertex at each pixel, -1 outside the brain
+    # (height, width): brightness of the bare cortex, 0..1: sulci are darker.
     grey: NDArray[np.float32]
-    light: NDArray[np.float32]
+    light: NDArray[np.float32]  # (height, width): intensity of the light, 0..1; 1 on the flat map
 
 
 def render_views(

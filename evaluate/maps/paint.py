@@ -30,45 +30,22 @@ LINE, HALO = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Map:
-    """Values of a map, and their colours.
+    """Values of a map, and their colours."""
 
-    Attributes
-    ----------
-    name : str
-        Short, for file names: "score", "unique-alexnet".
-    title : str
-        Title above the map.
-    unit : str
-        Label of the colour bar.
-    values : dict of str to array (n_mesh_vertices,), float64
-        Values by hemisphere; NaN is not shown. With `categories`, numbers of categories.
-    high : float
-        The value of the last colour of the scale.
-    scale : str
-        Name of a matplotlib colormap.
-    mark : float, optional
-        The mean ceiling in the map's own unit, marked on the bar.
-    categories : tuple of str
-        Names of the categories, if values are categories.
-    strength : dict of str to array (n_mesh_vertices,), float64
-        With categories, the brightness of each vertex, 0..1.
-    source : str
-        Model and pictures of the values, if they are not of the run that is shown.
-    low : float
-        The value of the first colour.
-    """
-
-    name: str
-    title: str
-    unit: str
+    name: str  # short, for file names: "score", "unique-alexnet"
+    title: str  # title above the map
+    unit: str  # label of the colour bar
+    # (n_mesh_vertices,): values by hemisphere; NaN is not shown. With `categories`, numbers of
+    # categories.
     values: Sides
-    high: float
-    scale: str = "inferno"
-    mark: float | None = None
-    categories: tuple[str, ...] = ()
+    high: float  # the value of the last colour of the scale
+    scale: str = "inferno"  # name of a matplotlib colormap
+    mark: float | None = None  # the mean ceiling in the map's own unit, marked on the bar
+    categories: tuple[str, ...] = ()  # names of the categories, if values are categories
+    # (n_mesh_vertices,): with categories, the brightness of each vertex, 0..1.
     strength: Sides = field(default_factory=dict)
-    source: str = ""
-    low: float = 0
+    source: str = ""  # model and pictures of the values, if they are not of the run that is shown
+    low: float = 0  # the value of the first colour
 
 
 def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = None) -> list[Map]:

@@ -28,39 +28,21 @@ SHAPES = ("inflated", "flat")
 
 @dataclass(frozen=True)
 class Shape:
-    """A surface: the positions of the mesh's vertices.
+    """A surface: the positions of the mesh's vertices."""
 
-    Attributes
-    ----------
-    coordinates : array (n_vertices, 3), float32
-        Right, front and up, mm; for a flat surface, the first two are on the page.
-    faces : array (n_faces, 3), int64
-        The corners of the triangles, as vertices.
-    """
-
+    # (n_vertices, 3): right, front and up, mm; for a flat surface, the first two are on the page.
     coordinates: NDArray[np.float32]
-    faces: NDArray[np.int64]
+    faces: NDArray[np.int64]  # (n_faces, 3): the corners of the triangles, as vertices
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Both hemispheres of the average brain.
+    """Both hemispheres of the average brain."""
 
-    Attributes
-    ----------
-    name : str
-        "fsaverage5" or "fsaverage".
-    n_vertices : int
-        Number of vertices of a hemisphere.
-    shapes : mapping of (str, str) to Shape
-        By hemisphere and "inflated" or "flat".
-    sulci : mapping of str to array (n_vertices,), float32
-        For each hemisphere, the depth of the folds, more than 0 in a sulcus.
-    """
-
-    name: str
-    n_vertices: int
-    shapes: Mapping[tuple[str, str], Shape]
+    name: str  # "fsaverage5" or "fsaverage"
+    n_vertices: int  # number of vertices of a hemisphere
+    shapes: Mapping[tuple[str, str], Shape]  # by hemisphere and "inflated" or "flat"
+    # (n_vertices,): for each hemisphere, the depth of the folds, more than 0 in a sulcus.
     sulci: Mapping[str, NDArray[np.float32]]
 
 

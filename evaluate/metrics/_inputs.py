@@ -15,20 +15,11 @@ from evaluate.metrics._correlation import correlation
 
 @dataclass(frozen=True)
 class Pair:
-    """Responses, and predictions of the same pictures and vertices.
+    """Responses, and predictions of the same pictures and vertices."""
 
-    Attributes
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions 0..1 of the variance, not percent.
-    """
-
-    measured: NDArray[Any]
-    predicted: NDArray[Any]
+    measured: NDArray[Any]  # (n_images, n_vertices): responses
+    predicted: NDArray[Any]  # (n_images, n_vertices): predictions
+    # (n_vertices,): noise ceilings as fractions 0..1 of the variance, not percent.
     ceiling: NDArray[Any] | None = None
 
     @cached_property

@@ -23,27 +23,13 @@ NAMES = ("pearson_r_low", "pearson_r_high", "score_low", "score_high",
 
 @dataclass(frozen=True)
 class Family:
-    """Mean and variance of a statistic, as functions of the truth t.
+    """Mean and variance of a statistic, as functions of the truth t."""
 
-    Attributes
-    ----------
-    bias : float
-        The mean at t = 0.
-    slope : float
-        The mean is bias + slope * t.
-    variance : float
-        The variance at t = 0.
-    growth : float
-        The variance is (variance + growth * t) * (1 - shrink * t).
-    shrink : float
-        r^2 per unit of t: r varies less the closer it is to 1.
-    """
-
-    bias: float
-    slope: float
-    variance: float
-    growth: float
-    shrink: float
+    bias: float  # the mean at t = 0
+    slope: float  # the mean is bias + slope * t
+    variance: float  # the variance at t = 0
+    growth: float  # the variance is (variance + growth * t) * (1 - shrink * t)
+    shrink: float  # r^2 per unit of t: r varies less the closer it is to 1
 
     def interval(self, observed: float, quantile: float) -> tuple[float, float]:
         """Find the least and the greatest t within `quantile` standard deviations of the observed.
@@ -80,16 +66,9 @@ def _crossing(distance: Callable[[float], float], inside: float, outside: float)
 def intervals(draws: Draws | None) -> dict[str, float | None]:
     """Compute the interval columns of scores.csv.
 
-    Parameters
-    ----------
-    draws : Draws, optional
-        Draws of the averaged vertices.
-
-    Returns
-    -------
-    dict of str to float or None
-        Values of the columns `NAMES`, with score and explained in percent; None without draws,
-        counted vertices or ceilings, or with fewer than `FEWEST_PICTURES` pictures.
+    `draws`: draws of the averaged vertices. Returns values of the columns `NAMES`, with score and
+    explained in percent; None without draws, counted vertices or ceilings, or with fewer than
+    `FEWEST_PICTURES` pictures.
     """
     columns: dict[str, float | None] = dict.fromkeys(NAMES)
     if draws is None or draws.n_vertices == 0 or draws.n_pictures < FEWEST_PICTURES:
@@ -115,18 +94,9 @@ def small_sample_factor(n_pictures: int) -> float:
 def student_quantile(left_out: NDArray[np.float64]) -> tuple[float, float]:
     """Compute the quantile of Student's t for a variance that is estimated from these values.
 
-    Parameters
-    ----------
-    left_out : array (n_pictures,), float64
-        Change of the statistic without each picture.
-
-    Returns
-    -------
-    quantile : float
-        The two-sided 95 % quantile.
-    freedom : float
-        Its degrees of freedom. A variance of n values of kurtosis k has a relative variance of
-        (k - 1) / n, which is 2 / degrees of freedom.
+    `left_out` (n_pictures,): change of the statistic without each picture. Returns `quantile`, the
+    two-sided 95 % quantile; `freedom`, its degrees of freedom. A variance of n values of kurtosis k
+    has a relative variance of (k - 1) / n, which is 2 / degrees of freedom.
     """
     n = len(left_out)
     deviation = left_out - left_out.mean()

@@ -24,21 +24,8 @@ def check_counts(
 ) -> None:
     """Check that resamples and permutations of a hemisphere fit the memory.
 
-    Parameters
-    ----------
-    resamples, permutations : int
-        Numbers to be drawn.
-    n_pictures : int
-        Scored pictures.
-    n_vertices : int
-        Vertices of the hemisphere.
-    n_fits : int
-        Scored fits.
-
-    Raises
-    ------
-    RoiridgeError
-        If they do not fit; the message names the largest numbers that do.
+    `resamples`, `permutations`: numbers to be drawn. `n_pictures`: scored pictures. `n_vertices`:
+    vertices of the hemisphere. `n_fits`: scored fits.
     """
     memory = int(SHARE * machine_memory())
     reason = (

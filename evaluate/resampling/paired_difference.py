@@ -36,20 +36,10 @@ def difference(
     instead of 95. p is that of another test, `swap`, which is exact there too; occasionally the
     test and the interval disagree.
 
-    Parameters
-    ----------
-    first, second : Draws
-        Draws of the same vertices, from the same weights.
-    statistic : str
-        "score" (as a share 0..1) or "r".
-    swaps : Swaps, optional
-        Swaps of the same two predictions; without it there is no p.
-
-    Returns
-    -------
-    Difference
-        Fields are None where a score has no value, there are too few pictures for an interval, or
-        no vertex counts.
+    `first`, `second`: draws of the same vertices, from the same weights. `statistic`: "score" (as a
+    share 0..1) or "r". `swaps`: swaps of the same two predictions; without it there is no p.
+    Fields of the result are None where a score has no value, there are too few pictures for an
+    interval, or no vertex counts.
 
     References
     ----------

@@ -22,39 +22,21 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class PermutationCounts:
-    """Correlations of some vertices compared with those of permuted pictures.
+    """Correlations of some vertices compared with those of permuted pictures."""
 
-    Attributes
-    ----------
-    r : array (n_vertices,), float32
-        Observed Pearson's r; 0 where either column is constant.
-    as_great : array (n_vertices,), int64
-        Number of permutations with r at least as great.
-    greatest : array (n_permutations,), float32
-        The greatest r over the vertices in each permutation.
-    """
-
-    r: NDArray[np.float32]
-    as_great: NDArray[np.int64]
+    r: NDArray[np.float32]  # (n_vertices,): observed Pearson's r; 0 where either column is constant
+    as_great: NDArray[np.int64]  # (n_vertices,): number of permutations with r at least as great
+    # (n_permutations,): the greatest r over the vertices in each permutation.
     greatest: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Significance:
-    """One-sided p values of r > 0.
+    """One-sided p values of r > 0."""
 
-    Attributes
-    ----------
-    p : array (n_vertices,), float64
-        Uncorrected p of each vertex.
-    q : array (n_vertices,), float64
-        p after false-discovery control over all vertices.
-    p_max : array (n_vertices,), float64
-        p against the greatest r over all vertices (family-wise).
-    """
-
-    p: NDArray[np.float64]
-    q: NDArray[np.float64]
+    p: NDArray[np.float64]  # (n_vertices,): uncorrected p of each vertex
+    q: NDArray[np.float64]  # (n_vertices,): p after false-discovery control over all vertices
+    # (n_vertices,): p against the greatest r over all vertices (family-wise).
     p_max: NDArray[np.float64]
 
 
@@ -68,20 +50,10 @@ def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> N
     s', t' of two pairs can be relabelled into one another: the test is exact, as with permutations
     that are drawn one by one [1]_.
 
-    Parameters
-    ----------
-    pictures : array (n_images,), bytes
-        The name of each row's picture. Rows of one picture move together, to the rows of a picture
-        with as many rows.
-    n_permutations : int
-        The least number of permutations; with the order of the data, the next square is drawn.
-    seed : int
-        Seed of the generator.
-
-    Returns
-    -------
-    array (2, n_orders, n_images), int64
-        Row indices of each order, first of the responses, then of the predictions.
+    `pictures` (n_images,): the name of each row's picture. Rows of one picture move together, to
+    the rows of a picture with as many rows. `n_permutations`: the least number of permutations;
+    with the order of the data, the next square is drawn. `seed`: seed of the generator. Returns (2,
+    n_orders, n_images): row indices of each order, first of the responses, then of the predictions.
 
     References
     ----------
@@ -107,19 +79,9 @@ def permute(
 ) -> list[PermutationCounts]:
     """Correlate responses with the predictions of shuffled pictures.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predictions : sequence of array (n_images, n_vertices)
-        Several predictions of these responses, all shuffled in the same orders.
-    orders : array (2, n_orders, n_images), int64
-        The result of `draw_orders`.
-
-    Returns
-    -------
-    list of PermutationCounts
-        Counts and greatest values of each prediction.
+    `measured` (n_images, n_vertices): responses. `predictions` (n_images, n_vertices): several
+    predictions of these responses, all shuffled in the same orders. `orders` (2, n_orders,
+    n_images): the result of `draw_orders`. Returns counts and greatest values of each prediction.
     """
 
     def count(block: slice) -> list[PermutationCounts]:
@@ -166,21 +128,10 @@ def _count(table: NDArray[np.float32]) -> PermutationCounts:
 def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
     """Compute p values from counts, corrected over all parts together.
 
-    Parameters
-    ----------
-    parts : sequence of PermutationCounts
-        Counts of each part, such as the hemispheres of a subject, shuffled in the same orders.
-
-    Returns
-    -------
-    list of Significance
-        p values of each part. The observed order counts as one of the permutations [1]_, so that no
-        p is 0; q is Benjamini and Hochberg's [2]_, p_max uses the greatest r over all parts [3]_.
-
-    Raises
-    ------
-    EvaluateError
-        If the parts have different numbers of permutations.
+    `parts`: counts of each part, such as the hemispheres of a subject, shuffled in the same orders.
+    The observed order counts as one of the permutations [1]_, so
+    that no p is 0; q is Benjamini and Hochberg's [2]_, p_max uses the greatest r over all parts
+    [3]_.
 
     References
     ----------

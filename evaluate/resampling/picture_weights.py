@@ -13,21 +13,13 @@ from scipy.sparse import csr_array
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the rows of one subject.
+    """Weights of the rows of one subject."""
 
-    Attributes
-    ----------
-    rows : array (n_resamples, n_images), float32
-        Weights in each resample; each line sums to 1.
-    pictures : array (n_pictures,), bytes
-        The different pictures, sorted; each is left out once.
-    picture_index : array (n_images,), int64
-        For each row, the index of its picture.
-    """
-
+    # (n_resamples, n_images): weights in each resample; each line sums to 1.
     rows: NDArray[np.float32]
+    # (n_pictures,): the different pictures, sorted; each is left out once.
     pictures: NDArray[np.bytes_]
-    picture_index: NDArray[np.int64]
+    picture_index: NDArray[np.int64]  # (n_images,): for each row, the index of its picture
 
     @property
     def n_lines(self) -> int:
@@ -37,15 +29,8 @@ class Weights:
     def means(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute weighted means of columns in each resample, and means without each picture.
 
-        Parameters
-        ----------
-        columns : array (n_images, n_columns), float32
-            Values of each row.
-
-        Returns
-        -------
-        array (n_columns, n_resamples + n_pictures), float32
-            Means of each column, the resamples first.
+        `columns` (n_images, n_columns): values of each row. Returns (n_columns, n_resamples +
+        n_pictures): means of each column, the resamples first.
         """
         means = np.empty((columns.shape[1], self.n_lines), np.float32)
         n = len(self.rows)
@@ -71,20 +56,10 @@ class Weights:
 def picture_weights(pictures: NDArray[Any], n_resamples: int, seed: int = 0) -> Weights:
     """Draw Poisson weights of mean 1 for pictures.
 
-    Parameters
-    ----------
-    pictures : array (n_images,), bytes
-        The name of each row's picture (the sha256 of its file). Rows of one picture have the same
-        weight.
-    n_resamples : int
-        The number of resamples.
-    seed : int
-        Seed. A picture's weights depend on the seed and on its name alone, not on other pictures.
-
-    Returns
-    -------
-    Weights
-        The weights, normalised to sum 1 in each resample.
+    `pictures` (n_images,): the name of each row's picture (the sha256 of its file). Rows of one
+    picture have the same weight. `n_resamples`: the number of resamples. `seed`: seed. A picture's
+    weights depend on the seed and on its name alone, not on other pictures. Returns the weights,
+    normalised to sum 1 in each resample.
 
     References
     ----------

@@ -28,14 +28,8 @@ class Resampler:
     Mean and deviation of the responses in each resample are computed once: 8 bytes for each vertex
     and resample, 0.2 GB for 1000 resamples of a hemisphere of the challenge.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
-    weights : Weights
-        Weights of the images.
+    `measured` (n_images, n_vertices): responses. `ceiling` (n_vertices,), optional: noise ceilings
+    as fractions 0..1. Vertices of ceiling 0 count in no sum. `weights`: weights of the images.
     """
 
     def __init__(
@@ -72,21 +66,10 @@ class Resampler:
     ) -> list[Draws]:
         """Sum scores over parts of the predictions, such as ROIs, in every resample.
 
-        Parameters
-        ----------
-        predicted : array (n_images, n_columns)
-            Predictions.
-        r : array (n_columns,), float64
-            Pearson's r of each column with the responses of its vertex.
-        parts : sequence of array of int
-            The columns of each part; parts may overlap.
-        vertices : array (n_columns,), int64, optional
-            The vertex of each column; by default column v is vertex v.
-
-        Returns
-        -------
-        list of Draws
-            Draws of each part.
+        `predicted` (n_images, n_columns): predictions. `r` (n_columns,): Pearson's r of each column
+        with the responses of its vertex. `parts`: the columns of each part; parts may overlap.
+        `vertices` (n_columns,), optional: the vertex of each column; by default column v is vertex
+        v. Returns the draws of each part.
         """
         n_columns = predicted.shape[1]
         vertices = np.arange(n_columns) if vertices is None else vertices
@@ -166,23 +149,10 @@ def resample(
 ) -> list[Draws]:
     """Sum scores over parts of the vertices, such as ROIs, in every resample.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
-    weights : Weights
-        Weights of the images.
-    parts : sequence of array of int, optional
-        The vertices of each part; parts may overlap. One part of all vertices by default.
-
-    Returns
-    -------
-    list of Draws
-        Draws of each part.
+    `measured` (n_images, n_vertices): responses. `predicted` (n_images, n_vertices): predictions.
+    `ceiling` (n_vertices,), optional: noise ceilings as fractions 0..1. Vertices of ceiling 0 count
+    in no sum. `weights`: weights of the images. `parts`: the vertices of each part; parts may
+    overlap. One part of all vertices by default. Returns the draws of each part.
     """
     parts = [np.arange(measured.shape[1])] if parts is None else parts
     r = correlation(measured, predicted)

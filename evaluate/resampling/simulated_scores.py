@@ -14,18 +14,11 @@ SHARED_RESPONSE, SHARED_ERROR = 0.4, 0.5
 
 @dataclass(frozen=True)
 class Roi:
-    """True correlations and noise ceilings of a simulated ROI.
+    """True correlations and noise ceilings of a simulated ROI."""
 
-    Attributes
-    ----------
-    rho : array (n_vertices,), float64
-        Correlation between responses and predictions over infinitely many pictures.
-    ceiling : array (n_vertices,), float64
-        Noise ceilings, not below rho^2.
-    """
-
+    # (n_vertices,): correlation between responses and predictions over infinitely many pictures.
     rho: NDArray[np.float64]
-    ceiling: NDArray[np.float64]
+    ceiling: NDArray[np.float64]  # (n_vertices,): noise ceilings, not below rho^2
 
     @property
     def explained(self) -> float:
@@ -72,13 +65,9 @@ class Roi:
 def simulate_roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
     """Simulate a ROI.
 
-    Parameters
-    ----------
-    rho : float or str
-        The correlation at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the
-        others, "sparse" 0 at four of five and 0.6 at the others.
-    rng : Generator
-        Draws ceilings of 0.4 to 0.8; for "mixed" of 0.05 to 0.8, but never below rho^2.
+    `rho`: the correlation at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the
+    others, "sparse" 0 at four of five and 0.6 at the others. `rng`: draws ceilings of 0.4 to 0.8;
+    for "mixed" of 0.05 to 0.8, but never below rho^2.
     """
     if rho == "mixed":
         rhos = rng.uniform(0, 0.8, n_vertices)

@@ -28,45 +28,25 @@ Part = Sequence[NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Strengths:
-    """Weights of the models of a hemisphere before normalisation, and the members.
+    """Weights of the models of a hemisphere before normalisation, and the members."""
 
-    Attributes
-    ----------
-    whole : list of array (n_roi_vertices,), float64
-        Strengths of each model from all held-out pictures; for the test split.
-    halves : tuple of two lists of array (n_roi_vertices,), float64
-        Strengths from each half of the held-out pictures.
-    in_second : array (n_heldout,), bool
-        Whether each held-out picture is in the second half.
-    selection : Selection
-        Members among `Hemisphere.runs`, from all held-out pictures.
-    half_selections : tuple of two Selection
-        Members from each half.
-    """
-
+    # (n_roi_vertices,): strengths of each model from all held-out pictures; for the test split.
     whole: list[NDArray[np.float64]]
+    # (n_roi_vertices,): strengths from each half of the held-out pictures.
     halves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]
+    # (n_heldout,): whether each held-out picture is in the second half.
     in_second: NDArray[np.bool_]
-    selection: Selection
-    half_selections: tuple[Selection, Selection]
+    selection: Selection  # members among `Hemisphere.runs`, from all held-out pictures
+    half_selections: tuple[Selection, Selection]  # members from each half
 
 
 @dataclass(frozen=True)
 class CombinedPrediction:
-    """The combined prediction of several models for a hemisphere.
+    """The combined prediction of several models for a hemisphere."""
 
-    Attributes
-    ----------
-    predictions : array (n_images, n_vertices), float32
-        Predictions, 0 where not covered.
-    covered : array (n_vertices,), bool
-        Whether a model covers the vertex.
-    n_filled : int
-        Covered vertices outside the chosen ROI classes, predicted by models of the other classes.
-    """
-
-    predictions: NDArray[np.float32]
-    covered: NDArray[np.bool_]
+    predictions: NDArray[np.float32]  # (n_images, n_vertices): predictions, 0 where not covered
+    covered: NDArray[np.bool_]  # (n_vertices,): whether a model covers the vertex
+    # Covered vertices outside the chosen ROI classes, predicted by models of the other classes.
     n_filled: int
 
 
@@ -90,12 +70,8 @@ def compute_strengths(
 ) -> Strengths:
     """Compute the strength of each model from the held-out pictures, and select the members.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of the split of held-out pictures into halves, and of the halves into quarters.
-    roi_classes : sequence of str, optional
-        ROI classes that combinations are made of, and by which members are selected.
+    `seed`: seed of the split of held-out pictures into halves, and of the halves into quarters.
+    `roi_classes`: ROI classes that combinations are made of, and by which members are selected.
     """
     pictures = hemisphere.heldout_pictures
     second = split_pictures(pictures, seed)
@@ -172,15 +148,8 @@ def _ranks(
 def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]:
     """Split rows at random into halves; all rows of one picture go to the same half.
 
-    Parameters
-    ----------
-    pictures : array (n_images,), bytes
-        The name of each row's picture.
-
-    Returns
-    -------
-    array (n_images,), bool
-        True for the second half.
+    `pictures` (n_images,): the name of each row's picture. Returns (n_images,): true for the second
+    half.
     """
     _, picture_index = np.unique(pictures, return_inverse=True)
     order = np.random.default_rng(seed).permutation(int(picture_index.max(initial=-1)) + 1)
@@ -208,21 +177,11 @@ def normalise_strengths(
 ) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
     """Compute weights from strengths: not negative, summing to 1 at each covered vertex.
 
-    Parameters
-    ----------
-    vertices : sequence of array (n_roi_vertices,), int64
-        Vertices of each model.
-    strengths : sequence of array (n_roi_vertices,), float64
-        Strength of each model at its vertices.
-    ranks : sequence of int
-        Rank of each model; at a vertex, only models of the lowest rank there get a weight.
-
-    Returns
-    -------
-    weights : list of array (n_roi_vertices,), float64
-        Weights of each model; equal where all models of the lowest rank have strength 0.
-    first : array (n_vertices,), int64
-        The lowest rank at each vertex; -1 where there is no model.
+    `vertices` (n_roi_vertices,): vertices of each model. `strengths` (n_roi_vertices,): strength of
+    each model at its vertices. `ranks`: rank of each model; at a vertex, only models of the lowest
+    rank there get a weight. Returns `weights` (n_roi_vertices,), weights of each model; equal where
+    all models of the lowest rank have strength 0; `first` (n_vertices,), the lowest rank at each
+    vertex; -1 where there is no model.
     """
     active, first = _active_vertices(n_vertices, vertices, ranks)
     count, total = np.zeros(n_vertices, int), np.zeros(n_vertices)
@@ -250,12 +209,8 @@ def combine(
     themselves, each half is predicted with weights from the other half, so that no picture
     influences the weights of its own prediction.
 
-    Parameters
-    ----------
-    indices : sequence of int
-        Indices of the models in the hemisphere.
-    roi_classes : sequence of str, optional
-        ROI classes to combine; other classes only fill in. All by default.
+    `indices`: indices of the models in the hemisphere. `roi_classes`: ROI classes to combine; other
+    classes only fill in. All by default.
     """
     n_vertices = hemisphere.n_vertices
     vertices = [hemisphere.vertices[i] for i in indices]

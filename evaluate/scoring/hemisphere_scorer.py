@@ -30,21 +30,11 @@ from evaluate.scoring.vertex_scores import Tally, VertexScores, score_vertices
 
 @dataclass(frozen=True)
 class Resampling:
-    """Numbers of resamples and permutations of the pictures.
+    """Numbers of resamples and permutations of the pictures."""
 
-    Attributes
-    ----------
-    resamples : int
-        Resamples for the intervals; 0 for none.
-    permutations : int
-        Permutations for the p values of vertices; 0 for none.
-    seed : int
-        Seed of both.
-    """
-
-    resamples: int = 1000
-    permutations: int = 1000
-    seed: int = 0
+    resamples: int = 1000  # resamples for the intervals; 0 for none
+    permutations: int = 1000  # permutations for the p values of vertices; 0 for none
+    seed: int = 0  # seed of both
 
     def validate(self) -> Resampling:
         """Raise if a number is too small for an interval or p value; return the settings."""
@@ -61,32 +51,20 @@ class Resampling:
 
 @dataclass(frozen=True)
 class VertexMap:
-    """Scores of every vertex of a hemisphere, before p values are corrected.
+    """Scores of every vertex of a hemisphere, before p values are corrected."""
 
-    Attributes
-    ----------
-    arrays : dict of str to array (n_vertices,)
-        `covered`, `excluded`, `constant`, `ceiling`, `r` and `score`, as in
-        `evaluate.scoring.vertex_files`.
-    permuted : PermutationCounts, optional
-        Counts for the covered vertices; None if pictures were not permuted.
-    """
-
+    # (n_vertices,): `covered`, `excluded`, `constant`, `ceiling`, `r` and `score`, as in
+    # `evaluate.scoring.vertex_files`.
     arrays: dict[str, NDArray[Any]]
+    # Counts for the covered vertices; None if pictures were not permuted.
     permuted: PermutationCounts | None = None
 
 
 class Scorer:
     """Score predictions of the same responses with the same draws of pictures.
 
-    Parameters
-    ----------
-    hemisphere : Hemisphere
-        Source of the responses, ceilings and pictures.
-    split : str
-        "test" or "heldout".
-    resampling : Resampling
-        Numbers of resamples and permutations.
+    `hemisphere`: source of the responses, ceilings and pictures. `split`: "test" or "heldout".
+    `resampling`: numbers of resamples and permutations.
     """
 
     def __init__(self, hemisphere: Hemisphere, split: str, resampling: Resampling) -> None:
@@ -113,14 +91,8 @@ class Scorer:
     ) -> tuple[VertexScores, list[Tally]]:
         """Score predictions of vertices, and sum the scores over parts.
 
-        Parameters
-        ----------
-        predicted : array (n_images, n_columns)
-            Predictions; a vertex may have several columns.
-        vertices : array (n_columns,), int64
-            The vertex of each column.
-        parts : sequence of array of int64
-            The columns of each part.
+        `predicted` (n_images, n_columns): predictions; a vertex may have several columns.
+        `vertices` (n_columns,): the vertex of each column. `parts`: the columns of each part.
         """
         ceiling = None if self._ceiling is None else self._ceiling[vertices]
         values = score_vertices(self._measured[:, vertices], predicted, ceiling)
@@ -160,12 +132,8 @@ class Scorer:
     ) -> VertexMap:
         """Arrange the scores of columns by vertex.
 
-        Parameters
-        ----------
-        columns : array (n_covered,), int64
-            The column with the prediction of each covered vertex.
-        covered : array (n_vertices,), bool
-            Whether the vertex is predicted.
+        `columns` (n_covered,): the column with the prediction of each covered vertex. `covered`
+        (n_vertices,): whether the vertex is predicted.
         """
         r, score = np.full((2, len(covered)), np.nan)
         r[covered] = values.r[columns]
@@ -214,10 +182,7 @@ class Scorer:
 def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
     """Compute p values, corrected over both hemispheres of a subject.
 
-    Returns
-    -------
-    dict of str to dict of str to array (n_vertices,)
-        For each hemisphere, the arrays of `evaluate.scoring.vertex_files`.
+    Returns (n_vertices,): for each hemisphere, the arrays of `evaluate.scoring.vertex_files`.
     """
     permuted = [m.permuted for m in maps.values() if m.permuted is not None]
     corrected = iter(significance(permuted)) if permuted else iter(())

@@ -41,12 +41,8 @@ BLOCK = 256
 class Fold:
     """Weighted predictions of one fold's pictures, with weights from other pictures.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    weighted : array (n_fits, n_vertices, n_images), float32
-        Predictions times strengths, 0 at vertices that a fit does not cover. Centred in place.
+    `measured` (n_images, n_vertices): responses. `weighted` (n_fits, n_vertices, n_images):
+    predictions times strengths, 0 at vertices that a fit does not cover. Centred in place.
     """
 
     def __init__(self, measured: NDArray[Any], weighted: NDArray[np.float32]) -> None:
@@ -102,40 +98,21 @@ class Fold:
 
 
 class Member(NamedTuple):
-    """The part of one fit in the ensemble of a hemisphere.
+    """The part of one fit in the ensemble of a hemisphere."""
 
-    Attributes
-    ----------
-    is_member : bool
-        Whether the fit is a member.
-    alone : float
-        Mean held-out r of the fit; NaN with too few pictures.
-    change : float
-        Mean held-out r of the ensemble with the fit, less that without it.
-    """
-
-    is_member: bool
-    alone: float
-    change: float
+    is_member: bool  # whether the fit is a member
+    alone: float  # mean held-out r of the fit; NaN with too few pictures
+    change: float  # mean held-out r of the ensemble with the fit, less that without it
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The members among several fits.
+    """The members among several fits."""
 
-    Attributes
-    ----------
-    members : array (n_fits,), bool
-        Whether each fit is a member.
-    alone : array (n_fits,), float64
-        Mean held-out r of each fit alone.
-    changes : array (n_fits,), float64
-        Mean held-out r of the ensemble with each fit, less that without it. It may be below 0 for a
-        member, by less than noise; for the only member it is its r.
-    """
-
-    members: NDArray[np.bool_]
-    alone: Floats
+    members: NDArray[np.bool_]  # (n_fits,): whether each fit is a member
+    alone: Floats  # (n_fits,): mean held-out r of each fit alone
+    # (n_fits,): mean held-out r of the ensemble with each fit, less that without it. It may be
+    # below 0 for a member, by less than noise; for the only member it is its r.
     changes: Floats
 
     def by_fit(self) -> list[Member]:
@@ -147,17 +124,9 @@ class Selection:
 def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) -> Selection:
     """Select the members by forward selection.
 
-    Parameters
-    ----------
-    n_covered : int
-        The number of vertices with a fit, over which r is averaged.
-    noise : float
-        How many standard errors r may lie below that of the best ensemble so far.
-
-    Returns
-    -------
-    Selection
-        Has at least one member; all fits are members if none predicts anything.
+    `n_covered`: the number of vertices with a fit, over which r is averaged. `noise`: how many
+    standard errors r may lie below that of the best ensemble so far. The result has at least
+    one member; all fits are members if none predicts anything.
     """
     n_fits = len(folds[0].weighted)
     share = 1 / (len(folds) * max(n_covered, 1))

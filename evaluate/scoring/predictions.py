@@ -20,54 +20,28 @@ RoiKey = tuple[str, str]
 
 
 class Pairs(NamedTuple):
-    """Pairs of columns of two predictions, each of the same vertex.
+    """Pairs of columns of two predictions, each of the same vertex."""
 
-    Attributes
-    ----------
-    first, second : array (n_pairs,), int64
-        Columns of the first and of the second prediction.
-    vertices : array (n_pairs,), int64
-        The vertex of each pair.
-    parts : list of array of int64, or None
-        For each part of the second prediction, its pairs; None where the first lacks the part.
-    """
-
-    first: Columns
-    second: Columns
-    vertices: Columns
+    first: Columns  # (n_pairs,): columns of the first and of the second prediction
+    second: Columns  # (n_pairs,)
+    vertices: Columns  # (n_pairs,): the vertex of each pair
+    # For each part of the second prediction, its pairs; None where the first lacks the part.
     parts: list[Columns | None]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions of a hemisphere; several ROI models may predict one vertex.
+    """Predictions of a hemisphere; several ROI models may predict one vertex."""
 
-    Attributes
-    ----------
-    name : str
-        The run's folder, or "ensemble".
-    columns : array (n_images, n_columns), float32
-        Predictions.
-    vertices : array (n_columns,), int64
-        The vertex of each column.
-    rois : dict of (str, str) to array of int64
-        By ROI class and ROI, the columns of the ROI's model; for the ensemble, those of its
-        vertices.
-    whole : array (n_covered,), int64
-        For each covered vertex, the column with the combined prediction of all models.
-    combined : CombinedPrediction
-        The combined prediction, vertex by vertex.
-    pictures : array (n_images,), bytes
-        The name of each row's picture.
-    """
-
-    name: str
-    columns: NDArray[np.float32]
-    vertices: Columns
+    name: str  # the run's folder, or "ensemble"
+    columns: NDArray[np.float32]  # (n_images, n_columns): predictions
+    vertices: Columns  # (n_columns,): the vertex of each column
+    # By ROI class and ROI, the columns of the ROI's model; for the ensemble, those of its vertices.
     rois: dict[RoiKey, Columns]
+    # (n_covered,): for each covered vertex, the column with the combined prediction of all models.
     whole: Columns
-    combined: CombinedPrediction
-    pictures: NDArray[np.bytes_]
+    combined: CombinedPrediction  # the combined prediction, vertex by vertex
+    pictures: NDArray[np.bytes_]  # (n_images,): the name of each row's picture
 
     @property
     def parts(self) -> list[Columns]:
@@ -107,17 +81,9 @@ def gather_prediction(
 ) -> Prediction | None:
     """Gather the predictions of a run; without one, of the ensemble of all runs.
 
-    Parameters
-    ----------
-    strengths : Strengths
-        Weights of the models where several predict a vertex.
-    roi_classes : sequence of str, optional
-        ROI classes that combinations are made of; all by default.
-
-    Returns
-    -------
-    Prediction or None
-        None if the run has no fit of this hemisphere.
+    `strengths`: weights of the models where several predict a vertex. `roi_classes`: ROI classes
+    that combinations are made of; all by default. Returns None if the run has no fit of this
+    hemisphere.
     """
     indices = list(range(len(hemisphere.models))) if run is None else hemisphere.indices(run)
     if not indices:

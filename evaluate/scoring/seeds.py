@@ -52,24 +52,14 @@ def compare_seeds(
 ) -> dict[str, Any]:
     """Compare two models over their seeds.
 
-    Parameters
-    ----------
-    first, second : sequence of Tally
-        Tallies of the fits of each model, in the order of their seeds, of the same vertices and
-        pictures and from the same draws. If both have several seeds, the extra seeds of the longer
-        one are ignored.
-    measure : str
-        "score" or "pearson_r".
-    solved : bool
-        Whether the first model does not depend on a seed, so that its one fit stands for all.
-
-    Returns
-    -------
-    dict
-        `difference`, the second less the first; `difference_low` and `difference_high`; `covers`,
-        whether the interval is over pictures or over seeds too; `survives`, whether the interval
-        excludes 0; `p` of one fit against one, if swaps were drawn. Empty if the vertices differ
-        or a score has no value; without draws only the difference.
+    `first`, `second`: tallies of the fits of each model, in the order of their seeds, of the same
+    vertices and pictures and from the same draws. If both have several seeds, the extra seeds of
+    the longer one are ignored. `measure`: "score" or "pearson_r". `solved`: whether the first model
+    does not depend on a seed, so that its one fit stands for all. Returns `difference`, the second
+    less the first; `difference_low` and `difference_high`; `covers`, whether the interval is over
+    pictures or over seeds too; `survives`, whether the interval excludes 0; `p` of one fit against
+    one, if swaps were drawn. Empty if the vertices differ or a score has no value; without draws
+    only the difference.
     """
     metric, draw_name, scale = MEASURES[measure]
     n = min(len(first), len(second)) if min(len(first), len(second)) > 1 else len(second)
@@ -106,14 +96,8 @@ def widen(
 ) -> tuple[float, float]:
     """Widen an interval over pictures so that it covers seeds too.
 
-    Parameters
-    ----------
-    value : float
-        The mean over seeds.
-    low, high : float
-        Its 95 % interval over pictures.
-    seed_differences : array (n_seeds,)
-        The values of the seeds.
+    `value`: the mean over seeds. `low`, `high`: its 95 % interval over pictures. `seed_differences`
+    (n_seeds,): the values of the seeds.
     """
     values = np.asarray(seed_differences, np.float64)
     n = len(values)

@@ -105,27 +105,15 @@ def pool(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass(frozen=True)
 class VertexScores:
-    """Metrics of every vertex of one prediction.
+    """Metrics of every vertex of one prediction."""
 
-    Attributes
-    ----------
-    values : mapping of str to array (n_vertices,), float64
-        Values of each metric, and of `chance`, the expected score of unrelated predictions; NaN
-        where there is no value.
-    r : array (n_vertices,), float64
-        Pearson's r, also where the noise ceiling is 0.
-    excluded : array (n_vertices,), bool
-        Whether the noise ceiling is 0.
-    constant : array (n_vertices,), bool
-        Whether the prediction is constant.
-    constant_measured : array (n_vertices,), bool
-        Whether the measured responses are constant.
-    """
-
+    # (n_vertices,): values of each metric, and of `chance`, the expected score of unrelated
+    # predictions; NaN where there is no value.
     values: Mapping[str, NDArray[np.float64]]
-    r: NDArray[np.float64]
-    excluded: NDArray[np.bool_]
-    constant: NDArray[np.bool_]
+    r: NDArray[np.float64]  # (n_vertices,): Pearson's r, also where the noise ceiling is 0
+    excluded: NDArray[np.bool_]  # (n_vertices,): whether the noise ceiling is 0
+    constant: NDArray[np.bool_]  # (n_vertices,): whether the prediction is constant
+    # (n_vertices,): whether the measured responses are constant.
     constant_measured: NDArray[np.bool_]
 
     def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
@@ -147,14 +135,8 @@ def score_vertices(
 ) -> VertexScores:
     """Compute every metric of the folder `metrics`, and `chance`.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions 0..1.
+    `measured` (n_images, n_vertices): responses. `predicted` (n_images, n_vertices): predictions.
+    `ceiling` (n_vertices,), optional: noise ceilings as fractions 0..1.
     """
     pair = Pair(measured, predicted, ceiling)
     values = {

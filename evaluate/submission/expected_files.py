@@ -19,26 +19,14 @@ _IMAGES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """A file that a submission must contain.
+    """A file that a submission must contain."""
 
-    Attributes
-    ----------
-    subject : str
-        The subject's number, "01".
-    hemisphere : str
-        "lh" or "rh".
-    shape : tuple of int
-        Test pictures, vertices.
-    n_train : int
-        Number of training pictures, which are not to be predicted; 0 if the data are not there.
-    source : Subject, optional
-        The subject whose data were counted; None if the numbers are the published ones.
-    """
-
-    subject: str
-    hemisphere: str
-    shape: tuple[int, int]
+    subject: str  # the subject's number, "01"
+    hemisphere: str  # "lh" or "rh"
+    shape: tuple[int, int]  # test pictures, vertices
+    # Number of training pictures, which are not to be predicted; 0 if the data are not there.
     n_train: int
+    # The subject whose data were counted; None if the numbers are the published ones.
     source: Subject | None = None
 
     @property

@@ -59,19 +59,9 @@ def inspect(
 ) -> Findings:
     """Inspect a submission, with one subject in memory at a time.
 
-    Parameters
-    ----------
-    submission : Path
-        The zip.
-    subjects : sequence of Subject, optional
-        The expected subjects; by default the challenge's eight, as published.
-    strangers : bool
-        Whether further subjects are allowed, and ignored.
-
-    Returns
-    -------
-    Findings
-        All faults, suspicions and remarks.
+    `submission`: the zip. `subjects`: the expected subjects; by default the challenge's eight, as
+    published. `strangers`: whether further subjects are allowed, and ignored. Returns all faults,
+    suspicions and remarks.
     """
     if not submission.is_file():
         return Findings([f"{submission}: no such file: give the path of a zip"])

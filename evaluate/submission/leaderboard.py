@@ -25,17 +25,11 @@ WHOLE: Key = ("all", "all")
 
 @dataclass
 class SubmissionScores:
-    """Scores of a submission.
+    """Scores of a submission."""
 
-    Attributes
-    ----------
-    tallies : dict of (str, str) to dict of (str, str) to Tally
-        For each subject's folder and hemisphere, the tally of each ROI class and ROI.
-    parts : dict of (str, str) to dict of (str, str) to (array, array)
-        With the same keys, r and noise ceiling of each vertex; empty without ceilings.
-    """
-
+    # For each subject's folder and hemisphere, the tally of each ROI class and ROI.
     tallies: dict[Key, dict[Key, Tally]] = field(default_factory=dict)
+    # With the same keys, r and noise ceiling of each vertex; empty without ceilings.
     parts: dict[Key, dict[Key, Part]] = field(default_factory=dict)
 
     def mean(

@@ -28,15 +28,8 @@ def algonauts2021(parts: Sequence[Part]) -> float | None:
     There the vertices were voxels of significant reliability, and the leaderboard's figure was the
     mean of the ROIs' figures.
 
-    Parameters
-    ----------
-    parts : sequence of (array, array)
-        r and noise ceiling, for each subject.
-
-    Returns
-    -------
-    float or None
-        The mean over vertices of ceilings above 0; None where there are none.
+    `parts`: r and noise ceiling, for each subject. Returns the mean over vertices of ceilings above
+    0; None where there are none.
 
     References
     ----------
@@ -55,15 +48,8 @@ def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
     there is a split half's, corrected by Spearman and Brown; here it is the noise ceiling, which
     estimates the same. A perfect model, of r = sqrt(NC), has 1.
 
-    Parameters
-    ----------
-    parts : sequence of (array, array)
-        r and noise ceiling, for each subject.
-
-    Returns
-    -------
-    float or None
-        The mean over subjects that have such vertices; None where none has.
+    `parts`: r and noise ceiling, for each subject. Returns the mean over subjects that have such
+    vertices; None where none has.
 
     References
     ----------
