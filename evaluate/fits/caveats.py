@@ -1,7 +1,5 @@
 """Caveats of scores, shown with them: leaked test pictures, unfinished fits, simulated data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict

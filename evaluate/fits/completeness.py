@@ -1,7 +1,5 @@
 """Runs that lack ROI models, and runs that not all subjects have."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import TypedDict

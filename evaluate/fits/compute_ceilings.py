@@ -1,7 +1,5 @@
 """Noise ceilings from NSD's ncsnr, or from repeated trials."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from pathlib import Path
 from typing import Any

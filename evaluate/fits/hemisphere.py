@@ -1,7 +1,5 @@
 """The ROI models of one subject's hemisphere, checked against the data and against each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

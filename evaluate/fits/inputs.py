@@ -1,7 +1,5 @@
 """Inputs of the commands of this stage: subjects, fits, and digests by which changes are seen."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Short descriptions of the differences between runs of the same model and spaces."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any

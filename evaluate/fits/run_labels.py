@@ -1,7 +1,5 @@
 """Labels of fits in tables, figures and messages: made here alone."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 ENSEMBLE = "ensemble"

@@ -1,7 +1,5 @@
 """The fits of stage 2: find them by name and read their predictions."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The rows of each study, as stage 2 lists them in `OUT/studies`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

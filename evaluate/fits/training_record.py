@@ -1,7 +1,5 @@
 """Parameters, epochs and seconds of the training of models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypedDict
 

@@ -1,7 +1,5 @@
 """Check that fits match the data on disk and one another."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Values of an ablation at every vertex: each space alone, and its unique part."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Mapping

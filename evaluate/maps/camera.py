@@ -5,8 +5,6 @@ vertex, the nearest corner of its triangle: a map is an array indexed by another
 mixed with its neighbour's, and the vertex at a pixel can be tested.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

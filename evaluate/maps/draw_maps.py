@@ -1,7 +1,5 @@
 """PNG and SVG of every map, for papers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path

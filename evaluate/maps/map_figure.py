@@ -1,7 +1,5 @@
 """A map for a paper: all views of both hemispheres, with its colour bar."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

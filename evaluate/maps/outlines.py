@@ -1,7 +1,5 @@
 """Borders of regions, and positions for their names."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

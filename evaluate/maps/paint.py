@@ -6,8 +6,6 @@ negative have a diverging scale, white at 0: blue is below, red above. Cortex th
 measured is grey.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

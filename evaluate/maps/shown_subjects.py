@@ -1,7 +1,5 @@
 """Values of every subject for the maps, and the number of its vertices on the mesh."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Values of each feature space at every vertex: from an ablation, or from fits on one space."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any

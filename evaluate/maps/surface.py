@@ -5,8 +5,6 @@ The first 10,242 of fsaverage's 163,842 vertices are fsaverage5's, in the same o
 its own value. nilearn ships fsaverage5; fsaverage itself has to be downloaded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Values of a subject on the mesh: scores, ceilings and feature spaces."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

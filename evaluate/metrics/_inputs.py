@@ -1,7 +1,5 @@
 """Responses and predictions, as every metric takes them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

@@ -1,7 +1,5 @@
 """The account of a report: fits, exclusions with their reasons, warnings, and the command."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path

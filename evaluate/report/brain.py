@@ -1,7 +1,5 @@
 """The maps of the page: pictures of all views, and a brain that can be rotated."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Charts of the page: bars per ROI, r² against ceiling, the responses of one vertex."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

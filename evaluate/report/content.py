@@ -1,7 +1,5 @@
 """The content of the page, gathered from scores, vertices, fits and ablations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

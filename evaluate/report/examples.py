@@ -1,7 +1,5 @@
 """Predicted against measured responses of the best vertex of each ROI, with the pictures."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from io import BytesIO

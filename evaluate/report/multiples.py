@@ -1,7 +1,5 @@
 """Small maps of Pearson's r, one for each model, on one scale of colours."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The feature space that predicts best, per ROI."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The table of models x ROIs for every subject and hemisphere, as the page's script reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The report: scores, maps and examples on one page, written again when something changed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from base import provenance, replacing, run_hint, say, sha256_files

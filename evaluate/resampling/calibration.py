@@ -1,7 +1,5 @@
 """Coverage of intervals and false positives of tests, on simulated data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path

@@ -1,7 +1,5 @@
 """95 % intervals from draws, by inversion of mean and variance as functions of the truth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

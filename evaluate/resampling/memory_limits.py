@@ -1,7 +1,5 @@
 """Check that resamples and permutations fit the memory of this machine."""
 
-from __future__ import annotations
-
 from base import check_count, machine_memory
 from evaluate.resampling.draws import RESAMPLED
 from evaluate.resampling.permutation import block_size

@@ -1,7 +1,5 @@
 """The difference between the scores of two predictions of the same responses."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Permutation tests of r > 0 at each vertex: pictures are shuffled against responses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Weights of pictures in each resample, the same for all subjects that saw a picture."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

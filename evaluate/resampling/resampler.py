@@ -1,7 +1,5 @@
 """Scores of predictions of the same responses, on the same resamples of pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any

@@ -1,7 +1,5 @@
 """Simulated responses and predictions with known true scores."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Standardise columns in float32, and compute their standard deviation in resamples."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

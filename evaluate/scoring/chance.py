@@ -1,7 +1,5 @@
 """The expected score of predictions that are unrelated to the pictures."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -6,8 +6,6 @@ computes the strength of each model from held-out pictures alone. The weights of
 vertex are their strengths there, normalised to sum 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

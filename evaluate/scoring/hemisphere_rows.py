@@ -1,7 +1,5 @@
 """Scores of one hemisphere: of each ROI model, of each run as a whole and of the ensemble."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

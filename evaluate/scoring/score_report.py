@@ -1,7 +1,5 @@
 """The result of a run of scoring: the rows of scores.csv, and the content of scores.json."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path

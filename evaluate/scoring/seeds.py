@@ -29,8 +29,6 @@ References
    Proceedings of Machine Learning and Systems 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

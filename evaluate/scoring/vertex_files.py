@@ -48,8 +48,6 @@ explained_high
 `evaluate.resampling` documents how the intervals are made and how far they hold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The files of a submission: one for each hemisphere of each subject, with its shape."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Findings of a check of a submission, by severity."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 

@@ -1,7 +1,5 @@
 """Inspection of a submission: every fault at once."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Scores of a submission, from single vertices to the mean over all of them."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A definition pools the vertices of one or more subjects in its own way, from r a
 `SOURCES` names where each was read, in which revision, and of which date.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks of predictions that have the right shape, and yet are probably wrong."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 

@@ -5,8 +5,6 @@ its diagonal. Without them, the two hemispheres of a subject can still be compar
 that are similar for one side are mostly similar for the other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

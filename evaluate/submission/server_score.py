@@ -1,7 +1,5 @@
 """Scores of a submission, as the challenge's server computed them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from evaluate.submission.leaderboard import SubmissionScores, score_submission
 from evaluate.submission.other_benchmarks import EXPLAINED, SOURCES, check_definitions
 
 SIDES = (*HEMISPHERES, "all")
+WIDTH = 20
 OTHER_METRICS = ("pearson_r", "r2", "unclipped")
 COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant", "n_constant_measured")
 
@@ -101,52 +100,40 @@ def _report(
     marks: SubmissionScores, subjects: Sequence[Subject], rois: bool, also: Sequence[str]
 ) -> None:
     report_made_ceilings(subjects, "test")
-    metric = OFFICIAL if marks.mean(OFFICIAL) is not None else "pearson_r"
-    official = metric == OFFICIAL
-    digits = 2 if official else 3
-    width = 20
-    lines = ["", f"{'score' if official else 'pearson_r':<{width}}" + _cells(["lh", "rh", "both"])]
+    official = marks.mean(OFFICIAL) is not None
+    metric, digits = (OFFICIAL, 2) if official else ("pearson_r", 3)
+    lines = ["", f"{'score' if official else 'pearson_r':<{WIDTH}}" + _cells(["lh", "rh", "both"])]
     for subject in [*marks.subjects, "all"]:
         values = [marks.mean(metric, side, folder=subject) for side in SIDES]
-        lines.append(f"{subject:<{width}}" + _cells([decimal(value, digits) for value in values]))
+        lines.append(f"{subject:<{WIDTH}}" + _cells([decimal(value, digits) for value in values]))
     if rois:
-        lines += ["", " " * (width + 3 * 10) + _cells(also, 22)] if also else [""]
+        lines += ["", " " * (WIDTH + 3 * 10) + _cells(also, 22)] if also else [""]
         for roi in marks.rois:
             label = f"{roi[0]}, all" if roi[1] == "all" else f"  {roi[1]}"
             cells = [decimal(marks.mean(metric, side, roi), digits) for side in SIDES]
             defined = [decimal(marks.define(name, roi), 3) for name in also]
-            lines.append(f"{label:<{width}}" + _cells(cells) + _cells(defined, 22))
-    say("\n".join(lines))
-    say("")
-    for line in _notes(marks, subjects, official, also):
-        say(line)
+            lines.append(f"{label:<{WIDTH}}" + _cells(cells) + _cells(defined, 22))
+    say("\n".join([*lines, "", *_notes(marks, subjects, official, also)]))
 
 
 def _notes(
     marks: SubmissionScores, subjects: Sequence[Subject], official: bool, also: Sequence[str]
 ) -> list[str]:
-    other_metrics: tuple[tuple[str, str, int], ...]
+    figures = {"r^2": ("r2", 4)}
     if official:
         lines = [
             "score: mean over vertices of r^2 / noise ceiling, in percent, cut at 100",
             "chance: predictions unrelated to the pictures score "
             f"{decimal(marks.mean('chance'), 2)} on all vertices",
         ]
-        other_metrics = (
-            ("r", "pearson_r", 4),
-            ("r^2", "r2", 4),
-            ("score without the cut", "unclipped", 2),
-        )
+        figures = {"r": ("pearson_r", 4), **figures, "score without the cut": ("unclipped", 2)}
     else:
-        without_ceilings = [s.name for s in subjects if s.noise_ceiling("lh", "test") is None]
-        lines = [
-            "pearson_r: mean over vertices, NOT noise-normalised: "
-            + (f"no noise ceilings of subjects {', '.join(without_ceilings)}" if without_ceilings
-               else "all noise ceilings are 0")
-        ]  # fmt: skip
-        other_metrics = (("r^2", "r2", 4),)
-    figures = ", ".join(f"{name} {decimal(marks.mean(key), n)}" for name, key, n in other_metrics)
-    lines.append(f"beside it, over the same vertices: {figures}")
+        without = [s.name for s in subjects if s.noise_ceiling("lh", "test") is None]
+        reason = f"no noise ceilings of subjects {', '.join(without)}" if without else (
+            "all noise ceilings are 0")  # fmt: skip
+        lines = [f"pearson_r: mean over vertices, NOT noise-normalised: {reason}"]
+    texts = [f"{name} {decimal(marks.mean(key), n)}" for name, (key, n) in figures.items()]
+    lines.append(f"beside it, over the same vertices: {', '.join(texts)}")
     whole = marks.tally()
     assert whole is not None  # as there is at least one subject
     lines.append(
@@ -154,15 +141,12 @@ def _notes(
         f"{SMALLEST_CEILING:g}) in no mean, "
         f"{whole.n_clipped} cut at 100, {whole.n_constant} of a constant prediction, r = 0"
     )
-    if whole.n_constant_measured:
-        lines.append(
-            f"WARNING: at {whole.n_constant_measured} vertices that count, the measured responses "
-            "are constant: r = 0, whatever is predicted"
-        )
-    lines += [
-        f"{name}: {decimal(marks.define(name), 4)} ({EXPLAINED[name]}; {SOURCES[name]})"
-        for name in also
-    ]
+    if n := whole.n_constant_measured:
+        lines.append(f"WARNING: at {n} vertices that count, the measured responses are constant: "
+                     "r = 0, whatever is predicted")  # fmt: skip
+    for name in also:
+        value = decimal(marks.define(name), 4)
+        lines.append(f"{name}: {value} ({EXPLAINED[name]}; {SOURCES[name]})")
     lines.append(pictures_line({s.name: len(s.pictures("test")) for s in subjects}, "test"))
     lines += [f"WARNING: {line}" for line in leak_lines(find_leaked(subjects))]
     if simulated := [subject.name for subject in subjects if subject.simulated]:
@@ -181,40 +165,29 @@ def _write(
     subjects: Sequence[Subject],
     also: Sequence[str],
 ) -> None:
-    content = _means(marks, OFFICIAL) | {
-        "about": {
-            "beside": {name: _means(marks, name) for name in OTHER_METRICS},
-            "also": {name: marks.define(name) for name in also},
-            "rois": {
-                f"{roi_class}/{roi}": marks.mean(OFFICIAL, roi=(roi_class, roi))
-                for roi_class, roi in marks.rois
-            },
-            "counts": {
-                subject: {
-                    side: {
-                        name: getattr(marks.tally(side, folder=subject), name) for name in COUNTS
-                    }
-                    for side in HEMISPHERES
-                }
-                for subject in marks.subjects
-            },
-            "submission": str(submission),
-            "submission_sha256": sha256_files([submission])[0],
-            "chance": marks.mean("chance"),
-            "simulated": [subject.name for subject in subjects if subject.simulated],
-            "leaked": find_leaked(subjects),
-            "provenance": provenance(),
-        }
+    def counts(subject: str, side: str) -> dict[str, int]:
+        tally = marks.tally(side, folder=subject)
+        return {name: getattr(tally, name) for name in COUNTS}
+
+    about = {
+        "beside": {name: _means(marks, name) for name in OTHER_METRICS},
+        "also": {name: marks.define(name) for name in also},
+        "rois": {"/".join(roi): marks.mean(OFFICIAL, roi=roi) for roi in marks.rois},
+        "counts": {s: {side: counts(s, side) for side in HEMISPHERES} for s in marks.subjects},
+        "submission": str(submission),
+        "submission_sha256": sha256_files([submission])[0],
+        "chance": marks.mean("chance"),
+        "simulated": [subject.name for subject in subjects if subject.simulated],
+        "leaked": find_leaked(subjects),
+        "provenance": provenance(),
     }
-    write_json(path, content, seal=False, sort=False)
+    write_json(path, _means(marks, OFFICIAL) | {"about": about}, seal=False, sort=False)
 
 
 def _means(marks: SubmissionScores, metric: str) -> dict[str, Any]:
     """Return means in the layout of the challenge's server; None where there is no value."""
-    return {
-        "all": marks.mean(metric),
-        **{
-            subject: {side: marks.mean(metric, side, folder=subject) for side in HEMISPHERES}
-            for subject in marks.subjects
-        },
+    by_side = {
+        subject: {side: marks.mean(metric, side, folder=subject) for side in HEMISPHERES}
+        for subject in marks.subjects
     }
+    return {"all": marks.mean(metric), **by_side}

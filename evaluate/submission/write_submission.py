@@ -1,7 +1,5 @@
 """The submission: predictions of all fits combined in a zip, and checked."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Safe reading of another's zip: names first, then headers, then values of the expected size."""
 
-from __future__ import annotations
-
 import io
 import stat
 import zipfile

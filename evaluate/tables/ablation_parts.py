@@ -1,7 +1,5 @@
 """Tabulate and draw the contribution of each feature space, with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path

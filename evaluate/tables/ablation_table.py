@@ -1,7 +1,5 @@
 """The tables of an ablation in the terminal, with their legend."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

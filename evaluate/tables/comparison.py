@@ -1,7 +1,5 @@
 """Score differences between fits, ROI by ROI."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

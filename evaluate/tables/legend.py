@@ -1,7 +1,5 @@
 """The lines below the table of scores: the meaning of its numbers, and warnings."""
 
-from __future__ import annotations
-
 from base import plural
 from challenge import HEMISPHERES, SMALLEST_CEILING
 from evaluate.fits.completeness import coverage_lines, wrap

@@ -1,7 +1,5 @@
 """The members of the ensemble: which fits were chosen, and how much each changes the mean r."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A table with a line for every fit and subject."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The figure of scores.csv for print: a panel per ROI class, a point per ROI and fit."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The table of scores in the terminal."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Scores of the rows of a study, as a table and CSV."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path

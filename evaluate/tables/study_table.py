@@ -1,7 +1,5 @@
 """The tables of a study: settings and training cost of each row, scores, spread over seeds."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Scores of every fit and the ensemble: computed, written, drawn and printed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
