@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array, Floats
 from evaluate.fits.hemisphere import Hemisphere
 
-Strength = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
+Strength = Callable[[Array, Array], Floats]
 
 # With fewer pictures r is too uncertain to tell models apart: all have the same weight.
 FEWEST_PICTURES = 5
@@ -16,7 +16,7 @@ FEWEST_PICTURES = 5
 
 def each_model(
     hemisphere: Hemisphere, parts: Sequence[Any], strength: Strength
-) -> list[list[NDArray[np.float64]]]:
+) -> list[list[Floats]]:
     """Compute the strength of every model of a hemisphere, with one in memory at a time.
 
     `hemisphere`: the models. `parts`: sets of held-out pictures. `strength`: function of measured
@@ -24,7 +24,7 @@ def each_model(
     strength of each model (n_roi_vertices,) for each part.
     """
     measured = hemisphere.measured("heldout")
-    judged: list[list[NDArray[np.float64]]] = [[] for _ in parts]
+    judged: list[list[Floats]] = [[] for _ in parts]
     for index, vertices in enumerate(hemisphere.vertices):
         predicted = hemisphere.predictions(index, "heldout")
         truth = measured[:, vertices]
@@ -33,7 +33,7 @@ def each_model(
     return judged
 
 
-def over_loudness(accuracy: NDArray[np.float64], predicted: NDArray[Any]) -> NDArray[np.float64]:
+def over_loudness(accuracy: Floats, predicted: Array) -> Floats:
     """Compute strengths a^2 / s, so that predictions of large variance get no more weight.
 
     `accuracy` (n_roi_vertices,): accuracies a; negative ones count as 0. `predicted` (n_images,

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.fits.hemisphere import Hemisphere
 
 
-def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     """Return the same strength for every model.
 
     Parameters

@@ -24,14 +24,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array, Floats
 from evaluate.ensembles._combine import FEWEST_PICTURES, each_model, over_loudness
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.metrics._correlation import correlation
 
 
-def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     """Compute the strength of each model at each vertex.
 
     Parameters
@@ -49,7 +49,7 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
     return each_model(hemisphere, parts, strength)
 
 
-def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+def strength(measured: Array, predicted: Array) -> Floats:
     """Compute the strength of one ROI's model.
 
     `measured` (n_images, n_roi_vertices): responses to pictures that the model was not fitted on.

@@ -14,15 +14,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from challenge import constant_columns
+from evaluate.arrays import Array, Floats, Indices
 from evaluate.ensembles._combine import FEWEST_PICTURES
 from evaluate.fits.hemisphere import Hemisphere
 
 PRIOR = 200
-Floats = NDArray[np.float64]
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
@@ -52,7 +51,7 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     return strengths
 
 
-def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
+def stack(measured: Array, predicted: Array) -> Floats:
     """Compute the stacking weights of models that cover the same vertices.
 
     `measured` (n_images, n_vertices): responses to pictures that no model was fitted on.
@@ -89,9 +88,7 @@ def _non_negative(G: Floats, b: Floats) -> Floats:
     return weights
 
 
-def _groups(
-    hemisphere: Hemisphere,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], list[NDArray[np.int64]]]]:
+def _groups(hemisphere: Hemisphere) -> Iterator[tuple[Indices, Indices, list[Indices]]]:
     """Yield the sets of vertices that the same models cover: models, vertices, their columns."""
     places = np.full((len(hemisphere.models), hemisphere.n_vertices), -1)
     for place, vertices in zip(places, hemisphere.vertices, strict=True):

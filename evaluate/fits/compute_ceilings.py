@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import choose_from, progress, provenance, replacing, say, sha256_files
 from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects, has_ceiling, noise_ceiling
@@ -15,6 +14,7 @@ from challenge.ceilings.reliability import count_repeats, nsd_ncsnr, split_half
 from challenge.files.arrays import open_array
 from challenge.layout import SPLITS, ceiling_file
 from challenge.rois.regions import read_mask
+from evaluate.arrays import Array, Floats, Indices
 from evaluate.errors import EvaluateError, check_seed
 from evaluate.fits.inputs import CEILINGS
 from evaluate.fits.sidecar import write_json
@@ -88,7 +88,7 @@ def _check_arguments(
             )
 
 
-def _open_trials(file: Path, subject: Subject, hemisphere: str, split: str) -> NDArray[Any]:
+def _open_trials(file: Path, subject: Subject, hemisphere: str, split: str) -> Array:
     """Open single-trial responses (n_pictures, n_trials, n_vertices) and check their shape."""
     array = open_array(file)
     expected = (len(subject.pictures(split)), subject.n_vertices(hemisphere))
@@ -100,17 +100,13 @@ def _open_trials(file: Path, subject: Subject, hemisphere: str, split: str) -> N
     return array
 
 
-def _estimate(
-    trials: NDArray[Any], n_repeats: NDArray[np.int64], estimator: str, splits: int, seed: int
-) -> NDArray[np.float64]:
+def _estimate(trials: Array, n_repeats: Indices, estimator: str, splits: int, seed: int) -> Floats:
     if estimator == "split_half":
         return split_half(trials, splits, seed)
     return noise_ceiling(nsd_ncsnr(trials), n_repeats)
 
 
-def _describe(
-    file: Path, values: NDArray[np.float64], n_repeats: NDArray[np.int64]
-) -> dict[str, Any]:
+def _describe(file: Path, values: Floats, n_repeats: Indices) -> dict[str, Any]:
     """Summarise ceilings and their source, as JSON; raise if one is outside 0..1."""
     if not ((values >= 0) & (values <= 1)).all():
         raise EvaluateError(
@@ -130,11 +126,7 @@ def _describe(
 
 
 def _write(
-    folder: Path,
-    subject: Subject,
-    split: str,
-    values: dict[str, NDArray[np.float64]],
-    about: dict[str, Any],
+    folder: Path, subject: Subject, split: str, values: dict[str, Floats], about: dict[str, Any]
 ) -> Path:
     files = {h: ceiling_file(folder / subject.folder.name, h, split) for h in values}
     for hemisphere, file in files.items():

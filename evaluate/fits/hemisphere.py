@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import Subject
+from evaluate.arrays import Floats, Indices, Singles
 from evaluate.errors import EvaluateError
 from evaluate.fits.runs import RoiModel, Run
 from evaluate.fits.up_to_date import check_fits
@@ -20,8 +21,8 @@ class Hemisphere:
     subject: Subject
     name: str  # "lh" or "rh"
     models: tuple[RoiModel, ...]  # of one run or several
-    vertices: tuple[NDArray[np.int64], ...]  # of each model, columns of the responses
-    heldout_rows: NDArray[np.int64]  # rows of the training split that all models held out
+    vertices: tuple[Indices, ...]  # of each model, columns of the responses
+    heldout_rows: Indices  # rows of the training split that all models held out
     heldout_pictures: NDArray[np.bytes_]  # sha256 of their files, (n_heldout,), S64
 
     @cached_property
@@ -34,7 +35,7 @@ class Hemisphere:
         """The number of columns of this hemisphere's responses."""
         return self.subject.n_vertices(self.name)
 
-    def measured(self, split: str) -> NDArray[np.float32]:
+    def measured(self, split: str) -> Singles:
         """Read the finite responses of "test" or "heldout" pictures: (n_images, n_vertices).
 
         Those of the test split are memory-mapped.
@@ -48,14 +49,14 @@ class Hemisphere:
             self.subject.check_finite(self.name, "train")
         return held_out
 
-    def ceiling(self, split: str) -> NDArray[np.float64] | None:
+    def ceiling(self, split: str) -> Floats | None:
         """Read the noise ceilings, fractions (n_vertices,); None if there is no file.
 
         Held-out pictures have those of the training split.
         """
         return self.subject.noise_ceiling(self.name, "test" if split == "test" else "train")
 
-    def predictions(self, index: int, split: str) -> NDArray[np.float32]:
+    def predictions(self, index: int, split: str) -> Singles:
         """Read the predictions of model `index`: (n_images, n_roi_vertices), float32."""
         model = self.models[index]
         predicted = model.predictions(split)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import nearest, run_hint
 from cache import digest, find_fits, fit_folders, read_artifact, read_fit_name
 from cache.records import FitRecord, load_record
+from evaluate.arrays import Array, Singles
 from evaluate.errors import EvaluateError
 from evaluate.fits.run_differences import differences
 from evaluate.fits.run_labels import ENSEMBLE, FitLabel, describe_fit, make_label
@@ -59,11 +59,11 @@ class RoiModel:
         subjects = {"subjects": joint} if joint else {"subject": self.meta["subject"]}
         return run_hint("regress" if rare else "fit", **subjects, **options, **rare, **folders)
 
-    def read(self, *names: str) -> dict[str, NDArray[Any]]:
+    def read(self, *names: str) -> dict[str, Array]:
         """Read the named arrays of the file and verify their checksums."""
         return read_artifact(self.path, names)[0]
 
-    def predictions(self, split: str) -> NDArray[np.float32]:
+    def predictions(self, split: str) -> Singles:
         """Read the predictions of a split: (n_images, n_roi_vertices), float32, finite."""
         name = f"{split}_predictions"
         predicted = self.read(name)[name]

@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 from cache import digest
 from challenge import Subject, pictures_digest, response_digests
 from challenge.layout import SPLITS
+from evaluate.arrays import Array, Indices
 from evaluate.errors import EvaluateError
 from evaluate.fits.runs import RoiModel
 
 ARRAYS = ("vertices", "heldout_rows", "test_pictures", "training_pictures")
 
-Regions = dict[tuple[str, str], NDArray[np.int64]]
+Regions = dict[tuple[str, str], Indices]
 
 
 def check_fits(
     subject: Subject, hemisphere: str, models: Sequence[RoiModel], responses: str
-) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.bytes_]]:
+) -> tuple[list[Indices], Indices, NDArray[np.bytes_]]:
     """Check the fits of a hemisphere against responses, pictures, masks and each other.
 
     Returns the vertices of each fit (n_roi_vertices,); the rows of the training split that all of
@@ -72,7 +73,7 @@ def _stale(model: RoiModel, change: str) -> EvaluateError:
 
 
 def _check_pictures(
-    model: RoiModel, arrays: dict[str, NDArray[Any]], pictures: dict[str, NDArray[np.bytes_]]
+    model: RoiModel, arrays: dict[str, Array], pictures: dict[str, NDArray[np.bytes_]]
 ) -> None:
     for split, name in (("test", "test_pictures"), ("train", "training_pictures")):
         now = pictures[split]
@@ -81,9 +82,7 @@ def _check_pictures(
             raise _stale(model, f"the {name.replace('_', ' ')} changed ({counts})")
 
 
-def _check_vertices(
-    model: RoiModel, vertices: NDArray[np.int64], rois: Regions, subject: Subject
-) -> None:
+def _check_vertices(model: RoiModel, vertices: Indices, rois: Regions, subject: Subject) -> None:
     roi = rois.get(model.roi_key)
     if roi is None:
         raise EvaluateError(
@@ -97,10 +96,7 @@ def _check_vertices(
 
 
 def _check_heldout(
-    first: RoiModel,
-    second: RoiModel,
-    expected: NDArray[np.int64],
-    heldout_rows: NDArray[np.int64],
+    first: RoiModel, second: RoiModel, expected: Indices, heldout_rows: Indices
 ) -> None:
     if np.array_equal(expected, heldout_rows):
         return

@@ -8,22 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import run_hint
 from cache import read_artifact, read_meta
 from cache.records import AblationRecord, load_record
+from evaluate.arrays import Floats
 from evaluate.fits.up_to_date import changed_inputs
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class AblationValues:
     """The ablation of one hemisphere of one subject; arrays are (n_vertices,)."""
 
-    alone: Mapping[str, Values]  # Pearson's r of ridge on each space that was fitted alone
-    unique: Mapping[str, Values]  # R^2 of all spaces less that of all but one; may be negative
+    alone: Mapping[str, Floats]  # Pearson's r of ridge on each space that was fitted alone
+    unique: Mapping[str, Floats]  # R^2 of all spaces less that of all but one; may be negative
     split: str  # the pictures that were predicted: "test" or "heldout"
 
 

@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES
+from evaluate.arrays import Floats
 from evaluate.maps.camera import RenderedView
 from evaluate.maps.outlines import find_borders
 from evaluate.maps.values import Sides, SubjectValues
@@ -130,7 +131,7 @@ def _upper_limit(*groups: Sequence[Sides]) -> float:
     return float(max(step, np.ceil(round(top / step, 6)) * step))
 
 
-def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
+def vertex_colours(brain_map: Map, hemisphere: str) -> Floats:
     """Return red, green, blue, and 1 where there is a value, as an array (n_mesh_vertices, 4)."""
     values = brain_map.values[hemisphere]
     has_value = np.isfinite(values)

@@ -12,13 +12,7 @@ from evaluate.fits.inputs import Inputs
 from evaluate.fits.run_labels import ENSEMBLE
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh
-from evaluate.maps.values import (
-    SubjectValues,
-    average,
-    gather_values,
-    region_names,
-    split_placed,
-)
+from evaluate.maps.values import SubjectValues, average, gather_values, region_names, split_placed
 from evaluate.scoring.vertex_files import vertices_file
 
 

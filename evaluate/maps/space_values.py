@@ -2,11 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, Subject
+from evaluate.arrays import Array
 from evaluate.fits.inputs import Inputs
 from evaluate.fits.runs import Run
 from evaluate.fits.up_to_date import ablation_inputs
@@ -15,7 +13,7 @@ from evaluate.scoring.vertex_files import read_current_vertices
 
 PICTURES = {"test": "test", "heldout": "held-out"}
 # For each feature space and hemisphere, a value for each column of the responses.
-BySpace = dict[str, dict[str, NDArray[Any]]]
+BySpace = dict[str, dict[str, Array]]
 
 
 def read_space_values(inputs: Inputs, subject: Subject) -> tuple[BySpace, BySpace, str]:

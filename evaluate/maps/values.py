@@ -3,13 +3,12 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from challenge.layout import vertices_file
+from evaluate.arrays import Array, Floats, Indices
 from evaluate.errors import EvaluateError
 from evaluate.fits.inputs import Inputs
 from evaluate.maps.space_values import describe_sources, read_space_values
@@ -18,7 +17,7 @@ from evaluate.scoring.hemisphere_rows import roi_rank
 from evaluate.scoring.vertex_files import read_current_vertices
 
 # By hemisphere, a value for each vertex of the mesh, or NaN.
-Sides = dict[str, NDArray[np.float64]]
+Sides = dict[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def gather_values(
     check_outlined(outlined)
     mesh_vertices = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
 
-    def on_mesh(sides: Mapping[str, NDArray[Any]]) -> Sides:
+    def on_mesh(sides: Mapping[str, Array]) -> Sides:
         return {
             h: place_on_mesh(sides[h], vertices, n_mesh) if h in sides else np.full(n_mesh, np.nan)
             for h, vertices in mesh_vertices.items()
@@ -121,9 +120,7 @@ def gather_values(
     )
 
 
-def _labels(
-    subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]
-) -> NDArray[np.int64]:
+def _labels(subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]) -> Indices:
     """Return the position of each vertex' region in `names`; files may number them otherwise."""
     labels = np.zeros(subject.n_vertices(hemisphere), np.int64)
     for roi in subject.rois(hemisphere):
@@ -162,7 +159,7 @@ def _mean(sides: Sequence[Sides]) -> Sides:
         return {h: np.nanmean([side[h] for side in sides], axis=0) for h in HEMISPHERES}
 
 
-def _majority(labels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _majority(labels: Sequence[Floats]) -> Floats:
     stacked = np.stack(labels).astype(int)
     counts = [(stacked == label).sum(0) for label in range(stacked.max() + 1)]
     return np.argmax(counts, axis=0).astype(np.float64)

@@ -7,10 +7,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from challenge import HEMISPHERES
+from evaluate.arrays import Array, Floats
 from evaluate.maps.camera import BRIGHT, FOLD, RenderedView, render_views
 from evaluate.maps.outlines import place_names
 from evaluate.maps.paint import Map, maps_of, paint, vertex_colours
@@ -151,12 +151,12 @@ def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
     }
 
 
-def _bytes(rgba: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bytes(rgba: Floats) -> Floats:
     # 0 means no value, but one scale begins with black: a vertex with a value has at least 1.
     return np.where(rgba[:, 3:] > 0, np.maximum((rgba[:, :3] * 255).round(), 1), 0)
 
 
-def _pack(values: NDArray[Any], dtype: str) -> str:
+def _pack(values: Array, dtype: str) -> str:
     return b64encode(np.ascontiguousarray(values.astype(dtype)).tobytes()).decode("ascii")
 
 
@@ -164,6 +164,6 @@ def regions_map(subject: SubjectValues, outlined: str) -> Map:
     """Return a map of the outlined regions themselves."""
     labels = subject.labels
     values = {h: np.where(labels[h] > 0, labels[h] - 1, np.nan) for h in HEMISPHERES}
-    full: Mapping[str, NDArray[Any]] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}
+    full: Mapping[str, Array] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}
     return Map("regions", f"Regions of {outlined}", "", values, 1,
                categories=subject.regions, strength=dict(full))  # fmt: skip

@@ -7,8 +7,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array
 from evaluate.fits.run_labels import ENSEMBLE, FitLabel
 from evaluate.report.svg import INK, STYLE, new_figure, to_svg
 from evaluate.scoring.hemisphere_rows import class_order
@@ -71,7 +71,7 @@ def _bars(scores: pd.DataFrame, models: Sequence[FitLabel], metric: str, roi_cla
     return to_svg(figure, label, f"bars {roi_class}")
 
 
-def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
+def against_ceiling(ceiling: Array, r: Array) -> str:
     """Draw the density of r² of the vertices against their noise ceilings, as fractions."""
     figure, axes = new_figure(5.2, 4.2)
     square = np.maximum(r, 0) ** 2
@@ -96,7 +96,7 @@ def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
     return to_svg(figure, label, "ceiling")
 
 
-def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str, Any]) -> str:
+def scatter(predicted: Array, measured: Array, about: Mapping[str, Any]) -> str:
     """Draw predicted against measured responses, (n_images,) each, of one vertex.
 
     `about` has the vertex' `name`, its `r`, and the `roi` of which it is an example.

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from PIL import Image
 
+from evaluate.arrays import Indices
 from evaluate.fits.runs import Run
 from evaluate.maps.camera import RenderedView, render_views
 from evaluate.maps.paint import Map, maps_of, paint
@@ -59,7 +59,7 @@ def multiples(
     return {"bar": bar(brain_map), "panels": panels}
 
 
-def _cut(view: RenderedView, focus: NDArray[np.int64]) -> RenderedView:
+def _cut(view: RenderedView, focus: Indices) -> RenderedView:
     rows, columns = np.nonzero(np.isin(view.vertex, focus))
     if not rows.size:
         return view

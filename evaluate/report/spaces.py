@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, Subject
+from evaluate.arrays import Array
 from evaluate.scoring.hemisphere_rows import roi_rank
 from evaluate.tables.scores_figure import COLOURS
 
 # For each subject, space and hemisphere, r of a model on this space alone.
-Alone = Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]]
+Alone = Mapping[str, Mapping[str, Mapping[str, Array]]]
 
 
 def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from base import check_count, machine_memory, progress, say
+from evaluate.arrays import Floats
 from evaluate.errors import EvaluateError, check_seed
 from evaluate.fits.sidecar import write_csv
 from evaluate.resampling import (
@@ -32,7 +33,7 @@ RESAMPLES = 500
 BYTES = 2 * (30 * 3 * 40 + 5 * 12 * 2 * 8)
 CONDITION = ["kind", "of", "n_pictures", "n_vertices", "rho", "nominal"]
 COVERAGE, ERROR = "interval holds the truth", "false positive"
-Rates = dict[str, NDArray[np.float64]]
+Rates = dict[str, Floats]
 
 
 def measure_calibration(out: Path, datasets: int, seed: int) -> None:

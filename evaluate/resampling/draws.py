@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
+
 OBSERVED = ("r", "score", "ratio", "weight", "square")
 RESAMPLED = ("r", "score", "ratio", "score_null", "ratio_null", "error")
 LEFT_OUT = ("r", "score", "ratio")
@@ -24,12 +26,12 @@ class Draws:
 
     n_vertices: int  # vertices that count
     n_pictures: int  # number of different pictures; the smaller number in a sum
-    observed: NDArray[np.float64]  # (5,): the sums named in `OBSERVED`
-    resampled: NDArray[np.float64]  # (n_resamples, 6): the sums named in `RESAMPLED`
+    observed: Floats  # (5,): the sums named in `OBSERVED`
+    resampled: Floats  # (n_resamples, 6): the sums named in `RESAMPLED`
     # (n_pictures,): the sorted names of the pictures that were left out, one at a time.
     pictures: NDArray[np.bytes_]
     # (n_pictures, 3): change of the sums named in `LEFT_OUT` without each picture.
-    left_out: NDArray[np.float64]
+    left_out: Floats
 
     def __add__(self, draws: Draws) -> Draws:
         if np.array_equal(self.pictures, draws.pictures):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
+from evaluate.arrays import Floats
 from evaluate.resampling.draws import LEFT_OUT, OBSERVED, RESAMPLED, Draws
 
 LEVEL = 0.95
@@ -89,7 +89,7 @@ def small_sample_factor(n_pictures: int) -> float:
     return n_pictures / (n_pictures - 3)
 
 
-def student_quantile(left_out: NDArray[np.float64]) -> tuple[float, float]:
+def student_quantile(left_out: Floats) -> tuple[float, float]:
     """Compute the quantile of Student's t for a variance that is estimated from these values.
 
     `left_out` (n_pictures,): change of the statistic without each picture. Returns `quantile`, the
@@ -110,7 +110,7 @@ def _observed_mean(draws: Draws, name: str) -> float:
     return float(draws.observed[OBSERVED.index(name)]) / draws.n_vertices
 
 
-def _resampled_means(draws: Draws, name: str) -> NDArray[np.float64]:
+def _resampled_means(draws: Draws, name: str) -> Floats:
     return draws.resampled[:, RESAMPLED.index(name)] / draws.n_vertices
 
 

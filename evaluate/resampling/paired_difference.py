@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.resampling.draws import LEFT_OUT, OBSERVED, RESAMPLED, Draws
 from evaluate.resampling.intervals import FEWEST_PICTURES, small_sample_factor, student_quantile
 from evaluate.resampling.swap_test import Swaps
@@ -74,7 +74,7 @@ def difference(
     return Difference(value, value - half, value + half, p)
 
 
-def _left_out_variance(left_out: NDArray[np.float64]) -> float:
+def _left_out_variance(left_out: Floats) -> float:
     """Compute the jackknife variance."""
     n = len(left_out)
     return float(((left_out - left_out.mean()) ** 2).sum() * (n - 1) / n)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
+from evaluate.arrays import Array, Floats, Indices, Singles
 from evaluate.errors import EvaluateError
 from evaluate.resampling.standardise import standardise
 from evaluate.resampling.threads import map_blocks
@@ -22,23 +21,23 @@ SAME = 1e-6
 class PermutationCounts:
     """Correlations of some vertices compared with those of permuted pictures."""
 
-    r: NDArray[np.float32]  # (n_vertices,): observed Pearson's r; 0 where either column is constant
-    as_great: NDArray[np.int64]  # (n_vertices,): number of permutations with r at least as great
+    r: Singles  # (n_vertices,): observed Pearson's r; 0 where either column is constant
+    as_great: Indices  # (n_vertices,): number of permutations with r at least as great
     # (n_permutations,): the greatest r over the vertices in each permutation.
-    greatest: NDArray[np.float32]
+    greatest: Singles
 
 
 @dataclass(frozen=True)
 class Significance:
     """One-sided p values of r > 0."""
 
-    p: NDArray[np.float64]  # (n_vertices,): uncorrected p of each vertex
-    q: NDArray[np.float64]  # (n_vertices,): p after false-discovery control over all vertices
+    p: Floats  # (n_vertices,): uncorrected p of each vertex
+    q: Floats  # (n_vertices,): p after false-discovery control over all vertices
     # (n_vertices,): p against the greatest r over all vertices (family-wise).
-    p_max: NDArray[np.float64]
+    p_max: Floats
 
 
-def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArray[np.int64]:
+def draw_orders(pictures: Array, n_permutations: int, seed: int = 0) -> Indices:
     """Draw permutations of pictures, as all pairs of an order of responses and one of predictions.
 
     Each pair shuffles responses against predictions. Any two of these permutations are independent,
@@ -73,7 +72,7 @@ def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> N
 
 
 def permute(
-    measured: NDArray[Any], predictions: Sequence[NDArray[Any]], orders: NDArray[np.int64]
+    measured: Array, predictions: Sequence[Array], orders: Indices
 ) -> list[PermutationCounts]:
     """Correlate responses with the predictions of shuffled pictures.
 
@@ -109,13 +108,13 @@ def block_size(n_images: int, n_vertices: int) -> int:
     return max(1, min(n_vertices, max(NUMBERS // n_images, 8)))
 
 
-def _in_orders(values: NDArray[Any], orders: NDArray[np.int64]) -> NDArray[np.float32]:
+def _in_orders(values: Array, orders: Indices) -> Singles:
     """Standardise columns and return them in several orders: (n_vertices, n_orders, n_images)."""
     columns = np.ascontiguousarray(standardise(values).T)
     return np.take(columns, orders, axis=1, mode="clip")
 
 
-def _count(table: NDArray[np.float32]) -> PermutationCounts:
+def _count(table: Singles) -> PermutationCounts:
     """Compare r of the data, the first entry of each vertex's table, with all other entries."""
     all_r = table.reshape(len(table), -1)
     r = all_r[:, 0].copy()

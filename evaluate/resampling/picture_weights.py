@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from evaluate.arrays import Array, Indices, Singles
 
 
 @dataclass(frozen=True)
@@ -14,17 +15,17 @@ class Weights:
     """Weights of the rows of one subject."""
 
     # (n_resamples, n_images): weights in each resample; each line sums to 1.
-    rows: NDArray[np.float32]
+    rows: Singles
     # (n_pictures,): the different pictures, sorted; each is left out once.
     pictures: NDArray[np.bytes_]
-    picture_index: NDArray[np.int64]  # (n_images,): for each row, the index of its picture
+    picture_index: Indices  # (n_images,): for each row, the index of its picture
 
     @property
     def n_lines(self) -> int:
         """The number of means that `means` returns for a column."""
         return len(self.rows) + len(self.pictures)
 
-    def means(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    def means(self, columns: Singles) -> Singles:
         """Compute weighted means of columns in each resample, and means without each picture.
 
         `columns` (n_images, n_columns): values of each row. Returns (n_columns, n_resamples +
@@ -45,13 +46,13 @@ class Weights:
         return csr_array((np.ones(n, np.float32), (self.picture_index, np.arange(n))), shape)
 
     @cached_property
-    def _n_other_rows(self) -> NDArray[np.float32]:
+    def _n_other_rows(self) -> Singles:
         """The number of rows of other pictures, at least 1."""
         counts = np.bincount(self.picture_index, minlength=len(self.pictures))
         return np.maximum(len(self.picture_index) - counts, 1).astype(np.float32)
 
 
-def picture_weights(pictures: NDArray[Any], n_resamples: int, seed: int = 0) -> Weights:
+def picture_weights(pictures: Array, n_resamples: int, seed: int = 0) -> Weights:
     """Draw Poisson weights of mean 1 for pictures.
 
     `pictures` (n_images,): the name of each row's picture (the sha256 of its file). Rows of one

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import has_ceiling
+from evaluate.arrays import Array, Floats, Indices, Singles
 from evaluate.resampling.standardise import inverse_deviation, standardise
 from evaluate.resampling.threads import map_blocks
 
@@ -27,9 +26,9 @@ class Swaps:
     n_vertices: int  # vertices that count
     # (1 + n_swaps,): sums over vertices of the difference in r, without swaps and for each set of
     # swaps.
-    r: NDArray[np.float64]
+    r: Floats
     # (1 + n_swaps,): the same for the official score as a share 0..1; NaN without ceilings.
-    score: NDArray[np.float64]
+    score: Floats
 
     def __add__(self, swaps: Swaps) -> Swaps:
         return Swaps(self.n_vertices + swaps.n_vertices, self.r + swaps.r, self.score + swaps.score)
@@ -46,7 +45,7 @@ class Swaps:
         return float(np.mean(values >= values[0] - SAME * self.n_vertices))
 
 
-def draw_swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDArray[np.float32]:
+def draw_swap_signs(pictures: Array, n_swaps: int, seed: int = 0) -> Singles:
     """Draw the pictures at which two predictions are swapped.
 
     `pictures` (n_images,): the name of each row's picture (the sha256 of its file). Rows of one
@@ -65,11 +64,11 @@ def draw_swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDAr
 
 
 def swap(
-    measured: NDArray[Any],
-    predictions: tuple[NDArray[Any], NDArray[Any]],
-    ceiling: NDArray[Any] | None,
-    signs: NDArray[np.float32],
-    parts: Sequence[NDArray[np.int64]] | None = None,
+    measured: Array,
+    predictions: tuple[Array, Array],
+    ceiling: Array | None,
+    signs: Singles,
+    parts: Sequence[Indices] | None = None,
 ) -> list[Swaps]:
     """Compute the score differences of two predictions when they are swapped at some pictures.
 
@@ -122,10 +121,8 @@ def swap(
 
 
 def _swapped(
-    measured: NDArray[Any],
-    predictions: tuple[NDArray[Any], NDArray[Any]],
-    signs: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    measured: Array, predictions: tuple[Array, Array], signs: Singles
+) -> tuple[Singles, Singles]:
     """Correlate both predictions with the responses, for each line: (n_columns, n_lines)."""
     y = standardise(measured)
     p, q = map(standardise, predictions)
@@ -140,6 +137,6 @@ def _swapped(
     return first, second
 
 
-def _score(r: NDArray[np.float32], inverse: NDArray[np.float32]) -> NDArray[np.float32]:
+def _score(r: Singles, inverse: Singles) -> Singles:
     positive = np.maximum(r, 0)
     return np.minimum(positive * positive * inverse, 1)

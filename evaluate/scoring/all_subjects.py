@@ -17,12 +17,7 @@ from evaluate.fits.run_labels import ENSEMBLE
 from evaluate.fits.runs import fits_digest, label_fits
 from evaluate.resampling import check_counts, intervals
 from evaluate.scoring.ensemble import check_rule, compute_strengths
-from evaluate.scoring.hemisphere_rows import (
-    HemisphereScores,
-    Key,
-    rows,
-    score_hemisphere,
-)
+from evaluate.scoring.hemisphere_rows import HemisphereScores, Key, rows, score_hemisphere
 from evaluate.scoring.hemisphere_scorer import Resampling, VertexMap, correct_p_values
 from evaluate.scoring.member_selection import Member
 from evaluate.scoring.predictions import gather_prediction

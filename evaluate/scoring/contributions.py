@@ -21,10 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.resampling import FEWEST_PICTURES
 from evaluate.resampling.intervals import student_quantile
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from base import code_digest, list_choices, load_plugin, plugin_names
 from evaluate import ensembles
+from evaluate.arrays import Floats, Indices, Mask, Singles
 from evaluate.ensembles import DEFAULT
 from evaluate.ensembles._combine import FEWEST_PICTURES
 from evaluate.errors import EvaluateError
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.scoring.member_selection import Fold, Selection, select_members
 
-Part = Sequence[NDArray[np.float64]]
+Part = Sequence[Floats]
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Strengths:
     """Weights of the models of a hemisphere before normalisation, and the members."""
 
     # (n_roi_vertices,): strengths of each model from all held-out pictures; for the test split.
-    whole: list[NDArray[np.float64]]
+    whole: list[Floats]
     # (n_roi_vertices,): strengths from each half of the held-out pictures.
-    halves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]
+    halves: tuple[list[Floats], list[Floats]]
     # (n_heldout,): whether each held-out picture is in the second half.
-    in_second: NDArray[np.bool_]
+    in_second: Mask
     selection: Selection  # members among `Hemisphere.runs`, from all held-out pictures
     half_selections: tuple[Selection, Selection]  # members from each half
 
@@ -42,8 +43,8 @@ class Strengths:
 class CombinedPrediction:
     """The combined prediction of several models for a hemisphere."""
 
-    predictions: NDArray[np.float32]  # (n_images, n_vertices): predictions, 0 where not covered
-    covered: NDArray[np.bool_]  # (n_vertices,): whether a model covers the vertex
+    predictions: Singles  # (n_images, n_vertices): predictions, 0 where not covered
+    covered: Mask  # (n_vertices,): whether a model covers the vertex
     # Covered vertices outside the chosen ROI classes, predicted by models of the other classes.
     n_filled: int
 
@@ -88,10 +89,7 @@ def compute_strengths(
     sums = _cross_fitted(hemisphere, halves, half_strengths, roi_classes)
     half_selections = [
         _select(hemisphere, parts, _cross_fitted(hemisphere, parts, part_strengths, roi_classes))
-        for parts, part_strengths in (
-            (quarters[:2], strengths[2:4]),
-            (quarters[2:], strengths[4:]),
-        )
+        for parts, part_strengths in ((quarters[:2], strengths[2:4]), (quarters[2:], strengths[4:]))
     ]
     selection = _select(hemisphere, halves, sums)
     first_selection, second_selection = half_selections
@@ -100,7 +98,7 @@ def compute_strengths(
 
 def _cross_fitted(
     hemisphere: Hemisphere,
-    folds: Sequence[NDArray[np.int64]],
+    folds: Sequence[Indices],
     strengths: Sequence[Part],
     roi_classes: Sequence[str] | None,
 ) -> list[Fold]:
@@ -119,9 +117,7 @@ def _cross_fitted(
     return [Fold(measured[rows], total) for rows, total in zip(folds, weighted, strict=True)]
 
 
-def _select(
-    hemisphere: Hemisphere, folds: Sequence[NDArray[np.int64]], sums: Sequence[Fold]
-) -> Selection:
+def _select(hemisphere: Hemisphere, folds: Sequence[Indices], sums: Sequence[Fold]) -> Selection:
     """Select the members; all fits are members if a fold has too few pictures."""
     if min(map(len, folds)) < FEWEST_PICTURES:
         n_fits = len(hemisphere.runs)
@@ -130,9 +126,7 @@ def _select(
 
 
 def _ranks(
-    hemisphere: Hemisphere,
-    roi_classes: Sequence[str] | None,
-    members: NDArray[np.bool_] | None = None,
+    hemisphere: Hemisphere, roi_classes: Sequence[str] | None, members: Mask | None = None
 ) -> list[int]:
     """Rank models: chosen ROI classes before others (+2), and members before others (+1)."""
     run_indices = [hemisphere.runs.index(model.run) for model in hemisphere.models]
@@ -143,7 +137,7 @@ def _ranks(
     ]
 
 
-def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]:
+def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> Mask:
     """Split rows at random into halves; all rows of one picture go to the same half.
 
     `pictures` (n_images,): the name of each row's picture. Returns (n_images,): true for the second
@@ -155,8 +149,8 @@ def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]
 
 
 def _active_vertices(
-    n_vertices: int, vertices: Sequence[NDArray[np.int64]], ranks: Sequence[int]
-) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
+    n_vertices: int, vertices: Sequence[Indices], ranks: Sequence[int]
+) -> tuple[list[Mask], Indices]:
     """Return where each model has the lowest rank at its vertices, and that rank (-1 for none)."""
     first = np.full(n_vertices, max(ranks, default=0) + 1)
     for roi_vertices, rank in zip(vertices, ranks, strict=True):
@@ -168,11 +162,8 @@ def _active_vertices(
 
 
 def normalise_strengths(
-    n_vertices: int,
-    vertices: Sequence[NDArray[np.int64]],
-    strengths: Sequence[NDArray[np.float64]],
-    ranks: Sequence[int],
-) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
+    n_vertices: int, vertices: Sequence[Indices], strengths: Sequence[Floats], ranks: Sequence[int]
+) -> tuple[list[Floats], Indices]:
     """Compute weights from strengths: not negative, summing to 1 at each covered vertex.
 
     `vertices` (n_roi_vertices,): vertices of each model. `strengths` (n_roi_vertices,): strength of

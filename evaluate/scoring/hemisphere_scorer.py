@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import has_ceiling
+from evaluate.arrays import Array, Indices, Mask
 from evaluate.errors import EvaluateError, check_seed
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.resampling import (
@@ -55,7 +54,7 @@ class VertexMap:
 
     # (n_vertices,): `covered`, `excluded`, `constant`, `ceiling`, `r` and `score`, as in
     # `evaluate.scoring.vertex_files`.
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, Array]
     # Counts for the covered vertices; None if pictures were not permuted.
     permuted: PermutationCounts | None = None
 
@@ -84,10 +83,7 @@ class Scorer:
         )
 
     def score(
-        self,
-        predicted: NDArray[Any],
-        vertices: NDArray[np.int64],
-        parts: Sequence[NDArray[np.int64]],
+        self, predicted: Array, vertices: Indices, parts: Sequence[Indices]
     ) -> tuple[VertexScores, list[Tally]]:
         """Score predictions of vertices, and sum the scores over parts.
 
@@ -127,9 +123,7 @@ class Scorer:
             for tally, part in zip(tallies, pairs.parts, strict=True)
         ]
 
-    def map(
-        self, values: VertexScores, columns: NDArray[np.int64], covered: NDArray[np.bool_]
-    ) -> VertexMap:
+    def map(self, values: VertexScores, columns: Indices, covered: Mask) -> VertexMap:
         """Arrange the scores of columns by vertex.
 
         `columns` (n_covered,): the column with the prediction of each covered vertex. `covered`
@@ -179,7 +173,7 @@ class Scorer:
         }
 
 
-def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
+def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, Array]]:
     """Compute p values, corrected over both hemispheres of a subject.
 
     Returns (n_vertices,): for each hemisphere, the arrays of `evaluate.scoring.vertex_files`.

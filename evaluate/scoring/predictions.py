@@ -10,23 +10,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.arrays import Indices, Singles
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.fits.run_labels import ENSEMBLE
 from evaluate.fits.runs import Run
 from evaluate.scoring.ensemble import CombinedPrediction, Strengths, combine
 
-Columns = NDArray[np.int64]
 RoiKey = tuple[str, str]
 
 
 class Pairs(NamedTuple):
     """Pairs of columns of two predictions, each of the same vertex."""
 
-    first: Columns  # (n_pairs,): columns of the first and of the second prediction
-    second: Columns  # (n_pairs,)
-    vertices: Columns  # (n_pairs,): the vertex of each pair
+    first: Indices  # (n_pairs,): columns of the first and of the second prediction
+    second: Indices  # (n_pairs,)
+    vertices: Indices  # (n_pairs,): the vertex of each pair
     # For each part of the second prediction, its pairs; None where the first lacks the part.
-    parts: list[Columns | None]
+    parts: list[Indices | None]
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Prediction:
     """Predictions of a hemisphere; several ROI models may predict one vertex."""
 
     name: str  # the run's folder, or "ensemble"
-    columns: NDArray[np.float32]  # (n_images, n_columns): predictions
-    vertices: Columns  # (n_columns,): the vertex of each column
+    columns: Singles  # (n_images, n_columns): predictions
+    vertices: Indices  # (n_columns,): the vertex of each column
     # By ROI class and ROI, the columns of the ROI's model; for the ensemble, those of its vertices.
-    rois: dict[RoiKey, Columns]
+    rois: dict[RoiKey, Indices]
     # (n_covered,): for each covered vertex, the column with the combined prediction of all models.
-    whole: Columns
+    whole: Indices
     combined: CombinedPrediction  # the combined prediction, vertex by vertex
     pictures: NDArray[np.bytes_]  # (n_images,): the name of each row's picture
 
     @property
-    def parts(self) -> list[Columns]:
+    def parts(self) -> list[Indices]:
         """The columns of each ROI, then of the whole."""
         return [*self.rois.values(), self.whole]
 
@@ -62,8 +62,8 @@ class Prediction:
         return Pairs(first_columns, second_columns, self.vertices[second_columns], parts)
 
     def _pair_codes(
-        self, first: Prediction, first_columns: Columns, second_columns: Columns
-    ) -> Columns | None:
+        self, first: Prediction, first_columns: Indices, second_columns: Indices
+    ) -> Indices | None:
         """Encode pairs as first * n_columns + second; None if the vertices differ."""
         first_columns = first_columns[np.argsort(first.vertices[first_columns], kind="stable")]
         second_columns = second_columns[np.argsort(self.vertices[second_columns], kind="stable")]
@@ -104,7 +104,7 @@ def gather_prediction(
 
 def _stack_columns(
     hemisphere: Hemisphere, split: str, indices: Sequence[int], combined: CombinedPrediction
-) -> tuple[NDArray[np.float32], Columns, list[Columns], Columns]:
+) -> tuple[Singles, Indices, list[Indices], Indices]:
     """Return predictions, their vertices, and the columns of each model and of the whole."""
     # A vertex that one model covers has one column, which is scored once; vertices that several
     # models cover have their combined prediction as further columns at the end.

@@ -54,12 +54,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import run_hint
 from cache import read_artifact, write_artifact
 from cache.records import ScoresRecord, check_record
 from challenge import HEMISPHERES
+from evaluate.arrays import Array
 from evaluate.errors import EvaluateError
 from evaluate.fits.inputs import Inputs
 from evaluate.fits.run_labels import ENSEMBLE
@@ -74,9 +74,9 @@ class Vertices:
 
     meta: ScoresRecord
     # For "lh" and "rh" (or the one that has fits), the arrays of the module's docstring.
-    hemispheres: dict[str, dict[str, NDArray[Any]]]
+    hemispheres: dict[str, dict[str, Array]]
 
-    def field(self, name: str) -> dict[str, NDArray[Any]]:
+    def field(self, name: str) -> dict[str, Array]:
         """Return one of the arrays, by hemisphere."""
         return {hemisphere: arrays[name] for hemisphere, arrays in self.hemispheres.items()}
 
@@ -87,7 +87,7 @@ def vertices_file(out: Path, run: str, subject: str) -> Path:
 
 
 def write_vertices(
-    path: Path, hemispheres: Mapping[str, Mapping[str, NDArray[Any]]], meta: Mapping[str, Any]
+    path: Path, hemispheres: Mapping[str, Mapping[str, Array]], meta: Mapping[str, Any]
 ) -> None:
     """Write, for each hemisphere, the arrays of the module's docstring."""
     arrays = {}

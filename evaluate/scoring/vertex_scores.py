@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import load_plugin, plugin_names, run_hint
 from challenge import constant_columns
 from evaluate import metrics
+from evaluate.arrays import Array, Floats, Mask
 from evaluate.errors import EvaluateError
 from evaluate.metrics._inputs import Pair
 from evaluate.resampling import Draws, Swaps
@@ -109,14 +108,14 @@ class VertexScores:
 
     # (n_vertices,): values of each metric, and of `chance`, the expected score of unrelated
     # predictions; NaN where there is no value.
-    values: Mapping[str, NDArray[np.float64]]
-    r: NDArray[np.float64]  # (n_vertices,): Pearson's r, also where the noise ceiling is 0
-    excluded: NDArray[np.bool_]  # (n_vertices,): whether the noise ceiling is 0
-    constant: NDArray[np.bool_]  # (n_vertices,): whether the prediction is constant
+    values: Mapping[str, Floats]
+    r: Floats  # (n_vertices,): Pearson's r, also where the noise ceiling is 0
+    excluded: Mask  # (n_vertices,): whether the noise ceiling is 0
+    constant: Mask  # (n_vertices,): whether the prediction is constant
     # (n_vertices,): whether the measured responses are constant.
-    constant_measured: NDArray[np.bool_]
+    constant_measured: Mask
 
-    def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
+    def tally(self, vertices: Array | slice = slice(None)) -> Tally:
         """Sum over the vertices of an index or slice, all by default."""
         counted = ~self.excluded[vertices]
         values = {name: value[vertices][counted] for name, value in self.values.items()}
@@ -130,9 +129,7 @@ class VertexScores:
         )
 
 
-def score_vertices(
-    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
-) -> VertexScores:
+def score_vertices(measured: Array, predicted: Array, ceiling: Array | None) -> VertexScores:
     """Compute every metric of the folder `metrics`, and `chance`.
 
     `measured` (n_images, n_vertices): responses. `predicted` (n_images, n_vertices): predictions.
@@ -152,7 +149,7 @@ def score_vertices(
     )
 
 
-def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np.bool_]) -> None:
+def _check_defined(metric: str, values: Floats, counted: Mask) -> None:
     wrong = np.flatnonzero(counted & ~np.isfinite(values))
     if wrong.size:
         raise EvaluateError(

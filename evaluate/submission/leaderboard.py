@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import progress
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
+from evaluate.arrays import Indices
 from evaluate.errors import EvaluateError
 from evaluate.scoring.vertex_scores import Tally, pool, score_vertices
 from evaluate.submission.expected_files import list_expected
@@ -108,7 +108,7 @@ def score_submission(
     return scores
 
 
-def _rois(subject: Subject, hemisphere: str) -> dict[Key, NDArray[np.int64]]:
+def _rois(subject: Subject, hemisphere: str) -> dict[Key, Indices]:
     """Return the vertices of every ROI, also of empty ones, and of every class."""
     rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
     for roi_class in {roi_class for roi_class, _ in rois}:

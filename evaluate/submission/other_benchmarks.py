@@ -7,13 +7,13 @@ A definition pools the vertices of one or more subjects in its own way, from r a
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import choose_from
 from challenge import has_ceiling
+from evaluate.arrays import Floats
 from evaluate.errors import EvaluateError
 
-Part = tuple[NDArray[np.float64], NDArray[np.float64]]
+Part = tuple[Floats, Floats]
 """r and the noise ceiling of some vertices of one subject, each array (n_vertices,)."""
 
 RELIABLE = 0.3

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import plural, progress, provenance, replacing, run_hint, say, sha256_files
 from cache import digest
 from challenge import HEMISPHERES, Subject, SubjectChoice
+from evaluate.arrays import Array, Singles
 from evaluate.errors import EvaluateError
 from evaluate.fits.completeness import Unfinished, coverage, coverage_lines, unfinished_lines
 from evaluate.fits.hemisphere import load_hemisphere
@@ -119,12 +119,8 @@ def _write(
 
 
 def _predict(
-    inputs: Inputs,
-    subject: Subject,
-    name: str,
-    roi_classes: Sequence[str] | None,
-    ensemble: str,
-) -> tuple[NDArray[np.float32], int, dict[str, Member]]:
+    inputs: Inputs, subject: Subject, name: str, roi_classes: Sequence[str] | None, ensemble: str
+) -> tuple[Singles, int, dict[str, Member]]:
     hemisphere = load_hemisphere(subject, name, inputs.runs, inputs.responses[subject.name, name])
     assert hemisphere is not None  # as _check_subjects passed
     all_models = range(len(hemisphere.models))
@@ -152,7 +148,7 @@ def _predict(
     return predictions, combination.n_filled, members
 
 
-def add_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+def add_array(archive: zipfile.ZipFile, name: str, array: Array) -> None:
     """Add an array to a zip as .npy, deflated; equal arrays give equal bytes."""
     # A fixed time and system, so that the bytes do not depend on the day or machine.
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))

@@ -6,11 +6,10 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array
 from evaluate.submission.expected_files import ExpectedFile, match_name
 
 HEADER = 16_384
@@ -120,7 +119,7 @@ def read_array(
     entry: zipfile.ZipInfo,
     expected: ExpectedFile,
     expected_files: Sequence[ExpectedFile],
-) -> tuple[NDArray[Any] | None, list[str]]:
+) -> tuple[Array | None, list[str]]:
     """Read one hemisphere's predictions, (n_images, n_vertices), and list the faults of the file.
 
     The predictions are None if there is any fault. Nothing is unpickled or unpacked to disk. Of a

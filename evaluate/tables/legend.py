@@ -10,11 +10,7 @@ from evaluate.tables.member_lines import describe_members
 
 def legend(report: ScoreReport) -> list[str]:
     """Return the lines below the table: the meaning of its numbers, data, members, warnings."""
-    lines = [
-        *_measure_lines(report),
-        *_interval_lines(report),
-        *_picture_lines(report),
-    ]
+    lines = [*_measure_lines(report), *_interval_lines(report), *_picture_lines(report)]
     lines += report.caveats.origin_lines()
     lines += describe_members(report.members)
     for label, differs in report.twins.items():

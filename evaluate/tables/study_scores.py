@@ -103,11 +103,7 @@ def _tallies(inputs: Inputs, resampling: Resampling, baseline: str) -> Tallies:
 
 
 def _line(
-    row: StudyRow,
-    subject_name: str,
-    study_list: StudyRecord,
-    inputs: Inputs,
-    tallies: Tallies,
+    row: StudyRow, subject_name: str, study_list: StudyRecord, inputs: Inputs, tallies: Tallies
 ) -> dict[str, Any]:
     """Return a line of the CSV."""
     line: dict[str, Any] = {"row": row["name"], "subject": subject_name, "split": inputs.split}
