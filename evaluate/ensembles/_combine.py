@@ -17,12 +17,7 @@ FEWEST_PICTURES = 5
 def each_model(
     hemisphere: Hemisphere, parts: Sequence[Any], strength: Strength
 ) -> list[list[Floats]]:
-    """Compute the strength of every model of a hemisphere, with one in memory at a time.
-
-    `hemisphere`: the models. `parts`: sets of held-out pictures. `strength`: function of measured
-    and predicted responses (n_images, n_roi_vertices) that returns (n_roi_vertices,). Returns the
-    strength of each model (n_roi_vertices,) for each part.
-    """
+    """Compute, for each part, the `strength` of every model, with one in memory at a time."""
     measured = hemisphere.measured("heldout")
     judged: list[list[Floats]] = [[] for _ in parts]
     for index, vertices in enumerate(hemisphere.vertices):
@@ -34,11 +29,9 @@ def each_model(
 
 
 def over_loudness(accuracy: Floats, predicted: Array) -> Floats:
-    """Compute strengths a^2 / s, so that predictions of large variance get no more weight.
+    """Compute a^2 / s, with accuracies a >= 0 and the standard deviation s of the predictions.
 
-    `accuracy` (n_roi_vertices,): accuracies a; negative ones count as 0. `predicted` (n_images,
-    n_roi_vertices): predictions, of standard deviation s. Returns (n_roi_vertices,): not negative;
-    0 where the prediction is constant.
+    Thus predictions of large variance get no more weight; constant ones get 0.
     """
     loudness = predicted.std(axis=0, dtype=np.float64)
     audible = loudness > 0

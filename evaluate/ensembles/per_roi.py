@@ -30,12 +30,7 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
 
 
 def strength(measured: Array, predicted: Array) -> Floats:
-    """Compute the strength of one ROI's model.
-
-    `measured` (n_images, n_roi_vertices): responses to pictures that the model was not fitted on.
-    `predicted` (n_images, n_roi_vertices): predictions of them. Returns (n_roi_vertices,): not
-    negative; 0 with fewer than five images.
-    """
+    """Compute the strength of one ROI's model, (n_roi_vertices,), >= 0; 0 with too few images."""
     if len(measured) < FEWEST_PICTURES:
         return np.zeros(measured.shape[1])
     mean = correlation(measured, predicted).mean()

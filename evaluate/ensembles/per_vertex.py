@@ -50,12 +50,7 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
 
 
 def strength(measured: Array, predicted: Array) -> Floats:
-    """Compute the strength of one ROI's model.
-
-    `measured` (n_images, n_roi_vertices): responses to pictures that the model was not fitted on.
-    `predicted` (n_images, n_roi_vertices): predictions of them. Returns (n_roi_vertices,): a^2 / s
-    of the module's docstring, not negative; 0 with fewer than five images.
-    """
+    """Compute a^2 / s of one ROI's model, (n_roi_vertices,), >= 0; 0 with too few images."""
     n_images, n_vertices = measured.shape
     if n_images < FEWEST_PICTURES:
         return np.zeros(n_vertices)

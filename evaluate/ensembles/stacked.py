@@ -52,11 +52,9 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
 
 
 def stack(measured: Array, predicted: Array) -> Floats:
-    """Compute the stacking weights of models that cover the same vertices.
+    """Compute the weights (n_models, n_vertices), >= 0, of models that cover the same vertices.
 
-    `measured` (n_images, n_vertices): responses to pictures that no model was fitted on.
-    `predicted` (n_models, n_images, n_vertices): predictions of them. Returns (n_models,
-    n_vertices): not negative; 0 with fewer than five images.
+    `measured` is (n_images, n_vertices), `predicted` (n_models, n_images, n_vertices).
     """
     n_models, n_images, n_vertices = predicted.shape
     if n_images < FEWEST_PICTURES:

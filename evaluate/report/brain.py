@@ -114,11 +114,11 @@ def bar(brain_map: Map) -> dict[str, Any]:
 
 
 def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
-    """Pack the rotatable brain: the mesh once, and the colours of each map.
+    """Pack the rotatable brain for JSON: the mesh once, and the colours of each map.
 
-    Returns in JSON's types, arrays in base64: `places` (int16, hundredths of mm), `faces` (uint16),
-    `grey` (uint8), `vertices` (uint16) that any map has, and `maps` with `colours` (uint8, three
-    for each of these; 0, 0, 0 where there is no value) and `bar`.
+    Arrays are in base64: `places` (int16, hundredths of mm), `faces` (uint16), `grey` (uint8),
+    `vertices` (uint16) that any map has, and `colours` of each map (uint8, three for each of these;
+    0, 0, 0 where there is no value).
     """
     n = mesh.n_vertices
     places, faces = [], []

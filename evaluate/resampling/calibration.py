@@ -51,10 +51,7 @@ def measure_calibration(out: Path, datasets: int, seed: int) -> None:
 
 
 def jobs(datasets: int, seed: int) -> Iterator[tuple[Any, ...]]:
-    """Yield jobs of some seconds each, the slowest first.
-
-    Yields the test, and its numbers of pictures, rho, vertices, datasets and seed.
-    """
+    """Yield jobs of some seconds each, the slowest first: a test and its arguments."""
     for n, size, rho in product(PICTURES[::-1], VERTICES[::-1], RHOS):
         for part in range(4):
             yield _measure_coverage, n, rho, size, datasets // 4, [seed, part, datasets]
@@ -66,10 +63,7 @@ def jobs(datasets: int, seed: int) -> Iterator[tuple[Any, ...]]:
 
 
 def measure(job_list: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Run jobs of `jobs` on all cores.
-
-    Returns a row for each condition: its rate and the rate's standard error, in percent.
-    """
+    """Run jobs on all cores; return rate and standard error of each condition, in percent."""
     work = Parallel(n_jobs=-1, return_as="generator")(delayed(_run)(*job) for job in job_list)
     bar = progress(work, desc="simulating", unit="job", total=len(job_list))
     return _pool_jobs([row for rows in bar for row in rows])

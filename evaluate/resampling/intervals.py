@@ -62,11 +62,9 @@ def _crossing(distance: Callable[[float], float], inside: float, outside: float)
 
 
 def intervals(draws: Draws | None) -> dict[str, float | None]:
-    """Compute the interval columns of scores.csv.
+    """Compute the columns `NAMES` of scores.csv, in percent but for r.
 
-    `draws`: draws of the averaged vertices. Returns values of the columns `NAMES`, with score and
-    explained in percent; None without draws, counted vertices or ceilings, or with fewer than
-    `FEWEST_PICTURES` pictures.
+    They are None without draws, counted vertices or ceilings, or with too few pictures.
     """
     columns: dict[str, float | None] = dict.fromkeys(NAMES)
     if draws is None or draws.n_vertices == 0 or draws.n_pictures < FEWEST_PICTURES:
@@ -90,11 +88,10 @@ def small_sample_factor(n_pictures: int) -> float:
 
 
 def student_quantile(left_out: Floats) -> tuple[float, float]:
-    """Compute the quantile of Student's t for a variance that is estimated from these values.
+    """Return the two-sided 95 % quantile of Student's t, and its degrees of freedom.
 
-    `left_out` (n_pictures,): change of the statistic without each picture. Returns `quantile`, the
-    two-sided 95 % quantile; `freedom`, its degrees of freedom. A variance of n values of kurtosis k
-    has a relative variance of (k - 1) / n, which is 2 / degrees of freedom.
+    They are those of a variance that is estimated from n values of kurtosis k: its relative
+    variance is (k - 1) / n, which is 2 / degrees of freedom.
     """
     n = len(left_out)
     deviation = left_out - left_out.mean()

@@ -20,11 +20,7 @@ SHARE = 0.5
 def check_counts(
     resamples: int, permutations: int, n_pictures: int, n_vertices: int, n_fits: int
 ) -> None:
-    """Check that resamples and permutations of a hemisphere fit the memory.
-
-    `resamples`, `permutations`: numbers to be drawn. `n_pictures`: scored pictures. `n_vertices`:
-    vertices of the hemisphere. `n_fits`: scored fits.
-    """
+    """Check that resamples and permutations of a hemisphere fit the memory."""
     memory = int(SHARE * machine_memory())
     reason = (
         f"{n_pictures} pictures, {n_vertices} vertices and {n_fits} fits leave memory for so many "

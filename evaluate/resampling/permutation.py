@@ -74,12 +74,7 @@ def draw_orders(pictures: Array, n_permutations: int, seed: int = 0) -> Indices:
 def permute(
     measured: Array, predictions: Sequence[Array], orders: Indices
 ) -> list[PermutationCounts]:
-    """Correlate responses with the predictions of shuffled pictures.
-
-    `measured` (n_images, n_vertices): responses. `predictions` (n_images, n_vertices): several
-    predictions of these responses, all shuffled in the same orders. `orders` (2, n_orders,
-    n_images): the result of `draw_orders`. Returns counts and greatest values of each prediction.
-    """
+    """Correlate responses with the predictions of pictures shuffled in `orders`, all at once."""
 
     def count(block: slice) -> list[PermutationCounts]:
         y = _in_orders(measured[:, block], orders[0])

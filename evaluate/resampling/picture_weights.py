@@ -26,10 +26,9 @@ class Weights:
         return len(self.rows) + len(self.pictures)
 
     def means(self, columns: Singles) -> Singles:
-        """Compute weighted means of columns in each resample, and means without each picture.
+        """Compute means of columns in each resample, and without each picture.
 
-        `columns` (n_images, n_columns): values of each row. Returns (n_columns, n_resamples +
-        n_pictures): means of each column, the resamples first.
+        Takes (n_images, n_columns), and returns (n_columns, n_resamples + n_pictures).
         """
         means = np.empty((columns.shape[1], self.n_lines), np.float32)
         n = len(self.rows)

@@ -57,10 +57,8 @@ class Resampler:
     ) -> list[Draws]:
         """Sum scores over parts of the predictions, such as ROIs, in every resample.
 
-        `predicted` (n_images, n_columns): predictions. `r` (n_columns,): Pearson's r of each column
-        with the responses of its vertex. `parts`: the columns of each part; parts may overlap.
-        `vertices` (n_columns,), optional: the vertex of each column; by default column v is vertex
-        v. Returns the draws of each part.
+        `r` (n_columns,) is that of each column with the responses of its vertex. Parts are columns,
+        and may overlap; by default column v is vertex v.
         """
         n_columns = predicted.shape[1]
         vertices = np.arange(n_columns) if vertices is None else vertices
@@ -130,13 +128,7 @@ def resample(
     weights: Weights,
     parts: Parts | None = None,
 ) -> list[Draws]:
-    """Sum scores over parts of the vertices, such as ROIs, in every resample.
-
-    `measured` (n_images, n_vertices): responses. `predicted` (n_images, n_vertices): predictions.
-    `ceiling` (n_vertices,), optional: noise ceilings as fractions 0..1. Vertices of ceiling 0 count
-    in no sum. `weights`: weights of the images. `parts`: the vertices of each part; parts may
-    overlap. One part of all vertices by default. Returns the draws of each part.
-    """
+    """Sum scores over parts of the vertices, by default all, in every resample."""
     parts = [np.arange(measured.shape[1])] if parts is None else parts
     r = correlation(measured, predicted)
     return Resampler(measured, ceiling, weights).draws(predicted, r, parts)

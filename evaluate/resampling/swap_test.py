@@ -34,11 +34,7 @@ class Swaps:
         return Swaps(self.n_vertices + swaps.n_vertices, self.r + swaps.r, self.score + swaps.score)
 
     def p(self, statistic: str = "score") -> float | None:
-        """Compute the two-sided p of no difference.
-
-        `statistic`: "score" or "r". Returns the share of swaps, the unswapped predictions included,
-        with at least as great a difference; None where the statistic has no value.
-        """
+        """Compute the two-sided p of no difference in "score" or "r"; None without a value."""
         values = np.abs(getattr(self, statistic))
         if not self.n_vertices or np.isnan(values).any():
             return None

@@ -54,11 +54,7 @@ class Part:
         )
 
     def interval(self, name: str, weights: Floats) -> dict[str, float | None]:
-        """Compute a weighted sum of the subsets' mean R^2, with its 95 % interval.
-
-        `name`: prefix of the keys of the result. `weights` (n_subsets,): the weight of each subset.
-        Returns `name`, `name_low` and `name_high`; the ends are None with too few pictures.
-        """
+        """Compute a weighted sum of the subsets' mean R^2, `name`, with its 95 % interval."""
         value = float(weights @ self.r2) / self.n_vertices
         n = len(self.pictures)
         if n < FEWEST_PICTURES:

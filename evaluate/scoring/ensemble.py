@@ -67,11 +67,7 @@ def compute_strengths(
     rule: str = DEFAULT,
     roi_classes: Sequence[str] | None = None,
 ) -> Strengths:
-    """Compute the strength of each model from the held-out pictures, and select the members.
-
-    `seed`: seed of the split of held-out pictures into halves, and of the halves into quarters.
-    `roi_classes`: ROI classes that combinations are made of, and by which members are selected.
-    """
+    """Compute the strength of each model from the held-out pictures, and select the members."""
     pictures = hemisphere.heldout_pictures
     second = split_pictures(pictures, seed)
     halves = (np.flatnonzero(~second), np.flatnonzero(second))
@@ -138,11 +134,7 @@ def _ranks(
 
 
 def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> Mask:
-    """Split rows at random into halves; all rows of one picture go to the same half.
-
-    `pictures` (n_images,): the name of each row's picture. Returns (n_images,): true for the second
-    half.
-    """
+    """Split rows at random; True is the second half, and rows of one picture stay together."""
     _, picture_index = np.unique(pictures, return_inverse=True)
     order = np.random.default_rng(seed).permutation(int(picture_index.max(initial=-1)) + 1)
     return np.asarray(order[picture_index] >= len(order) / 2)
@@ -166,11 +158,8 @@ def normalise_strengths(
 ) -> tuple[list[Floats], Indices]:
     """Compute weights from strengths: not negative, summing to 1 at each covered vertex.
 
-    `vertices` (n_roi_vertices,): vertices of each model. `strengths` (n_roi_vertices,): strength of
-    each model at its vertices. `ranks`: rank of each model; at a vertex, only models of the lowest
-    rank there get a weight. Returns `weights` (n_roi_vertices,), weights of each model; equal where
-    all models of the lowest rank have strength 0; `first` (n_vertices,), the lowest rank at each
-    vertex; -1 where there is no model.
+    At a vertex, only models of the lowest rank there get a weight: equal ones where all of these
+    have strength 0. Also returns that rank (n_vertices,), -1 where there is no model.
     """
     active, first = _active_vertices(n_vertices, vertices, ranks)
     count, total = np.zeros(n_vertices, int), np.zeros(n_vertices)
@@ -192,14 +181,11 @@ def combine(
     indices: Sequence[int],
     roi_classes: Sequence[str] | None = None,
 ) -> CombinedPrediction:
-    """Combine the predictions of some models, one model in memory at a time.
+    """Combine the predictions of the models `indices`, with one in memory at a time.
 
     On the test split, weights come from all held-out pictures. On the held-out pictures
     themselves, each half is predicted with weights from the other half, so that no picture
-    influences the weights of its own prediction.
-
-    `indices`: indices of the models in the hemisphere. `roi_classes`: ROI classes to combine; other
-    classes only fill in. All by default.
+    influences the weights of its own prediction. Other than the chosen `roi_classes` only fill in.
     """
     n_vertices = hemisphere.n_vertices
     vertices = [hemisphere.vertices[i] for i in indices]

@@ -60,11 +60,7 @@ class VertexMap:
 
 
 class Scorer:
-    """Score predictions of the same responses with the same draws of pictures.
-
-    `hemisphere`: source of the responses, ceilings and pictures. `split`: "test" or "heldout".
-    `resampling`: numbers of resamples and permutations.
-    """
+    """Score predictions of the same responses with the same draws of pictures."""
 
     def __init__(self, hemisphere: Hemisphere, split: str, resampling: Resampling) -> None:
         self._resampling = resampling
@@ -85,11 +81,7 @@ class Scorer:
     def score(
         self, predicted: Array, vertices: Indices, parts: Sequence[Indices]
     ) -> tuple[VertexScores, list[Tally]]:
-        """Score predictions of vertices, and sum the scores over parts.
-
-        `predicted` (n_images, n_columns): predictions; a vertex may have several columns.
-        `vertices` (n_columns,): the vertex of each column. `parts`: the columns of each part.
-        """
+        """Score columns of predictions, each of one of `vertices`, and sum over parts."""
         ceiling = None if self._ceiling is None else self._ceiling[vertices]
         values = score_vertices(self._measured[:, vertices], predicted, ceiling)
         tallies = [values.tally(part) for part in parts]
@@ -124,11 +116,7 @@ class Scorer:
         ]
 
     def map(self, values: VertexScores, columns: Indices, covered: Mask) -> VertexMap:
-        """Arrange the scores of columns by vertex.
-
-        `columns` (n_covered,): the column with the prediction of each covered vertex. `covered`
-        (n_vertices,): whether the vertex is predicted.
-        """
+        """Arrange scores by vertex; `columns` has the column of each covered vertex."""
         r, score = np.full((2, len(covered)), np.nan)
         r[covered] = values.r[columns]
         score[covered] = values.values["noise_normalised"][columns]
@@ -174,10 +162,7 @@ class Scorer:
 
 
 def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, Array]]:
-    """Compute p values, corrected over both hemispheres of a subject.
-
-    Returns (n_vertices,): for each hemisphere, the arrays of `evaluate.scoring.vertex_files`.
-    """
+    """Compute p values, corrected over both hemispheres, and add them to the arrays."""
     permuted = [m.permuted for m in maps.values() if m.permuted is not None]
     corrected = iter(significance(permuted)) if permuted else iter(())
     arrays_by_hemisphere = {}

@@ -39,8 +39,7 @@ BLOCK = 256
 class Fold:
     """Weighted predictions of one fold's pictures, with weights from other pictures.
 
-    `measured` (n_images, n_vertices): responses. `weighted` (n_fits, n_vertices, n_images):
-    predictions times strengths, 0 at vertices that a fit does not cover. Centred in place.
+    `weighted` (n_fits, n_vertices, n_images) are predictions times strengths, centred in place.
     """
 
     def __init__(self, measured: Array, weighted: Singles) -> None:
@@ -120,11 +119,10 @@ class Selection:
 
 
 def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) -> Selection:
-    """Select the members by forward selection.
+    """Select the members by forward selection; all fits where none predicts anything.
 
-    `n_covered`: the number of vertices with a fit, over which r is averaged. `noise`: how many
-    standard errors r may lie below that of the best ensemble so far. The result has at least
-    one member; all fits are members if none predicts anything.
+    r is averaged over the `n_covered` vertices with a fit, and may lie `noise` standard errors
+    below that of the best ensemble so far.
     """
     n_fits = len(folds[0].weighted)
     share = 1 / (len(folds) * max(n_covered, 1))

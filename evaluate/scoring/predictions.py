@@ -79,11 +79,9 @@ def gather_prediction(
     strengths: Strengths,
     roi_classes: Sequence[str] | None = None,
 ) -> Prediction | None:
-    """Gather the predictions of a run; without one, of the ensemble of all runs.
+    """Gather the predictions of a run, None if it has no fit of this hemisphere.
 
-    `strengths`: weights of the models where several predict a vertex. `roi_classes`: ROI classes
-    that combinations are made of; all by default. Returns None if the run has no fit of this
-    hemisphere.
+    Without a run, they are those of the ensemble of all runs.
     """
     indices = list(range(len(hemisphere.models))) if run is None else hemisphere.indices(run)
     if not indices:

@@ -130,11 +130,7 @@ class VertexScores:
 
 
 def score_vertices(measured: Array, predicted: Array, ceiling: Array | None) -> VertexScores:
-    """Compute every metric of the folder `metrics`, and `chance`.
-
-    `measured` (n_images, n_vertices): responses. `predicted` (n_images, n_vertices): predictions.
-    `ceiling` (n_vertices,), optional: noise ceilings as fractions 0..1.
-    """
+    """Compute every metric of the folder `metrics`, and `chance`, of (n_images, n_vertices)."""
     pair = Pair(measured, predicted, ceiling)
     values = {
         name: load_plugin(metrics, name, "metric").compute(pair) for name in plugin_names(metrics)

@@ -57,9 +57,7 @@ def inspect(
 ) -> Findings:
     """Inspect a submission, with one subject in memory at a time.
 
-    `submission`: the zip. `subjects`: the expected subjects; by default the challenge's eight, as
-    published. `strangers`: whether further subjects are allowed, and ignored. Returns all faults,
-    suspicions and remarks.
+    By default the challenge's eight subjects are expected; `strangers` are allowed, and ignored.
     """
     if not submission.is_file():
         return Findings([f"{submission}: no such file: give the path of a zip"])
