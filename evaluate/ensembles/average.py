@@ -24,4 +24,5 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     list of list of array (n_roi_vertices,), float64
         1 for each part, model and vertex.
     """
-    return [[np.ones(len(vertices)) for vertices in hemisphere.vertices] for _ in parts]
+    ones = [np.ones(len(vertices)) for vertices in hemisphere.vertices]
+    return [ones] * len(parts)

@@ -11,6 +11,7 @@ References
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     """
     measured = hemisphere.measured("heldout")
     predicted = [hemisphere.predictions(i, "heldout") for i in range(len(hemisphere.models))]
-    strengths = [[np.zeros(len(v)) for v in hemisphere.vertices] for _ in parts]
+    zeros = [np.zeros(len(vertices)) for vertices in hemisphere.vertices]
+    strengths = [deepcopy(zeros) for _ in parts]
     for models, vertices, columns in _groups(hemisphere):
         P = [predicted[i][:, at] for i, at in zip(models, columns, strict=True)]
         for part, part_strengths in zip(parts, strengths, strict=True):

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from itertools import product
 from typing import TypedDict
 
 from base import run_hint
@@ -50,15 +51,12 @@ def unfinished_lines(entries: Sequence[Unfinished]) -> list[str]:
 
 def coverage(subjects: Sequence[Subject], runs: Sequence[Run]) -> Coverage:
     """List the runs that all subjects have, and those that some subjects lack."""
-    missing = {
-        subject.name: [run.name for run in runs if subject.name not in run.subjects]
-        for subject in subjects
-    }
+    missing: dict[str, list[str]] = {}
+    for subject, run in product(subjects, runs):
+        if subject.name not in run.subjects:
+            missing.setdefault(subject.name, []).append(run.name)
     absent = {name for names in missing.values() for name in names}
-    return {
-        "shared": [run.name for run in runs if run.name not in absent],
-        "lacking": {subject: names for subject, names in missing.items() if names},
-    }
+    return {"shared": [run.name for run in runs if run.name not in absent], "lacking": missing}
 
 
 def coverage_lines(run_coverage: Coverage, target: str) -> list[str]:

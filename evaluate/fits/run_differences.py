@@ -1,7 +1,7 @@
 """Short descriptions of the differences between runs of the same model and spaces."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cache.records import FitRecord
@@ -18,9 +18,16 @@ def differences(records: Sequence[FitRecord]) -> list[str]:
     """
     flat = [dict(_settings(record)) for record in records]
     names = dict.fromkeys(name for settings in flat for name in settings)
-    values = {n: {json.dumps(s.get(n), sort_keys=True) for s in flat} for n in names}
-    differ = [name for name in names if len(values[name]) > 1]
-    return [", ".join(f"{n}={_short(settings.get(n))}" for n in differ) for settings in flat]
+    differ = [name for name in names if _differs(name, flat)]
+    return [_join(differ, settings) for settings in flat]
+
+
+def _differs(name: str, flat: Sequence[Mapping[str, Any]]) -> bool:
+    return len({json.dumps(settings.get(name), sort_keys=True) for settings in flat}) > 1
+
+
+def _join(names: Sequence[str], settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_short(settings.get(name))}" for name in names)
 
 
 def _settings(record: FitRecord) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from challenge import HEMISPHERES
 from evaluate.arrays import Floats
 from evaluate.maps.camera import RenderedView
 from evaluate.maps.outlines import find_borders
-from evaluate.maps.values import Sides, SubjectValues
+from evaluate.maps.values import Sides, SubjectValues, map_sides
 from evaluate.tables.scores_figure import COLOURS
 
 STEPS = 256
@@ -57,8 +57,8 @@ def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = Non
     if _has_values(subject.score):
         maps.append(Map("score", "Noise-normalised score", "% of the ceiling", subject.score, 100,
                          mark=100))  # fmt: skip
-    root = {h: np.sqrt(values) for h, values in subject.ceiling.items()}
-    roots = [{h: np.sqrt(c) for h, c in compared.ceiling.items()} for compared in subjects]
+    root = map_sides(np.sqrt, subject.ceiling)
+    roots = [map_sides(np.sqrt, compared.ceiling) for compared in subjects]
     high = _upper_limit([compared.r for compared in subjects], roots)
     maps.append(Map("r", "Pearson's r", "r", subject.r, high, "viridis", mark=_average(root)))
     if _has_values(subject.ceiling):
@@ -68,7 +68,7 @@ def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = Non
     if len(subject.alone) > 1:
         maps.append(_best_space_map(subject, subjects))
     parts = [sides for compared in subjects for sides in compared.unique.values()]
-    high = _upper_limit([{h: np.abs(values) for h, values in sides.items()} for sides in parts])
+    high = _upper_limit([map_sides(np.abs, sides) for sides in parts])
     maps += [
         Map(f"unique-{space}", f"Unique to {space}", "part of R² that no other space explains",
             sides, high, "RdBu_r", source=subject.source, low=-high)
@@ -119,13 +119,9 @@ def _average(sides: Sides) -> float | None:
 
 def _upper_limit(*groups: Sequence[Sides]) -> float:
     """Return the 99.5th percentile, rounded up to a multiple of 0.1, or of 0.01 below 0.1."""
-    percentiles = [
-        np.nanpercentile(values, 99.5)
-        for sides in groups
-        for side in sides
-        for values in side.values()
-        if np.isfinite(values).any()
-    ]
+    sides = [side for group in groups for side in group]
+    arrays = [values for side in sides for values in side.values() if np.isfinite(values).any()]
+    percentiles = [np.nanpercentile(values, 99.5) for values in arrays]
     top = max(percentiles, default=1.0)
     step = 0.1 if top > 0.1 else 0.01
     return float(max(step, np.ceil(round(top / step, 6)) * step))

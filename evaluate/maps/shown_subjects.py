@@ -12,7 +12,14 @@ from evaluate.fits.inputs import Inputs
 from evaluate.fits.run_labels import ENSEMBLE
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh
-from evaluate.maps.values import SubjectValues, average, gather_values, region_names, split_placed
+from evaluate.maps.values import (
+    SubjectValues,
+    average,
+    gather_values,
+    map_sides,
+    region_names,
+    split_placed,
+)
 from evaluate.scoring.vertex_files import vertices_file
 
 
@@ -51,10 +58,9 @@ def gather_subjects(
 
 def measured_vertices(subject_values: Sequence[SubjectValues]) -> dict[str, np.ndarray]:
     """Return the mesh's vertices that any subject has, for the flat map to show."""
-    return {
-        h: np.flatnonzero(np.any([np.isfinite(subject.r[h]) for subject in subject_values], axis=0))
-        for h in HEMISPHERES
-    }
+    r = [subject.r for subject in subject_values]
+    has_r = map_sides(lambda *values: np.isfinite(values).any(axis=0), *r)
+    return {h: np.flatnonzero(mask) for h, mask in has_r.items()}
 
 
 def coverage_lines(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:

@@ -1,8 +1,10 @@
 """Values of a subject on the mesh: scores, ceilings and feature spaces."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +42,11 @@ class SubjectValues:
     counts: tuple[int, int] = (0, 0)  # measured vertices that the mesh has, and all
 
 
+def map_sides(function: Callable[..., Any], *sides: Sides) -> Sides:
+    """Apply a function of arrays to each hemisphere."""
+    return {h: function(*map(itemgetter(h), sides)) for h in HEMISPHERES}
+
+
 def check_outlined(roi_class: str) -> None:
     """Raise an error for an unknown class of ROIs, before anything is computed."""
     if roi_class not in ROI_CLASSES:
@@ -68,13 +75,8 @@ def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
 
 def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
     """Return the regions of a class in the data of several subjects, whose labels may differ."""
-    names = {
-        roi.name: None
-        for subject in subjects
-        for h in HEMISPHERES
-        for roi in subject.rois(h)
-        if roi.roi_class == outlined
-    }
+    rois = [roi for subject in subjects for h in HEMISPHERES for roi in subject.rois(h)]
+    names = {roi.name for roi in rois if roi.roi_class == outlined}
     return tuple(sorted(names, key=lambda name: roi_rank(outlined, name)))
 
 
@@ -114,7 +116,7 @@ def gather_values(
         unique={space: on_mesh(sides) for space, sides in unique.items()},
         source=source,
         split=scores.meta["split"],
-        labels={h: np.nan_to_num(values) for h, values in labels.items()},
+        labels=map_sides(np.nan_to_num, labels),
         regions=names,
         counts=(sum(n_on_mesh), sum(map(len, mesh_vertices.values()))),
     )
@@ -141,25 +143,28 @@ def average(subjects: Sequence[SubjectValues]) -> SubjectValues:
         unique=_mean_by_space([subject.unique for subject in subjects]),
         source=describe_sources(sources),
         split=subjects[0].split,
-        labels={h: _majority([subject.labels[h] for subject in subjects]) for h in HEMISPHERES},
+        labels=map_sides(_majority, *(subject.labels for subject in subjects)),
         regions=subjects[0].regions,
         counts=(max(s.counts[0] for s in subjects), max(s.counts[1] for s in subjects)),
     )
 
 
 def _mean_by_space(values: Sequence[Mapping[str, Sides]]) -> dict[str, Sides]:
-    spaces = dict.fromkeys(space for by_space in values for space in by_space)
-    return {s: _mean([by_space[s] for by_space in values if s in by_space]) for s in spaces}
+    sides_by_space: dict[str, list[Sides]] = {}
+    for by_space in values:
+        for space, sides in by_space.items():
+            sides_by_space.setdefault(space, []).append(sides)
+    return {space: _mean(sides) for space, sides in sides_by_space.items()}
 
 
 def _mean(sides: Sequence[Sides]) -> Sides:
     with warnings.catch_warnings():
         # A vertex that no subject has stays NaN, as it should.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return {h: np.nanmean([side[h] for side in sides], axis=0) for h in HEMISPHERES}
+        return map_sides(lambda *values: np.nanmean(values, axis=0), *sides)
 
 
-def _majority(labels: Sequence[Floats]) -> Floats:
+def _majority(*labels: Floats) -> Floats:
     stacked = np.stack(labels).astype(int)
     counts = [(stacked == label).sum(0) for label in range(stacked.max() + 1)]
     return np.argmax(counts, axis=0).astype(np.float64)

@@ -37,22 +37,17 @@ def stills(
     `pictures` (view, hemisphere, width, height, PNG in base64, alternative text).
     """
     views = render_views(mesh, WIDTH, measured_vertices(subject_values))
-    flat_views = [view for view in views if view.view == "flat"]
-    return [
-        {
-            "subject": subject.subject,
-            "name": brain_map.name,
-            "title": brain_map.title,
-            "bar": bar(brain_map),
-            "source": brain_map.source or (pooled if brain_map.name in {"score", "r"} else ""),
-            "pictures": [
-                _still(view, brain_map, subject)
-                for view in (views if subject is subject_values[0] else flat_views)
-            ],
-        }
-        for subject in subject_values
-        for brain_map in maps_of(subject, subject_values)
-    ]
+    entries = []
+    for subject in subject_values:
+        for brain_map in maps_of(subject, subject_values):
+            source = brain_map.source or (pooled if brain_map.name in {"score", "r"} else "")
+            pictures = [_still(view, brain_map, subject) for view in views]
+            entries.append(
+                {"subject": subject.subject, "name": brain_map.name, "title": brain_map.title,
+                 "bar": bar(brain_map), "source": source, "pictures": pictures}
+            )  # fmt: skip
+        views = [view for view in views if view.view == "flat"]
+    return entries
 
 
 def _still(view: RenderedView, brain_map: Map, subject: SubjectValues) -> dict[str, Any]:
@@ -96,13 +91,11 @@ def bar(brain_map: Map) -> dict[str, Any]:
     stops = mpl.colormaps[brain_map.scale](np.linspace(0, 1, STOPS))
     mark = None
     if brain_map.mark is not None and np.isfinite(brain_map.mark):
+        share = (brain_map.mark - brain_map.low) / (brain_map.high - brain_map.low)
+        text = f"mean ceiling {brain_map.mark:.2f}"
         mark = {
-            "at": round(
-                100 * min((brain_map.mark - brain_map.low) / (brain_map.high - brain_map.low), 1), 1
-            ),
-            "text": "ceiling"
-            if brain_map.name == "score"
-            else f"mean ceiling {brain_map.mark:.2f}",
+            "at": round(100 * min(share, 1), 1),
+            "text": "ceiling" if brain_map.name == "score" else text,
         }
     return {
         "unit": brain_map.unit,
@@ -129,7 +122,7 @@ def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
         faces.append(shape.faces + i * n)
     bare = np.concatenate([np.where(mesh.sulci[h] > 0, FOLD, BRIGHT) for h in HEMISPHERES])
     colours = [
-        np.concatenate([vertex_colours(brain_map, h) for h in HEMISPHERES])
+        np.concatenate([vertex_colours(brain_map, "lh"), vertex_colours(brain_map, "rh")])
         for *_, brain_map in maps
     ]
     vertices = np.flatnonzero(np.any([rgba[:, 3] > 0 for rgba in colours], axis=0))

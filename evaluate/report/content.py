@@ -121,7 +121,8 @@ def _cards(report: ScoreReport, titles: Sequence[str]) -> list[dict[str, Any]]:
 
 def _density(vertex_scores: Sequence[Vertices]) -> str | None:
     sides = [side for vertices in vertex_scores for side in vertices.hemispheres.values()]
-    ceiling, r = (np.concatenate([side[name] for side in sides]) for name in ("ceiling", "r"))
+    ceiling = np.concatenate([side["ceiling"] for side in sides])
+    r = np.concatenate([side["r"] for side in sides])
     is_valid = np.isfinite(ceiling) & np.isfinite(r) & (ceiling > 0)
     return against_ceiling(ceiling[is_valid], r[is_valid]) if is_valid.any() else None
 

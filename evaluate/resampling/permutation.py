@@ -88,14 +88,16 @@ def permute(
         empty = PermutationCounts(np.zeros(0, np.float32), np.zeros(0, np.int64), none)
         return [empty] * len(predictions)
     blocks = list(map_blocks(count, n_vertices, block_size(n_images, n_vertices)))
-    return [
-        PermutationCounts(
-            np.concatenate([part.r for part in parts]),
-            np.concatenate([part.as_great for part in parts]),
-            np.max([part.greatest for part in parts], axis=0),
-        )
-        for parts in zip(*blocks, strict=True)
-    ]
+    return [_join(parts) for parts in zip(*blocks, strict=True)]
+
+
+def _join(parts: Sequence[PermutationCounts]) -> PermutationCounts:
+    """Join the counts of blocks of vertices."""
+    return PermutationCounts(
+        np.concatenate([part.r for part in parts]),
+        np.concatenate([part.as_great for part in parts]),
+        np.max([part.greatest for part in parts], axis=0),
+    )
 
 
 def block_size(n_images: int, n_vertices: int) -> int:

@@ -110,8 +110,11 @@ def read_vertices(out: Path, run: str, subject: str) -> Vertices:
         )
     arrays, meta = read_artifact(path)
     record = check_record(ScoresRecord, path, meta, f"remove it and run {run_hint('evaluate')}")
-    sides = [h for h in HEMISPHERES if f"{h}_r" in arrays]
-    return Vertices(record, {h: {name: arrays[f"{h}_{name}"] for name in ARRAYS} for h in sides})
+    hemispheres = {}
+    for h in HEMISPHERES:
+        if f"{h}_r" in arrays:
+            hemispheres[h] = {name: arrays[f"{h}_{name}"] for name in ARRAYS}
+    return Vertices(record, hemispheres)
 
 
 def read_current_vertices(inputs: Inputs, run: str, subject: str) -> Vertices:

@@ -1,7 +1,8 @@
 """Scores of a submission, as the challenge's server computed them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def _write(
     subjects: Sequence[Subject],
     also: Sequence[str],
 ) -> None:
-    def counts(subject: str, side: str) -> dict[str, int]:
+    def counts(side: str, subject: str) -> dict[str, int]:
         tally = marks.tally(side, folder=subject)
         return {name: getattr(tally, name) for name in COUNTS}
 
@@ -173,7 +174,7 @@ def _write(
         "beside": {name: _means(marks, name) for name in OTHER_METRICS},
         "also": {name: marks.define(name) for name in also},
         "rois": {"/".join(roi): marks.mean(OFFICIAL, roi=roi) for roi in marks.rois},
-        "counts": {s: {side: counts(s, side) for side in HEMISPHERES} for s in marks.subjects},
+        "counts": _by_side(marks, counts),
         "submission": str(submission),
         "submission_sha256": sha256_files([submission])[0],
         "chance": marks.mean("chance"),
@@ -186,8 +187,13 @@ def _write(
 
 def _means(marks: SubmissionScores, metric: str) -> dict[str, Any]:
     """Return means in the layout of the challenge's server; None where there is no value."""
-    by_side = {
-        subject: {side: marks.mean(metric, side, folder=subject) for side in HEMISPHERES}
-        for subject in marks.subjects
-    }
-    return {"all": marks.mean(metric), **by_side}
+    means = _by_side(marks, lambda side, subject: marks.mean(metric, side, folder=subject))
+    return {"all": marks.mean(metric), **means}
+
+
+def _by_side(marks: SubmissionScores, value: Callable[[str, str], Any]) -> dict[str, Any]:
+    """Return values by subject and hemisphere."""
+    values: dict[str, dict[str, Any]] = {subject: {} for subject in marks.subjects}
+    for subject, side in product(marks.subjects, HEMISPHERES):
+        values[subject][side] = value(side, subject)
+    return values

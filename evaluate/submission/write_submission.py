@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +87,17 @@ def _alternatives(inputs: Inputs, unfinished: Sequence[Unfinished]) -> str:
 
 
 def _check_subjects(inputs: Inputs, data: Path) -> None:
-    missing = [
-        f"subject {subject.name} ({', '.join(absent)})"
-        for subject in sorted([*inputs.subjects, *inputs.unfitted], key=lambda s: s.name)
-        if (absent := [h for h in HEMISPHERES if not _has_fit(inputs, subject, h)])
-    ]
+    names = sorted(subject.name for subject in (*inputs.subjects, *inputs.unfitted))
+    missing: dict[str, list[str]] = {}
+    for name, hemisphere in product(names, HEMISPHERES):
+        if not any(run.models_of(name, hemisphere) for run in inputs.runs):
+            missing.setdefault(name, []).append(hemisphere)
     if missing:
-        first = missing[0].split()[1]
+        subjects = "; ".join(f"subject {n} ({', '.join(sides)})" for n, sides in missing.items())
         raise EvaluateError(
-            f"no fits of {'; '.join(missing)}, and a submission holds all subjects of {data}: "
-            f"run `{run_hint('fit', subject=first)}`, or `{run_hint('fit')}` for all"
+            f"no fits of {subjects}, and a submission holds all subjects of {data}: "
+            f"run `{run_hint('fit', subject=next(iter(missing)))}`, or `{run_hint('fit')}` for all"
         )
-
-
-def _has_fit(inputs: Inputs, subject: Subject, hemisphere: str) -> bool:
-    return any(run.models_of(subject.name, hemisphere) for run in inputs.runs)
 
 
 def _write(

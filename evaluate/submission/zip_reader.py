@@ -15,7 +15,7 @@ from evaluate.submission.expected_files import ExpectedFile, match_name
 HEADER = 16_384
 """Bytes that are inflated to read an array's header; np.save's are 128."""
 _MAX_NAMES = 5  # files of one kind of fault
-_JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+_JUNK = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 def locate(
@@ -96,7 +96,7 @@ def _missing_faults(missing: Sequence[ExpectedFile], located: Iterable[str]) -> 
 
 def _unexpected_faults(names: Sequence[str], folders: set[str] | None) -> list[str]:
     """List files that do not belong; if `folders` is None, further subjects are allowed."""
-    junk = [name for name in names if any(part in _JUNK for part in PurePosixPath(name).parts)]
+    junk = [name for name in names if not _JUNK.isdisjoint(PurePosixPath(name).parts)]
     unexpected = [name for name in names if name not in junk]
     if folders is None:
         unexpected = [name for name in unexpected if not name.startswith("subj")]

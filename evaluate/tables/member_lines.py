@@ -17,17 +17,16 @@ def summarise_members(
     summaries: list[MemberSummary] = []
     for run in runs:
         by_hemisphere = {side: fits[run.name] for side, fits in members.items() if run.name in fits}
-        alone, change = (
-            float(np.mean([getattr(member, name) for member in by_hemisphere.values()]))
-            for name in ("alone", "change")
-        )
+        parts = list(by_hemisphere.values())
+        alone = float(np.mean([member.alone for member in parts]))
+        change = float(np.mean([member.change for member in parts]))
         summaries.append(
             {
                 "run": run.name,
                 "model": run.label,
                 "spaces": run.joined,
                 "n_hemispheres": len(by_hemisphere),
-                "n_chosen": sum(member.is_member for member in by_hemisphere.values()),
+                "n_chosen": sum(member.is_member for member in parts),
                 "alone": None if np.isnan(alone) else alone,
                 "change": None if np.isnan(change) else change,
                 "by_hemisphere": {side: member.is_member for side, member in by_hemisphere.items()},

@@ -74,11 +74,9 @@ class _Block:
         heads = [_header(model, self.width) for model in self.models]
         height = max(map(len, heads))
         heads = [[""] * (height - len(head)) + head for head in heads]
-        lines = [[head[i] for head in heads] for i in range(height)]
-        return [
-            *(self._line("", cells) for cells in lines[:-1]),
-            self._line(self.metric, lines[-1], "chance"),
-        ]
+        *lines, last = zip(*heads, strict=True)
+        above = [self._line("", cells) for cells in lines]
+        return [*above, self._line(self.metric, last, "chance")]
 
     def _means(self, label: str, row: tuple[str, str], metric: str, chance: str) -> list[str]:
         """Return a line of means, and a line of their intervals if there are any."""
