@@ -72,11 +72,9 @@ class Scorer:
         if resampling.resamples and has_enough:
             weights = picture_weights(pictures, resampling.resamples, resampling.seed)
             self._resampler = Resampler(self._measured, self._ceiling, weights)
-        self._orders = (
-            draw_orders(pictures, resampling.permutations, resampling.seed)
-            if resampling.permutations and has_enough
-            else None
-        )
+        self._orders = None
+        if resampling.permutations and has_enough:
+            self._orders = draw_orders(pictures, resampling.permutations, resampling.seed)
 
     def score(
         self, predicted: Array, vertices: Indices, parts: Sequence[Indices]
@@ -123,16 +121,9 @@ class Scorer:
         constant = np.zeros(len(covered), bool)
         constant[covered] = values.constant[columns]
         ceiling = np.full(len(covered), np.nan) if self._ceiling is None else self._ceiling
-        return VertexMap(
-            {
-                "covered": covered,
-                "excluded": ~(np.isnan(ceiling) | has_ceiling(ceiling)),
-                "constant": constant,
-                "ceiling": ceiling,
-                "r": r,
-                "score": score,
-            }
-        )
+        excluded = ~(np.isnan(ceiling) | has_ceiling(ceiling))
+        return VertexMap({"covered": covered, "excluded": excluded, "constant": constant,
+                          "ceiling": ceiling, "r": r, "score": score})  # fmt: skip
 
     def permute(
         self, maps: Mapping[str, VertexMap], predictions: Mapping[str, CombinedPrediction]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from challenge import HEMISPHERES, Subject
@@ -46,17 +47,12 @@ def list_expected(subjects: Sequence[Subject] | None) -> list[ExpectedFile]:
             for number, counts in PUBLISHED.items()
             for side, vertices in zip(HEMISPHERES, (counts.lh, counts.rh), strict=True)
         ]
-    return [
-        ExpectedFile(
-            subject.name,
-            side,
-            (_count_rows(subject, side), subject.n_vertices(side)),
-            len(_image_files(subject, "train")),
-            subject,
-        )
-        for subject in subjects
-        for side in HEMISPHERES
-    ]
+    files = []
+    for subject, side in product(subjects, HEMISPHERES):
+        shape = (_count_rows(subject, side), subject.n_vertices(side))
+        n_train = len(_image_files(subject, "train"))
+        files.append(ExpectedFile(subject.name, side, shape, n_train, subject))
+    return files
 
 
 def _count_rows(subject: Subject, hemisphere: str) -> int:

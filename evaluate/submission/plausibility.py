@@ -57,16 +57,12 @@ class PlausibilityCheck:
             )
 
     def _compare_rows(self, name: str, values: Array) -> None:
-        rows = [hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-                for row in values]  # fmt: skip
+        rows = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in values]
         ordered, sorted_ = b"".join(rows), b"".join(sorted(rows))
         if sorted_ in self._rows:
             twin_name, previous = self._rows[sorted_]
-            same = (
-                "the same predictions as"
-                if previous == ordered
-                else "the rows, in another order, of"
-            )
+            is_same = previous == ordered
+            same = "the same predictions as" if is_same else "the rows, in another order, of"
             self._findings.suspicions.append(
                 f"{name}: holds {same} {twin_name}: put this subject's and hemisphere's own"
             )
