@@ -44,12 +44,21 @@ class Inputs:
     suffix: str  # of the names of output files: "-02" or "-01+02" where only some are asked for
     responses: dict[tuple[str, str], str]  # by subject and hemisphere, sha256, training split
     absent: dict[str, list[str]]  # missing files: `ceilings` of the scored split, `test_responses`
-    key: dict[str, Any]  # digests of everything that the scores depend on, as JSON
+    data: dict[str, dict[str, str | None]]  # digests of the data of each subject
 
     @property
     def pooled(self) -> str:
         """The name of the prediction from all fits: "ensemble", or the only fit's folder."""
         return ENSEMBLE if len(self.runs) > 1 else self.runs[0].name
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """Digests of everything that the scores depend on, as JSON."""
+        # Of the contents of the fits: a file that was replaced may have any time, and any record.
+        paths = [model.path for run in self.runs for model in run.models]
+        names = [str(path.relative_to(self.out)) for path in paths]
+        fits = dict(zip(names, content_digests(paths), strict=True))
+        return {"fits": fits, "data": self.data, "scored": self.split}
 
     @cached_property
     def n_pictures(self) -> dict[str, int]:
@@ -79,8 +88,7 @@ class Inputs:
         runs = [fit for fit in self.runs if run in (fit.name, ENSEMBLE)]
         paths = [model.path.relative_to(self.out) for r in runs for model in r.models_of(subject)]
         contents = {str(path): self.key["fits"][str(path)] for path in paths}
-        data, split = self.key["data"][subject], self.key["scored"]
-        return digest({"fits": contents, "data": data, "scored": split})
+        return digest({"fits": contents, "data": self.data[subject], "scored": self.split})
 
 
 def gather(
@@ -118,9 +126,6 @@ def gather(
     digests = {
         s.name: _digests(s, scored_split, responses, test_responses) for s in fitted_subjects
     }
-    # Of the contents: a file that was replaced may have any time, and the same record.
-    paths = [model.path for run in runs for model in run.models]
-    contents = zip((str(p.relative_to(out)) for p in paths), content_digests(paths), strict=True)
     return Inputs(
         out=out,
         subjects=fitted_subjects,
@@ -130,7 +135,7 @@ def gather(
         suffix="" if chooses_all(subject) else f"-{'+'.join(names)}",
         responses=responses,
         absent={"ceilings": missing_ceilings, "test_responses": missing_responses},
-        key={"fits": dict(contents), "data": digests, "scored": scored_split},
+        data=digests,
     )
 
 
