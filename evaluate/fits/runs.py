@@ -33,14 +33,19 @@ class RoiModel:
         return self.path.parent.parent.name
 
     @property
-    def roi_key(self) -> tuple[str, str]:
-        """The class and the name of its ROI; both are "residual" for the rest."""
-        return self.roi_class, self.meta["roi"]
-
-    @property
     def roi_class(self) -> str:
         """The class of its ROI, or "residual"."""
         return self.meta["roi_class"]
+
+    @property
+    def roi(self) -> str:
+        """The name of its ROI, or "residual"."""
+        return self.meta["roi"]
+
+    @property
+    def roi_key(self) -> tuple[str, str]:
+        """The class and the name of its ROI."""
+        return self.roi_class, self.roi
 
     @property
     def fit_command(self) -> str:

@@ -106,7 +106,7 @@ def _describe_vertex(
         "name": name,
         "r": r,
         "ceiling": ceiling if np.isfinite(ceiling) else None,
-        "svg": scatter(predicted, measured, {"name": name, "r": r, "roi": model.meta["roi"]}),
+        "svg": scatter(predicted, measured, {"name": name, "r": r, "roi": model.roi}),
         "highest": [_picture(files[i], measured[i], predicted[i]) for i in order[::-1][:count]],
         "lowest": [_picture(files[i], measured[i], predicted[i]) for i in order[:count]],
     }
