@@ -10,7 +10,7 @@ from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.rates import Rates
 from execute.whole_command import CommandArguments
 
-IMPORTS = "evaluate.__main__"
+IMPORTS = "evaluate.report.write_report"
 RESAMPLES = 1000
 # All metrics, resamples and permutations of a prediction take as long as so many products of
 # matrices, one per resample; the intervals of a mean, as so many passes through its resamples.

@@ -19,7 +19,7 @@ from regress.linear_model import ALPHAS
 from regress.solvers.forms import RidgeSize
 
 # Looking for a GPU imports torch.
-IMPORTS = ("regress.__main__", "regress.fitting.request_checks", "torch")
+IMPORTS = ("regress.fitting.request_checks", "torch")
 # Times that the responses of a fit and a refit pass through memory to be read and centred, and
 # copies of a batch of them that are in memory at once.
 RESPONSE_PASSES, COPIES = 45, 2
