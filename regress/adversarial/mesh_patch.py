@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.adversarial.vertex_geometry import Sheet
+from regress.adversarial.vertex_geometry import VertexGeometry
 
 LayerWrapper = Callable[[nn.Module], nn.Module]
 
@@ -29,7 +29,7 @@ class MeshPatchCritic(nn.Module):
 
     Parameters
     ----------
-    sheet : Sheet
+    geometry : VertexGeometry
         Geometry of the vertices, with the neighbours on the mesh.
     n_features, width : int
         The sizes.
@@ -41,11 +41,16 @@ class MeshPatchCritic(nn.Module):
     """
 
     def __init__(
-        self, sheet: Sheet, n_features: int, width: int, norm: LayerWrapper, depth: int = 2
+        self,
+        geometry: VertexGeometry,
+        n_features: int,
+        width: int,
+        norm: LayerWrapper,
+        depth: int = 2,
     ) -> None:
         super().__init__()
-        n = len(sheet.hemispheres)
-        pairs = torch.from_numpy(np.concatenate([sheet.edges, sheet.edges[:, ::-1]]).T.copy())
+        n = len(geometry.hemispheres)
+        pairs = torch.from_numpy(np.concatenate([geometry.edges, geometry.edges[:, ::-1]]).T.copy())
         share = 1.0 / torch.bincount(pairs[0], minlength=n).clamp_min(1)[pairs[0]]
         mean = torch.sparse_coo_tensor(pairs, share, (n, n), check_invariants=True).coalesce()
         self.register_buffer("mean", mean, persistent=False)

@@ -16,7 +16,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Sheet:
+class VertexGeometry:
     """Geometry of some vertices of the cortical sheet.
 
     Attributes
@@ -56,7 +56,7 @@ class Sheet:
 
         Returns
         -------
-        Sheet
+        VertexGeometry
             Geometry of these columns.
         """
         at = np.full(len(layout.vertices), -1)

@@ -79,7 +79,7 @@ def find_codes(
         rows, columns = row + np.arange(len(part)), column + np.arange(part.shape[1])
         row, column = row + len(rows), column + len(columns)
         unknown = torch.from_numpy(columns[~is_known[columns]])
-        network.subjects[unknown] = -1 if has_start else number
+        network.vertex_subjects[unknown] = -1 if has_start else number
         for group in np.unique(member[columns]):
             vertices = columns[member[columns] == group]
             code, scores, left = principal(

@@ -7,6 +7,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn import functional
 
+from regress.layers.network import Axes
 from regress.layers.readout import repeat_per_group
 
 # Sinusoids that encode the level of the noise.
@@ -31,9 +32,10 @@ class Denoiser(nn.Module):
         Weights of the output; 0 at first, as for a code that is standard normal about its mean.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = dict.fromkeys(
+    axes: ClassVar[Axes] = dict.fromkeys(
         ("enter", "told", "inner", "inner_bias", "outer", "outer_bias", "leave"), ("group", 0)
     )
+    shared: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, n_groups: int, n_latent: int, width: int, blocks: int) -> None:
         super().__init__()

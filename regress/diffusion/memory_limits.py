@@ -1,11 +1,11 @@
 """Limits of the length of a code: memory, and the components that responses have."""
 
-import os
 from bisect import bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
 
+from base import machine_memory
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 from regress.diffusion.network import LEVELS_PER_CODE, ROWS
@@ -51,7 +51,7 @@ def check_latent(
         # The code in the network, in its best weights, and in the fitted network.
         return 4 * size * (n_groups * of_group + 3 * n_vertices)
 
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = machine_memory()
     max_latent = max(SHORT, most_components(responses, member))
     if latent <= max_latent and needed(latent) <= available:
         return

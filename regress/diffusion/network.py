@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from regress.diffusion.code_algebra import encode, metric
 from regress.diffusion.denoiser import Denoiser
@@ -19,6 +20,7 @@ from regress.diffusion.schedulers import (
     sample_code,
     to_standard_normal,
 )
+from regress.layers.network import Axes
 from regress.layers.readout import read_out
 from regress.layers.tower import Tower
 from regress.training import Network
@@ -73,14 +75,11 @@ class DiffusionNetwork(Network):
     regression diffusion models. NeurIPS: diffusion about the expected response.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
+    axes: ClassVar[Axes] = {
         **Network.axes,
         "code": ("vertex", 1),
-        "left": ("vertex", 0),
-        "whose": ("vertex", 0),
+        **dict.fromkeys(("left", "whose"), ("vertex", 0)),
         **dict.fromkeys(("factor", "whom", "expect", "expect_bias"), ("group", 0)),
-        **{f"tower.{name}": axis for name, axis in Tower.axes.items()},
-        **{f"denoiser.{name}": axis for name, axis in Denoiser.axes.items()},
     }
     objective: ClassVar[bool] = True
 
@@ -90,7 +89,7 @@ class DiffusionNetwork(Network):
 
     def __init__(
         self,
-        denoiser: nn.Module,
+        denoiser: Denoiser | PretrainedUNet,
         n_features: int,
         member: Tensor,
         sizes: tuple[int, int, int],
@@ -105,6 +104,7 @@ class DiffusionNetwork(Network):
         self.expect = nn.Parameter(torch.zeros(n_groups, width, n_latent))
         self.expect_bias = nn.Parameter(torch.zeros(n_groups, n_latent))
         self.denoiser = denoiser
+        self.shared = tuple(f"denoiser.{name}" for name in denoiser.shared)
         if n_subjects:
             shifts = nn.Parameter(torch.zeros(n_groups, n_subjects, width))
             self.register_parameter("whom", shifts)
@@ -116,7 +116,12 @@ class DiffusionNetwork(Network):
         self._sampler, self._steps, self._samples = "dpm", 20, 16
 
     @property
-    def subjects(self) -> Tensor:
+    @override
+    def subjects(self) -> Tensor | None:
+        return self.vertex_subjects if self._n_subjects else None
+
+    @property
+    def vertex_subjects(self) -> Tensor:
         """Subject of each vertex; saved fits call it `whose`."""
         return self.get_buffer("whose")
 
@@ -143,10 +148,10 @@ class DiffusionNetwork(Network):
 
     def encode_pictures(self, features: Tensor) -> Tensor:
         """Compute the trunk's units (n_groups, n_images, width) of pictures."""
-        units = self.tower(self.dropout(features), self.tower.masks(len(features)), slice(None))
+        units = self.tower(self.dropout(features), self.tower.masks(len(features)))
         if self._n_subjects:
             # All vertices here are of one subject; an unknown one gets the mean shift.
-            subject, shifts = int(self.subjects[0]), cast("Tensor", self.whom)
+            subject, shifts = int(self.vertex_subjects[0]), cast("Tensor", self.whom)
             shift = shifts.mean(1) if subject < 0 else shifts[:, subject]
             units = units + shift[:, None]
         return functional.layer_norm(units, units.shape[-1:])
@@ -172,14 +177,9 @@ class DiffusionNetwork(Network):
         """Compute the responses of codes."""
         return read_out(codes.transpose(0, 1).contiguous(), self.code, self.offset, self.member)
 
+    @override
     def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
-        """Yield drawn responses, without the variance that the code leaves out.
-
-        Parameters
-        ----------
-        seed : int
-            Seed of the noise, which is the same for all pictures.
-        """
+        # Without the variance that the code leaves out; the noise is the same for all pictures.
         yield from map(self.decode, self._draws(self.encode_pictures(features), n_samples, seed))
 
     def spread(self, features: Tensor) -> Tensor:
@@ -248,13 +248,3 @@ class DiffusionNetwork(Network):
         difference = (self.velocity(noisy, levels, units) - velocity).transpose(0, 1).float()
         with torch.autocast(codes.device.type, enabled=False):
             return ((difference @ M) * difference).sum(2).mean(1)
-
-
-class SharedDiffusionNetwork(DiffusionNetwork):
-    """A diffusion model whose groups share a UNet."""
-
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **{n: axis for n, axis in DiffusionNetwork.axes.items() if not n.startswith("denoiser.")},
-        **{f"denoiser.{name}": axis for name, axis in PretrainedUNet.axes.items()},
-    }
-    shared = ("denoiser.unet.", "denoiser.config")

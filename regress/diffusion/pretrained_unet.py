@@ -1,7 +1,6 @@
 """Denoiser that is initialised with the UNet of a latent diffusion model."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,8 +9,9 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
 
-from base import DocumentError, read_json
+from base import DocumentError, machine_memory, read_json
 from regress.errors import RegressError
+from regress.layers.network import Axes
 from regress.layers.readout import COPIES, repeat_per_group
 
 CONFIG = "config.json"
@@ -40,7 +40,8 @@ class PretrainedUNet(nn.Module):
         The UNet's configuration as JSON, with which a saved model needs no folder.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {"token": ("group", 0)}
+    axes: ClassVar[Axes] = {"token": ("group", 0)}
+    shared: ClassVar[tuple[str, ...]] = ("unet.", "config")
 
     config: Tensor
 
@@ -136,7 +137,7 @@ def check_unet(folder: str | Path) -> None:
     with torch.device("meta"):
         count = sum(w.numel() for w in UNet2DConditionModel.from_config(config).parameters())
     needed = 4 * COPIES * count
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = machine_memory()
     if needed > available:
         raise RegressError(
             f"unet {folder}: its {count:,} weights need {needed / 1e9:.0f} GB to train, and this "

@@ -70,26 +70,14 @@ class BestWeights:
         return len(self.best)
 
     def means(self, values: Tensor) -> Numbers:
-        """Average over the vertices of each group.
-
-        Returns
-        -------
-        array of float64 (n_groups,)
-            Means; NaN for groups that have left the network.
-        """
-        member = self.member[self.vertices].numpy()
+        """Average over the vertices of each group; NaN for groups that have left the network."""
+        member = self._members().numpy()
         sums = np.bincount(member, values.double().cpu().numpy(), self.n_groups)
         count = np.bincount(member, minlength=self.n_groups)
         return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
     def scores(self, values: Tensor) -> Numbers:
-        """Return the loss by which each group stops.
-
-        Returns
-        -------
-        array of float64 (n_groups,)
-            Mean over the group's vertices; over all vertices where groups stop together.
-        """
+        """Return the loss by which each group stops: of all vertices where groups stop together."""
         if not self.together:
             return self.means(values)
         return np.full(self.n_groups, float(values.double().mean()))
@@ -106,17 +94,16 @@ class BestWeights:
     def end_epoch(
         self,
         network: Network,
-        at: tuple[float, float, float],
+        seconds: float,
+        lr: float,
+        accuracy: float,
         train: Tensor,
         held: Tensor | None,
     ) -> None:
         """Store weights that are better, and stop groups that are done.
 
-        Parameters
-        ----------
-        at : (float, float, float)
-            Seconds of the epoch, learning rate at its end, and share of right verdicts of the
-            critics, NaN where there are none.
+        The losses of each vertex (n_left,) are those of the training pictures, and of the
+        validation pictures, if there are any; the rest is for the log.
         """
         self.epoch += 1
         scores = self.scores(train if held is None else held)
@@ -126,48 +113,42 @@ class BestWeights:
             better = ~self.stopped & (scores < self.best)
         self.best[better] = scores[better]
         self.epochs[better] = self.epoch
-        self._keep(network, better)
+        self._store(network, better)
         if self.limits is not None:
             self.stopped |= self.epoch >= self.limits
         elif held is not None:
             self.stopped |= self.epoch - self.epochs >= self.patience
         none = np.full(self.n_groups, np.nan)
         losses = self.means(train), none if held is None else self.means(held)
-        self.rows.append((self.epoch, *at, *losses))
+        self.rows.append((self.epoch, seconds, lr, accuracy, *losses))
 
-    def _keep(self, network: Network, groups: Bools) -> None:
-        improved = torch.from_numpy(groups)
-        network_index = {
-            "vertex": improved[self.member[self.vertices]].nonzero()[:, 0],
-            "group": improved[self._groups()].nonzero()[:, 0],
+    def _store(self, network: Network, improved: Bools) -> None:
+        """Store the weights of the groups that are better."""
+        mask, groups = torch.from_numpy(improved), torch.unique(self._members())
+        at = {
+            "vertex": mask[self._members()].nonzero()[:, 0],
+            "group": mask[groups].nonzero()[:, 0],
         }
-        stored_index = {
-            "vertex": self.vertices[network_index["vertex"]],
-            "group": self._groups()[network_index["group"]],
-        }
+        stored_at = {"vertex": self.vertices[at["vertex"]], "group": groups[at["group"]]}
         for name, values in network.state_dict().items():
             if name == "member":
                 continue
             kind, axis = axis_of(network, name)
-            whole, stored = values.detach().cpu(), self.weights[name]
-            if kind == "shared":
-                if groups.any():
-                    stored.copy_(whole)
-            elif len(network_index[kind]) == stored.shape[axis]:
-                stored.copy_(whole)
-            else:
-                stored.index_copy_(
-                    axis, stored_index[kind], whole.index_select(axis, network_index[kind])
-                )
+            new, stored = values.detach().cpu(), self.weights[name]
+            is_complete = kind != "shared" and len(at[kind]) == stored.shape[axis]
+            if is_complete or (kind == "shared" and improved.any()):
+                stored.copy_(new)
+            elif kind != "shared":
+                stored.index_copy_(axis, stored_at[kind], new.index_select(axis, at[kind]))
 
-    def _groups(self) -> Tensor:
-        """Return the groups that the network still has, in its order."""
-        return torch.unique(self.member[self.vertices])
+    def _members(self) -> Tensor:
+        """Return the group of each vertex that the network still has."""
+        return self.member[self.vertices]
 
     def needed(self) -> Tensor:
         """Return a mask of the network's vertices that are still trained."""
         going = torch.from_numpy(~self.stopped)
-        return going[self.member[self.vertices]]
+        return going[self._members()]
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes during a training, for a checkpoint."""

@@ -39,9 +39,7 @@ class Shared(Network):
 
 
 class Small(TrainedModel):
-    def __init__(self, width: int = 3, **training: Any) -> None:
-        super().__init__(**training)
-        self.width = width
+    width: int = 3
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
         return Shared(n_features, member, self.width)
