@@ -20,7 +20,7 @@ class Encoder(Protocol):
         responses of several subjects; otherwise they need an array.
     """
 
-    streams: ClassVar[bool]
+    streams: ClassVar[bool] = False
 
     @property
     def together(self) -> bool:
@@ -28,32 +28,10 @@ class Encoder(Protocol):
         return False
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters.
-
-        Parameters
-        ----------
-        deep : bool
-            Whether to include the parameters of estimators among them, as in scikit-learn.
-
-        Returns
-        -------
-        dict
-            Values by the parameters' names.
-        """
+        """Return the parameters by name, as in scikit-learn."""
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set parameters.
-
-        Parameters
-        ----------
-        **parameters
-            Values by the parameters' names.
-
-        Returns
-        -------
-        self
-            The same model.
-        """
+        """Set parameters by name, as in scikit-learn."""
 
     def check_parameters(self) -> None:
         """Check the parameters before anything is computed; a ValueError names an invalid one."""

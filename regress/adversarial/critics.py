@@ -31,19 +31,7 @@ from regress.training.config import Part
 
 
 class ProjectionCritic(nn.Module):
-    """Projection discriminator: one verdict per picture on the responses of some vertices.
-
-    Parameters
-    ----------
-    vertices : array of int (n,)
-        Columns of the responses that the critic sees.
-    n_features : int
-        Columns of the picture's embedding.
-    width : int
-        Units of its layers.
-    norm : callable
-        Wrapper of each layer, such as a spectral norm.
-    """
+    """Projection discriminator: one verdict per picture on the responses of some vertices."""
 
     vertices: Tensor
 

@@ -26,7 +26,7 @@ class Generative(TrainedModel, parts=(SubjectVectors, Critics, Noise)):
 
     def configure(self, network: Generator, n_units: int) -> Generator:
         """Add noise, subjects' vectors and ties to a network with so many units to modulate."""
-        SubjectVectors.from_model(self).attach(network, n_units, self.template)
+        SubjectVectors.from_model(self).attach(network, n_units, self.template_)
         return network.set_noise(self.noise, self.samples)
 
     def critic_view(self, n_features: int) -> tuple[nn.Module, int]:

@@ -131,10 +131,7 @@ class Generator(Network):
         return features
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Compute one subject's responses (n_images, n_vertices) from inputs and noise.
-
-        Inputs (n_images, n_units + noise) are the outputs of `encode_pictures`, and noise.
-        """
+        """Compute responses of one subject's vertices from the encoded pictures, and noise."""
         raise TypeError(f"{type(self).__name__} must implement make")
 
     def forward(self, features: Tensor) -> Tensor:

@@ -17,11 +17,6 @@ N_SINUSOIDS = 32
 class Denoiser(nn.Module):
     """Estimates the velocity of a noisy code, separately for each group.
 
-    Parameters
-    ----------
-    n_groups, n_latent, width, blocks : int
-        The sizes.
-
     Attributes
     ----------
     enter : Tensor (n_groups, n_latent, width)

@@ -34,15 +34,7 @@ def most_components(responses: Responses | Joint, member: NDArray[np.int64]) -> 
 def check_latent(
     latent: int, responses: Responses | Joint, member: NDArray[np.int64], batch: int, width: int
 ) -> None:
-    """Check that memory can hold a code of this length, and that groups have the components.
-
-    Parameters
-    ----------
-    responses : Responses or Joint (n_images, n_vertices)
-        Responses to the training pictures, which are not read.
-    member : array of int (n_vertices,)
-        The group of each vertex.
-    """
+    """Check that memory can hold a code of this length, and that groups have the components."""
     n_groups, n_vertices = int(member.max()) + 1, len(member)
     rows = BATCHES * max(LEVELS_PER_CODE * batch, ROWS)
 

@@ -42,21 +42,15 @@ class DiffusionNetwork(Network):
 
     Parameters
     ----------
-    denoiser : Module
-        Module from noisy codes, levels and the trunk's units to velocities, such as `Denoiser`.
-    n_features : int
-        Columns of the features.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
     sizes : (int, int, int)
         Length of the code, and units and residual blocks of the trunk.
-    dropout : float
-        The share of features, and of the blocks' inner units, that is left out at each step.
     n_subjects : int
         Number of subjects with a shift of these units; 0 where there is one subject.
 
     Attributes
     ----------
+    denoiser : Module
+        Module from noisy codes, levels and the trunk's units to velocities.
     code : Tensor (n_latent, n_vertices)
         Responses per unit of each number of the code; not trained.
     left : Tensor (n_vertices,)
@@ -131,13 +125,10 @@ class DiffusionNetwork(Network):
         return self
 
     def forward(self, features: Tensor, responses: Tensor | None = None) -> Tensor:
-        """Predict responses or, if called with responses, compute the denoising loss.
+        """Predict responses or, if called with responses, compute the denoising loss (n_vertices,).
 
-        Returns
-        -------
-        Tensor (n_images, n_vertices) or (n_vertices,)
-            Responses; or the squared error of the velocity in units of responses, averaged over
-            pictures, levels of noise and the vertices of each vertex' group.
+        It is the squared error of the velocity in units of responses, averaged over pictures,
+        levels of noise and the vertices of each vertex' group.
         """
         units = self.encode_pictures(features)
         if responses is not None:
@@ -185,12 +176,9 @@ class DiffusionNetwork(Network):
     def spread(self, features: Tensor) -> Tensor:
         """Compute the standard deviation of responses that the model predicts.
 
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Deviation of the draws of a prediction, and of what the code leaves out, times `factor`.
-            With draws in pairs about their mean, the mean square needs no correction.
+        It is that of the draws of a prediction, and of what the code leaves out, times `factor`.
         """
+        # With draws in pairs about their mean, the mean square needs no correction.
         total, squares = features.new_zeros(()), features.new_zeros(())
         for response in self.draw(features, self._samples, 0):
             deviation = response - self.offset
@@ -231,10 +219,8 @@ class DiffusionNetwork(Network):
         # The same noise in each epoch and on each device: it is drawn on the CPU.
         rng = torch.Generator().manual_seed(0)
         noise = torch.randn(VALIDATION_LEVELS * n, 1, codes.shape[2], generator=rng).to(device)
-        levels = (
-            (torch.arange(VALIDATION_LEVELS, device=device) + 0.5) / VALIDATION_LEVELS * LEVELS
-        ).long()
-        levels = levels.repeat_interleave(n)
+        shares = (torch.arange(VALIDATION_LEVELS, device=device) + 0.5) / VALIDATION_LEVELS
+        levels = (shares * LEVELS).long().repeat_interleave(n)
         total = units.new_zeros(len(M))
         for rows in torch.split(torch.arange(VALIDATION_LEVELS * n, device=device), ROWS):
             block = codes[rows % n], units[:, rows % n], levels[rows], noise[rows]

@@ -20,17 +20,10 @@ KIND = "UNet2DConditionModel"
 
 
 class PretrainedUNet(nn.Module):
-    """Estimates velocities with a UNet, which all groups share.
+    """Estimates velocities with a UNet, which all groups share; with random weights until `load`.
 
     The code is reshaped to channels x height x width, padded with 0; a group's units of the picture
     are the one token that the UNet attends to.
-
-    Parameters
-    ----------
-    config : dict
-        Configuration of the UNet, whose weights are random until `load`; all are trained.
-    n_groups, n_latent, width : int
-        The sizes.
 
     Attributes
     ----------
@@ -86,13 +79,7 @@ class PretrainedUNet(nn.Module):
 
 
 def unet_files(folder: str | Path) -> list[Path]:
-    """List the files of a UNet; raise an error where there is none, or only a pickle.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of a UNet, or of a pipeline with a UNet, as diffusers saves them.
-    """
+    """List the files of a UNet, or of the UNet in a pipeline, as diffusers saves them."""
     root = Path(folder).expanduser()
     path = root / "unet" if (root / "unet" / CONFIG).is_file() else root
     expected = f"expected a folder with {CONFIG} and {WEIGHTS}.safetensors, or one with unet/"

@@ -1,6 +1,7 @@
 """Diffusion model of responses to a picture; the prediction is the mean of draws."""
 
 import json
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from regress.diffusion.memory_limits import check_latent
 from regress.diffusion.network import DiffusionNetwork
 from regress.diffusion.pretrained_unet import PretrainedUNet, check_unet, unet_config, unet_files
 from regress.diffusion.schedulers import LEVELS, SAMPLERS
-from regress.diffusion.spread_calibration import Calibration
+from regress.diffusion.spread_calibration import Block, calibrate_spread
 from regress.errors import RegressError
 from regress.layers.readout import check_memory
 from regress.training import Network, TrainedModel
@@ -147,11 +148,11 @@ class Diffusion(TrainedModel):
         check_memory(n_groups, weights, self.batch * width * (8 + 16 * self.blocks))
         denoiser: Denoiser | PretrainedUNet
         if self.unet:
-            config = json.loads(self.template[CONFIG].tobytes())
+            config = json.loads(self.template_[CONFIG].tobytes())
             denoiser = PretrainedUNet(config, n_groups, latent, width)
         else:
             denoiser = Denoiser(n_groups, latent, width, self.blocks)
-        n_subjects = self.template["whom"].shape[1] if "whom" in self.template else 0
+        n_subjects = self.template_["whom"].shape[1] if "whom" in self.template_ else 0
         sizes = latent, width, 1
         network = DiffusionNetwork(denoiser, n_features, member, sizes, self.dropout, n_subjects)
         return network.set_sampler(self.sampler, self.steps, self.samples)
@@ -184,19 +185,19 @@ class Diffusion(TrainedModel):
         network = self._diffusion_network
         # The code explains nothing of vertices that stay at their mean: all variance is left.
         network.left[still] = torch.from_numpy(self._variance[still]).float()
-        if validation is None:
-            return
-        X, responses = validation
-        calibration = Calibration(network)
+        if validation is not None:
+            calibrate_spread(network, self._blocks(*validation))
+
+    def _blocks(self, X: NDArray, responses: Responses | Joint) -> Iterator[Block]:
+        """Yield the pictures of each subject in blocks, with the network of its vertices."""
         first, start = 0, 0
         for part in responses.parts:
             rows, columns = np.arange(len(part)), start + np.arange(part.shape[1])
             model = self if len(responses.parts) == 1 else self._select_vertices(columns)
             for block in np.array_split(rows, -(-len(part) // BLOCK)) if len(columns) else ():
                 scaled = torch.from_numpy(self._standardised(X[first + block]))
-                calibration.add(model._diffusion_network, scaled, part.read(block), columns)
+                yield model._diffusion_network, scaled, torch.from_numpy(part.read(block)), columns
             first, start = first + len(part), start + len(columns)
-        calibration.apply()
 
     @property
     def _diffusion_network(self) -> DiffusionNetwork:

@@ -111,7 +111,7 @@ class Positional(TrainedModel):
 
     @override
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        placed = {name: torch.from_numpy(np.array(self.template[name])) for name in PLACED}
+        placed = {name: torch.from_numpy(np.array(self.template_[name])) for name in PLACED}
         width, n_groups = self.width, int(member.max()) + 1
         n_inputs = n_features + 2 * self.frequencies * placed["place"].shape[1]
         weights = width * (n_inputs + width + 3 + 4 * self.blocks * (width + 1))

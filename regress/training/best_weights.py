@@ -69,6 +69,11 @@ class BestWeights:
         """Number of groups."""
         return len(self.best)
 
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of vertices of each group."""
+        return np.bincount(self.member.numpy(), minlength=self.n_groups)
+
     def means(self, values: Tensor) -> Numbers:
         """Average over the vertices of each group; NaN for groups that have left the network."""
         member = self._members().numpy()

@@ -65,9 +65,6 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator, Trainable): 
         cls.parts = (*cls.parts, *parts)
         add_fields(cls, cls.parts)
 
-    def __post_init__(self) -> None:
-        self.template: Mapping[str, NDArray] = {}
-
     @property
     @override
     def together(self) -> bool:
@@ -158,9 +155,13 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator, Trainable): 
         arrays, inside = split_inside(state)
         weights = {n: torch.from_numpy(np.array(v)) for n, v in arrays.items() if n not in FITTED}
         self.inside_ = {n: torch.from_numpy(np.array(v)) for n, v in inside.items()} or None
-        self.n_features_in_, self._vector, self.template = len(self.centre_), False, arrays
+        self.n_features_in_, self._vector, self.template_ = len(self.centre_), False, arrays
         self.network_ = new_network(self, self.random_state, arrays["member"])
         self.network_.load_state_dict(weights)
+        # The same arrays, without a copy in memory.
+        self.template_ = {
+            name: values.numpy() for name, values in self.network_.state_dict().items()
+        }
         return self
 
     @override

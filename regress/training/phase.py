@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import joblib
@@ -48,7 +49,7 @@ class Trainable(Encoder, Protocol):
         mean, or `start`.
     centre_, scale_ : array of float32 (n_features,)
         Subtracted from features, and then divided by.
-    template : mapping of str to array
+    template_ : mapping of str to array
         What `make_template` returned; of a loaded model, all arrays of the network.
     seconds_ : float
         Mean duration of the epochs of `fit`.
@@ -58,7 +59,7 @@ class Trainable(Encoder, Protocol):
     epochs_: Rows
     centre_: NDArray[np.float32]
     scale_: NDArray[np.float32]
-    template: Mapping[str, NDArray]
+    template_: Mapping[str, NDArray] = MappingProxyType({})
     seconds_: float
 
     @property
@@ -126,7 +127,7 @@ def train_model(
         start = network_weights.select_start_weights(start, inside=epochs is None)
     inside = X[~held] if held.any() else X, responses.pictures(~held)
     if epochs is None:
-        model.template = model.make_template(inside[1], member)
+        model.template_ = model.make_template(inside[1], member)
     model.centre_, model.scale_ = model.scale_of(inside[0], start)
     means, varying = inside[1].means()
     files = _files(model, settings, data, held, epochs, (names, member))

@@ -49,19 +49,7 @@ def warn_of_no_progress(
     has_start: bool,
     *lower: str,
 ) -> None:
-    """Warn of groups whose validation loss no epoch improved.
-
-    Parameters
-    ----------
-    best_weights : BestWeights
-        Best weights at the end of a training with validation pictures.
-    names : array (n_groups,)
-        Names of the groups.
-    varying : array of bool (n_groups,)
-        Groups with a vertex that is not constant.
-    has_start : bool
-        Whether the training began from another one; else from the mean response.
-    """
+    """Warn of groups, of those that vary, whose validation loss no epoch improved."""
     worse = (
         (best_weights.epochs == 0)
         & np.isfinite(best_weights.best)
@@ -72,9 +60,7 @@ def warn_of_no_progress(
         return
     groups = np.asarray(names)[worse]
     losses = np.array([held for *_, held in best_weights.rows])
-    sizes = np.bincount(best_weights.member.numpy(), minlength=best_weights.n_groups).astype(
-        np.float64
-    )
+    sizes = best_weights.sizes.astype(np.float64)
     # Both losses are means over the same vertices: those that stop together, or of these groups.
     if best_weights.together:
         present = np.unique(best_weights.member[best_weights.vertices].numpy())
@@ -120,15 +106,8 @@ COLUMNS = (
 
 
 def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
-    """Write the loss of each epoch and group.
+    """Write the loss of each epoch and named group.
 
-    Parameters
-    ----------
-    names : array (n_groups,)
-        Names of the groups.
-
-    Notes
-    -----
     Columns: epoch, from 1; its seconds, validation included; learning_rate at its end; group, or
     "all" for the mean over vertices; vertices in it; training_loss, the mean over the steps of the
     epoch, each before it was taken, of l1 in the first `l1_epochs`; validation_loss after the
@@ -136,7 +115,7 @@ def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
     of measured and made responses, where there are critics. A group that left the network has no
     further rows.
     """
-    sizes = np.bincount(best_weights.member.numpy(), minlength=best_weights.n_groups)
+    sizes = best_weights.sizes
     with replacing(path) as temporary, temporary.open("w", newline="") as opened:
         table = csv.writer(opened)
         table.writerow(COLUMNS)
@@ -150,7 +129,7 @@ def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
             ]
             table.writerow([*epoch_columns, "all", total, *mean, _plain(right)])
             for group in present if best_weights.n_groups <= MANY else ():
-                losses = [_plain(values[group]) for values in (train, held)]
+                losses = _plain(train[group]), _plain(held[group])
                 table.writerow([*epoch_columns, names[group], sizes[group], *losses, ""])
 
 
