@@ -1,10 +1,10 @@
 """Adversarial loss of a generator and its critics, for a common step of both."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from regress.errors import RegressError
@@ -12,27 +12,17 @@ from regress.errors import RegressError
 Pair = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 
-def _hinge_critic(real: Tensor, fake: Tensor) -> Tensor:
-    return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
-
-
-def _hinge_generator(fake: Tensor) -> Tensor:
-    return -fake.mean()
-
-
-def _squares_critic(real: Tensor, fake: Tensor) -> Tensor:
-    return ((real - 1) ** 2).mean() + ((fake + 1) ** 2).mean()
-
-
-def _squares_generator(fake: Tensor) -> Tensor:
-    return (fake**2).mean()
-
-
 # The critic's loss, of its verdicts on measured and generated responses, and the generator's, of
 # the verdicts on generated ones.
 GAMES: dict[str, Pair] = {
-    "hinge": (_hinge_critic, _hinge_generator),
-    "least_squares": (_squares_critic, _squares_generator),
+    "hinge": (
+        lambda real, fake: functional.relu(1 - real).mean() + functional.relu(1 + fake).mean(),
+        lambda fake: -fake.mean(),
+    ),
+    "least_squares": (
+        lambda real, fake: ((real - 1) ** 2).mean() + ((fake + 1) ** 2).mean(),
+        lambda fake: (fake**2).mean(),
+    ),
 }
 
 
@@ -102,8 +92,8 @@ class Adversary(nn.Module):
         embedding = self._view(features)
         total = predicted.new_zeros(())
         for critic in self.critics.values():
-            with _frozen(critic):
-                verdicts = critic(predicted, embedding)
+            frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
+            verdicts = functional_call(critic, frozen, (predicted, embedding))
             total = total + self._weight * predicted.shape[1] * self._generator_loss(verdicts)
             total = total + self._learn(critic, embedding, predicted.detach(), measured)
         return total
@@ -121,16 +111,3 @@ class Adversary(nn.Module):
             (slope,) = torch.autograd.grad(real.mean(1).sum(), measured, create_graph=True)
             loss = loss + self._penalty / 2 * (slope**2).sum(1).mean()
         return loss
-
-
-@contextmanager
-def _frozen(critic: nn.Module) -> Iterator[None]:
-    """Freeze a critic's weights inside the block."""
-    weights = list(critic.parameters())
-    try:
-        for weight in weights:
-            weight.requires_grad_(False)
-        yield
-    finally:
-        for weight in weights:
-            weight.requires_grad_(True)

@@ -39,20 +39,8 @@ class Maps(nn.Module):
     """An encoder-decoder with skip connections.
 
     The encoder halves the maps and doubles their number at each level; the decoder reverses this,
-    and gets the encoder's maps of each level too.
-
-    Parameters
-    ----------
-    n_inputs : int
-        Channels of the pictures.
-    width : int
-        Number of maps of the first level, and of the output.
-    depth : int
-        Number of times that maps are halved.
-    stride : int
-        Stride of the first convolution: the picture's side over that of the first maps.
-    noise : int
-        Random numbers, of which weighted sums are added to the deepest maps; 0 for none.
+    and gets the encoder's maps of each level too. Weighted sums of the random numbers `noise` are
+    added to the deepest maps; `width` is the number of maps of the first level, and of the output.
 
     References
     ----------

@@ -97,11 +97,7 @@ def select_vertices(
 ) -> dict[str, Any]:
     """Select the weights of some vertices and of their groups, which are numbered from 0.
 
-    Parameters
-    ----------
-    arrays : mapping of str to Tensor, optional
-        Arrays of the same axes as the network's; the network's own by default. Shared ones are not
-        copied.
+    Arrays of the same axes may stand for the network's own. Shared ones are not copied.
     """
     groups, member = torch.unique(network.member[vertices], return_inverse=True)
     indices = {"vertex": vertices, "group": groups}
@@ -136,14 +132,7 @@ class PartitionedNetwork:
     """Network that is computed part by part: each subject's vertices from its own pictures.
 
     The network is called for each part with slices of the weights of vertices, the weights of the
-    part's groups, and the shared weights.
-
-    Parameters
-    ----------
-    network : Network
-        Network of all vertices; those of a part are adjacent.
-    widths : sequence of int
-        Number of vertices of each part; parts without vertices are left out.
+    part's groups, and the shared weights. Parts are adjacent vertices; `widths` are their numbers.
     """
 
     def __init__(self, network: Network, widths: Sequence[int]) -> None:

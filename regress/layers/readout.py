@@ -11,16 +11,9 @@ COPIES = 5
 
 
 def read_out(hidden: Tensor, weight: Tensor, bias: Tensor, member: Tensor) -> Tensor:
-    """Compute, for each vertex, a weighted sum of its group's hidden units.
+    """Compute, for each vertex, a weighted sum of its group's units (n_groups, n_images, width).
 
-    Parameters
-    ----------
-    hidden : Tensor (n_groups, n_images, width)
-        Units of each group.
-    weight, bias : Tensor (width, n_vertices), Tensor (n_vertices,)
-        Weights of the sums.
-    member : Tensor of int (n_vertices,)
-        Group of each vertex. Fastest where it rises, as in a layout: groups are then slices.
+    Fastest where the groups of the vertices rise, as in a layout: groups are then slices.
     """
     if bool((member[1:] < member[:-1]).any()):
         order = torch.argsort(member, stable=True)

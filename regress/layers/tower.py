@@ -53,8 +53,21 @@ class Tower(nn.Module):
         hidden = hidden.reshape(len(inputs), *bias.shape).transpose(0, 1)
         for number, mask in enumerate(masks):
             at = groups, number
-            within = functional.layer_norm(hidden, hidden.shape[-1:])
-            within = torch.baddbmm(self.inner_bias[at][:, None], within, self.inner[at])
-            within = functional.gelu(within) * mask
-            hidden = hidden + torch.baddbmm(self.outer_bias[at][:, None], within, self.outer[at])
+            weights = self.inner[at], self.inner_bias[at], self.outer[at], self.outer_bias[at]
+            hidden = residual_block(hidden, *weights, mask)
         return hidden
+
+
+def residual_block(
+    hidden: Tensor,
+    inner: Tensor,
+    inner_bias: Tensor,
+    outer: Tensor,
+    outer_bias: Tensor,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Compute the units (n_groups, n_inputs, width) after a block, with factors of inner units."""
+    within = functional.layer_norm(hidden, hidden.shape[-1:])
+    within = functional.gelu(torch.baddbmm(inner_bias[:, None], within, inner))
+    within = within if mask is None else within * mask
+    return hidden + torch.baddbmm(outer_bias[:, None], within, outer)

@@ -21,6 +21,8 @@ class Conv1d(TrainedModel):
     Over the embedding, the sequence is the columns in their arbitrary order. Over tokens, the
     sequence is the places of a picture, row by row, and filters are shared between places.
 
+    The other parameters are those of `Training`.
+
     Parameters
     ----------
     channels : int
@@ -43,10 +45,6 @@ class Conv1d(TrainedModel):
         Share of features that is left out at each step.
     lr : float
         The learning rate.
-
-    Notes
-    -----
-    The other parameters are those of `Training`.
 
     References
     ----------

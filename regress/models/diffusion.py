@@ -41,6 +41,8 @@ class Diffusion(TrainedModel):
     picture are shifted by subject. The loss, in training and on validation pictures, is the
     denoising error.
 
+    The other parameters are those of `Training`; `loss` is mse.
+
     Parameters
     ----------
     latent : int
@@ -66,10 +68,6 @@ class Diffusion(TrainedModel):
     epochs, patience, batch : int
         Largest number of epochs, epochs without a better loss before a group stops, pictures in a
         batch.
-
-    Notes
-    -----
-    The other parameters are those of `Training`; `loss` is mse.
 
     References
     ----------

@@ -15,16 +15,14 @@ from regress.training import Network, TrainedModel
 class Linear(TrainedModel):
     """Linear layer with any loss; with `mse` alone, `ridge` is exact and faster.
 
+    The parameters are those of `Training`.
+
     Attributes
     ----------
     coef_ : array (n_features, n_vertices)
         For features that are not standardised. Without the last axis where y was a vector.
     intercept_ : array (n_vertices,)
         A number where y was a vector.
-
-    Notes
-    -----
-    The parameters are those of `Training`.
 
     References
     ----------

@@ -17,6 +17,8 @@ from regress.training import Network, TrainedModel
 class Mlp(TrainedModel):
     """Residual blocks with dropout on any feature spaces, shared by the vertices of a group.
 
+    The other parameters are those of `Training`.
+
     Parameters
     ----------
     width : int
@@ -27,10 +29,6 @@ class Mlp(TrainedModel):
         Share of features, and of each block's inner units, that is left out at each step.
     lr : float
         The learning rate.
-
-    Notes
-    -----
-    The other parameters are those of `Training`.
 
     References
     ----------

@@ -32,6 +32,8 @@ class Positional(TrainedModel):
     The prediction is the product of two vectors: one network computes a vector from the picture's
     features, another from the vertex's place. The only weight of a vertex is its mean.
 
+    The other parameters are those of `Training`.
+
     Parameters
     ----------
     positions : array (n_vertices, 2 or 3)
@@ -53,10 +55,6 @@ class Positional(TrainedModel):
         hundred simulated pictures more than half was best, with 2000 a third.
     lr : float
         The learning rate.
-
-    Notes
-    -----
-    The other parameters are those of `Training`.
 
     References
     ----------

@@ -12,6 +12,8 @@ from regress.models.mlp import make_mlp
 class Shallow(Generative):
     """Residual blocks on any feature spaces, trained by a loss, by critics, or by both.
 
+    The other parameters are those of `Training`, `Critics`, `Noise` and `SubjectVectors`.
+
     Parameters
     ----------
     width : int
@@ -20,10 +22,6 @@ class Shallow(Generative):
         Number of residual blocks.
     dropout : float
         Share of features, and of each block's inner units, that is left out at each step.
-
-    Notes
-    -----
-    The other parameters are those of `Training`, `Critics`, `Noise` and `SubjectVectors`.
 
     References
     ----------

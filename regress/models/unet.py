@@ -28,6 +28,8 @@ class UNet(Generative):
     receptive field, and of channels. Vertices of early areas can learn a small receptive field,
     those of late areas a large one.
 
+    The other parameters are those of `Training`, `Critics`, `Noise` and `SubjectVectors`.
+
     Parameters
     ----------
     width : int
@@ -49,10 +51,6 @@ class UNet(Generative):
         The learning rate.
     batch : int
         Largest number of pictures in a batch; with several subjects, of each.
-
-    Notes
-    -----
-    The other parameters are those of `Training`, `Critics`, `Noise` and `SubjectVectors`.
 
     References
     ----------

@@ -30,6 +30,8 @@ class VisionTransformer(Generative):
     token and the tokens of the patches, averaged over a grid of places. `tune` selects the trained
     weights of the transformer. All groups stop together, since they share it.
 
+    The other parameters are those of `Training`, `Critics`, `Noise` and `SubjectVectors`.
+
     Parameters
     ----------
     network : str
@@ -53,10 +55,6 @@ class VisionTransformer(Generative):
         Share of a group's inputs, and of each block's inner units, that is left out at each step.
     batch : int
         Largest number of pictures in a batch.
-
-    Notes
-    -----
-    The other parameters are those of `Training`, `Critics`, `Noise` and `SubjectVectors`.
 
     References
     ----------

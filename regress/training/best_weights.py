@@ -18,16 +18,8 @@ class BestWeights:
 
     A group that stops keeps its best weights while others are trained on; its vertices are removed
     from the network when enough have stopped. Where weights are shared by all vertices, all groups
-    stop together, by the mean loss of all vertices.
-
-    Parameters
-    ----------
-    network : Network
-        Network of all vertices, before the first step.
-    patience : int
-        Epochs without a better loss after which a group stops.
-    limits : array of int (n_groups,), optional
-        Number of epochs of each group; by default, until its loss is best.
+    stop together, by the mean loss of all vertices. A group is done after its limit of epochs or,
+    without limits, after `patience` epochs without a better loss.
 
     Attributes
     ----------

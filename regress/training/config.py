@@ -166,16 +166,7 @@ class Training(Part):
 class Files:
     """Files and progress of a training, which change no number.
 
-    Attributes
-    ----------
-    checkpoint : Path or None
-        File to which the state is saved every few seconds, and from which a training resumes.
-    digest : str
-        Digest of everything that the training depends on.
-    log : Path or None
-        A CSV file of the losses.
-    label : str
-        Label of the progress bar; empty for no bar.
+    The digest is of everything that the training depends on; without a label there is no bar.
     """
 
     checkpoint: Path | None = None

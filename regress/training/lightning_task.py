@@ -48,26 +48,10 @@ class Judge(Protocol):
 
 
 class Task(pl.LightningModule):
-    """Trains a network on some pictures.
+    """Trains a network on pictures of all subjects; both are narrowed as groups of vertices stop.
 
-    Parameters
-    ----------
-    network : Network
-        Network of all vertices; narrowed as groups stop.
-    pictures : Pictures
-        Pictures of all subjects; narrowed with the network.
-    best_weights : BestWeights
-        Stores the best weights of each group.
-    settings : Training
-        Settings of the training.
-    n_steps : int
-        Number of steps of the whole training, for the schedule.
-    block : int
-        Pictures that are predicted at once, for validation.
-    scale : (array of float32 (n_features,), array of float32 (n_features,))
-        Centre and scale of the features.
-    critics : ModuleList, optional
-        A `Judge` for each subject that has vertices, trained with the network.
+    The schedule is over `n_steps`. Validation predicts `block` pictures at once. `scale` is centre
+    and scale of the features (n_features,). `critics` are a `Judge` for each subject.
     """
 
     centre: Tensor

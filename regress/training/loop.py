@@ -49,18 +49,10 @@ def train(
     block: int,
     critics: nn.ModuleList | None = None,
 ) -> None:
-    """Train until every group has stopped, or the epochs are over.
+    """Train until every group has stopped, or the epochs are over; arguments are those of `Task`.
 
-    Parameters
-    ----------
-    rows : (sequence of array of int, sequence of array of int)
-        Training pictures of each subject, and validation pictures, of which there may be none.
-    names : array (n_groups,)
-        Names of the groups in the log.
-    scale : (array of float32 (n_features,), array of float32 (n_features,))
-        Centre and scale of the features.
-    block : int
-        Pictures that are predicted at once, for validation.
+    `rows` are the training pictures of each subject, and the validation pictures, if any; `names`
+    are those of the groups, for the log.
     """
     inside, held = rows
     seed, limits = settings.random_state, best_weights.limits

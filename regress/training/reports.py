@@ -94,14 +94,8 @@ def lower_rate(lr: float) -> str:
 # With more groups than this, only their mean is written.
 MANY = 500
 COLUMNS = (
-    "epoch",
-    "seconds",
-    "learning_rate",
-    "group",
-    "vertices",
-    "training_loss",
-    "validation_loss",
-    "right_verdicts",
+    *("epoch", "seconds", "learning_rate", "group", "vertices"),
+    *("training_loss", "validation_loss", "right_verdicts"),
 )
 
 
