@@ -45,11 +45,6 @@ class Encoder(Protocol):
             Features.
         y : array (n_images, n_vertices), or Responses or Joint
             Responses.
-
-        Returns
-        -------
-        self
-            The fitted model.
         """
 
     def refit(self, X: ArrayLike, y: Any) -> Self:
@@ -61,11 +56,6 @@ class Encoder(Protocol):
             Features.
         y : array (n_images, n_vertices), or Responses or Joint
             Responses of the same vertices.
-
-        Returns
-        -------
-        self
-            The model with new coefficients or weights.
         """
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -165,9 +155,4 @@ class Encoder(Protocol):
         ----------
         state : dict of str to array
             The arrays that `state` returned.
-
-        Returns
-        -------
-        self
-            The fitted model, with the same predictions.
         """

@@ -38,6 +38,13 @@ def check_positive(parameters: Mapping[str, Any], name: str) -> None:
         raise ValueError(f"{name}: found {value!r}, expected a number above 0")
 
 
+def check_choices(parameters: Mapping[str, Any], choices: Mapping[str, tuple[str, ...]]) -> None:
+    """Check that parameters have one of their values."""
+    for name, values in choices.items():
+        if parameters[name] not in values:
+            raise ValueError(f"{name}: found {parameters[name]!r}, expected {' or '.join(values)}")
+
+
 def check_scope(scope: Any) -> None:
     """Check the parameter `scope`: "vertex", "roi", or a group for each vertex."""
     if scope not in SCOPES if isinstance(scope, str) else np.ndim(scope) != 1:

@@ -66,21 +66,9 @@ class CriticGroup(nn.Module):
         return torch.cat([critic(responses, embedding) for critic in self.critics], 1)
 
 
-def _single(geometry: VertexGeometry, *sizes: Any) -> nn.Module:
-    return ProjectionCritic(np.arange(len(geometry.hemispheres)), *sizes)
-
-
 def _per_hemisphere(geometry: VertexGeometry, *sizes: Any) -> nn.Module:
     sides = [geometry.hemispheres == side for side in np.unique(geometry.hemispheres)]
     return CriticGroup([ProjectionCritic(np.flatnonzero(side), *sizes) for side in sides])
-
-
-def _per_roi(geometry: VertexGeometry, *sizes: Any) -> nn.Module:
-    return CriticGroup([ProjectionCritic(roi, *sizes) for roi in geometry.rois])
-
-
-def _vit(geometry: VertexGeometry, *sizes: Any) -> nn.Module:
-    return AttentionCritic(geometry.rois, *sizes)
 
 
 def _patch(geometry: VertexGeometry, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
@@ -91,10 +79,10 @@ def _patch(geometry: VertexGeometry, n_features: int, width: int, norm: LayerWra
 # Constructors of critics from the geometry of the vertices, the number of columns of the picture's
 # embedding, the width of the layers, and a wrapper of each layer.
 CRITICS: dict[str, Callable[[VertexGeometry, int, int, LayerWrapper], nn.Module]] = {
-    "single": _single,
+    "single": lambda g, *sizes: ProjectionCritic(np.arange(len(g.hemispheres)), *sizes),
     "per_hemisphere": _per_hemisphere,
-    "per_roi": _per_roi,
-    "vit": _vit,
+    "per_roi": lambda g, *sizes: CriticGroup([ProjectionCritic(roi, *sizes) for roi in g.rois]),
+    "vit": lambda g, *sizes: AttentionCritic(g.rois, *sizes),
     "patch": _patch,
 }
 

@@ -45,8 +45,7 @@ class Generator(Network):
     """Network whose inputs are features and, optionally, noise.
 
     Its prediction is the mean of its responses to several draws of noise; in training, one draw. A
-    network becomes a generator by having this class before the network's among its bases, and a
-    method `make`.
+    subclass has `make`, and perhaps `encode_pictures`.
 
     With an embedding, each subject has a vector, from which `modulation` computes gains and shifts
     of the network's units.
@@ -64,11 +63,7 @@ class Generator(Network):
         With readouts that are common to subjects: vertices of one number share a readout.
     """
 
-    axes: ClassVar[Axes] = {
-        **Network.axes,
-        "subject": ("vertex", 0),
-        "home": ("vertex", 0),
-    }
+    axes: ClassVar[Axes] = {**Network.axes, "subject": ("vertex", 0), "home": ("vertex", 0)}
 
     subject: Tensor
     home: Tensor

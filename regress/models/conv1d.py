@@ -63,16 +63,7 @@ class Conv1d(TrainedModel):
     lr: float = 3e-4
 
     limits: ClassVar = dict.fromkeys(("channels", "kernel", "stride", "layers"), 1)
-
-    @override
-    def check_parameters(self) -> None:
-        super().check_parameters()
-        choices = {"activation": tuple(ACTIVATIONS), "over": ("embedding", "tokens")}
-        for name, values in choices.items():
-            if getattr(self, name) not in values:
-                raise ValueError(
-                    f"{name}: found {getattr(self, name)!r}, expected {' or '.join(values)}"
-                )
+    choices: ClassVar = {"activation": tuple(ACTIVATIONS), "over": ("embedding", "tokens")}
 
     @override
     def make_network(self, n_features: int, member: Tensor) -> Network:

@@ -70,14 +70,9 @@ class UNet(Generative):
     batch: int = 64
 
     limits: ClassVar = {"width": 1, "depth": 0, "grid": 1}
+    choices: ClassVar = {"over": tuple(STRIDES)}
     together = True
     block = BLOCK
-
-    @override
-    def check_parameters(self) -> None:
-        super().check_parameters()
-        if self.over not in STRIDES:
-            raise ValueError(f"over: found {self.over!r}, expected {' or '.join(STRIDES)}")
 
     @override
     def make_network(self, n_features: int, member: Tensor) -> Generator:

@@ -24,7 +24,7 @@ from regress.layers.weights import (
     join_states,
     split_inside,
 )
-from regress.parameter_checks import check_whole
+from regress.parameter_checks import check_choices, check_whole
 from regress.training.config import Part, Training, add_fields
 from regress.training.inputs import held_pictures
 from regress.training.phase import Data, Rows, Trainable, new_network, train_model
@@ -57,6 +57,8 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator, Trainable): 
     parts: ClassVar[tuple[type[Part], ...]] = (Training,)
     # Smallest values of the parameters that are whole numbers.
     limits: ClassVar[Mapping[str, int]] = {}
+    # Values of the parameters that name something.
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     # Parameters that may differ from those of a fit that a training begins from.
     free: ClassVar[tuple[str, ...]] = ()
 
@@ -75,6 +77,7 @@ class TrainedModel(MultiOutputMixin, RegressorMixin, BaseEstimator, Trainable): 
         for part in self.parts:
             part.from_model(self).check()
         check_whole(vars(self), self.limits)
+        check_choices(vars(self), self.choices)
 
     def network_parameters(self) -> dict[str, Any]:
         """Return the parameters that define the network, by name."""

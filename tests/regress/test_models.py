@@ -25,6 +25,10 @@ from tests.builders.positioned import OnALine
 # seven digits, and the check asks for 1e-7.
 ROUNDING = {"check_methods_subset_invariance": "predictions are computed in float32"}
 EXCLUDED = dict.fromkeys(["mlp", "conv1d", "positional", "shallow", "diffusion", "unet"], ROUNDING)
+# So do the sums over its draws, in another order of the pictures.
+EXCLUDED["diffusion"] = dict.fromkeys(
+    (*ROUNDING, "check_methods_sample_order_invariance"), "predictions are computed in float32"
+)
 
 
 def _model(name: str, **parameters: Any) -> Any:
