@@ -138,9 +138,9 @@ def _align_parts(
 
 
 def _align_code(network: "DiffusionNetwork", part: Part, expected: NDArray) -> None:
-    turn, _ = orthogonal_procrustes(part.scores, expected)
-    turned = torch.from_numpy(turn.T.astype(np.float32)) @ network.code[:, part.columns]
-    network.code[:, part.columns] = turned
+    rotation, _ = orthogonal_procrustes(part.scores, expected)
+    rotated = torch.from_numpy(rotation.T.astype(np.float32)) @ network.code[:, part.columns]
+    network.code[:, part.columns] = rotated
 
 
 def principal(
@@ -165,7 +165,7 @@ def principal(
     scores = np.zeros((n_images, n_latent), np.float32)
     count = min(n_latent, n_images - 1, n_vertices)
     if count > 0:
-        turned, lengths, axes = randomized_svd(loaded, count, random_state=seed)
+        left_vectors, lengths, axes = randomized_svd(loaded, count, random_state=seed)
         code[:count] = axes * lengths[:, None] / np.sqrt(n_images)
-        scores[:, :count] = turned * np.sqrt(n_images)
+        scores[:, :count] = left_vectors * np.sqrt(n_images)
     return code, scores, np.maximum(total - np.square(code, dtype=np.float64).sum(0), 0)

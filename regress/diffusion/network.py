@@ -155,8 +155,8 @@ class DiffusionNetwork(Network):
         """Estimate the velocity of noisy codes."""
         alpha, sigma = self._noising.rates(levels)
         expected = self.expected(units)
-        guess: Tensor = self.denoiser(noisy - alpha * expected, levels, units)
-        return guess - sigma * expected
+        velocity: Tensor = self.denoiser(noisy - alpha * expected, levels, units)
+        return velocity - sigma * expected
 
     def encode(self, responses: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the codes of responses, and the matrix of their distances."""
@@ -214,8 +214,8 @@ class DiffusionNetwork(Network):
         if self.training:
             levels = even_levels(torch.rand(n, device=device), LEVELS_PER_CODE)
             noise = torch.randn(n * LEVELS_PER_CODE, 1, codes.shape[2], device=device)
-            again = codes.repeat(LEVELS_PER_CODE, 1, 1), units.repeat(1, LEVELS_PER_CODE, 1)
-            return self._error(*again, levels, noise, M)
+            repeats = codes.repeat(LEVELS_PER_CODE, 1, 1), units.repeat(1, LEVELS_PER_CODE, 1)
+            return self._error(*repeats, levels, noise, M)
         # The same noise in each epoch and on each device: it is drawn on the CPU.
         rng = torch.Generator().manual_seed(0)
         noise = torch.randn(VALIDATION_LEVELS * n, 1, codes.shape[2], generator=rng).to(device)

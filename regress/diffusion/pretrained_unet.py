@@ -70,12 +70,12 @@ class PretrainedUNet(nn.Module):
         channels, height, width = self._shape
         padded = functional.pad(noisy, (0, channels * height * width - n_latent))
         tokens = torch.bmm(units, self.token).transpose(0, 1)
-        guess: Tensor = self.unet(
+        velocity: Tensor = self.unet(
             padded.reshape(n * n_groups, *self._shape),
             levels.repeat_interleave(n_groups),
             encoder_hidden_states=tokens.reshape(n * n_groups, 1, -1),
         ).sample
-        return guess.reshape(n, n_groups, -1)[..., :n_latent]
+        return velocity.reshape(n, n_groups, -1)[..., :n_latent]
 
 
 def unet_files(folder: str | Path) -> list[Path]:

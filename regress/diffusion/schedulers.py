@@ -103,14 +103,16 @@ def to_standard_normal(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
     Cochran (1977). Sampling techniques, chapter 6: ratio estimators.
     """
 
-    def still(code: Tensor, _: Tensor) -> Tensor:
+    def zero_velocity(code: Tensor, _: Tensor) -> Tensor:
         return torch.zeros_like(code)
 
     codes = torch.stack(
-        [sample_code(still, sample_noise, sampler, 1, 1)[0, 0] for sample_noise in noise]
+        [sample_code(zero_velocity, sample_noise, sampler, 1, 1)[0, 0] for sample_noise in noise]
     )
     # The response to each step's noise alone, in a number of the code each.
-    weights = sample_code(still, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1)
+    weights = sample_code(
+        zero_velocity, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1
+    )
     return codes, float((weights**2).sum())
 
 

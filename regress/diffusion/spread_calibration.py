@@ -35,8 +35,8 @@ def calibrate_spread(network: DiffusionNetwork, blocks: Iterable[Block]) -> None
             rest = measured - part.decode(part.encode(measured)[0])
             left += float((rest.double() ** 2).sum())
             total += float(((measured - part.offset).double() ** 2).sum())
-            wrong = (measured - part(features)).double()
-            vertex_errors[columns] += (wrong**2).sum(0).numpy()
+            error = (measured - part(features)).double()
+            vertex_errors[columns] += (error**2).sum(0).numpy()
             vertex_spreads[columns] += (part.spread(features).double() ** 2).sum(0).numpy()
     if not total:
         return

@@ -179,10 +179,10 @@ class Diffusion(TrainedModel):
         )
 
     @override
-    def after_training(self, still: Rows, validation: Data | None) -> None:
+    def after_training(self, constant: Rows, validation: Data | None) -> None:
         network = self._diffusion_network
         # The code explains nothing of vertices that stay at their mean: all variance is left.
-        network.left[still] = torch.from_numpy(self._variance[still]).float()
+        network.left[constant] = torch.from_numpy(self._variance[constant]).float()
         if validation is not None:
             calibrate_spread(network, self._blocks(*validation))
 

@@ -77,12 +77,12 @@ class UNet(Generative):
     @override
     def make_network(self, n_features: int, member: Tensor) -> Generator:
         channels, side = self._shape(n_features)
-        at = side // STRIDES[self.over]
+        n_cells = side // STRIDES[self.over]
         # Each level has a quarter of the places, twice the channels, and some seven tensors.
-        values = 14 * self.width * at**2 * self.batch
+        values = 14 * self.width * n_cells**2 * self.batch
         check_memory(1, 40 * (self.width * 2**self.depth) ** 2, values)
         maps = Maps(channels, self.width, self.depth, STRIDES[self.over], self.noise)
-        grid = min(self.grid, at)
+        grid = min(self.grid, n_cells)
         network = UNetGenerator((channels, side, grid), maps, member, self.dropout)
         return self.configure(network, sum(maps.blocks))
 
@@ -109,18 +109,19 @@ class UNet(Generative):
         side = round(places**0.5)
         if side**2 != places or channels * places != n_features or not places:
             raise RegressError(f"over={self.over!r}: expected columns that are {expected}")
-        at, left = divmod(side, STRIDES[self.over])
-        if left or at % 2**self.depth:
-            max_depth = 0 if left else next(d for d in range(32) if at % 2 ** (d + 1))
-            hint = "" if left else f", or --params.depth {max_depth}"
+        n_cells, rest = divmod(side, STRIDES[self.over])
+        if rest or n_cells % 2**self.depth:
+            max_depth = 0 if rest else next(d for d in range(32) if n_cells % 2 ** (d + 1))
+            hint = "" if rest else f", or --params.depth {max_depth}"
             raise RegressError(
                 f"depth: found {self.depth}, with which a side of {side} would have to be a "
                 f"multiple of {STRIDES[self.over] * 2**self.depth}; expected pictures of such a "
                 f"side{hint}"
             )
-        if at > self.grid and at % self.grid:
+        if n_cells > self.grid and n_cells % self.grid:
             raise RegressError(
-                f"grid: found {self.grid}, expected a divisor of the {at} places a side of the maps"
+                f"grid: found {self.grid}, expected a divisor of the {n_cells} places a side of "
+                "the maps"
             )
         return channels, side
 

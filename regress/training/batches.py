@@ -18,7 +18,7 @@ Batch = list[tuple[Tensor, Tensor]]
 
 # A subject with far fewer pictures than another repeats them within an epoch, so that each of its
 # batches has at least this number, which a loss over a batch needs.
-LEAST = 16
+MIN_PICTURES = 16
 
 
 class Pictures(Dataset[Batch]):
@@ -94,9 +94,9 @@ class Batches(Sampler[list[Rows]]):
         rng = np.random.default_rng([self._seed, self._epoch()])
         order = rng.permutation(rows)
         if self._n_batches(rows) < self._count:
-            n_needed = self._count * min(LEAST, self._size, len(rows))
-            again = [rng.permutation(rows) for _ in range(-(-n_needed // len(rows)) - 1)]
-            order = np.concatenate([order, *again])
+            n_needed = self._count * min(MIN_PICTURES, self._size, len(rows))
+            repeats = [rng.permutation(rows) for _ in range(-(-n_needed // len(rows)) - 1)]
+            order = np.concatenate([order, *repeats])
         # Rising within a batch, so that a file is read from its beginning to its end.
         return [np.sort(batch) for batch in np.array_split(order, self._count)]
 

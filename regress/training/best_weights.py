@@ -31,7 +31,7 @@ class BestWeights:
         Epoch of each group's best weights; 0 is before the first step.
     stopped : array of bool (n_groups,)
         Groups that are trained no more.
-    spoiled : array of int (n_groups,)
+    divergence : array of int (n_groups,)
         The step at which a group's loss became NaN or infinite; 0 where it never did.
     rows : list of (int, float, float, float, array, array)
         For each epoch: number, seconds, learning rate at its end, share of right verdicts of the
@@ -52,7 +52,7 @@ class BestWeights:
         self.best = np.full(n_groups, np.inf)
         self.epochs = np.zeros(n_groups, np.int64)
         self.stopped = np.zeros(n_groups, bool) if limits is None else limits == 0
-        self.spoiled = np.zeros(n_groups, np.int64)
+        self.divergence = np.zeros(n_groups, np.int64)
         self.epoch = 0
         self.rows: list[tuple[int, float, float, float, Numbers, Numbers]] = []
 
@@ -79,14 +79,14 @@ class BestWeights:
             return self.means(values)
         return np.full(self.n_groups, float(values.double().mean()))
 
-    def spoil(self, values: Tensor, step: int) -> None:
+    def stop_diverged(self, values: Tensor, step: int) -> None:
         """Stop the groups whose loss is NaN or infinite; they keep their best weights."""
         bad = ~torch.isfinite(values).cpu()
         groups = np.unique(self.member[self.vertices[bad]].numpy())
         if self.together and len(groups):
             groups = np.arange(self.n_groups)
         new = groups[~self.stopped[groups]]
-        self.spoiled[new], self.stopped[new] = step, True
+        self.divergence[new], self.stopped[new] = step, True
 
     def end_epoch(
         self,
@@ -142,14 +142,14 @@ class BestWeights:
         """Return the group of each vertex that the network still has."""
         return self.member[self.vertices]
 
-    def needed(self) -> Tensor:
+    def active_vertices(self) -> Tensor:
         """Return a mask of the network's vertices that are still trained."""
-        going = torch.from_numpy(~self.stopped)
-        return going[self._members()]
+        active = torch.from_numpy(~self.stopped)
+        return active[self._members()]
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes during a training, for a checkpoint."""
-        names = ("weights", "vertices", "best", "epochs", "stopped", "spoiled", "epoch", "rows")
+        names = ("weights", "vertices", "best", "epochs", "stopped", "divergence", "epoch", "rows")
         return {name: getattr(self, name) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:

@@ -139,7 +139,7 @@ class Training(Part):
     def check(self) -> None:
         parameters = vars(self)
         try:
-            least = Loss(self.loss).least
+            least = Loss(self.loss).min_pictures
             lookup(OPTIMISERS, "optimiser", self.optimiser)
             lookup(SCHEDULES, "schedule", self.schedule)
             lookup(dict.fromkeys(PRECISIONS), "precision", self.precision)

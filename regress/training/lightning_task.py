@@ -26,7 +26,7 @@ from regress.training.optimisers import make_optimiser, make_schedule
 
 # The network is made narrower when a quarter of its vertices has stopped: each time costs a copy
 # of the weights, and each time the rest trains so much faster.
-WORTH = 0.75
+NARROW_SHARE = 0.75
 
 
 class Judge(Protocol):
@@ -122,7 +122,7 @@ class Task(pl.LightningModule):
                 # The critics' gradient of one group's responses reaches all groups.
                 values = values + torch.nan
         if not torch.isfinite(total):
-            self.best_weights.spoil(values, self.global_step + 1)
+            self.best_weights.stop_diverged(values, self.global_step + 1)
         self._train_sum = values if self._train_sum is None else self._train_sum.add_(values)
         return total
 
@@ -185,17 +185,17 @@ class Task(pl.LightningModule):
             self._train_sum / self.trainer.num_training_batches,
             self._validation,
         )
-        needed = best_weights.needed()
-        if not needed.any():
+        active = best_weights.active_vertices()
+        if not active.any():
             self.trainer.should_stop = True
             return
-        share = float(needed.double().mean())
+        share = float(active.double().mean())
         # A group whose weights are NaN would make the sum NaN at each step.
         # Critics judge all vertices, and were made for all.
-        narrower = share <= WORTH or (share < 1 and best_weights.spoiled.any())
-        if narrower and not self._judges:
-            narrow(self.network, needed.nonzero()[:, 0].to(self.device), optimiser)
-            best_weights.vertices = best_weights.vertices[needed]
+        worth_it = share <= NARROW_SHARE or (share < 1 and best_weights.divergence.any())
+        if worth_it and not self._judges:
+            narrow(self.network, active.nonzero()[:, 0].to(self.device), optimiser)
+            best_weights.vertices = best_weights.vertices[active]
             self._narrow_pictures()
 
     def _narrow_pictures(self) -> None:

@@ -90,7 +90,7 @@ def train(
 
 
 def _check_batches(batches: Batches, settings: Training) -> None:
-    (fewest, n_pictures), least = batches.smallest, Loss(settings.loss).least
+    (fewest, n_pictures), least = batches.smallest, Loss(settings.loss).min_pictures
     if fewest < least:
         raise RegressError(
             f"loss {settings.loss!r} correlates over the pictures of a batch: the smallest batch "

@@ -153,7 +153,7 @@ class Loss:
         return any(function in (huber, l1, pattern) for _, function in self.terms)
 
     @property
-    def least(self) -> int:
+    def min_pictures(self) -> int:
         """Smallest number of pictures in a batch for which the loss is meaningful."""
         return LEAST_PICTURES if any(function is pearson for _, function in self.terms) else 1
 

@@ -104,8 +104,8 @@ class Trainable(Encoder, Protocol):
     def before_training(self, network: Network, training: Data, is_known: Mask) -> None:
         """Complete the network by the training pictures; vertices of a start are known."""
 
-    def after_training(self, still: Rows, validation: Data | None) -> None:
-        """Complete the fitted network; `still` are vertices that stay at their mean."""
+    def after_training(self, constant: Rows, validation: Data | None) -> None:
+        """Complete the fitted network; `constant` are vertices that stay at their mean."""
 
     def advice(self) -> list[str]:
         """List what to lower, besides the learning rate, when nothing was learned."""
@@ -134,9 +134,9 @@ def train_model(
     network, is_known = _initial_network(model, settings, member, means, start)
     model.before_training(network, inside, is_known)
     del inside
-    is_still, limits = ~varying, None
+    is_constant, limits = ~varying, None
     if epochs is not None:
-        is_still |= (epochs == 0) & ~is_known
+        is_constant |= (epochs == 0) & ~is_known
         limits = inputs.most_epochs(epochs, member, len(names))
     best_weights = BestWeights(network, settings.patience, limits)
     pictures = Pictures(X, responses)
@@ -148,17 +148,17 @@ def train_model(
     train(
         network, pictures, rows, best_weights, settings, files, names, scale, model.block, critics
     )
-    still = np.flatnonzero(is_still)
-    network_weights.zero_vertices(network, best_weights.weights, still, means[still])
+    constant = np.flatnonzero(is_constant)
+    network_weights.zero_vertices(network, best_weights.weights, constant, means[constant])
     network = new_network(model, settings.random_state, member)
     network.load_state_dict(best_weights.weights)
-    model.network_, model.epochs_ = network, np.where(is_still, 0, best_weights.epochs[member])
+    model.network_, model.epochs_ = network, np.where(is_constant, 0, best_weights.epochs[member])
     if epochs is None:
         varies = np.bincount(member, varying, len(names)) > 0
         lower = [lower_rate(settings.lr), *model.advice()]
         warn_of_no_progress(best_weights, names, varies, bool(is_known.any()), *lower)
         model.seconds_ = float(np.mean([row[1] for row in best_weights.rows] or [0]))
-    model.after_training(still, (X[held], responses.pictures(held)) if held.any() else None)
+    model.after_training(constant, (X[held], responses.pictures(held)) if held.any() else None)
 
 
 def _initial_network(

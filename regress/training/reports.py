@@ -16,19 +16,19 @@ log = logging.getLogger("regress")
 # Groups that a message names one by one.
 MAX_NAMES = 4
 # A validation loss so many times the first one is no accident of the validation pictures.
-FAR = 1.5
+FAR_WORSE = 1.5
 
 
 def warn_of_divergence(best_weights: BestWeights, lr: float, n_batches: int) -> None:
     """Warn of groups whose loss became NaN or infinite."""
-    spoiled = np.flatnonzero(best_weights.spoiled)
-    if not len(spoiled):
+    diverged = np.flatnonzero(best_weights.divergence)
+    if not len(diverged):
         return
-    step = int(best_weights.spoiled[spoiled].min())
+    step = int(best_weights.divergence[diverged].min())
     position = f"at step {step}, in epoch {(step - 1) // n_batches + 1}"
     fix = f"give {lower_rate(lr)}"
-    count = f"{len(spoiled)} of {best_weights.n_groups} groups"
-    if not best_weights.epochs[spoiled].all():
+    count = f"{len(diverged)} of {best_weights.n_groups} groups"
+    if not best_weights.epochs[diverged].all():
         raise RegressError(
             f"the loss became NaN or infinite {position}, before anything was learned, in {count}: "
             f"{fix}"
@@ -37,7 +37,7 @@ def warn_of_divergence(best_weights: BestWeights, lr: float, n_batches: int) -> 
         "the loss of %s became NaN or infinite, first %s; they keep the weights of epoch %s: %s",
         count,
         position,
-        " or ".join(str(epoch) for epoch in np.unique(best_weights.epochs[spoiled])[:MAX_NAMES]),
+        " or ".join(str(epoch) for epoch in np.unique(best_weights.epochs[diverged])[:MAX_NAMES]),
         fix,
     )
 
@@ -53,7 +53,7 @@ def warn_of_no_progress(
     worse = (
         (best_weights.epochs == 0)
         & np.isfinite(best_weights.best)
-        & (best_weights.spoiled == 0)
+        & (best_weights.divergence == 0)
         & varying
     )
     if not worse.any() or not best_weights.rows:
@@ -82,7 +82,9 @@ def warn_of_no_progress(
         before,
         "" if has_start else ", whatever the picture",
         ", or ".join(lower),
-        "" if lowest > FAR * before else ", unless the features tell nothing of these responses",
+        ""
+        if lowest > FAR_WORSE * before
+        else ", unless the features tell nothing of these responses",
     )
 
 
@@ -92,7 +94,7 @@ def lower_rate(lr: float) -> str:
 
 
 # With more groups than this, only their mean is written.
-MANY = 500
+MAX_GROUPS = 500
 COLUMNS = (
     *("epoch", "seconds", "learning_rate", "group", "vertices"),
     *("training_loss", "validation_loss", "right_verdicts"),
@@ -122,7 +124,7 @@ def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
                 for values in (train, held)
             ]
             table.writerow([*epoch_columns, "all", total, *mean, _plain(right)])
-            for group in present if best_weights.n_groups <= MANY else ():
+            for group in present if best_weights.n_groups <= MAX_GROUPS else ():
                 losses = _plain(train[group]), _plain(held[group])
                 table.writerow([*epoch_columns, names[group], sizes[group], *losses, ""])
 
