@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -47,7 +48,7 @@ def add_fields(cls: type, parts: tuple[type[Part], ...]) -> None:
     """Make a class a dataclass of its own fields and, unless it has them, those of parts."""
     annotations = vars(cls).get("__annotations__", {})
     names = {*annotations, *getattr(cls, "__dataclass_fields__", {})}
-    part_fields = [field for part in parts for field in fields(part) if field.name not in names]
+    part_fields = [f for f in chain.from_iterable(map(fields, parts)) if f.name not in names]
     for field in part_fields:
         setattr(cls, field.name, field.default)
     cls.__annotations__ = {field.name: field.type for field in part_fields} | annotations
