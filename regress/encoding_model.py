@@ -1,4 +1,7 @@
-"""The interface of encoding models: all that a fit needs to know of a model."""
+"""The interface of encoding models: all that a fit needs to know of a model.
+
+Models inherit from it, and so its docstrings. What has a body here is what most models do.
+"""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
@@ -17,42 +20,21 @@ class Encoder(Protocol):
         responses of several subjects; otherwise they need an array.
     """
 
-    streams: ClassVar[bool]
+    streams: ClassVar[bool] = False
 
     @property
     def together(self) -> bool:
-        """Whether all vertices are fitted as one, whatever their groups."""
+        """Whether all vertices are fitted as one, whatever their groups; False by default."""
+        return False
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters.
-
-        Parameters
-        ----------
-        deep : bool
-            Whether to include the parameters of estimators among them, as in scikit-learn.
-
-        Returns
-        -------
-        dict
-            Values by the parameters' names.
-        """
+        """Return the parameters by name, as in scikit-learn."""
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set parameters.
-
-        Parameters
-        ----------
-        **parameters
-            Values by the parameters' names.
-
-        Returns
-        -------
-        self
-            The same model.
-        """
+        """Set parameters by name, as in scikit-learn."""
 
     def check_parameters(self) -> None:
-        """Check the parameters; raise a ValueError that names an invalid one."""
+        """Check the parameters before anything is computed; a ValueError names an invalid one."""
 
     def fit(self, X: ArrayLike, y: Any) -> Self:
         """Choose the hyper-parameters, and fit.
@@ -63,11 +45,6 @@ class Encoder(Protocol):
             Features.
         y : array (n_images, n_vertices), or Responses or Joint
             Responses.
-
-        Returns
-        -------
-        self
-            The fitted model.
         """
 
     def refit(self, X: ArrayLike, y: Any) -> Self:
@@ -79,11 +56,6 @@ class Encoder(Protocol):
             Features.
         y : array (n_images, n_vertices), or Responses or Joint
             Responses of the same vertices.
-
-        Returns
-        -------
-        self
-            The model with new coefficients or weights.
         """
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -117,10 +89,12 @@ class Encoder(Protocol):
     @property
     def untrained(self) -> tuple[str, ...]:
         """Pre-existing networks inside the model that have random weights; tables name them."""
+        return ()
 
     @property
     def pretrained(self) -> tuple[str, ...]:
         """Pre-existing networks inside the model that began with weights trained on other data."""
+        return ()
 
     def sources(self) -> dict[str, str]:
         """Return digests of the files that the model reads besides the data.
@@ -130,6 +104,7 @@ class Encoder(Protocol):
         dict of str to str
             Digests by the parameters that name the files; a change of one means a new fit.
         """
+        return {}
 
     def shared_names(self) -> list[str]:
         """List the arrays of `state` that belong to all vertices, and are saved once.
@@ -139,6 +114,7 @@ class Encoder(Protocol):
         list of str
             Names; empty where each array has an axis of vertices or groups.
         """
+        return []
 
     def join(
         self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
@@ -179,9 +155,4 @@ class Encoder(Protocol):
         ----------
         state : dict of str to array
             The arrays that `state` returned.
-
-        Returns
-        -------
-        self
-            The fitted model, with the same predictions.
         """

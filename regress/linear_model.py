@@ -2,22 +2,24 @@
 
 import numbers
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
+from typing_extensions import override
 
 from regress.backend import Floats, refuse_skipped_fits, to_numpy
-from regress.solvers.arguments import MAX_COUNT, SCOPES
+from regress.encoding_model import Encoder
+from regress.parameter_checks import check_scope, check_whole
 
 # Half decades. With columns of unit variance the useful penalties grow with the number of columns
 # times the number of pictures, from a few hundred to some ten million.
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(0, 8, 17))
 
 
-class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator, Encoder):  # type: ignore[misc]
     """Base class of models whose prediction is `X @ coef_ + intercept_`.
 
     Features are centred, and scaled to unit variance where `standardise` is set, with statistics
@@ -43,33 +45,18 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
     """
 
     standardise = True
-    streams: ClassVar[bool] = False
-    together: ClassVar[bool] = False
-    untrained: ClassVar[tuple[str, ...]] = ()
-    pretrained: ClassVar[tuple[str, ...]] = ()
 
+    @override
     def check_parameters(self) -> None:
-        """Check the parameters, before anything is computed.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of range; the message names it.
-        """
-        for name, value in self.get_params(deep=False).items():
-            if name in ("n_iter", "n_components"):
-                if not isinstance(value, numbers.Integral) or value < 1:
-                    raise ValueError(f"{name}: found {value!r}, expected a whole number from 1 on")
-                if int(value) > MAX_COUNT:
-                    raise ValueError(f"{name}: found {value}, expected at most {MAX_COUNT}")
-            elif name == "patience":
-                if value is not None and (not isinstance(value, numbers.Integral) or value < 1):
-                    raise ValueError(f"patience: found {value!r}, expected None, or 1 or more")
-            elif name == "scope":
-                if value not in SCOPES if isinstance(value, str) else np.ndim(value) != 1:
-                    raise ValueError(f"scope: found {value!r}, expected {' or '.join(SCOPES)}")
-            elif name == "alphas":
-                _check_alphas(value)
+        parameters = self.get_params(deep=False)
+        check_whole(parameters, {n: 1 for n in ("n_iter", "n_components") if n in parameters})
+        patience = parameters.get("patience")
+        if patience is not None and (not isinstance(patience, numbers.Integral) or patience < 1):
+            raise ValueError(f"patience: found {patience!r}, expected None, or 1 or more")
+        if "scope" in parameters:
+            check_scope(parameters["scope"])
+        if "alphas" in parameters:
+            _check_alphas(parameters["alphas"])
 
     def _search(self, X: Floats, Y: Floats, scope: Any) -> dict[str, Floats]:
         """Choose the hyper-parameters of each vertex: arrays (..., n_vertices), by attribute."""
@@ -79,21 +66,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         """Solve for the coefficients (n_features, n_vertices)."""
         raise TypeError(f"{type(self).__name__} does not define _solve, which every model needs")
 
+    @override
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Choose the hyper-parameters by cross-validation, and solve.
-
-        Parameters
-        ----------
-        X : array (n_images, n_features)
-            Features.
-        y : array (n_images, n_vertices) or (n_images,)
-            Responses.
-
-        Returns
-        -------
-        self
-            The fitted model.
-        """
         refuse_skipped_fits()
         self.check_parameters()
         Xs, Ys, varying = self._centre(*self._validate(X, y))
@@ -101,25 +75,13 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         scope = self.get_params(deep=False).get("scope", "vertex")
         scope = scope if isinstance(scope, str) else np.asarray(scope)[searched]
         hyperparameters = self._search(Xs, _select_columns(Ys, searched), scope)
+        self._names = tuple(hyperparameters)
         for name, values in hyperparameters.items():
             setattr(self, name, _expand_vertices(to_numpy(values), searched))
         return self._set_coefficients(Xs, Ys, varying, hyperparameters)
 
+    @override
     def refit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Solve again on other pictures, with the hyper-parameters that `fit` chose.
-
-        Parameters
-        ----------
-        X : array (n_images, n_features)
-            Features.
-        y : array (n_images, n_vertices) or (n_images,)
-            Responses of the same vertices.
-
-        Returns
-        -------
-        self
-            The model with new coefficients.
-        """
         check_is_fitted(self)
         Xs, Ys, varying = self._centre(*self._validate(X, y))
         # A vertex that was constant for `fit` has no hyper-parameters, and stays at its mean.
@@ -128,19 +90,8 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         hyperparameters = {name: getattr(self, name)[..., varying] for name in names}
         return self._set_coefficients(Xs, Ys, varying, hyperparameters)
 
+    @override
     def predict(self, X: ArrayLike) -> NDArray:
-        """Predict the responses to pictures.
-
-        Parameters
-        ----------
-        X : array (n_images, n_features)
-            Features.
-
-        Returns
-        -------
-        array (n_images, n_vertices) or (n_images,)
-            Responses, of the dtype of the coefficients.
-        """
         check_is_fitted(self)
         checked: Floats = validate_data(self, X, dtype=[np.float32, np.float64], reset=False)
         predicted: NDArray = checked @ self.coef_ + self.intercept_
@@ -152,102 +103,38 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Returns
         -------
         list of str
-            Attributes whose last axis is vertices.
+            Attributes whose last axis is vertices: those that `_search` returned.
         """
-        names = ("best_alphas_", "deltas_", "weights_", "cv_scores_")
-        return [name for name in names if hasattr(self, name)]
+        return list(self._names)
 
+    @override
     def state(self, vertices: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
-        """Return the fitted arrays, of all or some vertices.
-
-        Parameters
-        ----------
-        vertices : array of int, optional
-            Columns of the responses; all by default.
-
-        Returns
-        -------
-        dict of str to array
-            Plain numpy arrays, all that `restore` needs.
-        """
         names = ["coef_", "intercept_", *self.hyperparameter_names()]
         columns: Any = slice(None) if vertices is None else vertices
         return {name: np.ascontiguousarray(getattr(self, name)[..., columns]) for name in names}
 
-    def sources(self) -> dict[str, str]:
-        """Return digests of the files that the model reads besides the data.
-
-        Returns
-        -------
-        dict of str to str
-            Empty, as a linear model reads no files.
-        """
-        return {}
-
-    def shared_names(self) -> list[str]:
-        """List the arrays that belong to all vertices.
-
-        Returns
-        -------
-        list of str
-            Empty, as each array of a linear model has an axis of vertices.
-        """
-        return []
-
+    @override
     def join(
         self, parts: Sequence[tuple[NDArray[np.int64], dict[str, NDArray]]]
     ) -> dict[str, NDArray]:
-        """Join the states of vertices that were fitted in several batches.
-
-        Parameters
-        ----------
-        parts : sequence of (array of int, dict of str to array)
-            For each batch, the positions of its vertices in the whole, and their `state`.
-
-        Returns
-        -------
-        dict of str to array
-            The state of all vertices, which are the last axis of each array.
-        """
-        n_vertices = sum(len(places) for places, _ in parts)
+        n_vertices = sum(len(columns) for columns, _ in parts)
         joined: dict[str, NDArray] = {}
-        for places, state in parts:
+        for columns, state in parts:
             for name, values in state.items():
-                whole = np.empty((*values.shape[:-1], n_vertices), values.dtype)
-                joined.setdefault(name, whole)[..., places] = values
+                empty = np.empty((*values.shape[:-1], n_vertices), values.dtype)
+                joined.setdefault(name, empty)[..., columns] = values
         return joined
 
+    @override
     def cost(self, vertices: NDArray[np.int64]) -> dict[str, Any]:
-        """Return the number of parameters of some vertices.
-
-        Parameters
-        ----------
-        vertices : array of int (n,)
-            Columns of the responses.
-
-        Returns
-        -------
-        dict
-            `parameters`, their number; `epochs` and `seconds_per_epoch` are None.
-        """
         parameters = len(vertices) * (len(self.coef_) + 1)
         return {"parameters": parameters, "epochs": None, "seconds_per_epoch": None}
 
+    @override
     def restore(self, state: dict[str, NDArray]) -> Self:
-        """Restore a fitted model from its state.
-
-        Parameters
-        ----------
-        state : dict of str to array
-            The arrays that `state` returned.
-
-        Returns
-        -------
-        self
-            The fitted model, with the same predictions.
-        """
         for name, values in state.items():
             setattr(self, name, values)
+        self._names = tuple(name for name in state if name not in ("coef_", "intercept_"))
         self.n_features_in_ = self.coef_.shape[0]
         return self
 

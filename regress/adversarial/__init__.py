@@ -4,7 +4,7 @@ from regress.adversarial.adversary import Adversary
 from regress.adversarial.critics import CRITICS, make_critics
 from regress.adversarial.generative import Generative
 from regress.adversarial.generator import Generator
-from regress.adversarial.vertex_geometry import Sheet
+from regress.adversarial.vertex_geometry import VertexGeometry
 from regress.layers.downsample import DownsampledPicture
 
 __all__ = [
@@ -13,6 +13,6 @@ __all__ = [
     "DownsampledPicture",
     "Generative",
     "Generator",
-    "Sheet",
+    "VertexGeometry",
     "make_critics",
 ]

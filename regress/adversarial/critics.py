@@ -9,7 +9,9 @@ Miyato, Koyama (2018). cGANs with projection discriminator. ICLR, equation 3.
 Miyato, Kataoka, Koyama, Yoshida (2018). Spectral normalization for GANs. ICLR.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,27 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
+from typing_extensions import override
 
+from regress.adversarial.adversary import Adversary, check_game
 from regress.adversarial.mesh_patch import MeshPatchCritic
 from regress.adversarial.roi_attention import AttentionCritic, LayerWrapper
-from regress.adversarial.vertex_geometry import Sheet
+from regress.adversarial.vertex_geometry import VertexGeometry
 from regress.errors import RegressError
+from regress.parameter_checks import check_numbers, check_whole
+from regress.training.config import Part
 
 
 class ProjectionCritic(nn.Module):
-    """Projection discriminator: one verdict per picture on the responses of some vertices.
-
-    Parameters
-    ----------
-    vertices : array of int (n,)
-        Columns of the responses that the critic sees.
-    n_features : int
-        Columns of the picture's embedding.
-    width : int
-        Units of its layers.
-    norm : callable
-        Wrapper of each layer, such as a spectral norm.
-    """
+    """Projection discriminator: one verdict per picture on the responses of some vertices."""
 
     vertices: Tensor
 
@@ -61,13 +55,7 @@ class ProjectionCritic(nn.Module):
 
 
 class CriticGroup(nn.Module):
-    """Several critics, whose verdicts are concatenated.
-
-    Parameters
-    ----------
-    critics : sequence of Module
-        The critics.
-    """
+    """Several critics, whose verdicts are concatenated."""
 
     def __init__(self, critics: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -78,33 +66,23 @@ class CriticGroup(nn.Module):
         return torch.cat([critic(responses, embedding) for critic in self.critics], 1)
 
 
-def _single(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
-    return ProjectionCritic(np.arange(len(sheet.hemispheres)), n_features, width, norm)
+def _per_hemisphere(geometry: VertexGeometry, *sizes: Any) -> nn.Module:
+    sides = [geometry.hemispheres == side for side in np.unique(geometry.hemispheres)]
+    return CriticGroup([ProjectionCritic(np.flatnonzero(side), *sizes) for side in sides])
 
 
-def _per_hemisphere(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
-    sides = [np.flatnonzero(sheet.hemispheres == side) for side in np.unique(sheet.hemispheres)]
-    return CriticGroup([ProjectionCritic(side, n_features, width, norm) for side in sides])
-
-
-def _per_roi(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
-    return CriticGroup([ProjectionCritic(roi, n_features, width, norm) for roi in sheet.rois])
-
-
-def _vit(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
-    return AttentionCritic(sheet.rois, n_features, width, norm)
-
-
-def _patch(sheet: Sheet, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
+def _patch(geometry: VertexGeometry, n_features: int, width: int, norm: LayerWrapper) -> nn.Module:
     # Each vertex has its own units: a few are enough, and more would not fit into memory.
-    return MeshPatchCritic(sheet, n_features, max(4, width // 8), norm)
+    return MeshPatchCritic(geometry, n_features, max(4, width // 8), norm)
 
 
-CRITICS = {
-    "single": _single,
+# Constructors of critics from the geometry of the vertices, the number of columns of the picture's
+# embedding, the width of the layers, and a wrapper of each layer.
+CRITICS: dict[str, Callable[[VertexGeometry, int, int, LayerWrapper], nn.Module]] = {
+    "single": lambda g, *sizes: ProjectionCritic(np.arange(len(g.hemispheres)), *sizes),
     "per_hemisphere": _per_hemisphere,
-    "per_roi": _per_roi,
-    "vit": _vit,
+    "per_roi": lambda g, *sizes: CriticGroup([ProjectionCritic(roi, *sizes) for roi in g.rois]),
+    "vit": lambda g, *sizes: AttentionCritic(g.rois, *sizes),
     "patch": _patch,
 }
 
@@ -124,32 +102,99 @@ def critic_names(text: str) -> list[str]:
 
 
 def make_critics(
-    text: str, sheet: Sheet, n_features: int, width: int, spectral: bool
+    text: str, geometry: VertexGeometry, n_features: int, width: int, spectral: bool
 ) -> nn.ModuleDict:
-    """Make critics by name.
-
-    Parameters
-    ----------
-    text : str
-        Names, as `critic_names` parses them.
-    sheet : Sheet
-        Geometry of the vertices.
-    n_features : int
-        Columns of the picture's embedding.
-    width : int
-        Units of their layers.
-    spectral : bool
-        Whether the layers are normalised to a spectral norm of 1.
-
-    Returns
-    -------
-    ModuleDict
-        Critics by name.
-    """
+    """Make critics by name, of layers of some width, each perhaps of a spectral norm of 1."""
 
     def norm(layer: nn.Module) -> nn.Module:
         return spectral_norm(layer) if spectral else layer
 
     return nn.ModuleDict(
-        {name: CRITICS[name](sheet, n_features, width, norm) for name in critic_names(text)}
+        {name: CRITICS[name](geometry, n_features, width, norm) for name in critic_names(text)}
     )
+
+
+@dataclass(frozen=True)
+class Critics(Part):
+    """Critics of the responses that a model generates.
+
+    Attributes
+    ----------
+    discriminators : str
+        Critics of the generated responses: single, per_hemisphere, per_roi, vit, patch, or several,
+        such as "patch+per_roi". Empty for plain regression without critics.
+    adversarial : float
+        Weight of the verdicts, where the loss of a vertex has weight 1.
+    game : str
+        hinge or least_squares.
+    critic_width : int
+        Units of a critic's layers.
+    critic_lr : float
+        The critics' learning rate, as a multiple of `lr`. A patch's verdicts are the slowest to
+        learn, and 3e-3 in all was seen to suffice where trainings are short; 1e-2 did harm.
+    spectral : bool
+        Whether the critics' layers are normalised to a spectral norm of 1.
+    penalty : float
+        Weight of R1, the critics' squared slope at measured responses; 0 for none. Without it, or
+        with the least-squares game, generators were seen to generate one of two modes only.
+    sheet : sequence of VertexGeometry, optional
+        Geometry of each subject's vertices. `python -m regress` takes it from the masks and
+        fsaverage; without it vertices are neighbours in the order of their columns.
+    """
+
+    discriminators: str = ""
+    adversarial: float = 0.1
+    game: str = "hinge"
+    critic_width: int = 64
+    critic_lr: float = 1.0
+    spectral: bool = False
+    penalty: float = 1.0
+    sheet: Sequence[VertexGeometry] | None = None
+
+    free = (
+        *("discriminators", "adversarial", "game", "critic_width", "critic_lr"),
+        *("spectral", "penalty", "sheet"),
+    )
+
+    @property
+    @override
+    def together(self) -> bool:
+        return bool(critic_names(self.discriminators))
+
+    @override
+    def check(self) -> None:
+        try:
+            critic_names(self.discriminators)
+            check_game(self.game)
+        except RegressError as error:
+            raise ValueError(str(error)) from error
+        # Attention has four heads.
+        check_whole(vars(self), {"critic_width": 4})
+        if self.critic_width % 4:
+            raise ValueError(f"critic_width: found {self.critic_width}, expected a multiple of 4")
+        check_numbers(vars(self), ["adversarial", "critic_lr", "penalty"])
+
+    def make(self, view: nn.Module, n_columns: int, widths: Sequence[int]) -> nn.ModuleList | None:
+        """Make an `Adversary` for each subject, which sees a view of the features, if at all."""
+        if not self.together:
+            return None
+        if self.sheet is None:
+            geometries = [VertexGeometry.line(width) for width in widths]
+        else:
+            geometries = [part for part in self.sheet if len(part.hemispheres)]
+        adversaries = []
+        for geometry, width in zip(geometries, widths, strict=True):
+            geometry.check(width)
+            critics = make_critics(
+                self.discriminators, geometry, n_columns, self.critic_width, self.spectral
+            )
+            weights = self.adversarial, self.penalty
+            adversaries.append(Adversary(critics, self.game, *weights, view, self.critic_lr))
+        return nn.ModuleList(adversaries)
+
+    def advice(self) -> list[str]:
+        """List what to lower besides the learning rate: the weight of the critics."""
+        if not self.together:
+            return []
+        now = self.adversarial
+        return [f"critics less weight (now {now:g}): --params.adversarial {min(now / 10, 0.1):g}"]

@@ -6,23 +6,46 @@ Perez, Strub, de Vries, Dumoulin, Courville (2018). FiLM: visual reasoning with 
 conditioning layer. AAAI, equation 2: a gain and a shift of each unit, from a subject's vector.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from regress.layers.network import axis_of
-from regress.training import Network
+from regress.layers.network import Axes, Network, axis_of
+from regress.parameter_checks import check_whole
+from regress.training.config import Part
+
+
+@dataclass(frozen=True)
+class Noise(Part):
+    """Random inputs of a generator.
+
+    Attributes
+    ----------
+    noise : int
+        Number of random inputs of the generator besides the features; 0 for none.
+    samples : int
+        Number of draws that are averaged in a prediction, with noise.
+    """
+
+    noise: int = 0
+    samples: int = 8
+
+    @override
+    def check(self) -> None:
+        check_whole(vars(self), {"noise": 0, "samples": 1})
 
 
 class Generator(Network):
     """Network whose inputs are features and, optionally, noise.
 
     Its prediction is the mean of its responses to several draws of noise; in training, one draw. A
-    network becomes a generator by having this class before the network's among its bases, and a
-    method `make`.
+    subclass has `make`, and perhaps `encode_pictures`.
 
     With an embedding, each subject has a vector, from which `modulation` computes gains and shifts
     of the network's units.
@@ -40,11 +63,7 @@ class Generator(Network):
         With readouts that are common to subjects: vertices of one number share a readout.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **Network.axes,
-        "subject": ("vertex", 0),
-        "home": ("vertex", 0),
-    }
+    axes: ClassVar[Axes] = {**Network.axes, "subject": ("vertex", 0), "home": ("vertex", 0)}
 
     subject: Tensor
     home: Tensor
@@ -58,24 +77,7 @@ class Generator(Network):
         return self
 
     def embed(self, n_subjects: int, size: int, n_units: int, subject: Tensor) -> Self:
-        """Add a vector for each subject, which modulates the units.
-
-        Parameters
-        ----------
-        n_subjects : int
-            Number of subjects.
-        size : int
-            Length of a subject's vector.
-        n_units : int
-            Number of units with a gain and a shift.
-        subject : Tensor of int (n_vertices,)
-            The number of each vertex' subject.
-
-        Returns
-        -------
-        self
-            The same network.
-        """
+        """Add a vector of some size for each subject, from which n_units have gain and shift."""
         self._embedded = True
         self.vectors = nn.Parameter(torch.randn(n_subjects, size) / size**0.5)
         # A class whose groups have separate trunks lists `film` in its axes.
@@ -86,14 +88,13 @@ class Generator(Network):
         self.shared = (*self.shared, *shared_names)
         return self
 
-    def modulation(self) -> Tensor | None:
-        """Compute the subject's gains and shifts of the units.
+    @property
+    @override
+    def subjects(self) -> Tensor | None:
+        return self.subject if self._embedded else None
 
-        Returns
-        -------
-        Tensor (2 * n_units,) or (n_groups, 2 * n_units), or None
-            Gains, less 1, and shifts; None without an embedding.
-        """
+    def modulation(self) -> Tensor | None:
+        """Compute the subject's gains, less 1, and shifts (n_groups or none, 2 * n_units)."""
         if not self._embedded:
             return None
         # All vertices here are of one subject.
@@ -105,16 +106,6 @@ class Generator(Network):
         Tied readouts begin with the same weights, and each gets the sum of their gradients: so they
         stay the same, bit by bit, under any optimiser that updates each weight independently. The
         mean response of each vertex is not tied.
-
-        Parameters
-        ----------
-        home : Tensor of int (n_vertices,)
-            Vertices of one number are tied.
-
-        Returns
-        -------
-        self
-            The same network.
         """
         self.register_buffer("home", home)
         n_homes = int(home.max()) + 1
@@ -135,33 +126,26 @@ class Generator(Network):
         return features
 
     def make(self, inputs: Tensor) -> Tensor:
-        """Compute one subject's responses (n_images, n_vertices) from inputs and noise.
-
-        Inputs (n_images, n_units + noise) are the outputs of `encode_pictures`, and noise.
-        """
+        """Compute responses of one subject's vertices from the encoded pictures, and noise."""
         raise TypeError(f"{type(self).__name__} must implement make")
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict responses, as the mean of several draws of noise; in training, of one draw."""
-        units = self.encode_pictures(features)
-        if not self._noise:
-            return self.make(units)
-        if self.training:
+        if self._noise and self.training:
+            units = self.encode_pictures(features)
             noise = torch.randn(len(features), self._noise, device=features.device)
             return self.make(torch.cat([units, noise], 1))
+        count = self._samples if self._noise else 1
+        draws = self.draw(features, count, 0)
+        return next(draws) if count == 1 else sum(draws, features.new_zeros(())) / count
+
+    @override
+    def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
         # The same draws for every picture, so that predictions do not depend on the batch.
-        rng = np.random.default_rng(0)
-        total = features.new_zeros(())
-        for _ in range(self._samples):
-            total = total + self._make_draw(units, rng)
-        return total / self._samples
-
-    def draw(self, features: Tensor, rng: np.random.Generator) -> Tensor:
-        """Compute responses with one draw of noise, the same for all pictures."""
-        return self._make_draw(self.encode_pictures(features), rng)
-
-    def _make_draw(self, units: Tensor, rng: np.random.Generator) -> Tensor:
-        if not self._noise:
-            return self.make(units)
-        noise = torch.from_numpy(rng.standard_normal(self._noise, np.float32)).to(units.device)
-        return self.make(torch.cat([units, noise.expand(len(units), -1)], 1))
+        rng, units = np.random.default_rng(seed), self.encode_pictures(features)
+        for _ in range(n_samples):
+            inputs = units
+            if self._noise:
+                noise = torch.from_numpy(rng.standard_normal(self._noise, np.float32))
+                inputs = torch.cat([units, noise.to(units.device).expand(len(units), -1)], 1)
+            yield self.make(inputs)

@@ -6,7 +6,6 @@ Isola, Zhu, Zhou, Efros (2017). Image-to-image translation with conditional adve
 CVPR, section 2.2.2: the patch discriminator, here on a mesh.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -14,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from regress.adversarial.vertex_geometry import Sheet
-
-LayerWrapper = Callable[[nn.Module], nn.Module]
+from regress.adversarial.roi_attention import LayerWrapper
+from regress.adversarial.vertex_geometry import VertexGeometry
 
 
 class MeshPatchCritic(nn.Module):
@@ -25,27 +23,21 @@ class MeshPatchCritic(nn.Module):
     Each layer mixes a vertex with the mean of its neighbours, by weights that are the same all over
     the cortex, like a convolution's over a picture; the order of the vertices does not matter. A
     verdict depends on the responses of vertices at most `depth` edges away. A linear layer maps the
-    picture onto the cortex, as a second channel besides the responses.
-
-    Parameters
-    ----------
-    sheet : Sheet
-        Geometry of the vertices, with the neighbours on the mesh.
-    n_features, width : int
-        The sizes.
-    norm : callable
-        Wrapper of each layer but the picture's, which a spectral norm would hold the closer to 0
-        the more vertices there are.
-    depth : int
-        Number of layers.
+    picture onto the cortex, as a second channel besides the responses; it has no norm, since a
+    spectral norm would hold it the closer to 0 the more vertices there are.
     """
 
     def __init__(
-        self, sheet: Sheet, n_features: int, width: int, norm: LayerWrapper, depth: int = 2
+        self,
+        geometry: VertexGeometry,
+        n_features: int,
+        width: int,
+        norm: LayerWrapper,
+        depth: int = 2,
     ) -> None:
         super().__init__()
-        n = len(sheet.hemispheres)
-        pairs = torch.from_numpy(np.concatenate([sheet.edges, sheet.edges[:, ::-1]]).T.copy())
+        n = len(geometry.hemispheres)
+        pairs = torch.from_numpy(np.concatenate([geometry.edges, geometry.edges[:, ::-1]]).T.copy())
         share = 1.0 / torch.bincount(pairs[0], minlength=n).clamp_min(1)[pairs[0]]
         mean = torch.sparse_coo_tensor(pairs, share, (n, n), check_invariants=True).coalesce()
         self.register_buffer("mean", mean, persistent=False)

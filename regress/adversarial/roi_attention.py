@@ -20,16 +20,7 @@ LayerWrapper = Callable[[nn.Module], nn.Module]
 class AttentionCritic(nn.Module):
     """Transformer whose tokens are the picture and ROIs: one verdict per picture.
 
-    Parameters
-    ----------
-    rois : sequence of array of int
-        The vertices of each token.
-    n_features, width : int
-        The sizes.
-    norm : callable
-        Wrapper of each layer outside the transformer, such as a spectral norm.
-    n_heads, depth : int
-        Heads and layers of the transformer.
+    `rois` are the vertices of each token; `norm` wraps each layer outside the transformer.
     """
 
     def __init__(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from challenge.fsaverage import neighbours
 from regress.data.vertex_columns import Layout
@@ -16,7 +16,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Sheet:
+class VertexGeometry:
     """Geometry of some vertices of the cortical sheet.
 
     Attributes
@@ -43,21 +43,10 @@ class Sheet:
     def from_layout(
         cls, layout: Layout, columns: Numbers, on_fsaverage: Mapping[str, Numbers]
     ) -> Self:
-        """Return the geometry of some columns of a fit.
+        """Return the geometry of some columns of a fit, where columns of one vertex are neighbours.
 
-        Parameters
-        ----------
-        layout : Layout
-            All columns. Several columns of one vertex are neighbours.
-        columns : array of int (n_vertices,)
-            Columns to place.
-        on_fsaverage : mapping of str to array of int
-            For each hemisphere, the vertex of fsaverage that each of the responses' columns is.
-
-        Returns
-        -------
-        Sheet
-            Geometry of these columns.
+        For each hemisphere, `on_fsaverage` has the vertex of fsaverage that each of the responses'
+        columns is.
         """
         at = np.full(len(layout.vertices), -1)
         at[columns] = np.arange(len(columns))
@@ -67,17 +56,12 @@ class Sheet:
         for hemisphere in np.unique(hemispheres):
             indices = np.flatnonzero(hemispheres == hemisphere)
             vertex, number = np.unique(vertices[indices], return_inverse=True)
+            at_vertex = sparse.csr_array((np.ones(len(indices)), (indices, number)))
             pairs = neighbours(on_fsaverage[str(hemisphere)][vertex])
-            same = np.stack([np.arange(len(vertex))] * 2, 1)
-            # Each column of a vertex is a neighbour of all columns of the neighbouring vertices.
-            vertex_columns = pd.DataFrame({"vertex": number, "column": indices})
-            joined = pd.DataFrame(np.concatenate([pairs, same]), columns=["a", "b"])
-            for end in ("a", "b"):
-                joined = joined.merge(
-                    vertex_columns, left_on=end, right_on="vertex", suffixes=("_a", "_b")
-                )
-            ends = np.sort(joined[["column_a", "column_b"]].to_numpy())
-            edges.append(np.unique(ends[ends[:, 0] < ends[:, 1]], axis=0))
+            near = sparse.csr_array((np.ones(len(pairs)), pairs.T), [len(vertex)] * 2)
+            # Columns of one vertex, or of neighbouring ones, are neighbours.
+            joined = at_vertex @ (near + near.T + sparse.eye_array(len(vertex))) @ at_vertex.T
+            edges.append(np.stack(sparse.triu(joined, 1).tocsr().nonzero(), 1))
         return cls(
             np.unique(hemispheres, return_inverse=True)[1],
             tuple(roi for roi in inside if len(roi)),

@@ -1,7 +1,7 @@
 """Codes of responses: the principal components of each group of vertices."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,17 +27,7 @@ Features = Callable[[Rows], NDArray[np.float32]]
 
 @dataclass
 class Part:
-    """Vertices of a group in one subject.
-
-    Attributes
-    ----------
-    subject, group : int
-        Numbers of subject and group.
-    rows, columns : array of int
-        The subject's pictures, and the vertices.
-    scores : array of float32 (n_images, n_latent)
-        Codes of the responses to the pictures.
-    """
+    """Vertices of a group in one subject, with the codes (n_images, n_latent) of its pictures."""
 
     subject: int
     group: int
@@ -57,18 +47,8 @@ def find_codes(
     """Compute the code of each group and subject, and store it in the network.
 
     Where several subjects have a group, or a training begins from another, components are rotated
-    so that a picture evokes the same code in all.
-
-    Parameters
-    ----------
-    is_known : array of bool (n_vertices,)
-        Vertices whose codes are in the network already; those of a group in a subject are computed
-        again unless all are known.
-
-    Returns
-    -------
-    array of float64 (n_vertices,)
-        Variance of each vertex.
+    so that a picture evokes the same code in all. The codes of known vertices are in the network
+    already, where all of their group in a subject are. The variance of each vertex is returned.
     """
     member = network.member.numpy()
     has_start = bool(network.expect.any())
@@ -79,7 +59,7 @@ def find_codes(
         rows, columns = row + np.arange(len(part)), column + np.arange(part.shape[1])
         row, column = row + len(rows), column + len(columns)
         unknown = torch.from_numpy(columns[~is_known[columns]])
-        network.subjects[unknown] = -1 if has_start else number
+        network.vertex_subjects[unknown] = -1 if has_start else number
         for group in np.unique(member[columns]):
             vertices = columns[member[columns] == group]
             code, scores, left = principal(
@@ -116,16 +96,14 @@ def _align_codes(
     ventral temporal cortex. Neuron 72: hyperalignment of responses, here of codes.
     """
     if has_start:
-        for subject in sorted({part.subject for part in parts}):
-            subject_parts = [part for part in parts if part.subject == subject]
+
+        def expected_codes(rows: Rows) -> NDArray:
             with torch.inference_mode():
-                units = network.eval().encode_pictures(
-                    torch.from_numpy(features(subject_parts[0].rows))
-                )
-                expected = network.expected(units).numpy()
-            network.train()
-            for part in subject_parts:
-                _align_code(network, part, expected[:, part.group])
+                units = network.eval().encode_pictures(torch.from_numpy(features(rows)))
+                return network.expected(units).numpy()
+
+        _align_parts(network, parts, range(network.n_groups), expected_codes)
+        network.train()
         return
     first: dict[int, Part] = {}
     for part in parts:
@@ -133,26 +111,36 @@ def _align_codes(
     for leader in sorted({part.subject for part in first.values()}):
         leading = [part for part in first.values() if part.subject == leader]
         following = [p for p in parts if first[p.group] in leading and p is not first[p.group]]
-        if not following:
-            continue
-        targets = np.concatenate([part.scores for part in leading], 1)
-        place = {part.group: at for at, part in enumerate(leading)}
-        n_latent = leading[0].scores.shape[1]
-        # A penalty of n_images halves the weight of a feature that correlates with no other.
-        ridge = Ridge(alpha=len(targets)).fit(features(leading[0].rows), targets)
-        for subject in sorted({part.subject for part in following}):
-            subject_parts = [part for part in following if part.subject == subject]
-            expected = ridge.predict(features(subject_parts[0].rows)).reshape(
-                -1, len(leading), n_latent
-            )
-            for part in subject_parts:
-                _align_code(network, part, expected[:, place[part.group]])
+        if following:
+            targets = np.concatenate([part.scores for part in leading], 1)
+            # A penalty of n_images halves the weight of a feature that correlates with no other.
+            ridge = Ridge(alpha=len(targets)).fit(features(leading[0].rows), targets)
+
+            def linear_codes(rows: Rows, ridge: Ridge = ridge) -> NDArray:
+                return ridge.predict(features(rows))
+
+            _align_parts(network, following, [part.group for part in leading], linear_codes)
+
+
+def _align_parts(
+    network: "DiffusionNetwork",
+    parts: list[Part],
+    groups: Sequence[int],
+    expected_codes: Callable[[Rows], NDArray],
+) -> None:
+    """Rotate the codes of parts towards those (n_images, n_groups, n_latent) that are expected."""
+    for subject in sorted({part.subject for part in parts}):
+        subject_parts = [part for part in parts if part.subject == subject]
+        rows = subject_parts[0].rows
+        expected = expected_codes(rows).reshape(len(rows), len(groups), -1)
+        for part in subject_parts:
+            _align_code(network, part, expected[:, list(groups).index(part.group)])
 
 
 def _align_code(network: "DiffusionNetwork", part: Part, expected: NDArray) -> None:
-    turn, _ = orthogonal_procrustes(part.scores, expected)
-    turned = torch.from_numpy(turn.T.astype(np.float32)) @ network.code[:, part.columns]
-    network.code[:, part.columns] = turned
+    rotation, _ = orthogonal_procrustes(part.scores, expected)
+    rotated = torch.from_numpy(rotation.T.astype(np.float32)) @ network.code[:, part.columns]
+    network.code[:, part.columns] = rotated
 
 
 def principal(
@@ -160,15 +148,9 @@ def principal(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
     """Compute the principal components of responses.
 
-    Returns
-    -------
-    code : array of float32 (n_latent, n_vertices)
-        Components, each as long as its standard deviation over pictures: responses are their mean
-        plus scores times code. 0 where there are fewer components.
-    scores : array of float32 (n_images, n_latent)
-        Scores of unit variance.
-    left : array of float64 (n_vertices,)
-        Variance of each vertex that the components leave out.
+    They are the code (n_latent, n_vertices), each component as long as its standard deviation over
+    pictures, or 0 where there are fewer; the scores (n_images, n_latent) of unit variance, so that
+    responses are their mean plus scores times code; and the variance of each vertex that is left.
 
     References
     ----------
@@ -183,7 +165,7 @@ def principal(
     scores = np.zeros((n_images, n_latent), np.float32)
     count = min(n_latent, n_images - 1, n_vertices)
     if count > 0:
-        turned, lengths, axes = randomized_svd(loaded, count, random_state=seed)
+        left_vectors, lengths, axes = randomized_svd(loaded, count, random_state=seed)
         code[:count] = axes * lengths[:, None] / np.sqrt(n_images)
-        scores[:, :count] = turned * np.sqrt(n_images)
+        scores[:, :count] = left_vectors * np.sqrt(n_images)
     return code, scores, np.maximum(total - np.square(code, dtype=np.float64).sum(0), 0)

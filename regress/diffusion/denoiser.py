@@ -7,7 +7,9 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn import functional
 
+from regress.layers.network import Axes
 from regress.layers.readout import repeat_per_group
+from regress.layers.tower import residual_block
 
 # Sinusoids that encode the level of the noise.
 N_SINUSOIDS = 32
@@ -15,11 +17,6 @@ N_SINUSOIDS = 32
 
 class Denoiser(nn.Module):
     """Estimates the velocity of a noisy code, separately for each group.
-
-    Parameters
-    ----------
-    n_groups, n_latent, width, blocks : int
-        The sizes.
 
     Attributes
     ----------
@@ -31,9 +28,10 @@ class Denoiser(nn.Module):
         Weights of the output; 0 at first, as for a code that is standard normal about its mean.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = dict.fromkeys(
+    axes: ClassVar[Axes] = dict.fromkeys(
         ("enter", "told", "inner", "inner_bias", "outer", "outer_bias", "leave"), ("group", 0)
     )
+    shared: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, n_groups: int, n_latent: int, width: int, blocks: int) -> None:
         super().__init__()
@@ -52,10 +50,8 @@ class Denoiser(nn.Module):
         sinusoids = get_timestep_embedding(levels, N_SINUSOIDS)
         hidden = units + torch.matmul(sinusoids, cast("Tensor", self.told))
         hidden = torch.baddbmm(hidden, noisy.transpose(0, 1), self.enter)
-        for at in range(self.inner.shape[1]):
-            within = functional.layer_norm(hidden, hidden.shape[-1:])
-            within = torch.baddbmm(self.inner_bias[:, at, None], within, self.inner[:, at])
-            within = functional.gelu(within)
-            hidden = hidden + torch.baddbmm(self.outer_bias[:, at, None], within, self.outer[:, at])
+        blocks = (self.inner, self.inner_bias, self.outer, self.outer_bias)
+        for weights in zip(*(weight.unbind(1) for weight in blocks), strict=True):
+            hidden = residual_block(hidden, *weights)
         hidden = functional.layer_norm(hidden, hidden.shape[-1:])
         return torch.bmm(hidden, self.leave).transpose(0, 1)

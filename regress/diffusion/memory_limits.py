@@ -1,11 +1,11 @@
 """Limits of the length of a code: memory, and the components that responses have."""
 
-import os
 from bisect import bisect_right
 
 import numpy as np
 from numpy.typing import NDArray
 
+from base import machine_memory
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 from regress.diffusion.network import LEVELS_PER_CODE, ROWS
@@ -34,15 +34,7 @@ def most_components(responses: Responses | Joint, member: NDArray[np.int64]) -> 
 def check_latent(
     latent: int, responses: Responses | Joint, member: NDArray[np.int64], batch: int, width: int
 ) -> None:
-    """Check that memory can hold a code of this length, and that groups have the components.
-
-    Parameters
-    ----------
-    responses : Responses or Joint (n_images, n_vertices)
-        Responses to the training pictures, which are not read.
-    member : array of int (n_vertices,)
-        The group of each vertex.
-    """
+    """Check that memory can hold a code of this length, and that groups have the components."""
     n_groups, n_vertices = int(member.max()) + 1, len(member)
     rows = BATCHES * max(LEVELS_PER_CODE * batch, ROWS)
 
@@ -51,7 +43,7 @@ def check_latent(
         # The code in the network, in its best weights, and in the fitted network.
         return 4 * size * (n_groups * of_group + 3 * n_vertices)
 
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = machine_memory()
     max_latent = max(SHORT, most_components(responses, member))
     if latent <= max_latent and needed(latent) <= available:
         return

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from regress.diffusion.code_algebra import encode, metric
 from regress.diffusion.denoiser import Denoiser
@@ -19,6 +20,7 @@ from regress.diffusion.schedulers import (
     sample_code,
     to_standard_normal,
 )
+from regress.layers.network import Axes
 from regress.layers.readout import read_out
 from regress.layers.tower import Tower
 from regress.training import Network
@@ -40,21 +42,15 @@ class DiffusionNetwork(Network):
 
     Parameters
     ----------
-    denoiser : Module
-        Module from noisy codes, levels and the trunk's units to velocities, such as `Denoiser`.
-    n_features : int
-        Columns of the features.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
     sizes : (int, int, int)
         Length of the code, and units and residual blocks of the trunk.
-    dropout : float
-        The share of features, and of the blocks' inner units, that is left out at each step.
     n_subjects : int
         Number of subjects with a shift of these units; 0 where there is one subject.
 
     Attributes
     ----------
+    denoiser : Module
+        Module from noisy codes, levels and the trunk's units to velocities.
     code : Tensor (n_latent, n_vertices)
         Responses per unit of each number of the code; not trained.
     left : Tensor (n_vertices,)
@@ -73,14 +69,11 @@ class DiffusionNetwork(Network):
     regression diffusion models. NeurIPS: diffusion about the expected response.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
+    axes: ClassVar[Axes] = {
         **Network.axes,
         "code": ("vertex", 1),
-        "left": ("vertex", 0),
-        "whose": ("vertex", 0),
+        **dict.fromkeys(("left", "whose"), ("vertex", 0)),
         **dict.fromkeys(("factor", "whom", "expect", "expect_bias"), ("group", 0)),
-        **{f"tower.{name}": axis for name, axis in Tower.axes.items()},
-        **{f"denoiser.{name}": axis for name, axis in Denoiser.axes.items()},
     }
     objective: ClassVar[bool] = True
 
@@ -90,7 +83,7 @@ class DiffusionNetwork(Network):
 
     def __init__(
         self,
-        denoiser: nn.Module,
+        denoiser: Denoiser | PretrainedUNet,
         n_features: int,
         member: Tensor,
         sizes: tuple[int, int, int],
@@ -105,6 +98,7 @@ class DiffusionNetwork(Network):
         self.expect = nn.Parameter(torch.zeros(n_groups, width, n_latent))
         self.expect_bias = nn.Parameter(torch.zeros(n_groups, n_latent))
         self.denoiser = denoiser
+        self.shared = tuple(f"denoiser.{name}" for name in denoiser.shared)
         if n_subjects:
             shifts = nn.Parameter(torch.zeros(n_groups, n_subjects, width))
             self.register_parameter("whom", shifts)
@@ -116,7 +110,12 @@ class DiffusionNetwork(Network):
         self._sampler, self._steps, self._samples = "dpm", 20, 16
 
     @property
-    def subjects(self) -> Tensor:
+    @override
+    def subjects(self) -> Tensor | None:
+        return self.vertex_subjects if self._n_subjects else None
+
+    @property
+    def vertex_subjects(self) -> Tensor:
         """Subject of each vertex; saved fits call it `whose`."""
         return self.get_buffer("whose")
 
@@ -126,13 +125,10 @@ class DiffusionNetwork(Network):
         return self
 
     def forward(self, features: Tensor, responses: Tensor | None = None) -> Tensor:
-        """Predict responses or, if called with responses, compute the denoising loss.
+        """Predict responses or, if called with responses, compute the denoising loss (n_vertices,).
 
-        Returns
-        -------
-        Tensor (n_images, n_vertices) or (n_vertices,)
-            Responses; or the squared error of the velocity in units of responses, averaged over
-            pictures, levels of noise and the vertices of each vertex' group.
+        It is the squared error of the velocity in units of responses, averaged over pictures,
+        levels of noise and the vertices of each vertex' group.
         """
         units = self.encode_pictures(features)
         if responses is not None:
@@ -143,10 +139,10 @@ class DiffusionNetwork(Network):
 
     def encode_pictures(self, features: Tensor) -> Tensor:
         """Compute the trunk's units (n_groups, n_images, width) of pictures."""
-        units = self.tower(self.dropout(features), self.tower.masks(len(features)), slice(None))
+        units = self.tower(self.dropout(features), self.tower.masks(len(features)))
         if self._n_subjects:
             # All vertices here are of one subject; an unknown one gets the mean shift.
-            subject, shifts = int(self.subjects[0]), cast("Tensor", self.whom)
+            subject, shifts = int(self.vertex_subjects[0]), cast("Tensor", self.whom)
             shift = shifts.mean(1) if subject < 0 else shifts[:, subject]
             units = units + shift[:, None]
         return functional.layer_norm(units, units.shape[-1:])
@@ -159,8 +155,8 @@ class DiffusionNetwork(Network):
         """Estimate the velocity of noisy codes."""
         alpha, sigma = self._noising.rates(levels)
         expected = self.expected(units)
-        guess: Tensor = self.denoiser(noisy - alpha * expected, levels, units)
-        return guess - sigma * expected
+        velocity: Tensor = self.denoiser(noisy - alpha * expected, levels, units)
+        return velocity - sigma * expected
 
     def encode(self, responses: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the codes of responses, and the matrix of their distances."""
@@ -172,25 +168,17 @@ class DiffusionNetwork(Network):
         """Compute the responses of codes."""
         return read_out(codes.transpose(0, 1).contiguous(), self.code, self.offset, self.member)
 
+    @override
     def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
-        """Yield drawn responses, without the variance that the code leaves out.
-
-        Parameters
-        ----------
-        seed : int
-            Seed of the noise, which is the same for all pictures.
-        """
+        # Without the variance that the code leaves out; the noise is the same for all pictures.
         yield from map(self.decode, self._draws(self.encode_pictures(features), n_samples, seed))
 
     def spread(self, features: Tensor) -> Tensor:
         """Compute the standard deviation of responses that the model predicts.
 
-        Returns
-        -------
-        Tensor (n_images, n_vertices)
-            Deviation of the draws of a prediction, and of what the code leaves out, times `factor`.
-            With draws in pairs about their mean, the mean square needs no correction.
+        It is that of the draws of a prediction, and of what the code leaves out, times `factor`.
         """
+        # With draws in pairs about their mean, the mean square needs no correction.
         total, squares = features.new_zeros(()), features.new_zeros(())
         for response in self.draw(features, self._samples, 0):
             deviation = response - self.offset
@@ -226,15 +214,13 @@ class DiffusionNetwork(Network):
         if self.training:
             levels = even_levels(torch.rand(n, device=device), LEVELS_PER_CODE)
             noise = torch.randn(n * LEVELS_PER_CODE, 1, codes.shape[2], device=device)
-            again = codes.repeat(LEVELS_PER_CODE, 1, 1), units.repeat(1, LEVELS_PER_CODE, 1)
-            return self._error(*again, levels, noise, M)
+            repeats = codes.repeat(LEVELS_PER_CODE, 1, 1), units.repeat(1, LEVELS_PER_CODE, 1)
+            return self._error(*repeats, levels, noise, M)
         # The same noise in each epoch and on each device: it is drawn on the CPU.
         rng = torch.Generator().manual_seed(0)
         noise = torch.randn(VALIDATION_LEVELS * n, 1, codes.shape[2], generator=rng).to(device)
-        levels = (
-            (torch.arange(VALIDATION_LEVELS, device=device) + 0.5) / VALIDATION_LEVELS * LEVELS
-        ).long()
-        levels = levels.repeat_interleave(n)
+        shares = (torch.arange(VALIDATION_LEVELS, device=device) + 0.5) / VALIDATION_LEVELS
+        levels = (shares * LEVELS).long().repeat_interleave(n)
         total = units.new_zeros(len(M))
         for rows in torch.split(torch.arange(VALIDATION_LEVELS * n, device=device), ROWS):
             block = codes[rows % n], units[:, rows % n], levels[rows], noise[rows]
@@ -248,13 +234,3 @@ class DiffusionNetwork(Network):
         difference = (self.velocity(noisy, levels, units) - velocity).transpose(0, 1).float()
         with torch.autocast(codes.device.type, enabled=False):
             return ((difference @ M) * difference).sum(2).mean(1)
-
-
-class SharedDiffusionNetwork(DiffusionNetwork):
-    """A diffusion model whose groups share a UNet."""
-
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **{n: axis for n, axis in DiffusionNetwork.axes.items() if not n.startswith("denoiser.")},
-        **{f"denoiser.{name}": axis for name, axis in PretrainedUNet.axes.items()},
-    }
-    shared = ("denoiser.unet.", "denoiser.config")

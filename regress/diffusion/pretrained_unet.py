@@ -1,7 +1,6 @@
 """Denoiser that is initialised with the UNet of a latent diffusion model."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,8 +9,9 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
 
-from base import DocumentError, read_json
+from base import DocumentError, machine_memory, read_json
 from regress.errors import RegressError
+from regress.layers.network import Axes
 from regress.layers.readout import COPIES, repeat_per_group
 
 CONFIG = "config.json"
@@ -20,17 +20,10 @@ KIND = "UNet2DConditionModel"
 
 
 class PretrainedUNet(nn.Module):
-    """Estimates velocities with a UNet, which all groups share.
+    """Estimates velocities with a UNet, which all groups share; with random weights until `load`.
 
     The code is reshaped to channels x height x width, padded with 0; a group's units of the picture
     are the one token that the UNet attends to.
-
-    Parameters
-    ----------
-    config : dict
-        Configuration of the UNet, whose weights are random until `load`; all are trained.
-    n_groups, n_latent, width : int
-        The sizes.
 
     Attributes
     ----------
@@ -40,7 +33,8 @@ class PretrainedUNet(nn.Module):
         The UNet's configuration as JSON, with which a saved model needs no folder.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {"token": ("group", 0)}
+    axes: ClassVar[Axes] = {"token": ("group", 0)}
+    shared: ClassVar[tuple[str, ...]] = ("unet.", "config")
 
     config: Tensor
 
@@ -76,22 +70,16 @@ class PretrainedUNet(nn.Module):
         channels, height, width = self._shape
         padded = functional.pad(noisy, (0, channels * height * width - n_latent))
         tokens = torch.bmm(units, self.token).transpose(0, 1)
-        guess: Tensor = self.unet(
+        velocity: Tensor = self.unet(
             padded.reshape(n * n_groups, *self._shape),
             levels.repeat_interleave(n_groups),
             encoder_hidden_states=tokens.reshape(n * n_groups, 1, -1),
         ).sample
-        return guess.reshape(n, n_groups, -1)[..., :n_latent]
+        return velocity.reshape(n, n_groups, -1)[..., :n_latent]
 
 
 def unet_files(folder: str | Path) -> list[Path]:
-    """List the files of a UNet; raise an error where there is none, or only a pickle.
-
-    Parameters
-    ----------
-    folder : path
-        Folder of a UNet, or of a pipeline with a UNet, as diffusers saves them.
-    """
+    """List the files of a UNet, or of the UNet in a pipeline, as diffusers saves them."""
     root = Path(folder).expanduser()
     path = root / "unet" if (root / "unet" / CONFIG).is_file() else root
     expected = f"expected a folder with {CONFIG} and {WEIGHTS}.safetensors, or one with unet/"
@@ -136,7 +124,7 @@ def check_unet(folder: str | Path) -> None:
     with torch.device("meta"):
         count = sum(w.numel() for w in UNet2DConditionModel.from_config(config).parameters())
     needed = 4 * COPIES * count
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = machine_memory()
     if needed > available:
         raise RegressError(
             f"unet {folder}: its {count:,} weights need {needed / 1e9:.0f} GB to train, and this "

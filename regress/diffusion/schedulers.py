@@ -23,20 +23,12 @@ COMMON: dict[str, Any] = {
 }
 
 
-def _ddim() -> Any:
-    return DDIMScheduler(**COMMON, clip_sample=False)
-
-
-def _dpm() -> Any:
-    return DPMSolverMultistepScheduler(**COMMON)
-
-
 # Constructor of a scheduler, and eta, the share of new noise in each step: DDIM with eta = 1 is
 # DDPM, and takes the noise as an argument.
 SAMPLERS: dict[str, tuple[Callable[[], Any], float]] = {
-    "ddim": (_ddim, 0.0),
-    "ddpm": (_ddim, 1.0),
-    "dpm": (_dpm, 0.0),
+    "ddim": (lambda: DDIMScheduler(**COMMON, clip_sample=False), 0.0),
+    "ddpm": (lambda: DDIMScheduler(**COMMON, clip_sample=False), 1.0),
+    "dpm": (lambda: DPMSolverMultistepScheduler(**COMMON), 0.0),
 }
 
 
@@ -55,13 +47,7 @@ class Noising:
         self._scheduler = DDPMScheduler(**COMMON, clip_sample=False)
 
     def rates(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the shares of code and noise in noisy codes.
-
-        Parameters
-        ----------
-        levels : Tensor of int (n,)
-            Levels from 0, almost no noise, to `LEVELS` - 1, almost only noise.
-        """
+        """Return the shares of code and noise at levels of noise, 0 to `LEVELS` - 1."""
         signal = self._scheduler.alphas_cumprod.to(levels.device)[levels][:, None, None]
         return signal**0.5, (1 - signal) ** 0.5
 
@@ -72,20 +58,17 @@ class Noising:
         return noisy, velocity
 
 
-def even_levels(offsets: Tensor, n_shown: int) -> Tensor:
+def even_levels(offsets: Tensor, n_ranges: int) -> Tensor:
     """Return evenly spread levels of noise for codes, which lowers the gradient's variance.
 
-    Returns
-    -------
-    Tensor of int (n_shown * n,)
-        For all codes, a level in the first of n_shown equal ranges; then in the next range.
+    For all codes, a level in the first of n_ranges equal ranges comes first; then in the next.
 
     References
     ----------
     Kingma, Salimans, Poole, Ho (2021). Variational diffusion models. NeurIPS, appendix I.1: a
     low-discrepancy sampler, there over a batch.
     """
-    at = (offsets + torch.arange(n_shown, device=offsets.device)[:, None]) / n_shown
+    at = (offsets + torch.arange(n_ranges, device=offsets.device)[:, None]) / n_ranges
     # Rounding turns a number just below 1 into 1.
     return (at.flatten() * LEVELS).long().clamp_max(LEVELS - 1)
 
@@ -93,19 +76,10 @@ def even_levels(offsets: Tensor, n_shown: int) -> Tensor:
 def draw_noise(
     n_samples: int, steps: int, n_latent: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw the noise of some samples, in pairs of opposite sign.
+    """Draw noise (n_samples, steps + 1, n_latent) at the start and for each step, in pairs.
 
-    As far as a sample is linear in its noise, the error of the mean of a pair is 0.
-
-    Parameters
-    ----------
-    n_samples : int
-        Number of samples; if it is odd, the last has no partner.
-
-    Returns
-    -------
-    array of float32 (n_samples, steps + 1, n_latent)
-        Noise at the start, and for each step.
+    As far as a sample is linear in its noise, the error of the mean of a pair of opposite sign is
+    0. If the number of samples is odd, the last has no partner.
 
     References
     ----------
@@ -121,39 +95,32 @@ def to_standard_normal(noise: Tensor, sampler: str) -> tuple[Tensor, float]:
     """Transform noise to codes as the sampler would if codes were standard normal.
 
     The sampling error of their variance estimates that of the codes that were drawn with the same
-    noise.
-
-    Returns
-    -------
-    variance : float
-        Their variance with infinitely many draws: about 1, less what the steps lose.
+    noise. Their variance with infinitely many draws, about 1 less what the steps lose, comes with
+    them.
 
     References
     ----------
     Cochran (1977). Sampling techniques, chapter 6: ratio estimators.
     """
 
-    def still(code: Tensor, _: Tensor) -> Tensor:
+    def zero_velocity(code: Tensor, _: Tensor) -> Tensor:
         return torch.zeros_like(code)
 
     codes = torch.stack(
-        [sample_code(still, sample_noise, sampler, 1, 1)[0, 0] for sample_noise in noise]
+        [sample_code(zero_velocity, sample_noise, sampler, 1, 1)[0, 0] for sample_noise in noise]
     )
     # The response to each step's noise alone, in a number of the code each.
-    weights = sample_code(still, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1)
+    weights = sample_code(
+        zero_velocity, torch.eye(noise.shape[1], device=noise.device), sampler, 1, 1
+    )
     return codes, float((weights**2).sum())
 
 
 def sample_code(denoise: Denoise, noise: Tensor, sampler: str, rows: int, groups: int) -> Tensor:
-    """Draw codes by denoising noise step by step.
+    """Draw codes (n_rows, n_groups, n_latent) by denoising noise step by step.
 
-    Parameters
-    ----------
-    denoise : callable
-        From noisy codes (n_rows, n_groups, n_latent) and their level (n_rows,) to velocities.
-    noise : Tensor (steps + 1, n_latent)
-        Noise of one sample, the same for all pictures and groups, so that a prediction does not
-        depend on the batch.
+    The noise (steps + 1, n_latent) of one sample is the same for all pictures and groups, so that a
+    prediction does not depend on the batch.
 
     References
     ----------

@@ -17,7 +17,7 @@ from regress.fitting.settings import Job
 from regress.fitting.up_to_date import ModelFiles
 
 if TYPE_CHECKING:
-    from regress.adversarial import Sheet
+    from regress.adversarial import VertexGeometry
 
 Rows = NDArray[np.int64]
 
@@ -106,13 +106,13 @@ class SubjectFit:
         parts = zip(names, layout.hemispheres[columns], vertices, strict=True)
         return np.array([f"{name} {hemisphere} {vertex}" for name, hemisphere, vertex in parts])
 
-    def sheet(self, columns: Rows) -> "Sheet":
+    def sheet(self, columns: Rows) -> "VertexGeometry":
         """Return the cortical sheet of some columns, for models with critics."""
-        from regress.adversarial import Sheet
+        from regress.adversarial import VertexGeometry
 
         subject = self.job.subject
         on_fsaverage = {h: fsaverage_vertices(subject, h) for h in self.files.span}
-        return Sheet.from_layout(self.layout, columns, on_fsaverage)
+        return VertexGeometry.from_layout(self.layout, columns, on_fsaverage)
 
     def add_batch(self, model: Encoder, columns: Rows, start: int) -> None:
         """Add a fitted batch, whose model has these columns from `start` on; save complete ROIs."""

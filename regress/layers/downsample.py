@@ -5,24 +5,12 @@ from torch.nn import functional
 
 
 class DownsampledPicture(nn.Module):
-    """Average of a picture over a small grid, so that critics need no weight for each pixel.
-
-    Parameters
-    ----------
-    channels, side : int
-        Channels and side of the picture in the columns.
-    max_side : int
-        Largest side of the grid.
-    """
+    """Average of a picture over a small grid, so that critics need no weight for each pixel."""
 
     def __init__(self, channels: int, side: int, max_side: int = 8) -> None:
         super().__init__()
         self._shape, self._grid = (channels, side, side), min(side, max_side)
-
-    @property
-    def columns(self) -> int:
-        """Number of output columns."""
-        return self._shape[0] * self._grid**2
+        self.columns = channels * self._grid**2
 
     def forward(self, features: Tensor) -> Tensor:
         """Downsample pictures to the means of the cells of the grid, (n_images, columns)."""

@@ -15,13 +15,7 @@ Film = Sequence[tuple[Tensor, Tensor]]
 
 
 class Block(nn.Module):
-    """Two convolutions with a residual connection.
-
-    Parameters
-    ----------
-    n_inputs, n_channels : int
-        Input and output maps.
-    """
+    """Two convolutions with a residual connection."""
 
     def __init__(self, n_inputs: int, n_channels: int) -> None:
         super().__init__()
@@ -32,13 +26,7 @@ class Block(nn.Module):
         self.past = nn.Identity() if same else nn.Conv2d(n_inputs, n_channels, 1)
 
     def forward(self, maps: Tensor, film: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Compute maps of maps.
-
-        Parameters
-        ----------
-        film : (Tensor, Tensor), each (n_channels,), or None
-            Gains, less 1, and shifts of the inner channels.
-        """
+        """Compute maps of maps; `film` has gains, less 1, and shifts of the inner channels."""
         inner = self.norm(self.first(maps))
         if film is not None:
             gain, shift = film
@@ -51,20 +39,8 @@ class Maps(nn.Module):
     """An encoder-decoder with skip connections.
 
     The encoder halves the maps and doubles their number at each level; the decoder reverses this,
-    and gets the encoder's maps of each level too.
-
-    Parameters
-    ----------
-    n_inputs : int
-        Channels of the pictures.
-    width : int
-        Number of maps of the first level, and of the output.
-    depth : int
-        Number of times that maps are halved.
-    stride : int
-        Stride of the first convolution: the picture's side over that of the first maps.
-    noise : int
-        Random numbers, of which weighted sums are added to the deepest maps; 0 for none.
+    and gets the encoder's maps of each level too. Weighted sums of the random numbers `noise` are
+    added to the deepest maps; `width` is the number of maps of the first level, and of the output.
 
     References
     ----------
@@ -85,13 +61,7 @@ class Maps(nn.Module):
         self.blocks = [*widths, *(high for _, high in above)]
 
     def forward(self, pictures: Tensor, noise: Tensor | None, film: Film | None) -> Tensor:
-        """Compute maps of pictures.
-
-        Parameters
-        ----------
-        film : sequence of (Tensor, Tensor), or None
-            For each of `blocks`, gains and shifts of its channels.
-        """
+        """Compute maps of pictures; `film` has gains and shifts for each of `blocks`."""
         films = iter(film if film is not None else [None] * len(self.blocks))
         maps, skips = self.stem(pictures), []
         for level, block in enumerate(self.down):

@@ -1,12 +1,14 @@
 """Networks whose weights belong to vertices, to groups of vertices, or to all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+Axes = dict[str, tuple[str, int]]
 
 
 class Network(nn.Module):
@@ -30,7 +32,7 @@ class Network(nn.Module):
     ----------
     axes : dict of str to (str, int)
         For each weight and buffer, by name: what an axis counts ("vertex" or "group"), and that
-        axis. A subclass adds its own.
+        axis. A subclass adds its own. A part such as `Tower` has `axes` of its own.
     rates : dict of str to float
         Multiples of the learning rate, by the beginning of the weights' names; none by default.
     shared : tuple of str
@@ -46,7 +48,7 @@ class Network(nn.Module):
         Adam would take steps of full length. A network that needs another bias has its own.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {"offset": ("vertex", 0), "member": ("vertex", 0)}
+    axes: ClassVar[Axes] = {"offset": ("vertex", 0), "member": ("vertex", 0)}
     # An instance may have more shared weights than its class.
     shared: tuple[str, ...] = ()
     rates: Mapping[str, float] = MappingProxyType({})
@@ -64,40 +66,38 @@ class Network(nn.Module):
         """Number of groups."""
         return int(self.member.max()) + 1
 
+    @property
+    def subjects(self) -> Tensor | None:
+        """Subject of each vertex, where a call takes vertices of one subject only; None here."""
+        return None
+
+    def draw(self, features: Tensor, n_samples: int, seed: int) -> Iterator[Tensor]:
+        """Yield draws of the responses; here, the same prediction each time."""
+        for _ in range(n_samples):
+            yield self(features)
+
 
 def axis_of(network: Network, name: str) -> tuple[str, int]:
-    """Return what the axis of a weight counts, and its index.
-
-    Returns
-    -------
-    (str, int)
-        "vertex" or "group", and the axis; "shared" where it belongs to all, and 0.
-    """
+    """Return what the axis of a weight counts, and its index; ("shared", 0) where all share it."""
     if name.startswith(network.shared):
         return "shared", 0
-    if name not in network.axes:
+    owner, _, rest = name.partition(".")
+    part_axes: Axes = getattr(getattr(network, owner, None), "axes", {}) if rest else {}
+    axis = network.axes.get(name) or part_axes.get(rest)
+    if axis is None:
         raise TypeError(
             f"{type(network).__name__}: {name} is not in `axes`, which say what counts vertices or "
             "groups, and does not begin with a name in `shared`; add it to one of them"
         )
-    return network.axes[name]
+    return axis
 
 
 def select_vertices(
-    network: Network, vertices: Tensor, arrays: dict[str, Tensor] | None = None
-) -> dict[str, Tensor]:
-    """Select the weights of some vertices and of their groups.
+    network: Network, vertices: Tensor, arrays: Mapping[str, Tensor] | None = None
+) -> dict[str, Any]:
+    """Select the weights of some vertices and of their groups, which are numbered from 0.
 
-    Parameters
-    ----------
-    arrays : dict of str to Tensor, optional
-        Arrays of the same axes as the network's; the network's own by default.
-
-    Returns
-    -------
-    dict of str to Tensor
-        State of a network of these vertices, with groups numbered from 0. Shared arrays are not
-        copied.
+    Arrays of the same axes may stand for the network's own. Shared ones are not copied.
     """
     groups, member = torch.unique(network.member[vertices], return_inverse=True)
     indices = {"vertex": vertices, "group": groups}
@@ -111,24 +111,16 @@ def select_vertices(
 
 def narrow(network: Network, vertices: Tensor, optimiser: torch.optim.Optimizer) -> None:
     """Reduce a network, and the state of its optimiser, to some vertices."""
-    weights = dict(network.named_parameters())
-    for name, weight in weights.items():
-        for key, held in optimiser.state.get(weight, {}).items():
-            if isinstance(held, Tensor) and held.shape == weight.shape:
-                optimiser.state[weight][key] = select_vertices(network, vertices, {name: held})[
-                    name
-                ]
+    for name, weight in network.named_parameters():
+        moments = optimiser.state.get(weight, {})
+        for key, values in moments.items():
+            if isinstance(values, Tensor) and values.shape == weight.shape:
+                moments[key] = select_vertices(network, vertices, {name: values})[name]
     replace_state(network, select_vertices(network, vertices))
 
 
 def replace_state(network: Network, state: dict[str, Tensor]) -> None:
-    """Load a state of fewer, or more, vertices into a network.
-
-    Parameters
-    ----------
-    network : Network
-        Changed in place; its weights stay the same objects, which an optimiser holds.
-    """
+    """Load a state of fewer, or more, vertices; weights stay the objects that an optimiser has."""
     for name, weight in network.named_parameters():
         weight.data, weight.grad = state[name], None
     for name in dict(network.named_buffers()).keys() & state.keys():
@@ -140,62 +132,44 @@ class PartitionedNetwork:
     """Network that is computed part by part: each subject's vertices from its own pictures.
 
     The network is called for each part with slices of the weights of vertices, the weights of the
-    part's groups, and the shared weights.
-
-    Parameters
-    ----------
-    network : Network
-        Network of all vertices; those of a part are adjacent.
-    widths : sequence of int
-        Number of vertices of each part; parts without vertices are left out.
+    part's groups, and the shared weights. Parts are adjacent vertices; `widths` are their numbers.
     """
 
     def __init__(self, network: Network, widths: Sequence[int]) -> None:
         self._network, self._widths = network, [width for width in widths if width]
-        self._parts: list[tuple[Tensor | None, Tensor]] = []
+        self._groups: list[Tensor | None] = []
+        # Group of each vertex of each part, numbered from 0 in each.
+        self.members: list[Tensor] = []
         for member in torch.split(network.member, self._widths):
             groups, member_in_part = torch.unique(member, return_inverse=True)
-            self._parts.append(
-                (None if len(groups) == network.n_groups else groups, member_in_part)
-            )
-
-    @property
-    def members(self) -> list[Tensor]:
-        """Group of each vertex of each part, numbered from 0 in each."""
-        return [member for _, member in self._parts]
+            self._groups.append(None if len(groups) == network.n_groups else groups)
+            self.members.append(member_in_part)
 
     def __call__(self, *inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Predict responses or, if called with responses too, compute the network's own loss.
-
-        Parameters
-        ----------
-        *inputs : sequence of Tensor (n_images, n_features), and of Tensor (n_images, n_vertices)
-            Standardised features, and perhaps responses, of each part's pictures.
-        """
+        """Call the network with each part's features, and perhaps its responses."""
         parts = list(zip(*inputs, strict=True))
         if len(self._widths) == 1:
             return [self._network(*parts[0])]
+        views = self._views()
         return [
             functional_call(self._network, view, part)
-            for view, part in zip(self._views(), parts, strict=True)
+            for view, part in zip(views, parts, strict=True)
         ]
 
     def _views(self) -> list[dict[str, Tensor]]:
-        views = [{"member": member} for _, member in self._parts]
-        tensors = [*self._network.named_parameters(), *self._network.named_buffers()]
-        for name, values in tensors:
-            if name == "member":
-                continue
+        views = [{"member": member} for member in self.members]
+        for name, values in [*self._network.named_parameters(), *self._network.named_buffers()]:
             kind, axis = axis_of(self._network, name)
-            if kind == "shared":
+            if name == "member" or kind == "shared":
                 continue
             # One split for all parts: its gradient is written once, not once for each part.
-            slices = torch.split(values, self._widths, axis) if kind == "vertex" else None
-            for number, (groups, _) in enumerate(self._parts):
-                if slices is not None:
-                    views[number][name] = slices[number]
-                else:
-                    views[number][name] = (
-                        values if groups is None else values.index_select(axis, groups)
-                    )
+            if kind == "vertex":
+                slices = list(torch.split(values, self._widths, axis))
+            else:
+                slices = [
+                    values if groups is None else values.index_select(axis, groups)
+                    for groups in self._groups
+                ]
+            for view, part in zip(views, slices, strict=True):
+                view[name] = part
         return views

@@ -1,27 +1,19 @@
-"""Readouts of vertices from the trunks of their groups, and checks of sizes."""
-
-import numbers
-import os
-from collections.abc import Mapping
-from typing import Any
+"""Readouts of vertices from the trunks of their groups, and the memory that trunks need."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from base import machine_memory
 from regress.errors import RegressError
-from regress.solvers.arguments import MAX_COUNT
 
 # Copies of a weight in training: itself, its best value, its gradient and two moments.
 COPIES = 5
 
 
 def read_out(hidden: Tensor, weight: Tensor, bias: Tensor, member: Tensor) -> Tensor:
-    """Compute, for each vertex, a weighted sum of its group's hidden units.
+    """Compute, for each vertex, a weighted sum of its group's units (n_groups, n_images, width).
 
-    Parameters
-    ----------
-    member : Tensor of int (n_vertices,)
-        Group of each vertex. Fastest where it rises, as in a layout: groups are then slices.
+    Fastest where the groups of the vertices rise, as in a layout: groups are then slices.
     """
     if bool((member[1:] < member[:-1]).any()):
         order = torch.argsort(member, stable=True)
@@ -36,44 +28,22 @@ def read_out(hidden: Tensor, weight: Tensor, bias: Tensor, member: Tensor) -> Te
     return torch.cat([torch.addmm(b, h, w) for h, w, b in parts], 1)
 
 
-def repeat_per_group(initial: Tensor, n_groups: int) -> torch.nn.Parameter:
-    """Return a parameter in which every group has the same initial weights.
-
-    So a group is trained as it would be alone: its initial weights do not depend on other groups.
-    """
-    return torch.nn.Parameter(initial.expand(n_groups, *initial.shape).contiguous())
+def repeat_per_group(initial: Tensor, n_groups: int) -> nn.Parameter:
+    """Return a parameter in which every group has the same initial weights, as it would alone."""
+    return nn.Parameter(initial.expand(n_groups, *initial.shape).contiguous())
 
 
 def check_memory(n_groups: int, weights: int, values: int) -> None:
     """Check that memory can hold the trunks of all groups, before they are made.
 
-    Parameters
-    ----------
-    values : int
-        Intermediate values of a group for a batch of pictures; each has a gradient.
+    `weights` and `values` are the numbers of weights of a group, and of its intermediate values for
+    a batch of pictures, each of which has a gradient.
     """
     needed = 4 * n_groups * (COPIES * weights + 2 * values)
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > available:
+    if needed > machine_memory():
         raise RegressError(
             f"{n_groups:,} groups, each with {weights:,} weights of its own beside the readouts, "
-            f"need {needed / 1e9:.0f} GB to train, and this machine has {available / 1e9:.0f} GB: "
-            "let more vertices share a network (--params.scope roi, --group_by class), or make it "
-            "smaller"
+            f"need {needed / 1e9:.0f} GB to train, and this machine has "
+            f"{machine_memory() / 1e9:.0f} GB: let more vertices share a network (--params.scope "
+            "roi, --group_by class), or make it smaller"
         )
-
-
-def check_whole(parameters: Mapping[str, Any], least: Mapping[str, int]) -> None:
-    """Check that parameters are whole numbers within their limits.
-
-    Parameters
-    ----------
-    least : mapping of str to int
-        Smallest value of each parameter to check.
-    """
-    for name, low in least.items():
-        value = parameters[name]
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
-            raise ValueError(f"{name}: found {value!r}, expected a whole number from {low} on")
-        if int(value) > MAX_COUNT:
-            raise ValueError(f"{name}: found {value}, expected at most {MAX_COUNT}")

@@ -14,10 +14,7 @@ def read_fields(maps: Tensor, places: Tensor, channels: Tensor) -> Tensor:
     A vertex has n_places + n_channels weights in place of their product, and its weights of places
     are its receptive field.
 
-    Returns
-    -------
-    Tensor (n_images, n_vertices)
-        sum over c and p of channels[c] * maps[:, c, p] * places[p].
+    The sums (n_images, n_vertices) are over c and p of channels[c] * maps[:, c, p] * places[p].
 
     References
     ----------

@@ -6,21 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from regress.layers.network import Axes
 from regress.layers.readout import repeat_per_group
 
 
 class Tower(nn.Module):
     """Linear layer and residual blocks, separate for each group.
 
-    Dropout leaves out the same units of all groups, so that a group is trained as it would be
-    alone.
-
-    Parameters
-    ----------
-    n_groups, n_inputs, width, blocks : int
-        The sizes.
-    dropout : float
-        Share of the blocks' inner units that is left out at each step.
+    Dropout leaves out the same of the blocks' inner units in all groups, so that a group is trained
+    as it would be alone.
 
     Attributes
     ----------
@@ -31,7 +25,7 @@ class Tower(nn.Module):
         width). The second is 0 at first, so that a block is the identity.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = dict.fromkeys(
+    axes: ClassVar[Axes] = dict.fromkeys(
         ("stem", "stem_bias", "inner", "inner_bias", "outer", "outer_bias"), ("group", 0)
     )
 
@@ -49,29 +43,31 @@ class Tower(nn.Module):
             self.outer_bias = repeat_per_group(torch.zeros(blocks, width), n_groups)
 
     def masks(self, n: int) -> list[Tensor]:
-        """Draw dropout masks of the inner units.
-
-        Parameters
-        ----------
-        n : int
-            Number of inputs, each with its own mask; 1 for the same mask for all.
-
-        Returns
-        -------
-        list of Tensor (n, width)
-            Factors of the inner units, for each block.
-        """
+        """Draw dropout masks (n, width) of each block, for n inputs; 1 for one mask for all."""
         return [self.dropout(self.stem.new_ones(n, self.stem.shape[1])) for _ in range(self.blocks)]
 
-    def forward(self, inputs: Tensor, masks: list[Tensor], groups: slice) -> Tensor:
-        """Compute the units (n_groups, n_inputs, width) of some groups."""
+    def forward(self, inputs: Tensor, masks: list[Tensor], groups: slice = slice(None)) -> Tensor:
+        """Compute the units (n_groups, n_inputs, width) of some groups; all by default."""
         stem, bias = self.stem[groups], self.stem_bias[groups]
         hidden = functional.linear(inputs, stem.flatten(0, 1), bias.flatten())
         hidden = hidden.reshape(len(inputs), *bias.shape).transpose(0, 1)
         for number, mask in enumerate(masks):
             at = groups, number
-            within = functional.layer_norm(hidden, hidden.shape[-1:])
-            within = torch.baddbmm(self.inner_bias[at][:, None], within, self.inner[at])
-            within = functional.gelu(within) * mask
-            hidden = hidden + torch.baddbmm(self.outer_bias[at][:, None], within, self.outer[at])
+            weights = self.inner[at], self.inner_bias[at], self.outer[at], self.outer_bias[at]
+            hidden = residual_block(hidden, *weights, mask)
         return hidden
+
+
+def residual_block(
+    hidden: Tensor,
+    inner: Tensor,
+    inner_bias: Tensor,
+    outer: Tensor,
+    outer_bias: Tensor,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Compute the units (n_groups, n_inputs, width) after a block, with factors of inner units."""
+    within = functional.layer_norm(hidden, hidden.shape[-1:])
+    within = functional.gelu(torch.baddbmm(inner_bias[:, None], within, inner))
+    within = within if mask is None else within * mask
+    return hidden + torch.baddbmm(outer_bias[:, None], within, outer)

@@ -15,15 +15,6 @@ from regress.errors import RegressError
 class VitBackbone(nn.Module):
     """Vision transformer from pixels to its tokens, averaged over a grid of places.
 
-    Parameters
-    ----------
-    name : str
-        timm's full name of the transformer.
-    side : int
-        Height and width of pictures.
-    grid : int
-        Largest side of the grid.
-
     Attributes
     ----------
     module : nn.Module
@@ -37,8 +28,6 @@ class VitBackbone(nn.Module):
     mean: Tensor
     std: Tensor
     module: Any
-    side: int
-    n_outputs: int
 
     def __init__(self, name: str, side: int, grid: int) -> None:
         super().__init__()
@@ -52,13 +41,10 @@ class VitBackbone(nn.Module):
             self.register_buffer(statistic, torch.tensor(preprocessing[statistic])[:, None, None])
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Compute the tokens of pictures.
+        """Compute the tokens (n_images, n_outputs) of pictures.
 
-        Returns
-        -------
-        Tensor (n_images, n_outputs)
-            The class token, or the mean of all places where there is none, and the tokens of the
-            grid, each normalised to mean 0 and deviation 1.
+        They are the class token, or the mean of all places where there is none, and those of the
+        grid, each normalised to mean 0 and deviation 1.
         """
         pictures = (pixels.reshape(-1, 3, self.side, self.side) + 1) / 2
         tokens = self.module.forward_features((pictures - self.mean) / self.std)

@@ -6,10 +6,12 @@ from those of `fit`, `refit` from those of `refit`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from regress.layers.network import Network, axis_of
 
@@ -18,18 +20,16 @@ INSIDE = "inside."
 
 
 def select_start_weights(start: Mapping[str, NDArray], inside: bool) -> dict[str, NDArray]:
-    """Choose the weights that a training begins from.
+    """Choose the weights of `fit` (inside) or of `refit`; if only one of them is there, these."""
+    weights, inside_weights = split_inside(start)
+    return weights | inside_weights if inside else weights
 
-    Parameters
-    ----------
-    inside : bool
-        Whether to choose the weights of `fit`, else those of `refit`; if only one of them is there,
-        these.
-    """
-    weights = {n: v for n, v in start.items() if not n.startswith(INSIDE)}
-    if inside:
-        weights |= {n.removeprefix(INSIDE): v for n, v in start.items() if n.startswith(INSIDE)}
-    return weights
+
+def split_inside(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a state into the arrays of `refit`, and those of `fit` without their prefix."""
+    names = [name for name in state if name.startswith(INSIDE)]
+    inside = {name.removeprefix(INSIDE): state[name] for name in names}
+    return {name: values for name, values in state.items() if name not in names}, inside
 
 
 def has_shared_weights(network: Network) -> bool:
@@ -40,17 +40,8 @@ def has_shared_weights(network: Network) -> bool:
 def load_start_weights(network: Network, weights: Mapping[str, NDArray]) -> NDArray[np.bool_]:
     """Load weights into a network: shared ones, and those of known groups and vertices.
 
-    Parameters
-    ----------
-    weights : mapping of str to array
-        Weights, as `select_start_weights` returns them; with `known`, a mask of the vertices whose
-        weights are among them, none by default, and `known_groups`, a mask of groups, all by
-        default.
-
-    Returns
-    -------
-    array of bool (n_vertices,)
-        Mask of the vertices whose weights were loaded.
+    Among the weights are `known`, a mask of the vertices whose weights are there, none by default,
+    and `known_groups`, a mask of groups, all by default. The mask of vertices is returned.
     """
     is_known = _checked_mask(weights.get("known"), len(network.member), "vertex")
     groups = _checked_mask(weights.get("known_groups"), network.n_groups, "group")
@@ -86,6 +77,40 @@ def _checked_mask(saved: NDArray | None, n: int, kind: str) -> NDArray[np.bool_]
     return mask
 
 
+def count_weights(network: Network, vertices: NDArray[np.int64]) -> tuple[int, int]:
+    """Count the weights of all vertices of some vertices' groups, and those that all share."""
+    member = network.member.numpy()
+    groups = np.unique(member[vertices])
+    counts = {"group": len(groups), "vertex": int(np.isin(member, groups).sum())}
+    own_count = shared_count = 0
+    for name, weights in network.named_parameters():
+        kind, axis = axis_of(network, name)
+        if kind == "shared":
+            shared_count += weights.numel()
+        else:
+            own_count += counts[kind] * (weights.numel() // weights.shape[axis])
+    return own_count, shared_count
+
+
+def common_names(network: Network) -> list[str]:
+    """List the weights that all vertices share, with those of the group where there is only one."""
+    kinds = {"shared", "group"} if network.n_groups == 1 else {"shared"}
+    return [name for name in network.state_dict() if axis_of(network, name)[0] in kinds]
+
+
+def zero_vertices(
+    network: Network, weights: Mapping[str, Tensor], vertices: NDArray[np.int64], offset: NDArray
+) -> None:
+    """Set the weights of some vertices to 0, in place, so that they are predicted at an offset."""
+    at = torch.from_numpy(vertices)
+    for name, values in weights.items():
+        kind, axis = axis_of(network, name)
+        # Integer arrays are labels of vertices, not weights.
+        if kind == "vertex" and name != "offset" and values.is_floating_point():
+            values.index_fill_(axis, at, 0)
+    weights["offset"][at] = torch.from_numpy(offset).float()
+
+
 def freeze_groups(network: Network) -> None:
     """Freeze the weights that belong to groups or to all; those of vertices are trained."""
     kinds = {name: axis_of(network, name)[0] for name, _ in network.named_parameters()}
@@ -104,31 +129,26 @@ def join_states(
 ) -> dict[str, NDArray]:
     """Join the states of vertices, each of which is its own group.
 
-    Parameters
-    ----------
-    network : Network
-        Network of any of them, which declares the axes.
-    parts : sequence of (array of int, mapping of str to array)
-        Columns of the vertices in the whole, and the states of their models.
+    The network is that of any part, and declares the axes; a part is the columns of its vertices in
+    the joined state, and its state.
     """
     if network.shared:
         raise ValueError(
             f"{type(network).__name__} has weights that belong to all vertices, and {len(parts)} "
             "trainings have each their own; expected all vertices fitted at once"
         )
-    n_vertices = sum(len(places) for places, _ in parts)
+    n_vertices = sum(len(columns) for columns, _ in parts)
     joined = dict(parts[0][1])
     for name in joined:
         plain = name.removeprefix(INSIDE)
         if plain in ("centre_", "scale_"):
             continue
         kind, axis = ("vertex", 0) if plain == "epochs_" else axis_of(network, plain)
-        whole: list[NDArray] = []
-        for places, state in parts:
+        for columns, state in parts:
             values = state[name] if kind == "vertex" else state[name].take(state["member"], axis)
             values = np.moveaxis(values, axis, 0)
-            if not whole:
-                whole.append(np.empty((n_vertices, *values.shape[1:]), values.dtype))
-            whole[0][places] = values
-        joined[name] = np.ascontiguousarray(np.moveaxis(whole[0], 0, axis))
+            if state is parts[0][1]:
+                vertex_values = np.empty((n_vertices, *values.shape[1:]), values.dtype)
+            vertex_values[columns] = values
+        joined[name] = np.ascontiguousarray(np.moveaxis(vertex_values, 0, axis))
     return joined | {"member": np.arange(n_vertices)}

@@ -1,12 +1,15 @@
 """Convolutions over features as a sequence, for each group of vertices, and linear readouts."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
-from regress.layers.readout import check_memory, check_whole, read_out, repeat_per_group
+from regress.layers.network import Axes
+from regress.layers.readout import check_memory, read_out, repeat_per_group
+from regress.parameter_checks import check_whole
 from regress.training import Network, TrainedModel
 
 ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
@@ -17,6 +20,8 @@ class Conv1d(TrainedModel):
 
     Over the embedding, the sequence is the columns in their arbitrary order. Over tokens, the
     sequence is the places of a picture, row by row, and filters are shared between places.
+
+    The other parameters are those of `Training`.
 
     Parameters
     ----------
@@ -40,8 +45,6 @@ class Conv1d(TrainedModel):
         Share of features that is left out at each step.
     lr : float
         The learning rate.
-    **training
-        The other parameters of `TrainedModel`.
 
     References
     ----------
@@ -49,80 +52,31 @@ class Conv1d(TrainedModel):
     response to realistic pictures" (Riccardo Chimisso et al., 2023, arXiv:2309.09983).
     """
 
-    def __init__(
-        self,
-        channels: int = 8,
-        kernel: int = 5,
-        stride: int = 2,
-        layers: int = 2,
-        activation: str = "relu",
-        over: str = "embedding",
-        places: int | None = None,
-        dropout: float = 0.3,
-        lr: float = 3e-4,
-        **training: Any,
-    ) -> None:
-        super().__init__(dropout=dropout, lr=lr, **training)
-        self.channels = channels
-        self.kernel = kernel
-        self.stride = stride
-        self.layers = layers
-        self.activation = activation
-        self.over = over
-        self.places = places
+    channels: int = 8
+    kernel: int = 5
+    stride: int = 2
+    layers: int = 2
+    activation: str = "relu"
+    over: str = "embedding"
+    places: int | None = None
+    dropout: float = 0.3
+    lr: float = 3e-4
 
-    def check_parameters(self) -> None:
-        """Check the parameters.
+    limits: ClassVar = dict.fromkeys(("channels", "kernel", "stride", "layers"), 1)
+    choices: ClassVar = {"activation": tuple(ACTIVATIONS), "over": ("embedding", "tokens")}
 
-        Raises
-        ------
-        ValueError
-            If one is out of range; the message names it.
-        """
-        super().check_parameters()
-        sizes = ("channels", "kernel", "stride", "layers")
-        check_whole(self.get_params(deep=False), dict.fromkeys(sizes, 1))
-        for name, choices in (
-            ("activation", tuple(ACTIVATIONS)),
-            ("over", ("embedding", "tokens")),
-        ):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name}: found {getattr(self, name)!r}, expected {' or '.join(choices)}"
-                )
-
+    @override
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make the filters and readouts.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        member : Tensor of int (n_vertices,)
-            The group of each vertex.
-
-        Returns
-        -------
-        Network
-            Untrained network, which predicts the mean response.
-        """
         shape = self._shape(n_features)
         lengths = [shape[1]]
         for _ in range(self.layers):
             lengths.append((lengths[-1] + 2 * (self.kernel // 2) - self.kernel) // self.stride + 1)
         n_inputs = shape[0] + (self.layers - 1) * self.channels
         weights = self.channels * (n_inputs * self.kernel + self.layers)
-        check_memory(
-            int(member.max()) + 1, weights, 2 * self.batch * self.channels * sum(lengths[1:])
-        )
-        return Conv1dNetwork(
-            shape,
-            member,
-            (self.layers, self.channels, self.kernel, self.stride),
-            lengths[-1],
-            self.activation,
-            self.dropout,
-        )
+        values = 2 * self.batch * self.channels * sum(lengths[1:])
+        check_memory(int(member.max()) + 1, weights, values)
+        filters = self.layers, self.channels, self.kernel, self.stride
+        return Conv1dNetwork(shape, member, filters, lengths[-1], self.activation, self.dropout)
 
     def _shape(self, n_features: int) -> tuple[int, int]:
         """Return channels and length of the sequence that the columns represent."""
@@ -147,21 +101,6 @@ class Conv1dNetwork(Network):
     All groups are computed together: the first layer reads the features, which groups share; the
     further layers are grouped convolutions.
 
-    Parameters
-    ----------
-    shape : (int, int)
-        Channels and length of the sequence.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    filters : (int, int, int, int)
-        Layers, channels of each, kernel, stride.
-    length : int
-        Length of the sequence after the last layer.
-    activation : str
-        A key of `ACTIVATIONS`.
-    dropout : float
-        Share of features that is left out at each step, the same features for all groups.
-
     Attributes
     ----------
     first : Tensor (n_groups, channels, shape[0], kernel)
@@ -176,14 +115,11 @@ class Conv1dNetwork(Network):
         Bias that removes the mean of the rectified filters from predictions.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
+    axes: ClassVar[Axes] = {
         **Network.axes,
         "readout": ("vertex", 1),
         "bias": ("vertex", 0),
-        "first": ("group", 0),
-        "first_bias": ("group", 0),
-        "further": ("group", 0),
-        "further_bias": ("group", 0),
+        **dict.fromkeys(("first", "first_bias", "further", "further_bias"), ("group", 0)),
     }
 
     def __init__(
@@ -226,13 +162,12 @@ class Conv1dNetwork(Network):
         return read_out(hidden, self.readout, self.bias + self.offset, self.member)
 
     def _layer(self, sequence: Tensor, weight: Tensor, bias: Tensor, groups: int) -> Tensor:
-        kernel = weight.shape[-1]
         outputs = functional.conv1d(
             sequence,
             weight.flatten(0, 1),
             bias.flatten(),
             self.stride,
-            padding=kernel // 2,
+            weight.shape[-1] // 2,
             groups=groups,
         )
         return self.activation(outputs)

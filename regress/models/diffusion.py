@@ -1,11 +1,14 @@
 """Diffusion model of responses to a picture; the prediction is the mean of draws."""
 
-from typing import Any, Self
+import json
+from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from base import sha256_files
 from cache import digest
@@ -14,18 +17,22 @@ from regress.data.several_subjects import Joint
 from regress.diffusion.codes import find_codes
 from regress.diffusion.denoiser import Denoiser
 from regress.diffusion.memory_limits import check_latent
-from regress.diffusion.network import DiffusionNetwork, SharedDiffusionNetwork
+from regress.diffusion.network import DiffusionNetwork
 from regress.diffusion.pretrained_unet import PretrainedUNet, check_unet, unet_config, unet_files
-from regress.diffusion.sampling import BLOCK, Rows, SamplingModel
 from regress.diffusion.schedulers import LEVELS, SAMPLERS
-from regress.diffusion.spread_calibration import Calibration
+from regress.diffusion.spread_calibration import Block, calibrate_spread
 from regress.errors import RegressError
-from regress.layers.readout import check_memory, check_whole
-from regress.training import Network
-from regress.training.inputs import groups_of
+from regress.layers.readout import check_memory
+from regress.training import Network, TrainedModel
+from regress.training.phase import Data, Rows
+
+# Pictures whose draws are in memory at once, with responses of all vertices.
+BLOCK = 256
+# Name of the UNet's configuration in a fitted model.
+CONFIG = "denoiser.config"
 
 
-class Diffusion(SamplingModel):
+class Diffusion(TrainedModel):
     """Latent diffusion model of the responses of groups of vertices, from any feature spaces.
 
     The code is linear: the principal components of the training responses. A prediction is the mean
@@ -33,6 +40,8 @@ class Diffusion(SamplingModel):
     their components are rotated so that pictures evoke the same codes, and the units of the
     picture are shifted by subject. The loss, in training and on validation pictures, is the
     denoising error.
+
+    The other parameters are those of `Training`; `loss` is mse.
 
     Parameters
     ----------
@@ -59,8 +68,6 @@ class Diffusion(SamplingModel):
     epochs, patience, batch : int
         Largest number of epochs, epochs without a better loss before a group stops, pictures in a
         batch.
-    **training
-        The other parameters of `TrainedModel`; `loss` is mse.
 
     References
     ----------
@@ -68,65 +75,39 @@ class Diffusion(SamplingModel):
     diffusion models. CVPR. The samplers are those of diffusers (von Platen et al., 2022).
     """
 
-    def __init__(
-        self,
-        latent: int = 32,
-        width: int = 64,
-        blocks: int = 2,
-        sampler: str = "dpm",
-        steps: int = 20,
-        samples: int = 16,
-        unet: str = "",
-        dropout: float = 0.2,
-        lr: float = 1e-3,
-        epochs: int = 200,
-        patience: int = 20,
-        batch: int = 64,
-        **training: Any,
-    ) -> None:
-        super().__init__(
-            dropout=dropout, lr=lr, epochs=epochs, patience=patience, batch=batch, **training
-        )
-        self.latent = latent
-        self.width = width
-        self.blocks = blocks
-        self.sampler = sampler
-        self.steps = steps
-        self.samples = samples
-        self.unet = unet
+    latent: int = 32
+    width: int = 64
+    blocks: int = 2
+    sampler: str = "dpm"
+    steps: int = 20
+    samples: int = 16
+    unet: str = ""
+    dropout: float = 0.2
+    lr: float = 1e-3
+    epochs: int = 200
+    patience: int = 20
+    batch: int = 64
+
+    limits: ClassVar = {"latent": 1, "width": 1, "blocks": 0, "steps": 1, "samples": 2}
+    free = ("sampler", "steps", "samples")
 
     @property
+    @override
     def together(self) -> bool:
-        """Whether all vertices must be trained together, for a UNet that they share."""
         return bool(self.unet)
 
     @property
+    @override
     def pretrained(self) -> tuple[str, ...]:
-        """Folder of the UNet, if there is one."""
         return (self.unet,) if self.unet else ()
 
-    def network_parameters(self) -> dict[str, Any]:
-        """Return the parameters that define the network, without those of the sampler.
+    @override
+    def sources(self) -> dict[str, str]:
+        return {"unet": digest({"files": sha256_files(unet_files(self.unet))})} if self.unet else {}
 
-        Returns
-        -------
-        dict
-            Values by name.
-        """
-        drawing = ("sampler", "steps", "samples")
-        return {n: v for n, v in super().network_parameters().items() if n not in drawing}
-
+    @override
     def check_parameters(self) -> None:
-        """Check the parameters.
-
-        Raises
-        ------
-        ValueError
-            If one is out of range; the message names it.
-        """
         super().check_parameters()
-        sizes = {"latent": 1, "width": 1, "blocks": 0, "steps": 1, "samples": 2}
-        check_whole(self.get_params(deep=False), sizes)
         if self.loss != "mse" or self.l1_epochs:
             raise ValueError(
                 f"loss: found {self.loss!r}, l1_epochs: {self.l1_epochs}; expected mse and 0: "
@@ -144,128 +125,100 @@ class Diffusion(SamplingModel):
             except RegressError as error:
                 raise ValueError(str(error)) from error
 
+    @override
+    def make_template(self, responses: Responses | Joint, member: Rows) -> dict[str, NDArray]:
+        check_latent(self.latent, responses, member, self.batch, self.width)
+        template: dict[str, NDArray] = {}
+        if self.start is not None:
+            # A subject that is not among them gets the mean of their shifts.
+            template = {"whom": self.start["whom"]} if "whom" in self.start else {}
+        elif len(responses.parts) > 1:
+            template = {"whom": np.zeros((1, len(responses.parts), self.width), np.float32)}
+        if self.unet:
+            config = json.dumps(unet_config(self.unet)).encode()
+            template[CONFIG] = np.frombuffer(config, np.uint8)
+        return template
+
+    @override
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make the trunks and denoisers; codes are computed before training.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        member : Tensor of int (n_vertices,)
-            The group of each vertex.
-
-        Returns
-        -------
-        Network
-            Untrained network, which draws standard normal codes: it predicts the mean response.
-        """
         width, latent, n_groups = self.width, self.latent, int(member.max()) + 1
         weights = width * (n_features + 3 * width + 2 * self.blocks * width + 3 * latent)
         check_memory(n_groups, weights, self.batch * width * (8 + 16 * self.blocks))
-        arguments = n_features, member, (latent, width, 1), self.dropout, self._n_subjects
-        network: DiffusionNetwork
+        denoiser: Denoiser | PretrainedUNet
         if self.unet:
-            config = self._config or unet_config(self.unet)
-            network = SharedDiffusionNetwork(
-                PretrainedUNet(config, n_groups, latent, width), *arguments
-            )
+            config = json.loads(self.template_[CONFIG].tobytes())
+            denoiser = PretrainedUNet(config, n_groups, latent, width)
         else:
-            network = DiffusionNetwork(Denoiser(n_groups, latent, width, self.blocks), *arguments)
+            denoiser = Denoiser(n_groups, latent, width, self.blocks)
+        n_subjects = self.template_["whom"].shape[1] if "whom" in self.template_ else 0
+        sizes = latent, width, 1
+        network = DiffusionNetwork(denoiser, n_features, member, sizes, self.dropout, n_subjects)
         return network.set_sampler(self.sampler, self.steps, self.samples)
 
-    def sources(self) -> dict[str, str]:
-        """Return a digest of the UNet's files.
-
-        Returns
-        -------
-        dict of str to str
-            Digest of `unet`; empty without it.
-        """
-        return {"unet": digest({"files": sha256_files(unet_files(self.unet))})} if self.unet else {}
-
+    @override
     def prepare(self, network: Network) -> None:
-        """Load the UNet's weights into a network before its training.
-
-        Parameters
-        ----------
-        network : Network
-            Changed in place.
-        """
-        assert isinstance(network, DiffusionNetwork)
         if isinstance(network.denoiser, PretrainedUNet):
             network.denoiser.load(self.unet)
 
-    def _train(
-        self, X: NDArray, responses: Responses | Joint, held: NDArray[np.bool_], epochs: Rows | None
-    ) -> Self:
-        count = len(responses.parts)
-        self._n_subjects = count if count > 1 else 0
-        if self.start is not None:
-            # A subject that is not among them gets the mean of their shifts.
-            self._n_subjects = self.start["whom"].shape[1] if "whom" in self.start else 0
-        self._config = None
-        member = groups_of(self.scope, responses.shape[1])[1]
-        check_latent(self.latent, responses.pictures(~held), member, self.batch, self.width)
-        return super()._train(X, responses, held, epochs)
-
+    @override
     def before_training(
-        self,
-        network: Network,
-        pictures: tuple[NDArray, Responses | Joint],
-        is_known: NDArray[np.bool_],
-        before: Network | None,
+        self, network: Network, training: Data, is_known: NDArray[np.bool_]
     ) -> None:
-        """Compute the codes of responses, before the first step.
-
-        Parameters
-        ----------
-        network : Network
-            Network before the first step; changed in place.
-        pictures : (array (n_images, n_features), Responses or Joint (n_images, n_vertices))
-            Features, not standardised, and responses of the training pictures.
-        is_known : array of bool (n_vertices,)
-            Vertices that have a code from `start`.
-        before : Network or None
-            Network that `fit` trained, where this is a refit.
-        """
         assert isinstance(network, DiffusionNetwork)
-        if isinstance(before, DiffusionNetwork):
-            network.factor.copy_(before.factor)
-        X, responses = pictures
+        is_refit = self.inside_ is not None
+        if is_refit:
+            network.factor.copy_(self._diffusion_network.factor)
+        X, responses = training
         self._variance = find_codes(
             network,
             lambda rows: self._standardised(X[rows]),
             responses,
             is_known,
             self.random_state,
-            quiet=before is not None,
+            quiet=is_refit,
         )
 
-    def after_fit(self, X: NDArray, responses: Responses | Joint) -> None:
-        """Calibrate the spread by the errors of the validation pictures, after `fit`.
+    @override
+    def after_training(self, constant: Rows, validation: Data | None) -> None:
+        network = self._diffusion_network
+        # The code explains nothing of vertices that stay at their mean: all variance is left.
+        network.left[constant] = torch.from_numpy(self._variance[constant]).float()
+        if validation is not None:
+            calibrate_spread(network, self._blocks(*validation))
+
+    def _blocks(self, X: NDArray, responses: Responses | Joint) -> Iterator[Block]:
+        """Yield the pictures of each subject in blocks, with the network of its vertices."""
+        first, start = 0, 0
+        for part in responses.parts:
+            rows, columns = np.arange(len(part)), start + np.arange(part.shape[1])
+            model = self if len(responses.parts) == 1 else self._select_vertices(columns)
+            for block in np.array_split(rows, -(-len(part) // BLOCK)) if len(columns) else ():
+                scaled = torch.from_numpy(self._standardised(X[first + block]))
+                yield model._diffusion_network, scaled, torch.from_numpy(part.read(block)), columns
+            first, start = first + len(part), start + len(columns)
+
+    @property
+    def _diffusion_network(self) -> DiffusionNetwork:
+        assert isinstance(self.network_, DiffusionNetwork)
+        return self.network_
+
+    def spread(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute how far responses may be from the predictions.
 
         Parameters
         ----------
         X : array (n_images, n_features)
-            Features, not standardised.
-        responses : Responses or Joint (n_images, n_vertices)
-            Responses to these pictures.
-        """
-        calibration = Calibration(self._diffusion_network)
-        first, start = 0, 0
-        for part in responses.parts:
-            rows, columns = np.arange(len(part)), start + np.arange(part.shape[1])
-            subject_model = self if len(responses.parts) == 1 else self._select_vertices(columns)
-            for block in np.array_split(rows, -(-len(part) // BLOCK)) if len(columns) else ():
-                scaled = torch.from_numpy(self._standardised(X[first + block]))
-                calibration.add(subject_model._diffusion_network, scaled, part.read(block), columns)
-            first, start = first + len(part), start + len(columns)
-        calibration.apply()
+            Features.
 
-    def _adopt(
-        self, best_weights: Any, member: Rows, still: NDArray[np.bool_], means: NDArray
-    ) -> None:
-        super()._adopt(best_weights, member, still, means)
-        # The code explains nothing of vertices that stay at their mean: all variance is left.
-        at = np.flatnonzero(still)
-        self._diffusion_network.left[at] = torch.from_numpy(self._variance[at]).float()
+        Returns
+        -------
+        array of float32 (n_images, n_vertices)
+            Standard deviations of the draws and of what the code leaves out, times the factor of
+            each group that calibrates them on the validation pictures.
+        """
+
+        def spread(network: Network, features: Tensor) -> Tensor:
+            assert isinstance(network, DiffusionNetwork)
+            return network.spread(features)
+
+        return self._compute(self._validate_features(X), spread, BLOCK)

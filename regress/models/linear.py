@@ -6,12 +6,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import override
 
+from regress.layers.network import Axes
 from regress.training import Network, TrainedModel
 
 
 class Linear(TrainedModel):
     """Linear layer with any loss; with `mse` alone, `ridge` is exact and faster.
+
+    The parameters are those of `Training`.
 
     Attributes
     ----------
@@ -27,21 +31,8 @@ class Linear(TrainedModel):
     layer on CLIP's embedding for each ROI, hemisphere and subject.
     """
 
+    @override
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make the layer.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        member : Tensor of int (n_vertices,)
-            The group of each vertex.
-
-        Returns
-        -------
-        Network
-            Untrained network, which predicts the mean response.
-        """
         return LinearNetwork(n_features, member, self.dropout)
 
     @property
@@ -64,24 +55,9 @@ class Linear(TrainedModel):
 
 
 class LinearNetwork(Network):
-    """Weighted sum of the features for each vertex.
+    """Weighted sum of the features for each vertex; the weights are 0 at first."""
 
-    Parameters
-    ----------
-    n_features : int
-        Columns of the features.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    dropout : float
-        Share of features that is left out at each step.
-
-    Attributes
-    ----------
-    weight : Tensor (n_features, n_vertices)
-        Weights; 0 at first, so that the mean response is predicted.
-    """
-
-    axes: ClassVar[dict[str, tuple[str, int]]] = {**Network.axes, "weight": ("vertex", 1)}
+    axes: ClassVar[Axes] = {**Network.axes, "weight": ("vertex", 1)}
 
     def __init__(self, n_features: int, member: Tensor, dropout: float) -> None:
         super().__init__(member)

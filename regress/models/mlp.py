@@ -1,18 +1,23 @@
 """Residual blocks for each group of vertices, and linear readouts."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
-from regress.layers.readout import check_memory, check_whole, read_out
+from regress.adversarial import Generator
+from regress.layers.network import Axes
+from regress.layers.readout import check_memory, read_out
 from regress.layers.tower import Tower
 from regress.training import Network, TrainedModel
 
 
 class Mlp(TrainedModel):
     """Residual blocks with dropout on any feature spaces, shared by the vertices of a group.
+
+    The other parameters are those of `Training`.
 
     Parameters
     ----------
@@ -24,8 +29,6 @@ class Mlp(TrainedModel):
         Share of features, and of each block's inner units, that is left out at each step.
     lr : float
         The learning rate.
-    **training
-        The other parameters of `TrainedModel`.
 
     References
     ----------
@@ -35,101 +38,84 @@ class Mlp(TrainedModel):
     residual networks. ECCV, equation 4.
     """
 
-    def __init__(
-        self,
-        width: int = 64,
-        blocks: int = 1,
-        dropout: float = 0.3,
-        lr: float = 1e-3,
-        **training: Any,
-    ) -> None:
-        super().__init__(dropout=dropout, lr=lr, **training)
-        self.width = width
-        self.blocks = blocks
+    width: int = 64
+    blocks: int = 1
+    dropout: float = 0.3
+    lr: float = 1e-3
 
-    def check_parameters(self) -> None:
-        """Check the parameters; raise a ValueError that names the first wrong one."""
-        super().check_parameters()
-        check_whole(self.get_params(deep=False), {"width": 1, "blocks": 0})
+    limits: ClassVar = {"width": 1, "blocks": 0}
 
+    @override
     def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make the trunks and readouts.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        member : Tensor of int (n_vertices,)
-            The group of each vertex.
-
-        Returns
-        -------
-        Network
-            Untrained network, which predicts the mean response.
-        """
-        width, n_groups = self.width, int(member.max()) + 1
-        weights = width * (n_features + 1 + self.blocks * 2 * (width + 1))
-        check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        return MlpNetwork(n_features, member, width, self.blocks, self.dropout)
+        return make_mlp(self, n_features, member)
 
 
-class MlpNetwork(Network):
+def make_mlp(
+    model: TrainedModel, n_inputs: int, member: Tensor, trunk: nn.Module | None = None
+) -> "MlpNetwork":
+    """Make the network of a model with a width and blocks, if memory can hold it."""
+    width, blocks, n_groups = model.width, model.blocks, int(member.max()) + 1
+    weights = width * (n_inputs + 1 + blocks * 2 * (width + 1))
+    check_memory(n_groups, weights, model.batch * width * (1 + 4 * blocks))
+    return MlpNetwork(n_inputs, member, width, blocks, model.dropout, trunk)
+
+
+class MlpNetwork(Generator):
     """Stem, residual blocks and norm for each group, and a readout for each vertex.
 
-    All groups are computed together: the stem is one product with the features, which groups share,
+    All groups are computed together: the stem is one product with the inputs, which groups share,
     and each layer of the blocks is one batched product. The norms have no gain or shift, which the
-    next layers have.
-
-    Parameters
-    ----------
-    n_features : int
-        Columns of the features.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    width : int
-        Number of units of the stem, and of each layer.
-    blocks : int
-        Number of residual blocks; with 0 there is no norm either.
-    dropout : float
-        Share of features, and of inner units, that is left out at each step: the same ones for all
-        groups, so that a group is trained as it would be alone.
+    next layers have. Dropout leaves out the same inputs and inner units for all groups, so that a
+    group is trained as it would be alone.
 
     Attributes
     ----------
+    trunk : Module or None
+        Module from features to inputs, which all vertices share; without it, features are inputs.
     tower : Tower
-        Stem and blocks.
+        Stem and blocks; with 0 blocks there is no norm either.
     readout : Tensor (width, n_vertices)
         Weights of the readouts; 0 at first, so that the mean response is predicted.
     bias : Tensor (n_vertices,)
         Bias that removes the mean of the units from predictions.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
-        **Network.axes,
-        **{f"tower.{name}": axis for name, axis in Tower.axes.items()},
+    axes: ClassVar[Axes] = {
+        **Generator.axes,
         "readout": ("vertex", 1),
         "bias": ("vertex", 0),
+        "film": ("group", 0),
     }
 
     def __init__(
-        self, n_features: int, member: Tensor, width: int, blocks: int, dropout: float
+        self,
+        n_inputs: int,
+        member: Tensor,
+        width: int,
+        blocks: int,
+        dropout: float,
+        trunk: nn.Module | None = None,
     ) -> None:
         super().__init__(member)
         self.dropout = nn.Dropout(dropout)
-        self.tower = Tower(self.n_groups, n_features, width, blocks, dropout)
+        self.tower = Tower(self.n_groups, n_inputs, width, blocks, dropout)
         self.readout = nn.Parameter(torch.zeros(width, len(member)))
         self.bias = nn.Parameter(torch.zeros(len(member)))
+        self.trunk = trunk
+        if trunk is not None:
+            self.shared = ("trunk.",)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Predict responses (n_images, n_vertices) from standardised features."""
-        return self.read(self.units(features))
+    @override
+    def encode_pictures(self, features: Tensor) -> Tensor:
+        return features if self.trunk is None else self.trunk(features)
 
-    def units(self, features: Tensor) -> Tensor:
-        """Compute the units (n_groups, n_images, width) that vertices read."""
-        n_images = len(features)
-        units: Tensor = self.tower(self.dropout(features), self.tower.masks(n_images), slice(None))
-        return functional.layer_norm(units, units.shape[-1:]) if self.tower.blocks else units
-
-    def read(self, units: Tensor) -> Tensor:
-        """Compute responses (n_images, n_vertices) from the units of each vertex' group."""
+    @override
+    def make(self, inputs: Tensor) -> Tensor:
+        units: Tensor = self.tower(self.dropout(inputs), self.tower.masks(len(inputs)))
+        if self.tower.blocks:
+            units = functional.layer_norm(units, units.shape[-1:])
+        modulation = self.modulation()
+        if modulation is not None:
+            gain, shift = modulation[:, None].chunk(2, -1)
+            units = units * (1 + gain) + shift
         return read_out(units, self.readout, self.bias + self.offset, self.member)

@@ -1,17 +1,22 @@
 """Network of picture and vertex position, shared by the vertices of a group."""
 
 import logging
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from regress.data.fsaverage_positions import SURFACES, describe, frames
 from regress.data.position_grid import centred, sinusoids, to_grid
-from regress.layers.readout import check_memory, check_whole, repeat_per_group
+from regress.data.responses import Responses
+from regress.data.several_subjects import Joint
+from regress.layers.network import Axes
+from regress.layers.readout import check_memory, repeat_per_group
 from regress.layers.tower import Tower
 from regress.training import Network, TrainedModel
 
@@ -26,6 +31,8 @@ class Positional(TrainedModel):
 
     The prediction is the product of two vectors: one network computes a vector from the picture's
     features, another from the vertex's place. The only weight of a vertex is its mean.
+
+    The other parameters are those of `Training`.
 
     Parameters
     ----------
@@ -48,8 +55,6 @@ class Positional(TrainedModel):
         hundred simulated pictures more than half was best, with 2000 a third.
     lr : float
         The learning rate.
-    **training
-        The other parameters of `TrainedModel`.
 
     References
     ----------
@@ -62,38 +67,20 @@ class Positional(TrainedModel):
     each vertex, and a product that costs less than a linear layer on the features.
     """
 
-    _placed: tuple[Tensor, ...] | None = None
+    positions: Any = None
+    surface: str = "sphere"
+    expansion: float | str = "auto"
+    frequencies: int = 16
+    width: int = 64
+    blocks: int = 0
+    dropout: float = 0.6
+    lr: float = 5e-4
 
-    def __init__(
-        self,
-        positions: Any = None,
-        surface: str = "sphere",
-        expansion: float | str = "auto",
-        frequencies: int = 16,
-        width: int = 64,
-        blocks: int = 0,
-        dropout: float = 0.6,
-        lr: float = 5e-4,
-        **training: Any,
-    ) -> None:
-        super().__init__(dropout=dropout, lr=lr, **training)
-        self.positions = positions
-        self.surface = surface
-        self.expansion = expansion
-        self.frequencies = frequencies
-        self.width = width
-        self.blocks = blocks
+    limits: ClassVar = {"frequencies": 1, "width": 1, "blocks": 0}
 
+    @override
     def check_parameters(self) -> None:
-        """Check the parameters before anything is computed.
-
-        Raises
-        ------
-        ValueError
-            If one is out of range; the message names it.
-        """
         super().check_parameters()
-        check_whole(self.get_params(deep=False), {"frequencies": 1, "width": 1, "blocks": 0})
         if self.surface not in SURFACES:
             raise ValueError(
                 f"surface: found {self.surface!r}, expected one of {', '.join(SURFACES)}"
@@ -104,97 +91,35 @@ class Positional(TrainedModel):
                 f"expansion: found {self.expansion!r}, expected auto or a number above 0"
             )
 
-    def fit(self, X: ArrayLike, y: Any) -> Self:
-        """Train until the loss on validation pictures is best, each group on its own.
-
-        Parameters
-        ----------
-        X : array (n_images, n_features)
-            Features.
-        y : array (n_images, n_vertices) or (n_images,), or Responses
-            Responses.
-
-        Returns
-        -------
-        self
-            Fitted.
-        """
-        self._placed = None
-        return super().fit(X, y)
-
-    def restore(self, state: dict[str, NDArray]) -> Self:
-        """Restore a fitted model from the arrays of `state`.
-
-        Parameters
-        ----------
-        state : dict of str to array
-            The arrays.
-
-        Returns
-        -------
-        self
-            Predicts the same numbers.
-        """
-        self._placed = tuple(torch.from_numpy(np.array(state[name])) for name in PLACED)
-        return super().restore(state)
-
-    def make_network(self, n_features: int, member: Tensor) -> Network:
-        """Make the network.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        member : Tensor of int (n_vertices,)
-            The group of each vertex.
-
-        Returns
-        -------
-        Network
-            Untrained network, which predicts the mean response.
-        """
-        if self._placed is None:
-            self._placed = self._place(member)
-        width, n_groups = self.width, int(member.max()) + 1
-        n_inputs = n_features + 2 * self.frequencies * self._placed[0].shape[1]
-        weights = width * (n_inputs + width + 3 + 4 * self.blocks * (width + 1))
-        check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
-        sizes = self.frequencies, width, self.blocks, self.dropout
-        return PositionalNetwork(n_features, member, self._placed, *sizes)
-
-    def _vertex_positions(self, n_vertices: int) -> Any:
-        return self.positions
-
-    def _place(self, member: Tensor) -> tuple[Tensor, ...]:
+    @override
+    def make_template(
+        self, responses: Responses | Joint, member: NDArray[np.int64]
+    ) -> dict[str, NDArray]:
         expected = f"expected an array ({len(member)}, 2 or 3), the place of each vertex in mm"
-        positions = self._vertex_positions(len(member))
-        if positions is None:
+        if self.positions is None:
             raise ValueError(f"positions: found None, {expected}; python -m regress gives it")
-        places = np.asarray(positions, np.float32)
+        places = np.array(self.positions, np.float32)
         if places.ndim != 2 or len(places) != len(member) or places.shape[1] not in (2, 3):
             raise ValueError(f"positions: found shape {places.shape}, {expected}")
         if not np.isfinite(places).all():
             raise ValueError("positions: found NaN or infinite values, expected numbers")
-        grid = frames(torch.from_numpy(places), member, self.expansion)
+        grid = frames(torch.from_numpy(places), torch.from_numpy(member), self.expansion)
         log.info("%s", describe(grid))
-        return torch.from_numpy(places.copy()), grid.boxes, grid.expansions
+        return {"place": places, "box": grid.boxes.numpy(), "expansion": grid.expansions.numpy()}
+
+    @override
+    def make_network(self, n_features: int, member: Tensor) -> Network:
+        placed = {name: torch.from_numpy(np.array(self.template_[name])) for name in PLACED}
+        width, n_groups = self.width, int(member.max()) + 1
+        n_inputs = n_features + 2 * self.frequencies * placed["place"].shape[1]
+        weights = width * (n_inputs + width + 3 + 4 * self.blocks * (width + 1))
+        check_memory(n_groups, weights, self.batch * width * (1 + 4 * self.blocks))
+        sizes = self.frequencies, width, self.blocks, self.dropout
+        return PositionalNetwork(n_features, member, placed, *sizes)
 
 
 class PositionalNetwork(Network):
     """Product of a picture's vector and a place's vector, from two networks.
-
-    Parameters
-    ----------
-    n_features : int
-        Columns of the features.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    placed : (Tensor, Tensor, Tensor)
-        Values of `place`, `box` and `expansion`.
-    frequencies, width, blocks : int
-        Sizes, as in `Positional`.
-    dropout : float
-        Share of features, and of the blocks' units, that is left out at each step.
 
     Attributes
     ----------
@@ -210,16 +135,10 @@ class PositionalNetwork(Network):
         Last layer of the place's network, with `head_bias` (n_groups, width); 0 at first.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
+    axes: ClassVar[Axes] = {
         **Network.axes,
-        **{f"picture.{name}": axis for name, axis in Tower.axes.items()},
-        **{f"where.{name}": axis for name, axis in Tower.axes.items()},
-        "head": ("group", 0),
-        "head_bias": ("group", 0),
-        "place": ("vertex", 0),
-        "moves": ("vertex", 0),
-        "box": ("group", 0),
-        "expansion": ("group", 0),
+        **dict.fromkeys(("place", "moves"), ("vertex", 0)),
+        **dict.fromkeys(("head", "head_bias", "box", "expansion"), ("group", 0)),
     }
 
     place: Tensor
@@ -231,15 +150,15 @@ class PositionalNetwork(Network):
         self,
         n_features: int,
         member: Tensor,
-        placed: tuple[Tensor, ...],
+        placed: Mapping[str, Tensor],
         frequencies: int,
         width: int,
         blocks: int,
         dropout: float,
     ) -> None:
         super().__init__(member)
-        for name, values in zip(PLACED, placed, strict=True):
-            self.register_buffer(name, values.clone())
+        for name, values in placed.items():
+            self.register_buffer(name, values)
         self.register_buffer("moves", torch.ones(len(member)))
         self.frequencies = frequencies
         self.dropout = nn.Dropout(dropout)
@@ -257,7 +176,7 @@ class PositionalNetwork(Network):
     def forward(self, features: Tensor) -> Tensor:
         """Predict responses (n_images, n_vertices) from standardised features."""
         masks = self.picture.masks(len(features))
-        pictures = self.picture(self.dropout(features), masks, slice(None))
+        pictures = self.picture(self.dropout(features), masks)
         masks = self.place_tower.masks(1)
         groups, counts = torch.unique_consecutive(self.member, return_counts=True)
         parts, stop = [], 0

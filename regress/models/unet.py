@@ -1,16 +1,19 @@
 """U-Net from pictures to maps, of which each vertex reads a receptive field."""
 
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from regress.adversarial import DownsampledPicture, Generative, Generator
 from regress.errors import RegressError
 from regress.layers.encoder_decoder import Maps
-from regress.layers.readout import check_memory, check_whole
+from regress.layers.network import Axes
+from regress.layers.readout import check_memory
 from regress.layers.receptive_fields import read_fields
+from regress.parameter_checks import check_whole
 
 # Pictures predicted at once; each has maps of some megabytes.
 BLOCK = 64
@@ -24,6 +27,8 @@ class UNet(Generative):
     The decoder ends in maps of the picture, and a vertex has weights of places, which are its
     receptive field, and of channels. Vertices of early areas can learn a small receptive field,
     those of late areas a large one.
+
+    The other parameters are those of `Training`, `Critics`, `Noise` and `SubjectVectors`.
 
     Parameters
     ----------
@@ -46,8 +51,6 @@ class UNet(Generative):
         The learning rate.
     batch : int
         Largest number of pictures in a batch; with several subjects, of each.
-    **training
-        The parameters of `Generative`.
 
     References
     ----------
@@ -57,89 +60,36 @@ class UNet(Generative):
     large populations separating "what" and "where". NeurIPS.
     """
 
-    def __init__(
-        self,
-        width: int = 16,
-        depth: int = 3,
-        grid: int = 16,
-        over: str = "pixels",
-        places: int | None = None,
-        dropout: float = 0.1,
-        lr: float = 1e-3,
-        batch: int = 64,
-        **training: Any,
-    ) -> None:
-        super().__init__(dropout=dropout, lr=lr, batch=batch, **training)
-        self.width = width
-        self.depth = depth
-        self.grid = grid
-        self.over = over
-        self.places = places
+    width: int = 16
+    depth: int = 3
+    grid: int = 16
+    over: str = "pixels"
+    places: int | None = None
+    dropout: float = 0.1
+    lr: float = 1e-3
+    batch: int = 64
 
-    @property
-    def together(self) -> bool:
-        """Whether all vertices must be trained together; true, since they share the maps."""
-        return True
+    limits: ClassVar = {"width": 1, "depth": 0, "grid": 1}
+    choices: ClassVar = {"over": tuple(STRIDES)}
+    together = True
+    block = BLOCK
 
-    @property
-    def block(self) -> int:
-        """Number of pictures predicted at once, which changes predictions by rounding only."""
-        return BLOCK
-
-    def check_parameters(self) -> None:
-        """Check the parameters; raise a ValueError that names the first wrong one."""
-        super().check_parameters()
-        check_whole(self.get_params(deep=False), {"width": 1, "depth": 0, "grid": 1})
-        if self.over not in STRIDES:
-            raise ValueError(f"over: found {self.over!r}, expected {' or '.join(STRIDES)}")
-
+    @override
     def make_network(self, n_features: int, member: Tensor) -> Generator:
-        """Make the maps and readouts.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-        member : Tensor of int (n_vertices,)
-            The group of each vertex.
-
-        Returns
-        -------
-        Generator
-            Untrained network, which predicts the mean response.
-
-        Raises
-        ------
-        RegressError
-            If the columns are no picture that can be halved `depth` times.
-        """
         channels, side = self._shape(n_features)
-        at = side // STRIDES[self.over]
+        n_cells = side // STRIDES[self.over]
         # Each level has a quarter of the places, twice the channels, and some seven tensors.
-        values = 14 * self.width * at**2 * self.batch
+        values = 14 * self.width * n_cells**2 * self.batch
         check_memory(1, 40 * (self.width * 2**self.depth) ** 2, values)
         maps = Maps(channels, self.width, self.depth, STRIDES[self.over], self.noise)
-        grid = min(self.grid, at)
+        grid = min(self.grid, n_cells)
         network = UNetGenerator((channels, side, grid), maps, member, self.dropout)
         return self.configure(network, sum(maps.blocks))
 
+    @override
     def critic_view(self, n_features: int) -> tuple[nn.Module, int]:
-        """Return the critics' view of a picture: its average over a small grid.
-
-        Parameters
-        ----------
-        n_features : int
-            Columns of the features.
-
-        Returns
-        -------
-        Module
-            Module from features to the critics' input.
-        int
-            Number of its output columns.
-        """
-        sight = DownsampledPicture(*self._shape(n_features))
-        return sight, sight.columns
+        view = DownsampledPicture(*self._shape(n_features))
+        return view, view.columns
 
     def _shape(self, n_features: int) -> tuple[int, int]:
         """Return channels and side of the picture in the columns."""
@@ -159,18 +109,19 @@ class UNet(Generative):
         side = round(places**0.5)
         if side**2 != places or channels * places != n_features or not places:
             raise RegressError(f"over={self.over!r}: expected columns that are {expected}")
-        at, left = divmod(side, STRIDES[self.over])
-        if left or at % 2**self.depth:
-            max_depth = 0 if left else next(d for d in range(32) if at % 2 ** (d + 1))
-            hint = "" if left else f", or --params.depth {max_depth}"
+        n_cells, rest = divmod(side, STRIDES[self.over])
+        if rest or n_cells % 2**self.depth:
+            max_depth = 0 if rest else next(d for d in range(32) if n_cells % 2 ** (d + 1))
+            hint = "" if rest else f", or --params.depth {max_depth}"
             raise RegressError(
                 f"depth: found {self.depth}, with which a side of {side} would have to be a "
                 f"multiple of {STRIDES[self.over] * 2**self.depth}; expected pictures of such a "
                 f"side{hint}"
             )
-        if at > self.grid and at % self.grid:
+        if n_cells > self.grid and n_cells % self.grid:
             raise RegressError(
-                f"grid: found {self.grid}, expected a divisor of the {at} places a side of the maps"
+                f"grid: found {self.grid}, expected a divisor of the {n_cells} places a side of "
+                "the maps"
             )
         return channels, side
 
@@ -178,16 +129,7 @@ class UNet(Generative):
 class UNetGenerator(Generator):
     """Maps that all vertices share, with weights of places and channels for each vertex.
 
-    Parameters
-    ----------
-    shape : (int, int, int)
-        Channels and side of the pictures, and the side of the grid that vertices weigh.
-    maps : Maps
-        Network from pictures to maps.
-    member : Tensor of int (n_vertices,)
-        The group of each vertex.
-    dropout : float
-        Share of the last maps that is left out at each step.
+    Its shape is the channels and the side of the pictures, and the side of the grid of places.
 
     Attributes
     ----------
@@ -201,13 +143,13 @@ class UNetGenerator(Generator):
         Bias that removes the mean of the maps from predictions.
     """
 
-    axes: ClassVar[dict[str, tuple[str, int]]] = {
+    axes: ClassVar[Axes] = {
         **Generator.axes,
         "where": ("vertex", 1),
         "what": ("vertex", 1),
         "bias": ("vertex", 0),
     }
-    shared: tuple[str, ...] = ("maps.",)
+    shared = ("maps.",)
 
     def __init__(
         self, shape: tuple[int, int, int], maps: Maps, member: Tensor, dropout: float
@@ -224,12 +166,12 @@ class UNetGenerator(Generator):
         self.register_parameter("what", channel_weights)
         self.bias = nn.Parameter(torch.zeros(n_vertices))
 
+    @override
     def make(self, inputs: Tensor) -> Tensor:
-        """Compute responses (n_images, n_vertices) from standardised pictures and noise."""
         modulation, film = self.modulation(), None
         if modulation is not None:
             per_block = torch.split(modulation, [2 * width for width in self.maps.blocks])
-            film = [(part.chunk(2)[0], part.chunk(2)[1]) for part in per_block]
+            film = [(part[: len(part) // 2], part[len(part) // 2 :]) for part in per_block]
         channels, side, grid = self._shape
         flat, noise = torch.split(inputs, [channels * side**2, self._noise], 1)
         pictures = flat.reshape(-1, channels, side, side)

@@ -18,42 +18,30 @@ Batch = list[tuple[Tensor, Tensor]]
 
 # A subject with far fewer pictures than another repeats them within an epoch, so that each of its
 # batches has at least this number, which a loss over a batch needs.
-LEAST = 16
+MIN_PICTURES = 16
 
 
 class Pictures(Dataset[Batch]):
-    """Features, in memory, and responses, read batch by batch.
+    """Features, in memory, and responses, read batch by batch; subjects follow one another.
 
-    Parameters
-    ----------
-    features : array of float32 or uint8 (n_images, n_features)
-        Not standardised, since bytes take a quarter of the memory of floats. Pictures of several
-        subjects follow one another.
-    responses : Responses or Joint (n_images, n_vertices)
-        Responses of all vertices; `narrow` leaves out those that are trained no more.
+    Features are not standardised, since bytes take a quarter of the memory of floats.
     """
 
     def __init__(
         self, features: NDArray[np.float32 | np.uint8], responses: Responses | Joint
     ) -> None:
         self.features = torch.from_numpy(features)
-        self._all = self._left = responses
+        self._all = self._current = responses
         self._starts = np.cumsum([0, *(len(part) for part in responses.parts)])
 
     @property
     def widths(self) -> list[int]:
         """Number of vertices that each subject still has."""
-        return [part.shape[1] for part in self._left.parts]
+        return [part.shape[1] for part in self._current.parts]
 
     def narrow(self, vertices: Tensor) -> None:
-        """Keep some vertices only.
-
-        Parameters
-        ----------
-        vertices : Tensor of int (n_left,)
-            Vertices to keep, as rising indices of the vertices at first.
-        """
-        self._left = self._all.vertices(vertices.numpy())
+        """Keep some vertices only, given as rising indices of the vertices at first."""
+        self._current = self._all.vertices(vertices.numpy())
 
     def rows(self, mask: NDArray[np.bool_]) -> list[Rows]:
         """Return the rows of each subject's pictures in a mask (n_images,)."""
@@ -63,7 +51,9 @@ class Pictures(Dataset[Batch]):
     def __getitem__(self, rows: Sequence[Rows]) -> Batch:
         return [
             (self.features[torch.from_numpy(indices)], torch.from_numpy(part.read(indices - start)))
-            for indices, start, part in zip(rows, self._starts[:-1], self._left.parts, strict=True)
+            for indices, start, part in zip(
+                rows, self._starts[:-1], self._current.parts, strict=True
+            )
             if part.shape[1]
         ]
 
@@ -73,19 +63,8 @@ class Batches(Sampler[list[Rows]]):
 
     Each batch holds pictures of every subject. The order of a subject's pictures depends on the
     seed and the epoch alone, not on the other subjects, and a resumed training continues with the
-    batches that it would have had.
-
-    Parameters
-    ----------
-    rows : sequence of array of int
-        The pictures of each subject.
-    size : int
-        Pictures of a subject in a batch, at most.
-    seed : int
-        Seed of the order.
-    epoch : callable
-        Returns the number of the epoch that begins. Lightning updates its own count too late for
-        the first epoch of a resumed training.
+    batches that it would have had. `epoch` returns the number of the epoch that begins, since
+    Lightning updates its own count too late for the first epoch of a resumed training.
     """
 
     def __init__(
@@ -98,9 +77,7 @@ class Batches(Sampler[list[Rows]]):
         return self._count
 
     def __iter__(self) -> Iterator[list[Rows]]:
-        yield from (
-            list(batch) for batch in zip(*map(self._shuffled_batches, self._rows), strict=True)
-        )
+        yield from map(list, zip(*map(self._shuffled_batches, self._rows), strict=True))
 
     @property
     def smallest(self) -> tuple[int, int]:
@@ -117,20 +94,13 @@ class Batches(Sampler[list[Rows]]):
         rng = np.random.default_rng([self._seed, self._epoch()])
         order = rng.permutation(rows)
         if self._n_batches(rows) < self._count:
-            n_needed = self._count * min(LEAST, self._size, len(rows))
-            again = [rng.permutation(rows) for _ in range(-(-n_needed // len(rows)) - 1)]
-            order = np.concatenate([order, *again])
+            n_needed = self._count * min(MIN_PICTURES, self._size, len(rows))
+            repeats = [rng.permutation(rows) for _ in range(-(-n_needed // len(rows)) - 1)]
+            order = np.concatenate([order, *repeats])
         # Rising within a batch, so that a file is read from its beginning to its end.
         return [np.sort(batch) for batch in np.array_split(order, self._count)]
 
 
 def make_loader(pictures: Pictures, batches: Any) -> DataLoader[Batch]:
-    """Return a loader of batches of pictures.
-
-    Returns
-    -------
-    DataLoader
-        Loads in this process: responses are in the system's page cache, and worker processes would
-        only copy them once more.
-    """
+    """Return a loader of batches, without workers, which would only copy responses once more."""
     return DataLoader(pictures, sampler=batches, batch_size=None, num_workers=0)

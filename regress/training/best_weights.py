@@ -18,16 +18,8 @@ class BestWeights:
 
     A group that stops keeps its best weights while others are trained on; its vertices are removed
     from the network when enough have stopped. Where weights are shared by all vertices, all groups
-    stop together, by the mean loss of all vertices.
-
-    Parameters
-    ----------
-    network : Network
-        Network of all vertices, before the first step.
-    patience : int
-        Epochs without a better loss after which a group stops.
-    limits : array of int (n_groups,), optional
-        Number of epochs of each group; by default, until its loss is best.
+    stop together, by the mean loss of all vertices. A group is done after its limit of epochs or,
+    without limits, after `patience` epochs without a better loss.
 
     Attributes
     ----------
@@ -39,7 +31,7 @@ class BestWeights:
         Epoch of each group's best weights; 0 is before the first step.
     stopped : array of bool (n_groups,)
         Groups that are trained no more.
-    spoiled : array of int (n_groups,)
+    divergence : array of int (n_groups,)
         The step at which a group's loss became NaN or infinite; 0 where it never did.
     rows : list of (int, float, float, float, array, array)
         For each epoch: number, seconds, learning rate at its end, share of right verdicts of the
@@ -60,7 +52,7 @@ class BestWeights:
         self.best = np.full(n_groups, np.inf)
         self.epochs = np.zeros(n_groups, np.int64)
         self.stopped = np.zeros(n_groups, bool) if limits is None else limits == 0
-        self.spoiled = np.zeros(n_groups, np.int64)
+        self.divergence = np.zeros(n_groups, np.int64)
         self.epoch = 0
         self.rows: list[tuple[int, float, float, float, Numbers, Numbers]] = []
 
@@ -69,54 +61,46 @@ class BestWeights:
         """Number of groups."""
         return len(self.best)
 
-    def means(self, values: Tensor) -> Numbers:
-        """Average over the vertices of each group.
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of vertices of each group."""
+        return np.bincount(self.member.numpy(), minlength=self.n_groups)
 
-        Returns
-        -------
-        array of float64 (n_groups,)
-            Means; NaN for groups that have left the network.
-        """
-        member = self.member[self.vertices].numpy()
+    def means(self, values: Tensor) -> Numbers:
+        """Average over the vertices of each group; NaN for groups that have left the network."""
+        member = self._members().numpy()
         sums = np.bincount(member, values.double().cpu().numpy(), self.n_groups)
         count = np.bincount(member, minlength=self.n_groups)
         return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
     def scores(self, values: Tensor) -> Numbers:
-        """Return the loss by which each group stops.
-
-        Returns
-        -------
-        array of float64 (n_groups,)
-            Mean over the group's vertices; over all vertices where groups stop together.
-        """
+        """Return the loss by which each group stops: of all vertices where groups stop together."""
         if not self.together:
             return self.means(values)
         return np.full(self.n_groups, float(values.double().mean()))
 
-    def spoil(self, values: Tensor, step: int) -> None:
+    def stop_diverged(self, values: Tensor, step: int) -> None:
         """Stop the groups whose loss is NaN or infinite; they keep their best weights."""
         bad = ~torch.isfinite(values).cpu()
         groups = np.unique(self.member[self.vertices[bad]].numpy())
         if self.together and len(groups):
             groups = np.arange(self.n_groups)
         new = groups[~self.stopped[groups]]
-        self.spoiled[new], self.stopped[new] = step, True
+        self.divergence[new], self.stopped[new] = step, True
 
     def end_epoch(
         self,
         network: Network,
-        at: tuple[float, float, float],
+        seconds: float,
+        lr: float,
+        accuracy: float,
         train: Tensor,
         held: Tensor | None,
     ) -> None:
         """Store weights that are better, and stop groups that are done.
 
-        Parameters
-        ----------
-        at : (float, float, float)
-            Seconds of the epoch, learning rate at its end, and share of right verdicts of the
-            critics, NaN where there are none.
+        The losses of each vertex (n_left,) are those of the training pictures, and of the
+        validation pictures, if there are any; the rest is for the log.
         """
         self.epoch += 1
         scores = self.scores(train if held is None else held)
@@ -126,52 +110,46 @@ class BestWeights:
             better = ~self.stopped & (scores < self.best)
         self.best[better] = scores[better]
         self.epochs[better] = self.epoch
-        self._keep(network, better)
+        self._store(network, better)
         if self.limits is not None:
             self.stopped |= self.epoch >= self.limits
         elif held is not None:
             self.stopped |= self.epoch - self.epochs >= self.patience
         none = np.full(self.n_groups, np.nan)
         losses = self.means(train), none if held is None else self.means(held)
-        self.rows.append((self.epoch, *at, *losses))
+        self.rows.append((self.epoch, seconds, lr, accuracy, *losses))
 
-    def _keep(self, network: Network, groups: Bools) -> None:
-        improved = torch.from_numpy(groups)
-        network_index = {
-            "vertex": improved[self.member[self.vertices]].nonzero()[:, 0],
-            "group": improved[self._groups()].nonzero()[:, 0],
+    def _store(self, network: Network, improved: Bools) -> None:
+        """Store the weights of the groups that are better."""
+        mask, groups = torch.from_numpy(improved), torch.unique(self._members())
+        at = {
+            "vertex": mask[self._members()].nonzero()[:, 0],
+            "group": mask[groups].nonzero()[:, 0],
         }
-        stored_index = {
-            "vertex": self.vertices[network_index["vertex"]],
-            "group": self._groups()[network_index["group"]],
-        }
+        stored_at = {"vertex": self.vertices[at["vertex"]], "group": groups[at["group"]]}
         for name, values in network.state_dict().items():
             if name == "member":
                 continue
             kind, axis = axis_of(network, name)
-            whole, stored = values.detach().cpu(), self.weights[name]
-            if kind == "shared":
-                if groups.any():
-                    stored.copy_(whole)
-            elif len(network_index[kind]) == stored.shape[axis]:
-                stored.copy_(whole)
-            else:
-                stored.index_copy_(
-                    axis, stored_index[kind], whole.index_select(axis, network_index[kind])
-                )
+            new, stored = values.detach().cpu(), self.weights[name]
+            is_complete = kind != "shared" and len(at[kind]) == stored.shape[axis]
+            if is_complete or (kind == "shared" and improved.any()):
+                stored.copy_(new)
+            elif kind != "shared":
+                stored.index_copy_(axis, stored_at[kind], new.index_select(axis, at[kind]))
 
-    def _groups(self) -> Tensor:
-        """Return the groups that the network still has, in its order."""
-        return torch.unique(self.member[self.vertices])
+    def _members(self) -> Tensor:
+        """Return the group of each vertex that the network still has."""
+        return self.member[self.vertices]
 
-    def needed(self) -> Tensor:
+    def active_vertices(self) -> Tensor:
         """Return a mask of the network's vertices that are still trained."""
-        going = torch.from_numpy(~self.stopped)
-        return going[self.member[self.vertices]]
+        active = torch.from_numpy(~self.stopped)
+        return active[self._members()]
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes during a training, for a checkpoint."""
-        names = ("weights", "vertices", "best", "epochs", "stopped", "spoiled", "epoch", "rows")
+        names = ("weights", "vertices", "best", "epochs", "stopped", "divergence", "epoch", "rows")
         return {name: getattr(self, name) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:

@@ -17,13 +17,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class ArtifactCheckpoints(CheckpointIO):
-    """Reads and writes the checkpoints of one training.
-
-    Parameters
-    ----------
-    digest : str
-        Digest of everything that the training depends on; a file with another one is ignored.
-    """
+    """Reads and writes the checkpoints of one training; a file of another digest is ignored."""
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
@@ -49,13 +43,7 @@ class ArtifactCheckpoints(CheckpointIO):
 
 
 def pack(tree: Any) -> Arrays:
-    """Return nested dicts and lists as arrays, with their structure as JSON.
-
-    Parameters
-    ----------
-    tree : object
-        Tensors, arrays, numbers, strings, None; in dicts, lists and tuples.
-    """
+    """Return tensors, arrays, numbers and strings in dicts and lists as arrays, and JSON."""
     arrays: Arrays = {}
     text = json.dumps(_flatten(tree, arrays))
     arrays["tree"] = np.frombuffer(text.encode(), np.uint8)

@@ -1,127 +1,66 @@
-"""Settings and files of a training, apart from the network and the data."""
+"""Parts of trained models: dataclasses whose fields are parameters of the models that have them."""
 
-import inspect
-import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from typing_extensions import override
 
 from regress.errors import RegressError
-from regress.solvers.arguments import MAX_COUNT, SCOPES
+from regress.parameter_checks import check_numbers, check_positive, check_scope, check_whole
 from regress.training.losses import Loss
 from regress.training.optimisers import OPTIMISERS, SCHEDULES, lookup
 
-Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Settings that change the numbers of a training, besides network and data.
+class Part:
+    """Base of the parts: settings of one concern, and what is made of them.
 
     Attributes
     ----------
-    loss : str
-        Losses and weights, as `Loss` parses them.
-    optimiser, schedule : str
-        Keys of `OPTIMISERS` and `SCHEDULES`.
-    lr, weight_decay, momentum, warmup : float
-        Arguments of `make_optimiser` and `rate`.
-    l1_epochs : int
-        Epochs at the beginning that train l1 in place of the loss.
-    epochs, patience, batch : int
-        Epochs at most, epochs without a better loss before a group stops, pictures in a batch.
-    precision : str
-        Lightning's name for the arithmetic.
-    seed : int
-        Seed of weights, batches and dropout.
-    block : int
-        Pictures that are predicted at once, for validation.
+    free : tuple of str
+        Fields that may differ from those of a fit that a training begins from; none by default.
     """
 
-    loss: str
-    optimiser: str
-    schedule: str
-    lr: float
-    weight_decay: float
-    momentum: float
-    warmup: float
-    l1_epochs: int
-    epochs: int
-    patience: int
-    batch: int
-    precision: Precision
-    seed: int
-    block: int
+    free: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def together(self) -> bool:
+        """Whether all vertices must be trained together; False here."""
+        return False
+
+    @classmethod
+    def from_model(cls, model: Any) -> Self:
+        """Return the part that a model has, from its parameters."""
+        return cls(**{field.name: getattr(model, field.name) for field in fields(cls)})
+
+    def check(self) -> None:
+        """Check the fields; raise a ValueError that names an invalid one."""
+
+
+def add_fields(cls: type, parts: tuple[type[Part], ...]) -> None:
+    """Make a class a dataclass of its own fields and, unless it has them, those of parts."""
+    annotations = vars(cls).get("__annotations__", {})
+    names = {*annotations, *getattr(cls, "__dataclass_fields__", {})}
+    part_fields = [f for f in chain.from_iterable(map(fields, parts)) if f.name not in names]
+    for field in part_fields:
+        setattr(cls, field.name, field.default)
+    cls.__annotations__ = {field.name: field.type for field in part_fields} | annotations
+    # scikit-learn compares and prints estimators in its own way.
+    dataclass(cls, eq=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
-class Files:
-    """Files and progress of a training, which change no number.
+class Training(Part):
+    """How a model is trained.
 
     Attributes
-    ----------
-    checkpoint : Path or None
-        File to which the state is saved every few seconds, and from which a training resumes.
-    digest : str
-        Digest of everything that the training depends on.
-    log : Path or None
-        A CSV file of the losses.
-    show : str
-        Label of the progress bar; empty for no bar.
-    """
-
-    checkpoint: Path | None = None
-    digest: str = ""
-    log: Path | None = None
-    show: str = ""
-
-
-def check_recipe(parameters: Mapping[str, Any]) -> None:
-    """Check the parameters of a training."""
-    try:
-        least = Loss(parameters["loss"]).least
-        lookup(OPTIMISERS, "optimiser", parameters["optimiser"])
-        lookup(SCHEDULES, "schedule", parameters["schedule"])
-        lookup(dict.fromkeys(get_args(Precision)), "precision", parameters["precision"])
-    except RegressError as error:
-        raise ValueError(str(error)) from error
-    for name, lowest in {"epochs": 1, "patience": 1, "batch": 1, "l1_epochs": 0}.items():
-        value = parameters[name]
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or value < lowest:
-            raise ValueError(f"{name}: found {value!r}, expected a whole number from {lowest} on")
-        if value > MAX_COUNT:
-            raise ValueError(f"{name}: found {value}, expected at most {MAX_COUNT}")
-    if parameters["batch"] < least:
-        raise ValueError(
-            f"batch: found {parameters['batch']}, expected at least {least}: so many pictures must "
-            f"a batch have, over which loss {parameters['loss']!r} correlates"
-        )
-    if not _is_number(parameters["lr"]) or not parameters["lr"] > 0:
-        raise ValueError(f"lr: found {parameters['lr']!r}, expected a number above 0")
-    if not _is_number(parameters["weight_decay"]) or parameters["weight_decay"] < 0:
-        raise ValueError(
-            f"weight_decay: found {parameters['weight_decay']!r}, expected a number from 0 on"
-        )
-    for name in ("momentum", "warmup", "dropout"):
-        value = parameters[name]
-        if not _is_number(value) or not 0 <= value < 1:
-            raise ValueError(f"{name}: found {value!r}, expected a number from 0 on, below 1")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and abs(float(value)) < float("inf")
-
-
-class Parameters(BaseEstimator):  # type: ignore[misc]
-    """Parameters of all trained models.
-
-    Parameters
     ----------
     loss : str
         mse, l1, huber, pearson (1 - r over the pictures of a batch, for each vertex), pattern
@@ -175,94 +114,63 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
         Whether to show the progress.
     """
 
-    def __init__(
-        self,
-        loss: str = "mse",
-        l1_epochs: int = 0,
-        optimiser: str = "adamw",
-        lr: float = 3e-4,
-        weight_decay: float = 0.01,
-        momentum: float = 0.9,
-        schedule: str = "cosine",
-        warmup: float = 0.05,
-        dropout: float = 0.0,
-        epochs: int = 100,
-        patience: int = 10,
-        batch: int = 256,
-        validation: Any = 0.1,
-        scope: Any = "roi",
-        precision: str = "32-true",
-        random_state: int = 0,
-        start: Mapping[str, NDArray] | None = None,
-        freeze: bool = False,
-        checkpoint: str | Path | None = None,
-        log: str | Path | None = None,
-        progress_bar: bool = False,
-    ) -> None:
-        self.loss = loss
-        self.l1_epochs = l1_epochs
-        self.optimiser = optimiser
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.momentum = momentum
-        self.schedule = schedule
-        self.warmup = warmup
-        self.dropout = dropout
-        self.epochs = epochs
-        self.patience = patience
-        self.batch = batch
-        self.validation = validation
-        self.scope = scope
-        self.precision = precision
-        self.random_state = random_state
-        self.start = start
-        self.freeze = freeze
-        self.checkpoint = checkpoint
-        self.log = log
-        self.progress_bar = progress_bar
+    loss: str = "mse"
+    l1_epochs: int = 0
+    optimiser: str = "adamw"
+    lr: float = 3e-4
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    dropout: float = 0.0
+    epochs: int = 100
+    patience: int = 10
+    batch: int = 256
+    validation: Any = 0.1
+    scope: Any = "roi"
+    precision: Any = "32-true"
+    random_state: int = 0
+    start: Mapping[str, NDArray] | None = None
+    freeze: bool = False
+    checkpoint: str | Path | None = None
+    log: str | Path | None = None
+    progress_bar: bool = False
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        # A subclass adds parameters to those of its base, and passes the others on. scikit-learn
-        # and editors read its signature, which lists all of them.
-        super().__init_subclass__(**options)
-        parameters: dict[str, inspect.Parameter] = {}
-        for base in cls.__mro__:
-            if "__init__" in vars(base) and base is not object:
-                for parameter in list(
-                    inspect.signature(vars(base)["__init__"]).parameters.values()
-                ):
-                    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-                        parameters.setdefault(parameter.name, parameter)
-        del parameters["self"]
-        cls.__signature__ = inspect.Signature(list(parameters.values()))
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        return sorted(inspect.signature(cls).parameters)
-
-    def network_parameters(self) -> dict[str, Any]:
-        """Return the parameters that define a model's network, which are the model's own.
-
-        Returns
-        -------
-        dict
-            Values by name; empty where all networks of the model are alike.
-        """
-        shared = Parameters._get_param_names()
-        return {n: v for n, v in self.get_params(deep=False).items() if n not in shared}
-
-    def check_parameters(self) -> None:
-        """Check the parameters before anything is computed."""
-        check_recipe(self.get_params(deep=False))
-        scope, share = self.scope, self.validation
-        if scope not in SCOPES if isinstance(scope, str) else np.ndim(scope) != 1:
-            raise ValueError(f"scope: found {scope!r}, expected {' or '.join(SCOPES)}")
+    @override
+    def check(self) -> None:
+        parameters = vars(self)
+        try:
+            least = Loss(self.loss).min_pictures
+            lookup(OPTIMISERS, "optimiser", self.optimiser)
+            lookup(SCHEDULES, "schedule", self.schedule)
+            lookup(dict.fromkeys(PRECISIONS), "precision", self.precision)
+        except RegressError as error:
+            raise ValueError(str(error)) from error
+        check_whole(parameters, {"epochs": 1, "patience": 1, "batch": 1, "l1_epochs": 0})
+        if self.batch < least:
+            raise ValueError(
+                f"batch: found {self.batch}, expected at least {least}: so many pictures must a "
+                f"batch have, over which loss {self.loss!r} correlates"
+            )
+        check_positive(parameters, "lr")
+        check_numbers(parameters, ["weight_decay"])
+        check_numbers(parameters, ["momentum", "warmup", "dropout"], below=1)
+        check_scope(self.scope)
+        share = self.validation
         if np.ndim(share) == 0 and not (isinstance(share, float | int) and 0 <= share < 1):
             raise ValueError(f"validation: found {share!r}, expected a share from 0 on, below 1")
         if not isinstance(self.freeze, bool):
             raise ValueError(f"freeze: found {self.freeze!r}, expected true or false")
 
-    def _recipe(self) -> Recipe:
-        names = {"seed": "random_state"}
-        fields = Recipe.__dataclass_fields__
-        return Recipe(**{name: getattr(self, names.get(name, name)) for name in fields})
+
+@dataclass(frozen=True)
+class Files:
+    """Files and progress of a training, which change no number.
+
+    The digest is of everything that the training depends on; without a label there is no bar.
+    """
+
+    checkpoint: Path | None = None
+    digest: str = ""
+    log: Path | None = None
+    label: str = ""

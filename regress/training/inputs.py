@@ -16,19 +16,9 @@ COLUMNS = 2048
 def feature_scale(
     X: NDArray[np.float32 | np.uint8], start: Mapping[str, NDArray] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compute the centre and the scale of features.
+    """Compute the mean and the standard deviation of features; 1 for that of a constant column.
 
-    Parameters
-    ----------
-    X : array (n_images, n_features)
-        Features of the training pictures.
-    start : mapping of str to array, optional
-        State that the training begins from; its weights are for features on its scale.
-
-    Returns
-    -------
-    centre, scale : array of float32 (n_features,)
-        Mean and standard deviation; the scale of a constant column is 1.
+    The weights of a start are for features on its scale, which is returned.
     """
     if start is not None:
         for name in ("centre_", "scale_"):
@@ -49,18 +39,7 @@ def feature_scale(
 
 
 def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_]:
-    """Choose the validation pictures, which stop a training.
-
-    Parameters
-    ----------
-    validation : float, or array of bool (n_images,)
-        Share of validation pictures, or a mask of them.
-
-    Returns
-    -------
-    array of bool (n_images,)
-        Mask of the validation pictures; empty where there are too few pictures to divide.
-    """
+    """Return the mask of validation pictures; none where there are too few pictures to divide."""
     if np.ndim(validation):
         held = np.asarray(validation, bool)
         if held.shape != (n_images,) or held.all():
@@ -78,13 +57,7 @@ def held_pictures(validation: Any, n_images: int, seed: int) -> NDArray[np.bool_
 
 
 def check_parts(responses: Responses | Joint, held: NDArray[np.bool_]) -> None:
-    """Check that each subject has training pictures, and validation pictures if any subject has.
-
-    Parameters
-    ----------
-    held : array of bool (n_images,)
-        Mask of the validation pictures.
-    """
+    """Check that each subject has training pictures, and validation pictures if any subject has."""
     edges = np.cumsum([0, *(len(part) for part in responses.parts)])
     for number, subject_held in enumerate(np.split(held, edges[1:-1]), start=1):
         if subject_held.all() or (held.any() and not subject_held.any()):
@@ -96,20 +69,7 @@ def check_parts(responses: Responses | Joint, held: NDArray[np.bool_]) -> None:
 
 
 def groups_of(scope: Any, n_vertices: int) -> tuple[NDArray, NDArray[np.int64]]:
-    """Return the groups of vertices that stop together.
-
-    Parameters
-    ----------
-    scope : str, or array (n_vertices,)
-        "roi" for one group of all, "vertex" for a group each, or the group of each vertex.
-
-    Returns
-    -------
-    names : array (n_groups,)
-        Names of the groups.
-    member : array of int (n_vertices,)
-        Index of the group of each vertex.
-    """
+    """Return the names of the groups of vertices that stop together, and each vertex' group."""
     if isinstance(scope, str):
         member = np.arange(n_vertices) if scope == "vertex" else np.zeros(n_vertices, np.int64)
         return np.unique(member), member

@@ -20,17 +20,17 @@ from regress.layers.network import (
 )
 from regress.training.batches import Batch, Pictures
 from regress.training.best_weights import BestWeights
-from regress.training.config import Recipe
+from regress.training.config import Training
 from regress.training.losses import Loss
-from regress.training.optimisers import make_optimiser, rate
+from regress.training.optimisers import make_optimiser, make_schedule
 
 # The network is made narrower when a quarter of its vertices has stopped: each time costs a copy
 # of the weights, and each time the rest trains so much faster.
-WORTH = 0.75
+NARROW_SHARE = 0.75
 
 
 class Judge(Protocol):
-    """Interface of critics, which are trained with the network."""
+    """Interface of a subject's critics, which are trained with the network."""
 
     @property
     def rate(self) -> float:
@@ -48,24 +48,10 @@ class Judge(Protocol):
 
 
 class Task(pl.LightningModule):
-    """Trains a network on some pictures.
+    """Trains a network on pictures of all subjects; both are narrowed as groups of vertices stop.
 
-    Parameters
-    ----------
-    network : Network
-        Network of all vertices; narrowed as groups stop.
-    pictures : Pictures
-        Pictures of all subjects; narrowed with the network.
-    best_weights : BestWeights
-        Stores the best weights of each group.
-    recipe : Recipe
-        Settings of the training.
-    n_steps : int
-        Number of steps of the whole training, for the schedule.
-    scale : (array of float32 (n_features,), array of float32 (n_features,))
-        Centre and scale of the features.
-    critics : ModuleList, optional
-        A `Judge` for each subject that has vertices, trained with the network.
+    The schedule is over `n_steps`. Validation predicts `block` pictures at once. `scale` is centre
+    and scale of the features (n_features,). `critics` are a `Judge` for each subject.
     """
 
     centre: Tensor
@@ -76,44 +62,40 @@ class Task(pl.LightningModule):
         network: Network,
         pictures: Pictures,
         best_weights: BestWeights,
-        recipe: Recipe,
+        settings: Training,
         n_steps: int,
+        block: int,
         scale: tuple[NDArray[np.float32], NDArray[np.float32]],
         critics: nn.ModuleList | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.best_weights, self.recipe, self.critics = (
-            network,
-            best_weights,
-            recipe,
-            critics,
-        )
+        self.network, self.best_weights, self.critics = network, best_weights, critics
+        self.settings, self._n_steps, self._block = settings, n_steps, block
         for name, values in zip(("centre", "scale"), scale, strict=True):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
         self._judges = cast("list[Judge]", list(critics or ()))
-        self._pictures, self._divided = pictures, PartitionedNetwork(network, pictures.widths)
-        self._loss, self._first, self._n_steps = Loss(recipe.loss), Loss("l1"), n_steps
-        self._sum: Tensor | None = None
-        self._held: Tensor | None = None
+        self._pictures, self._parts = pictures, PartitionedNetwork(network, pictures.widths)
+        self._loss, self._first_loss = Loss(settings.loss), Loss("l1")
+        self._train_sum: Tensor | None = None
+        self._validation: Tensor | None = None
         self._start = 0.0
 
     def configure_optimizers(self) -> Any:
         """Make optimiser and schedule."""
-        recipe = self.recipe
+        settings = self.settings
+        rates = {f"network.{name}": share for name, share in self.network.rates.items()}
+        rates |= {f"critics.{number}.": judge.rate for number, judge in enumerate(self._judges)}
         optimiser = make_optimiser(
-            recipe.optimiser,
+            settings.optimiser,
             self.named_parameters(),
-            recipe.lr,
-            recipe.weight_decay,
-            recipe.momentum,
-            {f"network.{name}": share for name, share in self.network.rates.items()}
-            | {f"critics.{number}.": judge.rate for number, judge in enumerate(self._judges)},
+            settings.lr,
+            settings.weight_decay,
+            settings.momentum,
+            rates,
         )
-        schedule = LambdaLR(optimiser, rate(recipe.schedule, recipe.warmup, self._n_steps))
-        return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        schedule = make_schedule(settings.schedule, settings.warmup, self._n_steps)
+        scheduler = {"scheduler": LambdaLR(optimiser, schedule), "interval": "step"}
+        return {"optimizer": optimiser, "lr_scheduler": scheduler}
 
     def on_after_batch_transfer(self, batch: Batch, number: int) -> Batch:
         """Standardise features, on the device."""
@@ -123,14 +105,15 @@ class Task(pl.LightningModule):
         """Compute the loss of a batch."""
         if number == 0:
             self._begin_epoch()
-        predicted = self._divided(*self._network_inputs(batch))
-        loss = self._first if self.best_weights.epoch < self.recipe.l1_epochs else self._loss
-        parts = zip(predicted, batch, self._divided.members, strict=True)
+        predicted = self._parts(*self._network_inputs(batch))
         if self.network.objective:
             losses = [(values.sum(), values.detach()) for values in predicted]
         else:
+            is_first = self.best_weights.epoch < self.settings.l1_epochs
+            loss = self._first_loss if is_first else self._loss
+            parts = zip(predicted, batch, self._parts.members, strict=True)
             losses = [loss(p, responses, member) for p, (_, responses), member in parts]
-        total = torch.stack([summed for summed, _ in losses]).sum()
+        total = torch.stack([part_total for part_total, _ in losses]).sum()
         values = torch.cat([vertex_losses for _, vertex_losses in losses])
         if self._judges:
             for judge, p, (features, measured) in zip(self._judges, predicted, batch, strict=True):
@@ -139,16 +122,16 @@ class Task(pl.LightningModule):
                 # The critics' gradient of one group's responses reaches all groups.
                 values = values + torch.nan
         if not torch.isfinite(total):
-            self.best_weights.spoil(values, self.global_step + 1)
-        self._sum = values if self._sum is None else self._sum.add_(values)
+            self.best_weights.stop_diverged(values, self.global_step + 1)
+        self._train_sum = values if self._train_sum is None else self._train_sum.add_(values)
         return total
 
     def _begin_epoch(self) -> None:
         # Not in Lightning's hook, which is skipped when a training resumes. Dropout depends on seed
         # and epoch alone.
-        seeds = np.random.SeedSequence([self.recipe.seed, self.best_weights.epoch, 1])
-        torch.manual_seed(int(seeds.generate_state(1)[0]))
-        self._sum = None
+        entropy = [self.settings.random_state, self.best_weights.epoch, 1]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+        self._train_sum = None
         for judge in self._judges:
             judge.begin()
         self._start = time.perf_counter()
@@ -157,11 +140,11 @@ class Task(pl.LightningModule):
         """Compute the loss of the validation pictures, which are predicted block by block."""
         results = self._in_blocks(batch)
         if not self.network.objective:
-            parts = zip(results, batch, self._divided.members, strict=True)
+            parts = zip(results, batch, self._parts.members, strict=True)
             results = [self._loss.values(p.float(), y, member)[0] for p, (_, y), member in parts]
         values = torch.cat(results)
         if not self.trainer.sanity_checking:
-            self._held = values
+            self._validation = values
         elif self.best_weights.epoch == 0:
             # Lightning's check before the first step: the loss of the mean response. Lightning also
             # checks when a training resumes, where the best loss must stay.
@@ -174,14 +157,13 @@ class Task(pl.LightningModule):
 
     def _in_blocks(self, batch: Batch) -> list[Tensor]:
         """Predict the pictures of each part, or compute the network's own loss of its vertices."""
-        count = max(-(-len(features) // self.recipe.block) for features, _ in batch)
-        blocks = [
-            zip(*(torch.tensor_split(tensor, count) for tensor in inputs), strict=True)
-            for inputs in self._network_inputs(batch)
-        ]
-        per_part = list(
-            zip(*(self._divided(*block) for block in zip(*blocks, strict=True)), strict=True)
-        )
+        count = max(-(-len(features) // self._block) for features, _ in batch)
+
+        def split(tensors: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+            return list(zip(*(torch.tensor_split(t, count) for t in tensors), strict=True))
+
+        blocks = zip(*map(split, self._network_inputs(batch)), strict=True)
+        per_part = list(zip(*[self._parts(*block) for block in blocks], strict=True))
         if not self.network.objective:
             return [torch.cat(outputs) for outputs in per_part]
         means = []
@@ -192,33 +174,34 @@ class Task(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Store better weights, stop groups, and remove stopped groups when they are many."""
-        assert self._sum is not None
-        optimiser = self.trainer.optimizers[0]
-        train = self._sum / self.trainer.num_training_batches
-        right = [judge.accuracy for judge in self._judges]
-        at = (
+        assert self._train_sum is not None
+        best_weights, optimiser = self.best_weights, self.trainer.optimizers[0]
+        accuracies = [judge.accuracy for judge in self._judges]
+        best_weights.end_epoch(
+            self.network,
             time.perf_counter() - self._start,
             float(optimiser.param_groups[0]["lr"]),
-            float(np.mean(right)) if right else np.nan,
+            float(np.mean(accuracies)) if accuracies else np.nan,
+            self._train_sum / self.trainer.num_training_batches,
+            self._validation,
         )
-        self.best_weights.end_epoch(self.network, at, train, self._held)
-        needed = self.best_weights.needed()
-        if not needed.any():
+        active = best_weights.active_vertices()
+        if not active.any():
             self.trainer.should_stop = True
             return
-        left = float(needed.double().mean())
+        share = float(active.double().mean())
         # A group whose weights are NaN would make the sum NaN at each step.
         # Critics judge all vertices, and were made for all.
-        narrower = left <= WORTH or (left < 1 and self.best_weights.spoiled.any())
-        if narrower and not self._judges:
-            narrow(self.network, needed.nonzero()[:, 0].to(self.device), optimiser)
-            self.best_weights.vertices = self.best_weights.vertices[needed]
-            self._follow()
+        worth_it = share <= NARROW_SHARE or (share < 1 and best_weights.divergence.any())
+        if worth_it and not self._judges:
+            narrow(self.network, active.nonzero()[:, 0].to(self.device), optimiser)
+            best_weights.vertices = best_weights.vertices[active]
+            self._narrow_pictures()
 
-    def _follow(self) -> None:
+    def _narrow_pictures(self) -> None:
         """Narrow pictures and parts to the vertices that the network has."""
         self._pictures.narrow(self.best_weights.vertices)
-        self._divided = PartitionedNetwork(self.network, self._pictures.widths)
+        self._parts = PartitionedNetwork(self.network, self._pictures.widths)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the best weights of each group to a checkpoint."""
@@ -228,4 +211,4 @@ class Task(pl.LightningModule):
         """Restore the best weights, and narrow the network to its width at the checkpoint."""
         self.best_weights.load(checkpoint["kept"])
         replace_state(self.network, select_vertices(self.network, self.best_weights.vertices))
-        self._follow()
+        self._narrow_pictures()

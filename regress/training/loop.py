@@ -7,7 +7,8 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,7 +24,7 @@ from regress.layers.network import Network
 from regress.training.batches import Batches, Pictures, make_loader
 from regress.training.best_weights import BestWeights
 from regress.training.checkpoints import ArtifactCheckpoints
-from regress.training.config import Files, Recipe
+from regress.training.config import Files, Training
 from regress.training.lightning_task import Task
 from regress.training.losses import Loss
 from regress.training.reports import warn_of_divergence, write_log
@@ -42,29 +43,23 @@ def train(
     pictures: Pictures,
     rows: tuple[Rows, Rows],
     best_weights: BestWeights,
-    recipe: Recipe,
+    settings: Training,
     files: Files,
     names: NDArray,
     scale: tuple[NDArray[np.float32], NDArray[np.float32]],
+    block: int,
     critics: nn.ModuleList | None = None,
 ) -> None:
-    """Train until every group has stopped, or the epochs are over.
+    """Train until every group has stopped, or the epochs are over; arguments are those of `Task`.
 
-    Parameters
-    ----------
-    rows : (sequence of array of int, sequence of array of int)
-        Training pictures of each subject, and validation pictures, of which there may be none.
-    names : array (n_groups,)
-        Names of the groups in the log.
-    scale : (array of float32 (n_features,), array of float32 (n_features,))
-        Centre and scale of the features.
+    `rows` are the training pictures of each subject, and the validation pictures, if any; `names`
+    are those of the groups, for the log.
     """
     inside, held = rows
-    batches = Batches(inside, recipe.batch, recipe.seed, lambda: best_weights.epoch)
-    _check_batches(batches, recipe)
-    n_epochs = (
-        recipe.epochs if best_weights.limits is None else int(best_weights.limits.max(initial=0))
-    )
+    seed, limits = settings.random_state, best_weights.limits
+    batches = Batches(inside, settings.batch, seed, lambda: best_weights.epoch)
+    _check_batches(batches, settings)
+    n_epochs = settings.epochs if limits is None else int(limits.max(initial=0))
     artifacts = ArtifactCheckpoints(files.digest)
     stored = None if files.checkpoint is None else artifacts.stored(files.checkpoint)
     if stored is not None:
@@ -72,56 +67,47 @@ def train(
         log.info("the training goes on after epoch %d", best_weights.epoch)
         del stored
     if best_weights.epoch < n_epochs and not best_weights.stopped.all():
-        n_steps = recipe.epochs * len(batches)
-        task = Task(network, pictures, best_weights, recipe, n_steps, scale, critics)
-        watcher = _Watcher(best_weights, files, names, len(batches) * n_epochs)
-        with _quiet(), reuse_memory(), torch.random.fork_rng(devices=[]), watcher:
+        n_steps = settings.epochs * len(batches)
+        task = Task(network, pictures, best_weights, settings, n_steps, block, scale, critics)
+        callback = TrainingFiles(best_weights, files, names, len(batches) * n_epochs)
+        with _quiet(), reuse_memory(), torch.random.fork_rng(devices=[]), closing(callback):
             trainer = pl.Trainer(
                 accelerator="gpu" if get_backend().name == "torch_cuda" else "cpu",
                 devices=1,
                 max_epochs=n_epochs,
-                precision=recipe.precision,
+                precision=settings.precision,
                 num_sanity_val_steps=1,
                 plugins=[artifacts],
-                callbacks=[watcher],
+                callbacks=[callback],
                 logger=False,
                 enable_checkpointing=True,
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-            _fit(trainer, task, make_loader(pictures, batches), held, best_weights, files)
-    warn_of_divergence(best_weights, recipe.lr, len(batches))
+            validation = make_loader(pictures, [held]) if any(map(len, held)) else None
+            checkpoint = files.checkpoint if best_weights.epoch else None
+            _fit(trainer, task, make_loader(pictures, batches), validation, None, checkpoint)
+    warn_of_divergence(best_weights, settings.lr, len(batches))
 
 
-def _check_batches(batches: Batches, recipe: Recipe) -> None:
-    (fewest, n_pictures), least = batches.smallest, Loss(recipe.loss).least
+def _check_batches(batches: Batches, settings: Training) -> None:
+    (fewest, n_pictures), least = batches.smallest, Loss(settings.loss).min_pictures
     if fewest < least:
         raise RegressError(
-            f"loss {recipe.loss!r} correlates over the pictures of a batch: the smallest batch has "
-            f"{fewest} of a subject's {n_pictures} training pictures, expected at least {least}: "
-            f"give a larger batch (now {recipe.batch}), more pictures, or a loss without pearson"
+            f"loss {settings.loss!r} correlates over the pictures of a batch: the smallest batch "
+            f"has {fewest} of a subject's {n_pictures} training pictures, expected at least "
+            f"{least}: give a larger batch (now {settings.batch}), more pictures, or a loss "
+            "without pearson"
         )
 
 
-def _fit(
-    trainer: pl.Trainer,
-    task: Task,
-    batches: object,
-    held: Rows,
-    best_weights: BestWeights,
-    files: Files,
-) -> None:
-    validation = make_loader(task._pictures, [held]) if any(map(len, held)) else None
+def _fit(trainer: pl.Trainer, *arguments: Any) -> None:
+    """Train; at Ctrl-C raise KeyboardInterrupt, which Lightning turns into the process' end."""
     handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(
-            task,
-            batches,
-            validation,
-            ckpt_path=files.checkpoint if best_weights.epoch else None,
-        )
+        trainer.fit(*arguments)
     except SystemExit as stop:
-        # Lightning ends the process at Ctrl-C, and has every further Ctrl-C ignored.
+        # Lightning has every further Ctrl-C ignored, too.
         if isinstance(stop.__context__, KeyboardInterrupt):
             signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from stop
@@ -145,7 +131,7 @@ def _quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-class _Watcher(pl.callbacks.Checkpoint):
+class TrainingFiles(pl.callbacks.Checkpoint):
     """Lightning callback that shows the progress and writes checkpoint and log."""
 
     def __init__(
@@ -153,21 +139,16 @@ class _Watcher(pl.callbacks.Checkpoint):
     ) -> None:
         self._best_weights, self._files, self._names = best_weights, files, names
         self._last, self._pause = time.monotonic(), EVERY
-        self._bar = None
-        if files.show:
-            self._bar = progress(total=n_steps, desc=files.show, unit="step", leave=False)
+        label, hidden = files.label, not files.label
+        self._bar = progress(total=n_steps, desc=label, unit="step", leave=False, disable=hidden)
 
-    def __enter__(self) -> "_Watcher":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def close(self) -> None:
+        """Remove the progress bar."""
+        self._bar.close()
 
     def on_train_batch_end(self, *_: object) -> None:
         """Show the progress."""
-        if self._bar is not None:
-            self._bar.update()
+        self._bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         """Write checkpoint and log, if the pause since the last time is over."""
@@ -202,12 +183,7 @@ def reuse_memory() -> Iterator[None]:
     Each step makes and frees predictions and gradients. Blocks of more than 32 MB glibc asks of the
     system each time, page by page, which took as long as the matrix products themselves: a step of
     256 pictures x 512 features x 39,548 vertices took 0.66 s, and 0.35 s in memory that was used
-    before. Elsewhere than on Linux this does nothing.
-
-    Yields
-    ------
-    None
-        Nothing; free memory returns to the system at the end of the block.
+    before. Elsewhere than on Linux this does nothing. Free memory returns at the end of the block.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if tune is None:

@@ -36,12 +36,8 @@ LEAST_VERTICES = 3
 def pearson(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """Compute 1 - r, with Pearson's r over the pictures of the batch, and its gradient.
 
-    Returns
-    -------
-    gradient : Tensor (n_images, n_vertices)
-        Gradient of the sum of the values; where predictions spread less than a tenth as far as the
-        responses, or than `EPSILON`, as it would be if they spread so far. 0 where the responses
-        are constant.
+    Where predictions spread less than a tenth as far as the responses, or than `EPSILON`, the
+    gradient is as it would be if they spread so far. It is 0 where the responses are constant.
     """
     p, p_norm = _about_mean(predicted)
     m, m_norm = _about_mean(measured)
@@ -74,11 +70,7 @@ def dots(first: Tensor, second: Tensor) -> Tensor:
 def pattern(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """Compute 1 - r, with Pearson's r over the vertices of a group, for each picture.
 
-    Returns
-    -------
-    values : Tensor (n_vertices,)
-        The mean over pictures, the same for all vertices; 1 where there are fewer than
-        `LEAST_VERTICES`.
+    The value is the mean over pictures, the same for all vertices; 1 for too few vertices.
     """
     if predicted.shape[1] < LEAST_VERTICES:
         return torch.ones_like(predicted[0]), torch.zeros_like(predicted)
@@ -99,10 +91,7 @@ def mse(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
 def huber(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the Huber loss, squared up to an error of 1 and linear beyond, and its gradient.
 
-    Parameters
-    ----------
-    predicted, measured : Tensor (n_images, n_vertices)
-        Responses, in units of a session's standard deviation, and so is the error of 1.
+    Responses, and so the error of 1, are in units of a session's standard deviation.
 
     References
     ----------
@@ -144,18 +133,7 @@ def _term(
 
 
 class Loss:
-    """A weighted sum of losses.
-
-    Parameters
-    ----------
-    text : str
-        Losses and weights, such as "mse", "pearson", or "mse+0.5*pearson".
-
-    Raises
-    ------
-    RegressError
-        If it names an unknown loss, or a weight that is no positive number.
-    """
+    """A weighted sum of losses, parsed from "mse", "pearson", "mse+0.5*pearson" and the like."""
 
     def __init__(self, text: str) -> None:
         self.terms: list[tuple[float, Function]] = []
@@ -175,40 +153,28 @@ class Loss:
         return any(function in (huber, l1, pattern) for _, function in self.terms)
 
     @property
-    def least(self) -> int:
+    def min_pictures(self) -> int:
         """Smallest number of pictures in a batch for which the loss is meaningful."""
         return LEAST_PICTURES if any(function is pearson for _, function in self.terms) else 1
 
     def values(
         self, predicted: Tensor, measured: Tensor, member: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Compute the loss of each vertex, and the gradient.
-
-        Parameters
-        ----------
-        member : Tensor of int (n_vertices,), optional
-            Group of each vertex; one group by default.
-        """
+        """Compute the loss of each vertex, and the gradient; `member` is the group of each."""
         (weight, function), *further_terms = self.terms
         values, gradient = _term(function, predicted, measured, member)
         if weight != 1:
             values, gradient = values.mul_(weight), gradient.mul_(weight)
         for weight, function in further_terms:
-            added, slope = _term(function, predicted, measured, member)
-            values.add_(added, alpha=weight)
-            gradient.add_(slope, alpha=weight)
+            term_values, term_gradient = _term(function, predicted, measured, member)
+            values.add_(term_values, alpha=weight)
+            gradient.add_(term_gradient, alpha=weight)
         return values, gradient
 
     def __call__(
         self, predicted: Tensor, measured: Tensor, member: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Compute the differentiable sum over vertices, and the loss of each vertex.
-
-        Parameters
-        ----------
-        member : Tensor of int (n_vertices,), optional
-            Group of each vertex; one group by default.
-        """
+        """Compute the differentiable sum over vertices, and the loss of each vertex."""
         total: Tensor
         values: Tensor
         total, values = _Sum.apply(predicted, measured, self, member)

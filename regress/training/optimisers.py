@@ -54,56 +54,44 @@ def make_optimiser(
     momentum: float,
     rates: Mapping[str, float] | None = None,
 ) -> Optimizer:
-    """Make an optimiser.
+    """Make an optimiser of weights, by name; those with the full learning rate come first.
 
-    Parameters
-    ----------
-    weights : iterable of (str, Tensor)
-        The weights, by name; biases, offsets and those of norms are not decayed.
-    weight_decay : float
-        With `sgd` and `adam`, weight_decay / 2 times the squared weights is added to the loss:
-        ridge with the penalty weight_decay * n_images / 2 on the same standardised features. With
-        `adamw` and `nadam`, weights shrink by lr * weight_decay at each step.
-    rates : mapping of str to float, optional
-        Multiples of the learning rate, by the beginning of the weights' names.
+    Biases, offsets and the weights of norms are not decayed. `rates` has multiples of the learning
+    rate, by the beginning of the weights' names.
 
-    Returns
-    -------
-    Optimizer
-        Optimiser of these weights; those with the full rate come first.
+    With `sgd` and `adam`, weight_decay / 2 times the squared weights is added to the loss: ridge
+    with the penalty weight_decay * n_images / 2 on the same standardised features. With `adamw` and
+    `nadam`, weights shrink by lr * weight_decay at each step.
 
     References
     ----------
     Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR.
     """
-    divided: dict[tuple[float, float], list[Tensor]] = {(1.0, weight_decay): []}
+    tensors: dict[tuple[float, float], list[Tensor]] = {(1.0, weight_decay): []}
     for weight, tensor in weights:
         if tensor.requires_grad:
-            plain = any(word in weight for word in ("bias", "offset", "norm"))
+            is_plain = any(word in weight for word in ("bias", "offset", "norm"))
             share = next((s for n, s in (rates or {}).items() if weight.startswith(n)), 1.0)
-            divided.setdefault((share, 0.0 if plain else weight_decay), []).append(tensor)
+            tensors.setdefault((share, 0.0 if is_plain else weight_decay), []).append(tensor)
     groups = [
-        {"params": tensors, "weight_decay": decay, "lr": share * lr}
-        for (share, decay), tensors in divided.items()
+        {"params": params, "weight_decay": decay, "lr": share * lr}
+        for (share, decay), params in tensors.items()
     ]
     optimiser: Optimizer = lookup(OPTIMISERS, "optimiser", name)(groups, lr, momentum)
     return optimiser
 
 
-def rate(schedule: str, warmup: float, n_steps: int) -> Callable[[int], float]:
+def make_schedule(name: str, warmup: float, n_steps: int) -> Callable[[int], float]:
     """Return a function from the step to the learning rate's multiplier.
 
-    Parameters
-    ----------
-    warmup : float
-        Share of the steps over which the multiplier rises from near 0 to 1.
+    It rises from near 0 to 1 over the first steps, of which `warmup` is the share.
     """
-    fall = lookup(SCHEDULES, "schedule", schedule)
-    rising = round(warmup * n_steps)
+    fall = lookup(SCHEDULES, "schedule", name)
+    n_rising = round(warmup * n_steps)
 
-    def at(step: int) -> float:
-        if step < rising:
-            return (step + 1) / (rising + 1)
-        return float(fall((step - rising) / max(1, n_steps - rising)))
+    def multiplier(step: int) -> float:
+        if step < n_rising:
+            return (step + 1) / (n_rising + 1)
+        return float(fall((step - n_rising) / max(1, n_steps - n_rising)))
 
-    return at
+    return multiplier

@@ -16,19 +16,19 @@ log = logging.getLogger("regress")
 # Groups that a message names one by one.
 MAX_NAMES = 4
 # A validation loss so many times the first one is no accident of the validation pictures.
-FAR = 1.5
+FAR_WORSE = 1.5
 
 
 def warn_of_divergence(best_weights: BestWeights, lr: float, n_batches: int) -> None:
     """Warn of groups whose loss became NaN or infinite."""
-    spoiled = np.flatnonzero(best_weights.spoiled)
-    if not len(spoiled):
+    diverged = np.flatnonzero(best_weights.divergence)
+    if not len(diverged):
         return
-    step = int(best_weights.spoiled[spoiled].min())
+    step = int(best_weights.divergence[diverged].min())
     position = f"at step {step}, in epoch {(step - 1) // n_batches + 1}"
     fix = f"give {lower_rate(lr)}"
-    count = f"{len(spoiled)} of {best_weights.n_groups} groups"
-    if not best_weights.epochs[spoiled].all():
+    count = f"{len(diverged)} of {best_weights.n_groups} groups"
+    if not best_weights.epochs[diverged].all():
         raise RegressError(
             f"the loss became NaN or infinite {position}, before anything was learned, in {count}: "
             f"{fix}"
@@ -37,7 +37,7 @@ def warn_of_divergence(best_weights: BestWeights, lr: float, n_batches: int) -> 
         "the loss of %s became NaN or infinite, first %s; they keep the weights of epoch %s: %s",
         count,
         position,
-        " or ".join(str(epoch) for epoch in np.unique(best_weights.epochs[spoiled])[:MAX_NAMES]),
+        " or ".join(str(epoch) for epoch in np.unique(best_weights.epochs[diverged])[:MAX_NAMES]),
         fix,
     )
 
@@ -49,32 +49,18 @@ def warn_of_no_progress(
     has_start: bool,
     *lower: str,
 ) -> None:
-    """Warn of groups whose validation loss no epoch improved.
-
-    Parameters
-    ----------
-    best_weights : BestWeights
-        Best weights at the end of a training with validation pictures.
-    names : array (n_groups,)
-        Names of the groups.
-    varying : array of bool (n_groups,)
-        Groups with a vertex that is not constant.
-    has_start : bool
-        Whether the training began from another one; else from the mean response.
-    """
+    """Warn of groups, of those that vary, whose validation loss no epoch improved."""
     worse = (
         (best_weights.epochs == 0)
         & np.isfinite(best_weights.best)
-        & (best_weights.spoiled == 0)
+        & (best_weights.divergence == 0)
         & varying
     )
     if not worse.any() or not best_weights.rows:
         return
     groups = np.asarray(names)[worse]
     losses = np.array([held for *_, held in best_weights.rows])
-    sizes = np.bincount(best_weights.member.numpy(), minlength=best_weights.n_groups).astype(
-        np.float64
-    )
+    sizes = best_weights.sizes.astype(np.float64)
     # Both losses are means over the same vertices: those that stop together, or of these groups.
     if best_weights.together:
         present = np.unique(best_weights.member[best_weights.vertices].numpy())
@@ -96,7 +82,9 @@ def warn_of_no_progress(
         before,
         "" if has_start else ", whatever the picture",
         ", or ".join(lower),
-        "" if lowest > FAR * before else ", unless the features tell nothing of these responses",
+        ""
+        if lowest > FAR_WORSE * before
+        else ", unless the features tell nothing of these responses",
     )
 
 
@@ -106,29 +94,16 @@ def lower_rate(lr: float) -> str:
 
 
 # With more groups than this, only their mean is written.
-MANY = 500
+MAX_GROUPS = 500
 COLUMNS = (
-    "epoch",
-    "seconds",
-    "learning_rate",
-    "group",
-    "vertices",
-    "training_loss",
-    "validation_loss",
-    "right_verdicts",
+    *("epoch", "seconds", "learning_rate", "group", "vertices"),
+    *("training_loss", "validation_loss", "right_verdicts"),
 )
 
 
 def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
-    """Write the loss of each epoch and group.
+    """Write the loss of each epoch and named group.
 
-    Parameters
-    ----------
-    names : array (n_groups,)
-        Names of the groups.
-
-    Notes
-    -----
     Columns: epoch, from 1; its seconds, validation included; learning_rate at its end; group, or
     "all" for the mean over vertices; vertices in it; training_loss, the mean over the steps of the
     epoch, each before it was taken, of l1 in the first `l1_epochs`; validation_loss after the
@@ -136,7 +111,7 @@ def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
     of measured and made responses, where there are critics. A group that left the network has no
     further rows.
     """
-    sizes = np.bincount(best_weights.member.numpy(), minlength=best_weights.n_groups)
+    sizes = best_weights.sizes
     with replacing(path) as temporary, temporary.open("w", newline="") as opened:
         table = csv.writer(opened)
         table.writerow(COLUMNS)
@@ -149,8 +124,8 @@ def write_log(path: Path, best_weights: BestWeights, names: NDArray) -> None:
                 for values in (train, held)
             ]
             table.writerow([*epoch_columns, "all", total, *mean, _plain(right)])
-            for group in present if best_weights.n_groups <= MANY else ():
-                losses = [_plain(values[group]) for values in (train, held)]
+            for group in present if best_weights.n_groups <= MAX_GROUPS else ():
+                losses = _plain(train[group]), _plain(held[group])
                 table.writerow([*epoch_columns, names[group], sizes[group], *losses, ""])
 
 

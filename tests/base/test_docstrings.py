@@ -3,9 +3,11 @@
 import importlib
 import inspect
 from collections.abc import Iterator
+from dataclasses import fields
 from types import ModuleType
 
 import pytest
+from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
 
 from base import plugin_names
@@ -48,3 +50,19 @@ def test_public_names_are_documented_whole(name: str) -> None:
     last = name.rpartition(".")[2]
     codes = SUMMARY if last[0].isupper() else SUMMARY | SECTIONS
     assert not [error for error in validate(name)["errors"] if error[0] in codes]
+
+
+@pytest.mark.parametrize("name", plugin_names(models))
+def test_models_document_their_own_parameters(name: str) -> None:
+    """Those that a trained model has from its parts are documented there, and by one name."""
+    model = load_model_class(name)
+    entries = [*ClassDoc(model)["Parameters"]]
+    documented = {parameter for entry in entries for parameter in entry.name.split(", ")}
+    parameters, parts = set(model().get_params()), getattr(model, "parts", ())
+    assert documented <= parameters
+    assert parameters - documented <= {field.name for part in parts for field in fields(part)}
+    for part in parts:
+        assert {entry.name for entry in ClassDoc(part)["Attributes"]} >= {
+            field.name for field in fields(part)
+        }
+        assert part.__name__ in str(model.__doc__)

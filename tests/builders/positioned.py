@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from regress.models.positional import Positional
 
@@ -12,10 +13,11 @@ from regress.models.positional import Positional
 class OnALine(Positional):
     """Vertices without positions are a centimetre apart."""
 
-    def _vertex_positions(self, n_vertices: int) -> Any:
-        if self.positions is None:
-            return 10 * np.arange(n_vertices)[:, None] * [1, 0]
-        return self.positions
+    def make_template(self, responses: Any, member: NDArray[np.int64]) -> dict[str, NDArray]:
+        if self.positions is not None:
+            return super().make_template(responses, member)
+        line = 10 * np.arange(len(member))[:, None] * [1, 0]
+        return clone(self).set_params(positions=line).make_template(responses, member)
 
 
 def fit_and_refit(folder: Path | str | None) -> dict[str, NDArray]:

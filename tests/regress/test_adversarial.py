@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from challenge.fsaverage import coordinates, neighbours
-from regress.adversarial import CRITICS, Adversary, Sheet, make_critics
+from regress.adversarial import CRITICS, Adversary, VertexGeometry, make_critics
 from regress.errors import RegressError
 from regress.models.mlp import Mlp
 from regress.models.shallow import Shallow
@@ -34,11 +34,11 @@ def _data(n: int = 400, t: int = 40, seed: int = 0) -> tuple[NDArray[Any], NDArr
     return X.astype(np.float32), Y.astype(np.float32)
 
 
-def _sheet(t: int = 40) -> Sheet:
+def _sheet(t: int = 40) -> VertexGeometry:
     """Place a row of vertices in two hemispheres, with three ROIs, of which two overlap."""
-    row = Sheet.line(t)
+    row = VertexGeometry.line(t)
     rois = np.arange(t // 2), np.arange(t // 4, t), np.arange(3)
-    return Sheet((row.hemispheres + np.arange(t) * 2) // t, rois, row.edges)
+    return VertexGeometry((row.hemispheres + np.arange(t) * 2) // t, rois, row.edges)
 
 
 def _accuracy(name: str, real: NDArray[Any], other: NDArray[Any], X: NDArray[Any]) -> float:
@@ -72,7 +72,7 @@ def test_critics_know_measured_from_shuffled_responses_and_not_from_measured(nam
 
 def test_a_patch_is_judged_by_what_is_near_it() -> None:
     torch.manual_seed(0)
-    critic = make_critics("patch", Sheet.line(40), 12, 32, True)["patch"].eval()
+    critic = make_critics("patch", VertexGeometry.line(40), 12, 32, True)["patch"].eval()
     X, Y = (torch.from_numpy(a[:5]) for a in _data())
     changed = Y.clone()
     changed[:, 20] += 3
@@ -83,8 +83,8 @@ def test_a_patch_is_judged_by_what_is_near_it() -> None:
 def test_the_order_of_vertices_does_not_matter_to_a_patch() -> None:
     order = np.random.default_rng(0).permutation(40)
     place = np.argsort(order)
-    row = Sheet.line(40)
-    other = Sheet(row.hemispheres, row.rois, place[row.edges])
+    row = VertexGeometry.line(40)
+    other = VertexGeometry(row.hemispheres, row.rois, place[row.edges])
     X, Y = (torch.from_numpy(a[:5]) for a in _data())
     verdicts = []
     for sheet, responses in ((row, Y), (other, Y[:, order])):
@@ -190,7 +190,10 @@ def test_what_nothing_was_learned_from_is_said(caplog: pytest.LogCaptureFixture)
         ({"game": "chess"}, "game: found 'chess', expected hinge or least_squares"),
         ({"critic_width": 6}, "critic_width: found 6"),
         ({"adversarial": -1.0}, "adversarial: found -1.0"),
-        ({"discriminators": "single", "sheet": [Sheet.line(7)]}, "sheet: found 7 vertices"),
+        (
+            {"discriminators": "single", "sheet": [VertexGeometry.line(7)]},
+            "sheet: found 7 vertices",
+        ),
     ],
 )
 def test_wrong_parameters_are_named(wrong: dict[str, Any], named: str) -> None:

@@ -57,9 +57,7 @@ class Common(Network):
 class Model(TrainedModel):
     together = True
 
-    def __init__(self, width: int = 3, **training: Any) -> None:
-        super().__init__(**training)
-        self.width = width
+    width: int = 3
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
         return Common(n_features, member, self.width)

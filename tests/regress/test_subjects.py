@@ -15,7 +15,7 @@ from regress.layers.network import PartitionedNetwork
 from regress.models.linear import Linear
 from regress.models.mlp import Mlp
 from regress.training import Network, TrainedModel
-from regress.training.batches import LEAST, Batches, Pictures
+from regress.training.batches import MIN_PICTURES, Batches, Pictures
 
 
 class Shared(Network):
@@ -39,9 +39,7 @@ class Shared(Network):
 
 
 class Small(TrainedModel):
-    def __init__(self, width: int = 3, **training: Any) -> None:
-        super().__init__(**training)
-        self.width = width
+    width: int = 3
 
     def make_network(self, n_features: int, member: Tensor) -> Network:
         return Shared(n_features, member, self.width)
@@ -154,7 +152,7 @@ def test_each_epoch_shows_each_picture_of_everyone_once() -> None:
             np.testing.assert_array_equal(batch[number], expected)
     # One who has few is shown them again, rather than one or two at a time.
     few = list(Batches([np.arange(300), np.arange(300, 330)], 30, 0, lambda: 0))
-    assert all(len(batch[1]) >= LEAST for batch in few)
+    assert all(len(batch[1]) >= MIN_PICTURES for batch in few)
     assert {row for batch in few for row in batch[1].tolist()} == set(range(300, 330))
 
 

@@ -18,7 +18,7 @@ from base import RoiridgeError
 from regress.data.responses import Responses
 from regress.models.linear import Linear
 from regress.training.losses import LOSSES, Loss
-from regress.training.optimisers import OPTIMISERS, SCHEDULES, rate
+from regress.training.optimisers import OPTIMISERS, SCHEDULES, make_schedule
 
 FULL = {"batch": 10_000, "validation": 0, "schedule": "constant", "warmup": 0}
 
@@ -269,12 +269,12 @@ def test_bad_parameters(wrong: dict[str, Any], said: str) -> None:
 
 
 def test_schedules_rise_and_fall() -> None:
-    at = rate("cosine", 0.1, 100)
+    at = make_schedule("cosine", 0.1, 100)
     assert at(0) == pytest.approx(1 / 11)
     assert at(10) == 1
     assert at(55) == pytest.approx(0.5)
     assert at(100) == pytest.approx(0)
-    assert [rate("constant", 0, 10)(step) for step in (0, 9)] == [1, 1]
+    assert [make_schedule("constant", 0, 10)(step) for step in (0, 9)] == [1, 1]
     assert set(SCHEDULES) == {"cosine", "constant"}
 
 

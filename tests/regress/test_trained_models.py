@@ -2,18 +2,24 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import pearsonr
+from sklearn.base import clone
 
 from base import RoiridgeError
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from regress import load_design, load_fit
+from regress.adversarial import Generative
+from regress.adversarial.critics import Critics
+from regress.adversarial.generator import Noise
+from regress.adversarial.subject_vectors import SubjectVectors
 from regress.commands.fit import fit as regress
 from regress.data.design import find_spaces
 from regress.data.vertex_columns import GROUPINGS
@@ -24,6 +30,7 @@ from regress.models import load_model_class
 from regress.models.conv1d import Conv1d
 from regress.models.mlp import Mlp
 from regress.training import TrainedModel
+from regress.training.config import Training
 from tests.builders.models import MODELS, QUICK
 
 # `positional` wants positions as well, and has a file of tests of its own.
@@ -327,6 +334,30 @@ def test_more_networks_than_memory_holds(model: Any) -> None:
     member = torch.arange(100_000_000)
     with pytest.raises(RoiridgeError, match=r"100,000,000 groups, each with .* vertices share"):
         model.make_network(512, member)
+
+
+def test_parameters_are_those_of_the_parts_and_of_the_model() -> None:
+    class Wide(Generative):
+        width: int = 3
+        lr: float = 0.5
+        limits: ClassVar = {"width": 1}
+
+    model = clone(Wide(noise=2))
+    part_names = {field.name for part in Wide.parts for field in fields(part)}
+    assert {Training, Critics, Noise, SubjectVectors} == set(Wide.parts)
+    assert set(model.get_params()) == part_names | {"width"}
+    # Its own default is used where a part has another.
+    assert (model.noise, model.width, model.lr, Training().lr) == (2, 3, 0.5, 3e-4)
+    own = {"width": 3, "noise": 2, "samples": 8, "embedding": 0, "common_readout": False}
+    assert model.network_parameters() == own
+    assert not model.together
+    assert Wide(embedding=2).together
+    assert Wide(discriminators="single").together
+    for wrong in ({"width": 0}, {"noise": -1}, {"game": "chess"}, {"embedding": -1}, {"lr": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}: found"):
+            Wide(**wrong).check_parameters()
+    with pytest.raises(TypeError, match="height"):
+        Wide(height=1)
 
 
 def test_any_length_can_be_convolved() -> None:

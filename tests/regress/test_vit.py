@@ -74,9 +74,7 @@ class Plain(TrainedModel):
 
     together = True
 
-    def __init__(self, like: Any = None, **training: Any) -> None:
-        super().__init__(**training)
-        self.like = like
+    like: Any = None
 
     def scale_of(self, X: Any, start: Any = None) -> Any:
         return self.like.scale_of(X, start)
