@@ -79,10 +79,7 @@ def check_shared(stimuli: Iterable[Stimuli], findings: Findings) -> None:
 
 
 def _check_split(
-    subject: Subject,
-    split: str,
-    sizes: dict[tuple[int, int], list[Path]],
-    findings: Findings,
+    subject: Subject, split: str, sizes: dict[tuple[int, int], list[Path]], findings: Findings
 ) -> Stimuli:
     folder = pictures_folder(subject.folder, split)
     listing = findings.attempt(partial(scan_pictures, folder, split))
