@@ -81,6 +81,4 @@ def read_meta(path: Path) -> dict[str, Any]:
     dict
         The description that was written with the arrays.
     """
-    with reading(path) as file:
-        check_schema(file, path, "artifact")
-        return get_json(file, "meta")
+    return read_artifact(path, ())[1]

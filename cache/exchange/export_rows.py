@@ -38,13 +38,8 @@ class Rows:
 def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = None) -> list[Path]:
     """Write a feature space to a file of the format of its suffix, and return the written files.
 
-    Parameters
-    ----------
-    path : Path
-        The file to write. The names for an npy file are written to a `.txt` file, a line each.
-    pictures : dict of str to Path, optional
-        Names for pictures by their sha256; a picture without a name is named by its sha256, and
-        comes after those with names.
+    The names for an npy file are written to a `.txt` file, a line each. `pictures` names pictures
+    by their sha256; one without a name is named by its sha256, and comes after those with names.
     """
     if path.suffix not in WRITERS:
         raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(WRITERS)}")

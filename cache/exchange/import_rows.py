@@ -41,9 +41,14 @@ def import_rows(
     """
     check_name(name)
     dtype = _stored_dtype(source)
-    row_digests = list(_row_digests(source, dtype))
+    row_digests = [_row_digest(row) for block in _convert(source, dtype) for row in block]
     rows = _unique_rows(source, digests, row_digests)
-    key = {"schema": 1, "imported": {"name": name, "digest": _digest(rows)}, "dtype": str(dtype)}
+    # It does not depend on the order of the rows.
+    total = hashlib.sha256()
+    for digest, row_digest in sorted(rows.items()):
+        total.update(digest.encode() + row_digest)
+    identity = {"name": name, "digest": total.hexdigest()[:32]}
+    key = {"schema": 1, "imported": identity, "dtype": str(dtype)}
     details = {
         "origin": f"imported from {source.path.name}",
         "source": {"file": source.path.name, "sha256": sha256_files([source.path])[0]},
@@ -109,8 +114,11 @@ def _convert(source: Source, dtype: np.dtype) -> Iterator[NDArray[Any]]:
             bad = np.argwhere(~np.isfinite(rows))
             if len(bad):
                 row, column = bad[0]
+                label = repr(source.column_names[column]) if source.column_names else column
                 raise CacheError(
-                    _not_finite_message(source, len(bad), n_rows + row, column, block[row, column])
+                    f"{source.path}: {len(bad)} values are missing, not finite or beyond float32 "
+                    f"(first: {block[row, column]} for picture {source.names[n_rows + row]}, "
+                    f"column {label}); expected finite numbers: remove these rows, or fill them in"
                 )
             yield rows
             n_rows += len(rows)
@@ -121,22 +129,8 @@ def _convert(source: Source, dtype: np.dtype) -> Iterator[NDArray[Any]]:
         )
 
 
-def _not_finite_message(source: Source, count: int, row: int, column: int, value: object) -> str:
-    column_name = repr(source.column_names[column]) if source.column_names else str(column)
-    return (
-        f"{source.path}: {count} values are missing, not finite or beyond float32 (first: {value} "
-        f"for picture {source.names[row]}, column {column_name}); expected finite numbers: remove "
-        "these rows, or fill them in"
-    )
-
-
 def _row_digest(row: NDArray[Any]) -> bytes:
     return hashlib.sha256(row.tobytes()).digest()
-
-
-def _row_digests(source: Source, dtype: np.dtype) -> Iterator[bytes]:
-    for block in _convert(source, dtype):
-        yield from map(_row_digest, block)
 
 
 def _read_again(
@@ -173,11 +167,3 @@ def _unique_rows(
             "with the same numbers under another name; each is stored once"
         )
     return rows
-
-
-def _digest(rows: Mapping[str, bytes]) -> str:
-    """Return a digest of all rows that does not depend on their order."""
-    total = hashlib.sha256()
-    for digest, row_digest in sorted(rows.items()):
-        total.update(digest.encode() + row_digest)
-    return total.hexdigest()[:32]
