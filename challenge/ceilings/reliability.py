@@ -23,11 +23,8 @@ _ROUNDING = 1e-6
 def count_repeats(trials: np.ndarray) -> np.ndarray:
     """Return the number of trials of each picture, (n_images,) of int64.
 
-    Parameters
-    ----------
-    trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses, any float dtype, may be mapped from disk; NaN in all vertices for
-        a missing trial.
+    `trials` (n_images, n_trials, n_vertices) are single-trial responses of any float dtype, may be
+    mapped from disk, and are NaN in all vertices for a missing trial.
     """
     if trials.ndim != 3 or trials.dtype.kind != "f" or 0 in trials.shape:
         raise DataError(
@@ -134,9 +131,8 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
             "more, expected at least one split and three such pictures"
         )
     size = int(repeats[is_repeated].min()) // 2
-    split_bytes = (
-        2 * 8 * size * int(is_repeated.sum())
-    )  # two groups of trials of each picture, int64
+    # Two groups of trials of each picture, int64.
+    split_bytes = 2 * 8 * size * int(is_repeated.sum())
     largest = machine_memory() // (2 * split_bytes)
     reason = f"the halves need half of the {machine_memory() / 1e9:.0f} GB of this machine"
     check_count("--splits", n_splits, largest, reason)

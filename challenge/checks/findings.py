@@ -11,17 +11,11 @@ Value = TypeVar("Value")
 
 @dataclass
 class Findings:
-    """Faults and remarks, each once, in the order in which they were added.
+    """Faults and remarks, each once, in the order in which they were added."""
 
-    Attributes
-    ----------
-    faults : dict of str to None
-        Messages on faults: file, what was found, what was expected, the fix.
-    remarks : dict of str to None
-        Messages on optional files that are absent, and what cannot be done without them.
-    """
-
+    # File, what was found, what was expected, the fix.
     faults: dict[str, None] = field(default_factory=dict)
+    # Optional files that are absent, and what cannot be done without them.
     remarks: dict[str, None] = field(default_factory=dict)
 
     def add_fault(self, message: str) -> None:

@@ -22,12 +22,8 @@ def check_responses(
 ) -> None:
     """Read the responses and noise ceilings of a subject, and check every value.
 
-    Parameters
-    ----------
-    n_images : mapping of str to int or None
-        The number of pictures of each split to check; None if it is unknown.
-    n_vertices : mapping of str to int or None
-        The number of vertices of each hemisphere; None if it is unknown.
+    `n_images` are those of each split to check, `n_vertices` those of each hemisphere; None if the
+    number is unknown.
     """
     ceilings = _check_ceilings(subject, n_vertices, findings)
     tests = [responses_file(subject.folder, h, "test") for h in HEMISPHERES]
@@ -56,8 +52,8 @@ def _check_ceilings(
     for split in SPLITS:
         files = {h: ceiling_file(subject.folder, h, split) for h in HEMISPHERES}
         existing = [file for file in files.values() if file.is_file()]
+        ceilings = dict.fromkeys(HEMISPHERES)
         for hemisphere, file in files.items():
-            ceilings[hemisphere] = None
             if file in existing:
                 reading = partial(read_ceilings, file, n_vertices[hemisphere])
                 ceilings[hemisphere] = findings.attempt(reading)
