@@ -188,7 +188,7 @@ test: $(VENV)/installed  ## Run every test, on JOBS processors
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n "$$ROIRIDGE_JOBS" --dist worksteal
 
 test-processor: $(VENV)/installed  ## Run the numerical tests as an older processor computes, on JOBS processors
-	@OMP_NUM_THREADS=1 $(OTHER_PROCESSOR) $(PY) -m pytest -n "$$ROIRIDGE_JOBS" --dist worksteal $(NUMERICAL)
+	@OMP_NUM_THREADS=1 $(OTHER_PROCESSOR) $(PY) -m pytest -n "$$ROIRIDGE_JOBS" --dist worksteal -m "not slow" $(NUMERICAL)
 
 test-long: $(VENV)/installed  ## Kill the extraction 100 times at random moments, let jobs run out of time (over an hour)
 	@KILLS=100 $(PY) -m pytest tests/extract/test_kills.py

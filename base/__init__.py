@@ -3,8 +3,8 @@
 Nothing here is about brains or pictures, and nothing here imports another package of this project.
 """
 
-from base.claims import claim_holder, claiming, has_ended, identity, is_claimed, taking_turns
-from base.code import code_digest, entry_digest
+from base.claims import claiming, taking_turns
+from base.code import code_digest
 from base.command_line.calls import convert_paths, make_command, run_hint
 from base.command_line.targets import nearest
 from base.counts import check_count
@@ -12,10 +12,9 @@ from base.digests import canonical, content_digests, digest, sha256_files
 from base.documents import DocumentError, parse_json, read_json, read_yaml
 from base.errors import RoiridgeError
 from base.files import replacing
-from base.memory import Batches, machine_memory, release
+from base.memory import Batches, machine_memory
 from base.plugins import choose_from, list_choices, load_plugin, plugin_names
-from base.processes import end_with_parent, signal_blocked
-from base.progress import log_lines, progress, say
+from base.progress import progress, say
 from base.provenance import provenance
 from base.wording import decimal, plural
 
@@ -26,21 +25,14 @@ __all__ = [
     "canonical",
     "check_count",
     "choose_from",
-    "claim_holder",
     "claiming",
     "code_digest",
     "content_digests",
     "convert_paths",
     "decimal",
     "digest",
-    "end_with_parent",
-    "entry_digest",
-    "has_ended",
-    "identity",
-    "is_claimed",
     "list_choices",
     "load_plugin",
-    "log_lines",
     "machine_memory",
     "make_command",
     "nearest",
@@ -51,11 +43,9 @@ __all__ = [
     "provenance",
     "read_json",
     "read_yaml",
-    "release",
     "replacing",
     "run_hint",
     "say",
     "sha256_files",
-    "signal_blocked",
     "taking_turns",
 ]

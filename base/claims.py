@@ -50,6 +50,12 @@ def claiming(path: Path, wait: bool = True, lease: float = LEASE) -> Iterator[bo
     ------
     bool
         Whether it is held: False only without `wait`, while another holds it.
+
+    Examples
+    --------
+    >>> with claiming(Path("claims/fit-subj01")) as is_held:
+    ...     print(is_held)
+    True
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     token = uuid4().hex
@@ -92,6 +98,11 @@ def taking_turns(
     object
         Each piece, while its claim is held. Pieces that other processes held come last, once these
         have released them: the caller must check then whether they are done.
+
+    Examples
+    --------
+    >>> list(taking_turns(["01", "02"], claim=lambda subject: Path("claims") / subject))
+    ['01', '02']
     """
     postponed = []
     for piece in pieces:

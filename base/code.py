@@ -36,6 +36,12 @@ def code_digest(plugin: ModuleType) -> str:
     -------
     str
         Sixteen hexadecimal digits.
+
+    Examples
+    --------
+    >>> from evaluate.ensembles import average
+    >>> len(code_digest(average))
+    16
     """
     package = plugin.__name__.rpartition(".")[0]
     digests: dict[str, str] = {}

@@ -21,6 +21,13 @@ def check_count(option: str, value: int, largest: int, reason: str = "") -> None
     ------
     RoiridgeError
         If the number is larger.
+
+    Examples
+    --------
+    >>> check_count("--resamples", 1000, largest=100_000)
+    >>> check_count("--resamples", 10**9, largest=100_000)
+    Traceback (most recent call last):
+    base.errors.RoiridgeError: --resamples 1000000000: expected at most 100000
     """
     if value > largest:
         raise RoiridgeError(

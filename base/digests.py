@@ -29,6 +29,11 @@ def canonical(value: Mapping[str, Any]) -> str:
     -------
     str
         The same text for equal mappings, whatever the order of their fields.
+
+    Examples
+    --------
+    >>> canonical({"seed": 0, "model": "ridge"})
+    '{"model":"ridge","seed":0}'
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
@@ -47,6 +52,11 @@ def digest(value: Mapping[str, Any]) -> str:
     -------
     str
         The first 16 hexadecimal digits of the sha256 of the canonical JSON.
+
+    Examples
+    --------
+    >>> digest({"seed": 0, "model": "ridge"})
+    '94e2204960bcd5bc'
     """
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
@@ -63,6 +73,12 @@ def sha256_files(paths: Sequence[Path]) -> list[str]:
     -------
     list of str
         Hexadecimal digits, in the order of `paths`.
+
+    Examples
+    --------
+    >>> _ = Path("clip.csv").write_text("picture,score")
+    >>> [sha256[:8] for sha256 in sha256_files([Path("clip.csv")])]
+    ['41471ddd']
     """
     # hashlib releases the interpreter lock, so threads read and hash side by side.
     if not paths:
@@ -86,6 +102,12 @@ def content_digests(paths: Sequence[Path]) -> list[str]:
     -------
     list of str
         Hexadecimal digits, in the order of `paths`.
+
+    Examples
+    --------
+    >>> _ = Path("clip.csv").write_text("picture,score")
+    >>> content_digests([Path("clip.csv")]) == sha256_files([Path("clip.csv")])
+    True
     """
     signatures = [_signature(path) for path in paths]
     pairs = zip(paths, signatures, strict=True)

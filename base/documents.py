@@ -42,6 +42,12 @@ def read_json(path: Path, kind: type = dict, max_bytes: int | None = None) -> An
     DocumentError
         If it is too large, not UTF-8, not JSON, nested too deeply, holds NaN or infinity, or is
         not of type `kind`; the message names the file.
+
+    Examples
+    --------
+    >>> _ = Path("marks.json").write_text('{"score": 64.0}')
+    >>> read_json(Path("marks.json"))
+    {'score': 64.0}
     """
     return parse_json(_read(path, max_bytes), str(path), kind)
 
@@ -67,6 +73,11 @@ def parse_json(content: bytes, source: str, kind: type = dict) -> Any:
     ------
     DocumentError
         For the same reasons as `read_json`.
+
+    Examples
+    --------
+    >>> parse_json(b'{"seed": 0}', "settings.json")
+    {'seed': 0}
     """
     return _parse(content, source, "JSON", _loads, kind)
 
@@ -94,6 +105,13 @@ def read_yaml(path: Path, load: Callable[[str], Any], max_bytes: int = MAX_BYTES
         If there is no such file.
     DocumentError
         For the same reasons as `read_json`.
+
+    Examples
+    --------
+    >>> import yaml
+    >>> _ = Path("cluster.yaml").write_text("cpus: 4")
+    >>> read_yaml(Path("cluster.yaml"), yaml.safe_load)
+    {'cpus': 4}
     """
 
     def load_checked(text: str) -> Any:

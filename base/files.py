@@ -28,6 +28,13 @@ def replacing(path: Path) -> Iterator[Path]:
     ------
     OSError
         If the file cannot be written, as on a full disk.
+
+    Examples
+    --------
+    >>> with replacing(Path("derivatives/scores.csv")) as temporary:
+    ...     _ = temporary.write_text("roi,score")
+    >>> Path("derivatives/scores.csv").read_text()
+    'roi,score'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{uuid4().hex[:8]}{path.suffix}")

@@ -15,6 +15,10 @@ def machine_memory() -> int:
     -------
     int
         Bytes.
+
+    Examples
+    --------
+    >>> budget = machine_memory() // 2
     """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in ("memory.max", "memory/memory.limit_in_bytes"):

@@ -21,6 +21,12 @@ def plugin_names(package: ModuleType) -> list[str]:
     -------
     list of str
         The names, sorted; those that begin with an underscore are left out.
+
+    Examples
+    --------
+    >>> from evaluate import ensembles
+    >>> "per_vertex" in plugin_names(ensembles)
+    True
     """
     names = (module.name for module in pkgutil.iter_modules(package.__path__))
     return sorted(name for name in names if not name.startswith("_"))
@@ -47,6 +53,12 @@ def load_plugin(package: ModuleType, name: str, kind: str) -> ModuleType:
     ------
     RoiridgeError
         If there is no such module; the message lists the available ones.
+
+    Examples
+    --------
+    >>> from evaluate import ensembles
+    >>> load_plugin(ensembles, "average", "ensemble").__name__
+    'evaluate.ensembles.average'
     """
     names = plugin_names(package)
     if name not in names:
@@ -67,7 +79,12 @@ def choose_from(name: object, names: Iterable[str]) -> str:
     Returns
     -------
     str
-        "choose from clip, sam; did you mean 'clip'?".
+        One phrase of an error message.
+
+    Examples
+    --------
+    >>> choose_from("clop", ["clip", "sam"])
+    "choose from clip, sam; did you mean 'clip'?"
     """
     return f"choose from {list_choices(name, names)}"
 
@@ -85,7 +102,12 @@ def list_choices(name: object, names: Iterable[str]) -> str:
     Returns
     -------
     str
-        "clip, sam; did you mean 'clip'?".
+        The names with commas, and the hint.
+
+    Examples
+    --------
+    >>> list_choices("clop", ["clip", "sam"])
+    "clip, sam; did you mean 'clip'?"
     """
     choices = list(names)
     return f"{', '.join(choices)}{nearest(str(name), choices)}"

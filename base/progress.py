@@ -37,6 +37,13 @@ def progress(iterable: Iterable[Any] | None = None, **options: Any) -> Any:
     -------
     tqdm
         The iterable, or a context manager with `update`.
+
+    Examples
+    --------
+    >>> for subject in progress(["01", "02"], desc="scores", unit="subject"):
+    ...     print(subject)
+    01
+    02
     """
     # Some pseudo-terminals are 0 columns wide, in which a bar would be blank.
     if sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns:
@@ -52,6 +59,11 @@ def say(message: str) -> None:
     ----------
     message : str
         The text of the line.
+
+    Examples
+    --------
+    >>> say("2 subjects")
+    2 subjects
     """
     try:
         tqdm.write(message, file=sys.stdout)

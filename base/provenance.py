@@ -31,6 +31,11 @@ def provenance() -> dict[str, object]:
     dict
         `created` (UTC), `command`, `revision` of this checkout (with "+changes" where files were
         modified), `python`, `machine`, and `versions` of the packages that compute.
+
+    Examples
+    --------
+    >>> sorted(provenance())
+    ['command', 'created', 'machine', 'python', 'revision', 'versions']
     """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

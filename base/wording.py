@@ -18,7 +18,7 @@ def decimal(value: float | None, digits: int, signed: bool = False) -> str:
     Returns
     -------
     str
-        Such as "0.806"; a dash where there is no number.
+        The number; a dash where there is none.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def plural(count: int, noun: str) -> str:
     Returns
     -------
     str
-        Such as "1 subject", "2 subjects" or "3 vertices".
+        The noun in the singular or plural.
 
     Examples
     --------

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate import correlation
 from evaluate.ensembles import per_roi, per_vertex, stacked
-from evaluate.metrics._correlation import correlation
 from evaluate.scoring.ensemble import split_pictures
 from evaluate.scoring.member_selection import Fold, select_members
 

@@ -9,7 +9,6 @@ checksums, so that a flipped byte is an error and never a number.
 from cache.artifact import read_artifact, read_meta, write_artifact
 from cache.errors import CacheError, InUseError
 from cache.feature_store import Entry, FeatureStore
-from cache.feature_writer import FeatureWriter, ShardWriter
 from cache.fit_names import check_fit_name, find_fits, fit_folders, read_fit_name, write_fit_name
 from cache.key import canonical, digest
 
@@ -17,9 +16,7 @@ __all__ = [
     "CacheError",
     "Entry",
     "FeatureStore",
-    "FeatureWriter",
     "InUseError",
-    "ShardWriter",
     "canonical",
     "check_fit_name",
     "digest",

@@ -23,6 +23,10 @@ def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping
         Numeric or fixed-length bytes arrays.
     meta : mapping
         A description of the arrays and of their sources, with values that JSON can hold.
+
+    Examples
+    --------
+    >>> write_artifact("fit.h5", {"coef_": np.zeros((3, 2))}, {"model": "ridge"})
     """
     with creating(path) as file:
         put_schema(file, "artifact")
@@ -56,6 +60,13 @@ def read_artifact(
     ------
     CacheError
         If the file is damaged, or an array is not in it.
+
+    Examples
+    --------
+    >>> write_artifact("fit.h5", {"coef_": np.zeros((3, 2))}, {"model": "ridge"})
+    >>> arrays, meta = read_artifact("fit.h5")
+    >>> arrays["coef_"].shape, meta
+    ((3, 2), {'model': 'ridge'})
     """
     with reading(path) as file:
         check_schema(file, path, "artifact")
@@ -80,5 +91,11 @@ def read_meta(path: Path) -> dict[str, Any]:
     -------
     dict
         The description that was written with the arrays.
+
+    Examples
+    --------
+    >>> write_artifact("fit.h5", {}, {"model": "ridge"})
+    >>> read_meta("fit.h5")
+    {'model': 'ridge'}
     """
     return read_artifact(path, ())[1]

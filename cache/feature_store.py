@@ -33,6 +33,12 @@ class Entry:
         Its name, such as "clip".
     meta : dict
         Its key, columns per layer, origin of the weights, provenance, rows, columns, bytes.
+
+    Examples
+    --------
+    >>> entry = FeatureStore("derivatives/features").find("alexnet")
+    >>> entry.name, entry.untrained
+    ('alexnet', False)
     """
 
     path: Path
@@ -97,6 +103,14 @@ class FeatureStore:
     ----------
     folder : str or Path
         The folder, usually `derivatives/features`; created by the first writer.
+
+    Examples
+    --------
+    >>> store, digests = FeatureStore("features"), ["0" * 64, "1" * 64]
+    >>> with store.writer("ratings", {"layers": ["mean"]}, {"origin": "observers"}) as writer:
+    ...     writer.add(digests, np.eye(2, dtype=np.float32))
+    >>> store.read(store.find("ratings"), digests).shape
+    (2, 2)
     """
 
     def __init__(self, folder: Path) -> None:

@@ -30,6 +30,12 @@ def read_fit_name(folder: Path) -> str:
     ------
     CacheError
         If the file of the name holds something else.
+
+    Examples
+    --------
+    >>> (folder,) = find_fits("derivatives/fits", "ridge")
+    >>> read_fit_name(folder)
+    'baseline'
     """
     path = folder / FILE
     try:
@@ -62,6 +68,12 @@ def check_fit_name(folder: Path, name: str, reserved: Sequence[str] = ()) -> Non
     ------
     CacheError
         If the name is invalid or taken; the message says what to do.
+
+    Examples
+    --------
+    >>> check_fit_name("derivatives/fits/ridge-0123456789abcdef", "both networks")
+    Traceback (most recent call last):
+    cache.errors.CacheError: --name both networks: expected a letter and then letters, digits, ...
     """
     if not PATTERN.fullmatch(name):
         raise CacheError(f"--name {name}: expected {ALLOWED}")
@@ -88,6 +100,12 @@ def write_fit_name(folder: Path, name: str) -> None:
         The fit's folder.
     name : str
         A name that `check_fit_name` passes.
+
+    Examples
+    --------
+    >>> write_fit_name("fits/ridge-0123456789abcdef", "both")
+    >>> read_fit_name("fits/ridge-0123456789abcdef")
+    'both'
     """
     if read_fit_name(folder) != name:
         with replacing(folder / FILE) as temporary:
@@ -107,6 +125,11 @@ def fit_folders(root: Path) -> list[Path]:
     -------
     list of Path
         The folders of all fits, with or without a name.
+
+    Examples
+    --------
+    >>> [folder.name for folder in fit_folders("derivatives/fits")]
+    ['ridge-...']
     """
     return sorted(path for path in root.glob("[!.]*") if path.is_dir())
 
@@ -131,6 +154,11 @@ def find_fits(root: Path, name: str) -> list[Path]:
     ------
     CacheError
         If several fits have this name, as where their folders were copied from elsewhere.
+
+    Examples
+    --------
+    >>> find_fits("derivatives/fits", "baseline")
+    [...Path('derivatives/fits/ridge-...')]
     """
     folders = fit_folders(root)
     matches = [folder for folder in folders if read_fit_name(folder) == name]

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
-from base import claiming, is_claimed, say
+from base import claiming, say
+from base.claims import is_claimed
 
 # Errors of file systems without locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)

@@ -24,6 +24,11 @@ def constant_columns(values: NDArray[Any]) -> NDArray[np.bool_]:
     -------
     array (n_columns,), bool
         True if the range of a column is at most 4 roundings of its largest absolute value.
+
+    Examples
+    --------
+    >>> constant_columns(np.array([[1.0, 0.1], [2.0, 0.1]]))
+    array([False,  True])
     """
     low, high = values.min(axis=0), values.max(axis=0)
     if values.dtype.kind != "f":

@@ -33,6 +33,13 @@ def find_subjects(data: Path, subject: SubjectChoice = "all") -> list[Subject]:
     ------
     DataError
         If there is no such folder, no such subject in it, or two folders of one subject.
+
+    Examples
+    --------
+    >>> [subject.name for subject in find_subjects("data")]
+    ['01', '02']
+    >>> find_subjects("data", "02")[0].has_test_responses
+    True
     """
     folders = sorted(data.iterdir()) if data.is_dir() else []
     subjects: dict[int, Subject] = {}
@@ -72,6 +79,11 @@ def chooses_all(subject: SubjectChoice) -> bool:
     -------
     bool
         Whether all subjects are chosen by "all" rather than by their numbers.
+
+    Examples
+    --------
+    >>> chooses_all("all"), chooses_all("01 02")
+    (True, False)
     """
     return _words(subject) == ["all"]
 

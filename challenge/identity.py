@@ -36,6 +36,12 @@ def response_digests(
     -------
     dict of (str, str) to str
         The sha256 in hexadecimal, by subject's name and hemisphere.
+
+    Examples
+    --------
+    >>> digests = response_digests([Subject("data/subj01")])
+    >>> sorted(digests)
+    [('01', 'lh'), ('01', 'rh')]
     """
     pairs = list(product(subjects, hemispheres))
     files = [Path(str(subject.responses(h, split).filename)) for subject, h in pairs]
@@ -55,6 +61,12 @@ def pictures_digest(training: Sequence[str], test: Sequence[str]) -> str:
     -------
     str
         32 hexadecimal digits.
+
+    Examples
+    --------
+    >>> subject = Subject("data/subj01")
+    >>> len(pictures_digest(subject.picture_digests("train"), subject.picture_digests("test")))
+    32
     """
     rows = ",".join([*training, "|", *test])
     return hashlib.sha256(rows.encode()).hexdigest()[:32]
@@ -72,5 +84,10 @@ def vertices_digest(vertices: NDArray[np.int64]) -> str:
     -------
     str
         16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> vertices_digest(np.array([0, 1, 5]))
+    '0edfab8e23087dce'
     """
     return digest({"vertices": vertices.tolist()})

@@ -27,6 +27,11 @@ def test_pictures_in_training(subject: Subject) -> list[tuple[Path, Path]]:
     ------
     DataError
         If the pictures of a split cannot be listed.
+
+    Examples
+    --------
+    >>> test_pictures_in_training(Subject("data/subj01"))
+    []
     """
     if not all(pictures_folder(subject.folder, split).is_dir() for split in SPLITS):
         return []

@@ -37,6 +37,14 @@ class Subject:
     ceilings : Path, optional
         A folder of noise ceilings that were computed for these data, with subj01 and so on; they
         take precedence over those in `folder`.
+
+    Examples
+    --------
+    >>> subject = Subject("data/subj01")
+    >>> subject.responses("lh").shape  # training pictures, vertices
+    (40, 60)
+    >>> [roi.name for roi in subject.regions("lh")][:3]
+    ['V1v', 'V1d', 'V2v']
     """
 
     folder: Path

@@ -9,6 +9,5 @@ scores it, and `ceilings` computes noise ceilings for data that have none.
 from evaluate.commands.check import faults
 from evaluate.errors import EvaluateError
 from evaluate.metrics._correlation import correlation
-from evaluate.scoring.vertex_scores import Tally, pool
 
-__all__ = ["EvaluateError", "Tally", "correlation", "faults", "pool"]
+__all__ = ["EvaluateError", "correlation", "faults"]

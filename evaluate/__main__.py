@@ -18,7 +18,7 @@ from evaluate.commands.scores import scores
 from evaluate.commands.study import study
 from evaluate.commands.submission import submission
 from evaluate.cost import cost_of
-from execute import run_anywhere
+from execute.whole_command import run_anywhere
 
 EXAMPLES = (
     "python -m evaluate scores --data data --out derivatives",

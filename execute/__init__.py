@@ -8,8 +8,6 @@ from execute.executor import ALONE, Devices, Executor, choose_executor, share
 from execute.forecast.cost import Cost
 from execute.forecast.planned_work import planned_costs
 from execute.runs import Run
-from execute.whole_command import run_anywhere
-from execute.work import Work
 
 __all__ = [
     "ALONE",
@@ -18,9 +16,7 @@ __all__ = [
     "ExecuteError",
     "Executor",
     "Run",
-    "Work",
     "choose_executor",
     "planned_costs",
-    "run_anywhere",
     "share",
 ]

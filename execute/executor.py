@@ -26,6 +26,11 @@ class Executor:
         Resources of each job; None for this machine.
     data : Path, optional
         The challenge directory, which must be visible on the nodes of the cluster.
+
+    Examples
+    --------
+    >>> Executor().is_local
+    True
     """
 
     resources: Resources | None = None
@@ -47,6 +52,11 @@ class Devices:
         Returns the names of the devices there, as `share_here` takes them.
     begin : callable
         Called first in each process, with the kind of device, "cpu" or "cuda".
+
+    Examples
+    --------
+    >>> Devices(choose=lambda: ["cuda:0", "cuda:1"], begin=print).choose()
+    ['cuda:0', 'cuda:1']
     """
 
     choose: Callable[[], Sequence[str]]
@@ -91,6 +101,11 @@ def choose_executor(
     ------
     ExecuteError
         If the executor is unknown, Slurm is not available, or a file is given for "local".
+
+    Examples
+    --------
+    >>> choose_executor("local", cluster=None, stage="fit")
+    Executor(resources=None, data=None)
     """
     if executor not in EXECUTORS:
         raise ExecuteError(
@@ -136,6 +151,14 @@ def share(
     ------
     ExecuteError
         If jobs cannot be submitted; also what `share_here` and `share_by_jobs` raise.
+
+    Examples
+    --------
+    >>> def fit_units(group, units):
+    ...     return len(list(units))
+    >>> run = Run(Path("runs/fit-1"), "fit", "ridge on clip", ["python", "analysis.py"])
+    >>> share(Executor(), ALONE, run, [["subj01 lh", "subj01 rh"]], fit_units, report=print)
+    0 [2]
     """
     recorded = run.begin(groups)
     if executor.resources is None:

@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from base import say, signal_blocked
+from base import say
+from base.processes import signal_blocked
 from execute.errors import ExecuteError
 from execute.threads import share_processors
 from execute.work import Unit, Work

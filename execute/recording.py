@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from base import identity
+from base.claims import identity
 from execute.runs import Run, read_json, write_json
 from execute.work import Work
 

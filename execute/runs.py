@@ -15,6 +15,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 import base
+from base.claims import identity
 from execute.forecast.cost import Cost
 from execute.records import SHAPES, UnitRecord
 from execute.work import Groups
@@ -39,6 +40,14 @@ class Run:
         The user's command line.
     costs : list of list of Cost, optional
         Planned cost of each unit of each group.
+
+    Examples
+    --------
+    >>> run = Run(Path("runs/fit-1"), "fit", "ridge on clip", ["python", "analysis.py"])
+    >>> run.begin([["subj01 lh", "subj01 rh"]])
+    True
+    >>> run.unit(0, 1).name
+    '0.1.json'
     """
 
     folder: Path
@@ -127,7 +136,7 @@ class Run:
         log : str
             The file of what the process prints, if any.
         """
-        about = {**base.identity(), "log": log, "state": "failed", "reason": reason}
+        about = {**identity(), "log": log, "state": "failed", "reason": reason}
         write_json(self.unit(number, unit), about)
 
     def unit(self, number: int, unit: int) -> Path:

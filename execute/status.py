@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from base import has_ended, identity
+from base.claims import has_ended, identity
 from execute.runs import read_json
 from execute.slurm.cluster import Resources
 from execute.slurm.job import Job, jobs_in

@@ -14,7 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from base import RoiridgeError, end_with_parent, log_lines
+from base import RoiridgeError
+from base.processes import end_with_parent
+from base.progress import log_lines
 from execute.work import Unit, Work, package_of
 
 

@@ -5,6 +5,6 @@ Random weights are used only on request, and are marked as untrained.
 """
 
 from networks.errors import NetworkError
-from networks.weights import Request, WeightsSource, drawing, load_into, weights_key
+from networks.weights import Request
 
-__all__ = ["NetworkError", "Request", "WeightsSource", "drawing", "load_into", "weights_key"]
+__all__ = ["NetworkError", "Request"]

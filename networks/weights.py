@@ -40,6 +40,11 @@ class Request:
         The option on the command line, for errors; "NAME" stands for the name.
     variable : str
         The same option for make.
+
+    Examples
+    --------
+    >>> Request("clip", "random:0").seed_origin
+    'random, seed 0'
     """
 
     name: str

@@ -1,4 +1,4 @@
-from .data.design import Design, load_design
+from .data.design import load_design
 from .data.picture_splits import fold_numbers, held_out
 from .errors import RegressError
 from .fitting.fit_files import load_fit
@@ -8,7 +8,6 @@ from .solvers.forms import shared_forms
 
 __all__ = [
     "BandedRidgeCV",
-    "Design",
     "LinearModel",
     "RegressError",
     "RidgeCV",

@@ -31,6 +31,15 @@ class LinearModel(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ign
         Coefficients for features that are not centred or scaled; a vector where y was one.
     intercept_ : array (n_vertices,) or float
         Intercepts; a number where y was a vector.
+
+    Examples
+    --------
+    >>> class MinimumNorm(LinearModel):
+    ...     def _solve(self, X, Y, hyperparameters):
+    ...         return np.linalg.pinv(X) @ Y
+    >>> X = np.random.default_rng(0).normal(size=(20, 3))
+    >>> MinimumNorm().fit(X, 2 * X[:, :1] + 1).predict([[1.0, 0.0, 0.0]]).round(6)
+    array([[3.]])
     """
 
     standardise = True

@@ -3,7 +3,8 @@
 import re
 import sys
 
-from base import code_digest, digest, entry_digest
+from base import code_digest, digest
+from base.code import entry_digest
 from regress.encoding_model import Encoder
 
 # Parameters that name entries of a table. The estimator has imported the tables that it reads.

@@ -45,6 +45,14 @@ def convert_paths(function: Callable[P, R]) -> Callable[P, R]:
     -------
     callable
         The wrapped function, with the same signature.
+
+    Examples
+    --------
+    >>> @convert_paths
+    ... def count_subjects(data: Path) -> int:
+    ...     return len(list(data.glob("subj*")))
+    >>> count_subjects("data")
+    2
     """
     parameters = signature(function)
 
@@ -93,6 +101,11 @@ def run_hint(name: str, **arguments: Any) -> str:
     str
         `make fit SUBJECT=03 DATA=challenge`; where this run was called by `python -m`, or `name` is
         not a target, `python -m regress --subject 03 --data challenge`.
+
+    Examples
+    --------
+    >>> run_hint("fit", subject="03", data="challenge")
+    'make fit SUBJECT=03 DATA=challenge'
     """
     command = TARGETS[name][0] if name in TARGETS else None
     for folder in FOLDERS:
@@ -139,7 +152,12 @@ def make_command(target: str, arguments: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        The command to type, such as `make features SPACES=clip DATA=challenge`.
+        The command to type.
+
+    Examples
+    --------
+    >>> make_command("fit", {"model": "ridge", "spaces": ["clip", "sam"], "subject": "all"})
+    "make fit MODEL=ridge SPACES='clip sam'"
     """
     words = [
         f"{name}={shlex.quote(_join_words(arguments[variable.parameter], variable))}"

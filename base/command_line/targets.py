@@ -197,7 +197,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     Returns
     -------
     str
-        "; did you mean 'clip'?" or "".
+        The end of an error message.
+
+    Examples
+    --------
+    >>> nearest("clop", ["clip", "sam"])
+    "; did you mean 'clip'?"
     """
     by_lower = {choice.lower(): choice for choice in names}
     close = get_close_matches(name.lower(), by_lower, 1)

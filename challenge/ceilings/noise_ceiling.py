@@ -29,6 +29,11 @@ def has_ceiling(ceilings: np.ndarray) -> np.ndarray:
     -------
     array (n_vertices,) of bool
         False below `SMALLEST_CEILING`, and for NaN.
+
+    Examples
+    --------
+    >>> has_ceiling(np.array([0.4, 0.0, 1e-14]))
+    array([ True, False, False])
     """
     return np.asarray(ceilings) >= SMALLEST_CEILING
 
@@ -58,6 +63,11 @@ def noise_ceiling(ncsnr: np.ndarray, repeats: np.ndarray) -> np.ndarray:
     Allen et al. (2022), A massive 7T fMRI dataset to bridge cognitive neuroscience and artificial
     intelligence, Nature Neuroscience 25, "Noise ceiling": NC = ncsnr^2 / (ncsnr^2 + k) with
     k = (A/3 + B/2 + C) / (A + B + C), for A, B and C pictures shown 3, 2 and 1 times.
+
+    Examples
+    --------
+    >>> noise_ceiling(ncsnr=np.array([0.0, 0.5, 1.0]), repeats=np.array([3, 3, 3])).round(3)
+    array([0.   , 0.429, 0.75 ])
     """
     ncsnr = np.asarray(ncsnr, dtype=np.float64)
     if not np.isfinite(ncsnr).all() or (ncsnr < 0).any():

@@ -68,6 +68,12 @@ def load_rgb(path: Path) -> Image.Image:
         If the file is missing, cut short, not a picture, implausibly large, rotated by its EXIF
         tag, or not 8-bit RGB: grey, palette, alpha, CMYK and 16-bit pictures are refused, since
         converting them silently would change the stimulus.
+
+    Examples
+    --------
+    >>> picture = min(Path("data/subj01/test_split/test_images").iterdir())
+    >>> load_rgb(picture).size
+    (64, 64)
     """
     try:
         with Image.open(path) as image:

@@ -35,6 +35,11 @@ class Roi:
     vertices : array (n,) of int64
         The columns of the responses in the region, ascending; empty if the subject lacks the
         region.
+
+    Examples
+    --------
+    >>> Roi("prf-visualrois", "V1v", "lh", np.array([0, 1, 5]))
+    Roi(roi_class='prf-visualrois', name='V1v', hemisphere='lh')
     """
 
     roi_class: str

@@ -68,6 +68,11 @@ def faults(submission: Path, subjects: Sequence[Subject] | None = None) -> list[
     -------
     list of str
         A line for each fault, with what was found, what was expected and the fix; empty if valid.
+
+    Examples
+    --------
+    >>> faults("submission.zip")
+    ['submission.zip: no such file: give the path of a zip']
     """
     return inspect(submission, subjects).wrong
 

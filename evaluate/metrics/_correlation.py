@@ -33,6 +33,12 @@ def correlation(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.f
     ------
     EvaluateError
         If the shapes differ, or there are fewer than two images.
+
+    Examples
+    --------
+    >>> measured = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    >>> correlation(measured, measured * [-1, 0])
+    array([-1.,  0.])
     """
     if measured.ndim != 2 or measured.shape != predicted.shape:
         raise EvaluateError(

@@ -18,6 +18,11 @@ class Cost:
         Bytes on a GPU; 0 where the work runs on the processor.
     disk : int
         Bytes that it leaves on the disk.
+
+    Examples
+    --------
+    >>> Cost(seconds=2.0, memory=3_000) + Cost(seconds=1.0, memory=5_000)
+    Cost(seconds=3.0, memory=5000, gpu_memory=0, disk=0)
     """
 
     seconds: float = 0.0

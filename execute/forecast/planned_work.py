@@ -39,6 +39,11 @@ def planned_costs(folder: Path, cost: Callable[[Rates], Costs]) -> Costs | None:
     -------
     list of list of Cost, or None
         The costs of each group's units; None where a rate was never measured.
+
+    Examples
+    --------
+    >>> planned_costs(Path("rates"), lambda rates: [[Cost(1.0)]]) is None  # before make plan
+    True
     """
     if not folder.is_dir():
         return None

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from base import RoiridgeError, log_lines
+from base import RoiridgeError
+from base.progress import log_lines
 from execute.errors import ExecuteError
 from execute.local import share_here
 from execute.recording import RecordedWork

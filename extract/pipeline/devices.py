@@ -14,7 +14,7 @@ from typing import Any
 import joblib
 import torch
 
-from base import end_with_parent, signal_blocked
+from base.processes import end_with_parent, signal_blocked
 from cache import FeatureStore
 from extract.errors import ExtractError
 from extract.naming import unify_names, use_former_keys

@@ -15,8 +15,10 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from base import progress, release
-from cache import FeatureStore, FeatureWriter, ShardWriter, canonical
+from base import progress
+from base.memory import release
+from cache import FeatureStore, canonical
+from cache.feature_writer import FeatureWriter, ShardWriter
 from extract.picture_reader import batch_size, read_batches
 from extract.run import Prepared, compare_precisions, compute, report_precision
 

@@ -89,15 +89,9 @@ class StoredMoments:
         asarray = get_backend().asarray
         moments = []
         for fold, rows in enumerate(self.splits.held):
-            xx = np.block(
-                [
-                    [
-                        blocks[a, b]["xx"][fold] if a <= b else blocks[b, a]["xx"][fold].T
-                        for b in numbers
-                    ]
-                    for a in numbers
-                ]
-            )
+            upper = {pair: block["xx"][fold] for pair, block in blocks.items()}
+            products = upper | {(b, a): block.T for (a, b), block in upper.items() if a != b}
+            xx = np.block([[products[a, b] for b in numbers] for a in numbers])
             x = np.concatenate([blocks[a, a]["x"][fold] for a in numbers])
             moments.append(FeatureMoments(len(rows), asarray(x), asarray(xx)))
         return moments
@@ -111,14 +105,11 @@ class StoredMoments:
         """
         asarray = get_backend().asarray
         parts = [self._space(batch, number) for number in numbers]
-        moments = [
-            ResponseMoments(
-                asarray(parts[0]["y"][fold]),
-                asarray(parts[0]["yy"][fold]),
-                asarray(np.concatenate([part["xy"][fold] for part in parts])),
-            )
-            for fold in range(len(self.splits.held))
-        ]
+        moments = []
+        for fold in range(len(self.splits.held)):
+            xy = np.concatenate([part["xy"][fold] for part in parts])
+            y, yy = (asarray(parts[0][name][fold]) for name in ("y", "yy"))
+            moments.append(ResponseMoments(y, yy, asarray(xy)))
         return moments, asarray(parts[0]["centre"])
 
     def complete(self, batches: Sequence[Batch], numbers: Sequence[int], label: str) -> None:
@@ -172,14 +163,11 @@ class StoredMoments:
 
     def _sum(self, number: int, Y: Array) -> Arrays:
         centre = origin(Y)
-        sums = [
-            response_moments(self._spaces[number], Y, rows, (None, centre))
-            for rows in self.splits.held
-        ]
-        arrays = {
-            name: np.stack([to_numpy(getattr(moments, name)) for moments in sums])
-            for name in ("y", "yy", "xy")
-        }
+        X, origins = self._spaces[number], (None, centre)
+        sums = [response_moments(X, Y, rows, origins) for rows in self.splits.held]
+        arrays = {}
+        for name in ("y", "yy", "xy"):
+            arrays[name] = np.stack([to_numpy(getattr(moments, name)) for moments in sums])
         zeros = np.zeros(Y.shape[1], arrays["xy"].dtype)
         return {**arrays, "centre": zeros if centre is None else to_numpy(centre)}
 

@@ -62,10 +62,9 @@ class Plan:
         for (h, name, _), sha256 in zip(sides, sha256_files(files), strict=True):
             digests[h][name] = sha256
         masks = digest(self.subject.mask_digests())
-        return {
-            h: {**files_digests, "split": self.split, "masks": masks}
-            for h, files_digests in digests.items()
-        }
+        for files_digests in digests.values():
+            files_digests |= {"split": self.split, "masks": masks}
+        return digests
 
     def key(self, hemisphere: str, numbers: Subset) -> dict[str, Any]:
         """Return all that the scores of a subset depend on; other spaces are no part of it."""
@@ -98,7 +97,10 @@ def ablate_subject(plan: Plan) -> dict[str, list[str]]:
             meta = {"kind": "ablation", "spaces": spaces, "parts": names,
                     "key": plan.key(hemisphere, numbers), "provenance": provenance()}  # fmt: skip
             write_artifact(plan.path(hemisphere, numbers), arrays, meta)
-    return {h: [plan.path(h, numbers).name for numbers in plan.subsets] for h in HEMISPHERES}
+    files = {}
+    for hemisphere in HEMISPHERES:
+        files[hemisphere] = [plan.path(hemisphere, numbers).name for numbers in plan.subsets]
+    return files
 
 
 def _is_readable(path: Path) -> bool:
@@ -155,12 +157,11 @@ def _sum_parts(scores: Scores, parts: Parts, first: int) -> dict[str, NDArray[An
 
 def _join_batches(batches: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """Join the scores of batches of vertices; add `left_out`, which is summed over vertices."""
-    joined = {
-        name: np.concatenate([batch[name] for batch in batches], axis=-1)
-        for name in FIELDS
-        if name != "left_out"
-    }
-    return joined | {"left_out": np.sum([batch["left_out"] for batch in batches], axis=0)}
+    joined = {}
+    for name in FIELDS:
+        parts = [batch[name] for batch in batches]
+        joined[name] = np.sum(parts, axis=0) if name == "left_out" else np.concatenate(parts, -1)
+    return joined
 
 
 def _describe_parts(parts: Parts) -> list[list[Any]]:

@@ -117,6 +117,14 @@ def load_design(
     -------
     Design
         The features, after their checksums were verified.
+
+    Examples
+    --------
+    >>> store = FeatureStore("derivatives/features")
+    >>> entries = [store.find("alexnet"), store.find("clip")]
+    >>> design = load_design(Subject("data/subj01"), store, entries)
+    >>> design.train.shape, design.band_names
+    ((40, 16), ('alexnet', 'clip'))
     """
     train_names = tuple(subject.picture_digests("train"))
     test_names = tuple(subject.picture_digests("test"))
@@ -167,12 +175,10 @@ def empty_design(
     dtype = np.uint8 if {entry.meta["dtype"] for entry in entries} == {"uint8"} else np.float32
     counts = [len(subject.pictures(split)) for split in ("train", "test")]
     train, test = (np.broadcast_to(np.zeros(1, dtype), (n, width)) for n in counts)
-    names = [
-        tuple(
-            subject.picture_digests(split) if read_pictures else (f"{n:064x}" for n in range(count))
-        )
-        for split, count in zip(("train", "test"), counts, strict=True)
-    ]
+    if read_pictures:
+        names = [tuple(subject.picture_digests(split)) for split in ("train", "test")]
+    else:
+        names = [tuple(map("{:064x}".format, range(count))) for count in counts]
     return Design(
         spaces=tuple(entry.name for entry in entries),
         keys={entry.name: entry.digest for entry in entries},

@@ -41,6 +41,12 @@ def held_out(pictures: Sequence[str], share: float, seed: int) -> NDArray[np.boo
     ------
     RegressError
         If fewer than two pictures would be held out, or left to train on.
+
+    Examples
+    --------
+    >>> pictures = [f"{number:064x}" for number in range(100)]
+    >>> int(held_out(pictures, share=0.1, seed=0).sum())
+    12
     """
     mask: NDArray[np.bool_] = _hash_pictures(pictures, seed, "heldout") < share
     if mask.sum() < 2 or (~mask).sum() < 2:
@@ -160,6 +166,13 @@ def fold_numbers(pictures: Sequence[str], n_folds: int, seed: int) -> NDArray[np
     ------
     RegressError
         If there are fewer distinct pictures than folds.
+
+    Examples
+    --------
+    >>> pictures = ["a", "b", "c", "d", "a", "b"]
+    >>> folds = fold_numbers(pictures, n_folds=2, seed=0)
+    >>> bool(folds[0] == folds[4])  # repeats of a picture
+    True
     """
     distinct = sorted(set(pictures))
     if len(distinct) < n_folds or n_folds < 2:

@@ -49,6 +49,13 @@ def load_fit(path: str | Path) -> tuple[Encoder, dict[str, Any]]:
     ------
     RegressError
         If the file is not a fit, or weights that it shares with other ROIs are missing.
+
+    Examples
+    --------
+    >>> file = next(Path("derivatives/fits").glob("ridge-*/subj01/lh.V1v.h5"))
+    >>> model, meta = load_fit(file)
+    >>> meta["roi"], model.coef_.shape  # features, vertices
+    ('V1v', (8, 2))
     """
     path = Path(path)
     arrays, meta = read_artifact(path)

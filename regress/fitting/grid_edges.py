@@ -32,9 +32,9 @@ def warn_of_edges(job: Job, label: str, models: Sequence[Encoder]) -> None:
 
 
 def _join_attributes(models: Sequence[Encoder]) -> Mapping[str, NDArray]:
-    names = ("best_alphas_", "deltas_", "cv_scores_")
-    return {
-        name: np.concatenate([getattr(model, name) for model in models], axis=-1)
-        for name in names
-        if hasattr(models[0], name)
-    }
+    attributes = {}
+    for name in ("best_alphas_", "deltas_", "cv_scores_"):
+        if hasattr(models[0], name):
+            values = [getattr(model, name) for model in models]
+            attributes[name] = np.concatenate(values, axis=-1)
+    return attributes

@@ -56,10 +56,9 @@ class FitRequest:
 
     def units(self) -> list[list[str]]:
         """Name the units of each group: one unit per span of hemispheres."""
-        return [
-            [f"{_group_name(group)} {'+'.join(span)}" for span in self._spans]
-            for group in self.groups
-        ]
+        spans = ["+".join(span) for span in self._spans]
+        names = [_group_name(group) for group in self.groups]
+        return [[f"{name} {span}" for span in spans] for name in names]
 
     def __call__(self, number: int, units: Iterator[int]) -> tuple[str, int, Path]:
         """Fit the missing models of some units of a group."""

@@ -139,18 +139,14 @@ class ModelFiles:
 
     @cached_property
     def _group_digests(self) -> dict[str, str]:
-        return {
-            name: digest(
-                {
-                    f"{roi.hemisphere}.{roi.name}": [
-                        self._response_digests[roi.hemisphere],
-                        roi.vertices.tolist(),
-                    ]
-                    for roi in members
-                }
-            )
-            for name, members in self._groups.items()
-        }
+        digests = {}
+        for name, members in self._groups.items():
+            contents = {}
+            for roi in members:
+                measured = self._response_digests[roi.hemisphere]
+                contents[f"{roi.hemisphere}.{roi.name}"] = [measured, roi.vertices.tolist()]
+            digests[name] = digest(contents)
+        return digests
 
     def absent(self) -> set[str]:
         """Name the groups, or the whole span if fitted as one, of which a model is missing."""
@@ -158,11 +154,7 @@ class ModelFiles:
         for roi in self.rois:
             metas[self._training_group(roi)].append(self._meta(roi))
         # A process killed while it replaced files may have left files of two trainings.
-        return {
-            name
-            for name, group in metas.items()
-            if None in group or len({meta.get("shared") for meta in group if meta}) > 1
-        }
+        return {name for name, group in metas.items() if None in group or _n_trainings(group) > 1}
 
     def missing(self) -> list[Roi]:
         """List the ROIs to fit: all ROIs of each group of which a model is missing."""
@@ -218,6 +210,11 @@ class ModelFiles:
                 # A file that is an hour old is not being written by another process.
                 if time.time() - path.stat().st_mtime > 3600:
                     path.unlink()
+
+
+def _n_trainings(metas: Sequence[Mapping[str, Any] | None]) -> int:
+    """Return the number of trainings whose shared weights some models refer to."""
+    return len({meta.get("shared") for meta in metas if meta})
 
 
 def _inputs(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,13 @@ class RidgeCV(himalaya.ridge.RidgeCV):  # type: ignore[misc]
     ----------
     Dupré la Tour, Eickenberg, Nunez-Elizalde, Gallant (2022). Feature-space selection with banded
     ridge regression. NeuroImage 264.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(60, 4))
+    >>> model = RidgeCV(alphas=[0.01, 1, 100], fit_intercept=True).fit(X, X[:, :2] + 1)
+    >>> model.best_alphas_, model.predict(np.zeros((1, 4))).round(2)
+    (array([0.01, 0.01]), array([[1., 1.]]))
     """
 
     ALL_SOLVERS: ClassVar[dict[str, Any]] = {
@@ -124,6 +131,13 @@ class BandedRidgeCV(himalaya.ridge.GroupRidgeCV):  # type: ignore[misc]
     ----------
     Dupré la Tour, Eickenberg, Nunez-Elizalde, Gallant (2022). Feature-space selection with banded
     ridge regression. NeuroImage 264.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(60, 4))
+    >>> model = BandedRidgeCV(groups=[0, 0, 1, 1], random_state=0).fit(X, X[:, :2])
+    >>> model.deltas_.shape  # bands, vertices
+    (2, 2)
     """
 
     ALL_SOLVERS: ClassVar[dict[str, Any]] = {

@@ -44,6 +44,13 @@ def shared_forms() -> Iterator[None]:
     ------
     None
         Nothing; forms are dropped at the end of the block.
+
+    Examples
+    --------
+    >>> from regress.solvers.estimators import RidgeCV
+    >>> X = np.random.default_rng(0).normal(size=(60, 4))
+    >>> with shared_forms():
+    ...     models = [RidgeCV().fit(X, responses) for responses in (X[:, :2], X[:, 2:])]
     """
     _shared.append({})
     try:

@@ -269,12 +269,10 @@ def _joined(
     # Batches may have stopped early, each after another weighting.
     n_tried = min(len(choice.scores) for choice in choices)
     scores = backend.concatenate([choice.scores[:n_tried] for choice in choices], 1)
-    coefficients, intercepts = (
-        None
-        if results[0][number] is None
-        else backend.to_cpu(backend.concatenate([r[number] for r in results], axis))
-        for number, axis in ((1, 1), (2, 0))
-    )
+    coefficients = intercepts = None
+    if results[0][1] is not None:
+        coefficients = backend.to_cpu(backend.concatenate([part for _, part, _ in results], 1))
+        intercepts = backend.to_cpu(backend.concatenate([part for _, _, part in results], 0))
     return (
         backend.asarray_like(backend.concatenate(deltas, 1), reference),
         coefficients,

@@ -16,7 +16,8 @@ from himalaya.backend import get_backend
 from numpy.typing import NDArray
 from torch import nn
 
-from base import progress, release
+from base import progress
+from base.memory import release
 from regress.errors import RegressError
 from regress.layers.network import Network
 from regress.training.batches import Batches, Pictures, make_loader

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from base import claim_holder, claiming, has_ended, identity, is_claimed, taking_turns
+from base import claiming, taking_turns
+from base.claims import claim_holder, has_ended, identity, is_claimed
 from tests.builders.paths import ROOT
 
 HOLD = """

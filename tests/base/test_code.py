@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from base import code_digest, entry_digest
+from base import code_digest
+from base.code import entry_digest
 
 PLUGIN = '''"""A plug-in."""
 

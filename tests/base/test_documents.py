@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from base import RoiridgeError, claiming, has_ended, identity, is_claimed, sha256_files
+from base import RoiridgeError, claiming, sha256_files
+from base.claims import has_ended, identity, is_claimed
 from cache import read_meta
 from cache.commands.arguments import read_key
 from cache.exchange.pack import unpack

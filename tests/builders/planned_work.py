@@ -16,7 +16,7 @@ def run_regress(arguments: list[str]) -> dict[str, float]:
     import torch  # noqa: F401
 
     from base.command_line.parser import run
-    from regress.__main__ import regress
+    from regress.commands.fit import fit as regress
 
     assert run(regress, "regress", [], arguments) == 0
     return {}

@@ -202,8 +202,8 @@ def test_a_damaged_space_is_said(main, store, out):
 
 def test_prune_knows_what_the_second_stage_writes(main, store, out, simulated):
     from challenge import find_subjects
-    from regress.__main__ import regress
     from regress.commands.ablate import ablate
+    from regress.commands.fit import fit as regress
 
     (subject,) = find_subjects(simulated, "1")
     digests = list({*subject.picture_digests("train"), *subject.picture_digests("test")})

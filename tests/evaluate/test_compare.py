@@ -62,6 +62,7 @@ def test_the_table_and_csv_of_a_comparison(out: Path, simulated: Path) -> None:
     assert json.loads((out / "compare.json").read_text())["runs"] == [RIDGE, BANDED, "ensemble"]
 
 
+@pytest.mark.slow
 def test_p_does_not_depend_on_which_comes_first(
     out: Path, simulated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,7 @@ from evaluate.scoring.ensemble import (
     normalise_strengths,
     split_pictures,
 )
-from regress.__main__ import regress
+from regress.commands.fit import fit as regress
 from tests.builders.fits import load, write_fits
 from tests.builders.small import SMALL
 

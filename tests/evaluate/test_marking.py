@@ -15,12 +15,12 @@ from scipy import stats
 
 from base import RoiridgeError
 from challenge import find_subjects
-from evaluate import Tally
 from evaluate.commands.score import score
 from evaluate.commands.scores import scores
 from evaluate.commands.submission import submission
 from evaluate.metrics import algonauts2021
 from evaluate.metrics._inputs import Pair
+from evaluate.scoring.vertex_scores import Tally
 from evaluate.submission.leaderboard import WHOLE, SubmissionScores
 from evaluate.submission.other_benchmarks import DEFINITIONS, EXPLAINED, SOURCES
 from tests.builders.fits import write_fits

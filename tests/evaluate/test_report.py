@@ -64,6 +64,7 @@ def data_of(out: Path, name: str) -> Any:
     return json.loads(found[1])
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_refers_to_nothing_else(reported: tuple[Path, str]) -> None:
     out, printed = reported
     page = out / "report" / "index.html"
@@ -196,6 +197,7 @@ def test_the_example_is_the_best_vertex_of_its_roi(
     assert best[name, side, int(column)] > np.quantile(list(best.values()), 0.7)
 
 
+@pytest.mark.slow
 def test_a_second_run_recomputes_nothing_until_something_changes(
     reported: tuple[Path, str], simulated: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -261,6 +263,7 @@ def test_trouble_is_said_in_words(broken: Callable[[], Path], tmp_path: Path) ->
     assert not (tmp_path / "report-01").exists()
 
 
+@pytest.mark.slow
 def test_without_masks_of_fsaverage_the_maps_are_left_out_and_nothing_else(
     broken: Callable[[], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

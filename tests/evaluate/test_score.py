@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluate import EvaluateError, Tally, pool
-from evaluate.scoring.vertex_scores import score_vertices
+from evaluate import EvaluateError
+from evaluate.scoring.vertex_scores import Tally, pool, score_vertices
 from tests.builders.published_scores import OVERALL, PUBLISHED
 
 

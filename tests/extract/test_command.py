@@ -200,6 +200,7 @@ def interrupt(process: subprocess.Popen) -> str:
             return process.communicate(timeout=60)[1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_then_two_at_once(simulated, tmp_path, extract):
     # A network slow enough to be stopped midway.
     name = "vit_tiny_patch16_224"

@@ -89,6 +89,7 @@ def _rows(out: Path, digests: list[str]) -> dict[str, dict[bytes, np.ndarray]]:
     return {name: dict(zip(encoded, rows, strict=True)) for name, rows in found.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300 + 90 * KILLS)
 @pytest.mark.parametrize(
     "more",

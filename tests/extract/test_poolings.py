@@ -190,6 +190,7 @@ def pooled_by_hand(expected, how):
     return fields.reshape(len(maps), -1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:NOTE. The nodes")
 @pytest.mark.parametrize(
     ("network", "layer"), [(network, layer) for network in NETWORKS for layer in NETWORKS[network]]

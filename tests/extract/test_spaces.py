@@ -64,6 +64,7 @@ def made(name):
     return prepared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_key_and_the_columns_of_every_short_name(name):
     prepared = made(name)

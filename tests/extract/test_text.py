@@ -84,6 +84,7 @@ def note_batches(space):
     return shapes
 
 
+@pytest.mark.slow
 def test_rows_are_open_clips_encode_text(subjects, named, tmp_path):
     captions = read_captions(write_coco(tmp_path, {number: said_of(number) for number in named}))
     texts, store = captions.for_subjects(subjects), FeatureStore(tmp_path / "features")
@@ -143,6 +144,7 @@ def test_what_the_key_holds(captions):
     assert other["weights"] == {**key["weights"], "untrained": "random:1"}
 
 
+@pytest.mark.slow
 def test_the_image_tower_is_not_in_the_key(captions, small, tmp_path):
     state = dict(small[0].state_dict())
     changed = {name: state[name] + 1 for name in ("visual.conv1.weight", "logit_scale")}

@@ -260,6 +260,7 @@ def test_a_folder_or_nothing_is_no_file(tmp_path):
             prepared(given)
 
 
+@pytest.mark.slow
 def test_sams_own_release_is_read(tmp_path):
     name = "timm:samvit_base_patch16_224"
     own = network("samvit_base_patch16_224").state_dict()

@@ -23,8 +23,8 @@ from plan.errors import PlanError
 from plan.forecast import plan
 from plan.limits import find_limits
 from plan.table import format_bytes, format_time
-from regress.__main__ import regress
 from regress.commands.fit import fit
+from regress.commands.fit import fit as regress
 from regress.costs.ridge import Shape
 from regress.costs.units import ablate_costs, fit_costs, list_parts
 from regress.fitting.request_checks import make_request
@@ -304,6 +304,7 @@ def test_numbers_are_short(write: type, number: float, text: str) -> None:
     assert write(number) == text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("importable")
 def test_time_and_memory_of_a_fit_are_as_planned(simulated: Path, tmp_path: Path) -> None:
     write_space(tmp_path, simulated, "wide", 600)

@@ -22,10 +22,10 @@ from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from evaluate.commands.ablation import ablation
 from execute.local import _visible_gpu, share_here
-from regress.__main__ import regress
 from regress.backend import choose_devices, use_device
 from regress.commands.ablate import ablate
 from regress.commands.fit import fit
+from regress.commands.fit import fit as regress
 from regress.commands.study import study
 from tests.builders.device_work import dying, failing, who
 from tests.builders.paths import ROOT
@@ -94,6 +94,7 @@ JOINT = {"model": "mlp", "subjects": ["01", "02"], "group_by": "class"}
 QUICK = {"epochs": 4, "width": 4, "dropout": 0.3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "more", "n_units"),
     [
@@ -161,6 +162,7 @@ def _command(data: Path, out: Path, device: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "regress", *own, *more]
 
 
+@pytest.mark.slow
 def test_interrupted_and_killed_it_is_the_same_in_the_end(simulated: Path, outs: Path) -> None:
     """Ctrl-C, then a kill of one process, then of the command itself; each at work on something."""
     more = ["--model", "banded_ridge", "--spaces", "known", "noise"]
@@ -269,6 +271,7 @@ def test_two_processes_share_the_units(tmp_path: Path, monkeypatch: pytest.Monke
     assert told == {0: [(os.getpid(), None, [(0, 0), (0, 1)])]}
 
 
+@pytest.mark.slow
 def test_ends_that_are_not_to_be(capfd: pytest.CaptureFixture[str]) -> None:
     start = time.monotonic()
     message = r"^--device cpu,cpu: the process on cpu \(2\) was ended by SIGKILL, .* at right; what"

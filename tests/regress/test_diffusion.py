@@ -123,6 +123,7 @@ def test_ddpm_is_that_of_diffusers() -> None:
     np.testing.assert_allclose(mine, code, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_draws_both_of_two_modes_and_the_mean_between_them() -> None:
     rng = np.random.default_rng(0)
     X = 0.01 * rng.standard_normal((600, 3)).astype(np.float32)
@@ -165,6 +166,7 @@ def test_the_mean_of_the_draws_is_what_more_draws_converge_to(sampler: str) -> N
     assert apart < 0.3 * many.std(0).mean() / 2
 
 
+@pytest.mark.slow
 def test_the_spread_is_as_large_as_predictions_are_wrong() -> None:
     (X, Y), (Z, measured) = _data(1000), _data(1000, seed=1)
     model = Diffusion(**{**QUICK, "epochs": 40, "samples": 16}).fit(X, Y)

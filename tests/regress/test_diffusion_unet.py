@@ -13,7 +13,7 @@ from diffusers import UNet2DConditionModel
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from regress import load_design, load_fit
-from regress.__main__ import regress
+from regress.commands.fit import fit as regress
 from regress.data.design import find_spaces
 from regress.errors import RegressError
 from regress.models.diffusion import Diffusion
@@ -109,6 +109,7 @@ def test_a_unet_that_cannot_be_is_named(unet: Path, tmp_path: Path) -> None:
     refused("holds no config.json; expected a folder with")
 
 
+@pytest.mark.slow
 def test_files_hold_the_spread(simulated: Path, unet: Path, tmp_path: Path) -> None:
     subject = find_subjects(simulated)[0]
     store, rows = FeatureStore(tmp_path / "features"), {}

@@ -74,6 +74,7 @@ def _fits(out: Path) -> dict[str, Path]:
     return {"/".join(p.parts[-2:]): p for p in sorted(out.glob("fits/*/subj*/[!.]*.h5"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", plugin_names(models))
 def test_a_file_for_every_roi_with_vertices(simulated: Path, out: Path, model: str) -> None:
     quick = ("--params.epochs", "3") if model in TRAINED else ()
@@ -201,6 +202,7 @@ def test_killed_while_fitting_then_finished(simulated: Path, out: Path) -> None:
     assert _regress(simulated, out).count(", 0 to fit") == 4
 
 
+@pytest.mark.slow
 def test_a_killed_search_is_taken_up(simulated: Path, out: Path) -> None:
     command = [sys.executable, "-m", "regress", "--data", str(simulated), "--out", str(out)]
     command += ["--model", "banded_ridge", "--device", "cpu", "--spaces", "semantic", "noise"]

@@ -198,6 +198,7 @@ def test_pictures_that_stop_a_training_leave_with_all_their_rows(
     assert all(len(sides) == 1 for sides in where.values())
 
 
+@pytest.mark.slow
 def test_what_critics_judge_together_is_fitted_together(simulated: Path, out: Path) -> None:
     critics = ["--params.discriminators", "per_roi+patch", "--params.epochs", "2"]
     command = ["--model", "shallow", *critics]

@@ -22,7 +22,7 @@ from evaluate.fits.runs import RoiModel
 from evaluate.fits.study_rows import row_names
 from evaluate.fits.training_record import sum_training
 from evaluate.tables.scores_table import read_rows
-from regress.__main__ import regress
+from regress.commands.fit import fit as regress
 from regress.commands.study import study as fit_study
 from tests.builders.commands import call
 from tests.builders.paths import ROOT
@@ -130,6 +130,7 @@ def _fits(out: Path) -> dict[str, float]:
     return {str(path): path.stat().st_mtime for path in sorted((out / "fits").glob("*/*/*.h5"))}
 
 
+@pytest.mark.slow
 def test_each_row_has_its_fit_or_says_why_not(fitted: tuple[Path, str]) -> None:
     out, said = fitted
     rows = _rows(out)
@@ -226,6 +227,7 @@ def test_what_training_took_is_in_every_fit(fitted: tuple[Path, str]) -> None:
                 assert told["parameters"] == trunk + n_class * (4 + 2)
 
 
+@pytest.mark.slow
 def test_the_table(simulated: Path, fitted: tuple[Path, str]) -> None:
     out, _ = fitted
     done = call("evaluate", "study", "mine", "--data", simulated, "--out", out, "--subject", "01",
@@ -270,6 +272,7 @@ def test_the_table(simulated: Path, fitted: tuple[Path, str]) -> None:
     assert "nan" not in table
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_scores_csv(simulated: Path, fitted: tuple[Path, str]) -> None:
     out, _ = fitted
     fits = [str(_rows(out)[name]["fit"]) for name in ("ridge", "linear")]

@@ -222,6 +222,7 @@ def test_two_noisy_views_of_one_signal_beat_either(name: str) -> None:
         start = stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_an_unseen_subject_with_few_pictures_begins_from_others(name: str) -> None:
     views = _views((200, 200, 40))

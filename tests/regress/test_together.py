@@ -219,6 +219,7 @@ def test_few_pictures_are_the_first_that_are_not_held_out(
         )
 
 
+@pytest.mark.slow
 def test_begin_with_others_and_with_oneself(
     simulated: Path, joint: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,6 +260,7 @@ def test_begin_with_others_and_with_oneself(
     assert {row["subject"] for row in rows} >= {"01", "02"}
 
 
+@pytest.mark.slow
 def test_bad_input(
     simulated: Path, joint: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,6 +299,7 @@ def test_bad_input(
     refused("began from another fit itself", start=begun, subject="01")
 
 
+@pytest.mark.slow
 def test_a_group_that_others_lack(
     broken: Callable[[], Path], out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,6 +334,7 @@ def _names(data: Path, number: int) -> set[str]:
     return {f"{h}.{roi.name}.h5" for h in HEMISPHERES for roi in subject.regions(h)}
 
 
+@pytest.mark.slow
 def test_test_pictures_of_one_teach_nobody(
     broken: Callable[[], Path], features: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -368,6 +372,7 @@ def test_test_pictures_of_one_teach_nobody(
         assert {m["training"].get("start_tested") for m in metas} - {None} == expected
 
 
+@pytest.mark.slow
 def test_the_command_takes_lists(simulated: Path, joint: Path, out: Path) -> None:
     command = [sys.executable, "-m", "regress", "--data", str(simulated), "--out", str(out)]
     command += ["--subjects", "01", "02", "--model", "mlp", "--spaces", "known", "--device", "cpu"]

@@ -14,7 +14,7 @@ from base import RoiridgeError
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from regress import load_design, load_fit
-from regress.__main__ import regress
+from regress.commands.fit import fit as regress
 from regress.data.design import find_spaces
 from regress.data.vertex_columns import GROUPINGS
 from regress.fitting.fit import fit_subject

@@ -18,6 +18,7 @@ from tests.builders.trainings import TRAININGS, start
 TOGETHER = ("unet", "vit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAININGS)
 def test_killed_and_taken_up_gives_the_same_bits(tmp_path: Path, name: str) -> None:
     whole = start(tmp_path / "whole", name)

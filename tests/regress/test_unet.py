@@ -15,8 +15,8 @@ from base import RoiridgeError
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from regress import load_design, load_fit
-from regress.__main__ import regress
 from regress.adversarial import Generator
+from regress.commands.fit import fit as regress
 from regress.data.design import find_spaces
 from regress.layers import receptive_fields as fields
 from regress.layers.receptive_fields import read_fields

@@ -289,6 +289,7 @@ def pixels(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_fitted_saved_loaded_judged(
     simulated: Path, pixels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
