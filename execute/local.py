@@ -18,7 +18,7 @@ from base import say
 from base.processes import signal_blocked
 from execute.errors import ExecuteError
 from execute.threads import share_processors
-from execute.work import Unit, Work
+from execute.work import Groups, Report, Unit, Work
 from execute.worker import serve
 
 # Seconds in which a process has to stop before it is killed; no more than the work since its last
@@ -29,30 +29,16 @@ GRACE = 10.0
 def share_here(
     devices: Sequence[str],
     begin: Callable[[str], object],
-    groups: Sequence[Sequence[str]],
+    groups: Groups,
     work: Work,
-    report: Callable[[int, list[Any]], None],
+    report: Report,
 ) -> None:
-    """Run units of work on the devices of this machine.
+    """Run units of work on the devices of this machine, such as "cpu" or "cuda:1".
 
-    Units of a group have much in common, such as a subject's features, so a process goes on with
-    units of its group while there are any.
-
-    Parameters
-    ----------
-    devices : sequence of str
-        For example "cpu" or "cuda:1". A single one without a number is this process; a device that
-        is listed twice is two processes, with equally many processors each.
-    begin : callable
-        Called first in each process, with the kind of device, "cpu" or "cuda".
-    groups : sequence of sequence of str
-        The units of each group, by name.
-    work : callable
-        Takes a group's number and an iterator of unit numbers, all of which it must consume. It is
-        pickled for other processes, and so is its result.
-    report : callable
-        Called with the number of each finished group and the list of its results, one from each
-        process that did some of its units.
+    A single device without a number is this process; a device that is listed twice is two
+    processes, with equally many processors each. `begin` is called first in each process, with the
+    kind of device, "cpu" or "cuda". Units of a group have much in common, such as a subject's
+    features, so a process goes on with units of its group while there are any.
     """
     if len(devices) == 1 and _device_kind(devices[0]) == devices[0]:
         begin(devices[0])
@@ -81,12 +67,11 @@ def _device_kind(device: str) -> str:
 
 def _process_names(devices: Sequence[str]) -> list[str]:
     """Return the names of processes: their devices, numbered where a device is listed twice."""
-    counts: Counter[str] = Counter()
-    names = []
-    for device in devices:
-        counts[device] += 1
-        names.append(f"{device} ({counts[device]})" if devices.count(device) > 1 else device)
-    return names
+    numbers = [devices[: n + 1].count(device) for n, device in enumerate(devices)]
+    return [
+        f"{device} ({number})" if devices.count(device) > 1 else device
+        for device, number in zip(devices, numbers, strict=True)
+    ]
 
 
 @dataclass
@@ -139,9 +124,7 @@ def _visible_gpu(device: str) -> Iterator[None]:
 class _WorkerPool:
     """Assigns units to processes, prints their output, and collects their results."""
 
-    def __init__(
-        self, groups: Sequence[Sequence[str]], report: Callable[[int, list[Any]], None]
-    ) -> None:
+    def __init__(self, groups: Groups, report: Report) -> None:
         self.workers: list[_Worker] = []
         self.n_units, self._n_assigned = sum(map(len, groups)), 0
         self._groups, self._report = groups, report

@@ -7,25 +7,21 @@ from typing import Any
 
 from execute.errors import ExecuteError
 from execute.slurm.task import Outcome, Piece
+from execute.work import Unit
 
 
 @dataclass
 class Job:
-    """A Slurm job that does some units.
+    """A Slurm job that does some units."""
 
-    Attributes
-    ----------
-    number : str
-        Number of the job in Slurm: "12", or "12_3" in an array.
-    pieces : sequence of (int, tuple of int)
-        Number of a group, and of its units.
-    tries : int
-        How often the job was started again.
-    """
-
-    number: str
+    number: str  # in Slurm: "12", or "12_3" in an array
     pieces: Sequence[Piece]
-    tries: int = 0
+    tries: int = 0  # how often the job was started again
+
+    @property
+    def units(self) -> list[Unit]:
+        """The group and number of each of its units."""
+        return [(group, unit) for group, units in self.pieces for unit in units]
 
     def has_result(self, folder: Path) -> bool:
         """Return whether the job has left a result."""
@@ -37,9 +33,7 @@ class Job:
             return None
         import submitit
 
-        slurm_job = submitit.SlurmJob[Outcome](
-            folder=folder / "jobs", job_id=self.number, tasks=[0]
-        )
+        slurm_job = submitit.SlurmJob[Outcome](folder / "jobs", self.number, tasks=[0])
         error = slurm_job.exception()
         if error is None:
             return slurm_job.result()

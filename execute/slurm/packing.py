@@ -1,19 +1,22 @@
 """Packing of units of work into tasks of some minutes."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from execute.forecast.cost import Cost
 from execute.slurm.task import Piece
+from execute.work import Unit
 
 
 def pack(
-    units: Sequence[tuple[int, int]], costs: Sequence[Sequence[Cost]] | None, minutes: float
+    units: Sequence[Unit], costs: Sequence[Sequence[Cost]] | None, minutes: float
 ) -> list[list[Piece]]:
     """Pack units, (group, unit), into tasks of some minutes, if possible with groups together.
 
     A unit that takes longer is a task by itself; without costs, each unit is.
     """
-    tasks: list[list[tuple[int, int]]] = []
+    tasks: list[list[Unit]] = []
     seconds = 0.0
     for group, unit in units:
         unit_seconds = costs[group][unit].seconds if costs else 60 * minutes
@@ -25,8 +28,6 @@ def pack(
     return [_pieces(task) for task in tasks]
 
 
-def _pieces(units: Sequence[tuple[int, int]]) -> list[Piece]:
-    by_group: dict[int, list[int]] = {}
-    for group, unit in units:
-        by_group.setdefault(group, []).append(unit)
-    return [(group, tuple(numbers)) for group, numbers in by_group.items()]
+def _pieces(task: Sequence[Unit]) -> list[Piece]:
+    by_group = groupby(task, itemgetter(0))
+    return [(group, tuple(number for _, number in units)) for group, units in by_group]
