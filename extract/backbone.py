@@ -1,14 +1,15 @@
 """The interface of network families: a network, its preprocessing, its layers and its key."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from PIL import Image
 from torch import Tensor, nn
 
-from extract.layers import find_blocks, name_layers
-from extract.spaces import Spec
+from extract.layers import find_blocks
 
 
 @dataclass(frozen=True)
@@ -106,33 +107,6 @@ class Backbone:
         self.blocks = self.blocks or find_blocks(self.layers)
 
 
-def check_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str] = ()) -> Spec:
-    """Resolve a space's layers to names, and check that the network has them.
-
-    Families call this before they load weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        A space, with layers by name, index or depth.
-    layers : sequence of str
-        The layers of the network.
-    blocks : sequence of str
-        The layers that an index or a depth counts; by default those called `blocks.N`.
-
-    Returns
-    -------
-    Spec
-        The same space, with all layers by name.
-
-    Raises
-    ------
-    ExtractError
-        If there is no such layer; the message lists the layers of the network.
-    """
-    return name_layers(spec, layers, blocks or find_blocks(layers))
-
-
 def split_tokens(tokens: Tensor, prefix: int, has_class: bool = True) -> Activation:
     """Split a transformer's tokens into the class token and a map of the patches.
 
@@ -177,14 +151,13 @@ def to_activation(
     Activation
         The same numbers; empty for any other output.
     """
-    if not isinstance(output, Tensor):
-        return Activation()
-    if output.ndim == 2:
-        return Activation(vector=output)
-    if output.ndim == 3:
-        return split_tokens(output, prefix, has_class)
-    if output.ndim == 4:
-        return Activation(spatial=output.permute(0, 3, 1, 2) if channels_last else output)
+    match output:
+        case Tensor(ndim=2):
+            return Activation(vector=output)
+        case Tensor(ndim=3):
+            return split_tokens(output, prefix, has_class)
+        case Tensor(ndim=4):
+            return Activation(spatial=output.permute(0, 3, 1, 2) if channels_last else output)
     return Activation()
 
 
@@ -215,18 +188,14 @@ def run_with_hooks(
     """
     outputs: dict[str, Any] = {}
 
-    def hook_of(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            outputs[name] = keep(name, output)
+    def store(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        outputs[name] = keep(name, output)
 
-        return hook
-
-    handles = [module.get_submodule(name).register_forward_hook(hook_of(name)) for name in names]
-    try:
+    with ExitStack() as stack:
+        for name in names:
+            hook = partial(store, name)
+            stack.enter_context(module.get_submodule(name).register_forward_hook(hook))
         return module(batch), outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -14,16 +14,9 @@ from base import Batches, say
 def run_in_batches(
     work: Callable[[Tensor], list[NDArray[Any]]], items: Tensor, size: int, message: str
 ) -> list[NDArray[Any]]:
-    """Run a network over items, batch after batch.
+    """Run a network over batches of `size` items; it returns arrays with a row for each item.
 
-    Parameters
-    ----------
-    work : callable
-        Returns, for a batch, arrays with a row for each of its items.
-    size : int
-        Number of items in a batch.
-    message : str
-        The message when batches are halved, with {} for the number of items.
+    The message, with {} for the number of items, is printed when batches are halved.
     """
 
     def report(size: int, smaller: int) -> None:

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from base import load_plugin, provenance, say
 from extract import backbones
-from extract.backbone import Activation, Backbone, check_layers
+from extract.backbone import Activation, Backbone
 from extract.batches import run_in_batches
 from extract.errors import ExtractError
 from extract.layer_listing import find_overwritten, largest_output
+from extract.layers import check_layers
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
 from networks.weights import Request

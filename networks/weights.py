@@ -213,10 +213,8 @@ def load_into(module: nn.Module, state: Tensors, origin: str, unused: Sequence[s
         for name in module_state
         if name in relevant and relevant[name].shape != module_state[name].shape
     ]
-    missing, extra = (
-        sorted(set(module_state) - set(relevant)),
-        sorted(set(relevant) - set(module_state)),
-    )
+    missing = sorted(set(module_state) - set(relevant))
+    extra = sorted(set(relevant) - set(module_state))
     if not shapes:
         try:
             missing, extra = map(sorted, module.load_state_dict(relevant, strict=False))

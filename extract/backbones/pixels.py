@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from extract.backbone import Activation, Backbone, Keep, check_layers, keep_copy
+from extract.backbone import Activation, Backbone, Keep, keep_copy
 from extract.errors import ExtractError
+from extract.layers import check_layers
 from extract.spaces import Spec
 from networks.weights import Request
 

@@ -18,11 +18,11 @@ from extract.backbone import (
     Activation,
     Backbone,
     Keep,
-    check_layers,
     freeze,
     keep_copy,
     to_activation,
 )
+from extract.layers import check_layers
 from extract.spaces import Spec
 from networks.timm import classifiers, full_name, load_weights, make
 from networks.weights import Request, weights_key

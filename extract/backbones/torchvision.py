@@ -19,13 +19,13 @@ from extract.backbone import (
     Activation,
     Backbone,
     Keep,
-    check_layers,
     freeze,
     keep_copy,
     run_with_hooks,
     to_activation,
 )
 from extract.errors import ExtractError
+from extract.layers import check_layers
 from extract.spaces import Spec
 from networks.hub import HubFile
 from networks.packaged import LPIPS, convolutions
@@ -93,8 +93,8 @@ def load(spec: Spec, request: Request) -> Backbone:
 
 
 def _published_weights(spec: Spec) -> Any:
-    if spec.model not in torchvision.models.list_models(module=torchvision.models):
-        names = torchvision.models.list_models(module=torchvision.models)
+    names = torchvision.models.list_models(module=torchvision.models)
+    if spec.model not in names:
         raise ExtractError(
             f"{spec.name}: torchvision has no classifier {spec.model!r}: choose from "
             f"{', '.join(names)}"

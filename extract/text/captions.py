@@ -12,7 +12,8 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from challenge import DataError, Subject
@@ -32,29 +33,19 @@ log = logging.getLogger("extract")
 
 @dataclass(frozen=True)
 class Captions:
-    """All captions in some files.
-
-    Attributes
-    ----------
-    files : tuple of Path
-        The files.
-    by_picture : mapping of str to tuple of str
-        The sorted captions of each picture, which is named by "nsd-13", its sha256 or its name.
-    table : Path or None
-        NSD's stimulus table, if the captions are COCO's.
-    digest : str
-        A digest of all pictures and captions.
-    """
+    """All captions in some files."""
 
     files: tuple[Path, ...]
+    # Sorted captions of each picture, which is named by "nsd-13", its sha256 or its name.
     by_picture: Mapping[str, tuple[str, ...]]
-    table: Path | None = None
-    digest: str = field(init=False)
+    table: Path | None = None  # NSD's stimulus table, if the captions are COCO's
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def digest(self) -> str:
+        """A digest of all pictures and captions."""
         entries = sorted((name, list(texts)) for name, texts in self.by_picture.items() if texts)
         text = json.dumps(entries, separators=(",", ":"), ensure_ascii=True)
-        object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest()[:32])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def for_subjects(self, subjects: Sequence[Subject]) -> dict[str, tuple[str, ...]]:
         """Return the captions of all pictures of some subjects, by the sha256 of the picture."""
@@ -94,17 +85,17 @@ class Captions:
         if self.table is not None and unlisted:
             raise ExtractError(
                 f"{self.table}: no row with the NSD id of {len(unlisted)} of {len(by_digest)} "
-                "pictures "
-                f"(first: {', '.join(unlisted[:3])}); expected ids 0 to 72999: fetch {TABLE_NAME} "
-                "again"
+                f"pictures (first: {', '.join(unlisted[:3])}); expected ids 0 to 72999: fetch "
+                f"{TABLE_NAME} again"
             )
         incomplete = [paths[digest] for digest in by_digest if not any(by_digest[digest].values())]
         if incomplete:
-            advice = "NSD's pictures are of both train2017 and val2017: give both files"
+            advice = "add a row for each"
+            if self.table:
+                advice = "NSD's pictures are of both train2017 and val2017: give both files"
             raise ExtractError(
                 f"{self._source}: no caption of {len(incomplete)} of {len(by_digest)} pictures "
-                f"(first: {', '.join(incomplete[:3])}); expected one at least: "
-                f"{advice if self.table else 'add a row for each'}"
+                f"(first: {', '.join(incomplete[:3])}); expected one at least: {advice}"
             )
 
     def _check_agreement(
@@ -123,12 +114,10 @@ class Captions:
 def read_captions(files: Sequence[str | Path]) -> Captions:
     """Read files of captions, each once.
 
-    Parameters
-    ----------
-    files : sequence of str or Path
-        COCO's annotation files (.json) and NSD's stimulus table (a CSV with `nsdId` and `cocoId`);
-        or CSV files with the columns `picture` and `caption`, a row for each caption, in which a
-        picture is a file's name, its path such as `subj01/train-0001_nsd-00013.png`, or its sha256.
+    They are COCO's annotation files (.json) and NSD's stimulus table (a CSV with `nsdId` and
+    `cocoId`); or CSV files with the columns `picture` and `caption`, a row for each caption, in
+    which a picture is a file's name, its path such as `subj01/train-0001_nsd-00013.png`, or its
+    sha256.
     """
     expanded = [Path(file).expanduser() for file in files]
     paths = tuple({path.resolve(): path for path in expanded}.values())
@@ -220,18 +209,11 @@ def _pictures(subjects: Sequence[Subject], by_nsd_id: bool) -> Iterator[tuple[st
         folder = subject.folder
         for split in ("train", "test"):
             paths, digests = subject.pictures(split), subject.picture_digests(split)
-            relative = [path.relative_to(folder.parent).as_posix() for path in paths]
-            if by_nsd_id:
-                names = [{f"nsd-{number}"} for number in subject.nsd_ids(split)]
-            else:
-                names = [
-                    {
-                        digest,
-                        *map(
-                            _canonical_name,
-                            (path.name, f"{folder.name}/{path.name}", relative_path),
-                        ),
-                    }
-                    for digest, path, relative_path in zip(digests, paths, relative, strict=True)
-                ]
-            yield from zip(digests, relative, names, strict=True)
+            for digest, path in zip(digests, paths, strict=True):
+                relative = path.relative_to(folder.parent).as_posix()
+                if by_nsd_id:
+                    names = {f"nsd-{nsd_id(path)}"}
+                else:
+                    spellings = (path.name, f"{folder.name}/{path.name}", relative)
+                    names = {digest, *map(_canonical_name, spellings)}
+                yield digest, relative, names
