@@ -15,8 +15,7 @@ from cache.errors import CacheError, InUseError
 from cache.feature_table import read_table_meta, take_rows
 from cache.feature_writer import FeatureWriter, ShardWriter
 from cache.key import digest
-from cache.key_differences import differences
-from cache.key_fields import flatten, format_value
+from cache.key_fields import differences, flatten, format_value
 
 NAME_LENGTH = 120
 

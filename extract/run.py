@@ -1,6 +1,6 @@
 """Preparation of a feature space (network, layers, pooling), and computation of its rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from base import load_plugin, provenance, say
+from base import Batches, load_plugin, provenance, say
 from extract import backbones
 from extract.backbone import Activation, Backbone
-from extract.batches import run_in_batches
 from extract.errors import ExtractError
 from extract.layer_listing import find_overwritten, largest_output
 from extract.layers import check_layers
@@ -178,6 +177,28 @@ def compute(spaces: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
     return run_in_batches(
         rows, batch, first.at_once, f"{first.spec.name}: out of memory with {{}} pictures"
     )
+
+
+def run_in_batches(
+    work: Callable[[Tensor], list[NDArray[Any]]], items: Tensor, size: int, message: str
+) -> list[NDArray[Any]]:
+    """Run a network over batches of `size` items; it returns arrays with a row for each item.
+
+    The message, with {} for the number of items, is printed when batches are halved.
+    """
+
+    def report(size: int, smaller: int) -> None:
+        torch.cuda.empty_cache()
+        say(f"{message.format(size)}; trying {smaller}")
+
+    parts = []
+    batches = Batches(len(items), size, report)
+    for rows in batches:
+        with batches.attempt():
+            parts.append(work(items[rows]))
+    if len(parts) == 1:
+        return parts[0]
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 def _rows(spaces: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArray[Any]]:

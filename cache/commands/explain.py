@@ -6,10 +6,7 @@ from typing import Any
 from base import plural
 from cache.feature_store import Entry
 from cache.key import digest
-from cache.key_differences import ABSENT, differences
-from cache.key_fields import format_value
-
-__all__ = ["ABSENT", "differences", "explain"]
+from cache.key_fields import ABSENT, differences, format_value
 
 MAX_SPACES = 3
 

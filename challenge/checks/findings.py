@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from challenge.errors import DataError
 
+P = ParamSpec("P")
 Value = TypeVar("Value")
 
 
@@ -26,10 +27,12 @@ class Findings:
         """Add a remark for each line of a message, which may be empty."""
         self.remarks.update(dict.fromkeys(message.splitlines()))
 
-    def attempt(self, read: Callable[[], Value]) -> Value | None:
+    def attempt(
+        self, read: Callable[P, Value], *arguments: P.args, **options: P.kwargs
+    ) -> Value | None:
         """Return the result of a function; where it raises a `DataError`, add the fault."""
         try:
-            return read()
+            return read(*arguments, **options)
         except DataError as error:
             self.add_fault(str(error))
             return None

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from base import progress, sha256_files
@@ -76,7 +75,7 @@ def _check_split(
     subject: Subject, split: str, sizes: dict[tuple[int, int], list[Path]], findings: Findings
 ) -> Stimuli:
     folder = pictures_folder(subject.folder, split)
-    listing = findings.attempt(partial(scan_pictures, folder, split))
+    listing = findings.attempt(scan_pictures, folder, split)
     if listing is None:
         return Stimuli([], None)
     findings.add_fault("\n".join(listing.faults))
@@ -86,7 +85,7 @@ def _check_split(
     readable = []
     desc = f"subject {subject.name}, {split} pictures"
     for picture in progress(listing.pictures, desc=desc, unit="picture"):
-        image = findings.attempt(partial(load_rgb, picture))
+        image = findings.attempt(load_rgb, picture)
         if image is not None:
             sizes[image.size].append(picture)
             readable.append(picture)
@@ -98,7 +97,7 @@ def _check_split(
             "them was overwritten, copy both again"
         )
     decoded = [
-        Stimulus(path, digest, findings.attempt(partial(nsd_id, path)))
+        Stimulus(path, digest, findings.attempt(nsd_id, path))
         for path, digest in zip(readable, digests, strict=True)
     ]
     return Stimuli(decoded, None if listing.faults else len(listing.pictures))

@@ -1,7 +1,6 @@
 """Check responses and noise ceilings: shapes, values, and contradictions between files."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ def check_responses(
             if split == "test" and not any(file.exists() for file in tests):
                 continue  # the organisers do not publish them
             file = responses_file(subject.folder, hemisphere, split)
-            values = findings.attempt(partial(open_responses, file))
+            values = findings.attempt(open_responses, file)
             if values is None:
                 continue
             if count is not None:
@@ -40,7 +39,7 @@ def check_responses(
             n = n_vertices[hemisphere]
             if n is not None:
                 findings.add_fault(column_fault(file, values, subject.folder, hemisphere, n))
-            findings.attempt(partial(check_finite, values, file))
+            findings.attempt(check_finite, values, file)
             _check_constant(file, values, split, ceilings[hemisphere], findings)
 
 
@@ -55,8 +54,7 @@ def _check_ceilings(
         ceilings = dict.fromkeys(HEMISPHERES)
         for hemisphere, file in files.items():
             if file in existing:
-                reading = partial(read_ceilings, file, n_vertices[hemisphere])
-                ceilings[hemisphere] = findings.attempt(reading)
+                ceilings[hemisphere] = findings.attempt(read_ceilings, file, n_vertices[hemisphere])
             elif existing:
                 findings.add_fault(
                     f"{file}: missing, while {existing[0].name} is there; expected the noise "

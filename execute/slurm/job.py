@@ -1,11 +1,14 @@
-"""A Slurm job, and its files in the folder of a run."""
+"""A Slurm job, its files in the folder of a run, and the packing of units of work into jobs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from execute.errors import ExecuteError
+from execute.forecast.cost import Cost
 from execute.slurm.task import Outcome, Piece
 from execute.work import Unit
 
@@ -50,3 +53,27 @@ def jobs_in(record: Mapping[str, Any]) -> list[Job]:
     """Return the jobs of `jobs.json`, which had not ended when it was written."""
     jobs = record.get("jobs", [])
     return [Job(o["number"], [(g, tuple(u)) for g, u in o["pieces"]], o["tries"]) for o in jobs]
+
+
+def pack(
+    units: Sequence[Unit], costs: Sequence[Sequence[Cost]] | None, minutes: float
+) -> list[list[Piece]]:
+    """Pack units, (group, unit), into tasks of some minutes, if possible with groups together.
+
+    A unit that takes longer is a task by itself; without costs, each unit is.
+    """
+    tasks: list[list[Unit]] = []
+    seconds = 0.0
+    for group, unit in units:
+        unit_seconds = costs[group][unit].seconds if costs else 60 * minutes
+        if not tasks or seconds + unit_seconds > 60 * minutes:
+            tasks.append([])
+            seconds = 0.0
+        tasks[-1].append((group, unit))
+        seconds += unit_seconds
+    return [_pieces(task) for task in tasks]
+
+
+def _pieces(task: Sequence[Unit]) -> list[Piece]:
+    by_group = groupby(task, itemgetter(0))
+    return [(group, tuple(number for _, number in units)) for group, units in by_group]

@@ -13,8 +13,7 @@ from base import RoiridgeError, claiming, run_hint, say
 from execute.errors import ExecuteError
 from execute.runs import read_json, write_json
 from execute.slurm.cluster import Resources
-from execute.slurm.job import Job, jobs_in
-from execute.slurm.packing import pack
+from execute.slurm.job import Job, jobs_in, pack
 from execute.slurm.queue import LOST, JobState, job_end, partitions, queue
 from execute.slurm.task import Outcome, Piece, Task
 from execute.work import Report, Unit

@@ -20,9 +20,8 @@ from base import progress, provenance, say
 from cache import FeatureStore
 from extract.backbone import freeze
 from extract.backbones.open_clip import PACKAGE, build, load_weights
-from extract.batches import run_in_batches
 from extract.pooling import Projection, choose_projection
-from extract.run import inferring, report_precision
+from extract.run import inferring, report_precision, run_in_batches
 from extract.spaces import Spec
 from extract.text.captions import Captions
 from extract.text.text_tower import (
