@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from cache.key import canonical
@@ -72,15 +73,10 @@ def _differences(left: Any, right: Any, path: str) -> Iterator[tuple[str, tuple[
             values = left.get(name, ABSENT), right.get(name, ABSENT)
             yield from _differences(*values, extend_path(path, name))
     elif _holds_mappings(left) and _holds_mappings(right):
-        for number in range(max(len(left), len(right))):
-            left_item, right_item = (_item(side, number) for side in (left, right))
-            yield from _differences(left_item, right_item, extend_path(path, number))
+        for number, items in enumerate(zip_longest(left, right, fillvalue=ABSENT)):
+            yield from _differences(*items, extend_path(path, number))
     elif left is ABSENT or right is ABSENT or json.dumps(left) != json.dumps(right):
         yield path, (left, right)
-
-
-def _item(items: list[Any], number: int) -> Any:
-    return items[number] if number < len(items) else ABSENT
 
 
 def _holds_mappings(value: object) -> bool:

@@ -64,7 +64,11 @@ def coordinates(surface: str) -> dict[str, Coordinates]:
     if surface not in SURFACES:
         raise DataError(f"unknown surface {surface!r}: {choose_from(surface, SURFACES)}")
     if surface == "sphere":
-        return {hemisphere: _sphere(hemisphere) for hemisphere in HEMISPHERES}
+        spheres = {hemisphere: _divisions(hemisphere)[-1][0] for hemisphere in HEMISPHERES}
+        return {
+            hemisphere: vertices * (RADIUS / np.linalg.norm(vertices, axis=1, keepdims=True))
+            for hemisphere, vertices in spheres.items()
+        }
     names = {h: f"{SURFACES[surface]}_{SIDES[h]}" for h in HEMISPHERES}
     is_complete = is_downloaded(f"{name}.gii.gz" for name in names.values())
     return {
@@ -125,11 +129,6 @@ def _divisions(hemisphere: str) -> list[tuple[Coordinates, Faces]]:
     while len(divisions[-1][0]) < N_FSAVERAGE:
         divisions.append(divide(*divisions[-1]))
     return divisions
-
-
-def _sphere(hemisphere: str) -> Coordinates:
-    vertices, _ = _divisions(hemisphere)[-1]
-    return vertices * (RADIUS / np.linalg.norm(vertices, axis=1, keepdims=True))
 
 
 def _complete_coordinates(mesh: str, name: str, hemisphere: str) -> Coordinates:

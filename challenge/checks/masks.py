@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from challenge.checks.findings import Findings
 from challenge.files.arrays import read_vector
+from challenge.findings import Findings
 from challenge.layout import (
     HEMISPHERES,
     N_FSAVERAGE,

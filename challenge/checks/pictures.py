@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base import progress, sha256_files
-from challenge.checks.findings import Findings
+from challenge.findings import Findings
 from challenge.layout import pictures_folder
 from challenge.leakage import shared_contents
 from challenge.pictures.decoding import load_rgb, nsd_id

@@ -18,7 +18,7 @@ from torch import Tensor
 from base import progress
 from base.memory import release
 from cache import FeatureStore, canonical
-from cache.feature_writer import FeatureWriter, ShardWriter
+from cache.feature_writer import ShardWriter
 from extract.picture_reader import batch_size, read_batches
 from extract.run import Prepared, compare_precisions, compute, report_precision
 
@@ -63,15 +63,16 @@ def extract_spaces(
     share_networks(ready)
     with ExitStack() as stack:
         writers = open_writers(ready, store.writer, stack)
-        missing = [_missing(writer, pictures) for writer in writers]
+        names = {digest for digest, _ in pictures}
+        missing = [names - writer.stored_digests() for writer in writers]
         stats = RunStats([len(names) for names in missing])
         work = _divide(pictures, missing)
         count = sum(len(group) for _, group in work)
         if count:
-            names = [p.spec.name for p, left in zip(ready, missing, strict=True) if left]
+            labels = [p.spec.name for p, left in zip(ready, missing, strict=True) if left]
             if spread is None:
                 spread = partial(compute_rows, ready, writers, workers)
-            with progress(total=count, desc=" + ".join(names), unit="picture") as bar:
+            with progress(total=count, desc=" + ".join(labels), unit="picture") as bar:
                 for n_images in spread(work, stats):
                     bar.update(n_images)
     return stats
@@ -85,11 +86,6 @@ def open_writers(
     for writer in sorted(writers, key=lambda writer: writer.path):
         stack.enter_context(writer)
     return writers
-
-
-def _missing(writer: FeatureWriter, pictures: Sequence[Picture]) -> set[str]:
-    stored = writer.stored_digests()
-    return {digest for digest, _ in pictures if digest not in stored}
 
 
 def _divide(pictures: Sequence[Picture], missing: Sequence[set[str]]) -> list[Work]:
