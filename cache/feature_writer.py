@@ -30,12 +30,7 @@ READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 class ShardWriter:
     """Writer of shards of a space that another process has open.
 
-    Parameters
-    ----------
-    path : Path
-        The space's file.
-    meta : mapping
-        The meta of the space, with `name`, `key`, and the origin of the features.
+    `meta` is that of the space, with `name`, `key`, and the origin of the features.
     """
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
@@ -52,20 +47,7 @@ class ShardWriter:
         return self
 
     def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
-        """Add rows of pictures that have none yet.
-
-        Parameters
-        ----------
-        digests : sequence of str
-            The sha256 of each picture's file.
-        rows : array (n, n_columns)
-            Their features, finite.
-
-        Raises
-        ------
-        CacheError
-            If a value is not finite, or a name is not a sha256.
-        """
+        """Add finite rows (n, n_columns) of pictures that have none yet, named by their sha256."""
         if len(digests) != len(rows) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
             raise CacheError(f"{self.path}: rows must be named by one sha256 each")
         bad = ~np.isfinite(rows).all(axis=1)
@@ -123,13 +105,6 @@ class FeatureWriter(ShardWriter):
     leaving the block merges the shards and the older file into one new file. Only one process
     writes a space at a time, alone or with `ShardWriter` in its child processes: a second one
     waits, and then finds the rows stored.
-
-    Parameters
-    ----------
-    path : Path
-        The space's file.
-    meta : mapping
-        The meta of the space, with `name`, `key`, and the origin of the features.
     """
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
@@ -151,37 +126,16 @@ class FeatureWriter(ShardWriter):
         return self
 
     def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
-        """Add rows of pictures that have none yet.
-
-        Parameters
-        ----------
-        digests : sequence of str
-            The sha256 of each picture's file.
-        rows : array (n, n_columns)
-            Their features, finite.
-
-        Raises
-        ------
-        OSError
-            If the cache can only be read.
-        """
+        """Add rows as `ShardWriter` does; raise an error if the cache can only be read."""
         if self._write_error is not None:
             raise self._write_error
         super().add(digests, rows)
 
     def stored_digests(self) -> set[str]:
-        """Return the digests of the pictures that have a row, in the file or in a shard.
+        """Return the sha256 of the pictures that have a row, in the file or in a shard.
 
-        Returns
-        -------
-        set of str
-            Their sha256. A damaged shard is deleted with a message, and its pictures are not
-            returned, so that they are computed again.
-
-        Raises
-        ------
-        CacheError
-            If the file is damaged, or of another key.
+        A damaged shard is deleted with a message, and its pictures are not returned, so that they
+        are computed again.
         """
         digests = self._verified_digests(self.path) if self.path.exists() else set()
         # In a cache that can only be read, shards cannot be merged.

@@ -40,19 +40,8 @@ def run_anywhere(
 ) -> int:
     """Run a command here, or with `--executor slurm --cluster FILE` as a job of a cluster.
 
-    Parameters
-    ----------
-    commands, module, examples
-        As for `base.command_line.parser.run`.
-    argv : sequence of str
-        The arguments, with or without those two options.
-    cost : callable
-        Returns the cost of a command by measured rates; None where it is not worth a record.
-
-    Returns
-    -------
-    int
-        The exit status.
+    The arguments are those of `base.command_line.parser.run`; `cost` returns the cost of a command
+    by measured rates, or None where it is not worth a record. Return the exit status.
     """
     return report_errors(module, lambda: _run_anywhere(commands, module, examples, argv, cost))
 

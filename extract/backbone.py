@@ -110,19 +110,9 @@ class Backbone:
 def split_tokens(tokens: Tensor, prefix: int, has_class: bool = True) -> Activation:
     """Split a transformer's tokens into the class token and a map of the patches.
 
-    Parameters
-    ----------
-    tokens : Tensor (n_images, prefix + n_patches, n_channels)
-        A block's output.
-    prefix : int
-        The number of tokens before those of the patches.
-    has_class : bool
-        Whether the first of these is a class token; otherwise all are registers.
-
-    Returns
-    -------
-    Activation
-        The class token and the map, which is None if the patches do not form a square.
+    The tokens, (n_images, prefix + n_patches, n_channels), begin with `prefix` others than those of
+    the patches, the first of which is a class token if there is one; the others are registers.
+    There is no map if the patches do not form a square.
     """
     patches = tokens[:, prefix:]
     side = round(patches.shape[1] ** 0.5)
@@ -137,19 +127,9 @@ def to_activation(
 ) -> Activation:
     """Convert a layer's output to an `Activation`, by its number of dimensions.
 
-    Parameters
-    ----------
-    output : Tensor
-        An output of two (vector), three (tokens) or four dimensions (maps).
-    prefix, has_class
-        The arguments of `split_tokens`.
-    channels_last : bool
-        Whether maps are (n_images, height, width, n_channels), as in Swin.
-
-    Returns
-    -------
-    Activation
-        The same numbers; empty for any other output.
+    Two dimensions are a vector, three tokens (for which see `split_tokens`), four maps, which are
+    (n_images, height, width, n_channels) if `channels_last`, as in Swin. The result is empty for
+    any other output.
     """
     match output:
         case Tensor(ndim=2):
@@ -164,27 +144,11 @@ def to_activation(
 def run_with_hooks(
     module: nn.Module, batch: Tensor, names: Sequence[str], keep: Callable[[str, Any], Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """Run a network and collect the outputs of some of its modules.
+    """Run a network, and collect the outputs of some of its modules.
 
-    Parameters
-    ----------
-    module : nn.Module
-        The network.
-    batch : Tensor (n_images, 3, size, size)
-        Its input.
-    names : sequence of str
-        Paths of modules, as in `named_modules`.
-    keep : callable
-        Returns what to keep, given the path and the output of a module; not the output itself,
-        which later modules may overwrite.
-
-    Returns
-    -------
-    output : object
-        The output of the network.
-    outputs : dict of str to object
-        The result of `keep` for each module, for its last use if it is used twice; modules that did
-        not run are left out.
+    `names` are paths of modules, as in `named_modules`. `keep` returns what to keep, given the path
+    and the output of a module; not the output itself, which later modules may overwrite. Return the
+    network's output, and the result of `keep` for the last use of each module that runs.
     """
     outputs: dict[str, Any] = {}
 

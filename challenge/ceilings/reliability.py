@@ -47,25 +47,13 @@ def count_repeats(trials: np.ndarray) -> np.ndarray:
 
 
 def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate the signal and the noise variance of single trials, as NSD does.
+    """Estimate the signal and the noise variance (n_vertices,) of single trials, as NSD does.
 
     The noise variance is that of a picture's trials, averaged over pictures; the signal variance
     is the remainder of the total. NSD's total is 1, as its responses are z-scored; here it is
     estimated, without bias, as the variance of the pictures' means plus the share of the noise
-    that averaging removed. The signal variance is not clipped at 0.
-
-    Parameters
-    ----------
-    trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses, as for `count_repeats`.
-
-    Returns
-    -------
-    signal : array (n_vertices,) of float64
-        Variance over pictures of the response to a picture, squared units of the trials; for a
-        vertex without signal it may be below 0 by chance.
-    noise : array (n_vertices,) of float64
-        Variance over trials of the same picture.
+    that averaging removed. The signal variance is not clipped at 0: for a vertex without signal it
+    may be below by chance. `trials` are those of `count_repeats`.
 
     References
     ----------
@@ -82,17 +70,10 @@ def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nsd_ncsnr(trials: np.ndarray) -> np.ndarray:
-    """Estimate the noise ceiling signal-to-noise ratio as NSD does.
+    """Estimate the noise ceiling signal-to-noise ratio (n_vertices,) as NSD does.
 
-    Parameters
-    ----------
-    trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses, as for `count_repeats`.
-
-    Returns
-    -------
-    array (n_vertices,) of float64
-        Standard deviation of the signal over that of a trial's noise; 0 where there is no signal.
+    It is the standard deviation of the signal over that of a trial's noise; 0 where there is no
+    signal. `trials` are those of `count_repeats`.
     """
     signal, noise = variances(trials)
     # Without noise, all trials of all pictures are equal, and the signal is a rounding error.

@@ -106,20 +106,7 @@ def _convert_state(state: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build the image tower of a model of open_clip with its weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, with model, tag and layers.
-    request : Request
-        The sources of the weights.
-
-    Returns
-    -------
-    Backbone
-        The image tower, ready to run.
-    """
+    """Build the image tower of a model of open_clip with its weights."""
     clip = build(spec, request)
     visual: Any = freeze(clip.module.visual)
     blocks = _blocks(visual)

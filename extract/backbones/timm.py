@@ -29,20 +29,7 @@ from networks.weights import Request, weights_key
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build a network of timm with its weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, with network, weights and layers.
-    request : Request
-        The sources of the weights.
-
-    Returns
-    -------
-    Backbone
-        The network, ready to run.
-    """
+    """Build a network of timm with its weights."""
     name = full_name(spec.model, spec.weights, spec.name)
     module, preprocessing = make(name, request.seed)
     blocks = _blocks(freeze(module))

@@ -40,18 +40,6 @@ def load(spec: Spec, request: Request) -> Backbone:
 
     If all requested layers are in `features`, only this part is used and digested, so that weights
     of the convolutions alone are enough, and give the same key as the whole network.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, with network, weights and layers.
-    request : Request
-        The sources of the weights.
-
-    Returns
-    -------
-    Backbone
-        The network, ready to run.
     """
     published = _published_weights(spec)
     options = _options(spec.model, published)
