@@ -110,16 +110,11 @@ class Run:
         """Return the planned cost of each unit; a unit with no cost now keeps its earlier plan."""
         if not self.costs:
             return before
-        new = [[vars(cost) for cost in group] for group in self.costs]
-        if before is None:
-            return new
-        return [
-            [
-                cost if cost["seconds"] else earlier
-                for cost, earlier in zip(costs, earlier_costs, strict=True)
-            ]
-            for costs, earlier_costs in zip(new, before, strict=True)
-        ]
+        planned = [list(map(vars, costs)) for costs in self.costs]
+        for costs, earlier in zip(planned, before or [], strict=False):
+            pairs = zip(costs, earlier, strict=True)
+            costs[:] = [new if new["seconds"] else old for new, old in pairs]
+        return planned
 
     def record_failure(self, number: int, unit: int, reason: str, log: str) -> None:
         """Record that a unit could not be started.

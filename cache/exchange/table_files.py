@@ -17,7 +17,6 @@ from cache.key_fields import first_names
 
 CSV = "CSV in UTF-8 with a header, commas and decimal points"
 PARQUET = "a whole Parquet file"
-ADVICE = "remove the column or write numbers for its values"
 # Without the byte-order mark that Excel writes before the first column's name.
 ENCODING = "utf-8-sig"
 # Names that pandas gives to the index of a table when it writes it as a column.
@@ -49,15 +48,19 @@ def read_csv(path: Path) -> Source:
                 for name in columns:
                     if not pd.api.types.is_numeric_dtype(chunk[name]):
                         values = chunk[name].dropna()
-                        text = values[pd.to_numeric(values, errors="coerce").isna()]
-                        example = str(text.iloc[0] if len(text) else "nothing")
-                        raise CacheError(
-                            f"{path}: column {name!r} holds {example[:40]!r}, expected numbers: "
-                            f"{ADVICE}"
-                        )
+                        texts = values[pd.to_numeric(values, errors="coerce").isna()]
+                        example = str(texts.iloc[0] if len(texts) else "nothing")
+                        raise CacheError(_not_numbers_message(path, name, repr(example[:40])))
                 yield chunk[columns].to_numpy(np.float64)
 
     return Source(path, names, shape, np.dtype(np.float64), blocks, tuple(columns))
+
+
+def _not_numbers_message(path: Path, name: str, content: str) -> str:
+    return (
+        f"{path}: column {name!r} holds {content}, expected numbers: remove the column or write "
+        "numbers for its values"
+    )
 
 
 def read_column(path: Path) -> tuple[str, ...]:
@@ -141,7 +144,7 @@ def read_parquet(path: Path) -> Source:
         if not (
             pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         ):
-            raise CacheError(f"{path}: column {name!r} holds {kind}, expected numbers: {ADVICE}")
+            raise CacheError(_not_numbers_message(path, name, str(kind)))
     names = tuple("" if name is None else str(name) for name in stored)
     shape = table_shape(path, (len(names), len(columns)))
     dtype = np.result_type(*(schema.field(name).type.to_pandas_dtype() for name in columns))

@@ -107,7 +107,6 @@ def _check_surface(
     if n_different:
         findings.add_fault(
             f"{labels_file(subject.folder, hemisphere, roi_class)}: {n_different} labels are not "
-            "those "
-            f"of {file.name} at the nonzero vertices of the all-vertices mask, expected the same: "
-            "copy both again"
+            f"those of {file.name} at the nonzero vertices of the all-vertices mask, expected the "
+            "same: copy both again"
         )

@@ -75,9 +75,8 @@ def _check_constant(
         if constant.size:
             findings.add_fault(
                 f"{file}: {_vertices_text(constant)} the same response to all pictures and a noise "
-                "ceiling "
-                "above 0, expected responses that vary: no prediction correlates with them; copy "
-                "the file again, or write 0 as their ceilings"
+                "ceiling above 0, expected responses that vary: no prediction correlates with "
+                "them; copy the file again, or write 0 as their ceilings"
             )
     elif constant.size:
         findings.add_remark(

@@ -116,9 +116,8 @@ def _gaps(
     if unreadable:
         yield (
             f"{folder / first_names(list(unreadable.values()))}: left out, as its suffix is none "
-            "of "
-            f"{', '.join(sorted(PICTURE_SUFFIXES))}, and no other picture has its index: convert "
-            "it to PNG, or remove it together with its row of responses"
+            f"of {', '.join(sorted(PICTURE_SUFFIXES))}, and no other picture has its index: "
+            "convert it to PNG, or remove it together with its row of responses"
         )
     ordered = [0, *sorted({*indices, *unreadable})]
     gaps = [(a + 1, b - 1) for a, b in pairwise(ordered) if b - a > 1]
