@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from base import provenance, say, sha256_files
 from cache.errors import CacheError
+from cache.exchange.array_files import read_npy, read_npz
 from cache.exchange.row_source import Source, translate_errors
+from cache.exchange.table_files import read_csv, read_parquet
 from cache.feature_store import Entry, FeatureStore
 from cache.key_fields import first_names
 from cache.locking import holding, lock_path
@@ -20,6 +23,12 @@ from cache.locking import holding, lock_path
 STORED_DTYPES = ("float16", "float32", "uint8")
 # Names are joined with spaces, "+" and "," elsewhere; those of networks have a ":" or "/".
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+READERS: dict[str, Callable[[Path], Source]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
 
 
 def check_name(name: str) -> None:
@@ -29,6 +38,27 @@ def check_name(name: str) -> None:
             f"{name!r} cannot be the name of a feature space: expected a letter, then at most 99 "
             "letters, digits, _ . or -"
         )
+
+
+def open_source(path: Path) -> Source:
+    """Open a file of rows, by its suffix; errors while reading are `CacheError` with its name."""
+    if path.suffix not in READERS:
+        raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(READERS)}")
+    if not path.is_file():
+        raise CacheError(f"{path}: there is no such file")
+    source = READERS[path.suffix](path)
+    if len(source.names) != source.shape[0]:
+        raise CacheError(
+            f"{path}: {source.shape[0]} rows and {len(source.names)} names of pictures, expected "
+            "one name for each row: correct one of them"
+        )
+    duplicates = sorted(name for name, count in Counter(source.names).items() if count > 1)
+    if duplicates:
+        raise CacheError(
+            f"{path}: {len(duplicates)} pictures have more than one row "
+            f"({first_names(duplicates)}); expected one each: remove the others"
+        )
+    return source
 
 
 def import_rows(
