@@ -40,14 +40,16 @@ def read_npz(path: Path) -> Source:
     """Open an npz file with the arrays `pictures` and `features`."""
     if not zipfile.is_zipfile(path):
         raise CacheError(f"{path}: is no npz archive, or was cut short; save it again")
-    with translate_errors(path, NPZ), np.load(path, allow_pickle=False) as archive:
-        absent = [name for name in ("pictures", "features") if name not in archive.files]
+    with translate_errors(path, NPZ), zipfile.ZipFile(path) as archive:
+        array_names = [name.removesuffix(".npy") for name in archive.namelist()]
+        absent = [name for name in ("pictures", "features") if name not in array_names]
         if absent:
             raise CacheError(
-                f"{path}: has no array {', '.join(absent)} (it has {', '.join(archive.files)}); "
-                "save it with np.savez(FILE, pictures=names, features=rows)"
+                f"{path}: has no array {', '.join(absent)} (it has {', '.join(array_names)}); save "
+                "it with np.savez(FILE, pictures=names, features=rows)"
             )
-        names = archive["pictures"]
+        with archive.open("pictures.npy") as file:
+            names = np.lib.format.read_array(file, allow_pickle=False)
     if names.dtype.kind not in "US" or names.ndim != 1:
         raise CacheError(
             f"{path}: pictures is {names.dtype} of shape {names.shape}, expected one text for each "
