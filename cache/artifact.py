@@ -99,3 +99,8 @@ def read_meta(path: Path) -> dict[str, Any]:
     {'model': 'ridge'}
     """
     return read_artifact(path, ())[1]
+
+
+def artifact_files(folder: Path) -> list[Path]:
+    """Return the artifacts in a folder and its subfolders, sorted, without temporary files."""
+    return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))

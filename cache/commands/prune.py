@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-from cache.artifact import read_meta
+from cache.artifact import artifact_files, read_meta
 from cache.errors import CacheError
 from cache.feature_store import Entry, FeatureStore
 from cache.locking import holding, is_held, lock_path
@@ -118,7 +118,7 @@ def _lock(path: Path) -> Path | None:
 def _used_digests(out: Path) -> set[str] | None:
     """Return the digests of all features that fits and ablations use; None without any of these."""
     used_digests: set[str] | None = None
-    for path in _files(out / "fits"):
+    for path in artifact_files(out / "fits"):
         try:
             meta = read_meta(path)
         except CacheError as error:
@@ -131,7 +131,7 @@ def _used_digests(out: Path) -> set[str] | None:
                 "a fit: remove it. Nothing was removed: what it uses is not known"
             )
         used_digests = (used_digests or set()) | {str(digest) for digest in meta["keys"].values()}
-    for path in _files(out / "ablations"):
+    for path in artifact_files(out / "ablations"):
         try:
             spaces = read_meta(path).get("key", {}).get("spaces", [])
         except CacheError:
@@ -140,15 +140,11 @@ def _used_digests(out: Path) -> set[str] | None:
     return used_digests
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
-
-
 def _derived(out: Path, remaining: list[Entry]) -> Iterator[Removal]:
     """Yield moments and ablations of features that do not remain."""
     remaining_digests = {entry.digest for entry in remaining}
     for kind in ("moments", "ablations"):
-        for path in _files(out / kind):
+        for path in artifact_files(out / kind):
             try:
                 key = read_meta(path).get("key", {})
             except CacheError:

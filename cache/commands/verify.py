@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import run_hint
+from cache.artifact import artifact_files
 from cache.errors import CacheError, InUseError
 from cache.feature_store import FeatureStore
 from cache.feature_table import all_rows, read_table_meta, row_names
@@ -67,9 +68,8 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
 
 
 def artifacts(out: Path) -> list[Path]:
-    """Return the artifacts of all stages in an output folder, sorted, without temporary files."""
-    files = (path for kind in KINDS for path in (out / kind).rglob("*.h5"))
-    return sorted(path for path in files if not path.name.startswith("."))
+    """Return the artifacts of all stages in an output folder, sorted."""
+    return sorted(file for kind in KINDS for file in artifact_files(out / kind))
 
 
 def verify_artifact(path: Path) -> str | None:
