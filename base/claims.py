@@ -121,35 +121,13 @@ def taking_turns(
 
 
 def is_claimed(path: Path) -> bool:
-    """Return whether a claim is held; a dead process on another machine holds it for its lease.
-
-    Parameters
-    ----------
-    path : Path
-        The claim's file.
-
-    Returns
-    -------
-    bool
-        False also where there is no such file.
-    """
+    """Return whether a claim is held; a dead process on another machine holds it for its lease."""
     holder = _read(path)
     return path.exists() and not (holder and has_ended(holder))
 
 
 def claim_holder(path: Path) -> str:
-    """Return a description of the process that holds a claim.
-
-    Parameters
-    ----------
-    path : Path
-        The claim's file.
-
-    Returns
-    -------
-    str
-        For example "process 4711 on node3, job 12_3"; empty if the claim is free.
-    """
+    """Return the holder of a claim, as "process 4711 on node3, job 12_3"; empty if it is free."""
     holder = _read(path)
     if not holder:
         return ""
@@ -160,11 +138,8 @@ def claim_holder(path: Path) -> str:
 def identity() -> dict[str, object]:
     """Return the identity of this process, from which `has_ended` finds out whether it lives.
 
-    Returns
-    -------
-    dict
-        Host, boot, process number and start time; the job of a batch system and the number of its
-        restarts.
+    It holds the host, its boot, the number and start time of the process, and the job of a batch
+    system with the number of its restarts.
     """
     array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
     return {
@@ -178,18 +153,7 @@ def identity() -> dict[str, object]:
 
 
 def has_ended(holder: dict[str, object]) -> bool:
-    """Return whether a process is known to have ended.
-
-    Parameters
-    ----------
-    holder : dict
-        The `identity` of that process.
-
-    Returns
-    -------
-    bool
-        False also where this cannot be known, such as for another machine.
-    """
+    """Return whether a process, by its `identity`, is known to have ended."""
     this_process = identity()
     if not _is_identity(holder):
         return False

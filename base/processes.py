@@ -14,16 +14,6 @@ def signal_blocked(number: signal.Signals) -> Iterator[None]:
 
     A terminal sends Ctrl-C to all processes of a command. This process receives it after the block
     at the latest, and stops the others.
-
-    Parameters
-    ----------
-    number : Signals
-        The signal to block.
-
-    Yields
-    ------
-    None
-        Nothing; this is a context manager.
     """
     # Children inherit blocked signals; unlike an ignored one, a blocked one is not lost here.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])

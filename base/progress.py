@@ -74,13 +74,7 @@ def say(message: str) -> None:
 
 
 def log_lines(name: str) -> None:
-    """Print the log records of a package as lines for the user.
-
-    Parameters
-    ----------
-    name : str
-        The name of the logger, which is that of a package of this project.
-    """
+    """Print the log records of a package of this project as lines for the user."""
     logger = logging.getLogger(name)
     logger.setLevel(logging.INFO)
     logger.handlers = [LogLines()]

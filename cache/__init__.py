@@ -6,25 +6,7 @@ The stages exchange data only through this package, and only this package opens 
 checksums, so that a flipped byte is an error and never a number.
 """
 
-from cache.artifact import read_artifact, read_meta, write_artifact
-from cache.errors import CacheError, InUseError
-from cache.feature_store import Entry, FeatureStore
-from cache.fit_names import check_fit_name, find_fits, fit_folders, read_fit_name, write_fit_name
-from cache.key import canonical, digest
+import lazy_loader
 
-__all__ = [
-    "CacheError",
-    "Entry",
-    "FeatureStore",
-    "InUseError",
-    "canonical",
-    "check_fit_name",
-    "digest",
-    "find_fits",
-    "fit_folders",
-    "read_artifact",
-    "read_fit_name",
-    "read_meta",
-    "write_artifact",
-    "write_fit_name",
-]
+# A name is imported when it is used: what a command does not need costs it no time.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -28,10 +28,7 @@ READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class ShardWriter:
-    """Writer of shards of a space that another process has open.
-
-    `meta` is that of the space, with `name`, `key`, and the origin of the features.
-    """
+    """Writer of shards of a space that another process has open."""
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
         self.path = path
@@ -99,7 +96,7 @@ class ShardWriter:
 
 
 class FeatureWriter(ShardWriter):
-    """Writer of a space, to be used as a context manager.
+    """Writer of a space, a context manager; its meta has `name`, `key`, and the origin.
 
     Rows are published in shards of some hundreds, so that a kill loses at most the last of them;
     leaving the block merges the shards and the older file into one new file. Only one process
@@ -126,7 +123,7 @@ class FeatureWriter(ShardWriter):
         return self
 
     def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
-        """Add rows as `ShardWriter` does; raise an error if the cache can only be read."""
+        """Add rows as `ShardWriter` does; raise an OSError if the cache can only be read."""
         if self._write_error is not None:
             raise self._write_error
         super().add(digests, rows)

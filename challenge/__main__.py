@@ -8,7 +8,7 @@ from typing import Any
 from base import convert_paths, plural, say
 from base.command_line.parser import run
 from challenge.checks.dataset import inspect, summarise
-from challenge.find_subjects import find_subjects
+from challenge.dataset import find_subjects
 from challenge.simulator import dataset as simulator
 
 

@@ -6,8 +6,7 @@ scores.csv, `submission` the zip that the challenge takes; `check` checks any su
 scores it, and `ceilings` computes noise ceilings for data that have none.
 """
 
-from evaluate.commands.check import faults
-from evaluate.errors import EvaluateError
-from evaluate.metrics._correlation import correlation
+import lazy_loader
 
-__all__ = ["EvaluateError", "correlation", "faults"]
+# A name is imported when it is used: what a command does not need costs it no time.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,20 +3,7 @@
 A stage lists its units of work and hands them over; each unit writes its own results.
 """
 
-from execute.errors import ExecuteError
-from execute.executor import ALONE, Devices, Executor, choose_executor, share
-from execute.forecast.cost import Cost
-from execute.forecast.planned_work import planned_costs
-from execute.runs import Run
+import lazy_loader
 
-__all__ = [
-    "ALONE",
-    "Cost",
-    "Devices",
-    "ExecuteError",
-    "Executor",
-    "Run",
-    "choose_executor",
-    "planned_costs",
-    "share",
-]
+# A name is imported when it is used: what a command does not need costs it no time.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

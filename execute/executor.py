@@ -4,14 +4,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from base import convert_paths, list_choices
 from execute.errors import ExecuteError
 from execute.local import share_here
 from execute.recording import RecordedWork
 from execute.runs import Run
-from execute.slurm.cluster import Resources, read_cluster
 from execute.work import Groups, Report, Work
+
+if TYPE_CHECKING:
+    from execute.slurm.cluster import Resources
 
 EXECUTORS = ("local", "slurm")
 
@@ -33,7 +36,7 @@ class Executor:
     True
     """
 
-    resources: Resources | None = None
+    resources: "Resources | None" = None
     data: Path | None = None
 
     @property
@@ -118,6 +121,7 @@ def choose_executor(
             )
         return Executor()
     # submitit is an extra.
+    from execute.slurm.cluster import read_cluster
     from execute.slurm.queue import check_slurm
 
     check_slurm()

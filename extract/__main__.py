@@ -57,6 +57,13 @@ def extract(
         local, or slurm: in jobs of a cluster, for which this command waits.
     cluster : Path
         For slurm: a YAML file with partition, time, memory, cpus, gpus, account, setup …
+
+    Examples
+    --------
+    >>> extract("data", subject="01", spaces=["pixels:8"], device="cpu")
+    52 pictures of 1 subject on cpu
+    ...
+    pixels:8: 52 pictures computed, 0 there already -> derivatives/features/pixels_8-...
     """
     # The networks take seconds to import, which would delay --help and Ctrl-C.
     from extract.pipeline.stage import Options, compute_features

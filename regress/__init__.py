@@ -6,5 +6,5 @@ saved as plain arrays with their predictions, so that stage 3 needs no model cod
 
 import lazy_loader
 
-# Names are imported when they are used: scikit-learn and himalaya would delay `--help`.
+# A name is imported when it is used: what a command does not need costs it no time.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,17 +16,19 @@ from base.command_line.targets import (
     CALLED_BY,
     TARGETS,
     VARIABLES,
+    Command,
     Variable,
     split_items,
     split_paths,
 )
+from base.command_line.verbs import SINGLE, VERB_NAMES
 
 P = ParamSpec("P")
 R = TypeVar("R")
 FOLDERS = ("data", "out")
-PACKAGES = {name.module.split()[0].partition(".")[0] for name, *_ in TARGETS.values()}
-# Parameters that are one word of a command line.
-SINGLE = {variable.parameter for variable in VARIABLES.values() if variable.split is None}
+# The console script.
+ROIRIDGE = "roiridge"
+PACKAGES = {ROIRIDGE} | {name.module.split()[0].partition(".")[0] for name, *_ in TARGETS.values()}
 # The folders `data` and `out` of the command that runs.
 _folders: dict[str, str] = {}
 
@@ -86,7 +88,7 @@ def _remember_folders(arguments: Mapping[str, Any]) -> Iterator[None]:
 
 
 def run_hint(name: str, **arguments: Any) -> str:
-    """Return a command to type, with the folders of this run and by make if make called this run.
+    """Return a command to type, with the folders of this run, in the way that this run was called.
 
     Parameters
     ----------
@@ -99,30 +101,40 @@ def run_hint(name: str, **arguments: Any) -> str:
     Returns
     -------
     str
-        `make fit SUBJECT=03 DATA=challenge`; where this run was called by `python -m`, or `name` is
-        not a target, `python -m regress --subject 03 --data challenge`.
+        A make command; where this run was called by `python -m` or `roiridge`, or `name` is not a
+        target, `python -m regress --subject 03` or `roiridge fit --subject 03`.
 
     Examples
     --------
     >>> run_hint("fit", subject="03", data="challenge")
     'make fit SUBJECT=03 DATA=challenge'
     """
-    command = TARGETS[name][0] if name in TARGETS else None
+    command = TARGETS[name][0] if name in TARGETS else Command(name, ())
     for folder in FOLDERS:
-        if folder in arguments or (command and folder.upper() in command.variables):
+        if folder in arguments or folder.upper() in command.variables:
             default = _folders.get(folder) or _flag(folder)
             # The folders come last in the command.
             arguments[folder] = arguments.pop(folder, None) or default
     python = _python()
-    if command is None:
-        return f"{python or 'python'} -m {python_command(name, arguments)}"
-    if CALLED_BY in os.environ or not python:
+    if name in TARGETS and (CALLED_BY in os.environ or not python):
         return make_command(name, arguments)
-    return f"{python} -m {python_command(command.module, arguments, command.positional.lower())}"
+    start = roiridge_command(command.module) or f"{python or 'python'} -m {command.module}"
+    return f"{start} {shlex.join(_flags(arguments, command.positional.lower()))}".rstrip()
+
+
+def roiridge_command(module: str) -> str:
+    """Return the verb of `roiridge` that calls a module; empty if this run was called otherwise."""
+    verb = VERB_NAMES.get(module)
+    if verb and sys.orig_argv[:1] == [ROIRIDGE]:
+        return f"{ROIRIDGE} {verb}"
+    is_module = _neighbors("-m", sys.orig_argv)[1] == ROIRIDGE
+    return f"{_python()} -m {ROIRIDGE} {verb}" if verb and is_module else ""
 
 
 def _python() -> str:
-    """Return the Python by which a package of this project was called with -m, if it was."""
+    """Return the Python that called a package of this project, if one was called."""
+    if sys.orig_argv[:1] == [ROIRIDGE]:
+        return shlex.quote(sys.executable)
     before, module = _neighbors("-m", sys.orig_argv)
     return shlex.join(before) if module.partition(".")[0] in PACKAGES else ""
 
@@ -167,9 +179,9 @@ def make_command(target: str, arguments: Mapping[str, Any]) -> str:
     return " ".join(["make", target, *words])
 
 
-def python_command(module: str, arguments: Mapping[str, Any], positional: str = "") -> str:
-    """Return a command to type after `python -m`; `positional` is the argument without a flag."""
-    words, flags = module.split(), list[str]()
+def _flags(arguments: Mapping[str, Any], positional: str = "") -> list[str]:
+    """Return arguments as words of a command line; `positional` is the argument without a flag."""
+    words, flags = list[str](), list[str]()
     for name, value in arguments.items():
         if name in SINGLE and value:
             value = " ".join(split_argument(value))
@@ -179,7 +191,7 @@ def python_command(module: str, arguments: Mapping[str, Any], positional: str = 
             flags += [f"--{name}.{item}" for item in split_argument(value)]
         elif not _is_default(value, name):
             flags += [f"--{name}", *split_argument(value)]
-    return shlex.join([*words, *flags])
+    return [*words, *flags]
 
 
 # Default values of the parameters of commands.

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, auto_cli, capture_parser
 
+from base.command_line.calls import roiridge_command
 from base.command_line.targets import nearest
 from base.errors import RoiridgeError
 from base.progress import log_lines, stop_printing
@@ -87,6 +88,7 @@ def check(
     argv: Sequence[str],
 ) -> None:
     """Check that `run` could parse the command line, without running the function."""
+    commands, module, argv = _select_verb(commands, module, argv)
     capture_parser(partial(_cli, commands, module, examples, argv)).parse_args(
         _arguments(commands, argv)
     )
@@ -98,14 +100,24 @@ def _cli(
     examples: Sequence[str],
     argv: Sequence[str],
 ) -> Any:
+    commands, module, argv = _select_verb(commands, module, argv)
     return auto_cli(
         dict(commands) if isinstance(commands, Mapping) else commands,
         args=_arguments(commands, argv),
-        prog=f"python -m {module}",
+        prog=roiridge_command(module) or f"python -m {module}",
         epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
         formatter_class=_Help,
         parser_class=_Parser,
     )
+
+
+def _select_verb(
+    commands: Command | Mapping[str, Command], module: str, argv: Sequence[str]
+) -> tuple[Command | Mapping[str, Command], str, Sequence[str]]:
+    """Return the command of a verb of `roiridge`, which has no verbs itself; others as they are."""
+    if argv and isinstance(commands, Mapping) and roiridge_command(f"{module} {argv[0]}"):
+        return commands[argv[0]], f"{module} {argv[0]}", argv[1:]
+    return commands, module, argv
 
 
 def _arguments(commands: Command | Mapping[str, Command], argv: Sequence[str]) -> list[str]:

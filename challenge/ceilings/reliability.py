@@ -10,8 +10,8 @@ import numpy as np
 
 from base import check_count, machine_memory
 from challenge.ceilings.noise_ceiling import noise_share
-from challenge.constant_columns import constant_columns
 from challenge.errors import DataError
+from challenge.rounding import constant_columns
 
 # Vertices in a block: three trials of 10,000 pictures in float64 are then 120 MB.
 _BLOCK = 512
@@ -70,10 +70,24 @@ def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nsd_ncsnr(trials: np.ndarray) -> np.ndarray:
-    """Estimate the noise ceiling signal-to-noise ratio (n_vertices,) as NSD does.
+    """Estimate the noise ceiling signal-to-noise ratio as NSD does.
 
-    It is the standard deviation of the signal over that of a trial's noise; 0 where there is no
-    signal. `trials` are those of `count_repeats`.
+    Parameters
+    ----------
+    trials : array (n_images, n_trials, n_vertices)
+        Single-trial responses, as for `count_repeats`.
+
+    Returns
+    -------
+    array (n_vertices,) of float64
+        Standard deviation of the signal over that of a trial's noise; 0 where there is no signal.
+
+    Examples
+    --------
+    >>> signal = np.arange(50.0)[:, None, None]  # pictures, trials, vertices
+    >>> trials = signal + np.random.default_rng(0).normal(size=(50, 3, 1))
+    >>> nsd_ncsnr(trials).round(1)
+    array([15.7])
     """
     signal, noise = variances(trials)
     # Without noise, all trials of all pictures are equal, and the signal is a rounding error.
@@ -93,6 +107,10 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
     ----------
     trials : array (n_images, n_trials, n_vertices)
         Single-trial responses, as for `count_repeats`.
+    n_splits : int
+        Number of splits.
+    seed : int
+        Seed of the splits.
 
     Returns
     -------
@@ -103,6 +121,13 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
     ----------
     Spearman (1910), Correlation calculated from faulty data, British Journal of Psychology 3;
     Brown (1910), Some experimental results in the correlation of mental abilities, ibid.
+
+    Examples
+    --------
+    >>> signal = np.arange(50.0)[:, None, None]  # pictures, trials, vertices
+    >>> trials = signal + np.random.default_rng(0).normal(size=(50, 3, 1))
+    >>> split_half(trials).round(2)
+    array([1.])
     """
     repeats = count_repeats(trials)
     is_repeated = repeats >= 2

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from challenge.ceilings.noise_ceiling import read_ceilings
-from challenge.constant_columns import constant_columns
 from challenge.files.arrays import check_finite
 from challenge.findings import Findings
 from challenge.layout import HEMISPHERES, SPLITS, ceiling_file, responses_file
 from challenge.responses import column_fault, open_responses, row_fault
+from challenge.rounding import constant_columns
 from challenge.subject import Subject
 
 Counts = Mapping[str, int | None]

@@ -106,6 +106,13 @@ def simulate(
     ------
     DataError
         If a setting is out of range, the folder holds something else, or the disk is too small.
+
+    Examples
+    --------
+    >>> simulate("small", 1, train_images=10, test_images=5, vertices=20, picture_size=16)
+    pictures are made from: ...
+    small: 1 simulated subject written
+    ...
     """
     directory = Path(directory)
     settings = _Settings(

@@ -86,6 +86,13 @@ def scores(
     ------
     EvaluateError
         If a number is negative or too small for an interval or p value, or the rule is unknown.
+
+    Examples
+    --------
+    >>> scores("data", subject="01", resamples=0, permutations=0)
+    derivatives/scores-01.csv: nothing has changed since it was made, nothing recomputed
+    ...
+    -> derivatives/scores-01.pdf
     """
     resampling = Resampling(resamples, permutations, seed)
     settings = Settings(roi_classes, ensemble, resampling).validate()

@@ -4,9 +4,14 @@
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from base import convert_paths, provenance, run_hint, say
 from challenge import SubjectChoice, find_subjects
+
+if TYPE_CHECKING:
+    from execute import Cost
+    from execute.forecast.rates import Rates
 
 # Spaces, subsets and settings of the last command.
 LAST = "last.h5"
@@ -62,8 +67,7 @@ def ablate(
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
     from cache import FeatureStore, write_artifact
     from challenge.inputs import check_training_data
-    from execute import Cost, choose_executor, planned_costs, share
-    from execute.forecast.rates import Rates
+    from execute import choose_executor, planned_costs, share
     from regress.ablation.subsets import list_subsets
     from regress.ablation.work import AblationWork, Files, choose_split
     from regress.backend import choose_devices, describe_devices, make_place
@@ -86,7 +90,7 @@ def ablate(
     def report(number: int, results: list[Files]) -> None:
         (files[subjects[number].name],) = results
 
-    def costs(rates: Rates) -> list[list[Cost]]:
+    def costs(rates: "Rates") -> "list[list[Cost]]":
         from regress.costs.units import ablate_costs
 
         units = ablate_costs(subjects, entries, subsets, rates, folds, heldout)

@@ -1,11 +1,15 @@
 """`python -m regress`: fit the models of a request, and report the fit."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from base import convert_paths, plugin_names, say
 from challenge import SubjectChoice
 from regress.errors import RegressError
+
+if TYPE_CHECKING:
+    from execute import Cost
+    from execute.forecast.rates import Rates
 
 # Words that select fits, besides the names of models; no fit may be called so.
 RESERVED = ("all", "ensemble")
@@ -92,12 +96,17 @@ def fit(
         If no space is named, or a model that is solved gets --subjects or --start.
     CacheError
         If another fit has the name, or it is not allowed.
+
+    Examples
+    --------
+    >>> fit("data", subject="01", model="ridge", spaces=["alexnet"], device="cpu")
+    ridge on alexnet, on cpu
+    ...Path('derivatives/fits/ridge-...')
     """
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
     from cache import check_fit_name, write_fit_name
     from challenge.inputs import print_missing_classes
-    from execute import Cost, choose_executor, planned_costs, share
-    from execute.forecast.rates import Rates
+    from execute import choose_executor, planned_costs, share
     from regress import models
     from regress.backend import choose_devices, describe_devices, make_place
     from regress.data.design import find_spaces
@@ -136,7 +145,7 @@ def fit(
         say(f"{label}: {sum(count for _, count, _ in fitted)} models fitted -> {destination}")
         folders.append(folder)
 
-    def costs(rates: Rates) -> list[list[Cost]]:
+    def costs(rates: "Rates") -> "list[list[Cost]]":
         from regress.costs.units import fit_costs
 
         return fit_costs(request, rates)

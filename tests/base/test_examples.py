@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluate.commands.scores import scores
 from regress.commands.fit import fit
 from tests.builders.rates import write_space
 from tests.house import public_names, without_example
@@ -18,13 +19,14 @@ EXAMPLES = {name: value for name, value in public_names() if ">>>" in str(value.
 
 @pytest.fixture(scope="module")
 def workplace(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make what the examples read: `data`, and `derivatives` with two spaces and a ridge fit."""
+    """Make what the examples read: `data`, and `derivatives` with two spaces and a scored fit."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "data").symlink_to(simulated)
     out = folder / "derivatives"
     for space in ("alexnet", "clip"):
         write_space(out, simulated, space, 8)
     fit(simulated, out, "01", "ridge", ["alexnet"], "cpu", name="baseline")
+    scores(simulated, out, "01", resamples=0, permutations=0)
     return folder
 
 

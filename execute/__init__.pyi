@@ -1,0 +1,17 @@
+from .errors import ExecuteError
+from .executor import ALONE, Devices, Executor, choose_executor, share
+from .forecast.cost import Cost
+from .forecast.planned_work import planned_costs
+from .runs import Run
+
+__all__ = [
+    "ALONE",
+    "Cost",
+    "Devices",
+    "ExecuteError",
+    "Executor",
+    "Run",
+    "choose_executor",
+    "planned_costs",
+    "share",
+]
