@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Verdict:
     """The result of verifying the file of a feature space."""
 
     path: Path
-    faults: list[str]  # each with the fix
+    faults: tuple[str, ...]  # each with the fix
     rows: int = 0  # 0 if the file could not be read
     columns: int = 0
     n_foreign: int | None = None  # rows of no picture of the dataset; None without a dataset
@@ -51,10 +51,10 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
         names = row_names(path)
         faults = [*_key_faults(path, meta), *_name_faults(names), *_row_faults(path, names)]
     except (CacheError, InUseError) as error:
-        return Verdict(path, [str(error).removeprefix(f"{path}: ")])
-    verdict = Verdict(path, faults, int(meta["rows"]), int(meta["columns"]))
+        return Verdict(path, (str(error).removeprefix(f"{path}: "),))
+    n_rows, n_columns = int(meta["rows"]), int(meta["columns"])
     if pictures is None:
-        return verdict
+        return Verdict(path, tuple(faults), n_rows, n_columns)
     stored_digests = {name.decode("ascii", "replace") for name in names}
     absent = [file for digest, file in pictures.items() if digest not in stored_digests]
     if absent:
@@ -64,7 +64,8 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
         faults.append(
             f"{len(absent)} of {len(pictures)} pictures have no row (first: {absent[0]}): {fix}"
         )
-    return replace(verdict, n_foreign=len(stored_digests.difference(pictures)))
+    n_foreign = len(stored_digests.difference(pictures))
+    return Verdict(path, tuple(faults), n_rows, n_columns, n_foreign)
 
 
 def artifacts(out: Path) -> list[Path]:
