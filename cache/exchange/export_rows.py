@@ -27,12 +27,12 @@ DIGITS = {"float16": "%.9g", "float32": "%.9g"}
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows to export: names of pictures and columns, dtype, and blocks (n_block, n_columns)."""
+    """The rows to export: names of pictures and columns, dtype, and blocks with their names."""
 
     names: Sequence[str]
     columns: Sequence[str]
     dtype: np.dtype
-    blocks: Iterator[NDArray[Any]]
+    blocks: Iterator[tuple[list[str], NDArray[Any]]]  # (n_block,), (n_block, n_columns)
 
 
 def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = None) -> list[Path]:
@@ -55,7 +55,8 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
     names = [picture_names.get(digest, digest) for digest in digests]
     n_columns = int(entry.meta["columns"])
     columns = entry.meta.get("column_names") or [f"f{number}" for number in range(n_columns)]
-    rows = Rows(names, columns, np.dtype(entry.meta["dtype"]), _read_ordered(entry, digests))
+    dtype = np.dtype(entry.meta["dtype"])
+    rows = Rows(names, columns, dtype, _read_ordered(entry, digests, names))
     with replacing(path) as temporary:
         WRITERS[path.suffix](temporary, rows)
         if len(paths) > 1:
@@ -64,12 +65,15 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
     return paths
 
 
-def _read_ordered(entry: Entry, digests: Sequence[str]) -> Iterator[NDArray[Any]]:
-    """Yield the rows of pictures in blocks."""
+def _read_ordered(
+    entry: Entry, digests: Sequence[str], names: list[str]
+) -> Iterator[tuple[list[str], NDArray[Any]]]:
+    """Yield the names and rows of pictures in blocks."""
     row_bytes = int(entry.meta["columns"]) * np.dtype(entry.meta["dtype"]).itemsize
     step = max(1, BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, len(digests), step):
-        yield take_rows(entry.path, digests[start : start + step])
+        block = slice(start, start + step)
+        yield names[block], take_rows(entry.path, digests[block])
 
 
 def _write_npy(path: Path, rows: Rows) -> None:
@@ -92,7 +96,7 @@ def _write_array(file: IO[bytes], rows: Rows) -> None:
         "descr": np.lib.format.dtype_to_descr(rows.dtype),
     }
     np.lib.format.write_array_header_1_0(file, header)
-    for block in rows.blocks:
+    for _, block in rows.blocks:
         file.write(np.ascontiguousarray(block).tobytes())
 
 
@@ -100,20 +104,18 @@ def _write_csv(path: Path, rows: Rows) -> None:
     # pandas takes half a second to import.
     import pandas as pd
 
-    start = 0
+    digits = DIGITS.get(rows.dtype.name)
     with path.open("w", encoding="utf-8", newline="") as file:
-        for block in rows.blocks:
+        for number, (names, block) in enumerate(rows.blocks):
             numbers = block.astype(np.float64) if block.dtype.kind == "f" else block
-            table = pd.DataFrame(numbers, columns=list(rows.columns))
-            table.insert(0, PICTURE, rows.names[start : start + len(block)])
+            table = pd.DataFrame(numbers, names, list(rows.columns))
             table.to_csv(
                 file,
-                header=start == 0,
-                index=False,
-                float_format=DIGITS.get(rows.dtype.name),
+                header=not number,
+                index_label=PICTURE,
+                float_format=digits,
                 lineterminator="\n",
             )
-            start += len(block)
 
 
 def _write_parquet(path: Path, rows: Rows) -> None:
@@ -122,13 +124,11 @@ def _write_parquet(path: Path, rows: Rows) -> None:
 
     kind = pa.from_numpy_dtype(rows.dtype)
     schema = pa.schema([(PICTURE, pa.string()), *((name, kind) for name in rows.columns)])
-    start = 0
     with parquet.ParquetWriter(path, schema) as writer:
-        for block in rows.blocks:
-            names = pa.array(rows.names[start : start + len(block)], pa.string())
+        for names, block in rows.blocks:
             columns = [pa.array(np.ascontiguousarray(column)) for column in block.T]
-            writer.write_table(pa.Table.from_arrays([names, *columns], schema=schema))
-            start += len(block)
+            pictures = pa.array(names, pa.string())
+            writer.write_table(pa.Table.from_arrays([pictures, *columns], schema=schema))
 
 
 WRITERS: dict[str, Callable[[Path, Rows], None]] = {
