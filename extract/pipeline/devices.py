@@ -137,17 +137,8 @@ def _pieces(work: Sequence[Work], n_devices: int) -> Iterator[Work]:
             yield spaces, pictures[start : start + size]
 
 
-@dataclass(frozen=True)
-class _Process:
-    """The state of a process between pieces."""
-
-    recipe: Recipe
-    ready: list[Prepared]
-    stats: RunStats
-    stop_event: Any
-
-
-_process: list[_Process] = []
+# The state of a process between pieces: its recipe, networks, statistics, and the event of a stop.
+_process: list[tuple[Recipe, list[Prepared], RunStats, Any]] = []
 
 
 def _start_process(names: Any, report_lock: Any, stop_event: Any, recipe: Recipe) -> None:
@@ -160,18 +151,16 @@ def _start_process(names: Any, report_lock: Any, stop_event: Any, recipe: Recipe
     stats = RunStats([])
     if not report_lock.acquire(block=False):
         stats.compared.update(id(prepared.backbone) for prepared in ready)
-    _process.append(_Process(recipe, ready, stats, stop_event))
+    _process.append((recipe, ready, stats, stop_event))
 
 
 def _compute_piece(piece: Work) -> tuple[int, float]:
-    process = _process[0]
-    if process.stop_event.is_set():
+    recipe, ready, stats, stop_event = _process[0]
+    if stop_event.is_set():
         return 0, 0.0
-    before = process.stats.network_seconds
-    count = compute_in_shards(
-        process.recipe, process.ready, [piece], process.stats, process.stop_event
-    )
-    return count, process.stats.network_seconds - before
+    before = stats.network_seconds
+    count = compute_in_shards(recipe, ready, [piece], stats, stop_event)
+    return count, stats.network_seconds - before
 
 
 def compute_in_shards(
