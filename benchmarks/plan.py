@@ -21,10 +21,11 @@ from benchmarks.full_size import _write_features as write_features
 from cache import FeatureStore
 from challenge import find_subjects
 from challenge.simulator import simulate
-from evaluate.cost import count_scoring, evaluate_costs
+from evaluate.cost import evaluate_costs
 from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.rates import Rates
-from plan.stages import plan_ablate, plan_features, plan_spaces
+from extract.costs.units import plan_space
+from plan.stages import plan_ablate, plan_features
 from regress.costs.units import fit_costs, start_cost
 from regress.data.design import find_spaces
 from regress.fitting.request_checks import make_request
@@ -55,32 +56,35 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        rates = Rates(folder / "rates")
-        rates.products(1)
-        print(rates.origin)
-        print(LINE.format("", "planned", "clock", "proc.", "ratio", "planned", "peak", "ratio"))
-        demo(folder / "demo", folder / "derivatives", rates)
+        rates = demo(folder / "demo", folder / "derivatives")
         if not arguments.demo_only:
             for columns in (512, 2048):
                 full(folder / "full", folder / f"out{columns}", columns, rates)
 
 
-def demo(data: Path, out: Path, rates: Rates) -> None:
-    """Do what `make demo` does."""
+def demo(data: Path, out: Path) -> Rates:
+    """Do what `make demo` does; return the rates that a plan of it measured."""
     quietly(lambda: simulate(data, 2, 300, 60, 400, 0, "builtin"))
     subjects, store = find_subjects(data), FeatureStore(out / "features")
     where = ["--data", str(data), "--out", str(out)]
-    planned = plan_spaces(BOTH, store, subjects, "float32")
+    # Measured by a process that has imported little.
+    command = [sys.executable, "-m", "plan", *where, "--spaces", *BOTH]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    rates = Rates(out / "rates")
+    print(rates.origin)
+    print(LINE.format("", "planned", "clock", "proc.", "ratio", "planned", "peak", "ratio"))
+    planned = [plan_space(name, store, subjects, "float32") for name in BOTH]
     cost = plan_features(planned, subjects, rates, "cpu", "float32").cost
     compare("features", cost, ["extract", *where, "--spaces", *BOTH])
     for model, spaces in FITS:
         fit(data, out, model, spaces, rates)
     entries = find_spaces(store, BOTH)
-    cost = plan_ablate(subjects, entries, rates, {"heldout": 0.1, "folds": 5}).cost
+    cost = plan_ablate(subjects, entries, rates).cost
     compare("ablate", cost, ["regress.ablate", *where, "--spaces", *BOTH])
-    costs = evaluate_costs(count_scoring(subjects, len(FITS), len(BOTH)), subjects, rates)
+    costs = evaluate_costs(subjects, len(FITS), len(BOTH), rates)
     for verb in ("submission", "report"):
         compare(verb, costs[verb], ["evaluate", verb, *where])
+    return rates
 
 
 def full(data: Path, out: Path, columns: int, rates: Rates) -> None:
@@ -96,7 +100,7 @@ def fit(
 ) -> None:
     """Plan a fit, and do it."""
     asked = make_request(data, out, lambda store: find_spaces(store, spaces), model=model)
-    cost = start_cost(rates) + sequential_cost(
+    cost = start_cost(asked, rates) + sequential_cost(
         one for own in fit_costs(asked, rates) for one in own
     )
     where = ["--data", str(data), "--out", str(out), "--model", model, "--spaces", *spaces]

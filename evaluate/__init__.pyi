@@ -1,5 +1,5 @@
-from .commands.check import faults
 from .errors import EvaluateError
 from .metrics._correlation import correlation
+from .submission.inspection import faults
 
 __all__ = ["EvaluateError", "correlation", "faults"]

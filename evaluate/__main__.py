@@ -4,7 +4,7 @@ import json
 import sys
 from itertools import takewhile
 
-from base.command_line.parser import Command
+from base.command_line.parser import Command, run
 from evaluate.commands.ablation import ablation
 from evaluate.commands.calibrate import calibrate
 from evaluate.commands.ceilings import ceilings
@@ -17,8 +17,6 @@ from evaluate.commands.score import score
 from evaluate.commands.scores import scores
 from evaluate.commands.study import study
 from evaluate.commands.submission import submission
-from evaluate.cost import cost_of
-from execute.whole_command import run_anywhere
 
 EXAMPLES = (
     "python -m evaluate scores --data data --out derivatives",
@@ -59,5 +57,18 @@ VERBS: dict[str, Command] = {
     "report": report,
 }
 
+
+def main() -> int:
+    """Run a verb, here or on a cluster; return the exit status."""
+    arguments = _expand_arguments(sys.argv[1:])
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        return run(VERBS, "evaluate", EXAMPLES, arguments)
+    # The forecast imports all of the stage, which would delay --help.
+    from evaluate.cost import cost_of
+    from execute.whole_command import run_anywhere
+
+    return run_anywhere(VERBS, "evaluate", EXAMPLES, arguments, cost_of)
+
+
 if __name__ == "__main__":
-    sys.exit(run_anywhere(VERBS, "evaluate", EXAMPLES, _expand_arguments(sys.argv[1:]), cost_of))
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -162,6 +163,31 @@ def describe(spec: Spec, backbone: Backbone) -> list[Line]:
         shape = _shape(activation)
         lines.append(Line(layer, index, depth, shape, pooling, pooled, columns, band))
     return lines
+
+
+def describe_space(name: str, dtype: str) -> tuple[Spec, dict[str, Any]]:
+    """Return the specification of a space, and the meta that it would be stored with."""
+    spec = resolve(name)
+    layers: list[dict[str, Any]] = []
+    bands: list[dict[str, Any]] = []
+    if spec.family in TEXT_FAMILIES:
+        from extract.text.text_tower import model_config
+
+        columns = projected_width(model_config(spec)["embed_dim"], spec.columns)
+    else:
+        spec, backbone = sketch(name)
+        dtype = dtype if backbone.dtype == "float32" else backbone.dtype
+        lines = [line for line in describe(spec, backbone) if line.band is not None]
+        columns = sum(line.columns for line in lines)
+        for line in lines:
+            projection = line.columns < line.pooled or None
+            layers.append({"layer": line.layer, "pooling": line.pooling, "projection": projection})
+        for number, band in enumerate(spec.bands if len(spec.bands) > 1 else (), 1):
+            width = sum(line.columns for line in lines if line.band == number)
+            bands.append({"name": "+".join(band), "columns": width})
+    key = {"planned": spec.name, "family": spec.family, "layers": layers, "weights": {}}
+    meta = {"name": spec.name, "key": key, "columns": columns, "dtype": dtype, "bands": bands}
+    return spec, meta
 
 
 def _shape(activation: Activation) -> str:

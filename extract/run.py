@@ -149,9 +149,9 @@ def prepare(
     backbone.module.to(device)
     if backbone.dtype != "float32":  # no network runs
         precision, dtype = "float32", backbone.dtype
-    at_once = min(BATCH, int(BATCH * (224 / backbone.size) ** 2))
+    at_once = batch_limit(backbone)
     if device.type == "cpu":
-        at_once = min(at_once, OUTPUT_BYTES // largest_output(backbone, layers))
+        at_once = max(1, min(at_once, OUTPUT_BYTES // largest_output(backbone, layers)))
     return Prepared(
         spec=spec,
         backbone=backbone,
@@ -162,9 +162,14 @@ def prepare(
         dtype=dtype,
         device=device,
         widths=widths,
-        at_once=max(1, at_once),
+        at_once=at_once,
         overwritten=overwritten,
     )
+
+
+def batch_limit(backbone: Backbone) -> int:
+    """Return the number of pictures in a pass where memory does not limit it, as on a GPU."""
+    return max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
 
 
 def compute(spaces: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:

@@ -1,31 +1,10 @@
 """`python -m evaluate report`: scores, maps and examples on one page, rewritten on changes."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from base import convert_paths, provenance, replacing, run_hint, say, sha256_files
-from cache import digest
+from base import convert_paths
 from challenge import SubjectChoice
-from evaluate.commands.scores import score_inputs
-from evaluate.errors import EvaluateError
-from evaluate.fits.inputs import Inputs, gather
-from evaluate.fits.sidecar import read_if_current, write_json
-from evaluate.fits.study_rows import read_study, row_names
-from evaluate.maps.ablation_values import ablation_files
-from evaluate.maps.values import check_outlined
-from evaluate.report.content import gather_content
-from evaluate.report.page import render_page
-from evaluate.scoring.all_subjects import Settings
-from evaluate.scoring.ensemble import DEFAULT
-from evaluate.scoring.hemisphere_scorer import Resampling
-
-# Packages that draw the page: when their code changes, the page is written again.
-DRAWING = ("report", "maps")
+from evaluate.ensembles import DEFAULT
 
 
 @convert_paths
@@ -74,66 +53,6 @@ def report(
     EvaluateError
         If both `study` and `fits` are given, or no row of the study is fitted.
     """
-    check_outlined(outlines)
-    subject = subject if isinstance(subject, str | int) else " ".join(map(str, subject))
-    fits = _study_fits(out, study, fits) if study else fits
-    options = {"data": data, "out": out, "subject": subject, "split": split,
-               "roi_classes": roi_classes, "fits": fits, "seed": seed,
-               "ensemble": ensemble, "outlines": outlines}  # fmt: skip
-    settings = Settings(roi_classes, ensemble, Resampling(seed=seed)).validate()
-    inputs = gather(data, out, subject, fits, roi_classes, split)
-    frame, about = score_inputs(inputs, out, settings, split)
-    key = _key(out, inputs, about, outlines)
-    page = out / f"report{inputs.suffix}" / "index.html"
-    sidecar = page.with_name("report.json")
-    if read_if_current(page, sidecar, key) is not None:
-        say(f"{page}: nothing has changed since it was made, nothing recomputed")
-    else:
-        _write(page, sidecar, key, inputs, frame, about, options)
-    say(f"-> {page}: {page.stat().st_size / 1e6:.1f} MB, open it in any browser")
+    from evaluate.report.write_report import write_report
 
-
-def _study_fits(out: Path, study: str, fits: list[str] | None) -> list[str]:
-    """Return the fits of the rows of a study."""
-    if fits:
-        raise EvaluateError(f"--study {study} and --fits: expected only one of them")
-    fit_names = [row["fit"] for row in read_study(out, study)["rows"] if row["fit"]]
-    if not fit_names:
-        raise EvaluateError(
-            f"--study {study}: no row is fitted: {run_hint('compare-encoders', study=study)}"
-        )
-    return list(dict.fromkeys(fit_names))
-
-
-def _key(out: Path, inputs: Inputs, about: Mapping[str, Any], outlines: str) -> str:
-    """Digest everything that the page depends on."""
-    files = [file for s in inputs.subjects for file in ablation_files(out, s.name)]
-    folders = [Path(__file__).parent.with_name(name) for name in DRAWING]
-    code_files = sorted(f for folder in folders for f in folder.rglob("*.*") if f.suffix != ".pyc")
-    return digest(
-        {
-            "kind": "report",
-            "code": sha256_files(code_files),
-            "without": [s.name for s in inputs.unfitted],
-            "scores": [about["key"], about["sha256"]],
-            "ablations": dict(zip(map(str, files), sha256_files(files), strict=True)),
-            "outlines": outlines,
-            "rows": row_names(out),
-        }
-    )
-
-
-def _write(
-    page: Path,
-    sidecar: Path,
-    key: str,
-    inputs: Inputs,
-    frame: pd.DataFrame,
-    about: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> None:
-    content = gather_content(Path(options["out"]), inputs, frame, about, options)
-    with replacing(page) as temporary:
-        temporary.write_text(render_page(content), encoding="utf-8")
-    record = {"key": key, "sha256": sha256_files([page])[0], "provenance": provenance()}
-    write_json(sidecar, record)
+    write_report(data, out, subject, split, roi_classes, fits, seed, ensemble, outlines, study)

@@ -1,24 +1,8 @@
 """`python -m evaluate results`: a table with a line for every fit and subject."""
 
-from __future__ import annotations
-
-import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-
-from base import convert_paths, plural, replacing, say
-from cache import CacheError, read_meta
-from evaluate.fits.runs import RoiModel, Run, find_runs, fits_digest
-from evaluate.scoring.vertex_files import vertices_file
-
-SCORED = ("split", "n_vertices", "n_excluded", "pearson_r", "r2", "score", "pearson_r_low",
-          "pearson_r_high", "score_low", "score_high", "explained", "explained_low",
-          "explained_high", "chance")  # fmt: skip
-COLUMNS = ("run", "model", "spaces", "parameters", "seed", "subject", "n_fits", "simulated",
-           "untrained", "created", "revision", "digest", *SCORED, "fit", "label")  # fmt: skip
+from base import convert_paths
 
 
 @convert_paths
@@ -30,62 +14,6 @@ def results(out: Path = Path("derivatives")) -> None:
     out : Path
         The output folder, which holds `fits`.
     """
-    path = write_results(out)
-    frame = pd.read_csv(path, dtype={"subject": str})
-    n_scored = int(frame["split"].notna().sum())
-    n_fits, n_subjects = (frame[name].nunique() for name in ("fit", "subject"))
-    summary = f"{plural(n_fits, 'fit')} of {plural(n_subjects, 'subject')} in "
-    summary += f"{plural(len(frame), 'line')}, {n_scored} of them scored as they are now"
-    say(f"{summary} -> {path}")
+    from evaluate.tables.results_table import tabulate_results
 
-
-def write_results(out: Path) -> Path:
-    """Write results.csv to the output folder, and return its path."""
-    rows = [row for run in find_runs(out) for row in _rows(out, run)]
-    path = out / "results.csv"
-    with replacing(path) as temporary:
-        frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("created", kind="stable")
-        counts = dict.fromkeys(("n_vertices", "n_excluded"), "Int64")
-        frame = frame.astype(counts)  # whole numbers, though some are absent
-        frame.to_csv(temporary, index=False, lineterminator="\n")
-    return path
-
-
-def _rows(out: Path, run: Run) -> Iterator[dict[str, Any]]:
-    for subject in run.subjects:
-        models = [model for model in run.models if model.meta["subject"] == subject]
-        last = max(models, key=lambda model: str(_provenance(model).get("created", "")))
-        settings = last.meta.get("settings", {})
-        yield {
-            "run": run.name,
-            "fit": run.name,
-            "label": run.label,
-            "model": last.meta["model"],
-            "spaces": run.joined,
-            "parameters": json.dumps(settings.get("parameters", {}), sort_keys=True),
-            "seed": settings.get("seed"),
-            "subject": subject,
-            "n_fits": len(models),
-            "simulated": bool(last.meta.get("simulated", False)),
-            "untrained": "+".join(sorted({s for model in models for s in model.meta["untrained"]})),
-            "created": _provenance(last).get("created"),
-            "revision": _provenance(last).get("revision"),
-            "digest": last.meta["digest"],
-            **_scores(out, run.name, subject, fits_digest(models)),
-        }
-
-
-def _provenance(model: RoiModel) -> Mapping[str, Any]:
-    record: Mapping[str, Any] = model.meta.get("provenance", {})
-    return record
-
-
-def _scores(out: Path, run: str, subject: str, expected_digest: str) -> dict[str, Any]:
-    """Read the mean scores of a run and subject; empty if the fits have changed since."""
-    try:
-        meta = read_meta(vertices_file(out, run, subject))
-    except (CacheError, OSError):
-        return {}
-    if meta.get("fits") != expected_digest:
-        return {}
-    return {"split": meta["split"], **{name: meta["means"].get(name) for name in SCORED[1:]}}
+    tabulate_results(out)

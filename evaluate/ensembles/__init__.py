@@ -4,3 +4,5 @@ A rule is a module with `judge(hemisphere, parts)`, which returns a strength for
 and vertex. Strengths depend on held-out pictures alone, which no fit has seen: a model that has
 memorised its training pictures gains nothing.
 """
+
+DEFAULT = "per_vertex"

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array, Floats
 from evaluate.fits.hemisphere import Hemisphere
 
-Strength = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
+Strength = Callable[[Array, Array], Floats]
 
 # With fewer pictures r is too uncertain to tell models apart: all have the same weight.
 FEWEST_PICTURES = 5
@@ -16,26 +16,10 @@ FEWEST_PICTURES = 5
 
 def each_model(
     hemisphere: Hemisphere, parts: Sequence[Any], strength: Strength
-) -> list[list[NDArray[np.float64]]]:
-    """Compute the strength of every model of a hemisphere, with one in memory at a time.
-
-    Parameters
-    ----------
-    hemisphere : Hemisphere
-        The models.
-    parts : sequence of index
-        Sets of held-out pictures.
-    strength : callable
-        Function of measured and predicted responses (n_images, n_roi_vertices) that returns
-        (n_roi_vertices,).
-
-    Returns
-    -------
-    list of list of array (n_roi_vertices,), float64
-        For each part, the strength of each model.
-    """
+) -> list[list[Floats]]:
+    """Compute, for each part, the `strength` of every model, with one in memory at a time."""
     measured = hemisphere.measured("heldout")
-    judged: list[list[NDArray[np.float64]]] = [[] for _ in parts]
+    judged: list[list[Floats]] = [[] for _ in parts]
     for index, vertices in enumerate(hemisphere.vertices):
         predicted = hemisphere.predictions(index, "heldout")
         truth = measured[:, vertices]
@@ -44,20 +28,10 @@ def each_model(
     return judged
 
 
-def over_loudness(accuracy: NDArray[np.float64], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Compute strengths a^2 / s, so that predictions of large variance get no more weight.
+def over_loudness(accuracy: Floats, predicted: Array) -> Floats:
+    """Compute a^2 / s, with accuracies a >= 0 and the standard deviation s of the predictions.
 
-    Parameters
-    ----------
-    accuracy : array (n_roi_vertices,)
-        Accuracies a; negative ones count as 0.
-    predicted : array (n_images, n_roi_vertices)
-        Predictions, of standard deviation s.
-
-    Returns
-    -------
-    array (n_roi_vertices,), float64
-        Not negative; 0 where the prediction is constant.
+    Thus predictions of large variance get no more weight; constant ones get 0.
     """
     loudness = predicted.std(axis=0, dtype=np.float64)
     audible = loudness > 0

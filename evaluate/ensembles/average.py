@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.fits.hemisphere import Hemisphere
 
 
-def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     """Return the same strength for every model.
 
     Parameters
@@ -24,4 +24,5 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
     list of list of array (n_roi_vertices,), float64
         1 for each part, model and vertex.
     """
-    return [[np.ones(len(vertices)) for vertices in hemisphere.vertices] for _ in parts]
+    ones = [np.ones(len(vertices)) for vertices in hemisphere.vertices]
+    return [ones] * len(parts)

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array, Floats
 from evaluate.ensembles._combine import FEWEST_PICTURES, each_model, over_loudness
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.metrics._correlation import correlation
 
 
-def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     """Compute the strength of each model from the mean of r over its ROI.
 
     Parameters
@@ -29,21 +29,8 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
     return each_model(hemisphere, parts, strength)
 
 
-def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Compute the strength of one ROI's model.
-
-    Parameters
-    ----------
-    measured : array (n_images, n_roi_vertices)
-        Responses to pictures that the model was not fitted on.
-    predicted : array (n_images, n_roi_vertices)
-        Predictions of them.
-
-    Returns
-    -------
-    array (n_roi_vertices,), float64
-        Not negative; 0 with fewer than five images.
-    """
+def strength(measured: Array, predicted: Array) -> Floats:
+    """Compute the strength of one ROI's model, (n_roi_vertices,), >= 0; 0 with too few images."""
     if len(measured) < FEWEST_PICTURES:
         return np.zeros(measured.shape[1])
     mean = correlation(measured, predicted).mean()

@@ -24,14 +24,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array, Floats
 from evaluate.ensembles._combine import FEWEST_PICTURES, each_model, over_loudness
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.metrics._correlation import correlation
 
 
-def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.float64]]]:
+def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     """Compute the strength of each model at each vertex.
 
     Parameters
@@ -49,21 +49,8 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[NDArray[np.
     return each_model(hemisphere, parts, strength)
 
 
-def strength(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Compute the strength of one ROI's model.
-
-    Parameters
-    ----------
-    measured : array (n_images, n_roi_vertices)
-        Responses to pictures that the model was not fitted on.
-    predicted : array (n_images, n_roi_vertices)
-        Predictions of them.
-
-    Returns
-    -------
-    array (n_roi_vertices,), float64
-        a^2 / s of the module's docstring, not negative; 0 with fewer than five images.
-    """
+def strength(measured: Array, predicted: Array) -> Floats:
+    """Compute a^2 / s of one ROI's model, (n_roi_vertices,), >= 0; 0 with too few images."""
     n_images, n_vertices = measured.shape
     if n_images < FEWEST_PICTURES:
         return np.zeros(n_vertices)

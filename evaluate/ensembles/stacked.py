@@ -11,18 +11,18 @@ References
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from challenge import constant_columns
+from evaluate.arrays import Array, Floats, Indices
 from evaluate.ensembles._combine import FEWEST_PICTURES
 from evaluate.fits.hemisphere import Hemisphere
 
 PRIOR = 200
-Floats = NDArray[np.float64]
 
 
 def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
@@ -42,7 +42,8 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     """
     measured = hemisphere.measured("heldout")
     predicted = [hemisphere.predictions(i, "heldout") for i in range(len(hemisphere.models))]
-    strengths = [[np.zeros(len(v)) for v in hemisphere.vertices] for _ in parts]
+    zeros = [np.zeros(len(vertices)) for vertices in hemisphere.vertices]
+    strengths = [deepcopy(zeros) for _ in parts]
     for models, vertices, columns in _groups(hemisphere):
         P = [predicted[i][:, at] for i, at in zip(models, columns, strict=True)]
         for part, part_strengths in zip(parts, strengths, strict=True):
@@ -52,20 +53,10 @@ def judge(hemisphere: Hemisphere, parts: Sequence[Any]) -> list[list[Floats]]:
     return strengths
 
 
-def stack(measured: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Compute the stacking weights of models that cover the same vertices.
+def stack(measured: Array, predicted: Array) -> Floats:
+    """Compute the weights (n_models, n_vertices), >= 0, of models that cover the same vertices.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses to pictures that no model was fitted on.
-    predicted : array (n_models, n_images, n_vertices)
-        Predictions of them.
-
-    Returns
-    -------
-    array (n_models, n_vertices), float64
-        Not negative; 0 with fewer than five images.
+    `measured` is (n_images, n_vertices), `predicted` (n_models, n_images, n_vertices).
     """
     n_models, n_images, n_vertices = predicted.shape
     if n_images < FEWEST_PICTURES:
@@ -97,9 +88,7 @@ def _non_negative(G: Floats, b: Floats) -> Floats:
     return weights
 
 
-def _groups(
-    hemisphere: Hemisphere,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], list[NDArray[np.int64]]]]:
+def _groups(hemisphere: Hemisphere) -> Iterator[tuple[Indices, Indices, list[Indices]]]:
     """Yield the sets of vertices that the same models cover: models, vertices, their columns."""
     places = np.full((len(hemisphere.models), hemisphere.n_vertices), -1)
     for place, vertices in zip(places, hemisphere.vertices, strict=True):

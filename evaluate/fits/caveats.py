@@ -1,39 +1,83 @@
-"""Warnings about scores: leaked test pictures, unfinished fits, simulated data. Shown with them."""
-
-from __future__ import annotations
+"""Caveats of scores, shown with them: leaked test pictures, unfinished fits, simulated data."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TypedDict
 
 from base import plural
 from challenge import Subject, test_pictures_in_training
-from evaluate.fits.completeness import unfinished_lines
+from evaluate.fits.completeness import Unfinished, unfinished_lines, wrap
 from evaluate.fits.runs import Run
 
-# For each subject, the number of test pictures and the file names of those in the training split.
-Leaked = dict[str, dict[str, Any]]
+
+class Leak(TypedDict):
+    """Test pictures of a subject that are training pictures too."""
+
+    n_pictures: int  # test pictures of the subject
+    pairs: list[list[str]]  # file names in the test and in the training split
 
 
-def find_leaked(subjects: Sequence[Subject]) -> Leaked:
-    """Find the test pictures that are training pictures too.
+@dataclass(frozen=True)
+class Caveats:
+    """What must be said wherever scores stand; the JSON next to the scores has the same fields."""
 
-    Returns
-    -------
-    dict of str to dict
-        For each subject that has any: `n_pictures`, its number of test pictures, and `pairs` of
-        file names, in the test and in the training split.
-    """
-    duplicates = {
-        subject.name: (subject, test_pictures_in_training(subject)) for subject in subjects
-    }
-    return {
-        name: {
-            "n_pictures": len(subject.pictures("test")),
-            "pairs": [[test.name, training.name] for test, training in pairs],
+    split: str = "test"  # or "heldout"
+    n_pictures: dict[str, int] = field(default_factory=dict)  # scored, of each subject
+    leaked: dict[str, Leak] = field(default_factory=dict)  # by subject
+    # By label and subject, test pictures that the training's start had seen.
+    started: dict[str, dict[str, int]] = field(default_factory=dict)
+    unfinished: list[Unfinished] = field(default_factory=list)
+    simulated: list[str] = field(default_factory=list)  # subjects
+    untrained: dict[str, list[str]] = field(default_factory=dict)  # spaces by run: random weights
+    made_ceilings: list[str] = field(default_factory=list)  # subjects: by `evaluate ceilings`
+
+    @property
+    def fewest_pictures(self) -> int:
+        """The least number of scored pictures of a subject."""
+        return min(self.n_pictures.values())
+
+    @property
+    def untrained_spaces(self) -> list[str]:
+        """The sorted spaces with random weights."""
+        return sorted({space for spaces in self.untrained.values() for space in spaces})
+
+    def warning_lines(self) -> list[str]:
+        """Return a sentence for each reason to distrust the scores."""
+        starts = [
+            f"{label} began from a fit that was trained on "
+            f"{plural(count, 'test picture')} of subject {name}: its scores on them are inflated"
+            for label, counts in self.started.items()
+            for name, count in counts.items()
+            if self.split == "test"
+        ]
+        return [*leak_lines(self.leaked, self.split), *starts, *unfinished_lines(self.unfinished)]
+
+    def wrapped_warnings(self) -> list[str]:
+        """Return the warnings as lines of at most 100 characters."""
+        return [part for line in self.warning_lines() for part in wrap(f"WARNING: {line}")]
+
+    def origin_lines(self) -> list[str]:
+        """Return a sentence each for computed ceilings, simulated responses, random weights."""
+        texts = {
+            "ceilings made by `evaluate ceilings`, subjects": self.made_ceilings,
+            "the responses are SIMULATED, subjects": self.simulated,
+            "UNTRAINED networks, random weights": self.untrained_spaces,
         }
-        for name, (subject, pairs) in duplicates.items()
-        if pairs
-    }
+        return [f"{text}: {', '.join(names)}" for text, names in texts.items() if names]
+
+    def pictures_line(self) -> str:
+        """Return, for example, "on 159 to 395 test pictures of each subject: 01, 02"."""
+        return pictures_line(self.n_pictures, self.split)
+
+
+def find_leaked(subjects: Sequence[Subject]) -> dict[str, Leak]:
+    """Find the test pictures that are training pictures too, by subject."""
+    leaked: dict[str, Leak] = {}
+    for subject in subjects:
+        if pairs := test_pictures_in_training(subject):
+            names = [[test.name, training.name] for test, training in pairs]
+            leaked[subject.name] = {"n_pictures": len(subject.pictures("test")), "pairs": names}
+    return leaked
 
 
 def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
@@ -42,11 +86,11 @@ def find_started(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
     for run in runs:
         for model in run.models:
             if count := model.meta.get("training", {}).get("start_tested", 0):
-                counts.setdefault(run.label, {})[str(model.meta["subject"])] = int(count)
+                counts.setdefault(run.label, {})[model.meta["subject"]] = int(count)
     return counts
 
 
-def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> list[str]:
+def leak_lines(leaked: Mapping[str, Leak], split: str = "test") -> list[str]:
     """Return a sentence for each subject with test pictures that are training pictures."""
     return [
         f"{len(leak['pairs'])} of {plural(leak['n_pictures'], 'test picture')} of subject {name} "
@@ -55,43 +99,6 @@ def leak_lines(leaked: Mapping[str, Mapping[str, Any]], split: str = "test") -> 
         for name, leak in leaked.items()
         if split == "test"
     ]
-
-
-def warning_lines(sidecar: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each reason to distrust scores.
-
-    They come from `split`, `leaked`, `started` and `unfinished` of the JSON next to the scores.
-    """
-    return [
-        *leak_lines(sidecar["leaked"], sidecar["split"]),
-        *(
-            f"{label} began from a fit that was trained on "
-            f"{plural(count, 'test picture')} of subject {name}: its scores on them are inflated"
-            for label, counts in sidecar["started"].items()
-            for name, count in counts.items()
-            if sidecar["split"] == "test"
-        ),
-        *unfinished_lines(sidecar["unfinished"]),
-    ]
-
-
-def origin_lines(sidecar: Mapping[str, Any]) -> list[str]:
-    """Return a sentence each for simulated responses, untrained networks and computed ceilings.
-
-    They come from `simulated`, `untrained` (a list of spaces, or a list for each fit) and, if it is
-    there, `made_ceilings` of the JSON next to the scores.
-    """
-    lines = []
-    if names := sidecar.get("made_ceilings"):
-        lines.append(f"ceilings made by `evaluate ceilings`, subjects: {', '.join(names)}")
-    if sidecar["simulated"]:
-        lines.append(f"the responses are SIMULATED, subjects: {', '.join(sidecar['simulated'])}")
-    untrained = sidecar["untrained"]
-    if isinstance(untrained, Mapping):
-        untrained = sorted({space for spaces in untrained.values() for space in spaces})
-    if untrained:
-        lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}")
-    return lines
 
 
 def pictures_line(n_pictures: Mapping[str, int], split: str) -> str:

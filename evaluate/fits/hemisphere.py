@@ -1,7 +1,5 @@
 """The ROI models of one subject's hemisphere, checked against the data and against each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import Subject
+from evaluate.arrays import Floats, Indices, Singles
 from evaluate.errors import EvaluateError
 from evaluate.fits.runs import RoiModel, Run
 from evaluate.fits.up_to_date import check_fits
@@ -17,30 +16,14 @@ from evaluate.fits.up_to_date import check_fits
 
 @dataclass(frozen=True)
 class Hemisphere:
-    """ROI models of one subject's hemisphere, their vertices and their held-out pictures.
-
-    Attributes
-    ----------
-    subject : Subject
-        The subject.
-    name : str
-        "lh" or "rh".
-    models : tuple of RoiModel
-        Models of one run or several.
-    vertices : tuple of array (n_roi_vertices,), int64
-        For each model, its columns of this hemisphere's responses.
-    heldout_rows : array (n_heldout,), int64
-        Rows of the training split that all models held out.
-    heldout_pictures : array (n_heldout,), S64
-        Sha256 of their picture files.
-    """
+    """ROI models of one hemisphere of a subject, their vertices and their held-out pictures."""
 
     subject: Subject
-    name: str
-    models: tuple[RoiModel, ...]
-    vertices: tuple[NDArray[np.int64], ...]
-    heldout_rows: NDArray[np.int64]
-    heldout_pictures: NDArray[np.bytes_]
+    name: str  # "lh" or "rh"
+    models: tuple[RoiModel, ...]  # of one run or several
+    vertices: tuple[Indices, ...]  # of each model, columns of the responses
+    heldout_rows: Indices  # rows of the training split that all models held out
+    heldout_pictures: NDArray[np.bytes_]  # sha256 of their files, (n_heldout,), S64
 
     @cached_property
     def runs(self) -> tuple[str, ...]:
@@ -52,13 +35,10 @@ class Hemisphere:
         """The number of columns of this hemisphere's responses."""
         return self.subject.n_vertices(self.name)
 
-    def measured(self, split: str) -> NDArray[np.float32]:
-        """Read the measured responses of a split, "test" or "heldout".
+    def measured(self, split: str) -> Singles:
+        """Read the finite responses of "test" or "heldout" pictures: (n_images, n_vertices).
 
-        Returns
-        -------
-        array (n_images, n_vertices), float32
-            Finite responses; those of the test split are memory-mapped.
+        Those of the test split are memory-mapped.
         """
         if split == "test":
             self.subject.check_finite(self.name, "test")
@@ -69,17 +49,14 @@ class Hemisphere:
             self.subject.check_finite(self.name, "train")
         return held_out
 
-    def ceiling(self, split: str) -> NDArray[np.float64] | None:
-        """Read the noise ceilings of a split; held-out pictures have those of the training split.
+    def ceiling(self, split: str) -> Floats | None:
+        """Read the noise ceilings, fractions (n_vertices,); None if there is no file.
 
-        Returns
-        -------
-        array (n_vertices,), float64, or None
-            Fractions in 0..1; None if there is no file.
+        Held-out pictures have those of the training split.
         """
         return self.subject.noise_ceiling(self.name, "test" if split == "test" else "train")
 
-    def predictions(self, index: int, split: str) -> NDArray[np.float32]:
+    def predictions(self, index: int, split: str) -> Singles:
         """Read the predictions of model `index`: (n_images, n_roi_vertices), float32."""
         model = self.models[index]
         predicted = model.predictions(split)
@@ -118,20 +95,8 @@ def load_hemisphere(
 
     `responses` is the sha256 of the training responses on disk.
     """
-    models = tuple(
-        model
-        for run in runs
-        for model in run.models
-        if (model.meta["subject"], model.meta["hemisphere"]) == (subject.name, name)
-    )
+    models = tuple(model for run in runs for model in run.models_of(subject.name, name))
     if not models:
         return None
     vertices, rows, pictures = check_fits(subject, name, models, responses)
-    return Hemisphere(
-        subject=subject,
-        name=name,
-        models=models,
-        vertices=tuple(vertices),
-        heldout_rows=rows,
-        heldout_pictures=pictures,
-    )
+    return Hemisphere(subject, name, models, tuple(vertices), rows, pictures)

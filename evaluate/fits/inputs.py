@@ -1,7 +1,5 @@
 """Inputs of the commands of this stage: subjects, fits, and digests by which changes are seen."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from base import choose_from, run_hint, say
+from base import choose_from, content_digests, run_hint, say
 from cache import digest
 from challenge import (
     HEMISPHERES,
@@ -24,47 +22,29 @@ from challenge import (
 from challenge.inputs import check_training_data, check_values, print_missing_classes
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
-from evaluate.fits.caveats import Leaked, find_leaked
-from evaluate.fits.runs import ENSEMBLE, Run, find_runs
+from evaluate.fits.caveats import Caveats, find_leaked, find_started
+from evaluate.fits.completeness import find_unfinished
+from evaluate.fits.run_labels import ENSEMBLE
+from evaluate.fits.runs import Run, find_runs
 
 SPLITS = ("auto", "test", "heldout")
+# The folder of the output folder where `python -m evaluate ceilings` writes.
 CEILINGS = "ceilings"
-"""The folder of the output folder where `python -m evaluate ceilings` writes."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Subjects and fits, and digests of their files.
+    """Subjects and fits, and digests of the contents of their files."""
 
-    Attributes
-    ----------
-    subjects : tuple of Subject
-        Subjects with fits.
-    unfitted : tuple of Subject
-        Subjects without fits.
-    runs : tuple of Run
-        The fits.
-    split : str
-        The scored split, "test" or "heldout".
-    suffix : str
-        Suffix of the names of output files: "-02" or "-01+02" where only some subjects are asked
-        for, so that they do not replace the files of all subjects.
-    responses : dict of (str, str) to str
-        For each subject and hemisphere, the sha256 of the training responses.
-    absent : dict of str to list of str
-        Missing files: `ceilings` of the scored split, and `test_responses`.
-    key : dict
-        Digests of everything that the scores depend on, as JSON.
-    """
-
-    subjects: tuple[Subject, ...]
+    out: Path  # the output folder
+    subjects: tuple[Subject, ...]  # those with fits
     unfitted: tuple[Subject, ...]
     runs: tuple[Run, ...]
-    split: str
-    suffix: str
-    responses: dict[tuple[str, str], str]
-    absent: dict[str, list[str]]
-    key: dict[str, Any]
+    split: str  # the scored split, "test" or "heldout"
+    suffix: str  # of the names of output files: "-02" or "-01+02" where only some are asked for
+    responses: dict[tuple[str, str], str]  # by subject and hemisphere, sha256, training split
+    absent: dict[str, list[str]]  # missing files: `ceilings` of the scored split, `test_responses`
+    data: dict[str, dict[str, str | None]]  # digests of the data of each subject
 
     @property
     def pooled(self) -> str:
@@ -72,20 +52,43 @@ class Inputs:
         return ENSEMBLE if len(self.runs) > 1 else self.runs[0].name
 
     @cached_property
-    def leaked(self) -> Leaked:
-        """Test pictures that are training pictures too, by subject."""
-        return find_leaked(self.subjects)
+    def key(self) -> dict[str, Any]:
+        """Digests of everything that the scores depend on, as JSON."""
+        # Of the contents of the fits: a file that was replaced may have any time, and any record.
+        paths = [model.path for run in self.runs for model in run.models]
+        names = [str(path.relative_to(self.out)) for path in paths]
+        fits = dict(zip(names, content_digests(paths), strict=True))
+        return {"fits": fits, "data": self.data, "scored": self.split}
 
     @cached_property
     def n_pictures(self) -> dict[str, int]:
         """The number of scored pictures of each subject."""
         if self.split == "test":
             return {subject.name: len(subject.pictures("test")) for subject in self.subjects}
-        first = {m.meta["subject"]: m for run in self.runs for m in run.models}
-        return {
-            subject.name: len(first[subject.name].read("heldout_rows")["heldout_rows"])
-            for subject in self.subjects
-        }
+        last = {m.meta["subject"]: m for run in self.runs for m in run.models}
+        rows = {s.name: last[s.name].read("heldout_rows")["heldout_rows"] for s in self.subjects}
+        return {name: len(subject_rows) for name, subject_rows in rows.items()}
+
+    @cached_property
+    def caveats(self) -> Caveats:
+        """What must be said with scores of these fits."""
+        return Caveats(
+            split=self.split,
+            n_pictures=self.n_pictures,
+            leaked=find_leaked(self.subjects),
+            started=find_started(self.runs),
+            unfinished=find_unfinished(self.subjects, self.runs),
+            simulated=[subject.name for subject in self.subjects if subject.simulated],
+            untrained={run.name: sorted(run.untrained) for run in self.runs},
+            made_ceilings=made_ceilings(self.subjects, ceiling_split(self.split)),
+        )
+
+    def vertices_digest(self, run: str, subject: str) -> str:
+        """Digest the fits and data of which the vertices of a run (or "ensemble") are scores."""
+        runs = [fit for fit in self.runs if run in (fit.name, ENSEMBLE)]
+        paths = [model.path.relative_to(self.out) for r in runs for model in r.models_of(subject)]
+        contents = {str(path): self.key["fits"][str(path)] for path in paths}
+        return digest({"fits": contents, "data": self.data[subject], "scored": self.split})
 
 
 def gather(
@@ -107,37 +110,32 @@ def gather(
     subjects = [replace(s, ceilings=out / CEILINGS) for s in find_subjects(data, subject)]
     names = [s.name for s in subjects]
     runs = find_runs(out, fits, names)
-    fitted = {name for run in runs for name in run.subjects}
-    fitted_subjects = tuple(s for s in subjects if s.name in fitted)
+    with_fits = {name for run in runs for name in run.subjects}
+    fitted_subjects = tuple(s for s in subjects if s.name in with_fits)
     check_training_data(fitted_subjects)
     missing_responses = _missing_files(
         fitted_subjects, lambda s, h: responses_file(s.folder, h, "test")
     )
     scored_split = _choose_split(split, missing_responses, fitted_subjects)
+    missing_ceilings = _missing_files(
+        fitted_subjects, lambda s, h: s.ceiling_file(h, ceiling_split(scored_split))
+    )
     responses = response_digests(fitted_subjects)
     # The test split is only scored where every subject has test responses.
     test_responses = response_digests(fitted_subjects, "test") if scored_split == "test" else {}
+    digests = {
+        s.name: _digests(s, scored_split, responses, test_responses) for s in fitted_subjects
+    }
     return Inputs(
+        out=out,
         subjects=fitted_subjects,
-        unfitted=tuple(s for s in subjects if s.name not in fitted),
+        unfitted=tuple(s for s in subjects if s.name not in with_fits),
         runs=tuple(runs),
         split=scored_split,
         suffix="" if chooses_all(subject) else f"-{'+'.join(names)}",
         responses=responses,
-        absent={
-            "ceilings": _missing_files(
-                fitted_subjects, lambda s, h: s.ceiling_file(h, ceiling_split(scored_split))
-            ),
-            "test_responses": missing_responses,
-        },
-        key={
-            "fits": {str(m.path.relative_to(out)): digest(m.meta) for r in runs for m in r.models},
-            "data": {
-                s.name: _digests(s, scored_split, responses, test_responses)
-                for s in fitted_subjects
-            },
-            "scored": scored_split,
-        },
+        absent={"ceilings": missing_ceilings, "test_responses": missing_responses},
+        data=digests,
     )
 
 
@@ -152,8 +150,7 @@ def report_missing(inputs: Inputs) -> None:
 
 def report_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
     """Print the subjects whose noise ceilings were made by `python -m evaluate ceilings`."""
-    names = made_ceilings(subjects, split)
-    if names:
+    if names := made_ceilings(subjects, split):
         folder = next(subject.ceilings for subject in subjects if subject.name == names[0])
         say(f"noise ceilings of subjects {', '.join(names)} are those in {folder}")
 
@@ -161,10 +158,9 @@ def report_made_ceilings(subjects: Sequence[Subject], split: str) -> None:
 def made_ceilings(subjects: Sequence[Subject], split: str) -> list[str]:
     """List the subjects whose noise ceilings were computed, and did not come with the data."""
     return [
-        subject.name
-        for subject in subjects
-        if subject.ceilings is not None
-        and subject.ceiling_file("lh", split).is_relative_to(subject.ceilings)
+        s.name
+        for s in subjects
+        if s.ceilings is not None and s.ceiling_file("lh", split).is_relative_to(s.ceilings)
     ]
 
 

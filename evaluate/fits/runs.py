@@ -1,7 +1,5 @@
 """The fits of stage 2: find them by name and read their predictions."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,33 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import nearest, run_hint
-from cache import (
-    digest,
-    find_fits,
-    fit_folders,
-    read_artifact,
-    read_fit_name,
-    read_meta,
-)
+from cache import digest, find_fits, fit_folders, read_artifact, read_fit_name
+from cache.records import FitRecord, load_record
+from evaluate.arrays import Array, Singles
 from evaluate.errors import EvaluateError
 from evaluate.fits.run_differences import differences
-
-FIELDS = (
-    "digest",
-    "hemisphere",
-    "model",
-    "responses",
-    "roi",
-    "roi_class",
-    "spaces",
-    "subject",
-    "untrained",
-)
-# Digits of the digest in the label of a fit without a name.
-LABEL_DIGITS = 6
+from evaluate.fits.run_labels import ENSEMBLE, FitLabel, describe_fit, make_label
 
 # Defaults of the arguments of a fit that no make variable sets.
 RARE = {"heldout": 0.1, "folds": 5, "seed": 0}
@@ -43,18 +22,10 @@ RARE = {"heldout": 0.1, "folds": 5, "seed": 0}
 
 @dataclass(frozen=True)
 class RoiModel:
-    """The fitted model of one ROI, hemisphere and subject.
-
-    Attributes
-    ----------
-    path : Path
-        The model's file.
-    meta : dict
-        The meta that stage 2 wrote to the file.
-    """
+    """The fitted model of one ROI, hemisphere and subject: its file and record."""
 
     path: Path
-    meta: dict[str, Any]
+    meta: FitRecord
 
     @property
     def run(self) -> str:
@@ -64,37 +35,40 @@ class RoiModel:
     @property
     def roi_class(self) -> str:
         """The class of its ROI, or "residual"."""
-        return str(self.meta["roi_class"])
+        return self.meta["roi_class"]
 
     @property
     def roi(self) -> str:
         """The name of its ROI, or "residual"."""
-        return str(self.meta["roi"])
+        return self.meta["roi"]
+
+    @property
+    def roi_key(self) -> tuple[str, str]:
+        """The class and the name of its ROI."""
+        return self.roi_class, self.roi
 
     @property
     def fit_command(self) -> str:
         """The command that repeats this fit."""
-        settings = self.meta.get("settings") or {}
-        joint_subjects = settings.get("subjects")
-        subject_options = (
-            {"subjects": joint_subjects} if joint_subjects else {"subject": self.meta["subject"]}
-        )
-        options = {name: settings.get(name) for name in ("group_by", "images")}
-        options["params"] = settings.get("parameters")
-        rare = {n: settings[n] for n, usual in RARE.items() if settings.get(n, usual) != usual}
+        settings: dict[str, Any] = dict(self.meta.get("settings") or {})
+        options = {
+            "model": self.meta["model"],
+            "spaces": self.meta["spaces"],
+            **{name: settings.get(name) for name in ("group_by", "images")},
+            "params": settings.get("parameters"),
+        }
         # Arguments that no make variable sets need the command itself, with its flags.
+        rare = {n: settings[n] for n, usual in RARE.items() if settings.get(n, usual) != usual}
         folders = {"data": None, "out": None} if rare else {}
-        model, spaces = self.meta["model"], self.meta["spaces"]
-        name = "regress" if rare else "fit"
-        return run_hint(
-            name, **subject_options, model=model, spaces=spaces, **options, **rare, **folders
-        )
+        joint = settings.get("subjects")
+        subjects = {"subjects": joint} if joint else {"subject": self.meta["subject"]}
+        return run_hint("regress" if rare else "fit", **subjects, **options, **rare, **folders)
 
-    def read(self, *names: str) -> dict[str, NDArray[Any]]:
+    def read(self, *names: str) -> dict[str, Array]:
         """Read the named arrays of the file and verify their checksums."""
         return read_artifact(self.path, names)[0]
 
-    def predictions(self, split: str) -> NDArray[np.float32]:
+    def predictions(self, split: str) -> Singles:
         """Read the predictions of a split: (n_images, n_roi_vertices), float32, finite."""
         name = f"{split}_predictions"
         predicted = self.read(name)[name]
@@ -108,34 +82,15 @@ class RoiModel:
 
 @dataclass(frozen=True)
 class Run:
-    """All ROI models that were fitted with the same settings.
+    """All ROI models that were fitted with the same settings."""
 
-    Attributes
-    ----------
-    name : str
-        The folder, `<model>-<digest>`.
-    label : str
-        The name in tables: that of `make fit NAME=…`, else the beginning of the folder's name. It
-        does not depend on other runs.
-    model : str
-        The model's name.
-    spaces : tuple of str
-        The feature spaces.
-    untrained : frozenset of str
-        Feature spaces of networks with random weights.
-    models : tuple of RoiModel
-        The ROI models of all subjects and hemispheres.
-    differs : str
-        The settings in which it differs from runs of the same model and spaces, if there are any.
-    """
-
-    name: str
-    label: str
+    name: str  # the folder, `<model>-<digest>`
+    label: str  # in tables; does not depend on other runs
     model: str
     spaces: tuple[str, ...]
-    untrained: frozenset[str]
-    models: tuple[RoiModel, ...]
-    differs: str = ""
+    untrained: frozenset[str]  # spaces of networks with random weights
+    models: tuple[RoiModel, ...]  # of all subjects and hemispheres
+    differs: str = ""  # settings in which it differs from runs of the same model and spaces
 
     @property
     def joined(self) -> str:
@@ -150,12 +105,16 @@ class Run:
     @property
     def subjects(self) -> list[str]:
         """The sorted subjects that have models of this run, such as "01"."""
-        return sorted({str(model.meta["subject"]) for model in self.models})
+        return sorted({model.meta["subject"] for model in self.models})
 
-
-def describe_fit(label: str, model: str, spaces: str) -> str:
-    """Return the label and the spaces, with the model where the label does not name it."""
-    return f"{label} ({spaces if label.startswith(f'{model}-') else f'{model}, {spaces}'})"
+    def models_of(self, subject: str = "all", hemisphere: str = "all") -> list[RoiModel]:
+        """Return the models of a subject and hemisphere, or of all."""
+        return [
+            model
+            for model in self.models
+            if subject in ("all", model.meta["subject"])
+            and hemisphere in ("all", model.meta["hemisphere"])
+        ]
 
 
 def find_runs(
@@ -163,12 +122,8 @@ def find_runs(
 ) -> list[Run]:
     """Find the fits under an output folder.
 
-    Parameters
-    ----------
-    names : sequence of str, optional
-        Names of fits, or beginnings of their folders' names (`ridge`, `ridge-3f`); all by default.
-    subjects : sequence of str, optional
-        Subjects such as "01"; all by default.
+    `names` are those of fits, or beginnings of their folders' names (`ridge`, `ridge-3f`), and
+    `subjects` are such as "01"; all by default.
     """
     root = out / "fits"
     folders = _find_folders(root, names) if names else fit_folders(root)
@@ -193,39 +148,25 @@ def _find_folders(root: Path, names: Sequence[str]) -> list[Path]:
     """Find the folders that names or beginnings of names stand for."""
     folders_by_name = {name: find_fits(root, name) for name in names}
     if unknown := [name for name, folders in folders_by_name.items() if not folders]:
-        existing = fit_folders(root)
-        listing = ", ".join(map(_describe_folder, existing)) or "none"
-        folders = [folder.name for folder in existing]
-        beginnings = {name[: len(unknown[0]) + 1] for name in folders}
-        fit_names = {name for name in map(read_fit_name, existing) if name}
+        existing = {folder.name: read_fit_name(folder) for folder in fit_folders(root)}
+        texts = [f"{name} ({folder})" if name else folder for folder, name in existing.items()]
+        beginnings = {folder[: len(unknown[0]) + 1] for folder in existing}
+        candidates = sorted(beginnings | set(filter(None, existing.values())) | set(existing))
         raise EvaluateError(
-            f"no fits named {', '.join(unknown)}: there are {listing}"
-            f"{nearest(unknown[0], sorted(beginnings | fit_names | set(folders)))}"
+            f"no fits named {', '.join(unknown)}: there are {', '.join(texts) or 'none'}"
+            f"{nearest(unknown[0], candidates)}"
         )
     return sorted({folder for folders in folders_by_name.values() for folder in folders})
 
 
-def _describe_folder(folder: Path) -> str:
-    name = read_fit_name(folder)
-    return f"{name} ({folder.name})" if name else folder.name
-
-
 def _load_models(folder: Path, subjects: Sequence[str] | None) -> tuple[RoiModel, ...]:
-    """Read the meta of the ROI models of a fit and check that it has all fields."""
-    models = []
-    for path in sorted(folder.glob("subj*/*.h5")):
-        is_selected = subjects is None or path.parent.name.removeprefix("subj") in subjects
-        if not is_selected or path.name.startswith("."):
-            continue
-        meta = read_meta(path)
-        absent = [field for field in FIELDS if field not in meta]
-        if meta.get("kind") != "fit" or absent:
-            fault = f"lacks {', '.join(absent)}" if absent else f"of kind {meta.get('kind')!r}"
-            raise EvaluateError(
-                f"{path}: is not a fit ({fault}): remove it and run {run_hint('fit')} again"
-            )
-        models.append(RoiModel(path, meta))
-    return tuple(models)
+    """Load the records of the ROI models of a fit."""
+    fix = f"remove it and run {run_hint('fit')} again"
+    return tuple(
+        RoiModel(path, load_record(FitRecord, path, fix))
+        for path in sorted(folder.glob("subj*/[!.]*.h5"))
+        if subjects is None or path.parent.name.removeprefix("subj") in subjects
+    )
 
 
 def _with_differences(alike: Sequence[Run]) -> Sequence[Run]:
@@ -238,20 +179,23 @@ def _with_differences(alike: Sequence[Run]) -> Sequence[Run]:
 
 def _build_run(folder: Path, models: tuple[RoiModel, ...]) -> Run:
     meta = models[0].meta
-    model, digest = str(meta["model"]), str(meta["digest"])
     return Run(
         name=folder.name,
-        label=read_fit_name(folder) or f"{model}-{digest[:LABEL_DIGITS]}",
-        model=model,
+        label=make_label(read_fit_name(folder), meta["model"], meta["digest"]),
+        model=meta["model"],
         spaces=tuple(meta["spaces"]),
         untrained=frozenset(space for m in models for space in m.meta["untrained"]),
         models=models,
     )
 
 
-ENSEMBLE = "ensemble"
+def label_fits(runs: Sequence[Run]) -> dict[str, FitLabel]:
+    """Return the labels by the name of the fit's folder, and of "ensemble"."""
+    labels = {run.name: FitLabel(run.name, run.label, run.model, run.joined) for run in runs}
+    spaces = sorted({space for run in runs for space in run.spaces})
+    return labels | {ENSEMBLE: FitLabel(ENSEMBLE, ENSEMBLE, ENSEMBLE, "+".join(spaces))}
 
 
 def fits_digest(models: Sequence[RoiModel]) -> str:
-    """Digest the file names and meta of models; changes if one is refitted, added or removed."""
+    """Digest the file names and records of models; changes if one is refitted or removed."""
     return digest({model.path.name: digest(model.meta) for model in models})

@@ -1,16 +1,14 @@
 """The rows of each study, as stage 2 lists them in `OUT/studies`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 from base import nearest, run_hint
-from cache import read_meta
+from cache.records import StudyRecord, load_record
 from evaluate.errors import EvaluateError
 
 
-def read_study(out: Path, name: str) -> dict[str, Any]:
+def read_study(out: Path, name: str) -> StudyRecord:
     """Read the list of a study's rows; fields that older revisions lack get defaults."""
     path = out / "studies" / f"{name}.h5"
     if not path.is_file():
@@ -21,23 +19,21 @@ def read_study(out: Path, name: str) -> dict[str, Any]:
             f"{', '.join(study_names) or 'none'}): fit them first with {command}"
             f"{nearest(name, study_names)}"
         )
-    meta = read_meta(path)
-    if meta.get("kind") != "study":
-        raise EvaluateError(f"{path}: holds {meta.get('kind')!r}, expected a study: remove it, and "
-                            "fit the study again")  # fmt: skip
-    unknown = {"pretrained": "", "discriminators": None, "seeds": 1, "against": ""}
-    for row in meta["rows"]:
-        row.update(unknown | {"fits": [row["fit"]] if row["fit"] else []} | row)
-    return meta
+    study = load_record(StudyRecord, path, "remove it, and fit the study again")
+    defaults: Any = {"pretrained": "", "discriminators": None, "seeds": 1, "against": ""}
+    for row in study["rows"]:
+        fits: Any = {"fits": [row["fit"]] if row["fit"] else []}
+        row.update(defaults | fits | row)
+    return study
 
 
 def row_names(out: Path) -> dict[str, str]:
     """Return the study row of each fit's folder, such as "vanilla GAN, seed 2 of 3"."""
-    names_by_fit: dict[str, list[str]] = {}
+    names_by_fit: dict[str, dict[str, None]] = {}
     for file in sorted((out / "studies").glob("[!.]*.h5")):
         for row in read_study(out, file.stem)["rows"]:
             n = len(row["fits"])
             for number, fit in enumerate(row["fits"], start=1):
                 name = f"{row['name']}, seed {number} of {n}" if n > 1 else row["name"]
-                names_by_fit.setdefault(fit, []).append(name)
-    return {fit: "; ".join(dict.fromkeys(names)) for fit, names in names_by_fit.items()}
+                names_by_fit.setdefault(fit, {})[name] = None
+    return {fit: "; ".join(names) for fit, names in names_by_fit.items()}

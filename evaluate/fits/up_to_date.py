@@ -1,42 +1,34 @@
 """Check that fits match the data on disk and one another."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from challenge import Subject
+from cache import digest
+from challenge import Subject, pictures_digest, response_digests
 from challenge.layout import SPLITS
+from evaluate.arrays import Array, Indices
 from evaluate.errors import EvaluateError
 from evaluate.fits.runs import RoiModel
 
 ARRAYS = ("vertices", "heldout_rows", "test_pictures", "training_pictures")
 
-Regions = dict[tuple[str, str], NDArray[np.int64]]
+Regions = dict[tuple[str, str], Indices]
 
 
 def check_fits(
     subject: Subject, hemisphere: str, models: Sequence[RoiModel], responses: str
-) -> tuple[list[NDArray[np.int64]], NDArray[np.int64], NDArray[np.bytes_]]:
+) -> tuple[list[Indices], Indices, NDArray[np.bytes_]]:
     """Check the fits of a hemisphere against responses, pictures, masks and each other.
 
-    Returns
-    -------
-    vertices : list of array (n_roi_vertices,), int64
-        Vertices of each fit.
-    heldout_rows : array (n_heldout,), int64
-        Rows of the training split that all of them held out.
-    heldout_pictures : array (n_heldout,), S64
-        Sha256 of the pictures of these rows.
+    Returns the vertices of each fit (n_roi_vertices,); the rows of the training split that all of
+    them held out (n_heldout,); and the sha256 of the pictures of these rows (n_heldout,), S64.
     """
     for model in models:
         if model.meta["responses"] != responses:
-            raise EvaluateError(
-                _stale(model, f"the training responses of {subject.folder} changed")
-            )
+            raise _stale(model, f"the training responses of {subject.folder} changed")
     # Held-out rows are identified by their training pictures.
     pictures = {split: np.array(subject.picture_digests(split), "S64") for split in SPLITS}
     rois = {(r.roi_class, r.name): r.vertices for r in subject.regions(hemisphere)}
@@ -52,43 +44,59 @@ def check_fits(
     return vertices, rows, first["training_pictures"][rows]
 
 
-def _stale(model: RoiModel, change: str) -> str:
-    return (
+def ablation_inputs(subject: Subject, hemisphere: str) -> dict[str, str]:
+    """Digest the data that an ablation depends on, by their names in its key."""
+    splits = {"responses": "train"} | (
+        {"test_responses": "test"} if subject.has_test_responses else {}
+    )
+    digests = {
+        name: response_digests([subject], split, [hemisphere])[subject.name, hemisphere]
+        for name, split in splits.items()
+    }
+    pictures = pictures_digest(*(subject.picture_digests(split) for split in ("train", "test")))
+    return digests | {"masks": digest(subject.mask_digests()), "pictures": pictures}
+
+
+def changed_inputs(key: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
+    """Return the names of the data that differ from those in an ablation's key."""
+    required = {"responses", *(["test_responses"] if key.get("split") == "test" else [])}
+    names = ("responses", "test_responses", "masks", "pictures")
+    expected = [name for name in names if name in required or name in key]
+    return [name for name in expected if key.get(name) != inputs.get(name)]
+
+
+def _stale(model: RoiModel, change: str) -> EvaluateError:
+    return EvaluateError(
         f"{model.path}: is stale, {change} since this fit: run {model.fit_command} again, or "
         f"leave it out by naming the others with --fits (its run is {model.run})"
     )
 
 
 def _check_pictures(
-    model: RoiModel, arrays: dict[str, NDArray[Any]], pictures: dict[str, NDArray[np.bytes_]]
+    model: RoiModel, arrays: dict[str, Array], pictures: dict[str, NDArray[np.bytes_]]
 ) -> None:
     for split, name in (("test", "test_pictures"), ("train", "training_pictures")):
         now = pictures[split]
         if not np.array_equal(arrays[name], now):
             counts = f"{len(now)} now, {len(arrays[name])} then, or in another order"
-            raise EvaluateError(_stale(model, f"the {name.replace('_', ' ')} changed ({counts})"))
+            raise _stale(model, f"the {name.replace('_', ' ')} changed ({counts})")
 
 
-def _check_vertices(
-    model: RoiModel, vertices: NDArray[np.int64], rois: Regions, subject: Subject
-) -> None:
-    roi = rois.get((model.roi_class, model.roi))
+def _check_vertices(model: RoiModel, vertices: Indices, rois: Regions, subject: Subject) -> None:
+    roi = rois.get(model.roi_key)
     if roi is None:
         raise EvaluateError(
-            f"{model.path}: is of {model.roi_class} {model.roi}, which has no vertices in "
+            f"{model.path}: is of {' '.join(model.roi_key)}, which has no vertices in "
             f"{subject.folder / 'roi_masks'}: delete it, or run {model.fit_command} again "
             f"(its run is {model.run})"
         )
     if not np.array_equal(np.sort(vertices), roi):
         now = f"its {len(vertices)} vertices are not the {len(roi)} of its ROI: the masks changed"
-        raise EvaluateError(_stale(model, now))
+        raise _stale(model, now)
 
 
 def _check_heldout(
-    first: RoiModel,
-    second: RoiModel,
-    expected: NDArray[np.int64],
-    heldout_rows: NDArray[np.int64],
+    first: RoiModel, second: RoiModel, expected: Indices, heldout_rows: Indices
 ) -> None:
     if np.array_equal(expected, heldout_rows):
         return

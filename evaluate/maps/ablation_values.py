@@ -1,7 +1,5 @@
 """Values of an ablation at every vertex: each space alone, and its unique part."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,30 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from base import run_hint
 from cache import read_artifact, read_meta
-
-Values = NDArray[np.float64]
+from cache.records import AblationRecord, load_record
+from evaluate.arrays import Floats
+from evaluate.fits.up_to_date import changed_inputs
 
 
 @dataclass(frozen=True)
 class AblationValues:
-    """The ablation of one hemisphere of one subject.
+    """The ablation of one hemisphere of one subject; arrays are (n_vertices,)."""
 
-    Attributes
-    ----------
-    alone : mapping of str to array (n_vertices,), float64
-        For each space that was also fitted alone, Pearson's r of ridge on it.
-    unique : mapping of str to array (n_vertices,), float64
-        For each space, R^2 of all spaces minus that of all other spaces; may be negative.
-    split : str
-        The pictures that were predicted: "test" or "heldout".
-    """
-
-    alone: Mapping[str, Values]
-    unique: Mapping[str, Values]
-    split: str
+    alone: Mapping[str, Floats]  # Pearson's r of ridge on each space that was fitted alone
+    unique: Mapping[str, Floats]  # R^2 of all spaces less that of all but one; may be negative
+    split: str  # the pictures that were predicted: "test" or "heldout"
 
 
 def ablation_files(out: Path, subject: str) -> list[Path]:
@@ -43,24 +32,26 @@ def ablation_files(out: Path, subject: str) -> list[Path]:
 
 
 def read_ablation(
-    out: Path, subject: str, hemisphere: str, responses: str
+    out: Path, subject: str, hemisphere: str, inputs: Mapping[str, str]
 ) -> AblationValues | None:
     """Read a hemisphere's ablation of the most spaces, the latest of several; None if none exists.
 
-    Ablations of other training responses than those with the sha256 `responses` are ignored.
+    Ablations of other data than those with the digests `inputs` are ignored.
     """
     files_by_group: dict[str, dict[tuple[str, ...], Path]] = defaultdict(dict)
     latest: dict[str, str] = defaultdict(str)
     for file in ablation_files(out, subject):
-        meta = read_meta(file)
-        key = meta.get("key", {})
-        is_match = meta.get("kind") == "ablation" and key.get("responses") == responses
-        if not is_match or not file.name.startswith(f"{hemisphere}-"):
+        if not file.name.startswith(f"{hemisphere}-"):
+            continue
+        record = load_record(AblationRecord, file, f"remove it, and run {run_hint('ablate')}")
+        key = record["key"]
+        if changed_inputs(key, inputs):
             continue
         # Subsets of one ablation share all of the key but the spaces.
         group = json.dumps({k: v for k, v in key.items() if k != "spaces"}, sort_keys=True)
-        files_by_group[group][tuple(meta["spaces"])] = file
-        latest[group] = max(latest[group], str(meta["provenance"].get("created", "")))
+        files_by_group[group][tuple(record["spaces"])] = file
+        # When it was made, as the file itself records it.
+        latest[group] = max(latest[group], str(record["provenance"].get("created", "")))
     if not files_by_group:
         return None
     best = max(

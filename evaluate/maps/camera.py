@@ -5,8 +5,6 @@ vertex, the nearest corner of its triangle: a map is an array indexed by another
 mixed with its neighbour's, and the vertex at a pixel can be tested.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES
+from evaluate.arrays import Floats, Indices, Mask, Singles
 from evaluate.maps.surface import Mesh, Shape
 
 VIEWS = ("lateral", "medial", "ventral", "flat")
@@ -28,33 +27,20 @@ ASPECT = 0.72
 
 @dataclass(frozen=True)
 class RenderedView:
-    """One view of one hemisphere.
+    """One view of one hemisphere."""
 
-    Attributes
-    ----------
-    view : str
-        One of `VIEWS`.
-    hemisphere : str
-        "lh" or "rh".
-    vertex : array (height, width), int32
-        The vertex at each pixel, -1 outside the brain.
-    grey : array (height, width), float32
-        Brightness of the bare cortex, 0..1: sulci are darker.
-    light : array (height, width), float32
-        Intensity of the light, 0..1; 1 on the flat map.
-    """
-
-    view: str
-    hemisphere: str
-    vertex: NDArray[np.int32]
-    grey: NDArray[np.float32]
-    light: NDArray[np.float32]
+    view: str  # one of `VIEWS`
+    hemisphere: str  # "lh" or "rh"
+    vertex: NDArray[np.int32]  # (height, width): the vertex at each pixel, -1 outside the brain
+    # (height, width): brightness of the bare cortex, 0..1: sulci are darker.
+    grey: Singles
+    light: Singles  # (height, width): intensity of the light, 0..1; 1 on the flat map
 
 
 def render_views(
     mesh: Mesh,
     width: int = 560,
-    focus: Mapping[str, NDArray[np.int64]] | None = None,
+    focus: Mapping[str, Indices] | None = None,
     views: Sequence[str] = VIEWS,
 ) -> list[RenderedView]:
     """Render both hemispheres from each side, `width` pixels wide.
@@ -69,7 +55,7 @@ def render_views(
 
 
 def _render_view(
-    mesh: Mesh, hemisphere: str, view: str, width: int, focus: NDArray[np.int64] | None
+    mesh: Mesh, hemisphere: str, view: str, width: int, focus: Indices | None
 ) -> RenderedView:
     shape = mesh.shapes[hemisphere, "flat" if view == "flat" else "inflated"]
     points = _rotate(shape, hemisphere, view)
@@ -87,11 +73,8 @@ def _render_view(
 
 
 def _fit_to_page(
-    points: NDArray[np.float64],
-    faces: NDArray[np.int64],
-    width: int,
-    focus: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    points: Floats, faces: Indices, width: int, focus: Indices | None
+) -> tuple[Floats, tuple[int, int]]:
     """Scale to the page's width; return the vertices in pixels, and the page's height and width."""
     # The flat mesh has no face at vertices of its cuts, which may lie anywhere.
     vertices = np.unique(faces)
@@ -110,7 +93,7 @@ def _fit_to_page(
     return on_page, (height, width)
 
 
-def _rotate(shape: Shape, hemisphere: str, view: str) -> NDArray[np.float64]:
+def _rotate(shape: Shape, hemisphere: str, view: str) -> Floats:
     """Rotate the brain so that x points right and y up on the page, and z towards the viewer."""
     right, front, up = shape.coordinates.astype(np.float64).T
     outwards = 1 if hemisphere == "rh" else -1
@@ -123,11 +106,8 @@ def _rotate(shape: Shape, hemisphere: str, view: str) -> NDArray[np.float64]:
 
 
 def _find_triangles(
-    on_page: NDArray[np.float64],
-    depth: NDArray[np.float64],
-    faces: NDArray[np.int64],
-    size: tuple[int, int],
-) -> NDArray[np.int64]:
+    on_page: Floats, depth: Floats, faces: Indices, size: tuple[int, int]
+) -> Indices:
     """Return the front-most triangle at the centre of each pixel, -1 where there is none."""
     height, width = size
     corners = on_page[faces]  # (n_faces, 3, 2)
@@ -148,12 +128,7 @@ def _find_triangles(
     return np.where(buffer >= 0, by_depth[buffer], -1).reshape(size)
 
 
-def _is_inside(
-    corners: NDArray[np.float64],
-    triangle: NDArray[np.int64],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-) -> NDArray[np.bool_]:
+def _is_inside(corners: Floats, triangle: Indices, x: Floats, y: Floats) -> Mask:
     """Return, for each point, whether it is on the same side of all edges of its triangle."""
     left, right = np.ones(len(triangle), bool), np.ones(len(triangle), bool)
     for i in range(3):
@@ -165,9 +140,7 @@ def _is_inside(
     return left | right
 
 
-def _nearest_corner(
-    on_page: NDArray[np.float64], faces: NDArray[np.int64], triangle: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _nearest_corner(on_page: Floats, faces: Indices, triangle: Indices) -> Indices:
     rows, columns = np.nonzero(triangle >= 0)
     corners = faces[triangle[rows, columns]]
     point = np.stack([columns + 0.5, rows + 0.5], axis=1)
@@ -177,7 +150,7 @@ def _nearest_corner(
     return vertex
 
 
-def _light(points: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float32]:
+def _light(points: Floats, faces: Indices) -> Singles:
     a, b, c = (points[faces[:, i]] for i in range(3))
     normal = np.cross(b - a, c - a)
     normals = np.zeros_like(points)

@@ -1,7 +1,5 @@
 """A map for a paper: all views of both hemispheres, with its colour bar."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from challenge import HEMISPHERES
 from evaluate.maps.camera import VIEWS, RenderedView
 from evaluate.maps.outlines import place_names
 from evaluate.maps.paint import EXCLUDED, Map, paint
@@ -24,8 +21,9 @@ from evaluate.maps.values import SubjectValues
 from evaluate.tables.scores_figure import COLOURS
 
 # The flat maps are the largest.
-LAYOUT: Any = [[f"{h} {view}" for h in HEMISPHERES] + [f"{h} flat" for h in HEMISPHERES]
-          for view in VIEWS if view != "flat"]  # fmt: skip
+LAYOUT: Any = [
+    [f"lh {view}", f"rh {view}", "lh flat", "rh flat"] for view in VIEWS if view != "flat"
+]
 # SVGs of equal maps have equal bytes, and their text stays text.
 SETTINGS: Any = {"svg.hashsalt": "roiridge", "svg.fonttype": "none"}
 

@@ -1,19 +1,15 @@
 """Borders of regions, and positions for their names."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
+from evaluate.arrays import Floats, Mask
 from evaluate.maps.camera import RenderedView
 
 
-def find_borders(
-    view: RenderedView, labels: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def find_borders(view: RenderedView, labels: Floats) -> tuple[Mask, Mask]:
     """Return the pixels of the dark rim, and of the line within it, at the borders of regions.
 
     `labels` has a label for each vertex of the mesh, 0 outside all regions.
@@ -29,7 +25,7 @@ def find_borders(
 
 
 def place_names(
-    view: RenderedView, labels: NDArray[np.float64], names: Sequence[str], height: float = 24
+    view: RenderedView, labels: Floats, names: Sequence[str], height: float = 24
 ) -> dict[str, tuple[float, float]]:
     """Return the column and row of each region's name, such that no two names overlap.
 

@@ -6,8 +6,6 @@ negative have a diverging scale, white at 0: blue is below, red above. Cortex th
 measured is grey.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,9 +15,10 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from challenge import HEMISPHERES
+from evaluate.arrays import Floats
 from evaluate.maps.camera import RenderedView
 from evaluate.maps.outlines import find_borders
-from evaluate.maps.values import Sides, SubjectValues
+from evaluate.maps.values import Sides, SubjectValues, map_sides
 from evaluate.tables.scores_figure import COLOURS
 
 STEPS = 256
@@ -30,45 +29,22 @@ LINE, HALO = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Map:
-    """Values of a map, and their colours.
+    """Values of a map, and their colours."""
 
-    Attributes
-    ----------
-    name : str
-        Short, for file names: "score", "unique-alexnet".
-    title : str
-        Title above the map.
-    unit : str
-        Label of the colour bar.
-    values : dict of str to array (n_mesh_vertices,), float64
-        Values by hemisphere; NaN is not shown. With `categories`, numbers of categories.
-    high : float
-        The value of the last colour of the scale.
-    scale : str
-        Name of a matplotlib colormap.
-    mark : float, optional
-        The mean ceiling in the map's own unit, marked on the bar.
-    categories : tuple of str
-        Names of the categories, if values are categories.
-    strength : dict of str to array (n_mesh_vertices,), float64
-        With categories, the brightness of each vertex, 0..1.
-    source : str
-        Model and pictures of the values, if they are not of the run that is shown.
-    low : float
-        The value of the first colour.
-    """
-
-    name: str
-    title: str
-    unit: str
+    name: str  # short, for file names: "score", "unique-alexnet"
+    title: str  # title above the map
+    unit: str  # label of the colour bar
+    # (n_mesh_vertices,): values by hemisphere; NaN is not shown. With `categories`, numbers of
+    # categories.
     values: Sides
-    high: float
-    scale: str = "inferno"
-    mark: float | None = None
-    categories: tuple[str, ...] = ()
+    high: float  # the value of the last colour of the scale
+    scale: str = "inferno"  # name of a matplotlib colormap
+    mark: float | None = None  # the mean ceiling in the map's own unit, marked on the bar
+    categories: tuple[str, ...] = ()  # names of the categories, if values are categories
+    # (n_mesh_vertices,): with categories, the brightness of each vertex, 0..1.
     strength: Sides = field(default_factory=dict)
-    source: str = ""
-    low: float = 0
+    source: str = ""  # model and pictures of the values, if they are not of the run that is shown
+    low: float = 0  # the value of the first colour
 
 
 def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = None) -> list[Map]:
@@ -81,8 +57,8 @@ def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = Non
     if _has_values(subject.score):
         maps.append(Map("score", "Noise-normalised score", "% of the ceiling", subject.score, 100,
                          mark=100))  # fmt: skip
-    root = {h: np.sqrt(values) for h, values in subject.ceiling.items()}
-    roots = [{h: np.sqrt(c) for h, c in compared.ceiling.items()} for compared in subjects]
+    root = map_sides(np.sqrt, subject.ceiling)
+    roots = [map_sides(np.sqrt, compared.ceiling) for compared in subjects]
     high = _upper_limit([compared.r for compared in subjects], roots)
     maps.append(Map("r", "Pearson's r", "r", subject.r, high, "viridis", mark=_average(root)))
     if _has_values(subject.ceiling):
@@ -92,7 +68,7 @@ def maps_of(subject: SubjectValues, limits: Sequence[SubjectValues] | None = Non
     if len(subject.alone) > 1:
         maps.append(_best_space_map(subject, subjects))
     parts = [sides for compared in subjects for sides in compared.unique.values()]
-    high = _upper_limit([{h: np.abs(values) for h, values in sides.items()} for sides in parts])
+    high = _upper_limit([map_sides(np.abs, sides) for sides in parts])
     maps += [
         Map(f"unique-{space}", f"Unique to {space}", "part of R² that no other space explains",
             sides, high, "RdBu_r", source=subject.source, low=-high)
@@ -143,19 +119,15 @@ def _average(sides: Sides) -> float | None:
 
 def _upper_limit(*groups: Sequence[Sides]) -> float:
     """Return the 99.5th percentile, rounded up to a multiple of 0.1, or of 0.01 below 0.1."""
-    percentiles = [
-        np.nanpercentile(values, 99.5)
-        for sides in groups
-        for side in sides
-        for values in side.values()
-        if np.isfinite(values).any()
-    ]
+    sides = [side for group in groups for side in group]
+    arrays = [values for side in sides for values in side.values() if np.isfinite(values).any()]
+    percentiles = [np.nanpercentile(values, 99.5) for values in arrays]
     top = max(percentiles, default=1.0)
     step = 0.1 if top > 0.1 else 0.01
     return float(max(step, np.ceil(round(top / step, 6)) * step))
 
 
-def vertex_colours(brain_map: Map, hemisphere: str) -> NDArray[np.float64]:
+def vertex_colours(brain_map: Map, hemisphere: str) -> Floats:
     """Return red, green, blue, and 1 where there is a value, as an array (n_mesh_vertices, 4)."""
     values = brain_map.values[hemisphere]
     has_value = np.isfinite(values)

@@ -1,9 +1,6 @@
 """Values of every subject for the maps, and the number of its vertices on the mesh."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,13 +9,14 @@ from challenge import HEMISPHERES, Subject
 from challenge.rois.regions import read_mask
 from evaluate.errors import EvaluateError
 from evaluate.fits.inputs import Inputs
-from evaluate.fits.runs import ENSEMBLE
+from evaluate.fits.run_labels import ENSEMBLE
 from evaluate.maps.space_values import PICTURES
 from evaluate.maps.surface import Mesh
 from evaluate.maps.values import (
     SubjectValues,
     average,
     gather_values,
+    map_sides,
     region_names,
     split_placed,
 )
@@ -26,7 +24,7 @@ from evaluate.scoring.vertex_files import vertices_file
 
 
 def gather_subjects(
-    out: Path, inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
+    inputs: Inputs, run: str, mesh: Mesh, outlined: str, spaces: bool = True
 ) -> list[SubjectValues]:
     """Gather the values of every subject of a run whose vertices are on fsaverage, and their mean.
 
@@ -37,27 +35,15 @@ def gather_subjects(
     names = {name for fit in runs for name in fit.subjects}
     placed = split_placed(inputs.subjects)[0]
     subjects = [subject for subject in placed if subject.name in names]
-    absent = [
-        subject for subject in subjects if not vertices_file(out, run, subject.name).is_file()
-    ]
-    if absent:
+    files = [vertices_file(inputs.out, run, subject.name) for subject in subjects]
+    if absent := [file for file in files if not file.is_file()]:
         raise EvaluateError(
-            f"{vertices_file(out, run, absent[0].name)}: no such file: run {run_hint('evaluate')} "
-            "first, with the same subjects and fits"
+            f"{absent[0]}: no such file: run {run_hint('evaluate')} first, with the same subjects "
+            "and fits"
         )
     regions = region_names(placed, outlined)
     subject_values = [
-        gather_values(
-            out,
-            subject,
-            run,
-            inputs.runs,
-            inputs.responses,
-            mesh.n_vertices,
-            outlined,
-            spaces,
-            regions,
-        )
+        gather_values(inputs, subject, run, mesh.n_vertices, outlined, spaces, regions)
         for subject in subjects
     ]
     if len({values.split for values in subject_values}) > 1:
@@ -72,10 +58,9 @@ def gather_subjects(
 
 def measured_vertices(subject_values: Sequence[SubjectValues]) -> dict[str, np.ndarray]:
     """Return the mesh's vertices that any subject has, for the flat map to show."""
-    return {
-        h: np.flatnonzero(np.any([np.isfinite(subject.r[h]) for subject in subject_values], axis=0))
-        for h in HEMISPHERES
-    }
+    r = [subject.r for subject in subject_values]
+    has_r = map_sides(lambda *values: np.isfinite(values).any(axis=0), *r)
+    return {h: np.flatnonzero(mask) for h, mask in has_r.items()}
 
 
 def coverage_lines(subjects: Sequence[Subject], mesh: Mesh) -> list[str]:

@@ -5,19 +5,16 @@ The first 10,242 of fsaverage's 163,842 vertices are fsaverage5's, in the same o
 its own value. nilearn ships fsaverage5; fsaverage itself has to be downloaded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import choose_from
 from challenge import HEMISPHERES
 from challenge.fsaverage import SIDES, SURFACES, fsaverage_vertices, is_downloaded
 from challenge.layout import N_FSAVERAGE
+from evaluate.arrays import Array, Floats, Indices, Singles
 from evaluate.errors import EvaluateError
 
 __all__ = ["Mesh", "Shape", "fsaverage_vertices", "load_mesh", "place_on_mesh"]
@@ -28,40 +25,22 @@ SHAPES = ("inflated", "flat")
 
 @dataclass(frozen=True)
 class Shape:
-    """A surface: the positions of the mesh's vertices.
+    """A surface: the positions of the mesh's vertices."""
 
-    Attributes
-    ----------
-    coordinates : array (n_vertices, 3), float32
-        Right, front and up, mm; for a flat surface, the first two are on the page.
-    faces : array (n_faces, 3), int64
-        The corners of the triangles, as vertices.
-    """
-
-    coordinates: NDArray[np.float32]
-    faces: NDArray[np.int64]
+    # (n_vertices, 3): right, front and up, mm; for a flat surface, the first two are on the page.
+    coordinates: Singles
+    faces: Indices  # (n_faces, 3): the corners of the triangles, as vertices
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Both hemispheres of the average brain.
+    """Both hemispheres of the average brain."""
 
-    Attributes
-    ----------
-    name : str
-        "fsaverage5" or "fsaverage".
-    n_vertices : int
-        Number of vertices of a hemisphere.
-    shapes : mapping of (str, str) to Shape
-        By hemisphere and "inflated" or "flat".
-    sulci : mapping of str to array (n_vertices,), float32
-        For each hemisphere, the depth of the folds, more than 0 in a sulcus.
-    """
-
-    name: str
-    n_vertices: int
-    shapes: Mapping[tuple[str, str], Shape]
-    sulci: Mapping[str, NDArray[np.float32]]
+    name: str  # "fsaverage5" or "fsaverage"
+    n_vertices: int  # number of vertices of a hemisphere
+    shapes: Mapping[tuple[str, str], Shape]  # by hemisphere and "inflated" or "flat"
+    # (n_vertices,): for each hemisphere, the depth of the folds, more than 0 in a sulcus.
+    sulci: Mapping[str, Singles]
 
 
 def load_mesh(name: str = "auto") -> Mesh:
@@ -105,15 +84,13 @@ def _shape(file: str) -> Shape:
     return Shape(coordinates, np.asarray(mesh.faces, np.int64))
 
 
-def _folds(file: str) -> NDArray[np.float32]:
+def _folds(file: str) -> Singles:
     from nilearn.surface import load_surf_data
 
     return np.asarray(load_surf_data(file), np.float32)
 
 
-def place_on_mesh(
-    values: NDArray[Any], vertices: NDArray[np.int64], n_vertices: int = N_FSAVERAGE
-) -> NDArray[np.float64]:
+def place_on_mesh(values: Array, vertices: Indices, n_vertices: int = N_FSAVERAGE) -> Floats:
     """Return values of columns (n_columns,) at their vertices of the mesh, as (n_vertices,).
 
     `vertices` are those of `fsaverage_vertices`; columns that the mesh does not have are left out.

@@ -1,67 +1,50 @@
 """Values of a subject on the mesh: scores, ceilings and feature spaces."""
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
 from challenge.layout import vertices_file
+from evaluate.arrays import Array, Floats, Indices
 from evaluate.errors import EvaluateError
-from evaluate.fits.runs import Run
-from evaluate.maps.space_values import BySpace, describe_sources, read_space_values
+from evaluate.fits.inputs import Inputs
+from evaluate.maps.space_values import describe_sources, read_space_values
 from evaluate.maps.surface import fsaverage_vertices, place_on_mesh
 from evaluate.scoring.hemisphere_rows import roi_rank
-from evaluate.scoring.vertex_files import read_vertices
+from evaluate.scoring.vertex_files import read_current_vertices
 
 # By hemisphere, a value for each vertex of the mesh, or NaN.
-Sides = dict[str, NDArray[np.float64]]
+Sides = dict[str, Floats]
 
 
 @dataclass(frozen=True)
 class SubjectValues:
     """Values of one subject, or the mean of several, on the mesh.
 
-    Attributes
-    ----------
-    subject : str
-        Such as "01", or "mean".
-    score, r, ceiling : dict of str to array (n_mesh_vertices,), float64
-        By hemisphere: percent, Pearson's r, and a fraction; NaN if the vertex was not measured, not
-        fitted, or has no ceiling.
-    alone : dict of str to dict of str to array (n_mesh_vertices,), float64
-        For each feature space, r of a model on it alone.
-    unique : dict of str to dict of str to array (n_mesh_vertices,), float64
-        For each feature space, the part of R^2 that no other space explains.
-    labels : dict of str to array (n_mesh_vertices,), float64
-        For each vertex, the position of its region in `regions`, from 1; 0 outside.
-    regions : tuple of str
-        Names of the outlined regions, the same for all subjects that are shown together.
-    source : str
-        The model and the pictures of `alone` and `unique`.
-    split : str
-        The pictures of score and r: "test" or "heldout".
-    counts : tuple of int
-        Number of measured vertices that the mesh has, and number of all measured vertices.
+    Values are NaN where the vertex was not measured, not fitted, or has no ceiling.
     """
 
-    subject: str
-    score: Sides
+    subject: str  # such as "01", or "mean"
+    score: Sides  # percent
     r: Sides
-    ceiling: Sides
-    alone: dict[str, Sides] = field(default_factory=dict)
-    unique: dict[str, Sides] = field(default_factory=dict)
-    labels: Sides = field(default_factory=dict)
-    regions: tuple[str, ...] = ()
-    source: str = ""
-    split: str = "test"
-    counts: tuple[int, int] = (0, 0)
+    ceiling: Sides  # fraction
+    alone: dict[str, Sides] = field(default_factory=dict)  # r of a model on each space alone
+    unique: dict[str, Sides] = field(default_factory=dict)  # part of R^2 of each space alone
+    labels: Sides = field(default_factory=dict)  # position in `regions` from 1; 0 outside
+    regions: tuple[str, ...] = ()  # outlined; the same for all subjects shown together
+    source: str = ""  # the model and the pictures of `alone` and `unique`
+    split: str = "test"  # the pictures of score and r
+    counts: tuple[int, int] = (0, 0)  # measured vertices that the mesh has, and all
+
+
+def map_sides(function: Callable[..., Any], *sides: Sides) -> Sides:
+    """Apply a function of arrays to each hemisphere."""
+    return {h: function(*map(itemgetter(h), sides)) for h in HEMISPHERES}
 
 
 def check_outlined(roi_class: str) -> None:
@@ -92,22 +75,15 @@ def split_placed(subjects: Sequence[Subject]) -> tuple[list[Subject], str]:
 
 def region_names(subjects: Sequence[Subject], outlined: str) -> tuple[str, ...]:
     """Return the regions of a class in the data of several subjects, whose labels may differ."""
-    names = {
-        roi.name: None
-        for subject in subjects
-        for h in HEMISPHERES
-        for roi in subject.rois(h)
-        if roi.roi_class == outlined
-    }
+    rois = [roi for subject in subjects for h in HEMISPHERES for roi in subject.rois(h)]
+    names = {roi.name for roi in rois if roi.roi_class == outlined}
     return tuple(sorted(names, key=lambda name: roi_rank(outlined, name)))
 
 
 def gather_values(
-    out: Path,
+    inputs: Inputs,
     subject: Subject,
     run: str,
-    runs: Sequence[Run],
-    responses: Mapping[tuple[str, str], str],
     n_mesh: int,
     outlined: str = "streams",
     spaces: bool = True,
@@ -115,26 +91,22 @@ def gather_values(
 ) -> SubjectValues:
     """Read the values of a subject for the maps of `run`, which may be "ensemble".
 
-    `responses` are digests of the training responses. The other `runs` are needed to compare spaces
-    if there is no ablation. `regions` are from `region_names`, by default of this subject.
+    `regions` are from `region_names`, by default of this subject.
     """
     check_outlined(outlined)
     mesh_vertices = {h: fsaverage_vertices(subject, h) for h in HEMISPHERES}
 
-    def on_mesh(sides: Mapping[str, NDArray[Any]]) -> Sides:
+    def on_mesh(sides: Mapping[str, Array]) -> Sides:
         return {
             h: place_on_mesh(sides[h], vertices, n_mesh) if h in sides else np.full(n_mesh, np.nan)
             for h, vertices in mesh_vertices.items()
         }
 
-    scores = read_vertices(out, run, subject.name)
-    alone: BySpace = {}
-    unique: BySpace = {}
-    source = ""
-    if spaces:
-        alone, unique, source = read_space_values(out, subject, runs, responses)
+    scores = read_current_vertices(inputs, run, subject.name)
+    alone, unique, source = read_space_values(inputs, subject) if spaces else ({}, {}, "")
     names = tuple(region_names([subject], outlined) if regions is None else regions)
-    labels = {h: _labels(subject, h, outlined, names) for h in HEMISPHERES}
+    labels = on_mesh({h: _labels(subject, h, outlined, names) for h in HEMISPHERES})
+    n_on_mesh = [int((vertices < n_mesh).sum()) for vertices in mesh_vertices.values()]
     return SubjectValues(
         subject=subject.name,
         score=on_mesh(scores.field("score")),
@@ -144,18 +116,13 @@ def gather_values(
         unique={space: on_mesh(sides) for space, sides in unique.items()},
         source=source,
         split=scores.meta["split"],
-        labels={h: np.nan_to_num(values) for h, values in on_mesh(labels).items()},
+        labels=map_sides(np.nan_to_num, labels),
         regions=names,
-        counts=(
-            sum(int((vertices < n_mesh).sum()) for vertices in mesh_vertices.values()),
-            sum(len(vertices) for vertices in mesh_vertices.values()),
-        ),
+        counts=(sum(n_on_mesh), sum(map(len, mesh_vertices.values()))),
     )
 
 
-def _labels(
-    subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]
-) -> NDArray[np.int64]:
+def _labels(subject: Subject, hemisphere: str, outlined: str, names: Sequence[str]) -> Indices:
     """Return the position of each vertex' region in `names`; files may number them otherwise."""
     labels = np.zeros(subject.n_vertices(hemisphere), np.int64)
     for roi in subject.rois(hemisphere):
@@ -166,40 +133,38 @@ def _labels(
 
 def average(subjects: Sequence[SubjectValues]) -> SubjectValues:
     """Return the mean of the subjects that have a value at a vertex; labels are the most common."""
-    spaces = dict.fromkeys(space for subject in subjects for space in subject.alone)
-    parts = dict.fromkeys(space for subject in subjects for space in subject.unique)
+    sources = {subject.subject: subject.source for subject in subjects}
     return SubjectValues(
         subject="mean",
         score=_mean([subject.score for subject in subjects]),
         r=_mean([subject.r for subject in subjects]),
         ceiling=_mean([subject.ceiling for subject in subjects]),
-        alone={
-            s: _mean([subject.alone[s] for subject in subjects if s in subject.alone])
-            for s in spaces
-        },
-        unique={
-            s: _mean([subject.unique[s] for subject in subjects if s in subject.unique])
-            for s in parts
-        },
-        source=describe_sources({subject.subject: subject.source for subject in subjects}),
+        alone=_mean_by_space([subject.alone for subject in subjects]),
+        unique=_mean_by_space([subject.unique for subject in subjects]),
+        source=describe_sources(sources),
         split=subjects[0].split,
-        labels={h: _majority([subject.labels[h] for subject in subjects]) for h in HEMISPHERES},
+        labels=map_sides(_majority, *(subject.labels for subject in subjects)),
         regions=subjects[0].regions,
-        counts=(
-            max(subject.counts[0] for subject in subjects),
-            max(subject.counts[1] for subject in subjects),
-        ),
+        counts=(max(s.counts[0] for s in subjects), max(s.counts[1] for s in subjects)),
     )
+
+
+def _mean_by_space(values: Sequence[Mapping[str, Sides]]) -> dict[str, Sides]:
+    sides_by_space: dict[str, list[Sides]] = {}
+    for by_space in values:
+        for space, sides in by_space.items():
+            sides_by_space.setdefault(space, []).append(sides)
+    return {space: _mean(sides) for space, sides in sides_by_space.items()}
 
 
 def _mean(sides: Sequence[Sides]) -> Sides:
     with warnings.catch_warnings():
         # A vertex that no subject has stays NaN, as it should.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return {h: np.nanmean([side[h] for side in sides], axis=0) for h in HEMISPHERES}
+        return map_sides(lambda *values: np.nanmean(values, axis=0), *sides)
 
 
-def _majority(labels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _majority(*labels: Floats) -> Floats:
     stacked = np.stack(labels).astype(int)
     counts = [(stacked == label).sum(0) for label in range(stacked.max() + 1)]
     return np.argmax(counts, axis=0).astype(np.float64)

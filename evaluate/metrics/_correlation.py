@@ -1,19 +1,18 @@
 """Pearson's r of each vertex, in float64 and in bounded memory."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import constant_columns
+from evaluate.arrays import Array, Floats
 from evaluate.errors import EvaluateError
 
 # 2048 columns of 10,000 pictures in float64 are 160 MB: whole hemispheres are never copied.
 BLOCK = 2048
 
 
-def correlation(measured: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+def correlation(measured: Array, predicted: Array) -> Floats:
     """Compute Pearson's r between measured and predicted responses, vertex by vertex.
 
     Parameters
@@ -58,7 +57,7 @@ def _blocks(n_vertices: int) -> Iterator[slice]:
         yield slice(start, start + BLOCK)
 
 
-def _block_correlation(y: NDArray[Any], p: NDArray[Any]) -> NDArray[np.float64]:
+def _block_correlation(y: Array, p: Array) -> Floats:
     # Constant columns are found by their values: their centred squares may round to above 0.
     undefined = constant_columns(y) | constant_columns(p)
     y = y.astype(np.float64)

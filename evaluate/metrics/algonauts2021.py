@@ -1,12 +1,12 @@
 """The noise-normalised correlation of the Algonauts 2021 challenge, per vertex."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.metrics._inputs import Pair
 
 
-def compute(pair: Pair) -> NDArray[np.float64]:
+def compute(pair: Pair) -> Floats:
     """Divide r by the square root of the responses' reliability.
 
     2021's reliability is the correlation of halves of the repeats, taken to their full number by

@@ -1,13 +1,13 @@
 """The official score of the Algonauts 2023 challenge, per vertex."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.metrics import unclipped
 from evaluate.metrics._inputs import Pair
 
 
-def compute(pair: Pair) -> NDArray[np.float64]:
+def compute(pair: Pair) -> Floats:
     """Compute the explained share of the explainable variance, in percent.
 
     score = min(100, 100 * max(r, 0)^2 / NC). A constant prediction has r = 0.

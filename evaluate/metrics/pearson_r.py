@@ -1,12 +1,12 @@
 """Pearson's r between measured and predicted responses."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.metrics._inputs import Pair
 
 
-def compute(pair: Pair) -> NDArray[np.float64]:
+def compute(pair: Pair) -> Floats:
     """Compute Pearson's r, vertex by vertex.
 
     Parameters

@@ -1,13 +1,11 @@
 """The square of Pearson's r. It is not the coefficient of determination 1 - SS_res / SS_tot."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from evaluate.arrays import Floats
 from evaluate.metrics import pearson_r
 from evaluate.metrics._inputs import Pair
 
 
-def compute(pair: Pair) -> NDArray[np.float64]:
+def compute(pair: Pair) -> Floats:
     """Compute the square of Pearson's r, vertex by vertex.
 
     The square has no sign: r = -0.5 and r = 0.5 both give 0.25, so that its mean over vertices is

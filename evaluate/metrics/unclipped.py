@@ -1,12 +1,12 @@
 """The official score without its cut at 100, per vertex. It is not the challenge's score."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.metrics._inputs import Pair
 
 
-def compute(pair: Pair) -> NDArray[np.float64]:
+def compute(pair: Pair) -> Floats:
     """Compute 100 * max(r, 0)^2 / NC, which may be above 100.
 
     By chance r^2 is above the ceiling at some vertices and below at others. The official score

@@ -1,20 +1,18 @@
 """The account of a report: fits, exclusions with their reasons, warnings, and the command."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from base import plural
 from challenge import HEMISPHERES, Subject
 from challenge.ceilings.published import PUBLISHED
-from evaluate.fits.completeness import coverage_lines, unfinished_lines
+from evaluate.fits.completeness import unfinished_lines
 from evaluate.fits.inputs import Inputs
 from evaluate.fits.runs import Run
+from evaluate.scoring.score_report import ScoreReport
 from evaluate.tables.legend import score_warnings
 
 
@@ -23,18 +21,16 @@ def describe_fits(runs: Sequence[Run]) -> list[dict[str, Any]]:
     fits = []
     for run in runs:
         meta = run.models[0].meta
-        settings = dict(meta.get("settings", {}))
+        settings: dict[str, Any] = dict(meta.get("settings", {}))
         # Defaults are in the fits' files.
         settings.pop("defaults", None)
         settings |= settings.pop("parameters", None) or {}
+        spaces = (*run.spaces, *sorted(run.untrained - {*run.spaces}))
         fits.append(
             {
                 "name": run.name,
                 "label": run.label,
-                "spaces": [
-                    {"name": name, "untrained": name in run.untrained}
-                    for name in (*run.spaces, *sorted(run.untrained - {*run.spaces}))
-                ],
+                "spaces": [{"name": name, "untrained": name in run.untrained} for name in spaces],
                 "subjects": run.subjects,
                 "n_models": len(run.models),
                 "settings": ", ".join(f"{k} = {_short(v)}" for k, v in sorted(settings.items())),
@@ -50,83 +46,71 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def list_exclusions(inputs: Inputs, sidecar: Mapping[str, Any]) -> list[dict[str, str]]:
+def list_exclusions(inputs: Inputs, report: ScoreReport) -> list[dict[str, str]]:
     """Return what was left out of the numbers, and why."""
-    exclusions = []
-    ensemble = next(
-        (c for c in sidecar["counts"]
-         if c["fit"] == inputs.pooled and c["subject"] == c["hemisphere"] == "all"), None
-    )  # fmt: skip
-    if ensemble is not None:
-        source = "of the ensemble" if len(inputs.runs) > 1 else "of the fit"
-        n, out = ensemble["n_vertices"], ensemble["n_excluded"]
-        exclusions.append(
-            _exclusion(f"{out} of {plural(n, 'vertex')}", "their noise ceiling is 0: in no mean")
-        )
-        clipped = f"{plural(ensemble['n_clipped'], 'vertex')} {source}"
-        reason = ("kept, but their score was cut at 100 %, as the challenge has it, which biases "
-                  "means downwards")  # fmt: skip
-        exclusions.append(_exclusion(clipped, reason))
-        if ensemble["n_constant"]:
-            constant = f"{plural(ensemble['n_constant'], 'vertex')} {source}"
-            exclusions.append(
-                _exclusion(constant, "kept: one prediction for all pictures counts as r = 0")
-            )
-        if n_flat := ensemble["n_constant_measured"]:
-            reason = "kept: measured responses that are constant count as r = 0"
-            exclusions.append(_exclusion(f"{n_flat} vertices", reason))
-    exclusions += [
-        _exclusion(f"subject {subject.name}", "has no fits") for subject in inputs.unfitted
-    ]
-    for line in unfinished_lines(sidecar["unfinished"]):
+    exclusions = _vertex_exclusions(inputs, report)
+    exclusions += [(f"subject {subject.name}", "has no fits") for subject in inputs.unfitted]
+    for line in unfinished_lines(report.caveats.unfinished):
         item, _, fix = line.partition(": ")
-        exclusions.append(_exclusion(item, f"the run was not finished: {fix}"))
-    for name, runs in sidecar["coverage"]["lacking"].items():
-        exclusions.append(_exclusion(f"subject {name}", f"has no fit of {', '.join(runs)}"))
-    for kind, reason in (("test_responses", "test responses are not there"),
-                      ("ceilings", "noise ceilings are not there")):  # fmt: skip
-        files = sidecar["absent"][kind]
-        if files:
-            exclusions.append(
-                _exclusion(f"{plural(len(files), 'file')}, such as {files[0]}", reason)
-            )
+        exclusions.append((item, f"the run was not finished: {fix}"))
+    for name, runs in report.coverage["lacking"].items():
+        exclusions.append((f"subject {name}", f"has no fit of {', '.join(runs)}"))
+    for kind, noun in (("test_responses", "test responses"), ("ceilings", "noise ceilings")):
+        if files := report.absent[kind]:
+            item = f"{plural(len(files), 'file')}, such as {files[0]}"
+            exclusions.append((item, f"{noun} are not there"))
     exclusions += _empty_rois(inputs.subjects)
+    return [{"what": item, "why": reason} for item, reason in exclusions]
+
+
+def _vertex_exclusions(inputs: Inputs, report: ScoreReport) -> list[tuple[str, str]]:
+    counts = report.whole_counts.get(inputs.pooled)
+    if counts is None:
+        return []
+    source = "of the ensemble" if len(inputs.runs) > 1 else "of the fit"
+    exclusions = [
+        (f"{counts['n_excluded']} of {plural(counts['n_vertices'], 'vertex')}",
+         "their noise ceiling is 0: in no mean"),
+        (f"{plural(counts['n_clipped'], 'vertex')} {source}",
+         "kept, but their score was cut at 100 %, as the challenge has it, which biases means "
+         "downwards"),
+    ]  # fmt: skip
+    if n := counts["n_constant"]:
+        reason = "kept: one prediction for all pictures counts as r = 0"
+        exclusions.append((f"{plural(n, 'vertex')} {source}", reason))
+    if n := counts["n_constant_measured"]:
+        reason = "kept: measured responses that are constant count as r = 0"
+        exclusions.append((f"{n} vertices", reason))
     return exclusions
 
 
-def _exclusion(item: str, reason: str) -> dict[str, str]:
-    return {"what": item, "why": reason}
-
-
-def _empty_rois(subjects: Sequence[Subject]) -> list[dict[str, str]]:
-    sides = [(subject, h) for subject in subjects for h in HEMISPHERES]
+def _empty_rois(subjects: Sequence[Subject]) -> list[tuple[str, str]]:
+    sides = list(product(subjects, HEMISPHERES))
     empty: dict[str, list[str]] = {}
     for subject, h in sides:
         for roi in subject.rois(h):
             if not roi.vertices.size:
                 empty.setdefault(roi.name, []).append(f"{subject.name} {h}")
-    exclusions = []
-    for name, places in empty.items():
-        owner = "every subject" if len(places) == len(sides) else ", ".join(places)
-        exclusions.append(
-            _exclusion(f"{name} of {owner}", "the region has no vertices: a dash in the table")
-        )
-    return exclusions
+    owners = {
+        name: "every subject" if len(places) == len(sides) else ", ".join(places)
+        for name, places in empty.items()
+    }
+    reason = "the region has no vertices: a dash in the table"
+    return [(f"{name} of {owner}", reason) for name, owner in owners.items()]
 
 
-def banners(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+def banners(report: ScoreReport) -> list[str]:
     """Return the warnings at the top of the page."""
-    lines = [f"WARNING: {line}." for line in score_warnings(frame, sidecar)]
-    if sidecar["simulated"]:
-        lines.append(f"SIMULATED responses, subjects {', '.join(sidecar['simulated'])}: the "
-                     "figures say nothing about brains.")  # fmt: skip
-    untrained = sorted({s for spaces in sidecar["untrained"].values() for s in spaces})
-    if untrained:
+    lines = [f"WARNING: {line}." for line in score_warnings(report)]
+    if simulated := report.caveats.simulated:
+        lines.append(f"SIMULATED responses, subjects {', '.join(simulated)}: the figures say "
+                     "nothing about brains.")  # fmt: skip
+    if untrained := report.caveats.untrained_spaces:
         lines.append(f"UNTRAINED networks, random weights: {', '.join(untrained)}.")
-    if coverage_lines(sidecar["coverage"], "report"):
+    if report.coverage["lacking"]:
         lines.append("Columns cover different subjects: do not compare them where all subjects "
                      "are pooled.")  # fmt: skip
-    if len(sidecar["absent"]["ceilings"]):
+    if report.absent["ceilings"]:
         lines.append("Noise ceilings are missing: what needs them is a dash.")
     return lines
 

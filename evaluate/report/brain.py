@@ -1,7 +1,5 @@
 """The maps of the page: pictures of all views, and a brain that can be rotated."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +7,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from challenge import HEMISPHERES
+from evaluate.arrays import Array, Floats
 from evaluate.maps.camera import BRIGHT, FOLD, RenderedView, render_views
 from evaluate.maps.outlines import place_names
 from evaluate.maps.paint import Map, maps_of, paint, vertex_colours
@@ -39,22 +37,17 @@ def stills(
     `pictures` (view, hemisphere, width, height, PNG in base64, alternative text).
     """
     views = render_views(mesh, WIDTH, measured_vertices(subject_values))
-    flat_views = [view for view in views if view.view == "flat"]
-    return [
-        {
-            "subject": subject.subject,
-            "name": brain_map.name,
-            "title": brain_map.title,
-            "bar": bar(brain_map),
-            "source": brain_map.source or (pooled if brain_map.name in {"score", "r"} else ""),
-            "pictures": [
-                _still(view, brain_map, subject)
-                for view in (views if subject is subject_values[0] else flat_views)
-            ],
-        }
-        for subject in subject_values
-        for brain_map in maps_of(subject, subject_values)
-    ]
+    entries = []
+    for subject in subject_values:
+        for brain_map in maps_of(subject, subject_values):
+            source = brain_map.source or (pooled if brain_map.name in {"score", "r"} else "")
+            pictures = [_still(view, brain_map, subject) for view in views]
+            entries.append(
+                {"subject": subject.subject, "name": brain_map.name, "title": brain_map.title,
+                 "bar": bar(brain_map), "source": source, "pictures": pictures}
+            )  # fmt: skip
+        views = [view for view in views if view.view == "flat"]
+    return entries
 
 
 def _still(view: RenderedView, brain_map: Map, subject: SubjectValues) -> dict[str, Any]:
@@ -98,13 +91,11 @@ def bar(brain_map: Map) -> dict[str, Any]:
     stops = mpl.colormaps[brain_map.scale](np.linspace(0, 1, STOPS))
     mark = None
     if brain_map.mark is not None and np.isfinite(brain_map.mark):
+        share = (brain_map.mark - brain_map.low) / (brain_map.high - brain_map.low)
+        text = f"mean ceiling {brain_map.mark:.2f}"
         mark = {
-            "at": round(
-                100 * min((brain_map.mark - brain_map.low) / (brain_map.high - brain_map.low), 1), 1
-            ),
-            "text": "ceiling"
-            if brain_map.name == "score"
-            else f"mean ceiling {brain_map.mark:.2f}",
+            "at": round(100 * min(share, 1), 1),
+            "text": "ceiling" if brain_map.name == "score" else text,
         }
     return {
         "unit": brain_map.unit,
@@ -116,14 +107,11 @@ def bar(brain_map: Map) -> dict[str, Any]:
 
 
 def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
-    """Pack the rotatable brain: the mesh once, and the colours of each map.
+    """Pack the rotatable brain for JSON: the mesh once, and the colours of each map.
 
-    Returns
-    -------
-    dict
-        In JSON's types, arrays in base64: `places` (int16, hundredths of mm), `faces` (uint16),
-        `grey` (uint8), `vertices` (uint16) that any map has, and `maps` with `colours` (uint8,
-        three for each of these; 0, 0, 0 where there is no value) and `bar`.
+    Arrays are in base64: `places` (int16, hundredths of mm), `faces` (uint16), `grey` (uint8),
+    `vertices` (uint16) that any map has, and `colours` of each map (uint8, three for each of these;
+    0, 0, 0 where there is no value).
     """
     n = mesh.n_vertices
     places, faces = [], []
@@ -134,7 +122,7 @@ def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
         faces.append(shape.faces + i * n)
     bare = np.concatenate([np.where(mesh.sulci[h] > 0, FOLD, BRIGHT) for h in HEMISPHERES])
     colours = [
-        np.concatenate([vertex_colours(brain_map, h) for h in HEMISPHERES])
+        np.concatenate([vertex_colours(brain_map, "lh"), vertex_colours(brain_map, "rh")])
         for *_, brain_map in maps
     ]
     vertices = np.flatnonzero(np.any([rgba[:, 3] > 0 for rgba in colours], axis=0))
@@ -156,12 +144,12 @@ def turning(maps: Sequence[tuple[str, str, Map]], mesh: Mesh) -> dict[str, Any]:
     }
 
 
-def _bytes(rgba: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bytes(rgba: Floats) -> Floats:
     # 0 means no value, but one scale begins with black: a vertex with a value has at least 1.
     return np.where(rgba[:, 3:] > 0, np.maximum((rgba[:, :3] * 255).round(), 1), 0)
 
 
-def _pack(values: NDArray[Any], dtype: str) -> str:
+def _pack(values: Array, dtype: str) -> str:
     return b64encode(np.ascontiguousarray(values.astype(dtype)).tobytes()).decode("ascii")
 
 
@@ -169,6 +157,6 @@ def regions_map(subject: SubjectValues, outlined: str) -> Map:
     """Return a map of the outlined regions themselves."""
     labels = subject.labels
     values = {h: np.where(labels[h] > 0, labels[h] - 1, np.nan) for h in HEMISPHERES}
-    full: Mapping[str, NDArray[Any]] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}
+    full: Mapping[str, Array] = {h: np.ones_like(labels[h]) for h in HEMISPHERES}
     return Map("regions", f"Regions of {outlined}", "", values, 1,
                categories=subject.regions, strength=dict(full))  # fmt: skip

@@ -1,7 +1,5 @@
 """Charts of the page: bars per ROI, r² against ceiling, the responses of one vertex."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,18 +7,18 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm
-from numpy.typing import NDArray
 
-from evaluate.fits.runs import ENSEMBLE
+from evaluate.arrays import Array
+from evaluate.fits.run_labels import ENSEMBLE, FitLabel
 from evaluate.report.svg import INK, STYLE, new_figure, to_svg
 from evaluate.scoring.hemisphere_rows import class_order
+from evaluate.scoring.score_report import ScoreReport
 from evaluate.tables.scores_figure import COLOURS, HATCHES
-from evaluate.tables.scores_table import Model, overall
 
 FAINT = 0.25
 
 
-def colour(models: Sequence[Model], index: int) -> str:
+def colour(models: Sequence[FitLabel], index: int) -> str:
     """Return a model's colour: one of Okabe and Ito's, or the text's colour for the ensemble."""
     return INK if models[index].fit == ENSEMBLE else COLOURS[index % len(COLOURS)]
 
@@ -30,18 +28,19 @@ def on_page(ink: str) -> str:
     return "currentColor" if ink == INK else ink
 
 
-def bars(frame: pd.DataFrame, models: Sequence[Model], metric: str) -> list[dict[str, str]]:
+def bars(report: ScoreReport) -> list[dict[str, str]]:
     """Draw, for each ROI class, a bar per ROI and model with its interval, ceiling and chance."""
-    whole = overall(frame)
+    rows, metric = report.overall, report.metric
     charts = []
-    for roi_class in class_order(whole["roi_class"]):
-        scores = whole[(whole["roi_class"] == roi_class) & (whole["roi"] != "all")]
+    for roi_class in class_order(rows["roi_class"]):
+        scores = rows[(rows["roi_class"] == roi_class) & (rows["roi"] != "all")]
         if scores[metric].notna().any():
-            charts.append({"title": roi_class, "svg": _bars(scores, models, metric, roi_class)})
+            svg = _bars(scores, report.models, metric, roi_class)
+            charts.append({"title": roi_class, "svg": svg})
     return charts
 
 
-def _bars(scores: pd.DataFrame, models: Sequence[Model], metric: str, roi_class: str) -> str:
+def _bars(scores: pd.DataFrame, models: Sequence[FitLabel], metric: str, roi_class: str) -> str:
     rois = list(dict.fromkeys(scores["roi"]))
     figure, axes = new_figure(5.2, 2.7)
     width = 0.84 / len(models)
@@ -72,7 +71,7 @@ def _bars(scores: pd.DataFrame, models: Sequence[Model], metric: str, roi_class:
     return to_svg(figure, label, f"bars {roi_class}")
 
 
-def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
+def against_ceiling(ceiling: Array, r: Array) -> str:
     """Draw the density of r² of the vertices against their noise ceilings, as fractions."""
     figure, axes = new_figure(5.2, 4.2)
     square = np.maximum(r, 0) ** 2
@@ -97,7 +96,7 @@ def against_ceiling(ceiling: NDArray[Any], r: NDArray[Any]) -> str:
     return to_svg(figure, label, "ceiling")
 
 
-def scatter(predicted: NDArray[Any], measured: NDArray[Any], about: Mapping[str, Any]) -> str:
+def scatter(predicted: Array, measured: Array, about: Mapping[str, Any]) -> str:
     """Draw predicted against measured responses, (n_images,) each, of one vertex.
 
     `about` has the vertex' `name`, its `r`, and the `roi` of which it is an example.

@@ -1,7 +1,5 @@
 """Predicted against measured responses of the best vertex of each ROI, with the pictures."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -9,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from base import progress
 from challenge import HEMISPHERES, Subject, load_rgb
+from evaluate.arrays import Indices
 from evaluate.fits.runs import RoiModel, Run
 from evaluate.metrics._correlation import correlation
 from evaluate.report.charts import scatter
@@ -43,7 +41,7 @@ def examples(
     chosen, its `r` and `ceiling`, the scatter as `svg`, and pictures of `highest` and `lowest`
     response.
     """
-    models = {(m.meta["subject"], m.meta["hemisphere"], m.roi_class, m.roi): m for m in run.models}
+    models = {(m.meta["subject"], m.meta["hemisphere"], *m.roi_key): m for m in run.models}
     regions = _regions(subjects)
     rois = sorted(regions, key=lambda roi: roi_rank(*roi))
     entries = []
@@ -60,8 +58,8 @@ def examples(
 
 def _regions(
     subjects: Sequence[Subject],
-) -> dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]]:
-    regions: dict[tuple[str, str], list[tuple[Subject, str, NDArray[np.int64]]]] = {}
+) -> dict[tuple[str, str], list[tuple[Subject, str, Indices]]]:
+    regions: dict[tuple[str, str], list[tuple[Subject, str, Indices]]] = {}
     for subject in subjects:
         for h in HEMISPHERES:
             for roi in subject.regions(h):
@@ -71,7 +69,7 @@ def _regions(
 
 
 def _best_vertex(
-    regions: Sequence[tuple[Subject, str, NDArray[np.int64]]], vertices: Mapping[str, Vertices]
+    regions: Sequence[tuple[Subject, str, Indices]], vertices: Mapping[str, Vertices]
 ) -> tuple[_BestVertex | None, int]:
     """Return the vertex of the greatest r, and the number of vertices that have an r."""
     best, n = None, 0

@@ -1,16 +1,14 @@
 """Small maps of Pearson's r, one for each model, on one scale of colours."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from PIL import Image
 
+from evaluate.arrays import Indices
 from evaluate.fits.runs import Run
 from evaluate.maps.camera import RenderedView, render_views
 from evaluate.maps.paint import Map, maps_of, paint
@@ -19,6 +17,7 @@ from evaluate.maps.surface import Mesh
 from evaluate.maps.values import SubjectValues
 from evaluate.report.brain import bar
 from evaluate.report.examples import encode
+from evaluate.scoring.score_report import ScoreReport
 
 # Pixels: width of a flat map before it is cropped to the measured vertices, margin around these,
 # and gap between the hemispheres.
@@ -29,7 +28,7 @@ def multiples(
     values_by_run: Mapping[str, Sequence[SubjectValues]],
     subject_values: Sequence[SubjectValues],
     runs: Sequence[Run],
-    frame: pd.DataFrame,
+    report: ScoreReport,
     rows: Mapping[str, str],
     mesh: Mesh,
 ) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def multiples(
     views = [
         _cut(view, focus[view.hemisphere]) for view in render_views(mesh, WIDTH, focus, ("flat",))
     ]
-    means = _means(frame)
+    means = _means(report.frame)
     panels, brain_map = [], None
     for name in dict.fromkeys(subject.subject for subject in subject_values):
         subject_panels = []
@@ -60,7 +59,7 @@ def multiples(
     return {"bar": bar(brain_map), "panels": panels}
 
 
-def _cut(view: RenderedView, focus: NDArray[np.int64]) -> RenderedView:
+def _cut(view: RenderedView, focus: Indices) -> RenderedView:
     rows, columns = np.nonzero(np.isin(view.vertex, focus))
     if not rows.size:
         return view

@@ -1,7 +1,5 @@
 """The page: one file from templates, style and scripts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,20 +1,18 @@
 """The feature space that predicts best, per ROI."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import HEMISPHERES, Subject
+from evaluate.arrays import Array
 from evaluate.scoring.hemisphere_rows import roi_rank
 from evaluate.tables.scores_figure import COLOURS
 
 # For each subject, space and hemisphere, r of a model on this space alone.
-Alone = Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]]
+Alone = Mapping[str, Mapping[str, Mapping[str, Array]]]
 
 
 def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
@@ -42,17 +40,11 @@ def winners(subjects: Sequence[Subject], alone: Alone) -> dict[str, Any] | None:
                 wins[key] += np.bincount(r[:, vertices].argmax(0), minlength=len(spaces))
                 sums[key] += r[:, vertices].sum(1)
                 counts[key] += len(vertices)
-    return {
-        "spaces": [{"name": s, "colour": COLOURS[i % len(COLOURS)]} for i, s in enumerate(spaces)],
-        "rois": [
-            {
-                "roi_class": key[0],
-                "roi": key[1],
-                "n": counts[key],
-                "share": [float(v) / counts[key] for v in wins[key]],
-                "r": [float(v) / counts[key] for v in sums[key]],
-            }
-            for key in sorted(counts, key=lambda roi: roi_rank(*roi))
-            if counts[key]
-        ],
-    }
+    rois = []
+    for key in sorted(counts, key=lambda roi: roi_rank(*roi)):
+        if n := counts[key]:
+            share, r = (wins[key] / n).tolist(), (sums[key] / n).tolist()
+            rois.append({"roi_class": key[0], "roi": key[1], "n": n, "share": share, "r": r})
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(spaces))]
+    names = [{"name": s, "colour": c} for s, c in zip(spaces, colours, strict=True)]
+    return {"spaces": names, "rois": rois}

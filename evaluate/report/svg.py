@@ -1,7 +1,5 @@
 """Figures as inline SVG, in the page's text colour, light or dark."""
 
-from __future__ import annotations
-
 import re
 from io import StringIO
 from typing import Any

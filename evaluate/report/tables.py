@@ -1,7 +1,5 @@
 """The table of models x ROIs for every subject and hemisphere, as the page's script reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +9,7 @@ import pandas as pd
 from base import decimal
 from challenge import ROI_CLASSES
 from evaluate.scoring.hemisphere_rows import class_order
-from evaluate.tables.scores_table import models_of
+from evaluate.scoring.score_report import ScoreReport
 
 # Column of scores.csv, its name on the page, digits after the point.
 METRICS = (
@@ -52,14 +50,14 @@ def roi_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return rows
 
 
-def table_data(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+def table_data(report: ScoreReport) -> dict[str, Any]:
     """Return all numbers of the table, rounded for display, in JSON's types.
 
     `cells` has, for each "subject hemisphere", "class roi" and model number, `n`, the vertices that
     count, and for each metric its value and interval. `chance` has, for each "subject hemisphere"
     and "class roi", the score of unrelated predictions.
     """
-    models = models_of(frame, sidecar)
+    frame, models = report.frame, report.models
     metrics = metrics_of(frame)
     number = {model.fit: i for i, model in enumerate(models)}
     chance: dict[str, dict[str, float | None]] = {}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
+
 OBSERVED = ("r", "score", "ratio", "weight", "square")
 RESAMPLED = ("r", "score", "ratio", "score_null", "ratio_null", "error")
 LEFT_OUT = ("r", "score", "ratio")
@@ -20,29 +22,16 @@ class Draws:
     r^2 / ceiling; of the `weight` 1 / ceiling and of the `square` r^2. Resamples also have score
     and ratio of the errors r* - r alone (`_null`, as if all true r were 0), and the `error`
     (r* - r) / ceiling. Draws of disjoint vertices can be added.
-
-    Attributes
-    ----------
-    n_vertices : int
-        Vertices that count.
-    n_pictures : int
-        Number of different pictures; the smaller number in a sum.
-    observed : array (5,), float64
-        The sums named in `OBSERVED`.
-    resampled : array (n_resamples, 6), float64
-        The sums named in `RESAMPLED`.
-    pictures : array (n_pictures,), bytes
-        The sorted names of the pictures that were left out, one at a time.
-    left_out : array (n_pictures, 3), float64
-        Change of the sums named in `LEFT_OUT` without each picture.
     """
 
-    n_vertices: int
-    n_pictures: int
-    observed: NDArray[np.float64]
-    resampled: NDArray[np.float64]
+    n_vertices: int  # vertices that count
+    n_pictures: int  # number of different pictures; the smaller number in a sum
+    observed: Floats  # (5,): the sums named in `OBSERVED`
+    resampled: Floats  # (n_resamples, 6): the sums named in `RESAMPLED`
+    # (n_pictures,): the sorted names of the pictures that were left out, one at a time.
     pictures: NDArray[np.bytes_]
-    left_out: NDArray[np.float64]
+    # (n_pictures, 3): change of the sums named in `LEFT_OUT` without each picture.
+    left_out: Floats
 
     def __add__(self, draws: Draws) -> Draws:
         if np.array_equal(self.pictures, draws.pictures):

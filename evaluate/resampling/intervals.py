@@ -1,15 +1,13 @@
 """95 % intervals from draws, by inversion of mean and variance as functions of the truth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 
+from evaluate.arrays import Floats
 from evaluate.resampling.draws import LEFT_OUT, OBSERVED, RESAMPLED, Draws
 
 LEVEL = 0.95
@@ -23,27 +21,13 @@ NAMES = ("pearson_r_low", "pearson_r_high", "score_low", "score_high",
 
 @dataclass(frozen=True)
 class Family:
-    """Mean and variance of a statistic, as functions of the truth t.
+    """Mean and variance of a statistic, as functions of the truth t."""
 
-    Attributes
-    ----------
-    bias : float
-        The mean at t = 0.
-    slope : float
-        The mean is bias + slope * t.
-    variance : float
-        The variance at t = 0.
-    growth : float
-        The variance is (variance + growth * t) * (1 - shrink * t).
-    shrink : float
-        r^2 per unit of t: r varies less the closer it is to 1.
-    """
-
-    bias: float
-    slope: float
-    variance: float
-    growth: float
-    shrink: float
+    bias: float  # the mean at t = 0
+    slope: float  # the mean is bias + slope * t
+    variance: float  # the variance at t = 0
+    growth: float  # the variance is (variance + growth * t) * (1 - shrink * t)
+    shrink: float  # r^2 per unit of t: r varies less the closer it is to 1
 
     def interval(self, observed: float, quantile: float) -> tuple[float, float]:
         """Find the least and the greatest t within `quantile` standard deviations of the observed.
@@ -78,18 +62,9 @@ def _crossing(distance: Callable[[float], float], inside: float, outside: float)
 
 
 def intervals(draws: Draws | None) -> dict[str, float | None]:
-    """Compute the interval columns of scores.csv.
+    """Compute the columns `NAMES` of scores.csv, in percent but for r.
 
-    Parameters
-    ----------
-    draws : Draws, optional
-        Draws of the averaged vertices.
-
-    Returns
-    -------
-    dict of str to float or None
-        Values of the columns `NAMES`, with score and explained in percent; None without draws,
-        counted vertices or ceilings, or with fewer than `FEWEST_PICTURES` pictures.
+    They are None without draws, counted vertices or ceilings, or with too few pictures.
     """
     columns: dict[str, float | None] = dict.fromkeys(NAMES)
     if draws is None or draws.n_vertices == 0 or draws.n_pictures < FEWEST_PICTURES:
@@ -112,21 +87,11 @@ def small_sample_factor(n_pictures: int) -> float:
     return n_pictures / (n_pictures - 3)
 
 
-def student_quantile(left_out: NDArray[np.float64]) -> tuple[float, float]:
-    """Compute the quantile of Student's t for a variance that is estimated from these values.
+def student_quantile(left_out: Floats) -> tuple[float, float]:
+    """Return the two-sided 95 % quantile of Student's t, and its degrees of freedom.
 
-    Parameters
-    ----------
-    left_out : array (n_pictures,), float64
-        Change of the statistic without each picture.
-
-    Returns
-    -------
-    quantile : float
-        The two-sided 95 % quantile.
-    freedom : float
-        Its degrees of freedom. A variance of n values of kurtosis k has a relative variance of
-        (k - 1) / n, which is 2 / degrees of freedom.
+    They are those of a variance that is estimated from n values of kurtosis k: its relative
+    variance is (k - 1) / n, which is 2 / degrees of freedom.
     """
     n = len(left_out)
     deviation = left_out - left_out.mean()
@@ -142,7 +107,7 @@ def _observed_mean(draws: Draws, name: str) -> float:
     return float(draws.observed[OBSERVED.index(name)]) / draws.n_vertices
 
 
-def _resampled_means(draws: Draws, name: str) -> NDArray[np.float64]:
+def _resampled_means(draws: Draws, name: str) -> Floats:
     return draws.resampled[:, RESAMPLED.index(name)] / draws.n_vertices
 
 

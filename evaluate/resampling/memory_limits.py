@@ -1,7 +1,5 @@
 """Check that resamples and permutations fit the memory of this machine."""
 
-from __future__ import annotations
-
 from base import check_count, machine_memory
 from evaluate.resampling.draws import RESAMPLED
 from evaluate.resampling.permutation import block_size
@@ -22,24 +20,7 @@ SHARE = 0.5
 def check_counts(
     resamples: int, permutations: int, n_pictures: int, n_vertices: int, n_fits: int
 ) -> None:
-    """Check that resamples and permutations of a hemisphere fit the memory.
-
-    Parameters
-    ----------
-    resamples, permutations : int
-        Numbers to be drawn.
-    n_pictures : int
-        Scored pictures.
-    n_vertices : int
-        Vertices of the hemisphere.
-    n_fits : int
-        Scored fits.
-
-    Raises
-    ------
-    RoiridgeError
-        If they do not fit; the message names the largest numbers that do.
-    """
+    """Check that resamples and permutations of a hemisphere fit the memory."""
     memory = int(SHARE * machine_memory())
     reason = (
         f"{n_pictures} pictures, {n_vertices} vertices and {n_fits} fits leave memory for so many "

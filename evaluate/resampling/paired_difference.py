@@ -1,12 +1,10 @@
 """The difference between the scores of two predictions of the same responses."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.resampling.draws import LEFT_OUT, OBSERVED, RESAMPLED, Draws
 from evaluate.resampling.intervals import FEWEST_PICTURES, small_sample_factor, student_quantile
 from evaluate.resampling.swap_test import Swaps
@@ -36,20 +34,10 @@ def difference(
     instead of 95. p is that of another test, `swap`, which is exact there too; occasionally the
     test and the interval disagree.
 
-    Parameters
-    ----------
-    first, second : Draws
-        Draws of the same vertices, from the same weights.
-    statistic : str
-        "score" (as a share 0..1) or "r".
-    swaps : Swaps, optional
-        Swaps of the same two predictions; without it there is no p.
-
-    Returns
-    -------
-    Difference
-        Fields are None where a score has no value, there are too few pictures for an interval, or
-        no vertex counts.
+    `first`, `second`: draws of the same vertices, from the same weights. `statistic`: "score" (as a
+    share 0..1) or "r". `swaps`: swaps of the same two predictions; without it there is no p.
+    Fields of the result are None where a score has no value, there are too few pictures for an
+    interval, or no vertex counts.
 
     References
     ----------
@@ -86,7 +74,7 @@ def difference(
     return Difference(value, value - half, value + half, p)
 
 
-def _left_out_variance(left_out: NDArray[np.float64]) -> float:
+def _left_out_variance(left_out: Floats) -> float:
     """Compute the jackknife variance."""
     n = len(left_out)
     return float(((left_out - left_out.mean()) ** 2).sum() * (n - 1) / n)

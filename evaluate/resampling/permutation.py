@@ -1,15 +1,12 @@
 """Permutation tests of r > 0 at each vertex: pictures are shuffled against responses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
+from evaluate.arrays import Array, Floats, Indices, Singles
 from evaluate.errors import EvaluateError
 from evaluate.resampling.standardise import standardise
 from evaluate.resampling.threads import map_blocks
@@ -22,43 +19,25 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class PermutationCounts:
-    """Correlations of some vertices compared with those of permuted pictures.
+    """Correlations of some vertices compared with those of permuted pictures."""
 
-    Attributes
-    ----------
-    r : array (n_vertices,), float32
-        Observed Pearson's r; 0 where either column is constant.
-    as_great : array (n_vertices,), int64
-        Number of permutations with r at least as great.
-    greatest : array (n_permutations,), float32
-        The greatest r over the vertices in each permutation.
-    """
-
-    r: NDArray[np.float32]
-    as_great: NDArray[np.int64]
-    greatest: NDArray[np.float32]
+    r: Singles  # (n_vertices,): observed Pearson's r; 0 where either column is constant
+    as_great: Indices  # (n_vertices,): number of permutations with r at least as great
+    # (n_permutations,): the greatest r over the vertices in each permutation.
+    greatest: Singles
 
 
 @dataclass(frozen=True)
 class Significance:
-    """One-sided p values of r > 0.
+    """One-sided p values of r > 0."""
 
-    Attributes
-    ----------
-    p : array (n_vertices,), float64
-        Uncorrected p of each vertex.
-    q : array (n_vertices,), float64
-        p after false-discovery control over all vertices.
-    p_max : array (n_vertices,), float64
-        p against the greatest r over all vertices (family-wise).
-    """
-
-    p: NDArray[np.float64]
-    q: NDArray[np.float64]
-    p_max: NDArray[np.float64]
+    p: Floats  # (n_vertices,): uncorrected p of each vertex
+    q: Floats  # (n_vertices,): p after false-discovery control over all vertices
+    # (n_vertices,): p against the greatest r over all vertices (family-wise).
+    p_max: Floats
 
 
-def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> NDArray[np.int64]:
+def draw_orders(pictures: Array, n_permutations: int, seed: int = 0) -> Indices:
     """Draw permutations of pictures, as all pairs of an order of responses and one of predictions.
 
     Each pair shuffles responses against predictions. Any two of these permutations are independent,
@@ -68,20 +47,10 @@ def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> N
     s', t' of two pairs can be relabelled into one another: the test is exact, as with permutations
     that are drawn one by one [1]_.
 
-    Parameters
-    ----------
-    pictures : array (n_images,), bytes
-        The name of each row's picture. Rows of one picture move together, to the rows of a picture
-        with as many rows.
-    n_permutations : int
-        The least number of permutations; with the order of the data, the next square is drawn.
-    seed : int
-        Seed of the generator.
-
-    Returns
-    -------
-    array (2, n_orders, n_images), int64
-        Row indices of each order, first of the responses, then of the predictions.
+    `pictures` (n_images,): the name of each row's picture. Rows of one picture move together, to
+    the rows of a picture with as many rows. `n_permutations`: the least number of permutations;
+    with the order of the data, the next square is drawn. `seed`: seed of the generator. Returns (2,
+    n_orders, n_images): row indices of each order, first of the responses, then of the predictions.
 
     References
     ----------
@@ -103,24 +72,9 @@ def draw_orders(pictures: NDArray[Any], n_permutations: int, seed: int = 0) -> N
 
 
 def permute(
-    measured: NDArray[Any], predictions: Sequence[NDArray[Any]], orders: NDArray[np.int64]
+    measured: Array, predictions: Sequence[Array], orders: Indices
 ) -> list[PermutationCounts]:
-    """Correlate responses with the predictions of shuffled pictures.
-
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predictions : sequence of array (n_images, n_vertices)
-        Several predictions of these responses, all shuffled in the same orders.
-    orders : array (2, n_orders, n_images), int64
-        The result of `draw_orders`.
-
-    Returns
-    -------
-    list of PermutationCounts
-        Counts and greatest values of each prediction.
-    """
+    """Correlate responses with the predictions of pictures shuffled in `orders`, all at once."""
 
     def count(block: slice) -> list[PermutationCounts]:
         y = _in_orders(measured[:, block], orders[0])
@@ -134,14 +88,16 @@ def permute(
         empty = PermutationCounts(np.zeros(0, np.float32), np.zeros(0, np.int64), none)
         return [empty] * len(predictions)
     blocks = list(map_blocks(count, n_vertices, block_size(n_images, n_vertices)))
-    return [
-        PermutationCounts(
-            np.concatenate([part.r for part in parts]),
-            np.concatenate([part.as_great for part in parts]),
-            np.max([part.greatest for part in parts], axis=0),
-        )
-        for parts in zip(*blocks, strict=True)
-    ]
+    return [_join(parts) for parts in zip(*blocks, strict=True)]
+
+
+def _join(parts: Sequence[PermutationCounts]) -> PermutationCounts:
+    """Join the counts of blocks of vertices."""
+    return PermutationCounts(
+        np.concatenate([part.r for part in parts]),
+        np.concatenate([part.as_great for part in parts]),
+        np.max([part.greatest for part in parts], axis=0),
+    )
 
 
 def block_size(n_images: int, n_vertices: int) -> int:
@@ -149,13 +105,13 @@ def block_size(n_images: int, n_vertices: int) -> int:
     return max(1, min(n_vertices, max(NUMBERS // n_images, 8)))
 
 
-def _in_orders(values: NDArray[Any], orders: NDArray[np.int64]) -> NDArray[np.float32]:
+def _in_orders(values: Array, orders: Indices) -> Singles:
     """Standardise columns and return them in several orders: (n_vertices, n_orders, n_images)."""
     columns = np.ascontiguousarray(standardise(values).T)
     return np.take(columns, orders, axis=1, mode="clip")
 
 
-def _count(table: NDArray[np.float32]) -> PermutationCounts:
+def _count(table: Singles) -> PermutationCounts:
     """Compare r of the data, the first entry of each vertex's table, with all other entries."""
     all_r = table.reshape(len(table), -1)
     r = all_r[:, 0].copy()
@@ -166,21 +122,10 @@ def _count(table: NDArray[np.float32]) -> PermutationCounts:
 def significance(parts: Sequence[PermutationCounts]) -> list[Significance]:
     """Compute p values from counts, corrected over all parts together.
 
-    Parameters
-    ----------
-    parts : sequence of PermutationCounts
-        Counts of each part, such as the hemispheres of a subject, shuffled in the same orders.
-
-    Returns
-    -------
-    list of Significance
-        p values of each part. The observed order counts as one of the permutations [1]_, so that no
-        p is 0; q is Benjamini and Hochberg's [2]_, p_max uses the greatest r over all parts [3]_.
-
-    Raises
-    ------
-    EvaluateError
-        If the parts have different numbers of permutations.
+    `parts`: counts of each part, such as the hemispheres of a subject, shuffled in the same orders.
+    The observed order counts as one of the permutations [1]_, so
+    that no p is 0; q is Benjamini and Hochberg's [2]_, p_max uses the greatest r over all parts
+    [3]_.
 
     References
     ----------

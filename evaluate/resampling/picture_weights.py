@@ -1,51 +1,34 @@
 """Weights of pictures in each resample, the same for all subjects that saw a picture."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from evaluate.arrays import Array, Indices, Singles
+
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the rows of one subject.
+    """Weights of the rows of one subject."""
 
-    Attributes
-    ----------
-    rows : array (n_resamples, n_images), float32
-        Weights in each resample; each line sums to 1.
-    pictures : array (n_pictures,), bytes
-        The different pictures, sorted; each is left out once.
-    picture_index : array (n_images,), int64
-        For each row, the index of its picture.
-    """
-
-    rows: NDArray[np.float32]
+    # (n_resamples, n_images): weights in each resample; each line sums to 1.
+    rows: Singles
+    # (n_pictures,): the different pictures, sorted; each is left out once.
     pictures: NDArray[np.bytes_]
-    picture_index: NDArray[np.int64]
+    picture_index: Indices  # (n_images,): for each row, the index of its picture
 
     @property
     def n_lines(self) -> int:
         """The number of means that `means` returns for a column."""
         return len(self.rows) + len(self.pictures)
 
-    def means(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute weighted means of columns in each resample, and means without each picture.
+    def means(self, columns: Singles) -> Singles:
+        """Compute means of columns in each resample, and without each picture.
 
-        Parameters
-        ----------
-        columns : array (n_images, n_columns), float32
-            Values of each row.
-
-        Returns
-        -------
-        array (n_columns, n_resamples + n_pictures), float32
-            Means of each column, the resamples first.
+        Takes (n_images, n_columns), and returns (n_columns, n_resamples + n_pictures).
         """
         means = np.empty((columns.shape[1], self.n_lines), np.float32)
         n = len(self.rows)
@@ -62,29 +45,19 @@ class Weights:
         return csr_array((np.ones(n, np.float32), (self.picture_index, np.arange(n))), shape)
 
     @cached_property
-    def _n_other_rows(self) -> NDArray[np.float32]:
+    def _n_other_rows(self) -> Singles:
         """The number of rows of other pictures, at least 1."""
         counts = np.bincount(self.picture_index, minlength=len(self.pictures))
         return np.maximum(len(self.picture_index) - counts, 1).astype(np.float32)
 
 
-def picture_weights(pictures: NDArray[Any], n_resamples: int, seed: int = 0) -> Weights:
+def picture_weights(pictures: Array, n_resamples: int, seed: int = 0) -> Weights:
     """Draw Poisson weights of mean 1 for pictures.
 
-    Parameters
-    ----------
-    pictures : array (n_images,), bytes
-        The name of each row's picture (the sha256 of its file). Rows of one picture have the same
-        weight.
-    n_resamples : int
-        The number of resamples.
-    seed : int
-        Seed. A picture's weights depend on the seed and on its name alone, not on other pictures.
-
-    Returns
-    -------
-    Weights
-        The weights, normalised to sum 1 in each resample.
+    `pictures` (n_images,): the name of each row's picture (the sha256 of its file). Rows of one
+    picture have the same weight. `n_resamples`: the number of resamples. `seed`: seed. A picture's
+    weights depend on the seed and on its name alone, not on other pictures. Returns the weights,
+    normalised to sum 1 in each resample.
 
     References
     ----------

@@ -1,15 +1,12 @@
 """Scores of predictions of the same responses, on the same resamples of pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from threading import Lock
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import has_ceiling
+from evaluate.arrays import Array, Floats, Indices, Singles
 from evaluate.metrics._correlation import correlation
 from evaluate.resampling.draws import LEFT_OUT, RESAMPLED, Draws
 from evaluate.resampling.picture_weights import Weights
@@ -19,7 +16,7 @@ from evaluate.resampling.threads import map_blocks
 # Size of a block that stays in a core's cache: 1000 resamples of 128 vertices are 0.5 MB.
 VERTICES = 128
 
-Parts = Sequence[NDArray[Any]]
+Parts = Sequence[Array]
 
 
 class Resampler:
@@ -28,19 +25,11 @@ class Resampler:
     Mean and deviation of the responses in each resample are computed once: 8 bytes for each vertex
     and resample, 0.2 GB for 1000 resamples of a hemisphere of the challenge.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
-    weights : Weights
-        Weights of the images.
+    `measured` (n_images, n_vertices): responses. `ceiling` (n_vertices,), optional: noise ceilings
+    as fractions 0..1. Vertices of ceiling 0 count in no sum. `weights`: weights of the images.
     """
 
-    def __init__(
-        self, measured: NDArray[Any], ceiling: NDArray[Any] | None, weights: Weights
-    ) -> None:
+    def __init__(self, measured: Array, ceiling: Array | None, weights: Weights) -> None:
         n_vertices = measured.shape[1]
         self._weights = weights
         self._normalised = ceiling is not None
@@ -64,29 +53,12 @@ class Resampler:
             pass
 
     def draws(
-        self,
-        predicted: NDArray[Any],
-        r: NDArray[np.float64],
-        parts: Parts,
-        vertices: NDArray[np.int64] | None = None,
+        self, predicted: Array, r: Floats, parts: Parts, vertices: Indices | None = None
     ) -> list[Draws]:
         """Sum scores over parts of the predictions, such as ROIs, in every resample.
 
-        Parameters
-        ----------
-        predicted : array (n_images, n_columns)
-            Predictions.
-        r : array (n_columns,), float64
-            Pearson's r of each column with the responses of its vertex.
-        parts : sequence of array of int
-            The columns of each part; parts may overlap.
-        vertices : array (n_columns,), int64, optional
-            The vertex of each column; by default column v is vertex v.
-
-        Returns
-        -------
-        list of Draws
-            Draws of each part.
+        `r` (n_columns,) is that of each column with the responses of its vertex. Parts are columns,
+        and may overlap; by default column v is vertex v.
         """
         n_columns = predicted.shape[1]
         vertices = np.arange(n_columns) if vertices is None else vertices
@@ -113,14 +85,12 @@ class Resampler:
             totals[:, 1:] = np.nan
         return self._draws(totals, self._observed(r, vertices), [p[counted[p]] for p in parts])
 
-    def _observed(self, r: NDArray[np.float64], vertices: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _observed(self, r: Floats, vertices: Indices) -> Floats:
         inverse = self._inverse[vertices] if self._normalised else np.full(len(r), np.nan)
         score = np.minimum(np.maximum(r, 0) ** 2 * inverse, 1)
         return np.stack([r, score, r**2 * inverse, inverse, r**2])
 
-    def _draws(
-        self, totals: NDArray[np.float64], values: NDArray[np.float64], parts: Parts
-    ) -> list[Draws]:
+    def _draws(self, totals: Floats, values: Floats, parts: Parts) -> list[Draws]:
         n = len(self._weights.rows)
         draws = []
         for number, part in enumerate(parts):
@@ -138,13 +108,7 @@ class Resampler:
             )
         return draws
 
-    def _sums(
-        self,
-        predicted: NDArray[Any],
-        r: NDArray[np.float64],
-        vertices: NDArray[np.int64],
-        member: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def _sums(self, predicted: Array, r: Floats, vertices: Indices, member: Singles) -> Singles:
         """Sum a block of columns over parts, for each line of weights, in the order `RESAMPLED`."""
         p = standardise(predicted)
         y = self._measured[:, vertices]
@@ -158,43 +122,19 @@ class Resampler:
 
 
 def resample(
-    measured: NDArray[Any],
-    predicted: NDArray[Any],
-    ceiling: NDArray[Any] | None,
+    measured: Array,
+    predicted: Array,
+    ceiling: Array | None,
     weights: Weights,
     parts: Parts | None = None,
 ) -> list[Draws]:
-    """Sum scores over parts of the vertices, such as ROIs, in every resample.
-
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions 0..1. Vertices of ceiling 0 count in no sum.
-    weights : Weights
-        Weights of the images.
-    parts : sequence of array of int, optional
-        The vertices of each part; parts may overlap. One part of all vertices by default.
-
-    Returns
-    -------
-    list of Draws
-        Draws of each part.
-    """
+    """Sum scores over parts of the vertices, by default all, in every resample."""
     parts = [np.arange(measured.shape[1])] if parts is None else parts
     r = correlation(measured, predicted)
     return Resampler(measured, ceiling, weights).draws(predicted, r, parts)
 
 
-def _sum_statistics(
-    ratio: NDArray[np.float32],
-    r: NDArray[np.float64],
-    root: NDArray[np.float64],
-    member: NDArray[np.float32],
-) -> NDArray[np.float32]:
+def _sum_statistics(ratio: Singles, r: Floats, root: Floats, member: Singles) -> Singles:
     """Sum the statistics `RESAMPLED` over parts.
 
     `ratio` is r* / sqrt(ceiling) (n_columns, n_lines), and `root` is 1 / sqrt(ceiling).

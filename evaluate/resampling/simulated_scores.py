@@ -1,12 +1,10 @@
 """Simulated responses and predictions with known true scores."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from evaluate.arrays import Array, Floats
 
 # Shares of variance that vertices have in common: of their responses, and of prediction errors.
 SHARED_RESPONSE, SHARED_ERROR = 0.4, 0.5
@@ -14,18 +12,11 @@ SHARED_RESPONSE, SHARED_ERROR = 0.4, 0.5
 
 @dataclass(frozen=True)
 class Roi:
-    """True correlations and noise ceilings of a simulated ROI.
+    """True correlations and noise ceilings of a simulated ROI."""
 
-    Attributes
-    ----------
-    rho : array (n_vertices,), float64
-        Correlation between responses and predictions over infinitely many pictures.
-    ceiling : array (n_vertices,), float64
-        Noise ceilings, not below rho^2.
-    """
-
-    rho: NDArray[np.float64]
-    ceiling: NDArray[np.float64]
+    # (n_vertices,): correlation between responses and predictions over infinitely many pictures.
+    rho: Floats
+    ceiling: Floats  # (n_vertices,): noise ceilings, not below rho^2
 
     @property
     def explained(self) -> float:
@@ -54,13 +45,13 @@ class Roi:
             total += np.minimum(ratio / (1 + ratio) / ceiling, 1).mean()
         return 100 * total / len(self.rho)
 
-    def responses(self, n_pictures: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def responses(self, n_pictures: int, rng: np.random.Generator) -> Floats:
         """Draw responses of variance 1, correlated between vertices: (n_pictures, n_vertices)."""
         return _correlated(n_pictures, len(self.rho), SHARED_RESPONSE, rng)
 
     def predictions(
-        self, responses: NDArray[Any], rng: np.random.Generator, shared: float = SHARED_ERROR
-    ) -> NDArray[np.float64]:
+        self, responses: Array, rng: np.random.Generator, shared: float = SHARED_ERROR
+    ) -> Floats:
         """Draw predictions that correlate with responses by `rho`: (n_pictures, n_vertices).
 
         `shared` is the share of the error variance that the vertices have in common.
@@ -72,13 +63,9 @@ class Roi:
 def simulate_roi(rho: float | str, n_vertices: int, rng: np.random.Generator) -> Roi:
     """Simulate a ROI.
 
-    Parameters
-    ----------
-    rho : float or str
-        The correlation at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the
-        others, "sparse" 0 at four of five and 0.6 at the others.
-    rng : Generator
-        Draws ceilings of 0.4 to 0.8; for "mixed" of 0.05 to 0.8, but never below rho^2.
+    `rho`: the correlation at all vertices; "mixed" is 0 at a quarter of them and 0 to 0.8 at the
+    others, "sparse" 0 at four of five and 0.6 at the others. `rng`: draws ceilings of 0.4 to 0.8;
+    for "mixed" of 0.05 to 0.8, but never below rho^2.
     """
     if rho == "mixed":
         rhos = rng.uniform(0, 0.8, n_vertices)
@@ -92,7 +79,7 @@ def simulate_roi(rho: float | str, n_vertices: int, rng: np.random.Generator) ->
 
 def _correlated(
     n_pictures: int, n_vertices: int, shared: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+) -> Floats:
     """Draw standard normal columns with pairwise correlation `shared`."""
     common = rng.standard_normal((n_pictures, 1))
     individual = rng.standard_normal((n_pictures, n_vertices))

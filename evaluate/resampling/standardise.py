@@ -1,19 +1,15 @@
 """Standardise columns in float32, and compute their standard deviation in resamples."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import constant_columns
+from evaluate.arrays import Array, Singles
 
 # A resample of a column of variance 1 with less variance than this has only one value.
 CONSTANT = 1e-6
 
 
-def standardise(values: NDArray[Any]) -> NDArray[np.float32]:
+def standardise(values: Array) -> Singles:
     """Centre columns (n_images, n_vertices) and scale them to variance 1; constant ones are 0."""
     scaled = values.astype(np.float64)
     alike = constant_columns(values)
@@ -24,9 +20,7 @@ def standardise(values: NDArray[Any]) -> NDArray[np.float32]:
     return scaled.astype(np.float32)
 
 
-def inverse_deviation(
-    square: NDArray[np.float32], mean: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def inverse_deviation(square: Singles, mean: Singles) -> Singles:
     """Compute 1 / standard deviation from means of squares and means in resamples, in place.
 
     Both are (n_columns, n_lines). Returns `square`, with 0 where a resample has only one value.

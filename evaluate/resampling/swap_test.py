@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import has_ceiling
+from evaluate.arrays import Array, Floats, Indices, Singles
 from evaluate.resampling.standardise import inverse_deviation, standardise
 from evaluate.resampling.threads import map_blocks
 
@@ -22,63 +21,34 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Swaps:
-    """Score differences, second less first, under random swaps of two predictions.
+    """Score differences, second less first, under random swaps of two predictions."""
 
-    Attributes
-    ----------
-    n_vertices : int
-        Vertices that count.
-    r : array (1 + n_swaps,), float64
-        Sums over vertices of the difference in r, without swaps and for each set of swaps.
-    score : array (1 + n_swaps,), float64
-        The same for the official score as a share 0..1; NaN without ceilings.
-    """
-
-    n_vertices: int
-    r: NDArray[np.float64]
-    score: NDArray[np.float64]
+    n_vertices: int  # vertices that count
+    # (1 + n_swaps,): sums over vertices of the difference in r, without swaps and for each set of
+    # swaps.
+    r: Floats
+    # (1 + n_swaps,): the same for the official score as a share 0..1; NaN without ceilings.
+    score: Floats
 
     def __add__(self, swaps: Swaps) -> Swaps:
         return Swaps(self.n_vertices + swaps.n_vertices, self.r + swaps.r, self.score + swaps.score)
 
     def p(self, statistic: str = "score") -> float | None:
-        """Compute the two-sided p of no difference.
-
-        Parameters
-        ----------
-        statistic : str
-            "score" or "r".
-
-        Returns
-        -------
-        float or None
-            The share of swaps, the unswapped predictions included, with at least as great a
-            difference; None where the statistic has no value.
-        """
+        """Compute the two-sided p of no difference in "score" or "r"; None without a value."""
         values = np.abs(getattr(self, statistic))
         if not self.n_vertices or np.isnan(values).any():
             return None
         return float(np.mean(values >= values[0] - SAME * self.n_vertices))
 
 
-def draw_swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDArray[np.float32]:
+def draw_swap_signs(pictures: Array, n_swaps: int, seed: int = 0) -> Singles:
     """Draw the pictures at which two predictions are swapped.
 
-    Parameters
-    ----------
-    pictures : array (n_images,), bytes
-        The name of each row's picture (the sha256 of its file). Rows of one picture are swapped
-        together.
-    n_swaps : int
-        The number of sets of swaps.
-    seed : int
-        Seed. A picture's swaps depend on the seed and on its name alone, and are the same in all
-        hemispheres and subjects.
-
-    Returns
-    -------
-    array (1 + n_swaps, n_images), float32
-        -1 where the predictions are swapped, else 1; the first line has no swaps.
+    `pictures` (n_images,): the name of each row's picture (the sha256 of its file). Rows of one
+    picture are swapped together. `n_swaps`: the number of sets of swaps. `seed`: seed. A picture's
+    swaps depend on the seed and on its name alone, and are the same in all hemispheres and
+    subjects. Returns (1 + n_swaps, n_images): -1 where the predictions are swapped, else 1; the
+    first line has no swaps.
     """
     names, picture_index = np.unique(np.asarray(pictures), return_inverse=True)
     signs = np.ones((1 + n_swaps, len(names)), np.float32)
@@ -90,11 +60,11 @@ def draw_swap_signs(pictures: NDArray[Any], n_swaps: int, seed: int = 0) -> NDAr
 
 
 def swap(
-    measured: NDArray[Any],
-    predictions: tuple[NDArray[Any], NDArray[Any]],
-    ceiling: NDArray[Any] | None,
-    signs: NDArray[np.float32],
-    parts: Sequence[NDArray[np.int64]] | None = None,
+    measured: Array,
+    predictions: tuple[Array, Array],
+    ceiling: Array | None,
+    signs: Singles,
+    parts: Sequence[Indices] | None = None,
 ) -> list[Swaps]:
     """Compute the score differences of two predictions when they are swapped at some pictures.
 
@@ -106,23 +76,11 @@ def swap(
     better at half of 20 vertices (true r 0.6 and 0.3; 0.6 and 0), were called different in 2 to 12
     of 100 simulations. `make calibrate` shows that correlated errors matter little.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_columns)
-        Responses.
-    predictions : (array (n_images, n_columns), array (n_images, n_columns))
-        The first and the second prediction.
-    ceiling : array (n_columns,), optional
-        Noise ceilings as fractions 0..1. Columns of ceiling 0 count in no sum.
-    signs : array (1 + n_swaps, n_images), float32
-        The result of `draw_swap_signs`.
-    parts : sequence of array of int64, optional
-        The columns of each part, such as a ROI; parts may overlap. One part of all by default.
-
-    Returns
-    -------
-    list of Swaps
-        Differences of each part.
+    `measured` (n_images, n_columns): responses. `predictions` (n_images, n_columns): the first and
+    the second prediction. `ceiling` (n_columns,), optional: noise ceilings as fractions 0..1.
+    Columns of ceiling 0 count in no sum. `signs` (1 + n_swaps, n_images): the result of
+    `draw_swap_signs`. `parts`: the columns of each part, such as a ROI; parts may overlap. One part
+    of all by default. Returns differences of each part.
 
     References
     ----------
@@ -159,10 +117,8 @@ def swap(
 
 
 def _swapped(
-    measured: NDArray[Any],
-    predictions: tuple[NDArray[Any], NDArray[Any]],
-    signs: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    measured: Array, predictions: tuple[Array, Array], signs: Singles
+) -> tuple[Singles, Singles]:
     """Correlate both predictions with the responses, for each line: (n_columns, n_lines)."""
     y = standardise(measured)
     p, q = map(standardise, predictions)
@@ -177,6 +133,6 @@ def _swapped(
     return first, second
 
 
-def _score(r: NDArray[np.float32], inverse: NDArray[np.float32]) -> NDArray[np.float32]:
+def _score(r: Singles, inverse: Singles) -> Singles:
     positive = np.maximum(r, 0)
     return np.minimum(positive * positive * inverse, 1)

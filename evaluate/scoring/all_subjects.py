@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from base import progress, provenance
 from cache import CacheError, digest, read_meta
+from cache.records import ScoresRecord
 from challenge import HEMISPHERES, Subject
 from evaluate.fits.hemisphere import load_hemisphere
 from evaluate.fits.inputs import Inputs
-from evaluate.fits.runs import ENSEMBLE, fits_digest
+from evaluate.fits.run_labels import ENSEMBLE
+from evaluate.fits.runs import fits_digest, label_fits
 from evaluate.resampling import check_counts, intervals
 from evaluate.scoring.ensemble import check_rule, compute_strengths
-from evaluate.scoring.hemisphere_rows import (
-    HemisphereScores,
-    Key,
-    describe_fits,
-    rows,
-    score_hemisphere,
-)
+from evaluate.scoring.hemisphere_rows import HemisphereScores, Key, rows, score_hemisphere
 from evaluate.scoring.hemisphere_scorer import Resampling, VertexMap, correct_p_values
 from evaluate.scoring.member_selection import Member
 from evaluate.scoring.predictions import gather_prediction
@@ -32,47 +27,25 @@ from evaluate.scoring.vertex_scores import Tally, pool
 
 @dataclass(frozen=True)
 class AllScores:
-    """Scores of all fits and subjects.
+    """Scores of all fits and subjects."""
 
-    Attributes
-    ----------
-    tallies : dict of Key to Tally
-        Sums for each fit, subject, hemisphere and ROI, and pooled ("all").
-    intervals : dict of Key to dict of str to float or None
-        The interval columns of scores.csv.
-    filled : dict of str to int
-        For each "subject hemisphere", the number of vertices that only ROI classes cover which are
-        not chosen.
-    members : dict of str to dict of str to Member
-        For each "subject hemisphere" and run, its part in the ensemble.
-    """
-
-    tallies: dict[Key, Tally] = field(default_factory=dict)
+    tallies: dict[Key, Tally] = field(default_factory=dict)  # of parts, and pooled ("all")
+    # The interval columns of scores.csv.
     intervals: dict[Key, dict[str, float | None]] = field(default_factory=dict)
+    # By "subject hemisphere": vertices that only ROI classes cover which are not chosen, and the
+    # part of each run in the ensemble.
     filled: dict[str, int] = field(default_factory=dict)
     members: dict[str, dict[str, Member]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of scoring.
+    """Settings of scoring; the seed draws resamples, permutations and the ensemble's halves."""
 
-    Attributes
-    ----------
-    roi_classes : sequence of str, optional
-        ROI classes that combinations are made of; all by default.
-    ensemble : str
-        The rule of the ensemble's weights.
-    resampling : Resampling
-        Numbers of resamples and permutations; the seed draws the ensemble's halves too.
-    baseline : str, optional
-        The folder of the run, or "ensemble", with which the other runs are compared.
-    """
-
-    roi_classes: Sequence[str] | None
-    ensemble: str
+    roi_classes: Sequence[str] | None  # that combinations are made of; all by default
+    ensemble: str  # the rule of its weights
     resampling: Resampling
-    baseline: str | None = None
+    baseline: str | None = None  # the run, or "ensemble", with which the others are compared
 
     def validate(self) -> Settings:
         """Raise if the rule or a number is invalid; return the settings."""
@@ -91,11 +64,11 @@ class Settings:
         }
 
 
-def score_all(inputs: Inputs, out: Path, settings: Settings) -> AllScores:
+def score_all(inputs: Inputs, settings: Settings) -> AllScores:
     """Score every fit and the ensemble, and write a file of vertices for each run and subject."""
     scored = AllScores()
     check_resampling(inputs, settings.resampling)
-    descriptions = describe_fits(inputs.runs)
+    labels = label_fits(inputs.runs)
     n_hemispheres = len(inputs.subjects) * len(HEMISPHERES)
     with progress(desc="scoring", unit="hemisphere", total=n_hemispheres) as bar:
         for subject in inputs.subjects:
@@ -113,13 +86,11 @@ def score_all(inputs: Inputs, out: Path, settings: Settings) -> AllScores:
                 # The ensemble of a single fit is that fit.
                 name = inputs.pooled if run == ENSEMBLE else run
                 key = Key(name, subject.name, "all", "all", "all")
-                [means] = rows(
-                    {key: scored.tallies[key]}, scored.intervals, inputs.split, descriptions
-                )
+                tallies = {key: scored.tallies[key]}
+                [means] = rows(tallies, scored.intervals, inputs.split, labels)
                 meta |= {"means": means, "provenance": provenance()}
-                write_vertices(
-                    vertices_file(out, run, subject.name), correct_p_values(hemisphere_maps), meta
-                )
+                path = vertices_file(inputs.out, run, subject.name)
+                write_vertices(path, correct_p_values(hemisphere_maps), meta)
     _compute_intervals(scored, "all")
     return scored
 
@@ -134,13 +105,13 @@ def check_resampling(inputs: Inputs, resampling: Resampling) -> None:
         )
 
 
-def vertices_are_current(inputs: Inputs, out: Path, settings: Settings) -> bool:
+def vertices_are_current(inputs: Inputs, settings: Settings) -> bool:
     """Return whether the files of vertices exist and were made from these inputs."""
     for subject in inputs.subjects:
         runs = [r.name for r in inputs.runs if subject.name in r.subjects]
         for run in (*runs, ENSEMBLE):
             try:
-                stored_key = read_meta(vertices_file(out, run, subject.name)).get("key")
+                stored_key = read_meta(vertices_file(inputs.out, run, subject.name)).get("key")
             except (CacheError, OSError):
                 return False
             if stored_key != _meta(inputs, subject, run, settings)["key"]:
@@ -190,32 +161,25 @@ def _compute_intervals(scored: AllScores, subject: str) -> None:
             scored.tallies[key] = replace(tally, draws=None)
 
 
-def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> dict[str, Any]:
-    """Return the meta of a file of vertices; `key` digests everything that its arrays depend on."""
-    runs = [r for r in inputs.runs if run in {r.name, ENSEMBLE}]
-    description = describe_fits(inputs.runs)[run]
-    models_by_run = {
-        r.name: [m for m in r.models if m.meta["subject"] == subject.name] for r in runs
-    }
-    key_content = {
-        "kind": "vertices",
-        "schema": 2,
-        "fits": {name: fits_digest(models) for name, models in models_by_run.items() if models},
-        "data": inputs.key["data"][subject.name],
-        "scored": inputs.key["scored"],
-        "settings": settings.as_json(),
-    }
+def _meta(inputs: Inputs, subject: Subject, run: str, settings: Settings) -> ScoresRecord:
+    """Return the record of a file of vertices, without the means and provenance."""
+    runs = [r for r in inputs.runs if run in (r.name, ENSEMBLE)]
+    label = label_fits(inputs.runs)[run]
+    vertices_digest = inputs.vertices_digest(run, subject.name)
+    made_from = {"kind": "vertices", "schema": 3, "inputs": vertices_digest}
     return {
+        "kind": "vertices",
         "run": run,
-        "model": description["model"],
-        "spaces": description["spaces"],
+        "model": label.model,
+        "spaces": label.spaces,
         "subject": subject.name,
         "split": inputs.split,
         "n_pictures": inputs.n_pictures[subject.name],
-        "fits": fits_digest([model for models in models_by_run.values() for model in models]),
+        "fits": fits_digest([model for r in runs for model in r.models_of(subject.name)]),
+        "inputs": vertices_digest,
         "simulated": subject.simulated,
         "untrained": sorted({space for r in runs for space in r.untrained}),
         "permutations": settings.resampling.permutations,
         "seed": settings.resampling.seed,
-        "key": digest(key_content),
+        "key": digest({**made_from, "settings": settings.as_json()}),
     }

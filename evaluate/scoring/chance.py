@@ -1,15 +1,12 @@
 """The expected score of predictions that are unrelated to the pictures."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betainc
 
+from evaluate.arrays import Array, Floats
 
-def chance_score(n_pictures: int, ceiling: NDArray[Any]) -> NDArray[np.float64]:
+
+def chance_score(n_pictures: int, ceiling: Array) -> Floats:
     """Compute the expected official score of predictions that are unrelated to the pictures.
 
     Where predictions and responses are independent and one of them is normal, r^2 of n pictures

@@ -21,36 +21,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.arrays import Floats
 from evaluate.resampling import FEWEST_PICTURES
 from evaluate.resampling.intervals import student_quantile
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Sums over some vertices; parts of disjoint vertices can be added.
+    """Sums over some vertices; parts of disjoint vertices can be added."""
 
-    Attributes
-    ----------
-    n_vertices : int
-        The number of vertices.
-    pearson_r, r2 : array (n_subsets,), float64
-        Sums of r and R^2 for each subset of the spaces.
-    product : array (n_spaces,), float64
-        Sums of the part of each space in r of the full set; the parts add up to r.
-    pictures : array (n_pictures,), bytes
-        The pictures, sorted.
-    left_out : array (n_subsets, n_pictures), float64
-        Change of `r2` without each picture.
-    """
-
-    n_vertices: int
-    pearson_r: Floats
-    r2: Floats
+    n_vertices: int  # the number of vertices
+    pearson_r: Floats  # (n_subsets,): sums of r and R^2 for each subset of the spaces
+    r2: Floats  # (n_subsets,)
+    # (n_spaces,): sums of the part of each space in r of the full set; the parts add up to r.
     product: Floats
-    pictures: NDArray[np.bytes_]
-    left_out: Floats
+    pictures: NDArray[np.bytes_]  # (n_pictures,): the pictures, sorted
+    left_out: Floats  # (n_subsets, n_pictures): change of `r2` without each picture
 
     def __add__(self, part: Part) -> Part:
         names, index = np.unique(
@@ -68,20 +54,7 @@ class Part:
         )
 
     def interval(self, name: str, weights: Floats) -> dict[str, float | None]:
-        """Compute a weighted sum of the subsets' mean R^2, with its 95 % interval.
-
-        Parameters
-        ----------
-        name : str
-            Prefix of the keys of the result.
-        weights : array (n_subsets,)
-            The weight of each subset.
-
-        Returns
-        -------
-        dict of str to float or None
-            `name`, `name_low` and `name_high`; the ends are None with too few pictures.
-        """
+        """Compute a weighted sum of the subsets' mean R^2, `name`, with its 95 % interval."""
         value = float(weights @ self.r2) / self.n_vertices
         n = len(self.pictures)
         if n < FEWEST_PICTURES:
@@ -95,16 +68,9 @@ class Part:
 def contributions(spaces: Sequence[str], subsets: Sequence[Sequence[int]]) -> dict[str, Floats]:
     """Express unique and shared parts as weighted sums of R^2 of the subsets.
 
-    Parameters
-    ----------
-    subsets : sequence of sequence of int
-        Indices of the spaces in each fitted subset; the last subset has all spaces.
-
-    Returns
-    -------
-    dict of str to array (n_subsets,)
-        `unique:SPACE`, R^2 of all spaces less that of all but this one, where the latter was
-        fitted; `shared`, R^2 less all unique parts, where these are known and there are several.
+    `subsets`: indices of the spaces in each fitted subset; the last subset has all spaces. Returns
+    (n_subsets,): `unique:SPACE`, R^2 of all spaces less that of all but this one, where the latter
+    was fitted; `shared`, R^2 less all unique parts, where these are known and there are several.
     """
     subset_indices = {tuple(subset): number for number, subset in enumerate(subsets)}
     units, whole = np.eye(len(subsets)), len(subsets) - 1

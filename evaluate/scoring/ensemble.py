@@ -6,8 +6,6 @@ computes the strength of each model from held-out pictures alone. The weights of
 vertex are their strengths there, normalised to sum 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,56 +15,37 @@ from numpy.typing import NDArray
 
 from base import code_digest, list_choices, load_plugin, plugin_names
 from evaluate import ensembles
+from evaluate.arrays import Floats, Indices, Mask, Singles
+from evaluate.ensembles import DEFAULT
 from evaluate.ensembles._combine import FEWEST_PICTURES
 from evaluate.errors import EvaluateError
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.scoring.member_selection import Fold, Selection, select_members
 
-DEFAULT = "per_vertex"
-Part = Sequence[NDArray[np.float64]]
+Part = Sequence[Floats]
 
 
 @dataclass(frozen=True)
 class Strengths:
-    """Weights of the models of a hemisphere before normalisation, and the members.
+    """Weights of the models of a hemisphere before normalisation, and the members."""
 
-    Attributes
-    ----------
-    whole : list of array (n_roi_vertices,), float64
-        Strengths of each model from all held-out pictures; for the test split.
-    halves : tuple of two lists of array (n_roi_vertices,), float64
-        Strengths from each half of the held-out pictures.
-    in_second : array (n_heldout,), bool
-        Whether each held-out picture is in the second half.
-    selection : Selection
-        Members among `Hemisphere.runs`, from all held-out pictures.
-    half_selections : tuple of two Selection
-        Members from each half.
-    """
-
-    whole: list[NDArray[np.float64]]
-    halves: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]
-    in_second: NDArray[np.bool_]
-    selection: Selection
-    half_selections: tuple[Selection, Selection]
+    # (n_roi_vertices,): strengths of each model from all held-out pictures; for the test split.
+    whole: list[Floats]
+    # (n_roi_vertices,): strengths from each half of the held-out pictures.
+    halves: tuple[list[Floats], list[Floats]]
+    # (n_heldout,): whether each held-out picture is in the second half.
+    in_second: Mask
+    selection: Selection  # members among `Hemisphere.runs`, from all held-out pictures
+    half_selections: tuple[Selection, Selection]  # members from each half
 
 
 @dataclass(frozen=True)
 class CombinedPrediction:
-    """The combined prediction of several models for a hemisphere.
+    """The combined prediction of several models for a hemisphere."""
 
-    Attributes
-    ----------
-    predictions : array (n_images, n_vertices), float32
-        Predictions, 0 where not covered.
-    covered : array (n_vertices,), bool
-        Whether a model covers the vertex.
-    n_filled : int
-        Covered vertices outside the chosen ROI classes, predicted by models of the other classes.
-    """
-
-    predictions: NDArray[np.float32]
-    covered: NDArray[np.bool_]
+    predictions: Singles  # (n_images, n_vertices): predictions, 0 where not covered
+    covered: Mask  # (n_vertices,): whether a model covers the vertex
+    # Covered vertices outside the chosen ROI classes, predicted by models of the other classes.
     n_filled: int
 
 
@@ -88,15 +67,7 @@ def compute_strengths(
     rule: str = DEFAULT,
     roi_classes: Sequence[str] | None = None,
 ) -> Strengths:
-    """Compute the strength of each model from the held-out pictures, and select the members.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the split of held-out pictures into halves, and of the halves into quarters.
-    roi_classes : sequence of str, optional
-        ROI classes that combinations are made of, and by which members are selected.
-    """
+    """Compute the strength of each model from the held-out pictures, and select the members."""
     pictures = hemisphere.heldout_pictures
     second = split_pictures(pictures, seed)
     halves = (np.flatnonzero(~second), np.flatnonzero(second))
@@ -114,10 +85,7 @@ def compute_strengths(
     sums = _cross_fitted(hemisphere, halves, half_strengths, roi_classes)
     half_selections = [
         _select(hemisphere, parts, _cross_fitted(hemisphere, parts, part_strengths, roi_classes))
-        for parts, part_strengths in (
-            (quarters[:2], strengths[2:4]),
-            (quarters[2:], strengths[4:]),
-        )
+        for parts, part_strengths in ((quarters[:2], strengths[2:4]), (quarters[2:], strengths[4:]))
     ]
     selection = _select(hemisphere, halves, sums)
     first_selection, second_selection = half_selections
@@ -126,7 +94,7 @@ def compute_strengths(
 
 def _cross_fitted(
     hemisphere: Hemisphere,
-    folds: Sequence[NDArray[np.int64]],
+    folds: Sequence[Indices],
     strengths: Sequence[Part],
     roi_classes: Sequence[str] | None,
 ) -> list[Fold]:
@@ -145,9 +113,7 @@ def _cross_fitted(
     return [Fold(measured[rows], total) for rows, total in zip(folds, weighted, strict=True)]
 
 
-def _select(
-    hemisphere: Hemisphere, folds: Sequence[NDArray[np.int64]], sums: Sequence[Fold]
-) -> Selection:
+def _select(hemisphere: Hemisphere, folds: Sequence[Indices], sums: Sequence[Fold]) -> Selection:
     """Select the members; all fits are members if a fold has too few pictures."""
     if min(map(len, folds)) < FEWEST_PICTURES:
         n_fits = len(hemisphere.runs)
@@ -156,9 +122,7 @@ def _select(
 
 
 def _ranks(
-    hemisphere: Hemisphere,
-    roi_classes: Sequence[str] | None,
-    members: NDArray[np.bool_] | None = None,
+    hemisphere: Hemisphere, roi_classes: Sequence[str] | None, members: Mask | None = None
 ) -> list[int]:
     """Rank models: chosen ROI classes before others (+2), and members before others (+1)."""
     run_indices = [hemisphere.runs.index(model.run) for model in hemisphere.models]
@@ -169,27 +133,16 @@ def _ranks(
     ]
 
 
-def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> NDArray[np.bool_]:
-    """Split rows at random into halves; all rows of one picture go to the same half.
-
-    Parameters
-    ----------
-    pictures : array (n_images,), bytes
-        The name of each row's picture.
-
-    Returns
-    -------
-    array (n_images,), bool
-        True for the second half.
-    """
+def split_pictures(pictures: NDArray[np.bytes_], seed: int) -> Mask:
+    """Split rows at random; True is the second half, and rows of one picture stay together."""
     _, picture_index = np.unique(pictures, return_inverse=True)
     order = np.random.default_rng(seed).permutation(int(picture_index.max(initial=-1)) + 1)
     return np.asarray(order[picture_index] >= len(order) / 2)
 
 
 def _active_vertices(
-    n_vertices: int, vertices: Sequence[NDArray[np.int64]], ranks: Sequence[int]
-) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
+    n_vertices: int, vertices: Sequence[Indices], ranks: Sequence[int]
+) -> tuple[list[Mask], Indices]:
     """Return where each model has the lowest rank at its vertices, and that rank (-1 for none)."""
     first = np.full(n_vertices, max(ranks, default=0) + 1)
     for roi_vertices, rank in zip(vertices, ranks, strict=True):
@@ -201,28 +154,12 @@ def _active_vertices(
 
 
 def normalise_strengths(
-    n_vertices: int,
-    vertices: Sequence[NDArray[np.int64]],
-    strengths: Sequence[NDArray[np.float64]],
-    ranks: Sequence[int],
-) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
+    n_vertices: int, vertices: Sequence[Indices], strengths: Sequence[Floats], ranks: Sequence[int]
+) -> tuple[list[Floats], Indices]:
     """Compute weights from strengths: not negative, summing to 1 at each covered vertex.
 
-    Parameters
-    ----------
-    vertices : sequence of array (n_roi_vertices,), int64
-        Vertices of each model.
-    strengths : sequence of array (n_roi_vertices,), float64
-        Strength of each model at its vertices.
-    ranks : sequence of int
-        Rank of each model; at a vertex, only models of the lowest rank there get a weight.
-
-    Returns
-    -------
-    weights : list of array (n_roi_vertices,), float64
-        Weights of each model; equal where all models of the lowest rank have strength 0.
-    first : array (n_vertices,), int64
-        The lowest rank at each vertex; -1 where there is no model.
+    At a vertex, only models of the lowest rank there get a weight: equal ones where all of these
+    have strength 0. Also returns that rank (n_vertices,), -1 where there is no model.
     """
     active, first = _active_vertices(n_vertices, vertices, ranks)
     count, total = np.zeros(n_vertices, int), np.zeros(n_vertices)
@@ -244,18 +181,11 @@ def combine(
     indices: Sequence[int],
     roi_classes: Sequence[str] | None = None,
 ) -> CombinedPrediction:
-    """Combine the predictions of some models, one model in memory at a time.
+    """Combine the predictions of the models `indices`, with one in memory at a time.
 
     On the test split, weights come from all held-out pictures. On the held-out pictures
     themselves, each half is predicted with weights from the other half, so that no picture
-    influences the weights of its own prediction.
-
-    Parameters
-    ----------
-    indices : sequence of int
-        Indices of the models in the hemisphere.
-    roi_classes : sequence of str, optional
-        ROI classes to combine; other classes only fill in. All by default.
+    influences the weights of its own prediction. Other than the chosen `roi_classes` only fill in.
     """
     n_vertices = hemisphere.n_vertices
     vertices = [hemisphere.vertices[i] for i in indices]

@@ -1,19 +1,19 @@
 """Scores of one hemisphere: of each ROI model, of each run as a whole and of the ensemble."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from challenge import ROI_CLASSES
+from evaluate.ensembles import DEFAULT
 from evaluate.fits.hemisphere import Hemisphere
-from evaluate.fits.runs import ENSEMBLE, Run
-from evaluate.scoring.ensemble import DEFAULT, compute_strengths
+from evaluate.fits.run_labels import ENSEMBLE, FitLabel
+from evaluate.fits.runs import Run
+from evaluate.scoring.ensemble import compute_strengths
 from evaluate.scoring.hemisphere_scorer import Resampling, Scorer, VertexMap
 from evaluate.scoring.member_selection import Member
 from evaluate.scoring.predictions import Prediction, gather_prediction
-from evaluate.scoring.vertex_scores import Tally, pool
+from evaluate.scoring.vertex_scores import OFFICIAL, Tally, pool
 
 CLASS_ORDER = (*ROI_CLASSES, "residual", "all")
 ROI_ORDER = [roi for rois in ROI_CLASSES.values() for roi in rois]
@@ -34,25 +34,12 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class HemisphereScores:
-    """Scores of all fits of one hemisphere.
+    """Scores of all fits of one hemisphere; a single fit has no tally of an ensemble."""
 
-    Attributes
-    ----------
-    tallies : dict of (str, str, str) to Tally
-        By fit (the name of its folder, or "ensemble"), ROI class and ROI; "all" for the whole
-        class or hemisphere. A single fit has no tally of an ensemble.
-    n_filled : int
-        Vertices outside the chosen ROI classes that the ensemble predicts from other classes.
-    maps : dict of str to VertexMap
-        Scores of every vertex, by run (the name of its folder) and for the ensemble.
-    members : dict of str to Member
-        The part of each run in the ensemble, from all held-out pictures.
-    """
-
-    tallies: dict[Leaf, Tally]
-    n_filled: int
-    maps: dict[str, VertexMap]
-    members: dict[str, Member]
+    tallies: dict[Leaf, Tally]  # ROI "all" for the whole class or hemisphere
+    n_filled: int  # vertices outside the chosen ROI classes, predicted from other classes
+    maps: dict[str, VertexMap]  # by run (the name of its folder) and for the ensemble
+    members: dict[str, Member]  # the part of each run in the ensemble, from all held-out pictures
 
 
 def score_hemisphere(
@@ -69,13 +56,8 @@ def score_hemisphere(
 
     A run's row of a ROI scores that ROI's model. Its row `all` counts each vertex once: where
     several ROI models cover it, they are combined as in an ensemble of this run alone.
-
-    Parameters
-    ----------
-    roi_classes : sequence of str, optional
-        ROI classes that combinations are made of; all by default.
-    baseline : Prediction, optional
-        A prediction with which all others are compared by swaps of pictures.
+    Combinations are made of `roi_classes`, by default of all. All predictions are compared with the
+    `baseline` by swaps of pictures.
     """
     scorer = Scorer(hemisphere, split, resampling or Resampling())
     strengths = compute_strengths(hemisphere, seed, ensemble, roi_classes)
@@ -103,21 +85,6 @@ def score_hemisphere(
     if alone:
         permuted[ENSEMBLE] = permuted[alone]
     return HemisphereScores(tallies, n_filled, permuted, members)
-
-
-def union(runs: Iterable[Run]) -> str:
-    """Return the sorted spaces of several runs, joined by "+"."""
-    return "+".join(sorted({space for run in runs for space in run.spaces}))
-
-
-def describe_fits(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
-    """Return `label`, `model` and `spaces` by the name of the fit's folder, and of "ensemble"."""
-    descriptions = {
-        run.name: {"label": run.label, "model": run.model, "spaces": run.joined} for run in runs
-    }
-    return descriptions | {
-        ENSEMBLE: {"label": ENSEMBLE, "model": ENSEMBLE, "spaces": union(runs)},
-    }
 
 
 def _name_tallies(
@@ -153,7 +120,7 @@ def rows(
     tallies: Mapping[Key, Tally],
     intervals: Mapping[Key, Mapping[str, float | None]],
     split: str,
-    descriptions: Mapping[str, Mapping[str, str]],
+    labels: Mapping[str, FitLabel],
 ) -> list[dict[str, Any]]:
     """Return the rows of scores.csv, one for each tally, in the order of the table.
 
@@ -174,18 +141,13 @@ def rows(
         ),
     )
     return [
-        {
-            **descriptions[key.fit],
-            **key._asdict(),
-            "split": split,
-            "n_vertices": tallies[key].n_vertices,
-            "n_excluded": tallies[key].n_excluded,
-            "n_constant_measured": tallies[key].n_constant_measured,
-            "pearson_r": tallies[key].mean("pearson_r"),
-            "r2": tallies[key].mean("r2"),
-            "score": tallies[key].mean("noise_normalised"),
-            "chance": tallies[key].mean("chance"),
-            **intervals[key],
-        }
+        {**labels[key.fit].columns, **key._asdict(), "split": split, **_columns(tallies[key]),
+         **intervals[key]}
         for key in order
-    ]
+    ]  # fmt: skip
+
+
+def _columns(tally: Tally) -> dict[str, Any]:
+    counts = {n: getattr(tally, n) for n in ("n_vertices", "n_excluded", "n_constant_measured")}
+    means = {name: tally.mean(name) for name in ("pearson_r", "r2", "chance")}
+    return counts | means | {"score": tally.mean(OFFICIAL)}

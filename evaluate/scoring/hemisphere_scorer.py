@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import has_ceiling
+from evaluate.arrays import Array, Indices, Mask
 from evaluate.errors import EvaluateError, check_seed
 from evaluate.fits.hemisphere import Hemisphere
 from evaluate.resampling import (
@@ -30,21 +29,11 @@ from evaluate.scoring.vertex_scores import Tally, VertexScores, score_vertices
 
 @dataclass(frozen=True)
 class Resampling:
-    """Numbers of resamples and permutations of the pictures.
+    """Numbers of resamples and permutations of the pictures."""
 
-    Attributes
-    ----------
-    resamples : int
-        Resamples for the intervals; 0 for none.
-    permutations : int
-        Permutations for the p values of vertices; 0 for none.
-    seed : int
-        Seed of both.
-    """
-
-    resamples: int = 1000
-    permutations: int = 1000
-    seed: int = 0
+    resamples: int = 1000  # resamples for the intervals; 0 for none
+    permutations: int = 1000  # permutations for the p values of vertices; 0 for none
+    seed: int = 0  # seed of both
 
     def validate(self) -> Resampling:
         """Raise if a number is too small for an interval or p value; return the settings."""
@@ -61,33 +50,17 @@ class Resampling:
 
 @dataclass(frozen=True)
 class VertexMap:
-    """Scores of every vertex of a hemisphere, before p values are corrected.
+    """Scores of every vertex of a hemisphere, before p values are corrected."""
 
-    Attributes
-    ----------
-    arrays : dict of str to array (n_vertices,)
-        `covered`, `excluded`, `constant`, `ceiling`, `r` and `score`, as in
-        `evaluate.scoring.vertex_files`.
-    permuted : PermutationCounts, optional
-        Counts for the covered vertices; None if pictures were not permuted.
-    """
-
-    arrays: dict[str, NDArray[Any]]
+    # (n_vertices,): `covered`, `excluded`, `constant`, `ceiling`, `r` and `score`, as in
+    # `evaluate.scoring.vertex_files`.
+    arrays: dict[str, Array]
+    # Counts for the covered vertices; None if pictures were not permuted.
     permuted: PermutationCounts | None = None
 
 
 class Scorer:
-    """Score predictions of the same responses with the same draws of pictures.
-
-    Parameters
-    ----------
-    hemisphere : Hemisphere
-        Source of the responses, ceilings and pictures.
-    split : str
-        "test" or "heldout".
-    resampling : Resampling
-        Numbers of resamples and permutations.
-    """
+    """Score predictions of the same responses with the same draws of pictures."""
 
     def __init__(self, hemisphere: Hemisphere, split: str, resampling: Resampling) -> None:
         self._resampling = resampling
@@ -99,29 +72,14 @@ class Scorer:
         if resampling.resamples and has_enough:
             weights = picture_weights(pictures, resampling.resamples, resampling.seed)
             self._resampler = Resampler(self._measured, self._ceiling, weights)
-        self._orders = (
-            draw_orders(pictures, resampling.permutations, resampling.seed)
-            if resampling.permutations and has_enough
-            else None
-        )
+        self._orders = None
+        if resampling.permutations and has_enough:
+            self._orders = draw_orders(pictures, resampling.permutations, resampling.seed)
 
     def score(
-        self,
-        predicted: NDArray[Any],
-        vertices: NDArray[np.int64],
-        parts: Sequence[NDArray[np.int64]],
+        self, predicted: Array, vertices: Indices, parts: Sequence[Indices]
     ) -> tuple[VertexScores, list[Tally]]:
-        """Score predictions of vertices, and sum the scores over parts.
-
-        Parameters
-        ----------
-        predicted : array (n_images, n_columns)
-            Predictions; a vertex may have several columns.
-        vertices : array (n_columns,), int64
-            The vertex of each column.
-        parts : sequence of array of int64
-            The columns of each part.
-        """
+        """Score columns of predictions, each of one of `vertices`, and sum over parts."""
         ceiling = None if self._ceiling is None else self._ceiling[vertices]
         values = score_vertices(self._measured[:, vertices], predicted, ceiling)
         tallies = [values.tally(part) for part in parts]
@@ -155,34 +113,17 @@ class Scorer:
             for tally, part in zip(tallies, pairs.parts, strict=True)
         ]
 
-    def map(
-        self, values: VertexScores, columns: NDArray[np.int64], covered: NDArray[np.bool_]
-    ) -> VertexMap:
-        """Arrange the scores of columns by vertex.
-
-        Parameters
-        ----------
-        columns : array (n_covered,), int64
-            The column with the prediction of each covered vertex.
-        covered : array (n_vertices,), bool
-            Whether the vertex is predicted.
-        """
+    def map(self, values: VertexScores, columns: Indices, covered: Mask) -> VertexMap:
+        """Arrange scores by vertex; `columns` has the column of each covered vertex."""
         r, score = np.full((2, len(covered)), np.nan)
         r[covered] = values.r[columns]
         score[covered] = values.values["noise_normalised"][columns]
         constant = np.zeros(len(covered), bool)
         constant[covered] = values.constant[columns]
         ceiling = np.full(len(covered), np.nan) if self._ceiling is None else self._ceiling
-        return VertexMap(
-            {
-                "covered": covered,
-                "excluded": ~(np.isnan(ceiling) | has_ceiling(ceiling)),
-                "constant": constant,
-                "ceiling": ceiling,
-                "r": r,
-                "score": score,
-            }
-        )
+        excluded = ~(np.isnan(ceiling) | has_ceiling(ceiling))
+        return VertexMap({"covered": covered, "excluded": excluded, "constant": constant,
+                          "ceiling": ceiling, "r": r, "score": score})  # fmt: skip
 
     def permute(
         self, maps: Mapping[str, VertexMap], predictions: Mapping[str, CombinedPrediction]
@@ -211,14 +152,8 @@ class Scorer:
         }
 
 
-def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, NDArray[Any]]]:
-    """Compute p values, corrected over both hemispheres of a subject.
-
-    Returns
-    -------
-    dict of str to dict of str to array (n_vertices,)
-        For each hemisphere, the arrays of `evaluate.scoring.vertex_files`.
-    """
+def correct_p_values(maps: dict[str, VertexMap]) -> dict[str, dict[str, Array]]:
+    """Compute p values, corrected over both hemispheres, and add them to the arrays."""
     permuted = [m.permuted for m in maps.values() if m.permuted is not None]
     corrected = iter(significance(permuted)) if permuted else iter(())
     arrays_by_hemisphere = {}

@@ -20,16 +20,14 @@ References
    ICML.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from evaluate.arrays import Array, Floats, Mask, Singles
+
 # Differences of mean r below this are rounding: predictions are float32.
 ROUNDING = 1e-6
 # How many standard errors r may lie below that of the best ensemble so far.
@@ -41,15 +39,10 @@ BLOCK = 256
 class Fold:
     """Weighted predictions of one fold's pictures, with weights from other pictures.
 
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    weighted : array (n_fits, n_vertices, n_images), float32
-        Predictions times strengths, 0 at vertices that a fit does not cover. Centred in place.
+    `weighted` (n_fits, n_vertices, n_images) are predictions times strengths, centred in place.
     """
 
-    def __init__(self, measured: NDArray[Any], weighted: NDArray[np.float32]) -> None:
+    def __init__(self, measured: Array, weighted: Singles) -> None:
         weighted -= weighted.mean(axis=2, keepdims=True)
         self.weighted = weighted
         n_fits, n_vertices, _ = weighted.shape
@@ -66,7 +59,7 @@ class Fold:
             self.gram[block] = P @ np.moveaxis(P, 1, 2)
             self.cross[block] = (P @ Y[:, :, None])[..., 0]
 
-    def toggled_sums(self, members: NDArray[np.bool_]) -> Floats:
+    def toggled_sums(self, members: Mask) -> Floats:
         """Sum r over vertices with each fit toggled: added, or removed if it is a member.
 
         Takes the mask of the members (n_fits,), and returns a sum for each fit (n_fits,).
@@ -81,7 +74,7 @@ class Fold:
         r = np.where(has_signal, agreeing, 0) / np.sqrt(np.where(has_signal, power, 1))
         return np.asarray(r.sum(axis=0))
 
-    def influence(self, members: NDArray[np.bool_]) -> Floats:
+    def influence(self, members: Mask) -> Floats:
         """Compute the influence of each picture on the sum of r over vertices (n_images,).
 
         That is the first-order change of the sum for a unit of the picture's weight; influences
@@ -102,40 +95,21 @@ class Fold:
 
 
 class Member(NamedTuple):
-    """The part of one fit in the ensemble of a hemisphere.
+    """The part of one fit in the ensemble of a hemisphere."""
 
-    Attributes
-    ----------
-    is_member : bool
-        Whether the fit is a member.
-    alone : float
-        Mean held-out r of the fit; NaN with too few pictures.
-    change : float
-        Mean held-out r of the ensemble with the fit, less that without it.
-    """
-
-    is_member: bool
-    alone: float
-    change: float
+    is_member: bool  # whether the fit is a member
+    alone: float  # mean held-out r of the fit; NaN with too few pictures
+    change: float  # mean held-out r of the ensemble with the fit, less that without it
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The members among several fits.
+    """The members among several fits."""
 
-    Attributes
-    ----------
-    members : array (n_fits,), bool
-        Whether each fit is a member.
-    alone : array (n_fits,), float64
-        Mean held-out r of each fit alone.
-    changes : array (n_fits,), float64
-        Mean held-out r of the ensemble with each fit, less that without it. It may be below 0 for a
-        member, by less than noise; for the only member it is its r.
-    """
-
-    members: NDArray[np.bool_]
-    alone: Floats
+    members: Mask  # (n_fits,): whether each fit is a member
+    alone: Floats  # (n_fits,): mean held-out r of each fit alone
+    # (n_fits,): mean held-out r of the ensemble with each fit, less that without it. It may be
+    # below 0 for a member, by less than noise; for the only member it is its r.
     changes: Floats
 
     def by_fit(self) -> list[Member]:
@@ -145,19 +119,10 @@ class Selection:
 
 
 def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) -> Selection:
-    """Select the members by forward selection.
+    """Select the members by forward selection; all fits where none predicts anything.
 
-    Parameters
-    ----------
-    n_covered : int
-        The number of vertices with a fit, over which r is averaged.
-    noise : float
-        How many standard errors r may lie below that of the best ensemble so far.
-
-    Returns
-    -------
-    Selection
-        Has at least one member; all fits are members if none predicts anything.
+    r is averaged over the `n_covered` vertices with a fit, and may lie `noise` standard errors
+    below that of the best ensemble so far.
     """
     n_fits = len(folds[0].weighted)
     share = 1 / (len(folds) * max(n_covered, 1))
@@ -186,11 +151,11 @@ def select_members(folds: Sequence[Fold], n_covered: int, noise: float = NOISE) 
     return Selection(members, alone, changes)
 
 
-def _toggled_sums(folds: Sequence[Fold], members: NDArray[np.bool_]) -> Floats:
+def _toggled_sums(folds: Sequence[Fold], members: Mask) -> Floats:
     return np.asarray(np.sum([fold.toggled_sums(members) for fold in folds], axis=0))
 
 
-def _error(folds: Sequence[Fold], members: NDArray[np.bool_], extended: NDArray[np.bool_]) -> float:
+def _error(folds: Sequence[Fold], members: Mask, extended: Mask) -> float:
     """Estimate the standard error of the difference of two sums of r, from the same pictures."""
     differences = [fold.influence(extended) - fold.influence(members) for fold in folds]
     # The factor n / (n - 1) corrects for the estimated mean of each fold.

@@ -10,66 +10,41 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.arrays import Indices, Singles
 from evaluate.fits.hemisphere import Hemisphere
-from evaluate.fits.runs import ENSEMBLE, RoiModel, Run
+from evaluate.fits.run_labels import ENSEMBLE
+from evaluate.fits.runs import Run
 from evaluate.scoring.ensemble import CombinedPrediction, Strengths, combine
 
-Columns = NDArray[np.int64]
 RoiKey = tuple[str, str]
 
 
 class Pairs(NamedTuple):
-    """Pairs of columns of two predictions, each of the same vertex.
+    """Pairs of columns of two predictions, each of the same vertex."""
 
-    Attributes
-    ----------
-    first, second : array (n_pairs,), int64
-        Columns of the first and of the second prediction.
-    vertices : array (n_pairs,), int64
-        The vertex of each pair.
-    parts : list of array of int64, or None
-        For each part of the second prediction, its pairs; None where the first lacks the part.
-    """
-
-    first: Columns
-    second: Columns
-    vertices: Columns
-    parts: list[Columns | None]
+    first: Indices  # (n_pairs,): columns of the first and of the second prediction
+    second: Indices  # (n_pairs,)
+    vertices: Indices  # (n_pairs,): the vertex of each pair
+    # For each part of the second prediction, its pairs; None where the first lacks the part.
+    parts: list[Indices | None]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions of a hemisphere; several ROI models may predict one vertex.
+    """Predictions of a hemisphere; several ROI models may predict one vertex."""
 
-    Attributes
-    ----------
-    name : str
-        The run's folder, or "ensemble".
-    columns : array (n_images, n_columns), float32
-        Predictions.
-    vertices : array (n_columns,), int64
-        The vertex of each column.
-    rois : dict of (str, str) to array of int64
-        By ROI class and ROI, the columns of the ROI's model; for the ensemble, those of its
-        vertices.
-    whole : array (n_covered,), int64
-        For each covered vertex, the column with the combined prediction of all models.
-    combined : CombinedPrediction
-        The combined prediction, vertex by vertex.
-    pictures : array (n_images,), bytes
-        The name of each row's picture.
-    """
-
-    name: str
-    columns: NDArray[np.float32]
-    vertices: Columns
-    rois: dict[RoiKey, Columns]
-    whole: Columns
-    combined: CombinedPrediction
-    pictures: NDArray[np.bytes_]
+    name: str  # the run's folder, or "ensemble"
+    columns: Singles  # (n_images, n_columns): predictions
+    vertices: Indices  # (n_columns,): the vertex of each column
+    # By ROI class and ROI, the columns of the ROI's model; for the ensemble, those of its vertices.
+    rois: dict[RoiKey, Indices]
+    # (n_covered,): for each covered vertex, the column with the combined prediction of all models.
+    whole: Indices
+    combined: CombinedPrediction  # the combined prediction, vertex by vertex
+    pictures: NDArray[np.bytes_]  # (n_images,): the name of each row's picture
 
     @property
-    def parts(self) -> list[Columns]:
+    def parts(self) -> list[Indices]:
         """The columns of each ROI, then of the whole."""
         return [*self.rois.values(), self.whole]
 
@@ -87,8 +62,8 @@ class Prediction:
         return Pairs(first_columns, second_columns, self.vertices[second_columns], parts)
 
     def _pair_codes(
-        self, first: Prediction, first_columns: Columns, second_columns: Columns
-    ) -> Columns | None:
+        self, first: Prediction, first_columns: Indices, second_columns: Indices
+    ) -> Indices | None:
         """Encode pairs as first * n_columns + second; None if the vertices differ."""
         first_columns = first_columns[np.argsort(first.vertices[first_columns], kind="stable")]
         second_columns = second_columns[np.argsort(self.vertices[second_columns], kind="stable")]
@@ -104,19 +79,9 @@ def gather_prediction(
     strengths: Strengths,
     roi_classes: Sequence[str] | None = None,
 ) -> Prediction | None:
-    """Gather the predictions of a run; without one, of the ensemble of all runs.
+    """Gather the predictions of a run, None if it has no fit of this hemisphere.
 
-    Parameters
-    ----------
-    strengths : Strengths
-        Weights of the models where several predict a vertex.
-    roi_classes : sequence of str, optional
-        ROI classes that combinations are made of; all by default.
-
-    Returns
-    -------
-    Prediction or None
-        None if the run has no fit of this hemisphere.
+    Without a run, they are those of the ensemble of all runs.
     """
     indices = list(range(len(hemisphere.models))) if run is None else hemisphere.indices(run)
     if not indices:
@@ -126,10 +91,10 @@ def gather_prediction(
         whole = np.flatnonzero(combined.covered)
         vertices = np.arange(hemisphere.n_vertices)
         columns = combined.predictions
-        rois = dict(zip(map(_roi_key, hemisphere.models), hemisphere.vertices, strict=True))
+        rois = dict(zip((m.roi_key for m in hemisphere.models), hemisphere.vertices, strict=True))
     else:
         columns, vertices, parts, whole = _stack_columns(hemisphere, split, indices, combined)
-        roi_keys = (_roi_key(hemisphere.models[i]) for i in indices)
+        roi_keys = (hemisphere.models[i].roi_key for i in indices)
         rois = dict(zip(roi_keys, parts, strict=True))
     name = ENSEMBLE if run is None else run.name
     return Prediction(name, columns, vertices, rois, whole, combined, hemisphere.pictures(split))
@@ -137,7 +102,7 @@ def gather_prediction(
 
 def _stack_columns(
     hemisphere: Hemisphere, split: str, indices: Sequence[int], combined: CombinedPrediction
-) -> tuple[NDArray[np.float32], Columns, list[Columns], Columns]:
+) -> tuple[Singles, Indices, list[Indices], Indices]:
     """Return predictions, their vertices, and the columns of each model and of the whole."""
     # A vertex that one model covers has one column, which is scored once; vertices that several
     # models cover have their combined prediction as further columns at the end.
@@ -152,7 +117,3 @@ def _stack_columns(
     parts = [np.arange(*span) for span in pairwise(ends)]
     predicted = np.hstack([*predictions, combined.predictions[:, shared]])
     return predicted, vertices, parts, column[combined.covered]
-
-
-def _roi_key(model: RoiModel) -> RoiKey:
-    return model.roi_class, model.roi

@@ -29,8 +29,6 @@ References
    Proceedings of Machine Learning and Systems 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,26 +48,13 @@ PICTURES, PICTURES_AND_SEEDS = "pictures", "pictures and seeds"
 def compare_seeds(
     first: Sequence[Tally], second: Sequence[Tally], measure: str, solved: bool = False
 ) -> dict[str, Any]:
-    """Compare two models over their seeds.
+    """Compare two models over their seeds, on the same vertices, pictures and draws.
 
-    Parameters
-    ----------
-    first, second : sequence of Tally
-        Tallies of the fits of each model, in the order of their seeds, of the same vertices and
-        pictures and from the same draws. If both have several seeds, the extra seeds of the longer
-        one are ignored.
-    measure : str
-        "score" or "pearson_r".
-    solved : bool
-        Whether the first model does not depend on a seed, so that its one fit stands for all.
-
-    Returns
-    -------
-    dict
-        `difference`, the second less the first; `difference_low` and `difference_high`; `covers`,
-        whether the interval is over pictures or over seeds too; `survives`, whether the interval
-        excludes 0; `p` of one fit against one, if swaps were drawn. Empty if the vertices differ
-        or a score has no value; without draws only the difference.
+    If both have several seeds, the extra seeds of the longer one are ignored; the one fit of a
+    `solved` first model stands for all. The result has `difference`, the second less the first, its
+    `difference_low` and `difference_high`, what the interval `covers`, whether it `survives`
+    (excludes 0), and `p` of one fit against one. It is empty if the vertices differ or a score has
+    no value.
     """
     metric, draw_name, scale = MEASURES[measure]
     n = min(len(first), len(second)) if min(len(first), len(second)) > 1 else len(second)
@@ -104,17 +89,7 @@ def compare_seeds(
 def widen(
     value: float, low: float, high: float, seed_differences: ArrayLike
 ) -> tuple[float, float]:
-    """Widen an interval over pictures so that it covers seeds too.
-
-    Parameters
-    ----------
-    value : float
-        The mean over seeds.
-    low, high : float
-        Its 95 % interval over pictures.
-    seed_differences : array (n_seeds,)
-        The values of the seeds.
-    """
+    """Widen the interval of a mean over pictures so that it covers the seeds of its values too."""
     values = np.asarray(seed_differences, np.float64)
     n = len(values)
     half = float(student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))

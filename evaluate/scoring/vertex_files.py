@@ -23,9 +23,9 @@ q           float32 p after Benjamini and Hochberg's false-discovery control ove
 p_max       float32 p against the greatest r over those vertices (family-wise)
 =========== ======= ==========================================================================
 
-meta holds `kind`, `run`, `model` (the label in scores.csv), `spaces` (as in scores.csv), `subject`,
-`split`, `n_pictures`, `simulated`, `untrained` (spaces), `permutations`, `seed`, `key`, and
-`provenance`.
+meta holds `kind`, `run`, `model` (as in scores.csv), `spaces` (as in scores.csv), `subject`,
+`split`, `n_pictures`, `fits` and `inputs` (digests), `simulated`, `untrained` (spaces),
+`permutations`, `seed`, `key`, `means` (the row `all` of scores.csv) and `provenance`.
 
 The columns of scores.csv are those that identify a row (model, spaces, subject, hemisphere,
 roi_class, roi, split), counts (n_vertices, n_excluded; n_constant_measured, vertices that count
@@ -48,40 +48,35 @@ explained_high
 `evaluate.resampling` documents how the intervals are made and how far they hold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import run_hint
 from cache import read_artifact, write_artifact
+from cache.records import ScoresRecord, check_record
 from challenge import HEMISPHERES
+from evaluate.arrays import Array
 from evaluate.errors import EvaluateError
+from evaluate.fits.inputs import Inputs
+from evaluate.fits.run_labels import ENSEMBLE
+from evaluate.fits.runs import fits_digest
 
 ARRAYS = ("covered", "excluded", "constant", "ceiling", "r", "score", "p", "q", "p_max")
 
 
 @dataclass(frozen=True)
 class Vertices:
-    """Scores of every vertex of one subject and run.
+    """Scores of every vertex of one subject and run."""
 
-    Attributes
-    ----------
-    meta : dict
-        The fields that the module's docstring lists.
-    hemispheres : dict of str to dict of str to array (n_vertices,)
-        For "lh" and "rh" (or the one that has fits), the arrays of the module's docstring.
-    """
+    meta: ScoresRecord
+    # For "lh" and "rh" (or the one that has fits), the arrays of the module's docstring.
+    hemispheres: dict[str, dict[str, Array]]
 
-    meta: dict[str, Any]
-    hemispheres: dict[str, dict[str, NDArray[Any]]]
-
-    def field(self, name: str) -> dict[str, NDArray[Any]]:
+    def field(self, name: str) -> dict[str, Array]:
         """Return one of the arrays, by hemisphere."""
         return {hemisphere: arrays[name] for hemisphere, arrays in self.hemispheres.items()}
 
@@ -92,7 +87,7 @@ def vertices_file(out: Path, run: str, subject: str) -> Path:
 
 
 def write_vertices(
-    path: Path, hemispheres: Mapping[str, Mapping[str, NDArray[Any]]], meta: Mapping[str, Any]
+    path: Path, hemispheres: Mapping[str, Mapping[str, Array]], meta: Mapping[str, Any]
 ) -> None:
     """Write, for each hemisphere, the arrays of the module's docstring."""
     arrays = {}
@@ -114,12 +109,28 @@ def read_vertices(out: Path, run: str, subject: str) -> Vertices:
             "subject"
         )
     arrays, meta = read_artifact(path)
-    if meta.get("kind") != "vertices":
+    record = check_record(ScoresRecord, path, meta, f"remove it and run {run_hint('evaluate')}")
+    hemispheres = {}
+    for h in HEMISPHERES:
+        if f"{h}_r" in arrays:
+            hemispheres[h] = {name: arrays[f"{h}_{name}"] for name in ARRAYS}
+    return Vertices(record, hemispheres)
+
+
+def read_current_vertices(inputs: Inputs, run: str, subject: str) -> Vertices:
+    """Read the scores of a run and subject; raise if they are of other fits or data."""
+    vertices = read_vertices(inputs.out, run, subject)
+    meta = vertices.meta
+    if "inputs" in meta and meta["split"] == inputs.split:
+        is_current = meta["inputs"] == inputs.vertices_digest(run, subject)
+    else:
+        # Scores of other pictures, or of an earlier revision, name the records of the fits alone.
+        runs = [fit for fit in inputs.runs if run in (fit.name, ENSEMBLE)]
+        models = [model for fit in runs for model in fit.models_of(subject)]
+        is_current = meta.get("fits") in (None, fits_digest(models))
+    if not is_current:
         raise EvaluateError(
-            f"{path}: is of kind {meta.get('kind')!r}, expected 'vertices': remove it and run "
-            f"{run_hint('evaluate')}"
+            f"{vertices_file(inputs.out, run, subject)}: holds scores of other fits or data than "
+            f"there are now: run {run_hint('evaluate')}, with the same subjects and fits"
         )
-    sides = [h for h in HEMISPHERES if f"{h}_r" in arrays]
-    return Vertices(
-        meta=meta, hemispheres={h: {name: arrays[f"{h}_{name}"] for name in ARRAYS} for h in sides}
-    )
+    return vertices

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import load_plugin, plugin_names, run_hint
 from challenge import constant_columns
 from evaluate import metrics
+from evaluate.arrays import Array, Floats, Mask
 from evaluate.errors import EvaluateError
 from evaluate.metrics._inputs import Pair
 from evaluate.resampling import Draws, Swaps
@@ -105,30 +104,18 @@ def pool(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass(frozen=True)
 class VertexScores:
-    """Metrics of every vertex of one prediction.
+    """Metrics of every vertex of one prediction."""
 
-    Attributes
-    ----------
-    values : mapping of str to array (n_vertices,), float64
-        Values of each metric, and of `chance`, the expected score of unrelated predictions; NaN
-        where there is no value.
-    r : array (n_vertices,), float64
-        Pearson's r, also where the noise ceiling is 0.
-    excluded : array (n_vertices,), bool
-        Whether the noise ceiling is 0.
-    constant : array (n_vertices,), bool
-        Whether the prediction is constant.
-    constant_measured : array (n_vertices,), bool
-        Whether the measured responses are constant.
-    """
+    # (n_vertices,): values of each metric, and of `chance`, the expected score of unrelated
+    # predictions; NaN where there is no value.
+    values: Mapping[str, Floats]
+    r: Floats  # (n_vertices,): Pearson's r, also where the noise ceiling is 0
+    excluded: Mask  # (n_vertices,): whether the noise ceiling is 0
+    constant: Mask  # (n_vertices,): whether the prediction is constant
+    # (n_vertices,): whether the measured responses are constant.
+    constant_measured: Mask
 
-    values: Mapping[str, NDArray[np.float64]]
-    r: NDArray[np.float64]
-    excluded: NDArray[np.bool_]
-    constant: NDArray[np.bool_]
-    constant_measured: NDArray[np.bool_]
-
-    def tally(self, vertices: NDArray[Any] | slice = slice(None)) -> Tally:
+    def tally(self, vertices: Array | slice = slice(None)) -> Tally:
         """Sum over the vertices of an index or slice, all by default."""
         counted = ~self.excluded[vertices]
         values = {name: value[vertices][counted] for name, value in self.values.items()}
@@ -142,20 +129,8 @@ class VertexScores:
         )
 
 
-def score_vertices(
-    measured: NDArray[Any], predicted: NDArray[Any], ceiling: NDArray[Any] | None
-) -> VertexScores:
-    """Compute every metric of the folder `metrics`, and `chance`.
-
-    Parameters
-    ----------
-    measured : array (n_images, n_vertices)
-        Responses.
-    predicted : array (n_images, n_vertices)
-        Predictions.
-    ceiling : array (n_vertices,), optional
-        Noise ceilings as fractions 0..1.
-    """
+def score_vertices(measured: Array, predicted: Array, ceiling: Array | None) -> VertexScores:
+    """Compute every metric of the folder `metrics`, and `chance`, of (n_images, n_vertices)."""
     pair = Pair(measured, predicted, ceiling)
     values = {
         name: load_plugin(metrics, name, "metric").compute(pair) for name in plugin_names(metrics)
@@ -170,7 +145,7 @@ def score_vertices(
     )
 
 
-def _check_defined(metric: str, values: NDArray[np.float64], counted: NDArray[np.bool_]) -> None:
+def _check_defined(metric: str, values: Floats, counted: Mask) -> None:
     wrong = np.flatnonzero(counted & ~np.isfinite(values))
     if wrong.size:
         raise EvaluateError(

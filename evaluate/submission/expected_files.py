@@ -1,10 +1,9 @@
 """The files of a submission: one for each hemisphere of each subject, with its shape."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from challenge import HEMISPHERES, Subject
@@ -19,26 +18,14 @@ _IMAGES = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """A file that a submission must contain.
+    """A file that a submission must contain."""
 
-    Attributes
-    ----------
-    subject : str
-        The subject's number, "01".
-    hemisphere : str
-        "lh" or "rh".
-    shape : tuple of int
-        Test pictures, vertices.
-    n_train : int
-        Number of training pictures, which are not to be predicted; 0 if the data are not there.
-    source : Subject, optional
-        The subject whose data were counted; None if the numbers are the published ones.
-    """
-
-    subject: str
-    hemisphere: str
-    shape: tuple[int, int]
+    subject: str  # the subject's number, "01"
+    hemisphere: str  # "lh" or "rh"
+    shape: tuple[int, int]  # test pictures, vertices
+    # Number of training pictures, which are not to be predicted; 0 if the data are not there.
     n_train: int
+    # The subject whose data were counted; None if the numbers are the published ones.
     source: Subject | None = None
 
     @property
@@ -60,17 +47,12 @@ def list_expected(subjects: Sequence[Subject] | None) -> list[ExpectedFile]:
             for number, counts in PUBLISHED.items()
             for side, vertices in zip(HEMISPHERES, (counts.lh, counts.rh), strict=True)
         ]
-    return [
-        ExpectedFile(
-            subject.name,
-            side,
-            (_count_rows(subject, side), subject.n_vertices(side)),
-            len(_image_files(subject, "train")),
-            subject,
-        )
-        for subject in subjects
-        for side in HEMISPHERES
-    ]
+    files = []
+    for subject, side in product(subjects, HEMISPHERES):
+        shape = (_count_rows(subject, side), subject.n_vertices(side))
+        n_train = len(_image_files(subject, "train"))
+        files.append(ExpectedFile(subject.name, side, shape, n_train, subject))
+    return files
 
 
 def _count_rows(subject: Subject, hemisphere: str) -> int:

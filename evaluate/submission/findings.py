@@ -1,26 +1,17 @@
 """Findings of a check of a submission, by severity."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Findings:
-    """Findings of a check, one line each.
+    """Findings of a check, one line each."""
 
-    Attributes
-    ----------
-    faults : list of str
-        Faults because of which the submission cannot be scored.
-    suspicions : list of str
-        Files that can be scored but are probably wrong: rows in another order, one file twice.
-    remarks : list of str
-        Further facts for the author, and checks that were not possible.
-    """
-
+    # Faults because of which the submission cannot be scored.
     faults: list[str] = field(default_factory=list)
+    # Files that can be scored but are probably wrong: rows in another order, one file twice.
     suspicions: list[str] = field(default_factory=list)
+    # Further facts for the author, and checks that were not possible.
     remarks: list[str] = field(default_factory=list)
 
     @property

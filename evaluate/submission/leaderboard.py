@@ -1,17 +1,15 @@
 """Scores of a submission, from single vertices to the mean over all of them."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import progress
 from challenge import HEMISPHERES, ROI_CLASSES, Subject
+from evaluate.arrays import Indices
 from evaluate.errors import EvaluateError
 from evaluate.scoring.vertex_scores import Tally, pool, score_vertices
 from evaluate.submission.expected_files import list_expected
@@ -25,17 +23,11 @@ WHOLE: Key = ("all", "all")
 
 @dataclass
 class SubmissionScores:
-    """Scores of a submission.
+    """Scores of a submission."""
 
-    Attributes
-    ----------
-    tallies : dict of (str, str) to dict of (str, str) to Tally
-        For each subject's folder and hemisphere, the tally of each ROI class and ROI.
-    parts : dict of (str, str) to dict of (str, str) to (array, array)
-        With the same keys, r and noise ceiling of each vertex; empty without ceilings.
-    """
-
+    # For each subject's folder and hemisphere, the tally of each ROI class and ROI.
     tallies: dict[Key, dict[Key, Tally]] = field(default_factory=dict)
+    # With the same keys, r and noise ceiling of each vertex; empty without ceilings.
     parts: dict[Key, dict[Key, Part]] = field(default_factory=dict)
 
     def mean(
@@ -116,7 +108,7 @@ def score_submission(
     return scores
 
 
-def _rois(subject: Subject, hemisphere: str) -> dict[Key, NDArray[np.int64]]:
+def _rois(subject: Subject, hemisphere: str) -> dict[Key, Indices]:
     """Return the vertices of every ROI, also of empty ones, and of every class."""
     rois = {(roi.roi_class, roi.name): roi.vertices for roi in subject.rois(hemisphere)}
     for roi_class in {roi_class for roi_class, _ in rois}:

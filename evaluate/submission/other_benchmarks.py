@@ -4,18 +4,16 @@ A definition pools the vertices of one or more subjects in its own way, from r a
 `SOURCES` names where each was read, in which revision, and of which date.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base import choose_from
 from challenge import has_ceiling
+from evaluate.arrays import Floats
 from evaluate.errors import EvaluateError
 
-Part = tuple[NDArray[np.float64], NDArray[np.float64]]
+Part = tuple[Floats, Floats]
 """r and the noise ceiling of some vertices of one subject, each array (n_vertices,)."""
 
 RELIABLE = 0.3
@@ -28,15 +26,8 @@ def algonauts2021(parts: Sequence[Part]) -> float | None:
     There the vertices were voxels of significant reliability, and the leaderboard's figure was the
     mean of the ROIs' figures.
 
-    Parameters
-    ----------
-    parts : sequence of (array, array)
-        r and noise ceiling, for each subject.
-
-    Returns
-    -------
-    float or None
-        The mean over vertices of ceilings above 0; None where there are none.
+    `parts`: r and noise ceiling, for each subject. Returns the mean over vertices of ceilings above
+    0; None where there are none.
 
     References
     ----------
@@ -55,15 +46,8 @@ def brainscore_allen2022(parts: Sequence[Part]) -> float | None:
     there is a split half's, corrected by Spearman and Brown; here it is the noise ceiling, which
     estimates the same. A perfect model, of r = sqrt(NC), has 1.
 
-    Parameters
-    ----------
-    parts : sequence of (array, array)
-        r and noise ceiling, for each subject.
-
-    Returns
-    -------
-    float or None
-        The mean over subjects that have such vertices; None where none has.
+    `parts`: r and noise ceiling, for each subject. Returns the mean over subjects that have such
+    vertices; None where none has.
 
     References
     ----------

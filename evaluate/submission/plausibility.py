@@ -1,14 +1,10 @@
 """Checks of predictions that have the right shape, and yet are probably wrong."""
 
-from __future__ import annotations
-
 import hashlib
-from typing import Any
-
-from numpy.typing import NDArray
 
 from challenge import constant_columns
 from challenge.layout import responses_file
+from evaluate.arrays import Array
 from evaluate.submission.expected_files import ExpectedFile
 from evaluate.submission.findings import Findings
 from evaluate.submission.row_order import compare_hemispheres, find_order
@@ -23,11 +19,11 @@ class PlausibilityCheck:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._rows: dict[bytes, tuple[str, bytes]] = {}
-        self._left: tuple[str, NDArray[Any]] | None = None
+        self._left: tuple[str, Array] | None = None
         self._unordered: list[str] = []
         self._n_unchecked = 0
 
-    def check(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
+    def check(self, name: str, values: Array, expected: ExpectedFile) -> None:
         """Check a file's predictions (n_images, n_vertices); of a subject, lh must come first."""
         if len(values) > 1 and (values == values[0]).all():
             self._findings.suspicions.append(
@@ -60,17 +56,13 @@ class PlausibilityCheck:
                 "another subject, or the model predicts nothing"
             )
 
-    def _compare_rows(self, name: str, values: NDArray[Any]) -> None:
-        rows = [hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-                for row in values]  # fmt: skip
+    def _compare_rows(self, name: str, values: Array) -> None:
+        rows = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in values]
         ordered, sorted_ = b"".join(rows), b"".join(sorted(rows))
         if sorted_ in self._rows:
             twin_name, previous = self._rows[sorted_]
-            same = (
-                "the same predictions as"
-                if previous == ordered
-                else "the rows, in another order, of"
-            )
+            is_same = previous == ordered
+            same = "the same predictions as" if is_same else "the rows, in another order, of"
             self._findings.suspicions.append(
                 f"{name}: holds {same} {twin_name}: put this subject's and hemisphere's own"
             )
@@ -80,7 +72,7 @@ class PlausibilityCheck:
                 f"{name}: {n} rows repeat another row, though no test picture comes twice"
             )
 
-    def _compare_responses(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
+    def _compare_responses(self, name: str, values: Array, expected: ExpectedFile) -> None:
         subject = expected.source
         side = expected.hemisphere
         if subject is None or not responses_file(subject.folder, side, "test").is_file():
@@ -95,7 +87,7 @@ class PlausibilityCheck:
                 f"{name}: its rows stand {order} beside the test responses: {_FIX}"
             )
 
-    def _compare_sides(self, name: str, values: NDArray[Any], expected: ExpectedFile) -> None:
+    def _compare_sides(self, name: str, values: Array, expected: ExpectedFile) -> None:
         if expected.hemisphere == "lh":
             self._left = (f"{expected.folder}", values)
         elif self._left is not None and self._left[0] == expected.folder:

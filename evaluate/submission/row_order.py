@@ -5,15 +5,12 @@ its diagonal. Without them, the two hemispheres of a subject can still be compar
 that are similar for one side are mostly similar for the other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from challenge import constant_columns
+from evaluate.arrays import Array, Floats, Indices
 
 # Thresholds in standard deviations of the same figure under random order. The one for a wrong order
 # is higher, so that chance does not reach it in some hundred candidates.
@@ -23,7 +20,7 @@ _AS_TEXT = "sorted as text: 1, 10, 100, 2 …"
 _LIKELY = ("", "reversed", "moved down by 1", "moved up by 1", _AS_TEXT)
 
 
-def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+def similarities(a: Array, b: Array) -> Floats:
     """Return the cosines (n_images, n_images) between the rows of two arrays of the same vertices.
 
     Each vertex is standardised over pictures first, and constant vertices are left out.
@@ -35,7 +32,7 @@ def similarities(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return x @ y.T
 
 
-def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
+def find_order(measured: Array, predicted: Array) -> str | None:
     """Return the order of predictions (n_images, n_vertices) with respect to measured responses.
 
     "" is the same order; others are wrong, such as "reversed". It is None if the predictions follow
@@ -54,7 +51,7 @@ def find_order(measured: NDArray[Any], predicted: NDArray[Any]) -> str | None:
     )
 
 
-def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
+def compare_hemispheres(left: Array, right: Array) -> str | None:
     """Return the order of the right hemisphere's rows with respect to the left one's.
 
     Both are arrays (n_images, n_vertices). "" is the same order; None that no order stands out.
@@ -66,7 +63,7 @@ def compare_hemispheres(left: NDArray[Any], right: NDArray[Any]) -> str | None:
     reference = a[pairs] - a[pairs].mean()
     rng = np.random.default_rng(0)
 
-    def agreement(order: NDArray[np.int64]) -> float:
+    def agreement(order: Indices) -> float:
         return float(reference @ b[np.ix_(order, order)][pairs])
 
     chance = np.array([agreement(rng.permutation(len(a))) for _ in range(50)])
@@ -85,7 +82,7 @@ def _clearest(z_scores: dict[str, float]) -> str | None:
     return name if z_scores[name] >= (MIN_Z_WRONG if name else MIN_Z_RIGHT) else None
 
 
-def _orders(n: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def _orders(n: int) -> Iterator[tuple[str, Indices]]:
     """Yield orders by name, the right one first: for each picture, the index of its row."""
     rows = np.arange(n)
     yield "", rows
@@ -97,7 +94,7 @@ def _orders(n: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
                (rows + shift) % n)  # fmt: skip
 
 
-def _standardised(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standardised(x: Floats) -> Floats:
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     return x / np.where(lengths > 0, lengths, 1.0)

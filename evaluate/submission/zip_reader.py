@@ -1,24 +1,21 @@
 """Safe reading of another's zip: names first, then headers, then values of the expected size."""
 
-from __future__ import annotations
-
 import io
 import stat
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evaluate.arrays import Array
 from evaluate.submission.expected_files import ExpectedFile, match_name
 
 HEADER = 16_384
 """Bytes that are inflated to read an array's header; np.save's are 128."""
 _MAX_NAMES = 5  # files of one kind of fault
-_JUNK = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+_JUNK = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 def locate(
@@ -99,7 +96,7 @@ def _missing_faults(missing: Sequence[ExpectedFile], located: Iterable[str]) -> 
 
 def _unexpected_faults(names: Sequence[str], folders: set[str] | None) -> list[str]:
     """List files that do not belong; if `folders` is None, further subjects are allowed."""
-    junk = [name for name in names if any(part in _JUNK for part in PurePosixPath(name).parts)]
+    junk = [name for name in names if not _JUNK.isdisjoint(PurePosixPath(name).parts)]
     unexpected = [name for name in names if name not in junk]
     if folders is None:
         unexpected = [name for name in unexpected if not name.startswith("subj")]
@@ -122,7 +119,7 @@ def read_array(
     entry: zipfile.ZipInfo,
     expected: ExpectedFile,
     expected_files: Sequence[ExpectedFile],
-) -> tuple[NDArray[Any] | None, list[str]]:
+) -> tuple[Array | None, list[str]]:
     """Read one hemisphere's predictions, (n_images, n_vertices), and list the faults of the file.
 
     The predictions are None if there is any fault. Nothing is unpickled or unpacked to disk. Of a

@@ -1,7 +1,5 @@
 """The figure of an ablation: unique and shared parts of R^2 of every ROI, with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

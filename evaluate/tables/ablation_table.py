@@ -1,12 +1,11 @@
 """The tables of an ablation in the terminal, with their legend."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from cache.records import AblationsRecord
 from challenge import Subject
 from evaluate.fits.completeness import wrap
 from evaluate.resampling import FEWEST_CALIBRATED, FEWEST_PICTURES
@@ -16,7 +15,7 @@ PICTURES = {"test": "test pictures", "heldout": "held-out training pictures"}
 
 
 def describe(
-    subjects: Sequence[Subject], request: Mapping[str, Any], n_pictures: Mapping[str, int]
+    subjects: Sequence[Subject], request: AblationsRecord, n_pictures: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return the sidecar of an ablation: spaces, split, settings, subjects and caveats, as JSON."""
     train_digests = {subject.name: set(subject.picture_digests("train")) for subject in subjects}

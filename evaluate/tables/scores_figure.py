@@ -1,9 +1,7 @@
 """The figure of scores.csv for print: a panel per ROI class, a point per ROI and fit."""
 
-from __future__ import annotations
-
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from base import plural, replacing
-from evaluate.fits.runs import ENSEMBLE
+from evaluate.fits.run_labels import ENSEMBLE, FitLabel
 from evaluate.scoring.hemisphere_rows import class_order
-from evaluate.tables.scores_table import Model, measure, models_of, overall
+from evaluate.scoring.score_report import ScoreReport
 
 # Okabe and Ito's colours, distinct for any colour vision; black is the ensemble's.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
@@ -40,21 +38,22 @@ METADATA: dict[str, Any] = {
 }
 
 
-def draw_all(frame: pd.DataFrame, sidecar: Mapping[str, Any], paths: Sequence[Path]) -> None:
+def draw_all(report: ScoreReport, paths: Sequence[Path]) -> None:
     """Draw the means per ROI over all subjects and both hemispheres.
 
     The suffix of each path is its format, .png or .pdf. Equal arguments give equal bytes.
     """
     with mpl.rc_context(SETTINGS):
-        figure = _figure(overall(frame), sidecar, measure(frame))
+        figure = _figure(report)
         for path in paths:
             with replacing(path) as temporary:
                 figure.savefig(temporary, dpi=200, metadata=METADATA[path.suffix])
 
 
-def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Figure:
-    models, n_left_out = _select_models(whole, models_of(whole, sidecar), metric)
-    rois = whole[(whole["roi"] != "all") & whole["fit"].isin([model.fit for model in models])]
+def _figure(report: ScoreReport) -> Figure:
+    metric, rows = report.metric, report.overall
+    models, n_left_out = _select_models(report)
+    rois = rows[(rows["roi"] != "all") & rows["fit"].isin([model.fit for model in models])]
     classes = class_order(rois["roi_class"])
     columns = [column for i in range(COLUMNS) if (column := classes[i::COLUMNS])]
     labels = [textwrap.fill(model.title, 110) for model in models] + ["chance"]
@@ -89,44 +88,43 @@ def _figure(whole: pd.DataFrame, sidecar: Mapping[str, Any], metric: str) -> Fig
     handles = panels[0].get_legend_handles_labels()[0]
     figure.legend(handles, labels[: len(handles)], loc="lower center", ncols=per_line,
                   frameon=False)  # fmt: skip
-    title = _title(sidecar, metric, n_left_out)
+    title = _title(report, n_left_out)
     figure.text(0.5, 1 - 0.05 / size[1], title, fontsize=9, ha="center", va="top")
     return figure
 
 
-def _select_models(
-    whole: pd.DataFrame, models: Sequence[Model], metric: str
-) -> tuple[list[Model], int]:
+def _select_models(report: ScoreReport) -> tuple[list[FitLabel], int]:
     """Return the fits to draw, in their order, and the number of the others."""
+    models = report.models
     if len(models) <= MOST_FITS:
-        return list(models), 0
-    means = whole[whole["roi_class"] == "all"].set_index("fit")[metric].fillna(-np.inf)
+        return models, 0
+    means = report.whole.set_index("fit")[report.metric].fillna(-np.inf)
     best = set(means.drop(ENSEMBLE, errors="ignore").nlargest(MOST_FITS - 1).index) | {ENSEMBLE}
     selected = [model for model in models if model.fit in best]
     return selected, len(models) - len(selected)
 
 
-def _title(sidecar: Mapping[str, Any], metric: str, n_left_out: int) -> str:
-    split = {"test": "test", "heldout": "held-out"}[sidecar["split"]]
-    subjects = list(sidecar["n_pictures"])
-    subject_text = (
-        f"subject {subjects[0]}" if len(subjects) == 1 else plural(len(subjects), "subject")
-    )
+def _title(report: ScoreReport, n_left_out: int) -> str:
+    caveats = report.caveats
+    split = {"test": "test", "heldout": "held-out"}[caveats.split]
+    subjects = list(caveats.n_pictures)
+    n = len(subjects)
+    subject_text = f"subject {subjects[0]}" if n == 1 else plural(n, "subject")
     title = f"Mean over vertices per ROI, {split} pictures, {subject_text}, both hemispheres"
-    below = "95 % intervals" if sidecar["settings"]["resamples"] else "no intervals"
-    if metric != "score":
+    below = "95 % intervals" if report.settings["resamples"] else "no intervals"
+    if report.metric != "score":
         below += "; not noise-normalised"
     if n_left_out:
         below += f"; {plural(n_left_out, 'other fit')} with lower means in scores.csv"
-    if sidecar["simulated"]:
+    if caveats.simulated:
         below += "; SIMULATED responses"
-    if sidecar["leaked"] and sidecar["split"] == "test":
+    if caveats.leaked and caveats.split == "test":
         below += "; WARNING: test pictures were training pictures"
     return f"{title}\n{below}"
 
 
 def _panel(
-    axes: Axes, rois: pd.DataFrame, models: Sequence[Model], metric: str, size: float
+    axes: Axes, rois: pd.DataFrame, models: Sequence[FitLabel], metric: str, size: float
 ) -> None:
     names = list(dict.fromkeys(rois["roi"]))
     place = {roi: i for i, roi in enumerate(names)}
@@ -156,7 +154,7 @@ def _panel(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _marker_style(model: Model, index: int) -> dict[str, Any]:
+def _marker_style(model: FitLabel, index: int) -> dict[str, Any]:
     if model.fit == ENSEMBLE:
         return {"color": "black", "marker": "*"}
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}

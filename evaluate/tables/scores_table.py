@@ -1,129 +1,40 @@
-"""scores.csv, and its table in the terminal."""
-
-from __future__ import annotations
+"""The table of scores in the terminal."""
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from base import decimal
-from evaluate.fits.runs import ENSEMBLE, describe_fit
-from evaluate.resampling.intervals import NAMES as INTERVALS
+from evaluate.fits.run_labels import ENSEMBLE, FitLabel
 from evaluate.scoring.hemisphere_rows import ROI_ORDER, roi_rank
+from evaluate.scoring.score_report import ScoreReport
 
-COLUMNS = (
-    "model",
-    "spaces",
-    "subject",
-    "hemisphere",
-    "roi_class",
-    "roi",
-    "split",
-    "n_vertices",
-    "n_excluded",
-    "n_constant_measured",
-    "pearson_r",
-    "r2",
-    "score",
-    *INTERVALS,
-    "chance",
-    "fit",
-    "label",
-)
-TEXT = (*COLUMNS[:7], "fit", "label")
 WIDTH = 100
 LABEL, NARROWEST, WIDEST, CHANCE = 16, 13, 20, 6
 COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant")
 
 
-class Model(NamedTuple):
-    """A column of the table.
-
-    Attributes
-    ----------
-    fit, label, model, spaces : str
-        As in scores.csv.
-    untrained : tuple of str
-        Its spaces, and networks inside it, that have random weights.
-    """
-
-    fit: str
-    label: str
-    model: str
-    spaces: str
-    untrained: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """The name of the model in figures and on the report's page."""
-        if self.fit == ENSEMBLE:
-            return ENSEMBLE
-        spaces = [f"UNTRAINED {s}" if s in self.untrained else s for s in self.spaces.split("+")]
-        inside = [
-            f"UNTRAINED {space}" for space in self.untrained if space not in self.spaces.split("+")
-        ]
-        return describe_fit(self.label, self.model, ", ".join([" + ".join(spaces), *inside]))
-
-
-def models_of(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[Model]:
-    """Return the models of the rows, the ensemble last."""
-    columns = dict.fromkeys(zip(*(frame[name] for name in Model._fields[:4]), strict=True))
-    untrained = sidecar["untrained"]
-    return [
-        Model(fit, label, model, spaces, tuple(untrained.get(fit, ())))
-        for fit, label, model, spaces in columns
-    ]
-
-
-def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write scores.csv from rows with the fields of `COLUMNS`; None becomes an empty field."""
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(path, index=False, lineterminator="\n")
-
-
-def read_rows(path: Path) -> pd.DataFrame:
-    """Read scores.csv."""
-    numbers = [name for name in COLUMNS if name not in TEXT]
-    return pd.read_csv(path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False,
-                       na_values={name: [""] for name in numbers})  # fmt: skip
-
-
-def measure(frame: pd.DataFrame) -> str:
-    """Return the metric to show: "score" if every vertex has a ceiling, else "pearson_r"."""
-    whole = overall(frame)
-    return "score" if whole.loc[whole["roi_class"] == "all", "score"].notna().all() else "pearson_r"
-
-
-def overall(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that pool all subjects and both hemispheres."""
-    return frame[(frame["subject"] == "all") & (frame["hemisphere"] == "all")]
-
-
-def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> str:
+def render(report: ScoreReport) -> str:
     """Return the table: ROI classes down, models across, at most 100 columns wide.
 
     ROIs that the challenge does not have are listed below their class. Many models are divided into
     several blocks.
     """
-    metric = measure(frame)
-    whole = overall(frame)
-    models = models_of(whole, sidecar)
-    chance_width = CHANCE + 2 if whole["chance"].notna().any() else 0
+    models = report.models
+    chance_width = CHANCE + 2 if report.overall["chance"].notna().any() else 0
     per_block = (WIDTH - LABEL - chance_width) // (NARROWEST + 2)
     blocks = [models[i : i + per_block] for i in range(0, len(models), per_block)]
-    return "\n\n".join(
-        _Block(whole, metric, sidecar, block, chance_width).text() for block in blocks
-    )
+    return "\n\n".join(_Block(report, block, chance_width).text() for block in blocks)
 
 
-def shown_rois(whole: pd.DataFrame) -> list[tuple[str, str]]:
+def shown_rois(overall: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the rows of the terminal's table: every class, and ROIs that the challenge lacks.
 
     Each row is a class and a ROI, which is "all" for the class, or for everything, as a whole.
     """
-    rois = dict.fromkeys(zip(whole["roi_class"], whole["roi"], strict=True))
+    rois = dict.fromkeys(zip(overall["roi_class"], overall["roi"], strict=True))
     rows = [(c, roi) for c, roi in rois if roi == "all" or roi not in (*ROI_ORDER, c)]
     return sorted(rows, key=lambda row: roi_rank(*row))
 
@@ -131,46 +42,31 @@ def shown_rois(whole: pd.DataFrame) -> list[tuple[str, str]]:
 class _Block:
     """Columns of the table for some models, and chance if there are ceilings."""
 
-    def __init__(
-        self,
-        whole: pd.DataFrame,
-        metric: str,
-        sidecar: Mapping[str, Any],
-        models: Sequence[Model],
-        chance_width: int,
-    ) -> None:
-        self.whole, self.metric, self.models, self.chance_width = (
-            whole,
-            metric,
-            models,
-            chance_width,
-        )
-        self.digits = 2 if metric == "score" else 3
+    def __init__(self, report: ScoreReport, models: Sequence[FitLabel], chance_width: int) -> None:
+        self.overall, self.metric, self.models = report.overall, report.metric, models
+        self.chance_width = chance_width
+        self.digits = 2 if self.metric == "score" else 3
         self.width = min(WIDEST, (WIDTH - LABEL - chance_width) // len(models) - 2)
         self.rule = "-" * (LABEL + len(models) * (self.width + 2) + chance_width)
-        records = whole.to_dict("records")
+        records = self.overall.to_dict("records")
         self.values = {(row["roi_class"], row["roi"], row["fit"]): row for row in records}
         self.chance = {(row["roi_class"], row["roi"]): row["chance"] for row in records}
-        self.counts = {
-            count["fit"]: count
-            for count in sidecar["counts"]
-            if count["subject"] == count["hemisphere"] == "all"
-        }
+        self.counts = report.whole_counts
 
     def text(self) -> str:
         """Return the block as text."""
         lines = [*self._heads(), self.rule]
-        for row in shown_rois(self.whole):
+        for row in shown_rois(self.overall):
             if any((*row, model.fit) in self.values for model in self.models):
                 label = row[0] if row[1] == "all" else f"  {row[1]}"
-                lines += self._means(
-                    label, row, self.metric, decimal(self.chance[row], self.digits)
-                )
-        if self.metric == "score" and self.whole["explained"].notna().any():
+                chance = decimal(self.chance[row], self.digits)
+                lines += self._means(label, row, self.metric, chance)
+        if self.metric == "score" and self.overall["explained"].notna().any():
             lines += [self.rule, *self._means("explained", ("all", "all"), "explained", "")]
         lines.append(self.rule)
         for name in COUNTS:
-            cells = [str(self.counts[model.fit][name]) for model in self.models]
+            counts: list[Any] = [self.counts[model.fit] for model in self.models]
+            cells = [str(count[name]) for count in counts]
             lines.append(self._line(name.removeprefix("n_"), cells))
         return "\n".join(lines)
 
@@ -178,11 +74,9 @@ class _Block:
         heads = [_header(model, self.width) for model in self.models]
         height = max(map(len, heads))
         heads = [[""] * (height - len(head)) + head for head in heads]
-        lines = [[head[i] for head in heads] for i in range(height)]
-        return [
-            *(self._line("", cells) for cells in lines[:-1]),
-            self._line(self.metric, lines[-1], "chance"),
-        ]
+        *lines, last = zip(*heads, strict=True)
+        above = [self._line("", cells) for cells in lines]
+        return [*above, self._line(self.metric, last, "chance")]
 
     def _means(self, label: str, row: tuple[str, str], metric: str, chance: str) -> list[str]:
         """Return a line of means, and a line of their intervals if there are any."""
@@ -204,7 +98,7 @@ class _Block:
         return (f"{line}  {chance:>{CHANCE}}" if self.chance_width else line).rstrip()
 
 
-def _header(model: Model, width: int) -> list[str]:
+def _header(model: FitLabel, width: int) -> list[str]:
     """Break a column's name into lines, after `_`, `-` and `+` where necessary."""
     parts = [model.label]
     if model.fit != ENSEMBLE:

@@ -1,16 +1,16 @@
 """The tables of a study: settings and training cost of each row, scores, spread over seeds."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
 from base import decimal
-from evaluate.fits.caveats import origin_lines, pictures_line, warning_lines
+from cache.records import StudyRecord
+from evaluate.fits.caveats import Caveats
 from evaluate.fits.completeness import wrap
 from evaluate.resampling import FEWEST_PICTURES
 from evaluate.scoring.hemisphere_rows import CLASS_ORDER
@@ -44,44 +44,50 @@ SEEDS = [
 ]
 
 
-def render(frame: pd.DataFrame, sidecar: Mapping[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class StudyScores:
+    """Scores of the rows of a study, and all that stands beside them."""
+
+    frame: pd.DataFrame  # rows of the study's CSV
+    caveats: Caveats
+    study: StudyRecord
+    resamples: int
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of the JSON next to the CSV."""
+        record: Mapping[str, Any] = self.study
+        names = ("study", "about", "paper", "stand_in")
+        settings = {"resamples": self.resamples, "seed": self.seed}
+        return asdict(self.caveats) | {name: record[name] for name in names} | settings
+
+
+def render(scores: StudyScores) -> list[str]:
     """Return the tables of a study and their legend, as lines of at most 100 characters.
 
     If there are several subjects, only the rows that pool them are shown.
     """
+    frame, about, paper = scores.frame, scores.study["about"], scores.study["paper"]
     subject = "all" if (frame["subject"] == "all").any() else frame["subject"].iloc[0]
     rows = frame[frame["subject"] == subject].to_dict("records")
     scored = [row for row in rows if not pd.isna(row["n_vertices"])]
     adversarial = any(not pd.isna(row["discriminators"]) for row in scored)
     seeded = any(row["seeds"] > 1 for row in scored)
-    return [
-        "",
-        *([sidecar["about"], ""] if sidecar["about"] else []),
-        *_table(
-            ADVERSARIAL_WIDTHS if adversarial else TRAINING_WIDTHS,
-            (_training_cells(row, adversarial) for row in scored),
-        ),
-        "",
-        *_table(
-            SEEDED_SCORE_WIDTHS if seeded else SCORE_WIDTHS,
-            (c for row in scored for c in _score_lines(row, seeded)),
-        ),
-        "",
-        *(
-            [*_table(COMPARISON_WIDTHS, (c for row in scored for c in _comparison_lines(row))), ""]
-            if seeded
-            else []
-        ),
-        *_legend(scored, sidecar, seeded),
-        *(line for row in rows if pd.isna(row["n_vertices"]) for line in _missing_lines(row)),
-        *textwrap.wrap(sidecar["paper"], WIDTH),
-        *(
-            line
-            for row in rows
-            if row["paper"] and not seeded
-            for line in wrap(f"  {row['row']}: {row['paper']}")
-        ),
-    ]
+    lines = ["", *([about, ""] if about else [])]
+    widths = ADVERSARIAL_WIDTHS if adversarial else TRAINING_WIDTHS
+    lines += [*_table(widths, (_training_cells(row, adversarial) for row in scored)), ""]
+    widths = SEEDED_SCORE_WIDTHS if seeded else SCORE_WIDTHS
+    lines += [*_table(widths, (c for row in scored for c in _score_lines(row, seeded))), ""]
+    if seeded:
+        cells = (c for row in scored for c in _comparison_lines(row))
+        lines += [*_table(COMPARISON_WIDTHS, cells), ""]
+    lines += _legend(scored, scores, seeded)
+    for row in rows:
+        lines += _missing_lines(row) if pd.isna(row["n_vertices"]) else []
+    lines += textwrap.wrap(paper, WIDTH)
+    for row in rows:
+        lines += wrap(f"  {row['row']}: {row['paper']}") if row["paper"] and not seeded else []
+    return lines
 
 
 def _table(widths: Mapping[str, int], rows: Any) -> Iterator[str]:
@@ -183,9 +189,7 @@ def _missing_lines(row: Mapping[Any, Any]) -> list[str]:
     return wrap(f"{'not scored' if row['fit'] else 'not run'}: {row['row']}: {row['why']}")
 
 
-def _legend(
-    rows: Sequence[Mapping[Any, Any]], sidecar: Mapping[str, Any], seeded: bool
-) -> list[str]:
+def _legend(rows: Sequence[Mapping[Any, Any]], scores: StudyScores, seeded: bool) -> list[str]:
     lines = [
         "params: weights of all groups; s/epoch: a pass over the pictures, of all groups;",
         "epochs: until the loss on validation pictures is best, the median over groups",
@@ -203,13 +207,12 @@ def _legend(
                      f"{decimal(chance, 2)} on all vertices")  # fmt: skip
     if "pearson_r" in measures:
         lines.append("pearson_r: mean over vertices, NOT noise-normalised, as ceilings are missing")
-    n = sidecar["n_pictures"]
-    lines.append(pictures_line(n, sidecar["split"]))
-    if min(n.values()) < FEWEST_PICTURES:
+    caveats = scores.caveats
+    lines.append(caveats.pictures_line())
+    if caveats.fewest_pictures < FEWEST_PICTURES:
         lines.append(f"no intervals: {FEWEST_PICTURES} pictures are needed")
-    elif sidecar["resamples"]:
+    elif scores.resamples:
         lines.append("below each mean its 95 % interval, had other pictures been shown; "
-                     f"{sidecar['resamples']} draws, seed {sidecar['seed']}")  # fmt: skip
-    lines += [f"{space} stands in for {role}" for role, space in sidecar["stand_in"].items()]
-    lines += origin_lines(sidecar)
-    return lines + [part for line in warning_lines(sidecar) for part in wrap(f"WARNING: {line}")]
+                     f"{scores.resamples} draws, seed {scores.seed}")  # fmt: skip
+    lines += [f"{space} stands in for {role}" for role, space in scores.study["stand_in"].items()]
+    return [*lines, *caveats.origin_lines(), *caveats.wrapped_warnings()]

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Bytes of GPU memory that CUDA itself needs.
+CUDA = 500 << 20
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -41,22 +44,5 @@ class Cost:
 
 
 def sequential_cost(costs: Iterable[Cost]) -> Cost:
-    """Return the cost of units that one process does one after the other.
-
-    Times and disk are summed, of memories the largest is taken; no units cost nothing.
-    """
+    """Return the cost of units that one process does one after the other; no units cost nothing."""
     return sum(costs, Cost())
-
-
-def parallel_cost(costs: Iterable[Cost]) -> Cost:
-    """Return the cost of processes that run at the same time, each on processors of its own.
-
-    Of times the longest is taken, memories and disk are summed; no processes cost nothing.
-    """
-    processes = list(costs)
-    return Cost(
-        max((cost.seconds for cost in processes), default=0.0),
-        sum(cost.memory for cost in processes),
-        sum(cost.gpu_memory for cost in processes),
-        sum(cost.disk for cost in processes),
-    )

@@ -1,55 +1,70 @@
-"""`python -m execute.forecast.measure`: time and memory of a function in a new process."""
+"""Time and peak memory of work, as on a machine that nobody else uses."""
 
-import base64
 import importlib
-import json
-import os
-import pickle
+import logging
 import resource
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from base.processes import end_with_parent, signal_blocked
 from execute.errors import ExecuteError
 
-ROOT = Path(__file__).resolve().parents[2]
+Values = dict[str, float]
 
 
 def measure_process(
-    work: Callable[..., dict[str, float]] | None = None,
-    *arguments: Any,
-    imports: Sequence[str] = (),
-) -> dict[str, float]:
+    work: Callable[..., Values] | None = None, *arguments: Any, imports: Sequence[str] = ()
+) -> Values:
     """Import modules and call a function in a new process, and measure it.
 
     Returned are `seconds` of the whole process, without the time it waited for other processes;
     `memory`, its peak in bytes; and the numbers that the function returns by name.
     """
-    payload = base64.b64encode(pickle.dumps((work, arguments))).decode()
-    # The working directory stays, so that relative paths hold; the project is found by PYTHONPATH.
-    path = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    start, before = time.perf_counter(), os.times()
-    process = subprocess.run(
-        [sys.executable, "-m", "execute.forecast.measure", *imports],
-        input=payload,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
-    )
-    seconds, after = time.perf_counter() - start, os.times()
-    processor = sum(after[2:4]) - sum(before[2:4])
-    if process.returncode:
+    context, start = get_context("spawn"), time.perf_counter()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(sender, work, arguments, imports))
+    # Ctrl-C is handled by this process, which ends the other.
+    with signal_blocked(signal.SIGINT):
+        process.start()
+    sender.close()
+    try:
+        values: Values | Exception = receiver.recv()
+    except EOFError as error:
         label = getattr(work, "__name__", " ".join(imports))
-        message = process.stderr.strip()[-600:] or "no message, as when memory runs out"
         raise ExecuteError(
-            f"measuring {label}: its process ended with status {process.returncode}: {message}"
-        )
-    values: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
-    return {"seconds": min(seconds, processor), **values}
+            f"measuring {label}: its process ended without a message, as when memory runs out"
+        ) from error
+    finally:
+        # Its own exit would take seconds to free torch.
+        process.kill()
+    if isinstance(values, Exception):
+        raise values
+    return values | {"seconds": min(values["seconds"], time.perf_counter() - start)}
+
+
+def _measure(
+    sender: Connection,
+    work: Callable[..., Values] | None,
+    arguments: Sequence[Any],
+    imports: Sequence[str],
+) -> None:
+    end_with_parent()
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            for name in imports:
+                importlib.import_module(name)
+            values = work(*arguments) if work else {}
+        sender.send({"memory": peak_memory(), "seconds": time.process_time(), **values})
+    except Exception as error:
+        sender.send(error)
 
 
 def peak_memory() -> int:
@@ -62,15 +77,26 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def main() -> None:
-    """Call the function from standard input; print its results and the peak memory as JSON."""
-    for name in sys.argv[1:]:
-        importlib.import_module(name)
-    # Safe to unpickle: it comes from the process of this project that started this one.
-    work, arguments = pickle.loads(base64.b64decode(sys.stdin.read()))  # noqa: S301
-    values = work(*arguments) if work else {}
-    print(json.dumps({"memory": peak_memory(), **values}), flush=True)
+def minimum_time(work: Callable[[], object], waits: bool = False, enough: float = 0.5) -> float:
+    """Return the shortest of several times of some work.
+
+    It is called once before, and then for `enough` seconds; `waits` as for `elapsed_time`.
+    """
+    work()
+    times: list[float] = []
+    first = time.perf_counter()
+    while len(times) < 3 or (time.perf_counter() - first < enough and len(times) < 100):
+        times.append(elapsed_time(work, waits))
+    return min(times)
 
 
-if __name__ == "__main__":
-    main()
+def elapsed_time(work: Callable[[], object], waits: bool = False) -> float:
+    """Return the seconds of one call of some work.
+
+    Work that does not wait for the disk cannot take longer than its processor time, which excludes
+    the time of other processes.
+    """
+    start, before = time.perf_counter(), time.process_time()
+    work()
+    wall, processor = time.perf_counter() - start, time.process_time() - before
+    return wall if waits else min(wall, processor)

@@ -8,7 +8,8 @@ process of its own, and stored in the same file.
 import json
 import platform
 import re
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,48 +18,54 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from base import DocumentError, read_json, replacing, say
-from execute.forecast.calibration import EIGH_SIDES, Values, calibrate, n_threads
-from execute.forecast.measure import measure_process
+from base import DocumentError, convert_paths, plural, read_json, replacing, say
+from challenge import Subject
+from execute.forecast.calibration import EIGH_SIDE, calibrate, n_threads
+from execute.forecast.cost import Cost
+from execute.forecast.measure import Values, measure_process
 from execute.records import RatesRecord
-
-__all__ = ["PACKAGES", "Rates", "Values"]
 
 # Packages whose versions affect the rates.
 PACKAGES = ("numpy", "scipy", "torch", "h5py")
+# Opening a file takes as long as digesting this many bytes.
+OPENING = 50e3
+
+
+class NotMeasuredError(Exception):
+    """A rate that would have to be measured."""
 
 
 class Rates:
-    """The rates of a machine; a rate that is not stored is measured when it is needed.
+    """The rates of a machine, from `OUT/rates`: a JSON file for each host and number of threads.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of the stored rates, `OUT/rates`: a JSON file for each host and number of threads.
-    recalibrate : bool
-        Whether to measure stored rates again.
+    A rate that is not stored is measured when it is needed, or raises `NotMeasuredError`.
     """
 
-    def __init__(self, folder: Path, recalibrate: bool = False) -> None:
+    def __init__(self, folder: Path, recalibrate: bool = False, measures: bool = True) -> None:
         self.host, self.threads = platform.node() or "here", n_threads()
         self.path = folder / f"{self.host}-{self.threads}.json"
-        stored = None if recalibrate else self._load(self.path)
-        self._rates: dict[str, Values] = stored["rates"] if stored else {}
-        self.date = stored["date"] if stored else datetime.now(UTC).isoformat(timespec="minutes")
-        self.elsewhere = "" if stored or recalibrate else self._newest(folder)
-        fallback = self._load(folder / f"{self.elsewhere}.json") if self.elsewhere else None
-        self._fallback_rates: dict[str, Values] = fallback["rates"] if fallback else {}
+        self._measures = measures
+        stored = {} if recalibrate else _stored_rates(folder)
+        record = stored.get(self.path.stem)
+        complete = [name for name, record in stored.items() if "basic work" in record.rates]
+        newest = max(complete, key=lambda name: stored[name].date, default="")
+        self.elsewhere = "" if record else newest
+        now = datetime.now(UTC).isoformat(timespec="minutes")
+        self.date = record.date if record else now
+        # What is measured goes into the first, and is stored as this machine's.
+        self._rates = ChainMap(record.rates if record else {})
+        if self.elsewhere:
+            self._rates.maps.append(stored[self.elsewhere].rates)
 
     @property
     def origin(self) -> str:
         """A sentence on where and when the rates were measured."""
         if self.elsewhere:
-            name = f"{self.host}-{self.threads}"
             return (
-                f"rates measured on {self.elsewhere}, not on this machine ({name}): "
-                "--recalibrate measures them here"
+                f"rates measured on {self.elsewhere}, not on this machine "
+                f"({self.host}-{self.threads}): --recalibrate measures them here"
             )
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        threads = plural(self.threads, "thread")
         return f"rates of {self.host}, {threads}, measured {self.date} -> {self.path}"
 
     def get_or_measure(self, name: str, measure: Callable[[], Values]) -> Values:
@@ -66,56 +73,49 @@ class Rates:
 
         The name must contain all that the values depend on.
         """
-        for rates in (self._rates, self._fallback_rates):
-            if name in rates:
-                return rates[name]
-        # The name may end with a digest, which is not shown.
-        label = re.sub(" [0-9a-f]{16}$", "", name)
-        say(f"measuring how fast this machine is: {label} …")
-        self._rates[name] = measure()
-        self._save()
+        if name not in self._rates:
+            if not self._measures:
+                raise NotMeasuredError(name)
+            # The name may end with a digest, which is not shown.
+            label = re.sub(" [0-9a-f]{16}$", "", name)
+            say(f"measuring how fast this machine is: {label} …")
+            self._rates[name] = measure()
+            self._save()
         return self._rates[name]
 
-    def start(self, *modules: str) -> Values:
-        """Return the time and memory of a process that only imports the modules."""
-        return self.get_or_measure(
+    def start(self, *modules: str) -> Cost:
+        """Return the cost of a process that only imports the modules."""
+        values = self.get_or_measure(
             f"start {' '.join(modules)}", lambda: measure_process(imports=modules)
         )
+        return Cost(values["seconds"], int(values["memory"]))
 
-    def products(self, *sides: float, float64: bool = False) -> float:
-        """Return the seconds of a matrix product.
+    def products(self, *sides: float) -> float:
+        """Return the seconds of the product of (a, b) and (b, c) matrices of float32.
 
-        Parameters
-        ----------
-        *sides : float
-            The three numbers of an (a, b) matrix times a (b, c) one; more factors repeat it.
-        float64 : bool
-            Whether the matrices are of float64 rather than float32.
+        Factors besides a, b and c repeat it; in float64 it takes as long as 2 of float32.
         """
-        name = "float64" if float64 else "float32"
-        return 2 * float(np.prod(sides, dtype=float)) / self._basic[name]
+        return 2 * float(np.prod(sides, dtype=float)) / self._basic["float32"]
 
     def eigh(self, n: float) -> float:
-        """Return the seconds of the eigendecomposition of an (n, n) symmetric matrix of float64.
-
-        Between measured sides they follow a power law, beyond them the third power.
-        """
-        seconds = [self._basic[f"eigh {side}"] for side in EIGH_SIDES]
-        if n >= EIGH_SIDES[-1]:
-            return seconds[-1] * (n / EIGH_SIDES[-1]) ** 3
-        return float(np.exp(np.interp(np.log(max(n, 1)), np.log(EIGH_SIDES), np.log(seconds))))
+        """Return the seconds of the eigendecomposition of an (n, n) symmetric matrix of float64."""
+        return self._basic[f"eigh {EIGH_SIDE}"] * (n / EIGH_SIDE) ** 3
 
     def passes(self, n_bytes: float) -> float:
         """Return the seconds to read arrays and write them anew, as in adding 1 to them."""
         return n_bytes / self._basic["memory"]
 
-    def gathers(self, n_bytes: float) -> float:
-        """Return the seconds to copy rows of an array in random order."""
-        return n_bytes / self._basic["gather"]
-
     def digests(self, n_bytes: float) -> float:
         """Return the seconds of the sha256 of bytes, with one thread."""
         return n_bytes / self._basic["sha256"]
+
+    def picture_digests(self, subjects: Sequence[Subject]) -> float:
+        """Return the seconds of the sha256 of all pictures in parallel, from some files' sizes."""
+        files: list[Path] = []
+        for subject in subjects:
+            files += [*subject.pictures("train"), *subject.pictures("test")]
+        sizes = [file.stat().st_size for file in files[:: max(1, len(files) // 50)]]
+        return self.digests(len(files) * (float(np.mean(sizes)) + OPENING)) / self.threads
 
     def writes(self, n_bytes: float, n_files: int = 1) -> float:
         """Return the seconds to write files and flush them to the disk."""
@@ -126,34 +126,59 @@ class Rates:
         return self.get_or_measure("basic work", lambda: calibrate(self.path.parent))
 
     def _save(self) -> None:
-        versions = {name: version(name) for name in PACKAGES}
         document = {
             "host": self.host,
             "threads": self.threads,
             "processor": platform.processor() or platform.machine(),
             "date": self.date,
-            "versions": versions,
-            "rates": self._rates,
+            "versions": _versions(),
+            "rates": self._rates.maps[0],
         }
         with replacing(self.path) as temporary:
             temporary.write_text(json.dumps(document, indent=1))
 
-    @staticmethod
-    def _load(path: Path) -> dict | None:
-        """Return stored rates; None if there are none, or they are of other package versions."""
-        with suppress(OSError, DocumentError, ValidationError):
-            document = RatesRecord.model_validate(read_json(path))
-            if document.versions == {name: version(name) for name in PACKAGES}:
-                return document.model_dump()
-        return None
 
-    @classmethod
-    def _newest(cls, folder: Path) -> str:
-        """Return the name of the newest complete file of rates in a folder, or ""."""
-        documents = {file: cls._load(file) or {} for file in sorted(folder.glob("[!.]*.json"))}
-        whole = [
-            file
-            for file, document in documents.items()
-            if "basic work" in document.get("rates", {})
-        ]
-        return max(whole, key=lambda file: documents[file]["date"]).stem if whole else ""
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
+
+
+def _stored_rates(folder: Path) -> dict[str, RatesRecord]:
+    """Return the files of rates, by name, that were measured with the packages of now."""
+    records = {}
+    for file in sorted(folder.glob("[!.]*.json")):
+        with suppress(OSError, DocumentError, ValidationError):
+            record = RatesRecord.model_validate(read_json(file))
+            if record.versions == _versions():
+                records[file.stem] = record
+    return records
+
+
+@convert_paths
+def planned_costs(
+    folder: Path, cost: Callable[[Rates], list[list[Cost]]]
+) -> list[list[Cost]] | None:
+    """Return the planned cost of each unit, by the rates that `make plan` stored.
+
+    Parameters
+    ----------
+    folder : Path
+        `OUT/rates`.
+    cost : callable
+        Returns the costs of each group's units for given rates.
+
+    Returns
+    -------
+    list of list of Cost, or None
+        None where a rate was never measured.
+
+    Examples
+    --------
+    >>> planned_costs(Path("rates"), lambda rates: [[Cost(1.0)]]) is None  # before make plan
+    True
+    """
+    if not folder.is_dir():
+        return None
+    try:
+        return cost(Rates(folder, measures=False))
+    except NotMeasuredError:
+        return None

@@ -15,9 +15,8 @@ from cache.feature_store import Entry
 from challenge import Subject, SubjectChoice, find_subjects
 from challenge.inputs import check_pictures
 from execute import ALONE, Cost, Executor, Run, choose_executor, planned_costs, share
-from execute.forecast.cost import sequential_cost
 from execute.forecast.rates import Rates
-from extract.costs.units import extract_costs, plan_space, start_cost
+from extract.costs.units import extract_costs, plan_space, total_cost
 from extract.errors import ExtractError
 from extract.naming import check_not_imported, names_by_digest, unify_names
 from extract.pipeline.devices import Recipe, choose_devices, choose_workers, compute_on
@@ -161,8 +160,7 @@ def _costs(
     """Return the cost of all pictures in one process."""
     spaces = [plan_space(spec.name, store, subjects, options.dtype) for spec in specs]
     networks = extract_costs(spaces, subjects, rates, precision=options.precision)
-    memory = start_cost(rates).memory + sum(network.cost.memory for network in networks)
-    return [[replace(sequential_cost(network.cost for network in networks), memory=memory)]]
+    return [[total_cost(networks, rates)]]
 
 
 def _explain_misses(

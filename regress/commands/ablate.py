@@ -91,7 +91,7 @@ def ablate(
         (files[subjects[number].name],) = results
 
     def costs(rates: "Rates") -> "list[list[Cost]]":
-        from regress.costs.units import ablate_costs
+        from regress.costs.solved_models import ablate_costs
 
         units = ablate_costs(subjects, entries, subsets, rates, folds, heldout)
         return [[cost] for cost in units]

@@ -139,6 +139,12 @@ def _divide_pictures(job: Job, tests: Collection[str]) -> Division:
     return divide(design.training_pictures, share, seed, settings.images, unseen)
 
 
+def batch_width(estimator: Encoder, n_images: int, n_features: int) -> int:
+    """Return how many vertices are fitted at once, where groups need not stay together."""
+    column = COPIES * n_features if estimator.streams else n_images
+    return max(1, MEMORY // (4 * column))
+
+
 class _SpanFit:
     """The fit of one span of hemispheres, of one subject or several, batch after batch."""
 
@@ -178,20 +184,23 @@ class _SpanFit:
         """Return how many columns fit into memory."""
         if self.job.estimator.together:
             return sum(len(subject_fit.layout.vertices) for subject_fit in self.subject_fits)
-        n_images, n_features = self.job.design.train.shape
-        column = COPIES * n_features if self.job.estimator.streams else n_images
-        return max(1, MEMORY // (4 * column))
+        return batch_width(self.job.estimator, *self.job.design.train.shape)
 
     def _checkpoints(self) -> list[Path]:
         path = self.job.checkpoint(self.span, self.first)
         return list(path.parent.glob(f"{path.stem}-*{path.suffix}"))
 
-    def _fit_batch(self, batch: Sequence[Rows]) -> Encoder:
-        """Fit without the held-out pictures, predict them, then fit again on all."""
-        model = clone(self.job.estimator)
+    def make_model(self, batch: Sequence[Rows]) -> Encoder:
+        """Return an unfitted model of a batch of columns, with the parameters that the job sets."""
+        model: Encoder = clone(self.job.estimator)
         defaults = model.get_params()
         parameters = self._job_parameters(batch)
         model.set_params(**{name: value for name, value in parameters.items() if name in defaults})
+        return model
+
+    def _fit_batch(self, batch: Sequence[Rows]) -> Encoder:
+        """Fit without the held-out pictures, predict them, then fit again on all."""
+        model = self.make_model(batch)
         divisions = [subject_fit.division for subject_fit in self.subject_fits]
         model.fit(*self._data(batch, [division.inside for division in divisions]))
         starts = _starts(batch)

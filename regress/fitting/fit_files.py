@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base import provenance
 from cache import read_artifact, write_artifact
+from cache.records import FitRecord, FitSettings, TrainingRecord
 from challenge import Roi
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
@@ -120,9 +121,7 @@ def save_fit(
     """
     design = job.design
     # Written first, so that the files of ROIs never refer to a file that does not exist yet.
-    shared = {}
-    if shared_names:
-        shared = {"shared": save_shared(job.folder, files.training, state, shared_names)}
+    shared = save_shared(job.folder, files.training, state, shared_names) if shared_names else ""
     arrays = {
         **{name: values for name, values in state.items() if name not in shared_names},
         "vertices": roi.vertices,
@@ -133,11 +132,11 @@ def save_fit(
         "test_pictures": np.array(design.test_pictures, "S64"),
     }
     inputs = files.inputs(roi)
-    meta = {
+    meta: FitRecord = {
         "kind": "fit",
         "model": job.settings.model,
         "digest": job.settings.digest(design.keys),
-        "settings": job.settings.as_dict(),
+        "settings": cast(FitSettings, job.settings.as_dict()),
         "seed": job.settings.seed,
         "spaces": list(design.spaces),
         "keys": design.keys,
@@ -148,10 +147,11 @@ def save_fit(
         "roi_class": roi.roi_class,
         "roi": roi.name,
         "group": files.group(roi),
-        "training": training,
-        **shared,
+        "training": cast(TrainingRecord, training),
         "responses": inputs["responses"],
         "inputs": inputs,
         "provenance": provenance(),
     }
+    if shared:
+        meta["shared"] = shared
     write_artifact(job.path(roi), arrays, meta)

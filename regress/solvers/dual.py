@@ -55,12 +55,17 @@ class Dual(RidgeForm):
         self.X = X - self.x_mean
         parts = [self.X[:, bands == band] for band in range(int(bands.max()) + 1)]
         self.kernels = [part @ part.T for part in parts]
-        self.bytes_per_vertex = X.dtype.itemsize * 4 * splits.n
+        self.bytes_per_vertex = X.dtype.itemsize * self.vertex_numbers(splits.n)
         matrix = X.dtype.itemsize * splits.n**2
         self._prepared, self._solved = (
             ResultCache(2 * len(splits.held) * matrix),
             ResultCache(matrix),
         )
+
+    @staticmethod
+    def vertex_numbers(n: int, *_: object) -> int:
+        """Return how many numbers a vertex of a batch needs, with n pictures."""
+        return 4 * n
 
     def _kernel(self, gamma: Array) -> Array:
         weights = get_backend().asarray_like(gamma, self.X)

@@ -1,9 +1,10 @@
-"""Choice between the primal and the dual form of ridge regression; coefficients by either."""
+"""Choice between the primal and the dual form of ridge regression: coefficients, and their cost."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -12,14 +13,21 @@ from himalaya.scoring import l2_neg_loss
 
 from regress.errors import RegressError
 from regress.solvers.arguments import Splits
-from regress.solvers.eigen import WIDE, widest, with_enough_digits
-from regress.solvers.heldout_scores import Score
+from regress.solvers.eigen import WIDE, max_results, widest, with_enough_digits
+from regress.solvers.heldout_scores import Score, penalty_basis, predicts_held_out
 from regress.solvers.moments import Array
-from regress.solvers.random_search import RidgeForm
+from regress.solvers.random_search import CHUNK, RidgeForm
+
+if TYPE_CHECKING:
+    from execute.forecast.rates import Rates
+    from regress.solvers.dual import Dual
+    from regress.solvers.primal import Primal
 
 log = logging.getLogger("regress")
 
 FORMS = ("primal", "dual")
+# The sums of a hemisphere of the challenge at 2048 columns and 5 folds fit in.
+MEMORY = 5 << 28
 # Forms that `shared_forms` keeps: of a model's search, of its solution, and of the refit.
 MAX_SHARED_FORMS = 3
 _shared: list[dict[str, RidgeForm]] = []
@@ -32,6 +40,17 @@ def name_form(form: str, n_images: int, n_features: int) -> str:
     if form not in FORMS:
         raise RegressError(f"form: found {form!r}, expected auto, {' or '.join(FORMS)}")
     return form
+
+
+def _form_class(name: str) -> "type[Primal] | type[Dual]":
+    """Import a form, of which a fit mostly needs one."""
+    if name == "dual":
+        from regress.solvers.dual import Dual
+
+        return Dual
+    from regress.solvers.primal import Primal
+
+    return Primal
 
 
 @contextmanager
@@ -82,14 +101,7 @@ def choose_form(
     def make() -> RidgeForm:
         if splits.held:
             log.info("%s form: %d pictures, %d columns", name, *X.shape)
-        arguments = (X, splits, fit_intercept, score, bands)
-        if name == "dual":
-            from regress.solvers.dual import Dual
-
-            return Dual(*arguments, wide=wide)
-        from regress.solvers.primal import Primal
-
-        return Primal(*arguments, wide=wide)
+        return _form_class(name)(X, splits, fit_intercept, score, bands, wide=wide)
 
     if not _shared:
         return make()
@@ -180,3 +192,113 @@ def solve_banded_ridge(
     coefficients = coefficients_of(solver, loaded, weights, weighting.ravel(), penalties)
     solved = (coefficients, solver.intercept(loaded, coefficients))
     return backend.asarray_like(solved[0], reference), backend.asarray_like(solved[1], reference)
+
+
+# Number of times that a score reads the predictions of all penalties.
+SCORE_PASSES = 5
+
+
+@dataclass(frozen=True)
+class RidgeSize:
+    """The size of a regression, for a search over folds, penalties and weightings of bands."""
+
+    n_images: int
+    n_features: int
+    n_vertices: int
+    folds: int
+    alphas: tuple[float, ...]
+    n_weightings: int = 1
+
+    @property
+    def form(self) -> str:
+        """The form that the solver will choose, "primal" or "dual"."""
+        return name_form("auto", self.n_images, self.n_features)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether penalties are scored by predictions, not from sums."""
+        n_held = self.n_images / self.folds
+        return self.form == "dual" or predicts_held_out(n_held, self.n_features)
+
+    @property
+    def batch(self) -> int:
+        """Number of vertices that the search fits at once."""
+        return max(1, min(MEMORY // self._vertex_bytes, self.n_vertices))
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a solver needs besides X and Y."""
+        # Kept by the search and by the solution, besides the weighting that is worked on.
+        n_others = 2 * (min(self.n_weightings, max_results(self._weighting_bytes)) - 1)
+        vertices = self.batch * self._vertex_bytes
+        if self.form == "dual":
+            # Of what the form allows, half is in memory at a time.
+            matrices, vertices = 8 * self.folds + 20, vertices // 2
+        else:
+            matrices = 16 * self.folds + 56
+        features = 4 * self.n_images * self.n_features + matrices * self._side**2
+        return features + n_others * self._weighting_bytes + vertices
+
+    @property
+    def _side(self) -> int:
+        """Rows of the matrix that a solution decomposes."""
+        return min(self.n_images, self.n_features)
+
+    @property
+    def _vertex_bytes(self) -> int:
+        sizes = self.n_images, self.n_features, self.folds
+        return 4 * _form_class(self.form).vertex_numbers(*sizes, self.predicts)
+
+    @property
+    def _weighting_bytes(self) -> int:
+        """Bytes of a weighting's decompositions, which stay for the next batch of vertices."""
+        return 2 * self.folds * 4 * self._side**2
+
+    def search_seconds(self, rates: "Rates", first: bool = True) -> float:
+        """Return the seconds of a search; `first` if nothing is decomposed already."""
+        n, p, v, f, w = *astuple(self)[:4], self.n_weightings
+        a, held, dual = len(self.alphas), n / f, self.form == "dual"
+        s = n - held if dual else p
+        # What all vertices share; the products of held-out pictures are turned in float64.
+        shared = rates.eigh(s) + rates.passes(48 * s * s)
+        shared += rates.products(held, s, s) if self.predicts else rates.products(4, s, s, s)
+        # Weightings that do not fit into memory are decomposed again for each batch of vertices.
+        capacity = max_results(self._weighting_bytes)
+        repeated = 0 if w <= capacity else w - capacity + 1
+        n_shared = first * w + (-(-v // self.batch) - first) * repeated
+        # What each vertex adds: by predictions, or by double sums for a basis of the penalties,
+        # whose matrices are formed again for every CHUNK vertices.
+        if self.predicts:
+            scored = rates.products(1 + a * held / s, s, s, v)
+            scored += rates.passes(4 * v * (3 * s + SCORE_PASSES * a * held))
+        else:
+            basis = self._basis_size()
+            scored = rates.products(2 + basis / 2, s, s, v)
+            scored += rates.passes(4 * v * s * (12 + basis) + 2 * basis * s * s * -(-v // CHUNK))
+        seconds = f * (n_shared * shared + w * scored) + first * self._product_seconds(rates)
+        if not dual:
+            seconds += rates.products(n, p, v) + rates.passes(4 * v * (n + 2 * f * p))
+        return seconds
+
+    def solve_seconds(self, rates: "Rates", first: bool = True) -> float:
+        """Return the seconds of the coefficients of chosen penalties; `first` as above."""
+        n, p, v, s = self.n_images, self.n_features, self.n_vertices, self._side
+        seconds = rates.products(n, p, v) + rates.products(2, s, s, v)
+        seconds += rates.passes(16 * v * (n + p))
+        if first or self.n_weightings > 1:
+            # Most weightings are the best for some vertex.
+            decomposition = rates.eigh(s) + rates.passes(48 * s * s)
+            seconds += self._product_seconds(rates) + min(self.n_weightings, v) * decomposition
+        return seconds
+
+    def _product_seconds(self, rates: "Rates") -> float:
+        """Return the seconds of X'X, which is formed by halves, or XX'."""
+        half, n, p = 1.0 if self.form == "dual" else 0.5, self.n_images, self.n_features
+        return rates.products(half, n, self._side, p) + rates.passes(12 * n * p)
+
+    def _basis_size(self) -> int:
+        """Return the size of the penalties' basis, for a spectrum such as features have."""
+        # Columns of unit variance, eigenvalues that fall as 1 / rank.
+        decay = 1 / np.arange(1, self.n_features + 1)
+        spectrum = self.n_images * self.n_features * decay / decay.sum()
+        return len(penalty_basis(spectrum, np.array(self.alphas), np.zeros(1, np.float32))[0])

@@ -27,7 +27,7 @@ from regress.solvers.arguments import (
 )
 from regress.solvers.checkpoint import Checkpoint
 from regress.solvers.eigen import widest, with_enough_digits
-from regress.solvers.forms import choose_form, coefficients_of, name_form
+from regress.solvers.forms import MEMORY, choose_form, coefficients_of, name_form
 from regress.solvers.heldout_scores import Score
 from regress.solvers.moment_sums import origin
 from regress.solvers.moments import Array
@@ -35,8 +35,6 @@ from regress.solvers.random_search import Rule, SearchResult, search
 
 log = logging.getLogger("regress")
 
-# The sums of a hemisphere of the challenge at 2048 columns and 5 folds fit in.
-MEMORY = 5 << 28
 # Standard deviations from 0 beyond which float32 has not the digits for sums of squares.
 FAR = 3
 

@@ -212,6 +212,11 @@ class Fold:
         return (1 - rest / (spread + ~varies)[None]) * varies[None]
 
 
+def predicts_held_out(n_held: float, n_features: int) -> bool:
+    """Return whether predictions, n_held a column and penalty, cost less than sums."""
+    return n_held < 0.6 * n_features
+
+
 def score_of_folds(score: Score, splits: Splits) -> Score:
     """Return the score that is computed in each fold.
 

@@ -20,6 +20,7 @@ from regress.solvers.heldout_scores import (
     Score,
     pool,
     predicted_scores,
+    predicts_held_out,
     score_of_folds,
 )
 from regress.solvers.moment_sums import about, feature_moments, origin, response_moments
@@ -101,17 +102,23 @@ class Primal(RidgeForm):
             None if complement else self._features(rows)
             for complement, rows in zip(splits.complements, splits.train, strict=True)
         ]
-        # Predictions cost n_held a column and penalty, sums a little over half of n_features.
         p = X.shape[1]
-        self.predict = [score not in FROM_MOMENTS or len(h) < 0.6 * p for h in splits.held]
-        rows = 2 * splits.n if any(self.predict) else 0
-        self.bytes_per_vertex = X.dtype.itemsize * ((len(self.held) + 2) * p + rows)
+        self.predict = [
+            score not in FROM_MOMENTS or predicts_held_out(len(h), p) for h in splits.held
+        ]
+        sizes = splits.n, p, len(self.held), any(self.predict)
+        self.bytes_per_vertex = X.dtype.itemsize * self.vertex_numbers(*sizes)
         # Eigenvectors, and of each fold the held-out side turned by them.
         matrix = X.dtype.itemsize * p * p
         self._prepared, self._solved = (
             ResultCache(2 * len(self.held) * matrix),
             ResultCache(2 * matrix),
         )
+
+    @staticmethod
+    def vertex_numbers(n: int, p: int, n_folds: int, predicts: bool) -> int:
+        """Return how many numbers a vertex of a batch needs, with n pictures and p columns."""
+        return (n_folds + 2) * p + (2 * n if predicts else 0)
 
     def _features(self, rows: Any) -> FeatureMoments:
         return feature_moments(self.X, rows, self.x_centre)

@@ -31,5 +31,7 @@ def plan_ridge(data: Path, out: Path) -> dict[str, float]:
 
     rates = Rates(out / "rates")
     asked = make_request(data, out, lambda s: [s.find("wide")], model="ridge")
-    cost = start_cost(rates) + sequential_cost(c for own in fit_costs(asked, rates) for c in own)
+    cost = start_cost(asked, rates) + sequential_cost(
+        c for own in fit_costs(asked, rates) for c in own
+    )
     return {"planned memory": cost.memory, "planned seconds": cost.seconds}

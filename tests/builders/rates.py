@@ -13,18 +13,12 @@ from execute.forecast.rates import PACKAGES, Rates
 # As this project was once measured; the tests that are not about speed need no more.
 KNOWN = {
     "basic work": {
-        "float32": 1e11, "float64": 5e10, "eigh 128": 1e-3, "eigh 512": 0.03, "eigh 1024": 0.2,
-        "memory": 5e9, "gather": 4e9, "sha256": 1.5e9, "write": 1e9, "file": 1e-3,
+        "float32": 1e11, "eigh 1024": 0.2, "memory": 5e9, "sha256": 1.5e9, "write": 1e9,
+        "file": 1e-3,
     },
-    "start regress.__main__ torch": {"seconds": 3.0, "memory": 700e6},
-    "start regress.ablate torch": {"seconds": 3.0, "memory": 700e6},
-    "start evaluate.__main__": {"seconds": 2.0, "memory": 230e6},
+    "start regress.fitting.request_checks torch": {"seconds": 3.0, "memory": 700e6},
+    "start evaluate.report.write_report": {"seconds": 2.0, "memory": 230e6},
     "start extract.__main__ extract.pipeline.stage": {"seconds": 5.0, "memory": 900e6},
-    "responses": {"second": 1e-8},
-    "artifact": {"seconds": 5e-3},
-    "scoring": {"score": 3e-7, "interval": 2e-4},
-    "drawing": {"begin": 1.0, "picture": 0.03, "bytes": 60e3, "views": 8, "chart": 0.03,
-                "thumbnail": 2e-3, "memory": 400e6},
 }  # fmt: skip
 
 

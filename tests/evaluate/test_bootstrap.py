@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluate.commands.calibrate import format_rates, jobs, measure
 from evaluate.metrics._correlation import correlation
 from evaluate.resampling import (
     Draws,
@@ -17,6 +16,7 @@ from evaluate.resampling import (
     resample,
     swap,
 )
+from evaluate.resampling.calibration import format_rates, jobs, measure
 from evaluate.resampling.draws import OBSERVED, RESAMPLED
 from evaluate.resampling.intervals import student_quantile
 from evaluate.resampling.simulated_scores import simulate_roi

@@ -14,9 +14,9 @@ from cache import read_artifact
 from challenge import find_subjects
 from evaluate.__main__ import _expand_arguments
 from evaluate.commands.compare import compare
-from evaluate.commands.results import write_results
 from evaluate.commands.scores import scores
 from evaluate.scoring.vertex_files import ARRAYS, read_vertices
+from evaluate.tables.results_table import write_results
 from tests.builders.fits import DIGEST, regions, write_fits
 from tests.builders.scores import pick, read, run
 

@@ -14,7 +14,7 @@ from challenge import find_subjects
 from challenge.ceilings.published import PUBLISHED
 from challenge.simulator import simulate
 from evaluate import faults
-from evaluate.commands.check import inspect
+from evaluate.submission.inspection import inspect
 from evaluate.submission.row_order import compare_hemispheres, find_order
 from tests.builders.scores import run
 from tests.builders.submissions import Members, npy, pack

@@ -245,12 +245,12 @@ def test_unique_parts_come_from_the_files_of_the_ablation(tmp_path: Path) -> Non
         keep(["b"], 0.2 + shift, created=created)
         keep(["a", "b"], 0.25, created=created)
     keep(["a", "b", "c"], 0.9, "of other responses")
-    found = read_ablation(tmp_path, "01", "lh", "r")
+    found = read_ablation(tmp_path, "01", "lh", {"responses": "r"})
     assert found is not None
     np.testing.assert_allclose(found.alone["a"], 0.61)
     np.testing.assert_allclose(found.unique["a"], 0.25 - 0.21)
     np.testing.assert_allclose(found.unique["b"], 0.25 - 0.11)
-    assert read_ablation(tmp_path, "01", "rh", "r") is None
+    assert read_ablation(tmp_path, "01", "rh", {"responses": "r"}) is None
 
 
 def test_the_command_writes_png_and_svg(simulated: Path, tmp_path: Path) -> None:

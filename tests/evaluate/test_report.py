@@ -22,12 +22,14 @@ from cache import read_artifact, write_artifact
 from challenge import find_subjects
 from evaluate.commands.maps import maps
 from evaluate.commands.report import report
+from evaluate.fits.caveats import Caveats
 from evaluate.fits.inputs import gather
 from evaluate.maps.shown_subjects import gather_subjects
 from evaluate.maps.surface import load_mesh
 from evaluate.report.charts import against_ceiling
 from evaluate.report.spaces import winners
 from evaluate.report.tables import format_triple, table_data
+from evaluate.scoring.score_report import ScoreReport
 from tests.builders.fits import write_fits
 
 RUN = "ridge-0123456789abcdef"
@@ -155,7 +157,7 @@ def test_every_model_has_a_map_of_its_correlation(
                 (one.subject, run): np.concatenate(list(one.r.values()))
                 for run in RUNS
                 for one in gather_subjects(
-                    out, gather(simulated, out), run, mesh, "streams", spaces=False
+                    gather(simulated, out), run, mesh, "streams", spaces=False
                 )
             }
         expected = known[subject, RUNS[space == "clip"]]
@@ -296,9 +298,8 @@ def test_what_has_no_value_is_a_dash() -> None:
            "roi_class": "floc-faces", "roi": "OFA", "n_vertices": 3, "n_excluded": 3,
            "pearson_r": np.nan, "r2": np.nan, "score": np.nan, "chance": np.nan,
            "fit": "ridge-0", "label": "ridge-0"}  # fmt: skip
-    table = table_data(
-        pd.DataFrame([row | {"roi": "FFA-1", "pearson_r": 0.5}, row]), {"untrained": {}}
-    )
+    frame = pd.DataFrame([row | {"roi": "FFA-1", "pearson_r": 0.5}, row])
+    table = table_data(ScoreReport(frame, Caveats()))
     json.dumps(table, allow_nan=False)
     assert table["cells"]["all all"]["floc-faces OFA"][0] == {
         "n": 0,

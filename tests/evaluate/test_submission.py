@@ -14,8 +14,8 @@ from base import RoiridgeError
 from cache import read_artifact
 from challenge import find_subjects
 from evaluate import faults
-from evaluate.commands import check as checking
 from evaluate.commands.submission import submission
+from evaluate.submission import inspection as checking
 from tests.builders.fits import DIGEST, write_fits
 from tests.builders.scores import run
 from tests.builders.submissions import array, npy, pack, unpack
@@ -170,7 +170,7 @@ def test_a_submission_too_large_is_not_left_behind(
     made: Path, simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(made / "fits", tmp_path / "fits")
-    monkeypatch.setattr("evaluate.commands.check.LIMIT", 1000)
+    monkeypatch.setattr("evaluate.submission.inspection.LIMIT", 1000)
     with pytest.raises(RoiridgeError, match=r"did not pass its check:\n- is .* MB"):
         submission(simulated, tmp_path)
     assert not list(tmp_path.glob("*submission*"))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from challenge.simulator import simulate
 from evaluate.commands.compare import compare
 from evaluate.commands.scores import scores
 from evaluate.commands.submission import submission
-from evaluate.fits.caveats import warning_lines
+from evaluate.fits.caveats import Caveats
 from evaluate.fits.inputs import gather
 from evaluate.fits.runs import find_runs
 from evaluate.maps.surface import load_mesh
@@ -27,10 +28,11 @@ from evaluate.report.charts import bars
 from evaluate.report.examples import examples
 from evaluate.report.tables import format_triple, table_data
 from evaluate.scoring.chance import chance_score
+from evaluate.scoring.score_report import ScoreReport, overall, read_report, read_rows
 from evaluate.scoring.vertex_files import read_vertices
 from evaluate.tables.legend import legend
 from evaluate.tables.scores_figure import _figure
-from evaluate.tables.scores_table import measure, models_of, overall, read_rows, render
+from evaluate.tables.scores_table import render
 from tests.builders.commands import call
 from tests.builders.fits import DIGEST, write_fits
 
@@ -74,8 +76,8 @@ def described(frame: pd.DataFrame, fit: str) -> set[tuple[str, ...]]:
     return set(zip(*(of[name] for name in ("label", "model", "spaces")), strict=True))
 
 
-def sidecar_of(out: Path) -> dict:
-    return json.loads((out / "scores.json").read_text())
+def report_of(out: Path) -> ScoreReport:
+    return read_report(out / "scores.csv", json.loads((out / "scores.json").read_text()))
 
 
 def test_u5_labels_do_not_change_when_another_fit_comes(data: Path, tmp_path: Path) -> None:
@@ -143,22 +145,23 @@ def test_u13_chance_at_the_ends() -> None:
 
 
 def test_u13_chance_stands_beside_every_score(data: Path, scored: Path, tmp_path: Path) -> None:
-    frame, sidecar = read_rows(scored / "scores.csv"), sidecar_of(scored)
+    report = report_of(scored)
+    frame = report.frame
     [subject] = find_subjects(data)
     roi = next(roi for roi in subject.rois("lh") if roi.name == "ventral")
     ceiling = subject.noise_ceiling("lh")[roi.vertices]
     expected = chance_score(12, ceiling[ceiling > 0]).mean()
     rows = frame[(frame["roi"] == "ventral") & (frame["hemisphere"] == "lh")]
     np.testing.assert_allclose(rows["chance"], expected)
-    lines = render(frame, sidecar).splitlines()
+    lines = render(report).splitlines()
     assert next(line for line in lines if line.startswith("score")).endswith("  chance")
     whole = overall(frame)
     by_chance = whole[whole["roi_class"] == "all"]["chance"].iloc[0]
     everything = next(line for line in lines if line.startswith("all "))
     assert everything.split()[-1] == f"{by_chance:.2f}"
     assert max(map(len, lines)) <= 100
-    assert any(line.startswith("chance: ") for line in legend(frame, sidecar))
-    table = table_data(frame, sidecar)
+    assert any(line.startswith("chance: ") for line in legend(report))
+    table = table_data(report)
     assert table["chance"]["all all"]["all all"] == round(by_chance, 2)
     # In the marks of a zip, too.
     submission(data, scored)
@@ -174,8 +177,8 @@ def test_u13_without_ceilings_there_is_no_chance(copied: Path, tmp_path: Path) -
     write_fits(tmp_path, copied)
     frame = quick(copied, tmp_path)
     assert frame["chance"].isna().all()
-    assert "chance" not in render(frame, sidecar_of(tmp_path))
-    assert table_data(frame, sidecar_of(tmp_path))["chance"] == {}
+    assert "chance" not in render(report_of(tmp_path))
+    assert table_data(report_of(tmp_path))["chance"] == {}
 
 
 def leak(data: Path, count: int) -> list[str]:
@@ -195,12 +198,12 @@ def test_r3_test_pictures_of_training_are_told_where_scores_stand(
     told = "WARNING: 5 of 12 test pictures of subject 01 are training pictures too"
     write_fits(tmp_path, copied)
     write_fits(tmp_path, copied, digest="e" * 16, noise=0.5, seed=1)
-    frame = quick(copied, tmp_path)
+    quick(copied, tmp_path)
     assert told in capsys.readouterr().out
-    sidecar = sidecar_of(tmp_path)
-    assert sidecar["leaked"]["01"]["pairs"][0] == pair
-    assert any(line.startswith(told) for line in banners(frame, sidecar))
-    [title] = [text.get_text() for text in _figure(overall(frame), sidecar, "score").texts]
+    report = report_of(tmp_path)
+    assert report.caveats.leaked["01"]["pairs"][0] == pair
+    assert any(line.startswith(told) for line in banners(report))
+    [title] = [text.get_text() for text in _figure(report).texts]
     assert "WARNING: test pictures were training pictures" in title
     compare(["ridge-0", "ridge-e"], copied, tmp_path, resamples=200)
     assert told in capsys.readouterr().out
@@ -210,7 +213,7 @@ def test_r3_test_pictures_of_training_are_told_where_scores_stand(
     done = call("evaluate", "score", tmp_path / "submission.zip", "--data", copied)
     assert told in done.stdout
     # Held-out pictures are scored as ever.
-    assert warning_lines(sidecar | {"split": "heldout"}) == []
+    assert replace(report.caveats, split="heldout").warning_lines() == []
 
 
 def test_r3_a_start_that_knew_test_pictures_is_told(
@@ -227,9 +230,8 @@ def test_r3_a_start_that_knew_test_pictures_is_told(
 
 
 def test_r3_without_such_pictures_nothing_is_said(data: Path, scored: Path) -> None:
-    assert sidecar_of(scored)["leaked"] == {}
-    assert not [line for line in banners(read_rows(scored / "scores.csv"), sidecar_of(scored))
-                if "training pictures" in line]  # fmt: skip
+    assert report_of(scored).caveats.leaked == {}
+    assert not [line for line in banners(report_of(scored)) if "training pictures" in line]
 
 
 def rename_rois(data: Path) -> None:
@@ -249,15 +251,14 @@ def test_u4_every_roi_of_the_data_is_shown(copied: Path, tmp_path: Path) -> None
     rename_rois(copied)
     write_fits(tmp_path, copied)
     frame = quick(copied, tmp_path)
-    lines = render(frame, sidecar_of(tmp_path)).splitlines()
+    lines = render(report_of(tmp_path)).splitlines()
     for roi in ("A1", "A7", "upper", "lower"):
         row = overall(frame)
         row = row[row["roi"] == roi]
         [line] = [line for line in lines if line.startswith(f"  {roi} ")]
         assert line.split()[1] == f"{row['score'].item():.2f}"
     assert not [line for line in lines if line.startswith("  early")], "in its class, as ever"
-    charts = {chart["title"]: chart["svg"] for chart in bars(frame, models_of(
-        frame, sidecar_of(tmp_path)), measure(frame))}  # fmt: skip
+    charts = {chart["title"]: chart["svg"] for chart in bars(report_of(tmp_path))}
     assert all(f">{roi}<" in charts["prf-visualrois"] for roi in ("A1", "A7"))
     subjects = find_subjects(copied)
     [run] = find_runs(tmp_path)
@@ -274,7 +275,7 @@ def test_u4_maps_name_the_regions_of_the_data(copied: Path, tmp_path: Path) -> N
     names = region_names([subject], "streams")
     assert set(names) >= {"early", "upper", "lower", "parietal"}
     mesh = load_mesh("fsaverage5")
-    known = gather_values(tmp_path, subject, RIDGE, inputs.runs, inputs.responses, mesh.n_vertices)
+    known = gather_values(inputs, subject, RIDGE, mesh.n_vertices)
     assert known.regions == names
     places = np.flatnonzero(np.load(
         subject.folder / "roi_masks" / "lh.all-vertices_fsaverage_space.npy"))  # fmt: skip
@@ -290,7 +291,7 @@ def test_u15_the_figure_can_be_printed(scored: Path) -> None:
     assert (picture[0, 0] == 1).all(), "on white"
     assert (picture == 1).all(axis=2).mean() > 0.7, "ink is spent on points, not on bars"
     frame = read_rows(scored / "scores.csv")
-    figure = _figure(overall(frame), sidecar_of(scored), "score")
+    figure = _figure(report_of(scored))
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     assert list(panels) == [
         *("prf-visualrois", "floc-faces", "floc-words", "residual"),
@@ -313,8 +314,8 @@ def test_u15_many_fits_stay_readable(scored: Path) -> None:
     frame = overall(read_rows(scored / "scores.csv"))
     one = frame[frame["fit"] == OTHER]
     many = [one.assign(fit=f"fit-{i}", label=f"fit-{i}", score=one["score"] - i) for i in range(30)]
-    figure = _figure(pd.concat([*many, frame[frame["fit"] == "ensemble"]]), sidecar_of(scored),
-                     "score")  # fmt: skip
+    rows = pd.concat([*many, frame[frame["fit"] == "ensemble"]])
+    figure = _figure(replace(report_of(scored), frame=rows))
     names = [text.get_text().partition(" ")[0] for text in figure.legends[0].get_texts()]
     assert names == [*(f"fit-{i}" for i in range(7)), "ensemble", "chance"]
     assert "23 other fits with lower means in scores.csv" in figure.texts[0].get_text()
@@ -328,7 +329,7 @@ def test_n5_numbers_are_rounded_once() -> None:
            "roi_class": "streams", "n_vertices": 3, "n_excluded": 0, "r2": np.nan,
            "score": np.nan, "chance": np.nan, "fit": "m-0", "label": "m-0"}  # fmt: skip
     frame = pd.DataFrame([row | {"roi": f"{i}", "pearson_r": v} for i, v in enumerate(values)])
-    cells = table_data(frame, {"untrained": {}})["cells"]["all all"]
+    cells = table_data(ScoreReport(frame, Caveats()))["cells"]["all all"]
     for i, value in enumerate(values):
         on_page = format_triple(cells[f"streams {i}"][0]["pearson_r"], 3)
         assert on_page == f"{value:.3f}" == decimal(value, 3)
@@ -342,9 +343,7 @@ def test_n11_one_fit_has_no_ensemble_beside_it(
     text = capsys.readouterr().out
     assert set(frame["fit"]) == {RIDGE}
     assert "ensemble" not in text
-    assert [model.title for model in models_of(frame, sidecar_of(tmp_path))] == [
-        "ridge-012345 (alexnet)"
-    ]
+    assert [model.title for model in report_of(tmp_path).models] == ["ridge-012345 (alexnet)"]
     with pytest.raises(RoiridgeError, match=r"ensemble: ridge-.* is the only fit"):
         compare(["ridge", "ensemble"], data, tmp_path, resamples=200)
     # What reads the vertices of the ensemble finds those of the fit.

@@ -2,7 +2,11 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +18,24 @@ from base.command_line.parser import run as command
 from cache import FeatureStore
 from challenge import HEMISPHERES, find_subjects
 from execute.forecast.calibration import n_threads
-from execute.forecast.cost import Cost, parallel_cost, sequential_cost
+from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.measure import measure_process
-from execute.forecast.rates import Rates
+from execute.forecast.rates import Rates, planned_costs
 from extract.costs.units import plan_space
 from extract.layer_listing import describe, sketch
+from plan.__main__ import plan
 from plan.errors import PlanError
-from plan.forecast import plan
 from plan.limits import find_limits
 from plan.table import format_bytes, format_time
 from regress.commands.fit import fit
 from regress.commands.fit import fit as regress
-from regress.costs.ridge import Shape
-from regress.costs.units import ablate_costs, fit_costs, list_parts
+from regress.costs.solved_models import ablate_costs
+from regress.costs.units import fit_costs
 from regress.fitting.request_checks import make_request
+from regress.fitting.unit_sizes import list_parts
 from regress.solvers.arguments import Splits
 from regress.solvers.dual import Dual
-from regress.solvers.group_ridge import MEMORY
+from regress.solvers.forms import MEMORY, RidgeSize
 from regress.solvers.primal import Primal
 from tests.builders.paths import ROOT
 from tests.builders.planned_work import hold, plan_ridge, run_regress
@@ -49,8 +54,7 @@ def out(simulated: Path, tmp_path: Path) -> Path:
 def test_costs_add() -> None:
     one, two = Cost(1.0, 10, 1, 100), Cost(2.0, 5, 4, 50)
     assert sequential_cost([one, two]) == Cost(3.0, 10, 4, 150)
-    assert parallel_cost([one, two]) == Cost(2.0, 15, 5, 150)
-    assert sequential_cost([]) == parallel_cost([]) == Cost()
+    assert sequential_cost([]) == Cost()
 
 
 @pytest.mark.parametrize(("n", "p"), [(100, 30), (100, 99), (40, 200)])
@@ -62,13 +66,12 @@ def test_the_form_and_its_batches_are_the_solvers_own(n: int, p: int) -> None:
         [np.flatnonzero(fold == f) for f in range(5)],
         n,
     )
-    shape = Shape(n, p, 10**9)
+    shape = RidgeSize(n, p, 10**9, 5, (1.0,))
     form = {"primal": Primal, "dual": Dual}[shape.form]
     made = form(X, splits, True, r2_score, np.zeros(p, int))
     assert shape.form == ("dual" if p > n else "primal")
     assert shape.batch == MEMORY // made.bytes_per_vertex
-    if isinstance(made, Primal):
-        assert shape.predicts == made.predict[0]
+    assert shape.predicts == (made.predict[0] if isinstance(made, Primal) else True)
 
 
 def test_a_fit_is_planned_by_its_files_and_costs_nothing_once_it_is_there(
@@ -120,6 +123,25 @@ def test_more_columns_pictures_and_weightings_take_longer(
     if model == "banded_ridge":
         few, many = ({"params": {"n_iter": n}} for n in (5, 50))
         assert seconds("wide", "narrow", **many) > seconds("wide", "narrow", **few)
+
+
+def test_a_training_is_tried_once(simulated: Path, out: Path) -> None:
+    asked = make_request(
+        simulated, out, lambda s: [s.find("narrow")], model="mlp", subject="1",
+        group_by="hemisphere", params={"epochs": 3, "batch": 16, "scope": "roi"},
+    )  # fmt: skip
+    costs = fit_costs(asked, Rates(out / "rates"))
+    assert len(costs[0]) == 2
+    assert all(cost.seconds > 0 and cost.memory > 300e6 for cost in costs[0])
+    trials = [name for name in read_json(Rates(out / "rates").path)["rates"] if "trial" in name]
+    assert len(trials) == 1
+    assert fit_costs(asked, Rates(out / "rates", measures=False)) == costs
+    assert planned_costs(out / "rates", partial(fit_costs, asked)) == costs
+    # Weights, their gradient and two moments of each, beside what CUDA itself needs.
+    on_gpu = fit_costs(asked, Rates(out / "rates", measures=False), "cuda")
+    assert all(cost.gpu_memory > 500 << 20 for cost in on_gpu[0])
+    other = replace(asked, settings=replace(asked.settings, seed=1))
+    assert planned_costs(out / "rates", partial(fit_costs, other)) is None
 
 
 def test_an_ablation_of_more_subsets_takes_longer(simulated: Path, out: Path) -> None:
@@ -255,6 +277,20 @@ def test_what_the_commands_refuse_a_plan_refuses(
     with pytest.raises(Exception, match=words) as refused:
         told(simulated, out, capsys, **more)
     assert type(refused.value).__name__.endswith("Error")
+
+
+def test_help_loads_none_of_the_stages() -> None:
+    heavy = {"torch", "scipy", "sklearn", "pandas", "matplotlib"}
+    code = (
+        "import runpy, sys; sys.argv[1:] = ['--help']\n"
+        "try: runpy.run_module('plan', run_name='__main__')\n"
+        f"except SystemExit: print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage: ")
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_missing_folder_is_refused_in_the_commands_words(

@@ -17,10 +17,10 @@ from challenge.simulator import simulate
 from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
 from regress import models
-from regress.costs.shapes import list_parts
 from regress.costs.units import fit_costs
 from regress.fitting.request import FitRequest
 from regress.fitting.request_checks import make_request
+from regress.fitting.unit_sizes import list_parts
 from tests.builders.commands import call
 from tests.builders.rates import write_rates, write_space
 

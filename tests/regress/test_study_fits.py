@@ -17,11 +17,12 @@ from base.command_line.parser import run
 from cache import FeatureStore, read_artifact, read_meta
 from challenge import find_subjects
 from evaluate.commands.scores import scores
-from evaluate.commands.study import COLUMNS, study
+from evaluate.commands.study import study
 from evaluate.fits.runs import RoiModel
 from evaluate.fits.study_rows import row_names
 from evaluate.fits.training_record import sum_training
-from evaluate.tables.scores_table import read_rows
+from evaluate.scoring.score_report import read_rows
+from evaluate.tables.study_scores import COLUMNS
 from regress.commands.fit import fit as regress
 from regress.commands.study import study as fit_study
 from tests.builders.commands import call
