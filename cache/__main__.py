@@ -12,8 +12,7 @@ from cache.commands.explain import explain as explain_key
 from cache.commands.show import describe, format_table
 from cache.commands.verify import KINDS, Verdict, artifacts, verify_artifact, verify_space
 from cache.exchange.export_rows import export_rows
-from cache.exchange.import_rows import check_name, import_rows
-from cache.exchange.open_source import open_source
+from cache.exchange.import_rows import check_name, import_rows, open_source
 from cache.exchange.pack import pack as pack_entries
 from cache.exchange.pack import unpack as unpack_file
 from cache.feature_store import FeatureStore

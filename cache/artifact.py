@@ -98,6 +98,9 @@ def read_meta(path: Path) -> dict[str, Any]:
     >>> read_meta("fit.h5")
     {'model': 'ridge'}
     """
-    with reading(path) as file:
-        check_schema(file, path, "artifact")
-        return get_json(file, "meta")
+    return read_artifact(path, ())[1]
+
+
+def artifact_files(folder: Path) -> list[Path]:
+    """Return the artifacts in a folder and its subfolders, sorted, without temporary files."""
+    return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))

@@ -40,14 +40,10 @@ def write_rows(group: h5py.Group, n_rows: int, blocks: Iterator[Rows]) -> int:
     features = group.create_dataset("features", shape, first.dtype, **options)
     for rows in _regroup(chain([first], blocks), step):
         features[start : start + len(rows)] = rows[: n_rows - start]
-        checksums.append(_checksum(rows))
+        checksums.append(xxh3_64_intdigest(rows.data))
         start += len(rows)
     put(group, "checksums", np.array([step, *checksums], np.uint64))
     return start
-
-
-def _checksum(rows: Any) -> int:
-    return xxh3_64_intdigest(rows)
 
 
 def _regroup(blocks: Iterator[Rows], step: int) -> Iterator[Rows]:
@@ -77,18 +73,10 @@ class CheckedRows:
         self.dtype = self._features.dtype
 
     def read(self, start: int, stop: int, buffer: Rows | None = None) -> Rows:
-        """Read all blocks that contain the rows from `start` to `stop`.
+        """Read all blocks that contain the rows from `start` to `stop`, (n_block_rows, n_columns).
 
-        Parameters
-        ----------
-        buffer : array (n_buffer, n_columns), optional
-            The result of an earlier call, to read into if it is large enough: allocating memory
-            takes longer than filling it.
-
-        Returns
-        -------
-        array (n_block_rows, n_columns)
-            The rows of whole blocks.
+        They are read into `buffer`, the result of an earlier call, if it is large enough:
+        allocating memory takes longer than filling it.
         """
         first, last = start // self.step, -(-stop // self.step)
         n_rows = min(last * self.step, self.shape[0]) - first * self.step
@@ -100,7 +88,7 @@ class CheckedRows:
             self._features.read_direct(rows, np.s_[start_row : start_row + len(rows)])
         for block in range(first, last):
             offset = (block - first) * self.step
-            if _checksum(rows[offset : offset + self.step]) != self._expected[block]:
+            if xxh3_64_intdigest(rows[offset : offset + self.step].data) != self._expected[block]:
                 raise OSError(f"the checksum of the rows from {block * self.step} on is wrong")
         return rows
 

@@ -15,8 +15,7 @@ from cache.errors import CacheError, InUseError
 from cache.feature_table import read_table_meta, take_rows
 from cache.feature_writer import FeatureWriter, ShardWriter
 from cache.key import digest
-from cache.key_differences import differences
-from cache.key_fields import flatten, format_value
+from cache.key_fields import differences, flatten, format_value
 
 NAME_LENGTH = 120
 
@@ -60,8 +59,8 @@ class Entry:
 N_FIELDS_SHOWN = 3
 
 
-def _descriptions(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    """Yield each of several spaces of one name with its origin, age and differing fields."""
+def _descriptions(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield the file, origin, age and differing fields of each of several spaces of one name."""
     first = entries[0].meta["key"]
     paths = dict.fromkeys(
         path for entry in entries[1:] for path in differences(first, entry.meta["key"])
@@ -70,11 +69,30 @@ def _descriptions(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
         leaves = dict(flatten(entry.meta["key"]))
         fields = [f"{path} {format_value(leaves[path])}" for path in paths if path in leaves]
         created = entry.meta.get("provenance", {}).get("created")
-        details = [
-            str(entry.meta.get("origin", "unknown")),
-            *([f"made {created}"] if created else []),
-        ]
-        yield entry, ", ".join([*details, *fields[:N_FIELDS_SHOWN]])
+        age = [f"made {created}"] if created else []
+        details = [str(entry.meta.get("origin", "unknown")), *age, *fields[:N_FIELDS_SHOWN]]
+        yield f"{entry.path.stem} ({', '.join(details)})"
+
+
+def space_files(folder: Path) -> list[Path]:
+    """Return the files of all spaces in a folder, sorted."""
+    return sorted(folder.glob("[!.]*.h5"))
+
+
+def files_by_name(folder: Path, name: str) -> list[Path]:
+    """Return the files that may be of spaces of a name, `<name>-<digest>.h5`."""
+    stem = _file_name(name)
+    return [file for file in space_files(folder) if file.stem.rpartition("-")[0] == stem]
+
+
+def files_by_prefix(folder: Path, prefix: str) -> list[Path]:
+    """Return the files whose names begin with the name of a space and part of a digest."""
+    stem = re.sub(r"[^A-Za-z0-9_.+\-]", "_", prefix)
+    return [file for file in space_files(folder) if file.stem.startswith(stem)]
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+]", "_", name)[:NAME_LENGTH]
 
 
 class FeatureStore:
@@ -113,8 +131,7 @@ class FeatureStore:
         Path
             `<folder>/<name>-<digest>.h5`.
         """
-        file_name = re.sub(r"[^A-Za-z0-9_.+]", "_", name)[:NAME_LENGTH]
-        return self.folder / f"{file_name}-{digest(key)}.h5"
+        return self.folder / f"{_file_name(name)}-{digest(key)}.h5"
 
     def writer(
         self, name: str, key: Mapping[str, Any], details: Mapping[str, Any]
@@ -167,7 +184,7 @@ class FeatureStore:
         CacheError
             If a file is damaged or was renamed.
         """
-        return [self._entry(path) for path in self._files()]
+        return [self._entry(path) for path in space_files(self.folder)]
 
     def readable_entries(self) -> list[Entry]:
         """List the spaces that can be read, and print the faults of other files.
@@ -178,7 +195,7 @@ class FeatureStore:
             The spaces, sorted by file name.
         """
         entries = []
-        for path in self._files():
+        for path in space_files(self.folder):
             try:
                 entries.append(self._entry(path))
             except (CacheError, InUseError) as error:
@@ -202,9 +219,6 @@ class FeatureStore:
                     entries.append(Entry(folder.with_suffix(".h5"), meta["name"], meta))
                     break
         return entries
-
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("[!.]*.h5"))
 
     def _entry(self, path: Path) -> Entry:
         meta = read_table_meta(path)
@@ -238,8 +252,7 @@ class FeatureStore:
         """
         matches = self.entries_named(name)
         if not matches and "-" in name:
-            files = (p for p in self._files() if p.stem.startswith(self._file_name(name)))
-            matches = [self._entry(path) for path in files]
+            matches = [self._entry(path) for path in files_by_prefix(self.folder, name)]
         if not matches:
             names = sorted({e.name for e in self.readable_entries()})
             command = run_hint("features", spaces=[name], out=self.folder.parent)
@@ -250,9 +263,7 @@ class FeatureStore:
         if len(matches) > 1:
             raise CacheError(
                 f"{len(matches)} feature spaces are named {name!r} in {self.folder}; say which: "
-                + "; ".join(
-                    f"{e.path.stem} ({description})" for e, description in _descriptions(matches)
-                )
+                + "; ".join(_descriptions(matches))
             )
         return matches[0]
 
@@ -274,13 +285,8 @@ class FeatureStore:
         CacheError
             If a file that may be of this name is damaged or was renamed.
         """
-        stem = self.path(name, {}).stem.rpartition("-")[0]
-        files = (path for path in self._files() if path.stem.rpartition("-")[0] == stem)
-        return [entry for entry in map(self._entry, files) if entry.name == name]
-
-    @staticmethod
-    def _file_name(name: str) -> str:
-        return re.sub(r"[^A-Za-z0-9_.+\-]", "_", name)
+        entries = map(self._entry, files_by_name(self.folder, name))
+        return [entry for entry in entries if entry.name == name]
 
     def read(
         self, entry: Entry, digests: Sequence[str], as_stored: bool = False

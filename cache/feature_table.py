@@ -26,11 +26,8 @@ Part = tuple[NDArray[np.bytes_], Iterator[NDArray[Any]]]
 def write_table(path: Path, meta: Mapping[str, Any], parts: Sequence[Part]) -> None:
     """Write a file of rows atomically, a block in memory at a time.
 
-    Parameters
-    ----------
-    parts : sequence of (names, blocks)
-        Names as bytes of 64 hexadecimal digits, (n,), and an iterator over blocks of shape
-        (n_block, n_columns) that together have n rows.
+    A part is names as bytes of 64 hexadecimal digits, (n,), and an iterator over blocks
+    (n_block, n_columns) that together have n rows.
     """
     names = np.concatenate([part_names for part_names, _ in parts])
     with creating(path) as file:
@@ -70,13 +67,7 @@ def row_names(path: Path) -> NDArray[np.bytes_]:
 
 
 def all_rows(path: Path, keep: NDArray[np.bool_] | None = None) -> Iterator[NDArray[Any]]:
-    """Yield the rows of a file in blocks (n_block, n_columns), verifying the checksums.
-
-    Parameters
-    ----------
-    keep : array of bool (n_rows,), optional
-        False for rows to leave out.
-    """
+    """Yield the rows of a file, or those to keep, in verified blocks (n_block, n_columns)."""
     with reading(path) as file:
         features = CheckedRows(file)
         for run in features.blocks(BLOCK_BYTES):
@@ -105,22 +96,20 @@ def _find_rows(names: NDArray[np.bytes_], digests: Sequence[str]) -> NDArray[np.
     if len(requested) == len(names) and bool((requested == names).all()):
         return np.arange(len(names))
     # Sorting and searching are several times faster for hashes than for the long names.
+    if not len(names):
+        return np.full(len(requested), -1)
     hashes = _hashes(names)
     order = np.argsort(hashes)
-    positions = np.searchsorted(hashes, _hashes(requested), sorter=order).clip(
-        max=max(0, len(names) - 1)
-    )
-    candidates = order[positions] if len(names) else np.full(len(requested), -1)
-    is_match = names[candidates] == requested if len(names) else np.zeros(len(requested), bool)
-    return np.where(is_match, candidates, -1)
+    positions = np.searchsorted(hashes, _hashes(requested), sorter=order)
+    candidates = order[positions.clip(max=len(names) - 1)]
+    return np.where(names[candidates] == requested, candidates, -1)
 
 
 def _hashes(names: NDArray[np.bytes_]) -> NDArray[np.uint64]:
     words = np.ascontiguousarray(names).view(np.uint64).reshape(len(names), 8)
-    factors = np.random.default_rng(0).integers(0, 2**63, 8, np.uint64) * np.uint64(2) + np.uint64(
-        1
-    )
-    hashes: NDArray[np.uint64] = (words * factors).sum(1, dtype=np.uint64)
+    numbers = np.random.default_rng(0).integers(0, 2**63, 8, np.uint64)
+    odd_numbers = numbers * np.uint64(2) + np.uint64(1)
+    hashes: NDArray[np.uint64] = (words * odd_numbers).sum(1, dtype=np.uint64)
     return hashes
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from base import say
 from cache.errors import CacheError
 from cache.feature_table import Part, all_rows, read_table_meta, row_names, write_table
-from cache.locking import acquire, lock_path
+from cache.locking import holding, lock_path
 
 # A shard is published at this number of rows or bytes, or this time after the previous one.
 SHARD_ROWS = 256
@@ -44,20 +44,7 @@ class ShardWriter:
         return self
 
     def add(self, digests: Sequence[str], rows: NDArray[Any]) -> None:
-        """Add rows of pictures that have none yet.
-
-        Parameters
-        ----------
-        digests : sequence of str
-            The sha256 of each picture's file.
-        rows : array (n, n_columns)
-            Their features, finite.
-
-        Raises
-        ------
-        CacheError
-            If a value is not finite, or a name is not a sha256.
-        """
+        """Add finite rows (n, n_columns) of pictures that have none yet, named by their sha256."""
         if len(digests) != len(rows) or not all(re.fullmatch("[0-9a-f]{64}", d) for d in digests):
             raise CacheError(f"{self.path}: rows must be named by one sha256 each")
         bad = ~np.isfinite(rows).all(axis=1)
@@ -78,13 +65,13 @@ class ShardWriter:
             self._publish()
 
     def _prepare_buffer(self, rows: NDArray[Any]) -> None:
-        kind = (rows.shape[1:], rows.dtype)
-        fits = kind == (self._buffer.shape[1:], self._buffer.dtype)
+        row, buffer_row = rows[:0], self._buffer[:0]
+        fits = (row.shape, row.dtype) == (buffer_row.shape, buffer_row.dtype)
         if not fits or len(rows) > len(self._buffer) - len(self._names):
             self._publish()
         if not fits:
             n_rows = max(1, min(SHARD_ROWS, SHARD_BYTES // max(1, rows[:1].nbytes)))
-            self._buffer = np.empty((n_rows, *kind[0]), kind[1])
+            self._buffer = np.empty((n_rows, *rows.shape[1:]), rows.dtype)
 
     def _publish(self) -> None:
         if self._names:
@@ -93,7 +80,7 @@ class ShardWriter:
         self._published = time.monotonic()
 
     def _write(self, names: Sequence[str], rows: NDArray[Any]) -> None:
-        part: Part = (_encode(names), iter([rows]))
+        part: Part = (np.array(names, dtype="S64"), iter([rows]))
         write_table(self.shards / f"shard-{uuid4().hex[:12]}.h5", self.meta, [part])
 
     def __exit__(
@@ -119,12 +106,12 @@ class FeatureWriter(ShardWriter):
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
         super().__init__(path, meta)
-        self._lock: ExitStack | None = None
+        self._lock = ExitStack()
         self._write_error: OSError | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._lock = acquire(lock_path(self.path))
+            self._lock.enter_context(holding(lock_path(self.path)))
         except OSError as error:
             if error.errno not in READ_ONLY or not self.path.exists():
                 raise
@@ -142,37 +129,27 @@ class FeatureWriter(ShardWriter):
         super().add(digests, rows)
 
     def stored_digests(self) -> set[str]:
-        """Return the digests of the pictures that have a row, in the file or in a shard.
+        """Return the sha256 of the pictures that have a row, in the file or in a shard.
 
-        Returns
-        -------
-        set of str
-            Their sha256. A damaged shard is deleted with a message, and its pictures are not
-            returned, so that they are computed again.
-
-        Raises
-        ------
-        CacheError
-            If the file is damaged, or of another key.
+        A damaged shard is deleted with a message, and its pictures are not returned, so that they
+        are computed again.
         """
-        digests: set[str] = set()
-        if self.path.exists():
-            read_table_meta(self.path, self.meta["key"])
-            # Without this, a damaged row would be noticed only when a model is fitted on it.
-            for _ in all_rows(self.path):
-                pass
-            digests.update(_decode(row_names(self.path)))
+        digests = self._verified_digests(self.path) if self.path.exists() else set()
         # In a cache that can only be read, shards cannot be merged.
         for shard in self._shard_files() if self._write_error is None else ():
             try:
-                read_table_meta(shard, self.meta["key"])
-                for _ in all_rows(shard):
-                    pass
-                digests.update(_decode(row_names(shard)))
+                digests |= self._verified_digests(shard)
             except CacheError as error:
                 say(f"{error}; its pictures are computed again")
                 shard.unlink()
         return digests
+
+    def _verified_digests(self, path: Path) -> set[str]:
+        read_table_meta(path, self.meta["key"])
+        # Without this, a damaged row would be noticed only when a model is fitted on it.
+        for _ in all_rows(path):
+            pass
+        return {name.decode() for name in row_names(path)}
 
     def __exit__(
         self,
@@ -185,8 +162,7 @@ class FeatureWriter(ShardWriter):
             if kind is None and self._write_error is None:
                 self._merge()
         finally:
-            if self._lock is not None:
-                self._lock.close()
+            self._lock.close()
 
     def _merge(self) -> None:
         shards = self._shard_files()
@@ -214,11 +190,3 @@ class FeatureWriter(ShardWriter):
                 leftover.unlink()
         for leftover in self.path.parent.glob(f".{self.path.stem}-*.h5"):
             leftover.unlink()
-
-
-def _encode(names: Sequence[str]) -> NDArray[np.bytes_]:
-    return np.array(names, dtype="S64")
-
-
-def _decode(names: NDArray[np.bytes_]) -> list[str]:
-    return [name.decode() for name in names]

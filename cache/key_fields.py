@@ -1,12 +1,17 @@
-"""The fields of a key or of a meta as text: dotted paths, and values short enough to read."""
+"""The fields of keys and metas: dotted paths, values as short texts, differences of two keys."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
+
+from cache.key import canonical
 
 MAX_LENGTH = 100
 N_LISTED = 5
+# The value of a field that one of two keys lacks.
+ABSENT = object()
 
 
 def is_leaf(value: object) -> bool:
@@ -50,3 +55,29 @@ def format_value(value: object, whole: bool = False) -> str:
 def first_names(names: Sequence[str]) -> str:
     """Return the first few names as text, or "none"."""
     return ", ".join([*names[:N_LISTED], *(["…"] if len(names) > N_LISTED else [])]) or "none"
+
+
+def differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return both values of each differing field, by its dotted path; `ABSENT` for missing fields.
+
+    The result is empty exactly if both keys have the same digest.
+    """
+    # As in JSON, 1 and 1.0 are different, and a tuple and a list are equal.
+    plain = (json.loads(canonical(left)), json.loads(canonical(right)))
+    return dict(_differences(*plain, ""))
+
+
+def _differences(left: Any, right: Any, path: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    if isinstance(left, dict) and isinstance(right, dict):
+        for name in sorted({*left, *right}):
+            values = left.get(name, ABSENT), right.get(name, ABSENT)
+            yield from _differences(*values, extend_path(path, name))
+    elif _holds_mappings(left) and _holds_mappings(right):
+        for number, items in enumerate(zip_longest(left, right, fillvalue=ABSENT)):
+            yield from _differences(*items, extend_path(path, number))
+    elif left is ABSENT or right is ABSENT or json.dumps(left) != json.dumps(right):
+        yield path, (left, right)
+
+
+def _holds_mappings(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)

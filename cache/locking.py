@@ -8,8 +8,9 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 from base import claiming, say
 from base.claims import is_claimed
@@ -26,71 +27,56 @@ def lock_path(path: Path) -> Path:
 def is_held(lock: Path) -> bool:
     """Return whether a process is writing the space."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY)
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
         return is_claimed(_claim(lock))
-    finally:
-        os.close(descriptor)
     return False
 
 
 @contextmanager
 def holding(lock: Path, wait: bool = True) -> Iterator[bool]:
     """Hold the lock of a space; yield False without `wait` if a process is writing the space."""
-    stack = acquire(lock, wait)
-    try:
-        yield stack is not None
-    finally:
-        if stack is not None:
-            stack.close()
+    with ExitStack() as stack:
+        try:
+            file = _acquire(lock, wait)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            is_acquired = stack.enter_context(claiming(_claim(lock), wait))
+        else:
+            is_acquired = file is not None
+            stack.enter_context(file or nullcontext())
+        yield is_acquired
 
 
-def acquire(lock: Path, wait: bool = True) -> ExitStack | None:
-    """Acquire the lock, and return a stack whose `close` releases it.
-
-    Return None without `wait` if a process is writing the space.
-    """
+def _acquire(lock: Path, wait: bool) -> IO[bytes] | None:
+    """Return the locked file, or None without `wait` if a process is writing the space."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     is_reported = False
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                os.close(descriptor)
-                return None
-            if not is_reported:
-                say(f"{lock.stem}: another process is writing it; waiting")
-                is_reported = True
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in NO_LOCKS:
-                raise
-            return _acquire_claim(lock, wait)
-        # `prune` may remove a free lock between opening and locking, which then locks nothing.
-        if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
-            stack = ExitStack()
-            stack.callback(os.close, descriptor)
-            return stack
-        os.close(descriptor)
+        with ExitStack() as stack:
+            file = stack.enter_context(lock.open("ab"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    return None
+                if not is_reported:
+                    say(f"{lock.stem}: another process is writing it; waiting")
+                    is_reported = True
+                fcntl.flock(file, fcntl.LOCK_EX)
+            # `prune` may remove a free lock between opening and locking, which then locks nothing.
+            if lock.exists() and os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
+                stack.pop_all()
+                return file
 
 
 def _claim(lock: Path) -> Path:
     return lock.with_suffix(".claim")
-
-
-def _acquire_claim(lock: Path, wait: bool) -> ExitStack | None:
-    stack = ExitStack()
-    if stack.enter_context(claiming(_claim(lock), wait)):
-        return stack
-    return None

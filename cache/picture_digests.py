@@ -59,15 +59,10 @@ def digest_pictures(data: Path) -> dict[str, Path]:
 
 
 def resolve_names(names: Sequence[str], data: Path | None, source: Path) -> list[str]:
-    """Return the sha256 of the picture of each name.
+    """Return the sha256 of the picture of each name; no `data` is needed for names that are sha256.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Each is a sha256, or the end of a picture's path, of which folders may be left out:
-        `subj01/train-0001_nsd-00013.png`. A whole path may be of another machine, and of Windows.
-    data : Path or None
-        The folder with the pictures; it may be None where all names are sha256.
+    Other names are the end of a picture's path, of which folders may be left out:
+    `subj01/train-0001_nsd-00013.png`. A whole path may be of another machine, and of Windows.
     """
     paths = [name for name in dict.fromkeys(names) if not DIGEST.fullmatch(name)]
     digests = {name: name.lower() for name in names if DIGEST.fullmatch(name)}

@@ -1,23 +1,10 @@
-"""The error of this package, and helpers for messages."""
-
-from collections.abc import Callable
+"""The error of this package, and the text of those of libraries."""
 
 from base import RoiridgeError
 
 
 class DataError(RoiridgeError):
     """A dataset has a fault; the message names the file and the fix."""
-
-
-def collect_faults(*checks: Callable[[], object]) -> list[str]:
-    """Return the faults of several checks, so that all are reported at once."""
-    faults: dict[str, None] = {}  # several checks may report the same fault
-    for check in checks:
-        try:
-            check()
-        except DataError as error:
-            faults.update(dict.fromkeys(str(error).splitlines()))
-    return list(faults)
 
 
 def reason(error: Exception) -> str:

@@ -31,13 +31,7 @@ Faces = NDArray[np.int64]
 
 SIDES = {"lh": "left", "rh": "right"}
 # The beginning of the name of nilearn's files of each surface.
-SURFACES = {
-    "sphere": "sphere",
-    "inflated": "infl",
-    "pial": "pial",
-    "white": "white",
-    "flat": "flat",
-}
+SURFACES = {name: name for name in ("sphere", "pial", "white", "flat")} | {"inflated": "infl"}
 RADIUS = 100.0
 
 
@@ -62,18 +56,19 @@ def is_downloaded(files: Iterable[str]) -> bool:
 def coordinates(surface: str) -> dict[str, Coordinates]:
     """Return the coordinates of fsaverage's vertices on a surface, without downloading anything.
 
-    Returns
-    -------
-    dict of str to array of float64 (n_vertices, 3)
-        For each hemisphere: right, front and up, mm; of "flat", the first two span the plane. All
-        163,842 vertices of "sphere", and of other surfaces if nilearn has downloaded fsaverage;
-        else the first 10,242. A vertex that a surface lacks, as the flat one does at its cuts, has
-        the coordinates of the nearest vertex on the sphere.
+    For each hemisphere, (n_vertices, 3): right, front and up, mm; of "flat", the first two span the
+    plane. All 163,842 vertices of "sphere", and of other surfaces if nilearn has downloaded
+    fsaverage; else the first 10,242. A vertex that a surface lacks, as the flat one does at its
+    cuts, has the coordinates of the nearest vertex on the sphere.
     """
     if surface not in SURFACES:
         raise DataError(f"unknown surface {surface!r}: {choose_from(surface, SURFACES)}")
     if surface == "sphere":
-        return {hemisphere: _sphere(hemisphere) for hemisphere in HEMISPHERES}
+        spheres = {hemisphere: _divisions(hemisphere)[-1][0] for hemisphere in HEMISPHERES}
+        return {
+            hemisphere: vertices * (RADIUS / np.linalg.norm(vertices, axis=1, keepdims=True))
+            for hemisphere, vertices in spheres.items()
+        }
     names = {h: f"{SURFACES[surface]}_{SIDES[h]}" for h in HEMISPHERES}
     is_complete = is_downloaded(f"{name}.gii.gz" for name in names.values())
     return {
@@ -83,24 +78,12 @@ def coordinates(surface: str) -> dict[str, Coordinates]:
 
 
 def divide(vertices: Coordinates, faces: Faces) -> tuple[Coordinates, Faces]:
-    """Divide each face of a sphere into four, in FreeSurfer's order.
+    """Divide each face of a sphere around the origin into four, in FreeSurfer's order.
 
-    Parameters
-    ----------
-    vertices : array (n_vertices, 3)
-        Points on a sphere around the origin.
-    faces : array of int (n_faces, 3)
-        The corners of each triangle.
-
-    Returns
-    -------
-    vertices : array (n_vertices + n_edges, 3)
-        The same points, then the midpoints of the edges, projected to the sphere, in the order in
-        which the faces reach them: from the third corner to the first, second to third, first to
-        second.
-    faces : array of int (4 * n_faces, 3)
-        The triangles at the first corners; then, face by face, those at the third corner, in the
-        middle, and at the second corner.
+    The vertices (n_vertices + n_edges, 3) are the same points, then the midpoints of the edges,
+    projected to the sphere, in the order in which the faces reach them: from the third corner to
+    the first, second to third, first to second. The faces (4 * n_faces, 3) are the triangles at the
+    first corners; then, face by face, those at the third corner, in the middle, and at the second.
     """
     n = len(vertices)
     edges = np.sort(faces[:, [[2, 0], [1, 2], [0, 1]]], axis=-1).reshape(-1, 2)
@@ -119,19 +102,11 @@ def divide(vertices: Coordinates, faces: Faces) -> tuple[Coordinates, Faces]:
 
 
 def neighbours(vertices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the pairs of neighbouring vertices on the mesh.
+    """Return the pairs (n_edges, 2) of indices into `vertices` of fsaverage that are neighbours.
 
-    Parameters
-    ----------
-    vertices : array of int (n,)
-        Vertices of fsaverage in one hemisphere, each once.
-
-    Returns
-    -------
-    array of int (n_edges, 2)
-        Pairs of indices into `vertices`, each pair once: the edges of the finest subdivision of the
-        sphere on which most of the vertices have a neighbour. For measured vertices this is the
-        mesh of fsaverage; for data that are cut to fsaverage5, that of fsaverage5.
+    They are the edges of the finest subdivision of the sphere on which most of the vertices have a
+    neighbour. For measured vertices this is the mesh of fsaverage; for data that are cut to
+    fsaverage5, that of fsaverage5.
     """
     index = np.full(N_FSAVERAGE, -1)
     index[vertices] = np.arange(len(vertices))
@@ -150,19 +125,14 @@ def neighbours(vertices: NDArray[np.int64]) -> NDArray[np.int64]:
 @cache
 def _divisions(hemisphere: str) -> list[tuple[Coordinates, Faces]]:
     """Return fsaverage5's sphere and its subdivisions up to fsaverage's sphere."""
-    divisions = [_read("fsaverage5", f"sphere_{SIDES[hemisphere]}")]
+    divisions = [read_mesh("fsaverage5", f"sphere_{SIDES[hemisphere]}")]
     while len(divisions[-1][0]) < N_FSAVERAGE:
         divisions.append(divide(*divisions[-1]))
     return divisions
 
 
-def _sphere(hemisphere: str) -> Coordinates:
-    vertices, _ = _divisions(hemisphere)[-1]
-    return vertices * (RADIUS / np.linalg.norm(vertices, axis=1, keepdims=True))
-
-
 def _complete_coordinates(mesh: str, name: str, hemisphere: str) -> Coordinates:
-    places, faces = _read(mesh, name)
+    places, faces = read_mesh(mesh, name)
     has_face = np.zeros(len(places), bool)
     has_face[faces] = True
     if not has_face.all():
@@ -172,7 +142,8 @@ def _complete_coordinates(mesh: str, name: str, hemisphere: str) -> Coordinates:
     return places
 
 
-def _read(mesh: str, name: str) -> tuple[Coordinates, Faces]:
+def read_mesh(mesh: str, name: str) -> tuple[Coordinates, Faces]:
+    """Read the vertices and faces of a surface that nilearn ships or has downloaded."""
     # nilearn takes a second to import, and only some callers need it.
     from nilearn.datasets import fetch_surf_fsaverage
     from nilearn.surface import load_surf_mesh

@@ -1,10 +1,10 @@
 """Checks of the files that a command needs, before it begins its work."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from base import say
-from challenge.errors import DataError, collect_faults
+from challenge.errors import DataError
+from challenge.findings import Findings
 from challenge.layout import HEMISPHERES, SPLITS
 from challenge.rois.regions import missing_classes_note
 from challenge.subject import Subject
@@ -12,25 +12,26 @@ from challenge.subject import Subject
 
 def check_pictures(subjects: Sequence[Subject]) -> None:
     """Check that all pictures of some subjects are there, and that their names give their rows."""
-    _raise_faults(collect_faults(*_pictures(subjects)))
+    _raise_faults(_attempt_pictures(subjects))
 
 
 def check_training_data(subjects: Sequence[Subject]) -> None:
     """Check that all files for fitting models are there, without reading the values."""
-    checks = _pictures(subjects)
+    findings = _attempt_pictures(subjects)
     for subject in subjects:
         for hemisphere in HEMISPHERES:
-            checks += [
-                partial(subject.responses, hemisphere, "train"),
-                partial(subject.regions, hemisphere),
-            ]
-    _raise_faults(collect_faults(*checks))
+            findings.attempt(subject.responses, hemisphere, "train")
+            findings.attempt(subject.regions, hemisphere)
+    _raise_faults(findings)
 
 
 def check_values(subjects: Sequence[Subject], split: str = "train") -> None:
     """Check that all responses are finite, in both hemispheres."""
-    sides = [(subject, hemisphere) for subject in subjects for hemisphere in HEMISPHERES]
-    _raise_faults(collect_faults(*(partial(s.check_finite, h, split) for s, h in sides)))
+    findings = Findings()
+    for subject in subjects:
+        for hemisphere in HEMISPHERES:
+            findings.attempt(subject.check_finite, hemisphere, split)
+    _raise_faults(findings)
 
 
 def print_missing_classes(subjects: Sequence[Subject]) -> None:
@@ -40,11 +41,16 @@ def print_missing_classes(subjects: Sequence[Subject]) -> None:
             say(line)
 
 
-def _pictures(subjects: Sequence[Subject]) -> list[Callable[[], object]]:
-    return [partial(subject.pictures, split) for subject in subjects for split in SPLITS]
+def _attempt_pictures(subjects: Sequence[Subject]) -> Findings:
+    findings = Findings()
+    for subject in subjects:
+        for split in SPLITS:
+            findings.attempt(subject.pictures, split)
+    return findings
 
 
-def _raise_faults(faults: Sequence[str]) -> None:
+def _raise_faults(findings: Findings) -> None:
+    faults = list(findings.faults)
     if len(faults) == 1:
         raise DataError(faults[0])
     if faults:

@@ -15,16 +15,9 @@ ROI_CLASSES: dict[str, tuple[str, ...]] = {
     "floc-faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
     "floc-places": ("OPA", "PPA", "RSC"),
     "floc-words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
-    "streams": (
-        "early",
-        "midventral",
-        "midlateral",
-        "midparietal",
-        "ventral",
-        "lateral",
-        "parietal",
-    ),
-}
+    "streams": ("early", "midventral", "midlateral", "midparietal", "ventral", "lateral",
+                "parietal"),
+}  # fmt: skip
 
 SPLITS = {"train": "training", "test": "test"}
 N_FSAVERAGE = 163_842
@@ -68,13 +61,7 @@ def vertices_file(folder: Path, hemisphere: str) -> Path:
 
 
 def labels_file(folder: Path, hemisphere: str, roi_class: str, space: str = "challenge") -> Path:
-    """Return the label map of a class of regions.
-
-    Parameters
-    ----------
-    space : str
-        "challenge": one label per column of the responses; "fsaverage": one per fsaverage vertex.
-    """
+    """Return the label map of a class: per column of responses, or per vertex of "fsaverage"."""
     return folder / "roi_masks" / f"{hemisphere}.{roi_class}_{space}_space.npy"
 
 

@@ -9,6 +9,7 @@ from base import content_digests
 from challenge.ceilings.noise_ceiling import read_ceilings
 from challenge.errors import DataError
 from challenge.files.arrays import check_finite
+from challenge.findings import Findings
 from challenge.layout import (
     FOLDER_NAME,
     HEMISPHERES,
@@ -268,15 +269,12 @@ class Subject:
             If files of a class are missing or damaged; the message lists all faults.
         """
         n_vertices = self.n_vertices(hemisphere)
-        rois: list[Roi] = []
-        faults: list[str] = []
+        findings, rois = Findings(), list[Roi]()
         for roi_class in ROI_CLASSES:
-            try:
-                rois += read_rois(self.folder, hemisphere, roi_class, n_vertices)
-            except DataError as error:
-                faults.append(str(error))
-        if faults:
-            raise DataError("\n".join(faults))
+            location = (self.folder, hemisphere, roi_class)
+            rois += findings.attempt(read_rois, *location, n_vertices) or []
+        if findings.faults:
+            raise DataError("\n".join(findings.faults))
         return rois
 
     def regions(self, hemisphere: str) -> list[Roi]:

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,45 +14,41 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+import joblib
+
 from base import say
 from base.processes import signal_blocked
 from execute.errors import ExecuteError
-from execute.threads import share_processors
-from execute.work import Unit, Work
+from execute.work import Groups, Report, Unit, Work
 from execute.worker import serve
 
 # Seconds in which a process has to stop before it is killed; no more than the work since its last
 # checkpoint is lost.
 GRACE = 10.0
+# Variables with a number of threads, which numerical libraries, at their first import, and joblib
+# read.
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
 
 
 def share_here(
     devices: Sequence[str],
     begin: Callable[[str], object],
-    groups: Sequence[Sequence[str]],
+    groups: Groups,
     work: Work,
-    report: Callable[[int, list[Any]], None],
+    report: Report,
 ) -> None:
-    """Run units of work on the devices of this machine.
+    """Run units of work on the devices of this machine, such as "cpu" or "cuda:1".
 
-    Units of a group have much in common, such as a subject's features, so a process goes on with
-    units of its group while there are any.
-
-    Parameters
-    ----------
-    devices : sequence of str
-        For example "cpu" or "cuda:1". A single one without a number is this process; a device that
-        is listed twice is two processes, with equally many processors each.
-    begin : callable
-        Called first in each process, with the kind of device, "cpu" or "cuda".
-    groups : sequence of sequence of str
-        The units of each group, by name.
-    work : callable
-        Takes a group's number and an iterator of unit numbers, all of which it must consume. It is
-        pickled for other processes, and so is its result.
-    report : callable
-        Called with the number of each finished group and the list of its results, one from each
-        process that did some of its units.
+    A single device without a number is this process; a device that is listed twice is two
+    processes, with equally many processors each. `begin` is called first in each process, with the
+    kind of device, "cpu" or "cuda". Units of a group have much in common, such as a subject's
+    features, so a process goes on with units of its group while there are any.
     """
     if len(devices) == 1 and _device_kind(devices[0]) == devices[0]:
         begin(devices[0])
@@ -81,12 +77,11 @@ def _device_kind(device: str) -> str:
 
 def _process_names(devices: Sequence[str]) -> list[str]:
     """Return the names of processes: their devices, numbered where a device is listed twice."""
-    counts: Counter[str] = Counter()
-    names = []
-    for device in devices:
-        counts[device] += 1
-        names.append(f"{device} ({counts[device]})" if devices.count(device) > 1 else device)
-    return names
+    numbers = [devices[: n + 1].count(device) for n, device in enumerate(devices)]
+    return [
+        f"{device} ({number})" if devices.count(device) > 1 else device
+        for device, number in zip(devices, numbers, strict=True)
+    ]
 
 
 @dataclass
@@ -109,7 +104,8 @@ def _start(
     context = get_context("spawn")
     parent_end, child_end = context.Pipe()
     process = context.Process(target=serving, args=(child_end, sys.orig_argv), daemon=True)
-    with signal_blocked(signal.SIGINT), _visible_gpu(device), share_processors(n_processes):
+    variables = _gpu_variables(device) | _thread_variables(n_processes)
+    with signal_blocked(signal.SIGINT), _environment(variables):
         process.start()
     # Only the process holds this end now, so that its exit closes the pipe.
     child_end.close()
@@ -117,31 +113,42 @@ def _start(
 
 
 @contextmanager
-def _visible_gpu(device: str) -> Iterator[None]:
-    """Make one GPU, as the first, the only one that processes started meanwhile can see.
-
-    Neither himalaya nor Lightning, which each choose a GPU, can then choose another.
-    """
-    name, before = "CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES")
-    number = device.partition(":")[2]
-    if number:
-        # Numbers count the GPUs that this process may use, as a batch system has set them.
-        os.environ[name] = before.split(",")[int(number)] if before else number
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if number and before is None:
-            del os.environ[name]
-        elif before is not None:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _gpu_variables(device: str) -> dict[str, str]:
+    """Make one GPU, as the first, the only one that a process can see.
+
+    Neither himalaya nor Lightning, which each choose a GPU, can then choose another.
+    """
+    number, visible = device.partition(":")[2], os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not number:
+        return {}
+    # Numbers count the GPUs that this process may use, as a batch system has set them.
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(number)] if visible else number}
+
+
+def _thread_variables(n_processes: int) -> dict[str, str]:
+    """Give each process an equal share of the processors, unless the user has set the threads."""
+    names = [name for name in THREADS if name not in os.environ] if n_processes > 1 else []
+    return dict.fromkeys(names, str(max(1, joblib.cpu_count() // n_processes)))
 
 
 class _WorkerPool:
     """Assigns units to processes, prints their output, and collects their results."""
 
-    def __init__(
-        self, groups: Sequence[Sequence[str]], report: Callable[[int, list[Any]], None]
-    ) -> None:
+    def __init__(self, groups: Groups, report: Report) -> None:
         self.workers: list[_Worker] = []
         self.n_units, self._n_assigned = sum(map(len, groups)), 0
         self._groups, self._report = groups, report

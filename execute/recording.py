@@ -17,21 +17,11 @@ from execute.work import Work
 
 @dataclass(frozen=True)
 class RecordedWork:
-    """Work that records when each of its units begins and ends.
-
-    Attributes
-    ----------
-    work : Work
-        The work itself.
-    run : Run
-        The run in whose folder the records are written.
-    log : str
-        The file of what the process prints, if any.
-    """
+    """Work that records, in the folder of a run, when each of its units begins and ends."""
 
     work: Work
     run: Run
-    log: str = ""
+    log: str = ""  # the file of what the process prints, if any
 
     def __call__(self, number: int, units: Iterator[int]) -> Any:
         """Run units of a group, and record each."""

@@ -77,50 +77,44 @@ class Run:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            if error.errno not in NOT_WRITABLE:
-                raise
-            return False
-        before = read_json(self.folder / "run.json")
-        same = before.get("groups") == [list(units) for units in groups]
-        about = {
-            "stage": self.stage,
-            "label": self.label,
-            "command": self.command,
-            "asked": datetime.now(UTC).isoformat(timespec="seconds"),
-            "groups": [list(units) for units in groups],
-            "planned": self._planned((same and before.get("planned")) or None),
-        }
-        try:
-            for path in self.folder.glob("[0-9]*.json"):
-                # Failed units are done again.
-                if not same or read_json(path).get("state") in ("failed", "interrupted"):
-                    path.unlink(missing_ok=True)
-            write_json(self.folder / "run.json", about)
-            jobs = read_json(self.folder / "jobs.json")
-            if jobs.get("failed"):
-                # Failures of jobs of the earlier request.
-                write_json(self.folder / "jobs.json", {**jobs, "failed": []})
+            self._write_request(groups)
         except OSError as error:
             if error.errno not in NOT_WRITABLE:
                 raise
             return False
         return True
 
+    def _write_request(self, groups: Groups) -> None:
+        before = read_json(self.folder / "run.json")
+        units = [list(names) for names in groups]
+        same = before.get("groups") == units
+        about = {
+            "stage": self.stage,
+            "label": self.label,
+            "command": self.command,
+            "asked": datetime.now(UTC).isoformat(timespec="seconds"),
+            "groups": units,
+            "planned": self._planned((same and before.get("planned")) or None),
+        }
+        for path in self.folder.glob("[0-9]*.json"):
+            # Failed units are done again.
+            if not same or read_json(path).get("state") in ("failed", "interrupted"):
+                path.unlink(missing_ok=True)
+        write_json(self.folder / "run.json", about)
+        jobs = read_json(self.folder / "jobs.json")
+        if jobs.get("failed"):
+            # Failures of jobs of the earlier request.
+            write_json(self.folder / "jobs.json", {**jobs, "failed": []})
+
     def _planned(self, before: list[list[dict[str, Any]]] | None) -> Any:
         """Return the planned cost of each unit; a unit with no cost now keeps its earlier plan."""
         if not self.costs:
             return before
-        new = [[vars(cost) for cost in group] for group in self.costs]
-        if before is None:
-            return new
-        return [
-            [
-                cost if cost["seconds"] else earlier
-                for cost, earlier in zip(costs, earlier_costs, strict=True)
-            ]
-            for costs, earlier_costs in zip(new, before, strict=True)
-        ]
+        planned = [list(map(vars, costs)) for costs in self.costs]
+        for costs, earlier in zip(planned, before or [], strict=False):
+            pairs = zip(costs, earlier, strict=True)
+            costs[:] = [new if new["seconds"] else old for new, old in pairs]
+        return planned
 
     def record_failure(self, number: int, unit: int, reason: str, log: str) -> None:
         """Record that a unit could not be started.

@@ -1,8 +1,7 @@
 """The progress of runs, from the files in their folders and from Slurm."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from base.claims import has_ended, identity
 from execute.runs import read_json
 from execute.slurm.cluster import Resources
 from execute.slurm.job import Job, jobs_in
-from execute.slurm.queue import Queued, job_end, queue
+from execute.slurm.queue import JobState, job_end, queue
 
 # Lines of a log that are shown, from its end.
 LOG_LINES = 5
@@ -18,24 +17,13 @@ LOG_LINES = 5
 
 @dataclass
 class Unit:
-    """A unit of work and its state.
+    """A unit of work and its state."""
 
-    Attributes
-    ----------
-    name : str
-        For example "subj01 lh".
-    state : str
-        "not begun", "waiting", "running", "done", "failed", "interrupted" or "lost".
-    about : dict
-        The record of the process that did it: host, job, seconds, memory, reason, log.
-    planned : dict
-        Planned seconds and memory; empty if there is no plan.
-    """
-
-    name: str
-    state: str
+    name: str  # for example "subj01 lh"
+    state: str  # "not begun", "waiting", "running", "done", "failed", "interrupted" or "lost"
+    # The record of the process that did it: host, job, seconds, memory, reason, log.
     about: dict[str, Any]
-    planned: dict[str, Any] = field(default_factory=dict)
+    planned: dict[str, Any]  # seconds and memory; empty if there is no plan
 
     @property
     def reason(self) -> str:
@@ -60,20 +48,10 @@ class Unit:
 
 @dataclass
 class Progress:
-    """The progress of a run.
-
-    Attributes
-    ----------
-    folder : Path
-        The run's folder.
-    about : dict
-        The request: stage, label, command, date.
-    units : list of Unit
-        All units of the run.
-    """
+    """The progress of a run."""
 
     folder: Path
-    about: dict[str, Any]
+    about: dict[str, Any]  # the request: stage, label, command, date
     units: list[Unit]
 
     @property
@@ -91,16 +69,16 @@ def read_progress(out: Path) -> list[Progress]:
 
 def _progress(folder: Path) -> Progress:
     about, job_records = read_json(folder / "run.json"), read_json(folder / "jobs.json")
-    jobs = {
-        (group, unit): job
-        for job in jobs_in(job_records)
-        for group, units in job.pieces
-        for unit in units
-    }
+    jobs = {unit: job for job in jobs_in(job_records) for unit in job.units}
     queued = queue(list({job.number for job in jobs.values()}), folder)
     failed = {name: job for job in job_records.get("failed", []) for name in job["units"]}
     units = []
-    for group, unit, name in _numbered(about["groups"]):
+    names = {
+        (group, unit): name
+        for group, group_names in enumerate(about["groups"])
+        for unit, name in enumerate(group_names)
+    }
+    for (group, unit), name in names.items():
         record = read_json(folder / f"{group}.{unit}.json")
         planned = about["planned"][group][unit] if about.get("planned") else {}
         state, job = record.get("state", "not begun"), jobs.get((group, unit))
@@ -114,20 +92,17 @@ def _progress(folder: Path) -> Progress:
             else:
                 # No command was following the job when it ended.
                 resources = Resources(**job_records.get("asked", {}))
-                end = job_end(job.number, folder, resources, job.log(folder))
-                failure = {"number": job.number, "node": end.node, "reason": end.reason}
-                failure["log"] = str(job.log(folder))
-                state, record = "failed", {**record, **_failure_record(failure)}
+                log = job.log(folder)
+                end = job_end(job.number, folder, resources, log)
+                failure = {"job": job.number, "host": end.node, "reason": end.reason}
+                state, record = "failed", {**record, **failure, "log": str(log)}
         elif state != "done" and name in failed:
-            state, record = "failed", {**record, **_failure_record(failed[name])}
+            failure = failed[name]
+            state = "failed"
+            record |= {"job": failure["number"], "host": failure["node"]}
+            record |= {"reason": failure["reason"], "log": failure["log"]}
         units.append(Unit(name, state, record, planned))
     return Progress(folder, about, units)
-
-
-def _numbered(groups: list[list[str]]) -> Iterator[tuple[int, int, str]]:
-    for group, names in enumerate(groups):
-        for unit, name in enumerate(names):
-            yield group, unit, name
 
 
 def _is_lost(record: dict[str, Any], job: str) -> bool:
@@ -138,21 +113,8 @@ def _is_lost(record: dict[str, Any], job: str) -> bool:
     return has_ended(record) or (same_machine and record.get("boot") != identity()["boot"])
 
 
-def _queue_record(job: Job, queued: dict[str, Queued] | None) -> dict[str, Any]:
+def _queue_record(job: Job, queued: dict[str, JobState] | None) -> dict[str, Any]:
     if queued is None:
         return {"job": job.number, "host": "", "reason": "Slurm does not answer now"}
-    entry = queued[job.number]
-    return {
-        "job": job.number,
-        "host": entry.node,
-        "reason": "begins" if entry.node else entry.reason,
-    }
-
-
-def _failure_record(failed: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "job": failed["number"],
-        "host": failed["node"],
-        "reason": failed["reason"],
-        "log": failed["log"],
-    }
+    node, reason = queued[job.number].node, queued[job.number].reason
+    return {"job": job.number, "host": node, "reason": "begins" if node else reason}

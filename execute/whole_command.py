@@ -1,5 +1,6 @@
 """Execution of a whole command as one job, for stages whose work is not divided."""
 
+import re
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -21,17 +22,7 @@ from execute.work import Work
 
 @dataclass(frozen=True)
 class CommandArguments:
-    """The arguments of a command that an executor has to know.
-
-    Attributes
-    ----------
-    verb : str
-        First word of the command.
-    data, out : Path
-        The folders on the command line, or their defaults.
-    subject : str
-        The `--subject` option.
-    """
+    """The verb and the options of a command that an executor has to know."""
 
     verb: str
     data: Path
@@ -48,19 +39,8 @@ def run_anywhere(
 ) -> int:
     """Run a command here, or with `--executor slurm --cluster FILE` as a job of a cluster.
 
-    Parameters
-    ----------
-    commands, module, examples
-        As for `base.command_line.parser.run`.
-    argv : sequence of str
-        The arguments, with or without those two options.
-    cost : callable
-        Returns the cost of a command by measured rates; None where it is not worth a record.
-
-    Returns
-    -------
-    int
-        The exit status.
+    The arguments are those of `base.command_line.parser.run`; `cost` returns the cost of a command
+    by measured rates, or None where it is not worth a record. Return the exit status.
     """
     return report_errors(module, lambda: _run_anywhere(commands, module, examples, argv, cost))
 
@@ -73,18 +53,22 @@ def _run_anywhere(
     cost: Callable[[CommandArguments, Rates], Cost | None],
 ) -> int:
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    for name, default in DEFAULTS.items():
-        parser.add_argument(f"--{name}", default=default)
-    options, _ = parser.parse_known_args(argv)
-    rest = _drop_options(argv, ("--executor", "--cluster"))
-    arguments = CommandArguments(
-        rest[0] if rest else "", Path(options.data), Path(options.out), options.subject
-    )
-    cluster = Path(options.cluster) if options.cluster else None
-    executor = choose_executor(options.executor, cluster, module, arguments.data)
-    costs = planned_costs(
-        arguments.out / "rates", lambda rates: _single_unit(cost(arguments, rates))
-    )
+    parser.add_argument("--executor", default="local")
+    parser.add_argument("--cluster", type=lambda file: Path(file) if file else None)
+    placement, rest = parser.parse_known_args(argv)
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--out", type=Path, default=Path("derivatives"))
+    parser.add_argument("--subject", default="all")
+    options, _ = parser.parse_known_args(rest)
+    verb = rest[0] if rest else ""
+    arguments = CommandArguments(verb, options.data, options.out, options.subject)
+    executor = choose_executor(placement.executor, placement.cluster, module, arguments.data)
+
+    def unit_costs(rates: Rates) -> list[list[Cost]]:
+        unit = cost(arguments, rates)
+        return [] if unit is None else [[unit]]
+
+    costs = planned_costs(arguments.out / "rates", unit_costs)
     if executor.is_local and not costs:
         return call(commands, module, examples, rest)
     # Report a typing error here, not in a job, and do not record it for `make status`.
@@ -102,38 +86,11 @@ def _run_anywhere(
     return 0
 
 
-DEFAULTS = {
-    "executor": "local",
-    "cluster": None,
-    "data": "data",
-    "out": "derivatives",
-    "subject": "all",
-}
-
-
-def _single_unit(cost: Cost | None) -> list[list[Cost]]:
-    return [[cost]] if cost is not None else []
-
-
 def _run_here(command: Callable[[], int], _: int, units: Iterator[int]) -> int:
     status = 0
     for _unit in units:
         status = command()
     return status
-
-
-def _drop_options(argv: Sequence[str], names: Sequence[str]) -> list[str]:
-    rest: list[str] = []
-    skip = False
-    for argument in argv:
-        name, equals, _ = argument.partition("=")
-        if skip:
-            skip = False
-        elif name in names:
-            skip = not equals
-        else:
-            rest.append(argument)
-    return rest
 
 
 @dataclass(frozen=True)
@@ -149,7 +106,6 @@ class _CommandWork:
             process = subprocess.run(command, capture_output=True, text=True, check=False)
             print(process.stdout, process.stderr, sep="", flush=True)
             if process.returncode:
-                errors = [o for o in process.stderr.splitlines() if o.startswith("error: ")]
-                message = errors[-1].removeprefix("error: ") if errors else process.stderr[-2000:]
-                raise ExecuteError(message)
+                errors = re.findall("^error: (.*)$", process.stderr, re.MULTILINE)
+                raise ExecuteError(errors[-1] if errors else process.stderr[-2000:])
         return process.stdout.rstrip()

@@ -39,18 +39,10 @@ def take_all(units: Iterator[int]) -> list[int]:
 
 @dataclass
 class Mapped(Generic[T]):
-    """An iterator over what units stand for, which `base.taking_turns` can postpone and resume.
+    """An iterator over what units stand for, which `base.taking_turns` can postpone and resume."""
 
-    Attributes
-    ----------
-    units : iterator of int
-        The unit numbers that `Work` receives.
-    make : callable
-        Returns what a unit stands for.
-    """
-
-    units: Iterator[int]
-    make: Callable[[int], T]
+    units: Iterator[int]  # that `Work` receives
+    make: Callable[[int], T]  # returns what a unit stands for
     _numbers: dict[T, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[T]:

@@ -23,17 +23,9 @@ from execute.work import Unit, Work, package_of
 def serve(pipe: Connection, command: list[str], begin: Callable[[], object], work: Work) -> None:
     """Ask for units and do them, until there are no more.
 
-    Parameters
-    ----------
-    pipe : Connection
-        Pipe to the process that started this one. It is sent tuples: ("ask",), answered with a unit
-        or None; ("line", to_errors, text); ("done", group, result); ("failed", exception).
-    command : list of str
-        The user's command line, for the provenance of results.
-    begin : callable
-        Called once, before the first unit.
-    work : callable
-        Takes a group's number and units, and returns a result.
+    The pipe to the process that started this one is sent tuples: ("ask",), answered with a unit or
+    None; ("line", to_errors, text); ("done", group, result); ("failed", exception). The results
+    record `command`, the user's command line.
     """
     end_with_parent()
     signal.signal(signal.SIGTERM, _interrupt)

@@ -1,14 +1,15 @@
 """The interface of network families: a network, its preprocessing, its layers and its key."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from PIL import Image
 from torch import Tensor, nn
 
-from extract.layers import find_blocks, name_layers
-from extract.spaces import Spec
+from extract.layers import find_blocks
 
 
 @dataclass(frozen=True)
@@ -106,49 +107,12 @@ class Backbone:
         self.blocks = self.blocks or find_blocks(self.layers)
 
 
-def check_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str] = ()) -> Spec:
-    """Resolve a space's layers to names, and check that the network has them.
-
-    Families call this before they load weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        A space, with layers by name, index or depth.
-    layers : sequence of str
-        The layers of the network.
-    blocks : sequence of str
-        The layers that an index or a depth counts; by default those called `blocks.N`.
-
-    Returns
-    -------
-    Spec
-        The same space, with all layers by name.
-
-    Raises
-    ------
-    ExtractError
-        If there is no such layer; the message lists the layers of the network.
-    """
-    return name_layers(spec, layers, blocks or find_blocks(layers))
-
-
 def split_tokens(tokens: Tensor, prefix: int, has_class: bool = True) -> Activation:
     """Split a transformer's tokens into the class token and a map of the patches.
 
-    Parameters
-    ----------
-    tokens : Tensor (n_images, prefix + n_patches, n_channels)
-        A block's output.
-    prefix : int
-        The number of tokens before those of the patches.
-    has_class : bool
-        Whether the first of these is a class token; otherwise all are registers.
-
-    Returns
-    -------
-    Activation
-        The class token and the map, which is None if the patches do not form a square.
+    The tokens, (n_images, prefix + n_patches, n_channels), begin with `prefix` others than those of
+    the patches, the first of which is a class token if there is one; the others are registers.
+    There is no map if the patches do not form a square.
     """
     patches = tokens[:, prefix:]
     side = round(patches.shape[1] ** 0.5)
@@ -163,70 +127,39 @@ def to_activation(
 ) -> Activation:
     """Convert a layer's output to an `Activation`, by its number of dimensions.
 
-    Parameters
-    ----------
-    output : Tensor
-        An output of two (vector), three (tokens) or four dimensions (maps).
-    prefix, has_class
-        The arguments of `split_tokens`.
-    channels_last : bool
-        Whether maps are (n_images, height, width, n_channels), as in Swin.
-
-    Returns
-    -------
-    Activation
-        The same numbers; empty for any other output.
+    Two dimensions are a vector, three tokens (for which see `split_tokens`), four maps, which are
+    (n_images, height, width, n_channels) if `channels_last`, as in Swin. The result is empty for
+    any other output.
     """
-    if not isinstance(output, Tensor):
-        return Activation()
-    if output.ndim == 2:
-        return Activation(vector=output)
-    if output.ndim == 3:
-        return split_tokens(output, prefix, has_class)
-    if output.ndim == 4:
-        return Activation(spatial=output.permute(0, 3, 1, 2) if channels_last else output)
+    match output:
+        case Tensor(ndim=2):
+            return Activation(vector=output)
+        case Tensor(ndim=3):
+            return split_tokens(output, prefix, has_class)
+        case Tensor(ndim=4):
+            return Activation(spatial=output.permute(0, 3, 1, 2) if channels_last else output)
     return Activation()
 
 
 def run_with_hooks(
     module: nn.Module, batch: Tensor, names: Sequence[str], keep: Callable[[str, Any], Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """Run a network and collect the outputs of some of its modules.
+    """Run a network, and collect the outputs of some of its modules.
 
-    Parameters
-    ----------
-    module : nn.Module
-        The network.
-    batch : Tensor (n_images, 3, size, size)
-        Its input.
-    names : sequence of str
-        Paths of modules, as in `named_modules`.
-    keep : callable
-        Returns what to keep, given the path and the output of a module; not the output itself,
-        which later modules may overwrite.
-
-    Returns
-    -------
-    output : object
-        The output of the network.
-    outputs : dict of str to object
-        The result of `keep` for each module, for its last use if it is used twice; modules that did
-        not run are left out.
+    `names` are paths of modules, as in `named_modules`. `keep` returns what to keep, given the path
+    and the output of a module; not the output itself, which later modules may overwrite. Return the
+    network's output, and the result of `keep` for the last use of each module that runs.
     """
     outputs: dict[str, Any] = {}
 
-    def hook_of(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            outputs[name] = keep(name, output)
+    def store(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        outputs[name] = keep(name, output)
 
-        return hook
-
-    handles = [module.get_submodule(name).register_forward_hook(hook_of(name)) for name in names]
-    try:
+    with ExitStack() as stack:
+        for name in names:
+            hook = partial(store, name)
+            stack.enter_context(module.get_submodule(name).register_forward_hook(hook))
         return module(batch), outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def freeze(module: nn.Module) -> nn.Module:

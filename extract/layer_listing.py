@@ -1,7 +1,7 @@
 """`python -m extract layers SPACE`: list the layers of a network, without its weights."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -9,75 +9,50 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.module import register_module_forward_hook
 
-from base import load_plugin
+from base import load_plugin, plural
 from extract import backbones
-from extract.backbone import Activation, Backbone, Keep, check_layers
+from extract.backbone import Activation, Backbone, Keep
 from extract.errors import ExtractError
+from extract.layers import check_layers
 from extract.pooling import default_pooling, pool, projected_width
 from extract.spaces import SPACES, TEXT_FAMILIES, Spec, resolve
 from networks.weights import Request
 
 # Of networks with more layers, only blocks and outermost modules are listed by default.
 MAX_LINES = 24
+# Columns of the table that are aligned on the left.
+LEFT = ("layer", "shape", "pooling")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A layer of a network, and its columns.
-
-    Attributes
-    ----------
-    layer : str
-        The name of the layer.
-    index : int or None
-        Its index among the network's blocks; None for other layers.
-    depth : float or None
-        The index as a fraction, from 0 to 1.
-    shape : str
-        The shape of its output for one picture, channels first.
-    pooling : str
-        The pooling of the space, or the default for layers that are not in the space.
-    pooled : int
-        The number of columns after pooling.
-    columns : int
-        The number of columns after projection.
-    band : int or None
-        The band of the space, from 1; None for layers that are not in the space.
-    """
+    """A layer of a network, and its columns; the fields are the columns of the table."""
 
     layer: str
-    index: int | None
-    depth: float | None
-    shape: str
-    pooling: str
-    pooled: int
-    columns: int
-    band: int | None
+    index: int | None  # among the network's blocks; None for other layers
+    depth: float | None  # the index as a fraction, from 0 to 1
+    shape: str  # of its output for one picture, channels first
+    pooling: str  # of the space, or the default for layers that are not in the space
+    pooled: int  # columns after pooling
+    columns: int  # columns after projection
+    band: int | None  # of the space, from 1; None for layers that are not in the space
 
 
 def list_layers(space: str, deep: bool = False) -> None:
-    """List the layers of a feature space's network, with shapes; no weights are needed.
-
-    Parameters
-    ----------
-    space : str
-        A feature space: clip, or family:model/weights@layer#pooling~columns.
-    deep : bool
-        true to list all modules of a network that has many.
-    """
+    """List the layers of a feature space's network; `deep` lists all modules of one with many."""
     spec, backbone = sketch(space)
     lines = describe(spec, backbone)
     visible = [line for line in lines if deep or len(lines) <= MAX_LINES or _is_outer(line)]
     print(f"{space} = {SPACES[space]}" if space in SPACES else space)
-    for row in _table(visible, backbone):
+    for row in _table(visible):
         print(row)
     if len(visible) < len(lines):
         print(f"and {len(lines) - len(visible)} modules inside these: --deep true lists them")
     space_lines = [line for line in lines if line.band is not None]
-    bands = len({line.band for line in space_lines})
+    bands = plural(len({line.band for line in space_lines}), "band")
     print(
-        f"{space}: {sum(line.columns for line in space_lines)} columns in {bands} "
-        f"{'band' if bands == 1 else 'bands'}, pictures of {backbone.size} x {backbone.size} pixels"
+        f"{space}: {sum(line.columns for line in space_lines)} columns in {bands}, pictures of "
+        f"{backbone.size} x {backbone.size} pixels"
     )
 
 
@@ -115,16 +90,8 @@ def dry_run(
 ) -> dict[str, Activation]:
     """Return the outputs of layers for one picture, for their shapes, if possible without values.
 
-    This saves time: SAM takes 10 s per picture on two cores.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The network, on the CPU or the meta device.
-    names : sequence of str
-        The layers.
-    keep : callable
-        Returns the output itself, given a layer's name and its output.
+    This saves time: SAM takes 10 s per picture on two cores. The network is on the CPU or the meta
+    device; `keep` returns the output itself.
     """
     shape = (1, 3, backbone.size, backbone.size)
     # Not in inference mode, where tensors do not count in-place changes.
@@ -192,10 +159,9 @@ def describe(spec: Spec, backbone: Backbone) -> list[Line]:
         columns = projected_width(pooled, spec.columns if in_space else None, backbone.dtype)
         index = backbone.blocks.index(layer) if layer in backbone.blocks else None
         depth = None if index is None else index / max(1, len(backbone.blocks) - 1)
+        band = band_of_layer.get(layer)
         shape = _shape(activation)
-        lines.append(
-            Line(layer, index, depth, shape, pooling, pooled, columns, band_of_layer.get(layer))
-        )
+        lines.append(Line(layer, index, depth, shape, pooling, pooled, columns, band))
     return lines
 
 
@@ -239,21 +205,19 @@ def _is_outer(line: Line) -> bool:
     return line.band is not None or line.index is not None or "." not in line.layer
 
 
-def _table(lines: Sequence[Line], backbone: Backbone) -> list[str]:
-    rows = [("layer", "index", "depth", "shape", "pooling", "pooled", "columns", "band")]
-    for line in lines:
-        numbers = (line.index, None if line.depth is None else f"{line.depth:.2f}")
-        index, depth = ("" if value is None else str(value) for value in numbers)
-        band = "" if line.band is None else str(line.band)
-        pooled = str(line.pooled)
-        columns = str(line.columns)
-        rows.append((line.layer, index, depth, line.shape, line.pooling, pooled, columns, band))
-    widths = [max(len(row[n]) for row in rows) for n in range(8)]
-    left = (0, 3, 4)
-    return [
-        "  ".join(
-            cell.ljust(width) if n in left else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def _table(lines: Sequence[Line]) -> list[str]:
+    names = [field.name for field in fields(Line)]
+    rows = [names, *([_cell(value) for value in astuple(line)] for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = []
+    for row in rows:
+        columns = zip(names, row, widths, strict=True)
+        cells = [cell.ljust(w) if name in LEFT else cell.rjust(w) for name, cell, w in columns]
+        table.append("  ".join(cells).rstrip())
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -28,12 +28,32 @@ def find_blocks(layers: Sequence[str]) -> list[str]:
     return [name for name in layers if re.fullmatch(r"blocks\.\d+", name)]
 
 
-def name_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str]) -> Spec:
-    """Return a space with its layers resolved to names, each layer once.
+def check_layers(spec: Spec, layers: Sequence[str], blocks: Sequence[str] = ()) -> Spec:
+    """Resolve a space's layers to names, each layer once, and check that the network has them.
 
-    The name of a space that lists layers is changed too, so that `@-1` and `@blocks.11` are one
-    space with one file. `blocks` are the layers that an index counts.
+    Families call this before they load weights. The name of a space that lists layers is changed
+    too, so that `@-1` and `@blocks.11` are one space with one file.
+
+    Parameters
+    ----------
+    spec : Spec
+        A space, with layers by name, index or depth.
+    layers : sequence of str
+        The layers of the network.
+    blocks : sequence of str
+        The layers that an index or a depth counts; by default those called `blocks.N`.
+
+    Returns
+    -------
+    Spec
+        The same space, with all layers by name.
+
+    Raises
+    ------
+    ExtractError
+        If there is no such layer; the message lists the layers of the network.
     """
+    blocks = blocks or find_blocks(layers)
     bands = unique_layers(
         [_resolve_layer(reference, spec, layers, blocks) for reference in band]
         for band in spec.bands

@@ -6,7 +6,7 @@ one key, and so the same features.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from base import say
 from cache import digest
@@ -14,28 +14,11 @@ from cache.feature_store import Entry
 from extract.errors import ExtractError
 from extract.spaces import SPACES, Spec
 
+if TYPE_CHECKING:
+    from extract.run import Prepared
+    from extract.text.text_space import PreparedText
 
-class Space(Protocol):
-    """A space with a name and a key."""
-
-    spec: Spec
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """All settings that change the numbers."""
-
-
-class Computed(Space, Protocol):
-    """A space whose features an earlier version may have stored under another key."""
-
-    former: bool
-
-    @property
-    def former_key(self) -> dict[str, Any] | None:
-        """The key of an earlier version, if it differs."""
-
-
-AnySpace = TypeVar("AnySpace", bound=Space)
+AnySpace = TypeVar("AnySpace", "Prepared", "PreparedText")
 
 
 def names_by_digest(entries: Sequence[Entry]) -> dict[str, list[str]]:
@@ -46,7 +29,9 @@ def names_by_digest(entries: Sequence[Entry]) -> dict[str, list[str]]:
     return names
 
 
-def use_former_keys(spaces: Sequence[Computed], stored_names: Mapping[str, Sequence[str]]) -> None:
+def use_former_keys(
+    spaces: Sequence["Prepared"], stored_names: Mapping[str, Sequence[str]]
+) -> None:
     """Use the key of an earlier version for spaces whose features are stored with it.
 
     Fits refer to features by their keys, and stored features are not computed again.

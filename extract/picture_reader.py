@@ -4,6 +4,7 @@ import multiprocessing
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,11 @@ def read_batches(
     workers = min(workers, -(-len(paths) // size) - 1)
     options: dict[str, Any] = {}
     if workers > 0:
-        options = {
-            "num_workers": workers,
-            "prefetch_factor": 2,
-            "worker_init_fn": _ignore_interrupts,
-        }
+        options = {"num_workers": workers, "prefetch_factor": 2, "worker_init_fn": _ignore_sigint}
         if "fork" in multiprocessing.get_all_start_methods():
             options["multiprocessing_context"] = "fork"
     pictures = _Pictures(paths, preprocesses)
-    loader = DataLoader(pictures, size, collate_fn=_Stack(workers, size), **options)
+    loader = DataLoader(pictures, size, collate_fn=partial(_stack, workers), **options)
     for batch in loader:
         if isinstance(batch, DataError):
             raise batch
@@ -71,30 +68,23 @@ def batch_size(sides: Sequence[int]) -> int:
     return max(1, min(BATCH, BATCH_BYTES // max(1, sum(12 * side**2 for side in sides))))
 
 
-def _ignore_interrupts(_number: int) -> None:
+def _ignore_sigint(_number: int) -> None:
     # Ctrl-C is handled by the parent process, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class _Stack:
+def _stack(workers: int, items: Sequence[Item]) -> Batch:
     """Stack the pictures of a batch, as arrays instead of tensors if shared memory is too small.
 
     Containers often have 64 MB of shared memory, where tensors would crash torch with a bus error;
     arrays are sent through a pipe instead.
     """
-
-    def __init__(self, workers: int, size: int) -> None:
-        self.workers, self.size = workers, size
-
-    def __call__(self, items: Sequence[Item]) -> Batch:
-        for item in items:
-            if isinstance(item, DataError):
-                return item
-        stacked: list[Any] = [torch.stack(tensors) for tensors in zip(*items, strict=True)]
-        if self.workers and not self._fits_shared_memory(sum(part.nbytes for part in stacked)):
-            return [part.numpy() for part in stacked]
-        return stacked
-
-    def _fits_shared_memory(self, n_bytes: int) -> bool:
-        shared = Path("/dev/shm")
-        return shared.is_dir() and shutil.disk_usage(shared).free > 8 * self.workers * n_bytes
+    for item in items:
+        if isinstance(item, DataError):
+            return item
+    stacked: list[Any] = [torch.stack(tensors) for tensors in zip(*items, strict=True)]
+    shared = Path("/dev/shm")
+    free = shutil.disk_usage(shared).free if shared.is_dir() else 0
+    if workers and free <= 8 * workers * sum(part.nbytes for part in stacked):
+        return [part.numpy() for part in stacked]
+    return stacked

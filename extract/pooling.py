@@ -43,26 +43,10 @@ def default_pooling(activation: Activation) -> str:
 
 
 def pool(activation: Activation, pooling: str, layer: str) -> Tensor:
-    """Pool a layer's output over spatial positions.
+    """Pool a layer's output over spatial positions, (n_images, n_columns).
 
-    Parameters
-    ----------
-    activation : Activation
-        The layer's output for a batch.
-    pooling : str
-        "cls", "mean", "max", "gridK" (means over K x K cells) or "flatten".
-    layer : str
-        The layer's name, for the error.
-
-    Returns
-    -------
-    Tensor (n_images, n_columns)
-        float32, or uint8 for pixels; for grids and "flatten", channels vary slowest.
-
-    Raises
-    ------
-    ExtractError
-        If there is no such pooling, or the layer lacks a class token or enough positions for it.
+    The pooling is "cls", "mean", "max", "gridK" (means over K x K cells) or "flatten"; for the last
+    two, channels vary slowest. The result is float32, or uint8 for pixels.
     """
     side = check_pooling(pooling)["side"]
     vector, cls, maps = activation.vector, activation.cls, activation.spatial
@@ -100,13 +84,7 @@ def _pool_positions(maps: Tensor, pooling: str, grid: int, layer: str) -> Tensor
 
 
 class Projection:
-    """A sparse random projection with a fixed seed.
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Number of columns before and after.
-    """
+    """A sparse random projection, with a fixed seed, from `n_in` to `n_out` columns."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         projection = SparseRandomProjection(
@@ -133,13 +111,8 @@ class Projection:
 def projected_width(n_columns: int, width: int | None, dtype: str = "float32") -> int:
     """Return the number of columns of a layer after projection, `n_columns` without projection.
 
-    Parameters
-    ----------
-    width : int or None
-        The width in the space's name: 0 for no projection, None for the default. Layers are never
-        made wider.
-    dtype : str
-        Type of the stored rows; "uint8" rows are never projected.
+    The width in the space's name is 0 for no projection, None for the default. Layers are never
+    made wider, and rows stored as "uint8" are never projected.
     """
     if dtype == "uint8":
         if width:

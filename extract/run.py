@@ -1,6 +1,7 @@
 """Preparation of a feature space (network, layers, pooling), and computation of its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from base import load_plugin, provenance, say
+from base import Batches, load_plugin, provenance, say
 from extract import backbones
-from extract.backbone import Activation, Backbone, check_layers
-from extract.batches import run_in_batches
+from extract.backbone import Activation, Backbone
 from extract.errors import ExtractError
 from extract.layer_listing import find_overwritten, largest_output
+from extract.layers import check_layers
 from extract.pooling import Projection, choose_projection, default_pooling, pool
 from extract.spaces import Spec
 from networks.weights import Request
@@ -32,48 +33,20 @@ VANISHING = 0.5
 
 @dataclass
 class Prepared:
-    """A feature space ready to compute.
-
-    Attributes
-    ----------
-    spec : Spec
-        The specification of the space.
-    backbone : Backbone
-        The network, on its device.
-    layers : tuple of str
-        The layers, in the order of their columns.
-    poolings : dict of str to str
-        The pooling of each layer.
-    projections : dict of str to Projection or None
-        The projection of each layer.
-    precision : str
-        "float32", "bfloat16" or "float16" (autocast).
-    dtype : str
-        Type of the stored rows: "float32", "float16", or "uint8" for pixels.
-    device : torch.device
-        The device of the network.
-    widths : dict of str to int
-        The number of stored columns of each layer.
-    at_once : int
-        The number of pictures in a pass.
-    overwritten : frozenset of str
-        Layers whose output the network overwrites later in the pass.
-    former : bool
-        Whether its features are stored with the key of an earlier version.
-    """
+    """A feature space ready to compute."""
 
     spec: Spec
     backbone: Backbone
-    layers: tuple[str, ...]
-    poolings: dict[str, str]
+    layers: tuple[str, ...]  # in the order of their columns
+    poolings: dict[str, str]  # of each layer, as are the projections
     projections: dict[str, Projection | None]
-    precision: str
-    dtype: str
+    precision: str  # "float32", "bfloat16" or "float16" (autocast)
+    dtype: str  # of the stored rows: "float32", "float16", or "uint8" for pixels
     device: torch.device
-    widths: dict[str, int]
-    at_once: int
-    overwritten: frozenset[str] = frozenset()
-    former: bool = False
+    widths: dict[str, int]  # the stored columns of each layer
+    at_once: int  # pictures in a pass
+    overwritten: frozenset[str] = frozenset()  # layers whose output is overwritten in the pass
+    former: bool = False  # whether features are stored with the key of an earlier version
 
     @property
     def former_key(self) -> dict[str, Any] | None:
@@ -104,12 +77,8 @@ class Prepared:
     @property
     def bands(self) -> list[dict[str, Any]]:
         """Name and columns of each band, empty for a space of one band."""
-        if len(self.spec.bands) < 2:
-            return []
-        return [
-            {"name": "+".join(band), "columns": sum(self.widths[name] for name in band)}
-            for band in self.spec.bands
-        ]
+        bands = self.spec.bands if len(self.spec.bands) > 1 else ()
+        return [{"name": "+".join(b), "columns": sum(map(self.widths.get, b))} for b in bands]
 
     @property
     def details(self) -> dict[str, Any]:
@@ -166,10 +135,9 @@ def prepare(
     """Build a space's network with its weights, and determine its layers, pooling and columns."""
     family = load_plugin(backbones, spec.family, "network family")
     backbone: Backbone = family.load(spec, request)
-    resolved = check_layers(spec, backbone.layers, backbone.blocks)
-    if resolved.name != spec.name:
-        say(f"{spec.name} is kept as {resolved.name}: use that name from here on")
-    spec = resolved
+    name, spec = spec.name, check_layers(spec, backbone.layers, backbone.blocks)
+    if spec.name != name:
+        say(f"{name} is kept as {spec.name}: use that name from here on")
     layers = spec.layers or backbone.default_layers
     shapes, overwritten = find_overwritten(backbone, layers)
     poolings = {name: spec.pooling or default_pooling(shapes[name]) for name in layers}
@@ -179,9 +147,11 @@ def prepare(
     }
     widths = {n: p.key["columns"] if (p := projections[n]) else pooled[n] for n in layers}
     backbone.module.to(device)
-    row_dtype = dtype if backbone.dtype == "float32" else backbone.dtype
     if backbone.dtype != "float32":  # no network runs
-        precision = "float32"
+        precision, dtype = "float32", backbone.dtype
+    at_once = batch_limit(backbone)
+    if device.type == "cpu":
+        at_once = max(1, min(at_once, OUTPUT_BYTES // largest_output(backbone, layers)))
     return Prepared(
         spec=spec,
         backbone=backbone,
@@ -189,10 +159,10 @@ def prepare(
         poolings=poolings,
         projections=projections,
         precision=precision,
-        dtype=row_dtype,
+        dtype=dtype,
         device=device,
         widths=widths,
-        at_once=_at_once(backbone, layers, device),
+        at_once=at_once,
         overwritten=overwritten,
     )
 
@@ -200,13 +170,6 @@ def prepare(
 def batch_limit(backbone: Backbone) -> int:
     """Return the number of pictures in a pass where memory does not limit it, as on a GPU."""
     return max(1, min(BATCH, int(BATCH * (224 / backbone.size) ** 2)))
-
-
-def _at_once(backbone: Backbone, layers: Sequence[str], device: torch.device) -> int:
-    limit = batch_limit(backbone)
-    if device.type != "cpu":
-        return limit
-    return max(1, min(limit, OUTPUT_BYTES // largest_output(backbone, layers)))
 
 
 def compute(spaces: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
@@ -221,10 +184,31 @@ def compute(spaces: Sequence[Prepared], batch: Tensor) -> list[NDArray[Any]]:
     )
 
 
+def run_in_batches(
+    work: Callable[[Tensor], list[NDArray[Any]]], items: Tensor, size: int, message: str
+) -> list[NDArray[Any]]:
+    """Run a network over batches of `size` items; it returns arrays with a row for each item.
+
+    The message, with {} for the number of items, is printed when batches are halved.
+    """
+
+    def report(size: int, smaller: int) -> None:
+        torch.cuda.empty_cache()
+        say(f"{message.format(size)}; trying {smaller}")
+
+    parts = []
+    batches = Batches(len(items), size, report)
+    for rows in batches:
+        with batches.attempt():
+            parts.append(work(items[rows]))
+    if len(parts) == 1:
+        return parts[0]
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
 def _rows(spaces: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDArray[Any]]:
     backbone, device = spaces[0].backbone, spaces[0].device
     names = list(dict.fromkeys(name for prepared in spaces for name in prepared.layers))
-    autocast = PRECISIONS[precision]
 
     def keep(layer: str, activation: Activation) -> dict[str, Tensor]:
         # Outputs are pooled before the network overwrites them. Some poolings share memory with
@@ -232,12 +216,18 @@ def _rows(spaces: Sequence[Prepared], batch: Tensor, precision: str) -> list[NDA
         poolings = {prepared.poolings[layer] for prepared in spaces if layer in prepared.layers}
         return {pooling: pool(activation, pooling, layer).clone() for pooling in poolings}
 
-    with (
-        torch.inference_mode(),
-        torch.autocast(device.type, dtype=autocast, enabled=autocast is not None),
-    ):
+    with inferring(device, precision):
         pooled = backbone.forward(batch.to(device), names, keep)
         return [prepared.rows(pooled) for prepared in spaces]
+
+
+@contextmanager
+def inferring(device: torch.device, precision: str) -> Iterator[None]:
+    """Run networks without gradients, with autocast to a precision unless that is float32."""
+    autocast = PRECISIONS[precision]
+    enabled = autocast is not None
+    with torch.inference_mode(), torch.autocast(device.type, dtype=autocast, enabled=enabled):
+        yield
 
 
 def compare_precisions(spaces: Sequence[Prepared], batch: Tensor) -> list[float]:
@@ -248,3 +238,11 @@ def compare_precisions(spaces: Sequence[Prepared], batch: Tensor) -> list[float]
         norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
         cosines.append(float(((a * b).sum(1) / np.where(norms > 0, norms, 1)).min()))
     return cosines
+
+
+def report_precision(space: Any, cosine: float, items: str) -> None:
+    """Print the smallest cosine of a space's rows in reduced precision and in float32."""
+    say(
+        f"{space.spec.name}: {space.precision} beside float32, cosine {cosine:.6f} "
+        f"(the least of {items})"
+    )

@@ -65,32 +65,15 @@ _COLUMNS = re.compile(
 
 @dataclass(frozen=True)
 class Spec:
-    """The specification of a feature space.
+    """The specification of a feature space; None stands for a default."""
 
-    Attributes
-    ----------
-    name : str
-        The name that the user gave.
-    family, model : str
-        The network.
-    weights : str or None
-        The tag of its published weights; None for the family's default.
-    bands : tuple of tuples of str
-        The layers of each band, each layer once; empty for the family's default layers in one
-        band.
-    pooling : str or None
-        The pooling of all layers; None for the default of each layer's shape.
-    columns : int or None
-        Width of each layer's projection; 0 for none, None for the default.
-    """
-
-    name: str
+    name: str  # that the user gave
     family: str
     model: str
-    weights: str | None
-    bands: tuple[tuple[str, ...], ...]
-    pooling: str | None
-    columns: int | None
+    weights: str | None  # the tag of the published weights
+    bands: tuple[tuple[str, ...], ...]  # each layer once; empty for the family's default layers
+    pooling: str | None  # of all layers
+    columns: int | None  # the width of each layer's projection; 0 for none
 
     @property
     def network(self) -> str:
@@ -106,11 +89,8 @@ class Spec:
 def resolve(name: str) -> Spec:
     """Return the specification of a feature space by name.
 
-    Parameters
-    ----------
-    name : str
-        A short name ("clip"), a full name ("timm:resnet18/a1_in1k@pooled"), or the name of any timm
-        model ("resnet18.a1_in1k").
+    It is a short name ("clip"), a full name ("timm:resnet18/a1_in1k@pooled"), or the name of any
+    timm model ("resnet18.a1_in1k").
     """
     network, suffix = _split_name(name)
     network, default_suffix = _split_name(SPACES.get(network, network))

@@ -3,6 +3,7 @@
 import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,21 +22,11 @@ class HubUnreachable(Exception):
 
 @dataclass(frozen=True)
 class HubFile:
-    """A weights file on a hub.
+    """A weights file on a hub."""
 
-    Attributes
-    ----------
-    repo : str
-        The repository on Hugging Face; "" for a file at a `url`.
-    names : tuple of str
-        File names to try in the repository, best first.
-    url : str
-        The address of a file that is not on Hugging Face.
-    """
-
-    repo: str = ""
-    names: tuple[str, ...] = ()
-    url: str = ""
+    repo: str = ""  # on Hugging Face; "" for a file at a `url`
+    names: tuple[str, ...] = ()  # of files to try in the repository, best first
+    url: str = ""  # of a file that is not on Hugging Face
 
     def __str__(self) -> str:
         return self.repo or self.url
@@ -43,8 +34,7 @@ class HubFile:
     @property
     def address(self) -> str:
         """The address of the file for a browser."""
-        endpoint = constants.ENDPOINT
-        return self.url or f"{endpoint}/{self.repo}/resolve/main/{self.names[0]}"
+        return self.url or f"{constants.ENDPOINT}/{self.repo}/resolve/main/{self.names[0]}"
 
 
 def fetch(file: HubFile) -> Path:
@@ -95,14 +85,11 @@ def _is_reachable(url: str) -> bool:
     answered = threading.Event()
 
     def request_head() -> None:
-        try:
-            request = urllib.request.Request(url, method="HEAD")
-            urllib.request.urlopen(request, timeout=TIMEOUT)
-        except urllib.error.HTTPError:
-            answered.set()  # a refusal is an answer
-        except OSError:
-            return
-        else:
+        request = urllib.request.Request(url, method="HEAD")
+        # A refusal is an answer; other errors of the network are none.
+        with suppress(OSError):
+            with suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(request, timeout=TIMEOUT)
             answered.set()
 
     thread = threading.Thread(target=request_head, daemon=True)

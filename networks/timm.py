@@ -64,14 +64,8 @@ def classifiers(module: nn.Module) -> tuple[str, ...]:
 def load_weights(module: nn.Module, name: str, request: Request, resample: bool = False) -> str:
     """Load the weights of a network of timm, unless random ones are requested; return their origin.
 
-    Parameters
-    ----------
-    module : nn.Module
-        A network that `make` built, which is changed.
-    request : Request
-        The sources of the weights, which may lack the classifier, or have another one.
-    resample : bool
-        Whether to resample position embeddings for pictures of another size.
+    They may lack the classifier, or have another one. Position embeddings may be resampled for
+    pictures of another size.
     """
     if request.seed is not None:
         return request.seed_origin

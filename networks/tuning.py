@@ -16,13 +16,6 @@ ORIGINAL = "parametrizations.weight.original"
 class LowRank(nn.Module):
     """Low-rank update of a frozen weight: a product of two narrow matrices, initially 0.
 
-    Parameters
-    ----------
-    n_outputs, n_inputs : int
-        The shape of the weight.
-    rank : int
-        The rank of the update.
-
     References
     ----------
     Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR, equation 3, with
@@ -40,17 +33,9 @@ class LowRank(nn.Module):
 
 
 def check_tuning(tuning: Any) -> tuple[str, int]:
-    """Parse the setting `tune`.
+    """Parse the setting `tune`: the mode, and its number, or 0.
 
-    Parameters
-    ----------
-    tuning : str
-        all, none, last:N (the last N blocks, and what follows them), or lora:R (rank R).
-
-    Returns
-    -------
-    (str, int)
-        The mode, and its number, or 0.
+    It is all, none, last:N (the last N blocks, and what follows them), or lora:R (rank R).
     """
     match = re.fullmatch(r"all|none|(?:last|lora):[1-9]\d*", str(tuning))
     if match is None:

@@ -123,35 +123,14 @@ class Request:
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """A source of weights.
+    """A source of weights: a file, or the tensors themselves."""
 
-    Attributes
-    ----------
-    origin : str
-        A description of the source.
-    path : Path, optional
-        The file with the weights.
-    tensors : mapping of str to Tensor, optional
-        The weights themselves, if they are not in such a file.
-    """
-
-    origin: str
+    origin: str  # a description of the source
     path: Path | None = None
     tensors: Tensors | None = None
 
     def load(self) -> dict[str, Tensor]:
-        """Read the tensors, without running code in the file.
-
-        Returns
-        -------
-        dict of str to Tensor
-            The network's state.
-
-        Raises
-        ------
-        NetworkError
-            If the file is damaged, or is a pickle of more than tensors.
-        """
+        """Read the tensors, without running code in the file."""
         if self.tensors is not None:
             return dict(self.tensors)
         assert self.path is not None
@@ -160,17 +139,9 @@ class WeightsSource:
 
 @contextmanager
 def drawing(seed: int | None) -> Iterator[None]:
-    """Seed the initial weights of a network, and restore torch's random state afterwards.
+    """Seed the initial weights of a network that is built inside the block; None means any seed.
 
-    Parameters
-    ----------
-    seed : int or None
-        The seed; None if the initial weights do not matter.
-
-    Yields
-    ------
-    None
-        Nothing; build the network inside the block.
+    Afterwards, torch's random state is restored.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed or 0)
@@ -178,25 +149,11 @@ def drawing(seed: int | None) -> Iterator[None]:
 
 
 def load_into(module: nn.Module, state: Tensors, origin: str, unused: Sequence[str] = ()) -> None:
-    """Load weights, and check that none is missing or left over.
+    """Load weights, and check that none is missing or left over, or of another shape.
 
     Names are compared after the network's own modules have renamed the tensors of older files.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The network, changed.
-    state : mapping of str to Tensor
-        The weights.
-    origin : str
-        The description of their source, for the error.
-    unused : sequence of str
-        Paths of modules that no feature depends on, whose weights may be missing or different.
-
-    Raises
-    ------
-    NetworkError
-        If a tensor is missing, left over or of another shape.
+    `origin` is the source of the weights, for the error; `unused` are paths of modules that no
+    feature depends on, whose weights may be missing or different.
     """
     module_state = module.state_dict()
     relevant = OrderedDict(
@@ -213,10 +170,8 @@ def load_into(module: nn.Module, state: Tensors, origin: str, unused: Sequence[s
         for name in module_state
         if name in relevant and relevant[name].shape != module_state[name].shape
     ]
-    missing, extra = (
-        sorted(set(module_state) - set(relevant)),
-        sorted(set(relevant) - set(module_state)),
-    )
+    missing = sorted(set(module_state) - set(relevant))
+    extra = sorted(set(relevant) - set(module_state))
     if not shapes:
         try:
             missing, extra = map(sorted, module.load_state_dict(relevant, strict=False))
@@ -246,24 +201,8 @@ def weights_key(
     """Return the key of a network's weights: a digest of their values, or the seed of random ones.
 
     Random weights differ in their last bits between processors, so that only their names and shapes
-    are digested.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The network.
-    seed : int or None
-        The seed, if they are random.
-    library : str
-        The package that builds the network and draws its weights.
-    unused : sequence of str
-        Paths of modules that no feature depends on.
-
-    Returns
-    -------
-    dict
-        `digest`; for random weights also `untrained`, with the seed, and `drawn_with`, the versions
-        of the packages that drew them.
+    are digested; their key also has `untrained`, with the seed, and `drawn_with`, the versions of
+    torch and of the library that drew them. No feature depends on the modules in `unused`.
     """
     total = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):

@@ -1,6 +1,5 @@
 """Arguments of the verbs: words after a verb, names of spaces, and files with keys."""
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from base import DocumentError, RoiridgeError, nearest, read_json, run_hint
 from cache.errors import CacheError
-from cache.feature_store import Entry, FeatureStore
+from cache.feature_store import Entry, FeatureStore, files_by_name, files_by_prefix, space_files
 from cache.feature_table import read_table_meta
 
 # Verbs that take any number of spaces; "pack" then a file.
@@ -16,6 +15,7 @@ LIST_VERBS = ("explain", "pack", "verify")
 # A file is called <name of the space>-<digest>.h5.
 DIGEST_LENGTH = len("-0123456789abcdef")
 SWITCHES = ("--delete", "--json", "--replace")
+EXPECTED = "what `show SPACE --json` prints"
 
 
 def as_flags(argv: Sequence[str]) -> list[str]:
@@ -49,20 +49,14 @@ def open_store(out: Path) -> FeatureStore:
 
 
 def find_files(store: FeatureStore, names: Sequence[str]) -> list[Path]:
-    """Return the files of spaces, found by their names alone, so that damaged ones are found too.
+    """Return the files of spaces by the names of files alone, even damaged ones; all without names.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names of spaces or the beginnings of names of files; an empty sequence selects all files.
+    A name is that of a space, or the beginning of the name of a file.
     """
-    files = sorted(store.folder.glob("[!.]*.h5"))
+    files = space_files(store.folder)
     selected = set() if names else set(files)
     for name in names:
-        file_name = store.path(name, {}).stem.rpartition("-")[0]
-        exact = [file for file in files if file.stem.rpartition("-")[0] == file_name]
-        prefix = re.sub(r"[^A-Za-z0-9_.+\-]", "_", name)
-        matches = exact or [file for file in files if file.stem.startswith(prefix)]
+        matches = files_by_name(store.folder, name) or files_by_prefix(store.folder, name)
         if not matches:
             stems = [file.stem for file in files]
             hint = nearest(name, [word for file in stems for word in (file, file[:-DIGEST_LENGTH])])
@@ -87,14 +81,10 @@ def read_key(path: Path) -> tuple[dict[str, Any], str | None]:
         except FileNotFoundError:
             raise CacheError(f"{path}: there is no such file") from None
         except DocumentError as error:
-            raise CacheError(
-                f"{error}; expected a key, or what `show SPACE --json` prints"
-            ) from error
+            raise CacheError(f"{error}; expected a key, or {EXPECTED}") from error
     key = meta.get("key", meta)
     if not isinstance(key, dict) or not key:
-        raise CacheError(
-            f"{path}: holds no key; expected a mapping, or what `show SPACE --json` prints"
-        )
+        raise CacheError(f"{path}: holds no key; expected a mapping, or {EXPECTED}")
     return key, meta.get("name")
 
 
@@ -111,12 +101,12 @@ def select_comparison(
         key, name = read_key(path)
         return str(path), key, name, entries
     matches = matches or [store.find(word)]
-    entry = max(matches, key=_age)
+    entry = max(matches, key=_creation_time)
     other_entries = [candidate for candidate in entries if candidate.path != entry.path]
     return entry.path.stem, entry.meta["key"], entry.name, other_entries
 
 
-def _age(entry: Entry) -> tuple[str, float]:
+def _creation_time(entry: Entry) -> tuple[str, float]:
     # The time of the file is that of a copy; spaces of earlier revisions hold no other time.
     created = entry.meta.get("provenance", {}).get("created", "")
     return str(created), entry.path.stat().st_mtime

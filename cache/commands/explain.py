@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from base import plural
 from cache.feature_store import Entry
 from cache.key import digest
-from cache.key_differences import ABSENT, differences
-from cache.key_fields import format_value
-
-__all__ = ["ABSENT", "differences", "explain"]
+from cache.key_fields import ABSENT, differences, format_value
 
 MAX_SPACES = 3
 
@@ -36,21 +34,9 @@ MEANING = {
 def explain(key: Mapping[str, Any], entries: Sequence[Entry], name: str | None = None) -> list[str]:
     """Explain why none of the stored feature spaces has a key.
 
-    Parameters
-    ----------
-    key : mapping
-        The key of the space that is about to be computed.
-    entries : sequence of Entry
-        The stored spaces.
-    name : str, optional
-        The name of the space: stored spaces of this name are compared, if there are any.
-
-    Returns
-    -------
-    list of str
-        For each space of that name, or for at most three with the most similar keys: a line with
-        the number of fields that differ, then a line for each field, with the values of `key`
-        ("here") and of the stored space ("there").
+    For each space of that name, or for at most three with the most similar keys, there is a line
+    with the number of fields that differ, then a line for each field, with the values of `key`
+    ("here") and of the stored space ("there").
     """
     if not entries:
         return ["no other feature space is kept: there is nothing to compare with"]
@@ -68,7 +54,7 @@ def explain(key: Mapping[str, Any], entries: Sequence[Entry], name: str | None =
     for fields, entry in candidates:
         if not same_name and (len(fields) > fewest or len(lines) >= MAX_SPACES * (fewest + 1)):
             break
-        count = f"{len(fields)} {'field' if len(fields) == 1 else 'fields'} of the key"
+        count = f"{plural(len(fields), 'field')} of the key"
         verb = "differs" if len(fields) == 1 else "differ"
         lines.append(f"{entry.path.stem}: {'' if same_name else 'the nearest; '}{count} {verb}")
         lines += [
@@ -78,9 +64,10 @@ def explain(key: Mapping[str, Any], entries: Sequence[Entry], name: str | None =
 
 
 def _format_difference(path: str, key_value: Any, stored_value: Any) -> str:
-    short = _value_text(key_value), _value_text(stored_value)
+    values = key_value, stored_value
+    short = [_value_text(value) for value in values]
     if short[0] == short[1]:
-        short = _value_text(key_value, whole=True), _value_text(stored_value, whole=True)
+        short = [_value_text(value, whole=True) for value in values]
     names = [step.partition("[")[0] for step in path.split(".")]
     meaning = MEANING.get(names[-1]) or MEANING.get(names[0])
     return f"{short[0]} here, {short[1]} there" + (f" ({meaning})" if meaning else "")

@@ -8,10 +8,11 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
-from cache.artifact import read_meta
+from cache.artifact import artifact_files, read_meta
 from cache.errors import CacheError
 from cache.feature_store import Entry, FeatureStore
 from cache.locking import holding, is_held, lock_path
@@ -24,8 +25,7 @@ UNUSED = "features that no fit and no ablation uses"
 IMPORTED = "imported, so roiridge cannot make it again; it stays, though no fit uses it"
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(NamedTuple):
     """A file or folder to remove, its size in bytes, and the reason."""
 
     path: Path
@@ -33,8 +33,7 @@ class Removal:
     reason: str
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Files to remove, and notes on files that stay although they look unused."""
 
     removals: tuple[Removal, ...]
@@ -48,17 +47,17 @@ def plan(out: Path) -> Plan:
     """
     used_digests = _used_digests(out)
     entries = FeatureStore(out / "features").entries()
-    unused = (
-        []
-        if used_digests is None
-        else [entry for entry in entries if entry.digest not in used_digests]
-    )
-    imported = [entry for entry in unused if "imported" in entry.meta["key"]]
-    unused = [entry for entry in unused if entry not in imported]
-    busy = [entry for entry in unused if is_held(lock_path(entry.path))]
-    removable = [entry for entry in unused if entry not in busy]
-    notes = [f"{entry.path.stem}: is being written; it stays" for entry in busy]
-    notes += [f"{entry.path.stem}: {IMPORTED}" for entry in imported]
+    removable, busy, imported = [], [], []
+    for entry in entries:
+        if used_digests is None or entry.digest in used_digests:
+            continue
+        if "imported" in entry.meta["key"]:
+            imported.append(f"{entry.path.stem}: {IMPORTED}")
+        elif is_held(lock_path(entry.path)):
+            busy.append(f"{entry.path.stem}: is being written; it stays")
+        else:
+            removable.append(entry)
+    notes = busy + imported
     if used_digests is None and entries:
         notes.append(f"{out / 'fits'}: no fits, so all {len(entries)} feature spaces stay")
     searches = sorted((out / "searches").glob("*/[!.]*.h5"))
@@ -91,22 +90,17 @@ def carry_out(plan: Plan) -> int:
     """Remove the files of a plan, except those that are being written; return the bytes removed."""
     removed = 0
     for removal in plan.removals:
-        path = removal.path
-        lock = _lock(path)
-        if lock is None or not lock.exists():
-            removed += _remove(removal)
-            continue
-        with holding(lock, wait=False) as free:
-            removed += _remove(removal) if free else 0
+        path, lock = removal.path, _lock(removal.path)
+        is_locked = lock is not None and lock.exists()
+        with holding(lock, wait=False) if lock and is_locked else nullcontext(True) as is_free:
+            if not is_free:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            removed += removal.size
     return removed
-
-
-def _remove(removal: Removal) -> int:
-    if removal.path.is_dir():
-        shutil.rmtree(removal.path)
-    else:
-        removal.path.unlink(missing_ok=True)
-    return removal.size
 
 
 def _lock(path: Path) -> Path | None:
@@ -124,7 +118,7 @@ def _lock(path: Path) -> Path | None:
 def _used_digests(out: Path) -> set[str] | None:
     """Return the digests of all features that fits and ablations use; None without any of these."""
     used_digests: set[str] | None = None
-    for path in _files(out / "fits"):
+    for path in artifact_files(out / "fits"):
         try:
             meta = read_meta(path)
         except CacheError as error:
@@ -137,7 +131,7 @@ def _used_digests(out: Path) -> set[str] | None:
                 "a fit: remove it. Nothing was removed: what it uses is not known"
             )
         used_digests = (used_digests or set()) | {str(digest) for digest in meta["keys"].values()}
-    for path in _files(out / "ablations"):
+    for path in artifact_files(out / "ablations"):
         try:
             spaces = read_meta(path).get("key", {}).get("spaces", [])
         except CacheError:
@@ -146,15 +140,11 @@ def _used_digests(out: Path) -> set[str] | None:
     return used_digests
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
-
-
 def _derived(out: Path, remaining: list[Entry]) -> Iterator[Removal]:
     """Yield moments and ablations of features that do not remain."""
     remaining_digests = {entry.digest for entry in remaining}
     for kind in ("moments", "ablations"):
-        for path in _files(out / kind):
+        for path in artifact_files(out / kind):
             try:
                 key = read_meta(path).get("key", {})
             except CacheError:

@@ -28,12 +28,11 @@ def format_table(entries: Sequence[Entry]) -> list[str]:
         size = f"{e.meta['bytes'] / 1e6:.1f}"
         origin = ("UNTRAINED: " if e.untrained else "") + str(e.meta.get("origin", "unknown"))
         table.append((e.name, str(e.meta["rows"]), str(e.meta["columns"]), size, e.digest, origin))
-    widths = [max(len(row[i]) for row in table) for i in range(5)]
+    width, *widths = (max(map(len, column)) for column in zip(*table, strict=True))
     lines = []
-    for row in table:
-        left = row[0].ljust(widths[0])
-        middle = (row[i].rjust(widths[i]) for i in (1, 2, 3))
-        lines.append("  ".join([left, *middle, row[4].ljust(widths[4]), row[5]]))
+    for name, *numbers, digest, origin in table:
+        cells = [number.rjust(size) for number, size in zip(numbers, widths, strict=False)]
+        lines.append("  ".join([name.ljust(width), *cells, digest.ljust(widths[3]), origin]))
     return lines
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import run_hint
+from cache.artifact import artifact_files
 from cache.errors import CacheError, InUseError
 from cache.feature_store import FeatureStore
 from cache.feature_table import all_rows, read_table_meta, row_names
@@ -30,45 +31,20 @@ HEXADECIMAL = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of verifying the file of a feature space.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    faults : tuple of str
-        Faults, each with the fix; empty for a valid file.
-    rows, columns : int
-        The size of the features; 0 if the file could not be read.
-    n_missing : int or None
-        Number of pictures of the dataset without a row; None without a dataset.
-    n_foreign : int or None
-        Number of rows of no picture of the dataset; None without a dataset.
-    """
+    """The result of verifying the file of a feature space."""
 
     path: Path
-    faults: tuple[str, ...]
-    rows: int = 0
+    faults: tuple[str, ...]  # each with the fix
+    rows: int = 0  # 0 if the file could not be read
     columns: int = 0
-    n_missing: int | None = None
-    n_foreign: int | None = None
+    n_foreign: int | None = None  # rows of no picture of the dataset; None without a dataset
 
 
 def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verdict:
     """Verify the file of a feature space completely.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    pictures : mapping of str to Path, optional
-        Each picture of the dataset by the sha256 of its file.
-
-    Returns
-    -------
-    Verdict
-        With a fault where a checksum is wrong, a value is not finite, a row is not named by one
-        sha256 of its own, the file's name is not that of its key, or a picture has no row.
+    It is a fault if a checksum is wrong, a value is not finite, a row is not named by one sha256 of
+    its own, the file's name is not that of its key, or one of `pictures`, by sha256, has no row.
     """
     try:
         meta = read_table_meta(path)
@@ -76,9 +52,9 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
         faults = [*_key_faults(path, meta), *_name_faults(names), *_row_faults(path, names)]
     except (CacheError, InUseError) as error:
         return Verdict(path, (str(error).removeprefix(f"{path}: "),))
-    size = {"rows": int(meta["rows"]), "columns": int(meta["columns"])}
+    n_rows, n_columns = int(meta["rows"]), int(meta["columns"])
     if pictures is None:
-        return Verdict(path, tuple(faults), **size)
+        return Verdict(path, tuple(faults), n_rows, n_columns)
     stored_digests = {name.decode("ascii", "replace") for name in names}
     absent = [file for digest, file in pictures.items() if digest not in stored_digests]
     if absent:
@@ -89,13 +65,12 @@ def verify_space(path: Path, pictures: Mapping[str, Path] | None = None) -> Verd
             f"{len(absent)} of {len(pictures)} pictures have no row (first: {absent[0]}): {fix}"
         )
     n_foreign = len(stored_digests.difference(pictures))
-    return Verdict(path, tuple(faults), **size, n_missing=len(absent), n_foreign=n_foreign)
+    return Verdict(path, tuple(faults), n_rows, n_columns, n_foreign)
 
 
 def artifacts(out: Path) -> list[Path]:
-    """Return the artifacts of all stages in an output folder, sorted, without temporary files."""
-    files = (path for kind in KINDS for path in (out / kind).rglob("*.h5"))
-    return sorted(path for path in files if not path.name.startswith("."))
+    """Return the artifacts of all stages in an output folder, sorted."""
+    return sorted(file for kind in KINDS for file in artifact_files(out / kind))
 
 
 def verify_artifact(path: Path) -> str | None:

@@ -27,24 +27,19 @@ DIGITS = {"float16": "%.9g", "float32": "%.9g"}
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows to export: names of pictures and columns, dtype, and blocks (n_block, n_columns)."""
+    """The rows to export: names of pictures and columns, dtype, and blocks with their names."""
 
     names: Sequence[str]
     columns: Sequence[str]
     dtype: np.dtype
-    blocks: Iterator[NDArray[Any]]
+    blocks: Iterator[tuple[list[str], NDArray[Any]]]  # (n_block,), (n_block, n_columns)
 
 
 def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = None) -> list[Path]:
     """Write a feature space to a file of the format of its suffix, and return the written files.
 
-    Parameters
-    ----------
-    path : Path
-        The file to write. The names for an npy file are written to a `.txt` file, a line each.
-    pictures : dict of str to Path, optional
-        Names for pictures by their sha256; a picture without a name is named by its sha256, and
-        comes after those with names.
+    The names for an npy file are written to a `.txt` file, a line each. `pictures` names pictures
+    by their sha256; one without a name is named by its sha256, and comes after those with names.
     """
     if path.suffix not in WRITERS:
         raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(WRITERS)}")
@@ -60,7 +55,8 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
     names = [picture_names.get(digest, digest) for digest in digests]
     n_columns = int(entry.meta["columns"])
     columns = entry.meta.get("column_names") or [f"f{number}" for number in range(n_columns)]
-    rows = Rows(names, columns, np.dtype(entry.meta["dtype"]), _read_ordered(entry, digests))
+    dtype = np.dtype(entry.meta["dtype"])
+    rows = Rows(names, columns, dtype, _read_ordered(entry, digests, names))
     with replacing(path) as temporary:
         WRITERS[path.suffix](temporary, rows)
         if len(paths) > 1:
@@ -69,12 +65,15 @@ def export_rows(entry: Entry, path: Path, pictures: dict[str, Path] | None = Non
     return paths
 
 
-def _read_ordered(entry: Entry, digests: Sequence[str]) -> Iterator[NDArray[Any]]:
-    """Yield the rows of pictures in blocks."""
+def _read_ordered(
+    entry: Entry, digests: Sequence[str], names: list[str]
+) -> Iterator[tuple[list[str], NDArray[Any]]]:
+    """Yield the names and rows of pictures in blocks."""
     row_bytes = int(entry.meta["columns"]) * np.dtype(entry.meta["dtype"]).itemsize
     step = max(1, BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, len(digests), step):
-        yield take_rows(entry.path, digests[start : start + step])
+        block = slice(start, start + step)
+        yield names[block], take_rows(entry.path, digests[block])
 
 
 def _write_npy(path: Path, rows: Rows) -> None:
@@ -97,7 +96,7 @@ def _write_array(file: IO[bytes], rows: Rows) -> None:
         "descr": np.lib.format.dtype_to_descr(rows.dtype),
     }
     np.lib.format.write_array_header_1_0(file, header)
-    for block in rows.blocks:
+    for _, block in rows.blocks:
         file.write(np.ascontiguousarray(block).tobytes())
 
 
@@ -105,20 +104,18 @@ def _write_csv(path: Path, rows: Rows) -> None:
     # pandas takes half a second to import.
     import pandas as pd
 
-    start = 0
+    digits = DIGITS.get(rows.dtype.name)
     with path.open("w", encoding="utf-8", newline="") as file:
-        for block in rows.blocks:
+        for number, (names, block) in enumerate(rows.blocks):
             numbers = block.astype(np.float64) if block.dtype.kind == "f" else block
-            table = pd.DataFrame(numbers, columns=list(rows.columns))
-            table.insert(0, PICTURE, rows.names[start : start + len(block)])
+            table = pd.DataFrame(numbers, names, list(rows.columns))
             table.to_csv(
                 file,
-                header=start == 0,
-                index=False,
-                float_format=DIGITS.get(rows.dtype.name),
+                header=not number,
+                index_label=PICTURE,
+                float_format=digits,
                 lineterminator="\n",
             )
-            start += len(block)
 
 
 def _write_parquet(path: Path, rows: Rows) -> None:
@@ -127,13 +124,11 @@ def _write_parquet(path: Path, rows: Rows) -> None:
 
     kind = pa.from_numpy_dtype(rows.dtype)
     schema = pa.schema([(PICTURE, pa.string()), *((name, kind) for name in rows.columns)])
-    start = 0
     with parquet.ParquetWriter(path, schema) as writer:
-        for block in rows.blocks:
-            names = pa.array(rows.names[start : start + len(block)], pa.string())
+        for names, block in rows.blocks:
             columns = [pa.array(np.ascontiguousarray(column)) for column in block.T]
-            writer.write_table(pa.Table.from_arrays([names, *columns], schema=schema))
-            start += len(block)
+            pictures = pa.array(names, pa.string())
+            writer.write_table(pa.Table.from_arrays([pictures, *columns], schema=schema))
 
 
 WRITERS: dict[str, Callable[[Path, Rows], None]] = {

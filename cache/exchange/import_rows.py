@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from base import provenance, say, sha256_files
 from cache.errors import CacheError
+from cache.exchange.array_files import read_npy, read_npz
 from cache.exchange.row_source import Source, translate_errors
+from cache.exchange.table_files import read_csv, read_parquet
 from cache.feature_store import Entry, FeatureStore
 from cache.key_fields import first_names
 from cache.locking import holding, lock_path
@@ -20,6 +23,12 @@ from cache.locking import holding, lock_path
 STORED_DTYPES = ("float16", "float32", "uint8")
 # Names are joined with spaces, "+" and "," elsewhere; those of networks have a ":" or "/".
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+READERS: dict[str, Callable[[Path], Source]] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
 
 
 def check_name(name: str) -> None:
@@ -29,6 +38,27 @@ def check_name(name: str) -> None:
             f"{name!r} cannot be the name of a feature space: expected a letter, then at most 99 "
             "letters, digits, _ . or -"
         )
+
+
+def open_source(path: Path) -> Source:
+    """Open a file of rows, by its suffix; errors while reading are `CacheError` with its name."""
+    if path.suffix not in READERS:
+        raise CacheError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(READERS)}")
+    if not path.is_file():
+        raise CacheError(f"{path}: there is no such file")
+    source = READERS[path.suffix](path)
+    if len(source.names) != source.shape[0]:
+        raise CacheError(
+            f"{path}: {source.shape[0]} rows and {len(source.names)} names of pictures, expected "
+            "one name for each row: correct one of them"
+        )
+    duplicates = sorted(name for name, count in Counter(source.names).items() if count > 1)
+    if duplicates:
+        raise CacheError(
+            f"{path}: {len(duplicates)} pictures have more than one row "
+            f"({first_names(duplicates)}); expected one each: remove the others"
+        )
+    return source
 
 
 def import_rows(
@@ -41,9 +71,14 @@ def import_rows(
     """
     check_name(name)
     dtype = _stored_dtype(source)
-    row_digests = list(_row_digests(source, dtype))
+    row_digests = [_row_digest(row) for block in _convert(source, dtype) for row in block]
     rows = _unique_rows(source, digests, row_digests)
-    key = {"schema": 1, "imported": {"name": name, "digest": _digest(rows)}, "dtype": str(dtype)}
+    # It does not depend on the order of the rows.
+    total = hashlib.sha256()
+    for digest, row_digest in sorted(rows.items()):
+        total.update(digest.encode() + row_digest)
+    identity = {"name": name, "digest": total.hexdigest()[:32]}
+    key = {"schema": 1, "imported": identity, "dtype": str(dtype)}
     details = {
         "origin": f"imported from {source.path.name}",
         "source": {"file": source.path.name, "sha256": sha256_files([source.path])[0]},
@@ -109,8 +144,11 @@ def _convert(source: Source, dtype: np.dtype) -> Iterator[NDArray[Any]]:
             bad = np.argwhere(~np.isfinite(rows))
             if len(bad):
                 row, column = bad[0]
+                label = repr(source.column_names[column]) if source.column_names else column
                 raise CacheError(
-                    _not_finite_message(source, len(bad), n_rows + row, column, block[row, column])
+                    f"{source.path}: {len(bad)} values are missing, not finite or beyond float32 "
+                    f"(first: {block[row, column]} for picture {source.names[n_rows + row]}, "
+                    f"column {label}); expected finite numbers: remove these rows, or fill them in"
                 )
             yield rows
             n_rows += len(rows)
@@ -121,22 +159,8 @@ def _convert(source: Source, dtype: np.dtype) -> Iterator[NDArray[Any]]:
         )
 
 
-def _not_finite_message(source: Source, count: int, row: int, column: int, value: object) -> str:
-    column_name = repr(source.column_names[column]) if source.column_names else str(column)
-    return (
-        f"{source.path}: {count} values are missing, not finite or beyond float32 (first: {value} "
-        f"for picture {source.names[row]}, column {column_name}); expected finite numbers: remove "
-        "these rows, or fill them in"
-    )
-
-
 def _row_digest(row: NDArray[Any]) -> bytes:
     return hashlib.sha256(row.tobytes()).digest()
-
-
-def _row_digests(source: Source, dtype: np.dtype) -> Iterator[bytes]:
-    for block in _convert(source, dtype):
-        yield from map(_row_digest, block)
 
 
 def _read_again(
@@ -173,11 +197,3 @@ def _unique_rows(
             "with the same numbers under another name; each is stored once"
         )
     return rows
-
-
-def _digest(rows: Mapping[str, bytes]) -> str:
-    """Return a digest of all rows that does not depend on their order."""
-    total = hashlib.sha256()
-    for digest, row_digest in sorted(rows.items()):
-        total.update(digest.encode() + row_digest)
-    return total.hexdigest()[:32]

@@ -1,12 +1,12 @@
 """Sources of features computed elsewhere: files of rows, which are read in blocks."""
 
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,45 +16,21 @@ from cache.errors import CacheError
 BLOCK_BYTES = 64 << 20
 PICTURE = "picture"
 # Errors of NumPy, pandas, pyarrow and zipfile for a damaged file.
-FAULTS = (
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+FAULTS = (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError, BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file of rows.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    names : tuple of str
-        The picture of each row, as named in the file.
-    shape : tuple of int
-        (n_rows, n_columns).
-    dtype : np.dtype
-        The type of the numbers in the file.
-    blocks : callable
-        Returns an iterator over blocks of rows, (n_block, n_columns), in order. It can be called
-        several times, so that the whole file is never in memory.
-    column_names : tuple of str
-        The names of the columns; empty if the file has none.
-    """
+    """A file of rows."""
 
     path: Path
-    names: tuple[str, ...]
-    shape: tuple[int, int]
+    names: tuple[str, ...]  # the picture of each row, as named in the file
+    shape: tuple[int, int]  # (n_rows, n_columns)
     dtype: np.dtype
+    # Returns an iterator over blocks of rows, (n_block, n_columns), in order. It can be called
+    # several times, so that the whole file is never in memory.
     blocks: Callable[[], Iterator[NDArray[Any]]]
-    column_names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()  # empty if the file has none
 
 
 def table_shape(path: Path, shape: Sequence[int]) -> tuple[int, int]:

@@ -21,7 +21,7 @@ PARQUET = "a whole Parquet file"
 ENCODING = "utf-8-sig"
 # Names that pandas gives to the index of a table when it writes it as a column.
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
-NUMBERS_ROWS = re.compile(r"index|level_\d+")
+INDEX = re.compile(rf"index|level_\d+|{UNNAMED.pattern}")
 
 
 def read_csv(path: Path) -> Source:
@@ -32,7 +32,7 @@ def read_csv(path: Path) -> Source:
     header = _header(path)
     columns = _feature_columns(path, header)
     names = read_column(path)
-    for name in [name for name in columns if _may_be_index(name)]:
+    for name in filter(INDEX.fullmatch, list(columns)):
         with translate_errors(path, CSV):
             position = header.index(name)
             values = pd.read_csv(path, usecols=[position], dtype=str, encoding=ENCODING).iloc[:, 0]
@@ -47,12 +47,20 @@ def read_csv(path: Path) -> Source:
             for chunk in chunks:
                 for name in columns:
                     if not pd.api.types.is_numeric_dtype(chunk[name]):
-                        raise CacheError(
-                            _not_numbers_message(path, name, chunk[name].dropna().tolist())
-                        )
+                        values = chunk[name].dropna()
+                        texts = values[pd.to_numeric(values, errors="coerce").isna()]
+                        example = str(texts.iloc[0] if len(texts) else "nothing")
+                        raise CacheError(_not_numbers_message(path, name, repr(example[:40])))
                 yield chunk[columns].to_numpy(np.float64)
 
     return Source(path, names, shape, np.dtype(np.float64), blocks, tuple(columns))
+
+
+def _not_numbers_message(path: Path, name: str, content: str) -> str:
+    return (
+        f"{path}: column {name!r} holds {content}, expected numbers: remove the column or write "
+        "numbers for its values"
+    )
 
 
 def read_column(path: Path) -> tuple[str, ...]:
@@ -101,10 +109,6 @@ def _feature_columns(path: Path, header: Sequence[str]) -> list[str]:
     return [name for name in header if name != PICTURE]
 
 
-def _may_be_index(name: str) -> bool:
-    return bool(UNNAMED.fullmatch(name) or NUMBERS_ROWS.fullmatch(name))
-
-
 def _is_index(path: Path, name: str, values: Sequence[object]) -> bool:
     """Return whether a column only numbers the rows, as the index of a pandas table does."""
     whole = [str(value).removesuffix(".0") for value in values]
@@ -119,22 +123,6 @@ def _is_index(path: Path, name: str, values: Sequence[object]) -> bool:
     return False
 
 
-def _not_numbers_message(path: Path, name: str, values: Sequence[object]) -> str:
-    example = next((value for value in values if not _is_number(value)), "nothing")
-    return (
-        f"{path}: column {name!r} holds {str(example)[:40]!r}, expected numbers: remove the column "
-        "or write numbers for its values"
-    )
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
-
-
 def read_parquet(path: Path) -> Source:
     """Open a Parquet file."""
     import pyarrow as pa
@@ -145,7 +133,7 @@ def read_parquet(path: Path) -> Source:
         index = _pandas_index(schema.metadata or {})
         columns = [name for name in _feature_columns(path, schema.names) if name not in index]
         stored = file.read(columns=[PICTURE])[PICTURE].to_pylist()
-        for name in [name for name in columns if _may_be_index(name)]:
+        for name in filter(INDEX.fullmatch, list(columns)):
             if _is_index(path, name, file.read(columns=[name])[name].to_pylist()):
                 columns.remove(name)
     left_out = [name for name in schema.names if name in index and name != PICTURE]
@@ -156,10 +144,7 @@ def read_parquet(path: Path) -> Source:
         if not (
             pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         ):
-            raise CacheError(
-                f"{path}: column {name!r} holds {kind}, expected numbers: remove the column or "
-                "write numbers for its values"
-            )
+            raise CacheError(_not_numbers_message(path, name, str(kind)))
     names = tuple("" if name is None else str(name) for name in stored)
     shape = table_shape(path, (len(names), len(columns)))
     dtype = np.result_type(*(schema.field(name).type.to_pandas_dtype() for name in columns))

@@ -17,12 +17,8 @@ _MAX_RATIO = 10
 def read_ncsnr(file: Path, mask: np.ndarray) -> np.ndarray:
     """Read the noise ceiling signal-to-noise ratio of each column of the responses.
 
-    Parameters
-    ----------
-    file : Path
-        FreeSurfer's .mgh or .mgz, or .npy; of all fsaverage vertices, or of those of the mask.
-    mask : array (163842,) of bool
-        True at the vertices that are columns of the responses.
+    The file is FreeSurfer's .mgh or .mgz, or .npy; of all fsaverage vertices, or of those of the
+    mask (163842,), which is True at the vertices that are columns of the responses.
     """
     array = np.squeeze(_read(file))
     if array.dtype.kind not in "biuf":
@@ -74,12 +70,9 @@ def _read(file: Path) -> np.ndarray:
 def read_repeats(table: str | int, subject: str, nsd_ids: np.ndarray) -> np.ndarray:
     """Read the number of repeats of each picture, (n_images,) of int64.
 
-    Parameters
-    ----------
-    table : str or int
-        A number for all pictures; or a CSV with the columns `nsd_id` and `repeats`; or NSD's
-        `nsd_stim_info_merged.csv`, whose trials are counted up to the last session that the
-        subject completed.
+    `table` is a number for all pictures; or a CSV with the columns `nsd_id` and `repeats`; or NSD's
+    `nsd_stim_info_merged.csv`, whose trials are counted up to the last session that the subject
+    completed.
     """
     if str(table).isdecimal():
         return np.full(len(nsd_ids), int(table))

@@ -97,10 +97,7 @@ def noise_share(repeats: np.ndarray) -> float:
 def read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
     """Read a file of noise ceilings; check their number unless `n_vertices` is None.
 
-    Returns
-    -------
-    array (n_vertices,) of float64
-        The ceilings, fractions of variance in 0..1; those below `SMALLEST_CEILING` are 0.
+    They are fractions of variance in 0..1, in float64; those below `SMALLEST_CEILING` are 0.
     """
     ceilings = read_vector(file, n_vertices, "one for each vertex").astype(np.float64)
     if not ceilings.size:

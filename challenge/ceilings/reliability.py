@@ -23,11 +23,8 @@ _ROUNDING = 1e-6
 def count_repeats(trials: np.ndarray) -> np.ndarray:
     """Return the number of trials of each picture, (n_images,) of int64.
 
-    Parameters
-    ----------
-    trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses, any float dtype, may be mapped from disk; NaN in all vertices for
-        a missing trial.
+    `trials` (n_images, n_trials, n_vertices) are single-trial responses of any float dtype, may be
+    mapped from disk, and are NaN in all vertices for a missing trial.
     """
     if trials.ndim != 3 or trials.dtype.kind != "f" or 0 in trials.shape:
         raise DataError(
@@ -50,25 +47,13 @@ def count_repeats(trials: np.ndarray) -> np.ndarray:
 
 
 def variances(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate the signal and the noise variance of single trials, as NSD does.
+    """Estimate the signal and the noise variance (n_vertices,) of single trials, as NSD does.
 
     The noise variance is that of a picture's trials, averaged over pictures; the signal variance
     is the remainder of the total. NSD's total is 1, as its responses are z-scored; here it is
     estimated, without bias, as the variance of the pictures' means plus the share of the noise
-    that averaging removed. The signal variance is not clipped at 0.
-
-    Parameters
-    ----------
-    trials : array (n_images, n_trials, n_vertices)
-        Single-trial responses, as for `count_repeats`.
-
-    Returns
-    -------
-    signal : array (n_vertices,) of float64
-        Variance over pictures of the response to a picture, squared units of the trials; for a
-        vertex without signal it may be below 0 by chance.
-    noise : array (n_vertices,) of float64
-        Variance over trials of the same picture.
+    that averaging removed. The signal variance is not clipped at 0: for a vertex without signal it
+    may be below by chance. `trials` are those of `count_repeats`.
 
     References
     ----------
@@ -152,9 +137,8 @@ def split_half(trials: np.ndarray, n_splits: int = 100, seed: int = 0) -> np.nda
             "more, expected at least one split and three such pictures"
         )
     size = int(repeats[is_repeated].min()) // 2
-    split_bytes = (
-        2 * 8 * size * int(is_repeated.sum())
-    )  # two groups of trials of each picture, int64
+    # Two groups of trials of each picture, int64.
+    split_bytes = 2 * 8 * size * int(is_repeated.sum())
     largest = machine_memory() // (2 * split_bytes)
     reason = f"the halves need half of the {machine_memory() / 1e9:.0f} GB of this machine"
     check_count("--splits", n_splits, largest, reason)

@@ -1,9 +1,9 @@
 """Check a dataset and list all of its faults at once."""
 
-from challenge.checks.findings import Findings
 from challenge.checks.masks import check_masks
 from challenge.checks.pictures import Stimuli, check_pictures, check_shared
 from challenge.checks.responses import check_responses
+from challenge.findings import Findings
 from challenge.layout import HEMISPHERES, SPLITS, split_folder
 from challenge.subject import Subject
 

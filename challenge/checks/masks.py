@@ -1,11 +1,9 @@
 """Check the masks of a subject: the positions of its vertices, and their regions."""
 
-from functools import partial
-
 import numpy as np
 
-from challenge.checks.findings import Findings
 from challenge.files.arrays import read_vector
+from challenge.findings import Findings
 from challenge.layout import (
     HEMISPHERES,
     N_FSAVERAGE,
@@ -41,7 +39,7 @@ def check_masks(subject: Subject, findings: Findings) -> dict[str, int | None]:
     for hemisphere in HEMISPHERES:
         mask = None
         if vertices_file(subject.folder, hemisphere).exists():
-            mask = findings.attempt(partial(read_mask, subject.folder, hemisphere))
+            mask = findings.attempt(read_mask, subject.folder, hemisphere)
         n = _count_columns(subject, hemisphere) if mask is None else int(mask.sum())
         counts[hemisphere] = n
         rois: list[Roi] = []
@@ -49,11 +47,11 @@ def check_masks(subject: Subject, findings: Findings) -> dict[str, int | None]:
             labels = None
             if not lacks_class(subject.folder, roi_class):
                 location = (subject.folder, hemisphere, roi_class)
-                labels = findings.attempt(partial(read_labels, *location, n))
+                labels = findings.attempt(read_labels, *location, n)
                 if labels is not None and roi_class in named_classes:
-                    rois += findings.attempt(partial(read_rois, *location, len(labels))) or []
+                    rois += findings.attempt(read_rois, *location, len(labels)) or []
             _check_surface(subject, hemisphere, roi_class, mask, labels, findings)
-        findings.attempt(partial(check_distinct, subject.folder, rois))
+        findings.attempt(check_distinct, subject.folder, rois)
     return counts
 
 
@@ -62,7 +60,7 @@ def _count_columns(subject: Subject, hemisphere: str) -> int | None:
     ignored = Findings()
     for split in SPLITS:
         file = responses_file(subject.folder, hemisphere, split)
-        if (values := ignored.attempt(partial(open_responses, file))) is not None:
+        if (values := ignored.attempt(open_responses, file)) is not None:
             return values.shape[1]
     return None
 
@@ -71,7 +69,7 @@ def _check_names(subject: Subject, roi_class: str, findings: Findings) -> bool:
     """Return whether the names of a class can be read; add a fault if they are unexpected."""
     if lacks_class(subject.folder, roi_class):
         return False
-    names = findings.attempt(partial(read_names, subject.folder, roi_class))
+    names = findings.attempt(read_names, subject.folder, roi_class)
     if names is None:
         return False
     expected = dict(enumerate(ROI_CLASSES[roi_class], start=1))
@@ -96,7 +94,7 @@ def _check_surface(
     file = labels_file(subject.folder, hemisphere, roi_class, "fsaverage")
     if not file.exists():
         return  # this file is optional
-    surface = findings.attempt(partial(read_vector, file, N_FSAVERAGE, "the vertices of fsaverage"))
+    surface = findings.attempt(read_vector, file, N_FSAVERAGE, "the vertices of fsaverage")
     if surface is None or mask is None:
         return
     n_outside = int((surface[~mask] != 0).sum())
@@ -109,7 +107,6 @@ def _check_surface(
     if n_different:
         findings.add_fault(
             f"{labels_file(subject.folder, hemisphere, roi_class)}: {n_different} labels are not "
-            "those "
-            f"of {file.name} at the nonzero vertices of the all-vertices mask, expected the same: "
-            "copy both again"
+            f"those of {file.name} at the nonzero vertices of the all-vertices mask, expected the "
+            "same: copy both again"
         )

@@ -1,14 +1,13 @@
 """Check responses and noise ceilings: shapes, values, and contradictions between files."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from challenge.ceilings.noise_ceiling import read_ceilings
-from challenge.checks.findings import Findings
 from challenge.files.arrays import check_finite
+from challenge.findings import Findings
 from challenge.layout import HEMISPHERES, SPLITS, ceiling_file, responses_file
 from challenge.responses import column_fault, open_responses, row_fault
 from challenge.rounding import constant_columns
@@ -22,12 +21,8 @@ def check_responses(
 ) -> None:
     """Read the responses and noise ceilings of a subject, and check every value.
 
-    Parameters
-    ----------
-    n_images : mapping of str to int or None
-        The number of pictures of each split to check; None if it is unknown.
-    n_vertices : mapping of str to int or None
-        The number of vertices of each hemisphere; None if it is unknown.
+    `n_images` are those of each split to check, `n_vertices` those of each hemisphere; None if the
+    number is unknown.
     """
     ceilings = _check_ceilings(subject, n_vertices, findings)
     tests = [responses_file(subject.folder, h, "test") for h in HEMISPHERES]
@@ -36,7 +31,7 @@ def check_responses(
             if split == "test" and not any(file.exists() for file in tests):
                 continue  # the organisers do not publish them
             file = responses_file(subject.folder, hemisphere, split)
-            values = findings.attempt(partial(open_responses, file))
+            values = findings.attempt(open_responses, file)
             if values is None:
                 continue
             if count is not None:
@@ -44,7 +39,7 @@ def check_responses(
             n = n_vertices[hemisphere]
             if n is not None:
                 findings.add_fault(column_fault(file, values, subject.folder, hemisphere, n))
-            findings.attempt(partial(check_finite, values, file))
+            findings.attempt(check_finite, values, file)
             _check_constant(file, values, split, ceilings[hemisphere], findings)
 
 
@@ -56,11 +51,10 @@ def _check_ceilings(
     for split in SPLITS:
         files = {h: ceiling_file(subject.folder, h, split) for h in HEMISPHERES}
         existing = [file for file in files.values() if file.is_file()]
+        ceilings = dict.fromkeys(HEMISPHERES)
         for hemisphere, file in files.items():
-            ceilings[hemisphere] = None
             if file in existing:
-                reading = partial(read_ceilings, file, n_vertices[hemisphere])
-                ceilings[hemisphere] = findings.attempt(reading)
+                ceilings[hemisphere] = findings.attempt(read_ceilings, file, n_vertices[hemisphere])
             elif existing:
                 findings.add_fault(
                     f"{file}: missing, while {existing[0].name} is there; expected the noise "
@@ -81,9 +75,8 @@ def _check_constant(
         if constant.size:
             findings.add_fault(
                 f"{file}: {_vertices_text(constant)} the same response to all pictures and a noise "
-                "ceiling "
-                "above 0, expected responses that vary: no prediction correlates with them; copy "
-                "the file again, or write 0 as their ceilings"
+                "ceiling above 0, expected responses that vary: no prediction correlates with "
+                "them; copy the file again, or write 0 as their ceilings"
             )
     elif constant.size:
         findings.add_remark(

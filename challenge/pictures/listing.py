@@ -24,21 +24,11 @@ _N_LISTED = 5  # names in one message
 
 @dataclass(frozen=True)
 class Listing:
-    """The files in a folder of stimuli.
+    """The files in a folder of stimuli."""
 
-    Attributes
-    ----------
-    pictures : list of Path
-        The pictures, sorted by index, then by name; pictures without an index come last.
-    faults : list of str
-        Faults in the names, because of which the rows of pictures are uncertain.
-    left_out : list of Path
-        Files that are not pictures, by their suffixes, without hidden files.
-    """
-
-    pictures: list[Path]
-    faults: list[str]
-    left_out: list[Path]
+    pictures: list[Path]  # sorted by index, then by name; pictures without an index come last
+    faults: list[str]  # in the names, because of which the rows of pictures are uncertain
+    left_out: list[Path]  # files that are not pictures, by their suffixes, without hidden ones
 
 
 def scan_pictures(folder: Path, split: str) -> Listing:
@@ -88,7 +78,7 @@ def _faults(
     example = _EXAMPLES[split]
     if nameless := [picture for picture, match in matches.items() if match is None]:
         yield (
-            f"{folder / _first_names(nameless)}: the name holds no index, so that its row of "
+            f"{folder / first_names(nameless)}: the name holds no index, so that its row of "
             f"responses is not known; expected a name such as {example}: rename the file or "
             "take it out of the folder"
         )
@@ -101,13 +91,13 @@ def _faults(
             by_index[int(match["index"])].append(picture)
     if misplaced:
         yield (
-            f"{folder / _first_names(misplaced)}: the name is of the other split, expected a name "
+            f"{folder / first_names(misplaced)}: the name is of the other split, expected a name "
             f"such as {example}: move the file into its own folder"
         )
     for index, files in by_index.items():
         if len(files) > 1:
             yield (
-                f"{folder / _first_names(files)}: {len(files)} pictures of index {index}, expected "
+                f"{folder / first_names(files)}: {len(files)} pictures of index {index}, expected "
                 "each index once: remove all but one"
             )
     yield from _gaps(folder, split, by_index, left_out)
@@ -125,10 +115,9 @@ def _gaps(
     unreadable = {index: file for index, file in skipped.items() if index not in indices}
     if unreadable:
         yield (
-            f"{folder / _first_names(list(unreadable.values()))}: left out, as its suffix is none "
-            "of "
-            f"{', '.join(sorted(PICTURE_SUFFIXES))}, and no other picture has its index: convert "
-            "it to PNG, or remove it together with its row of responses"
+            f"{folder / first_names(list(unreadable.values()))}: left out, as its suffix is none "
+            f"of {', '.join(sorted(PICTURE_SUFFIXES))}, and no other picture has its index: "
+            "convert it to PNG, or remove it together with its row of responses"
         )
     ordered = [0, *sorted({*indices, *unreadable})]
     gaps = [(a + 1, b - 1) for a, b in pairwise(ordered) if b - a > 1]
@@ -145,6 +134,7 @@ def _gaps(
         yield f"{folder / indices[0][0].name}: index 0, expected indices from 1: rename the files"
 
 
-def _first_names(files: Sequence[Path]) -> str:
-    ranges = ", ".join(file.name for file in files[:_N_LISTED])
-    return ranges + (f" and {len(files) - _N_LISTED} more" if len(files) > _N_LISTED else "")
+def first_names(files: Sequence[Path]) -> str:
+    """Return the names of the first few files as text, and the number of the others."""
+    names = ", ".join(file.name for file in files[:_N_LISTED])
+    return names + (f" and {len(files) - _N_LISTED} more" if len(files) > _N_LISTED else "")

@@ -52,15 +52,14 @@ def read_names(folder: Path, roi_class: str) -> dict[int, str]:
     if not is_valid:
         raise DataError(
             f"{file}: holds a {type(mapping).__name__}, expected a dict of int labels to names, "
-            "such "
-            'as {0: "Unknown", 1: "V1v"}: copy the file again'
+            'such as {0: "Unknown", 1: "V1v"}: copy the file again'
         )
     names = {int(label): str(name) for label, name in mapping.items()}
     for label, name in names.items():
         if label and (fault := _name_fault(name)):
             raise DataError(
-                f"{file}: label {label} is called {_abbreviate(name)}, which {fault}; fits are "
-                "saved under the names of ROIs: rename it"
+                f"{file}: label {label} is called {name[:40] + '…' * (len(name) > 40)!r}, which "
+                f"{fault}; fits are saved under the names of ROIs: rename it"
             )
     return names
 
@@ -76,7 +75,3 @@ def _name_fault(name: str) -> str:
     if name.lower() in _RESERVED:
         return "is reserved"
     return ""
-
-
-def _abbreviate(name: str) -> str:
-    return repr(name if len(name) <= 40 else name[:40] + "…")

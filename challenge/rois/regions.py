@@ -119,10 +119,9 @@ def with_residual(rois: Sequence[Roi], n_vertices: int, hemisphere: str) -> list
     is_free = np.ones(n_vertices, bool)
     for roi in filled:
         is_free[roi.vertices] = False
-    residual = (
-        [Roi(RESIDUAL, RESIDUAL, hemisphere, np.flatnonzero(is_free))] if is_free.any() else []
-    )
-    return filled + residual
+    if is_free.any():
+        filled.append(Roi(RESIDUAL, RESIDUAL, hemisphere, np.flatnonzero(is_free)))
+    return filled
 
 
 def check_distinct(folder: Path, rois: Sequence[Roi]) -> None:

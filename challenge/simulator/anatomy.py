@@ -42,24 +42,12 @@ _SHARE = (1.00, 0.95, 0.60, 0.50, 0.40, 0.10, 0.15, 0.05, 0.15, 0.40, 0.40)
 
 @dataclass(frozen=True)
 class Cortex:
-    """One hemisphere of a simulated subject.
-
-    Attributes
-    ----------
-    hemisphere : str
-        "lh" or "rh".
-    positions : array (n_vertices,) of int64
-        The fsaverage vertex of each column, ascending.
-    line : array (n_vertices,) of float64
-        The position of each column on the line from early to late, in 0..1.
-    labels : dict of str to array (n_vertices,) of int32
-        The label map of each class.
-    """
+    """One hemisphere of a simulated subject; `positions` and `line` are those of a `Patch`."""
 
     hemisphere: str
     positions: np.ndarray
     line: np.ndarray
-    labels: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]  # the label map of each class, (n_vertices,) of int32
 
     @property
     def retinotopic(self) -> np.ndarray:
@@ -78,21 +66,14 @@ class Cortex:
     def drop_vertices(self, dropped: np.ndarray) -> "Cortex":
         """Return the cortex without some vertices, like subjects 6 and 8 of the challenge."""
         labels = {name: np.delete(values, dropped) for name, values in self.labels.items()}
-        return Cortex(
-            self.hemisphere,
-            np.delete(self.positions, dropped),
-            np.delete(self.line, dropped),
-            labels,
-        )
+        positions, line = (np.delete(values, dropped) for values in (self.positions, self.line))
+        return Cortex(self.hemisphere, positions, line, labels)
 
     def mask(self) -> np.ndarray:
         """Return the mask of the columns on fsaverage, a sum of two masks, as in the challenge.
 
-        Returns
-        -------
-        array (163842,) of int32
-            2 for vertices in a stream and in a region of another class; 1 for other measured
-            vertices; 0 elsewhere.
+        It is 2 for vertices in a stream and in a region of another class; 1 for other measured
+        vertices; 0 elsewhere.
         """
         in_stream = self.labels["streams"] != 0
         in_classes = [values != 0 for name, values in self.labels.items() if name != "streams"]

@@ -83,7 +83,8 @@ def simulate(
     Parameters
     ----------
     directory : Path
-        The folder to create; it appears when all files are written. It is never overwritten.
+        The folder to create; it appears when all files are written. It is never overwritten; if it
+        holds the same simulation already, nothing is done.
     subjects : int
         Number of subjects; with two or more, the last lacks a few vertices.
     train_images : int
@@ -91,13 +92,13 @@ def simulate(
     test_images : int
         Number of test pictures of each subject; none is a training picture of any subject.
     vertices : int or list of int
-        Number of vertices of the left hemisphere, the right having 8 % more; or `[left, right]`.
+        Number of vertices of the left hemisphere, the right having 8 % more; or "[left,right]".
     seed : int
         Seed of the simulation; the same seed and settings give the same files, byte for byte.
     photos : str
-        The source of the pictures: `builtin`, the photographs of scikit-image and scikit-learn;
-        `auto`, with the cut-outs of tuxpaint-stamps-default where installed; or a folder of PNG
-        and JPEG files, each subfolder a category.
+        builtin (photographs of scikit-image and scikit-learn), auto (with the cut-outs of
+        tuxpaint-stamps-default where it is installed) or a folder of PNG and JPEG files, each
+        subfolder a category.
     picture_size : int
         Width and height of the pictures, pixels.
 
@@ -209,10 +210,10 @@ def _write(folder: Path, settings: _Settings, source: Source) -> None:
         settings.subjects, settings.train_images, settings.test_images, id_rng
     )
     ids = np.unique(np.concatenate([part for subject in picture_ids for part in subject.values()]))
-    pictures = make_pictures(folder, picture_ids, ids, settings.picture_size, source, picture_rng)
-    stimuli = Stimuli(
-        pictures.energy, hidden_layer(pictures.meaning, pictures.statistics, brain_rng)
+    energy, statistics, meaning = make_pictures(
+        folder, picture_ids, ids, settings.picture_size, source, picture_rng
     )
+    stimuli = Stimuli(energy, hidden_layer(meaning, statistics, brain_rng))
     readouts = shared_readouts(brain_rng)
     patches = draw_patches(settings.vertices, brain_rng)
     generators = subject_rng.spawn(settings.subjects)
@@ -221,10 +222,8 @@ def _write(folder: Path, settings: _Settings, source: Source) -> None:
         for number, (subject, rng) in enumerate(zip(picture_ids, generators, strict=True), start=1):
             write_subject(
                 folder / f"subj{number:02d}",
-                {
-                    split: stimuli.take(np.searchsorted(ids, part))
-                    for split, part in subject.items()
-                },
+                stimuli.take(np.searchsorted(ids, np.concatenate([*subject.values()]))),
+                settings.train_images,
                 patches,
                 readouts,
                 rng,

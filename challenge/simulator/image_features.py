@@ -17,14 +17,10 @@ _OPPONENT = np.array([[1, -1, 0], [-0.5, -0.5, 1], [1 / 3, 1 / 3, 1 / 3]], dtype
 def describe_picture(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """Compute the features of a picture that the simulated regions respond to.
 
-    Returns
-    -------
-    energy : array (N_CHANNELS, GRID, GRID) of float32
-        The energy of complex cells by frequency and orientation, normalised by the total energy in
-        the neighbourhood.
-    statistics : array (n_statistics,) of float32
-        Means and standard deviations of colour in the whole picture, means in its quarters, and
-        the logarithm of each channel's energy.
+    The first are the energies (N_CHANNELS, GRID, GRID) of complex cells by frequency and
+    orientation, normalised by the total energy in the neighbourhood; the second, (n_statistics,),
+    means and standard deviations of colour in the whole picture, means in its quarters, and the
+    logarithm of each channel's energy.
     """
     small = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     rgb = np.asarray(small, dtype=np.float32) / 255

@@ -21,14 +21,8 @@ def record(
 ) -> np.ndarray:
     """Add noise to every trial, z-score within each session, and average over repeats.
 
-    Gain and offset of sessions are not simulated, since z-scores would remove them.
-
-    Parameters
-    ----------
-    signal : array (n_images, n_vertices) of float32
-        The noise-free responses, standardised.
-    ncsnr : array (n_vertices,)
-        Standard deviation of the signal over that of a trial's noise.
+    `signal` (n_images, n_vertices) is standardised. Gain and offset of sessions are not simulated,
+    since z-scores would remove them.
     """
     scaled = signal * ncsnr.astype(np.float32)
     trials = np.concatenate([

@@ -36,70 +36,47 @@ _MAX_SIZE = 1024
 
 @dataclass(frozen=True)
 class Material:
-    """A file to make pictures from.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    category : str
-        The category of its object: the name of its subfolder, or else of the file.
-    is_cutout : bool
-        Whether it has a transparent background, to be pasted on a photograph.
-    """
+    """A file to make pictures from."""
 
     path: Path
-    category: str
-    is_cutout: bool
+    category: str  # of its object: the name of its subfolder, or else of the file
+    is_cutout: bool  # whether it has a transparent background, to be pasted on a photograph
 
 
 @dataclass(frozen=True)
 class Source:
-    """The photographs of a simulation.
-
-    Attributes
-    ----------
-    name : str
-        "builtin", "stamps" or the user's folder.
-    materials : tuple of Material
-        The files, in a fixed order.
-    """
+    """The photographs of a simulation: "builtin", "stamps" or the user's folder."""
 
     name: str
     materials: tuple[Material, ...]
 
     @property
+    def n_cutouts(self) -> int:
+        """The number of cut-outs; other files are photographs."""
+        return sum(material.is_cutout for material in self.materials)
+
+    @property
     def caution(self) -> str:
         """A caution about scores on these pictures, for users."""
-        cutouts = sum(material.is_cutout for material in self.materials)
-        pasted = f" and {cutouts} cut-outs" if cutouts else ""
+        pasted = f" and {self.n_cutouts} cut-outs" if self.n_cutouts else ""
         return (
-            f"{len(self.materials) - cutouts} photographs{pasted}; training and test pictures are "
-            "crops of the same ones: scores say nothing about unseen scenes"
+            f"{len(self.materials) - self.n_cutouts} photographs{pasted}; training and test "
+            "pictures are crops of the same ones: scores say nothing about unseen scenes"
         )
 
     def describe(self) -> dict[str, object]:
         """Return `source`, numbers of `photographs` and `cutouts`, and a `digest` of all files."""
         digests = sha256_files([material.path for material in self.materials])
-        cutouts = sum(material.is_cutout for material in self.materials)
         return {
             "source": self.name,
-            "photographs": len(self.materials) - cutouts,
-            "cutouts": cutouts,
+            "photographs": len(self.materials) - self.n_cutouts,
+            "cutouts": self.n_cutouts,
             "digest": hashlib.sha256("".join(digests).encode()).hexdigest(),
         }
 
 
 def find_photographs(photos: str = "auto") -> Source:
-    """Find the photographs of a simulation; at least one is not a cut-out.
-
-    Parameters
-    ----------
-    photos : str
-        "builtin": the photographs in scikit-image and scikit-learn; "auto": the cut-outs of
-        tuxpaint-stamps-default pasted on these, where they are installed; otherwise a folder of
-        PNG and JPEG files, each subfolder a category.
-    """
+    """Find the photographs of a simulation; at least one is not a cut-out."""
     builtin = _builtin_materials()
     if photos == "builtin" or (photos == "auto" and not STAMPS.is_dir()):
         return Source("builtin", builtin)

@@ -1,7 +1,6 @@
 """Draw the pictures that each simulated subject sees, and write their files."""
 
 import hashlib
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -21,25 +20,6 @@ _SHARED = {"train": 0.1, "test": 0.3}
 _MAX_TRIES = 50
 
 PictureIds = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Features of all pictures of a simulation, from which responses are simulated.
-
-    Attributes
-    ----------
-    energy : array (n_images, n_channels * GRID * GRID) of float32
-        Gabor energies.
-    statistics : array (n_images, n_statistics) of float32
-        Colour statistics.
-    meaning : array (n_images, n_latent) of float64
-        Weighted sums of the latent vectors of the objects in each picture.
-    """
-
-    energy: np.ndarray
-    statistics: np.ndarray
-    meaning: np.ndarray
 
 
 def draw_pictures(
@@ -74,13 +54,12 @@ def make_pictures(
     size: int,
     source: Source,
     rng: np.random.Generator,
-) -> Pictures:
-    """Compose each picture, write it to the folder of every subject that sees it, return features.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compose each picture, and write it to the folder of every subject that sees it.
 
-    Parameters
-    ----------
-    ids : array (n_images,) of int64
-        The distinct ids in `picture_ids`, ascending.
+    `ids` (n_images,) are the distinct ones in `picture_ids`, ascending. Return the Gabor energies
+    (n_images, n_channels * GRID * GRID), the colour statistics (n_images, n_statistics) and the
+    meaning (n_images, n_latent), weighted sums of the latent vectors of the objects.
     """
     files = _create_folders(folder, picture_ids)
     scenery = Scenery(source, rng)
@@ -92,7 +71,7 @@ def make_pictures(
             file.write_bytes(content)
         features.append((*describe_picture(picture), meaning))
     energy, statistics, meanings = (np.stack(part) for part in zip(*features, strict=True))
-    return Pictures(energy.reshape(len(ids), -1), statistics, meanings)
+    return energy.reshape(len(ids), -1), statistics, meanings
 
 
 def _create_folders(folder: Path, picture_ids: list[PictureIds]) -> dict[int, list[Path]]:

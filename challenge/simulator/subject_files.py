@@ -30,7 +30,8 @@ _BATCH = 256
 
 def write_subject(
     folder: Path,
-    stimuli: dict[str, Stimuli],
+    stimuli: Stimuli,
+    n_train: int,
     patches: dict[str, Patch],
     readouts: np.ndarray,
     rng: np.random.Generator,
@@ -38,18 +39,14 @@ def write_subject(
     lacks_vertices: bool,
     advance: Callable[[int], object],
 ) -> None:
-    """Simulate and write all files of a subject except the pictures.
+    """Simulate and write all files of a subject except the pictures, training pictures first.
 
     `readouts`, (n_rois, n_hidden), are the weights of regions that all subjects share.
     """
     for roi_class, names in ROI_CLASSES.items():
-        _save(mapping_file(folder, roi_class), _mapping(names))
-    all_stimuli = Stimuli(
-        np.concatenate([stimuli[split].energy for split in SPLITS]),
-        np.concatenate([stimuli[split].hidden for split in SPLITS]),
-    )
-    sessions = draw_order(len(all_stimuli.energy), rng)
-    n_train = len(stimuli["train"].energy)
+        mapping = dict(enumerate(("Unknown", *names)))
+        _save(mapping_file(folder, roi_class), np.array(mapping, dtype=object))
+    sessions = draw_order(len(stimuli.energy), rng)
     for hemisphere, hemisphere_rng in zip(HEMISPHERES, rng.spawn(len(HEMISPHERES)), strict=True):
         cortex = draw_cortex(hemisphere, patches[hemisphere], hemisphere_rng)
         if lacks_vertices:
@@ -59,7 +56,7 @@ def write_subject(
         tuning = draw_tuning(cortex, readouts, hemisphere_rng)
         _write_ceilings(folder, hemisphere, tuning)
         _write_responses(
-            folder, hemisphere, all_stimuli, n_train, tuning, sessions, hemisphere_rng, advance
+            folder, hemisphere, stimuli, n_train, tuning, sessions, hemisphere_rng, advance
         )
 
 
@@ -74,28 +71,20 @@ def _write_responses(
     advance: Callable[[int], object],
 ) -> None:
     # Measured and noise-free responses are computed for a batch of vertices at a time.
-    rows = {"train": slice(0, n_train), "test": slice(n_train, None)}
     n_images, n_vertices = len(stimuli.energy), len(tuning.ncsnr)
-    files = {
-        split: (
-            responses_file(folder, hemisphere, split),
-            folder / "truth" / f"{hemisphere}_{SPLITS[split]}_signal.npy",
-        )
-        for split in SPLITS
-    }
-    arrays = {}
-    for split, pair in files.items():
-        shape = (len(range(n_images)[rows[split]]), n_vertices)
-        for file in pair:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        arrays[split] = [_allocate(file, shape) for file in pair]
+    arrays = []
+    for split, rows in {"train": slice(n_train), "test": slice(n_train, n_images)}.items():
+        shape = (len(range(n_images)[rows]), n_vertices)
+        truth = folder / "truth" / f"{hemisphere}_{SPLITS[split]}_signal.npy"
+        responses = responses_file(folder, hemisphere, split)
+        arrays.append((rows, _allocate(responses, shape), _allocate(truth, shape)))
     for start in range(0, n_vertices, _BATCH):
         batch = slice(start, min(start + _BATCH, n_vertices))
         signal = signals(stimuli, tuning, batch)
         measured = record(signal, tuning.ncsnr[batch], sessions, rng)
-        for split, (responses, truth) in arrays.items():
-            responses[:, batch] = measured[rows[split]]
-            truth[:, batch] = signal[rows[split]]
+        for rows, noisy, noise_free in arrays:
+            noisy[:, batch] = measured[rows]
+            noise_free[:, batch] = signal[rows]
         advance(batch.stop - batch.start)
 
 
@@ -113,10 +102,6 @@ def _write_ceilings(folder: Path, hemisphere: str, tuning: Tuning) -> None:
     _save(folder / "truth" / f"{hemisphere}_ncsnr.npy", tuning.ncsnr)
 
 
-def _mapping(names: tuple[str, ...]) -> np.ndarray:
-    return np.array(dict(enumerate(("Unknown", *names))), dtype=object)
-
-
 def _save(file: Path, values: np.ndarray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     # np.save to a file raises an OSError without errno where the disk is full.
@@ -126,6 +111,7 @@ def _save(file: Path, values: np.ndarray) -> None:
 
 
 def _allocate(file: Path, shape: tuple[int, int]) -> np.memmap:
+    file.parent.mkdir(parents=True, exist_ok=True)
     array = open_memmap(file, "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate"):
         # A memory map is a sparse file, for which a full disk kills the process without a message.

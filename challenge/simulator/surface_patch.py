@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from challenge.fsaverage import SIDES, read_mesh
 from challenge.layout import HEMISPHERES, N_FSAVERAGE
 
 N_FSAVERAGE5 = 10_242
@@ -19,18 +20,10 @@ _RINGS = 5
 
 @dataclass(frozen=True)
 class Patch:
-    """The measured vertices of one hemisphere.
+    """The measured vertices of one hemisphere, which are the columns of the responses."""
 
-    Attributes
-    ----------
-    positions : array (n_vertices,) of int64
-        The fsaverage vertex of each column, ascending.
-    line : array (n_vertices,) of float64
-        The position of each column on the line from early to late, in 0..1.
-    """
-
-    positions: np.ndarray
-    line: np.ndarray
+    positions: np.ndarray  # (n_vertices,) of int64, on fsaverage, ascending
+    line: np.ndarray  # (n_vertices,), the position on the line from early to late, in 0..1
 
 
 def draw_patches(n_vertices: tuple[int, int], rng: np.random.Generator) -> dict[str, Patch]:
@@ -57,12 +50,11 @@ def _draw(hemisphere: str, n: int, rng: np.random.Generator) -> Patch:
 
 def _around_pole(hemisphere: str, n: int) -> np.ndarray:
     """Return the n vertices of fsaverage5 nearest to the occipital pole, ring after ring."""
-    # nilearn takes a second to import, and only the simulator needs it.
-    from nilearn.datasets import load_fsaverage
-
-    side = {"lh": "left", "rh": "right"}[hemisphere]
-    pole = int(np.argmin(load_fsaverage("fsaverage5")["pial"].parts[side].coordinates[:, 1]))
-    sphere = np.asarray(load_fsaverage("fsaverage5")["sphere"].parts[side].coordinates, float)
+    pial, sphere = (
+        read_mesh("fsaverage5", f"{surface}_{SIDES[hemisphere]}")[0]
+        for surface in ("pial", "sphere")
+    )
+    pole = int(np.argmin(pial[:, 1]))
     sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
     distance = np.arccos(np.clip(sphere @ sphere[pole], -1, 1))
     nearest = np.argsort(distance, kind="stable")[:n]

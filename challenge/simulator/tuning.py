@@ -16,18 +16,10 @@ _HIGHEST_CEILING = 0.8
 
 @dataclass(frozen=True)
 class Stimuli:
-    """The features of a set of pictures that simulated vertices respond to.
+    """The features of a set of pictures that simulated vertices respond to, in float32."""
 
-    Attributes
-    ----------
-    energy : array (n_images, n_channels * GRID * GRID) of float32
-        Gabor energies.
-    hidden : array (n_images, n_hidden) of float32
-        The hidden layer that meaning and colour statistics pass through.
-    """
-
-    energy: np.ndarray
-    hidden: np.ndarray
+    energy: np.ndarray  # (n_images, n_channels * GRID * GRID) Gabor energies
+    hidden: np.ndarray  # (n_images, n_hidden), through which meaning and colour statistics pass
 
     def take(self, rows: np.ndarray) -> "Stimuli":
         """Return the features of some pictures."""
@@ -36,45 +28,23 @@ class Stimuli:
 
 @dataclass(frozen=True)
 class Tuning:
-    """The tuning and the reliability of each vertex of a hemisphere.
+    """The tuning and the reliability of each vertex of a hemisphere."""
 
-    Attributes
-    ----------
-    retinotopic : array (n_vertices,) of float64
-        The share of the retinotopic signal.
-    fields : array (n_vertices, GRID * GRID) of float32
-        Population receptive fields.
-    channels : array (n_vertices, n_channels) of float32
-        Weights of frequencies and orientations.
-    readout : array (n_hidden, n_vertices) of float32
-        Weights of the hidden layer.
-    ncsnr : array (n_vertices,) of float64
-        Standard deviation of the signal over that of a trial's noise.
-    """
-
-    retinotopic: np.ndarray
-    fields: np.ndarray
-    channels: np.ndarray
-    readout: np.ndarray
-    ncsnr: np.ndarray
+    retinotopic: np.ndarray  # (n_vertices,), the share of the retinotopic signal
+    fields: np.ndarray  # (n_vertices, GRID * GRID), population receptive fields
+    channels: np.ndarray  # (n_vertices, n_channels), weights of frequencies and orientations
+    readout: np.ndarray  # (n_hidden, n_vertices), weights of the hidden layer
+    ncsnr: (
+        np.ndarray
+    )  # (n_vertices,), standard deviation of the signal over that of a trial's noise
 
 
 def hidden_layer(
     meaning: np.ndarray, statistics: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the activations of a random rectified layer of meaning and colour statistics.
+    """Return the standardised activations (n_images, n_hidden) of a random rectified layer.
 
-    Parameters
-    ----------
-    meaning : array (n_images, n_latent)
-        Weighted sums of the latent vectors of the objects in each picture.
-    statistics : array (n_images, n_statistics)
-        Colour statistics.
-
-    Returns
-    -------
-    array (n_images, n_hidden) of float32
-        The activations, standardised.
+    It gets the `meaning` of pictures, (n_images, n_latent), and their colour `statistics`.
     """
     # The shares of variance do not depend on the numbers of dimensions.
     parts = [

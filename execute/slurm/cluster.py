@@ -22,45 +22,25 @@ SETTING_NAMES = {
 
 
 class Resources(BaseModel):
-    """The resources of the jobs of a stage, and how its work is divided among them.
-
-    Attributes
-    ----------
-    partition, account : str, optional
-        Names in Slurm; by default Slurm's own defaults.
-    time : int
-        Time limit of a job in minutes. 90 s before, it is signalled to stop; started again, it goes
-        on where it was.
-    memory : float, optional
-        Gigabytes of a job.
-    cpus : int
-        Processors of a job, and threads of its libraries.
-    gpus : int
-        GPUs of a job.
-    setup : list of str
-        Shell commands before the work, such as "module load cuda".
-    options : dict
-        Further options of sbatch, such as {"qos": "preempt"}.
-    minutes : float
-        Planned length of a job: units are packed into jobs of about this time.
-    at_once : int
-        Largest number of jobs that run at the same time.
-    retries : int
-        How often a job that was lost, or reached its time limit, is started again automatically.
-    """
+    """The resources of the jobs of a stage, and how its work is divided among them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Names in Slurm; by default Slurm's own defaults.
     partition: str | None = None
     account: str | None = None
+    # Time limit of a job in minutes. 90 s before, it is signalled to stop; started again, it goes
+    # on where it was.
     time: int = Field(default=60, ge=3)
-    memory: float | None = Field(default=None, ge=0.01, allow_inf_nan=False)
-    cpus: int = Field(default=1, gt=0)
+    memory: float | None = Field(default=None, ge=0.01, allow_inf_nan=False)  # gigabytes of a job
+    cpus: int = Field(default=1, gt=0)  # of a job, and threads of its libraries
     gpus: int = Field(default=0, ge=0)
-    setup: list[str] = []
-    options: dict[str, str | bool] = {}
+    setup: list[str] = []  # shell commands before the work, such as "module load cuda"
+    options: dict[str, str | bool] = {}  # further ones of sbatch, such as {"qos": "preempt"}
+    # Planned length of a job: units are packed into jobs of about this time.
     minutes: float = Field(default=10.0, gt=0, allow_inf_nan=False)
-    at_once: int = Field(default=64, gt=0)
+    at_once: int = Field(default=64, gt=0)  # largest number of jobs that run at the same time
+    # How often a job that was lost, or reached its time limit, is started again automatically.
     retries: int = Field(default=3, ge=0)
 
     @field_validator("options")

@@ -13,11 +13,10 @@ from base import RoiridgeError, claiming, run_hint, say
 from execute.errors import ExecuteError
 from execute.runs import read_json, write_json
 from execute.slurm.cluster import Resources
-from execute.slurm.job import Job, jobs_in
-from execute.slurm.packing import pack
-from execute.slurm.queue import LOST, JobEnd, job_end, partitions, queue
+from execute.slurm.job import Job, jobs_in, pack
+from execute.slurm.queue import LOST, JobState, job_end, partitions, queue
 from execute.slurm.task import Outcome, Piece, Task
-from execute.work import Report
+from execute.work import Report, Unit
 
 # Seconds between looks for results; and between queries to Slurm, at first and later.
 LOOK, FIRST, ASK = 0.5, 1.0, 10.0
@@ -33,16 +32,16 @@ def share_by_jobs(resources: Resources, task: Task, report: Report) -> None:
     jobs, groups = _Jobs(resources, task), task.groups
     results: list[list[Any]] = [[] for _ in groups]
     find = getattr(task.work, "existing_result", None)
+    left: Counter[int] = Counter()
     todo = []
     for group, units in enumerate(groups):
         for unit in range(len(units)):
             result = find(group, unit) if find else None
             if result is None:
                 todo.append((group, unit))
+                left[group] += 1
             else:
                 results[group].append(result)
-    left = Counter(group for group, _ in todo)
-    for group in range(len(groups)):
         if not left[group]:
             report(group, results[group])
     for group, n_units, new_results in jobs.run(todo):
@@ -61,9 +60,9 @@ class _Jobs:
         self._following: list[Job] = []
         self._failed: list[dict[str, Any]] = []
         self._errors: list[Exception] = []
-        self._todo: set[tuple[int, int]] = set()
+        self._todo: set[Unit] = set()
 
-    def run(self, todo: Sequence[tuple[int, int]]) -> Iterable[tuple[int, int, list[Any]]]:
+    def run(self, todo: Sequence[Unit]) -> Iterable[tuple[int, int, list[Any]]]:
         """Run units in jobs; yield group, number of its units, and results, as they come."""
         if not todo:
             say("nothing is left to do: no job was submitted")
@@ -74,16 +73,18 @@ class _Jobs:
             yield from self._follow()
         except KeyboardInterrupt:
             if self._following:
-                say(f"the jobs go on without this command; to end them: {self._scancel()}")
+                masters = sorted({job.number.partition("_")[0] for job in self._following})
+                command = f"scancel {' '.join(masters)}"
+                say(f"the jobs go on without this command; to end them: {command}")
             raise
         if self._errors or self._failed:
             self._raise()
 
-    def _begin(self, todo: Sequence[tuple[int, int]]) -> None:
+    def _begin(self, todo: Sequence[Unit]) -> None:
         """Submit jobs for the units that no running job includes."""
         with claiming(self._folder / "jobs.claim"):
             self._following = self._find_earlier_jobs(self._todo)
-            followed = {(g, u) for job in self._following for g, units in job.pieces for u in units}
+            followed = set[Unit]().union(*(job.units for job in self._following))
             new = [unit for unit in todo if unit not in followed]
             if self._following:
                 numbers = ", ".join(job.number for job in self._following)
@@ -102,7 +103,7 @@ class _Jobs:
                 "increase `memory` in the --cluster file"
             )
 
-    def _find_earlier_jobs(self, todo: set[tuple[int, int]]) -> list[Job]:
+    def _find_earlier_jobs(self, todo: set[Unit]) -> list[Job]:
         """Return the jobs of an earlier command that are still working on some of these units."""
         # The result of a job that has ended is not used: the data may have changed since.
         jobs = jobs_in(read_json(self._path))
@@ -112,12 +113,7 @@ class _Jobs:
                 "--executor slurm: Slurm does not answer (squeue), so it cannot be known whether "
                 f"the jobs of {self._folder} still run; try again when it does"
             )
-        return [
-            job
-            for job in jobs
-            if job.number in queued
-            and todo.intersection((g, u) for g, units in job.pieces for u in units)
-        ]
+        return [job for job in jobs if job.number in queued and todo.intersection(job.units)]
 
     def _submit(self, packed: Sequence[Sequence[Piece]], tries: int = 0) -> None:
         executor = submitit.SlurmExecutor(
@@ -126,11 +122,10 @@ class _Jobs:
         executor.update_parameters(
             job_name=f"roiridge-{self._task.run.stage}", **self._resources.for_submitit()
         )
+        tasks = [replace(self._task, pieces=pieces) for pieces in packed]
         try:
             with executor.batch():
-                submitted = [
-                    executor.submit(replace(self._task, pieces=pieces)) for pieces in packed
-                ]
+                submitted = [executor.submit(task) for task in tasks]
         except (FailedJobError, FailedSubmissionError) as error:
             lines = [line for line in str(error).splitlines() if "error:" in line][:1]
             reason = " ".join(lines) or str(error)
@@ -161,7 +156,8 @@ class _Jobs:
                 outcome = job.outcome(self._folder)
                 if outcome is not None:
                     self._drop(job, outcome)
-                    yield from self._unit_results(job, outcome)
+                    sizes = Counter(group for group, _ in self._todo.intersection(job.units))
+                    yield from ((g, sizes[g], results) for g, results in outcome.results)
             if time.monotonic() - last_query >= interval and self._following:
                 last_query, interval = time.monotonic(), min(ASK, 1.3 * interval)
                 states = queue([job.number for job in self._following], self._folder)
@@ -192,9 +188,9 @@ class _Jobs:
         with claiming(self._folder / "jobs.claim"):
             self._following.remove(job)
             replacements = [
-                o
-                for o in jobs_in(read_json(self._path))
-                if o.pieces == job.pieces and o.tries > job.tries
+                new
+                for new in jobs_in(read_json(self._path))
+                if new.pieces == job.pieces and new.tries > job.tries
             ]
             if replacements:
                 # Another command that follows the same run has submitted it again.
@@ -204,13 +200,10 @@ class _Jobs:
                 say(f"job {job.number} {end.reason}: its work is submitted again")
                 self._submit([job.pieces], job.tries + 1)
                 return
-            self._fail(job, end.reason, end.node)
+            units = [self._task.groups[group][unit] for group, unit in job.units]
+            about = {"number": job.number, "units": units, "reason": end.reason, "node": end.node}
+            self._failed.append(about | {"log": str(job.log(self._folder))})
             self._write()
-
-    def _fail(self, job: Job, reason: str, node: str) -> None:
-        units = [self._task.groups[g][u] for g, unit_numbers in job.pieces for u in unit_numbers]
-        about = {"number": job.number, "units": units, "reason": reason, "node": node}
-        self._failed.append(about | {"log": str(job.log(self._folder))})
 
     def _drop(self, job: Job, outcome: Outcome) -> None:
         """Stop following a job that has left a result or an error."""
@@ -222,12 +215,7 @@ class _Jobs:
             self._following.remove(job)
             self._write()
 
-    def _unit_results(self, job: Job, outcome: Outcome) -> Iterable[tuple[int, int, list[Any]]]:
-        sizes = {g: sum((g, u) in self._todo for u in units) for g, units in job.pieces}
-        for group, results in outcome.results:
-            yield group, sizes[group], results
-
-    def _job_end(self, job: Job) -> JobEnd:
+    def _job_end(self, job: Job) -> JobState:
         return job_end(job.number, self._folder, self._resources, job.log(self._folder))
 
     def _raise(self) -> None:
@@ -246,7 +234,3 @@ class _Jobs:
             f"{jobs} failed: {faults}; what was finished is kept: fix it and run the same "
             f"command again ({run_hint('status')} shows the logs)"
         )
-
-    def _scancel(self) -> str:
-        masters = sorted({job.number.partition("_")[0] for job in self._following})
-        return f"scancel {' '.join(masters)}"

@@ -20,22 +20,18 @@ OUT_OF_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom.?kill|out of
 
 
 @dataclass(frozen=True)
-class JobEnd:
-    """The end of a job that left no result.
+class JobState:
+    """The state of a job in the queue, or of one that ended without a result."""
 
-    Attributes
-    ----------
-    state : str
-        State in Slurm, KILLED if a signal ended the job, or UNKNOWN if Slurm has forgotten it.
-    node : str
-        The node on which it ran.
-    reason : str
-        The reason, for the user, with what to do.
-    """
+    state: str  # Slurm's; KILLED if a signal ended the job, UNKNOWN if Slurm has forgotten it
+    node: str  # on which it runs or ran; empty while it waits
+    reason: str  # why it waits, in Slurm's words; or why it ended, with what to do
 
-    state: str
-    node: str
-    reason: str
+    @property
+    def label(self) -> str:
+        """The state in lower case, with the reason if the job waits for one."""
+        reason = "" if self.node or self.reason in ("", "None") else f" ({self.reason})"
+        return self.state.lower() + reason
 
 
 def check_slurm() -> None:
@@ -61,32 +57,7 @@ def partitions() -> str:
     return ", ".join(dict.fromkeys(answer.stdout.split())) if answer.returncode == 0 else ""
 
 
-@dataclass(frozen=True)
-class Queued:
-    """A job that has not ended.
-
-    Attributes
-    ----------
-    state : str
-        State in Slurm.
-    node : str
-        The node on which it runs; empty while it waits.
-    reason : str
-        Why it waits, in Slurm's words.
-    """
-
-    state: str
-    node: str
-    reason: str
-
-    @property
-    def label(self) -> str:
-        """The state in lower case, with the reason if the job waits for one."""
-        reason = "" if self.node or self.reason in ("", "None") else f" ({self.reason})"
-        return self.state.lower() + reason
-
-
-def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
+def queue(jobs: Sequence[str], folder: Path) -> dict[str, JobState] | None:
     """Return those of the jobs that wait or run, or None if Slurm does not answer now.
 
     Jobs of another cluster, or later ones, may have the same numbers; only those of `folder` count.
@@ -102,7 +73,7 @@ def queue(jobs: Sequence[str], folder: Path) -> dict[str, Queued] | None:
     for line in answer.stdout.splitlines():
         name, state, reason, node, command = line.split("|", 4)
         if _belongs_to_run(folder, command):
-            jobs_by_number[name] = Queued(state, node, reason)
+            jobs_by_number[name] = JobState(state, node, reason)
     return {job: jobs_by_number[job] for job in jobs if job in jobs_by_number}
 
 
@@ -110,7 +81,7 @@ def _belongs_to_run(folder: Path, command: str) -> bool:
     return f"/{folder.name}/jobs/" in command
 
 
-def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobEnd:
+def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobState:
     """Return how a job ended that is not in the queue any more and left no result."""
     # The number of one job in the array, since the array's own would return all its jobs.
     answer = _run_command("scontrol", "show", "job", job).stdout
@@ -122,7 +93,8 @@ def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobEnd:
     elif state == "FAILED" and (int(number or 0) or int(code) > 128):
         state, number = "KILLED", number if int(number or 0) else str(int(code) - 128)
     # Not every cluster has a state for this, but each prints it to the log.
-    if state == "KILLED" and OUT_OF_MEMORY.search(_tail(log)):
+    text = log.read_text(errors="replace") if state == "KILLED" and log.exists() else ""
+    if OUT_OF_MEMORY.search(text[-4000:]):
         state = "OUT_OF_MEMORY"
     memory = f"{resources.memory:g} GB" if resources.memory else "the partition's default"
     reason = {
@@ -139,11 +111,7 @@ def job_end(job: str, folder: Path, resources: Resources, log: Path) -> JobEnd:
         "FAILED": f"could not start, or broke off (exit status {code}): its log says why; without "
         f"one, look whether {node or 'its node'} sees this folder, and runs `setup`",
     }.get(state, f"ended as {state}")
-    return JobEnd(state, node, reason)
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-4000:] if log.exists() else ""
+    return JobState(state, node, reason)
 
 
 def _run_command(*command: str) -> subprocess.CompletedProcess[str]:

@@ -24,49 +24,24 @@ Piece = tuple[int, tuple[int, ...]]
 
 @dataclass
 class Outcome:
-    """The outcome of a task.
+    """The outcome of a task."""
 
-    Attributes
-    ----------
-    results : list of (int, list)
-        Number and results of each group of which it did some units.
-    error : Exception, optional
-        The error that stopped it, if it is one that the user can fix.
-    """
-
+    # Number and results of each group of which it did some units.
     results: list[tuple[int, list[Any]]] = field(default_factory=list)
-    error: Exception | None = None
+    error: Exception | None = None  # that stopped it, if it is one that the user can fix
 
 
 @dataclass(frozen=True)
 class Task:
-    """Units of work for one job; it is pickled, so it holds names and numbers, and no arrays.
-
-    Attributes
-    ----------
-    pieces : sequence of (int, tuple of int)
-        Number of a group, and of its units.
-    groups : sequence of sequence of str
-        The names of all units.
-    devices : Devices
-        Chooses the devices on the node.
-    run : Run
-        The run that the task belongs to.
-    work : Work
-        The work to run.
-    command : list of str
-        The user's command line.
-    data : Path, optional
-        The challenge directory, which must be visible on the node.
-    """
+    """Units of work for one job; it is pickled, so it holds names and numbers, and no arrays."""
 
     pieces: Sequence[Piece]
     groups: Groups
-    devices: Any
+    devices: Any  # `Devices`, which choose those of the node
     run: Run
     work: Work
-    command: list[str]
-    data: Path | None = None
+    command: list[str]  # the user's command line
+    data: Path | None = None  # the challenge directory, which must be visible on the node
 
     def __call__(self) -> Outcome:
         """Run the units on the node, and return their outcome."""
@@ -82,9 +57,8 @@ class Task:
         names = [[self.groups[group][unit] for unit in units] for group, units in self.pieces]
         try:
             self._check_folders()
-            work = _Renumbered(
-                self.pieces, RecordedWork(_TimeLimited(self.work), self.run, _log_file())
-            )
+            recorded = RecordedWork(_TimeLimited(self.work), self.run, _log_file())
+            work = _Renumbered(self.pieces, recorded)
             with _explain_timeout():
                 share_here(self.devices.choose(), self.devices.begin, names, work, report)
         except (RoiridgeError, OSError) as error:

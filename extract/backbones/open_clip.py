@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -25,7 +24,6 @@ from torch import Tensor, nn
 from extract.backbone import (
     Backbone,
     Keep,
-    check_layers,
     freeze,
     keep_copy,
     run_with_hooks,
@@ -33,6 +31,7 @@ from extract.backbone import (
     to_activation,
 )
 from extract.errors import ExtractError
+from extract.layers import check_layers
 from extract.spaces import Spec
 from networks.hub import HubFile
 from networks.weights import Request, drawing, load_into, weights_key
@@ -48,24 +47,12 @@ HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 @dataclass(frozen=True)
 class Clip:
-    """A model of open_clip, with image and text tower.
+    """A model of open_clip, with image and text tower."""
 
-    Attributes
-    ----------
-    module : nn.Module
-        The model; its weights are random before `load_weights`.
-    title : str
-        Its full name, for errors.
-    published : dict
-        open_clip's information on the weights: their address and preprocessing.
-    quick_gelu : bool
-        Whether the weights were trained with OpenAI's approximation of GELU.
-    """
-
-    module: Any
-    title: str
-    published: dict[str, Any]
-    quick_gelu: bool
+    module: Any  # its weights are random before `load_weights`
+    title: str  # its full name, for errors
+    published: dict[str, Any]  # on the weights: their address and preprocessing
+    quick_gelu: bool  # whether they were trained with OpenAI's approximation of GELU
 
 
 def build(spec: Spec, request: Request) -> Clip:
@@ -90,21 +77,18 @@ def load_weights(clip: Clip, request: Request) -> str:
     if not repo:
         hub = HubFile(url=str(clip.published["url"]))
     source = request.find(clip.title, hub, [])
-    if source.path is not None and source.path.suffix == ".npz":
-        _load_arrays(clip, source.path)
-    else:
+    if source.path is None or source.path.suffix != ".npz":
         load_into(clip.module, _convert_state(source.load(), clip.module), source.origin, UNUSED)
-    return source.origin
-
-
-def _load_arrays(clip: Clip, path: Path) -> None:
-    """Load a file of JAX arrays, which open_clip supports for SigLIP."""
+        return source.origin
+    # JAX arrays, which open_clip supports for SigLIP.
     try:
-        open_clip.load_checkpoint(clip.module, str(path))
+        open_clip.load_checkpoint(clip.module, str(source.path))
     except Exception as error:  # one of many errors, which all mean the same to the user
+        reason = " ".join(str(error).split())[:300]
         raise ExtractError(
-            f"{path}: cannot be loaded into {clip.title}: {' '.join(str(error).split())[:300]}"
+            f"{source.path}: cannot be loaded into {clip.title}: {reason}"
         ) from error
+    return source.origin
 
 
 def _convert_state(state: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
@@ -122,20 +106,7 @@ def _convert_state(state: dict[str, Tensor], module: Any) -> dict[str, Tensor]:
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build the image tower of a model of open_clip with its weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, with model, tag and layers.
-    request : Request
-        The sources of the weights.
-
-    Returns
-    -------
-    Backbone
-        The image tower, ready to run.
-    """
+    """Build the image tower of a model of open_clip with its weights."""
     clip = build(spec, request)
     visual: Any = freeze(clip.module.visual)
     blocks = _blocks(visual)

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from extract.backbone import Activation, Backbone, Keep, check_layers, keep_copy
+from extract.backbone import Activation, Backbone, Keep, keep_copy
 from extract.errors import ExtractError
+from extract.layers import check_layers
 from extract.spaces import Spec
 from networks.weights import Request
 
@@ -23,25 +24,7 @@ MAX_SIDE = 1024
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build a backbone that resizes pictures.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, whose model is the side in pixels.
-    request : Request
-        The sources of weights, which must be empty.
-
-    Returns
-    -------
-    Backbone
-        A backbone without a network.
-
-    Raises
-    ------
-    ExtractError
-        If the side is not a number in range, or weights are given.
-    """
+    """Build a backbone that resizes pictures to the side that the model says; it has no weights."""
     if not re.fullmatch(r"[1-9]\d{0,3}", spec.model) or int(spec.model) > MAX_SIDE:
         raise ExtractError(
             f"{spec.name}: {spec.model!r} is not a side in pixels: write pixels:128, or another "

@@ -18,31 +18,18 @@ from extract.backbone import (
     Activation,
     Backbone,
     Keep,
-    check_layers,
     freeze,
     keep_copy,
     to_activation,
 )
+from extract.layers import check_layers
 from extract.spaces import Spec
 from networks.timm import classifiers, full_name, load_weights, make
 from networks.weights import Request, weights_key
 
 
 def load(spec: Spec, request: Request) -> Backbone:
-    """Build a network of timm with its weights.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, with network, weights and layers.
-    request : Request
-        The sources of the weights.
-
-    Returns
-    -------
-    Backbone
-        The network, ready to run.
-    """
+    """Build a network of timm with its weights."""
     name = full_name(spec.model, spec.weights, spec.name)
     module, preprocessing = make(name, request.seed)
     blocks = _blocks(freeze(module))

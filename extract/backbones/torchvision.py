@@ -19,13 +19,13 @@ from extract.backbone import (
     Activation,
     Backbone,
     Keep,
-    check_layers,
     freeze,
     keep_copy,
     run_with_hooks,
     to_activation,
 )
 from extract.errors import ExtractError
+from extract.layers import check_layers
 from extract.spaces import Spec
 from networks.hub import HubFile
 from networks.packaged import LPIPS, convolutions
@@ -40,18 +40,6 @@ def load(spec: Spec, request: Request) -> Backbone:
 
     If all requested layers are in `features`, only this part is used and digested, so that weights
     of the convolutions alone are enough, and give the same key as the whole network.
-
-    Parameters
-    ----------
-    spec : Spec
-        The space, with network, weights and layers.
-    request : Request
-        The sources of the weights.
-
-    Returns
-    -------
-    Backbone
-        The network, ready to run.
     """
     published = _published_weights(spec)
     options = _options(spec.model, published)
@@ -93,8 +81,8 @@ def load(spec: Spec, request: Request) -> Backbone:
 
 
 def _published_weights(spec: Spec) -> Any:
-    if spec.model not in torchvision.models.list_models(module=torchvision.models):
-        names = torchvision.models.list_models(module=torchvision.models)
+    names = torchvision.models.list_models(module=torchvision.models)
+    if spec.model not in names:
         raise ExtractError(
             f"{spec.name}: torchvision has no classifier {spec.model!r}: choose from "
             f"{', '.join(names)}"

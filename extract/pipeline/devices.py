@@ -18,7 +18,13 @@ from base.processes import end_with_parent, signal_blocked
 from cache import FeatureStore
 from extract.errors import ExtractError
 from extract.naming import unify_names, use_former_keys
-from extract.pipeline.shared_passes import RunStats, Work, compute_rows, share_networks
+from extract.pipeline.shared_passes import (
+    RunStats,
+    Work,
+    compute_rows,
+    open_writers,
+    share_networks,
+)
 from extract.run import Prepared, prepare
 from extract.spaces import Spec
 from networks.weights import Request
@@ -68,36 +74,22 @@ def choose_workers(workers: int, n_devices: int) -> int:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings by which a process prepares spaces on its device.
-
-    Attributes
-    ----------
-    specs : list of Spec
-        The spaces.
-    requests : list of Request
-        The sources of their weights.
-    precision, dtype : str
-        Precision of the networks, and type of the stored rows.
-    store : FeatureStore
-        The store of the rows.
-    workers : int
-        Number of processes that read ahead, for each device.
-    stored_names : dict of str to list of str
-        The names of stored features, by the digest of their key.
-    """
+    """The settings by which a process prepares spaces on its device, and computes their rows."""
 
     specs: list[Spec]
-    requests: list[Request]
+    requests: list[Request]  # for each space
     precision: str
-    dtype: str
+    dtype: str  # of the stored rows
     store: FeatureStore
-    workers: int
-    stored_names: dict[str, list[str]]
+    workers: int  # processes that read ahead, for each device
+    stored_names: dict[str, list[str]]  # of stored features, by the digest of their key
 
     def prepare(self, device: torch.device) -> list[Prepared]:
         """Prepare the distinct spaces, with shared networks."""
-        pairs = zip(self.specs, self.requests, strict=True)
-        spaces = [prepare(s, r, device, self.precision, self.dtype) for s, r in pairs]
+        spaces = [
+            prepare(spec, request, device, self.precision, self.dtype)
+            for spec, request in zip(self.specs, self.requests, strict=True)
+        ]
         use_former_keys(spaces, self.stored_names)
         ready = unify_names(spaces, self.stored_names)
         share_networks(ready)
@@ -145,17 +137,8 @@ def _pieces(work: Sequence[Work], n_devices: int) -> Iterator[Work]:
             yield spaces, pictures[start : start + size]
 
 
-@dataclass(frozen=True)
-class _Process:
-    """The state of a process between pieces."""
-
-    recipe: Recipe
-    ready: list[Prepared]
-    stats: RunStats
-    stop_event: Any
-
-
-_process: list[_Process] = []
+# The state of a process between pieces: its recipe, networks, statistics, and the event of a stop.
+_process: list[tuple[Recipe, list[Prepared], RunStats, Any]] = []
 
 
 def _start_process(names: Any, report_lock: Any, stop_event: Any, recipe: Recipe) -> None:
@@ -168,22 +151,31 @@ def _start_process(names: Any, report_lock: Any, stop_event: Any, recipe: Recipe
     stats = RunStats([])
     if not report_lock.acquire(block=False):
         stats.compared.update(id(prepared.backbone) for prepared in ready)
-    _process.append(_Process(recipe, ready, stats, stop_event))
+    _process.append((recipe, ready, stats, stop_event))
 
 
 def _compute_piece(piece: Work) -> tuple[int, float]:
-    process = _process[0]
-    if process.stop_event.is_set():
+    recipe, ready, stats, stop_event = _process[0]
+    if stop_event.is_set():
         return 0, 0.0
-    before = process.stats.network_seconds
+    before = stats.network_seconds
+    count = compute_in_shards(recipe, ready, [piece], stats, stop_event)
+    return count, stats.network_seconds - before
+
+
+def compute_in_shards(
+    recipe: Recipe,
+    ready: Sequence[Prepared],
+    work: Sequence[Work],
+    stats: RunStats,
+    stop_event: Any = None,
+) -> int:
+    """Compute rows until a stop, publish them in shards, and return the number of pictures."""
+    count = 0
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(process.recipe.store.shard_writer(p.spec.name, p.key, p.details))
-            for p in process.ready
-        ]
-        for _ in compute_rows(
-            process.ready, writers, [piece], process.recipe.workers, process.stats
-        ):
-            if process.stop_event.is_set():
+        writers = open_writers(ready, recipe.store.shard_writer, stack)
+        for n_images in compute_rows(ready, writers, recipe.workers, work, stats):
+            count += n_images
+            if stop_event is not None and stop_event.is_set():
                 break
-    return len(piece[1]), process.stats.network_seconds - before
+    return count

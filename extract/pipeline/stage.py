@@ -14,42 +14,24 @@ from cache.commands.explain import explain
 from cache.feature_store import Entry
 from challenge import Subject, SubjectChoice, find_subjects
 from challenge.inputs import check_pictures
-from execute import ALONE, Cost, choose_executor, planned_costs, share
+from execute import ALONE, Cost, Executor, Run, choose_executor, planned_costs, share
 from execute.forecast.rates import Rates
 from extract.costs.units import extract_costs, plan_space, total_cost
 from extract.errors import ExtractError
 from extract.naming import check_not_imported, names_by_digest, unify_names
 from extract.pipeline.devices import Recipe, choose_devices, choose_workers, compute_on
-from extract.pipeline.shards import FeatureRequest, Texts, make_run
-from extract.pipeline.shared_passes import Spread, extract_spaces
+from extract.pipeline.shards import Texts, make_run, share_pictures
+from extract.pipeline.shared_passes import Picture, extract_spaces
 from extract.run import Prepared
 from extract.spaces import TEXT_FAMILIES, Spec, resolve
 from extract.text.captions import Captions, read_captions
-from extract.text.text_space import extract_text, prepare_text
+from extract.text.text_space import PreparedText, extract_text, prepare_text
 from networks.weights import Request
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the computation of features.
-
-    Attributes
-    ----------
-    device : str
-        A device, or several separated by commas.
-    precision : str
-        float32, or autocast in bfloat16 or float16.
-    dtype : str
-        Type of the stored rows: float32 or float16.
-    workers : int
-        Number of processes that decode pictures ahead of each device; -1 to choose automatically.
-    captions : list of str
-        Files of captions, for spaces of captions.
-    executor : str
-        local or slurm.
-    cluster : Path, optional
-        The file of settings of the cluster.
-    """
+    """Arguments of `python -m extract` that do not choose the data and the spaces."""
 
     device: str = "auto"
     precision: str = "float32"
@@ -68,20 +50,7 @@ def compute_features(
     weights: Sequence[str],
     options: Options,
 ) -> None:
-    """Compute the feature spaces of all training and test pictures that are not stored yet.
-
-    Parameters
-    ----------
-    data, out, subject, spaces, weights
-        The arguments of `python -m extract`.
-    options : Options
-        Its other arguments.
-
-    Raises
-    ------
-    ExtractError
-        If no space is named, or one cannot be computed.
-    """
+    """Compute what is not stored yet of feature spaces; see `python -m extract`."""
     if not spaces:
         raise ExtractError("--spaces: none given; for example --spaces clip alexnet")
     executor = choose_executor(options.executor, options.cluster, "features", data)
@@ -92,8 +61,7 @@ def compute_features(
     # In jobs of a cluster, each node chooses its devices; here the CPU is enough.
     devices = choose_devices(options.device if executor.is_local else "cpu")
     pictures = _pictures(subjects)
-    names = ", ".join(str(device) for device in devices)
-    location = names if executor.is_local else "nodes of Slurm"
+    location = ", ".join(map(str, devices)) if executor.is_local else "nodes of Slurm"
     say(f"{plural(len(pictures), 'picture')} of {plural(len(subjects), 'subject')} on {location}")
     store = FeatureStore(out / "features")
     entries = store.readable_entries()
@@ -102,86 +70,83 @@ def compute_features(
     text_specs = [spec for spec in specs if spec.family in TEXT_FAMILIES]
     captions = _captions(text_specs, options.captions)
     workers = choose_workers(options.workers, len(devices))
-    picture_requests = [requests[spec.name] for spec in picture_specs]
-    stored_names = names_by_digest([*entries, *store.interrupted()])
-    # In jobs, the number of workers depends on the processors of the node.
-    job_workers = workers if executor.is_local else options.workers
     recipe = Recipe(
-        picture_specs,
-        picture_requests,
-        options.precision,
-        options.dtype,
-        store,
-        job_workers,
-        stored_names,
+        specs=picture_specs,
+        requests=[requests[spec.name] for spec in picture_specs],
+        precision=options.precision,
+        dtype=options.dtype,
+        store=store,
+        # In jobs, the number of workers depends on the processors of the node.
+        workers=workers if executor.is_local else options.workers,
+        stored_names=names_by_digest([*entries, *store.interrupted()]),
     )
     # All networks are prepared first, so that missing weights are reported before hours of work.
     ready = recipe.prepare(devices[0] if len(devices) == 1 else torch.device("cpu"))
-    for prepared in ready:
-        say(f"{prepared.spec.name}: weights from {prepared.backbone.origin}")
-    texts, picture_captions = [], {}
+    texts: list[PreparedText] = []
+    picture_captions = {}
     if captions is not None:
         picture_captions = captions.for_subjects(subjects)
         precision = (options.precision, options.dtype)
         texts = [
             prepare_text(s, requests[s.name], captions, devices[0], *precision) for s in text_specs
         ]
-        texts = unify_names(texts, stored_names)
-    for text in texts:
-        say(f"{text.spec.name}: weights from {text.origin}")
-    keys = [(p.spec.name, p.key) for p in ready] + [(t.spec.name, t.key) for t in texts]
+        texts = unify_names(texts, recipe.stored_names)
+    prepared_spaces: list[Prepared | PreparedText] = [*ready, *texts]
+    origins = [prepared.backbone.origin for prepared in ready] + [text.origin for text in texts]
+    for prepared, origin in zip(prepared_spaces, origins, strict=True):
+        say(f"{prepared.spec.name}: weights from {origin}")
+    keys = [(prepared.spec.name, prepared.key) for prepared in prepared_spaces]
     _explain_misses(store, keys, entries)
     digests = [digest(key) for _, key in keys]
     computed = []
     if ready:
+        content = {"spaces": digests[: len(ready)], "pictures": [name for name, _ in pictures]}
         plan = planned_costs(
             out / "rates", partial(_costs, store, picture_specs, subjects, options)
         )
-        run = make_run(out, picture_specs, digests[: len(ready)], pictures)
-        request = FeatureRequest(
-            executor, options.device, recipe, pictures, replace(run, costs=plan)
-        )
-        computed += _compute(request, ready, devices)
+        run = replace(make_run(out, picture_specs, content), costs=plan)
+        if executor.is_local:
+            computed += _compute_here(devices, recipe, ready, pictures, run)
+        else:
+            spread = partial(share_pictures, executor, options.device, recipe, pictures, run)
+            computed += extract_spaces(ready, pictures, store, spread=spread).computed
     if texts:
-        text_recipe = replace(
-            recipe, specs=text_specs, requests=[requests[spec.name] for spec in text_specs]
-        )
-        text_jobs = Texts(text_recipe, options.captions, subjects, options.device)
+        content = {"spaces": digests[len(ready) :], "subjects": [s.name for s in subjects]}
+        run = make_run(out, text_specs, content)
 
         def embed(number: int, units: Iterator[int]) -> int:
             return sum(extract_text(texts[number], picture_captions, store) for _ in units)
 
-        local_work = embed if executor.is_local else None
-        computed += text_jobs.share(executor, out, digests[len(ready) :], local_work)
+        text_recipe = replace(
+            recipe, specs=text_specs, requests=[requests[spec.name] for spec in text_specs]
+        )
+        jobs = Texts(text_recipe, options.captions, subjects, options.device)
+        work, groups = embed if executor.is_local else jobs, [[s.name] for s in text_specs]
+        counts: dict[int, int] = {}
+        share(executor, ALONE, run, groups, work, lambda n, results: counts.update({n: results[0]}))
+        computed += [counts[number] for number in range(len(text_specs))]
     for (name, key), count in zip(keys, computed, strict=True):
         path = store.path(name, key)
         say(f"{name}: {count} pictures computed, {len(pictures) - count} there already -> {path}")
 
 
-def _compute(
-    request: FeatureRequest, ready: Sequence[Prepared], devices: Sequence[torch.device]
+def _compute_here(
+    devices: Sequence[torch.device],
+    recipe: Recipe,
+    ready: Sequence[Prepared],
+    pictures: Sequence[Picture],
+    run: Run,
 ) -> list[int]:
-    """Compute missing rows, here or on a cluster; return the number of pictures of each space."""
-    recipe, computed = request.recipe, list[int]()
-    if not request.executor.is_local:
-        spread: Spread | None = request.share
-        return extract_spaces(ready, request.pictures, recipe.store, 0, spread).computed
+    """Compute missing rows on this machine; return the number of pictures of each space."""
     spread = None if len(devices) == 1 else partial(compute_on, devices, recipe)
 
     def work(_: int, units: Iterator[int]) -> list[int]:
         (_unit,) = units
-        arguments = (recipe.workers, spread)
-        return extract_spaces(ready, request.pictures, recipe.store, *arguments).computed
+        return extract_spaces(ready, pictures, recipe.store, recipe.workers, spread).computed
 
+    computed: list[int] = []
     groups = [["all pictures"]]
-    share(
-        request.executor,
-        ALONE,
-        request.run,
-        groups,
-        work,
-        lambda _, results: computed.extend(*results),
-    )
+    share(Executor(), ALONE, run, groups, work, lambda _, results: computed.extend(*results))
     return computed
 
 

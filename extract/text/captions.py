@@ -11,8 +11,10 @@ import hashlib
 import json
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from challenge import DataError, Subject
@@ -32,46 +34,35 @@ log = logging.getLogger("extract")
 
 @dataclass(frozen=True)
 class Captions:
-    """All captions in some files.
-
-    Attributes
-    ----------
-    files : tuple of Path
-        The files.
-    by_picture : mapping of str to tuple of str
-        The sorted captions of each picture, which is named by "nsd-13", its sha256 or its name.
-    table : Path or None
-        NSD's stimulus table, if the captions are COCO's.
-    digest : str
-        A digest of all pictures and captions.
-    """
+    """All captions in some files."""
 
     files: tuple[Path, ...]
+    # Sorted captions of each picture, which is named by "nsd-13", its sha256 or its name.
     by_picture: Mapping[str, tuple[str, ...]]
-    table: Path | None = None
-    digest: str = field(init=False)
+    table: Path | None = None  # NSD's stimulus table, if the captions are COCO's
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def digest(self) -> str:
+        """A digest of all pictures and captions."""
         entries = sorted((name, list(texts)) for name, texts in self.by_picture.items() if texts)
         text = json.dumps(entries, separators=(",", ":"), ensure_ascii=True)
-        object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest()[:32])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def for_subjects(self, subjects: Sequence[Subject]) -> dict[str, tuple[str, ...]]:
         """Return the captions of all pictures of some subjects, by the sha256 of the picture."""
-        by_digest: dict[str, dict[str, tuple[str, ...]]] = {}
+        names_by_digest: dict[str, set[str]] = defaultdict(set)
         paths: dict[str, str] = {}
         digests: dict[str, str] = {}
         for digest, path, names in _pictures(subjects, by_nsd_id=self.table is not None):
             paths.setdefault(digest, path)
-            by_name = by_digest.setdefault(digest, {})
+            names_by_digest[digest] |= names & self.by_picture.keys()
             for name in names & self.by_picture.keys():
-                by_name[name] = self.by_picture[name]
                 if digests.setdefault(name, digest) != digest and not name.startswith("nsd-"):
                     raise ExtractError(
                         f"{self._source}: {name!r} is the name of two pictures; expected one: "
                         f"write {paths[digests[name]]} and {path}"
                     )
-        self._check_complete(by_digest, paths)
+        self._check_complete(names_by_digest, paths)
         if self.table is None and len(digests) < len(self.by_picture):
             unused = self.by_picture.keys() - digests.keys()
             log.warning(
@@ -79,8 +70,8 @@ class Captions:
                 self._source, len(unused), len(self.by_picture), min(unused),
             )  # fmt: skip
         return {
-            digest: self._check_agreement(by_name, paths[digest])
-            for digest, by_name in by_digest.items()
+            digest: self._check_agreement(names, paths[digest])
+            for digest, names in names_by_digest.items()
         }
 
     @property
@@ -88,47 +79,48 @@ class Captions:
         return ", ".join(str(path) for path in self.files if path != self.table)
 
     def _check_complete(
-        self, by_digest: Mapping[str, Mapping[str, tuple[str, ...]]], paths: Mapping[str, str]
+        self, names_by_digest: Mapping[str, set[str]], paths: Mapping[str, str]
     ) -> None:
-        unlisted = [paths[digest] for digest in by_digest if not by_digest[digest]]
+        unlisted = [paths[digest] for digest, names in names_by_digest.items() if not names]
         if self.table is not None and unlisted:
             raise ExtractError(
-                f"{self.table}: no row with the NSD id of {len(unlisted)} of {len(by_digest)} "
-                "pictures "
-                f"(first: {', '.join(unlisted[:3])}); expected ids 0 to 72999: fetch {TABLE_NAME} "
-                "again"
+                f"{self.table}: no row with the NSD id of {len(unlisted)} of {len(paths)} "
+                f"pictures (first: {', '.join(unlisted[:3])}); expected ids 0 to 72999: fetch "
+                f"{TABLE_NAME} again"
             )
-        incomplete = [paths[digest] for digest in by_digest if not any(by_digest[digest].values())]
+        captions = self.by_picture
+        incomplete = [
+            paths[digest]
+            for digest, names in names_by_digest.items()
+            if not any(map(captions.get, names))
+        ]
         if incomplete:
-            advice = "NSD's pictures are of both train2017 and val2017: give both files"
+            advice = "add a row for each"
+            if self.table:
+                advice = "NSD's pictures are of both train2017 and val2017: give both files"
             raise ExtractError(
-                f"{self._source}: no caption of {len(incomplete)} of {len(by_digest)} pictures "
-                f"(first: {', '.join(incomplete[:3])}); expected one at least: "
-                f"{advice if self.table else 'add a row for each'}"
+                f"{self._source}: no caption of {len(incomplete)} of {len(paths)} pictures "
+                f"(first: {', '.join(incomplete[:3])}); expected one at least: {advice}"
             )
 
-    def _check_agreement(
-        self, by_name: Mapping[str, tuple[str, ...]], path: str
-    ) -> tuple[str, ...]:
-        first, *other_names = sorted(by_name)
+    def _check_agreement(self, names: set[str], path: str) -> tuple[str, ...]:
+        first, *other_names = sorted(names)
         for name in other_names:
-            if by_name[name] != by_name[first]:
+            if self.by_picture[name] != self.by_picture[first]:
                 raise ExtractError(
                     f"{self._source}: {path} has different captions as {first!r} and as {name!r}; "
                     "expected the same, since they are one picture: remove one of them"
                 )
-        return by_name[first]
+        return self.by_picture[first]
 
 
 def read_captions(files: Sequence[str | Path]) -> Captions:
     """Read files of captions, each once.
 
-    Parameters
-    ----------
-    files : sequence of str or Path
-        COCO's annotation files (.json) and NSD's stimulus table (a CSV with `nsdId` and `cocoId`);
-        or CSV files with the columns `picture` and `caption`, a row for each caption, in which a
-        picture is a file's name, its path such as `subj01/train-0001_nsd-00013.png`, or its sha256.
+    They are COCO's annotation files (.json) and NSD's stimulus table (a CSV with `nsdId` and
+    `cocoId`); or CSV files with the columns `picture` and `caption`, a row for each caption, in
+    which a picture is a file's name, its path such as `subj01/train-0001_nsd-00013.png`, or its
+    sha256.
     """
     expanded = [Path(file).expanduser() for file in files]
     paths = tuple({path.resolve(): path for path in expanded}.values())
@@ -220,18 +212,11 @@ def _pictures(subjects: Sequence[Subject], by_nsd_id: bool) -> Iterator[tuple[st
         folder = subject.folder
         for split in ("train", "test"):
             paths, digests = subject.pictures(split), subject.picture_digests(split)
-            relative = [path.relative_to(folder.parent).as_posix() for path in paths]
-            if by_nsd_id:
-                names = [{f"nsd-{number}"} for number in subject.nsd_ids(split)]
-            else:
-                names = [
-                    {
-                        digest,
-                        *map(
-                            _canonical_name,
-                            (path.name, f"{folder.name}/{path.name}", relative_path),
-                        ),
-                    }
-                    for digest, path, relative_path in zip(digests, paths, relative, strict=True)
-                ]
-            yield from zip(digests, relative, names, strict=True)
+            for digest, path in zip(digests, paths, strict=True):
+                relative = path.relative_to(folder.parent).as_posix()
+                if by_nsd_id:
+                    names = {f"nsd-{nsd_id(path)}"}
+                else:
+                    spellings = (path.name, f"{folder.name}/{path.name}", relative)
+                    names = {digest, *map(_canonical_name, spellings)}
+                yield digest, relative, names

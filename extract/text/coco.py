@@ -8,11 +8,11 @@ count the same pictures from 1; a table with the id 73,000 does so too, and is r
 NSD showed square crops of COCO's pictures: a caption may mention objects outside the crop.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from base import DocumentError, read_json
 from challenge.layout import N_NSD
 from extract.errors import ExtractError
 from extract.text.csv_rows import read_columns
@@ -88,19 +88,15 @@ def read_annotations(path: Path) -> Iterator[tuple[int, str]]:
 
 def _read_annotation_list(path: Path) -> list[Any]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            content = json.load(file)
-    # Deep nesting raises a RecursionError; invalid JSON and encoding raise ValueErrors.
-    except (ValueError, RecursionError) as error:
+        content = read_json(path)
+    except DocumentError as error:
         raise ExtractError(
-            f"{path}: cannot be read as JSON ({error}); expected COCO's captions: fetch the file "
-            "again, and unpack it"
+            f"{error}; expected COCO's captions: fetch the file again, and unpack it"
         ) from error
-    annotations = content.get("annotations") if isinstance(content, dict) else None
+    annotations = content.get("annotations")
     if not isinstance(annotations, list):
-        problem = f"fields {', '.join(content)}" if isinstance(content, dict) else "no fields"
         raise ExtractError(
-            f'{path}: {problem}; expected a list "annotations", as in COCO\'s '
-            "captions_train2017.json"
+            f'{path}: fields {", ".join(content) or "none"}; expected a list "annotations", as in '
+            "COCO's captions_train2017.json"
         )
     return annotations

@@ -20,9 +20,8 @@ from base import progress, provenance, say
 from cache import FeatureStore
 from extract.backbone import freeze
 from extract.backbones.open_clip import PACKAGE, build, load_weights
-from extract.batches import run_in_batches
 from extract.pooling import Projection, choose_projection
-from extract.run import PRECISIONS
+from extract.run import inferring, report_precision, run_in_batches
 from extract.spaces import Spec
 from extract.text.captions import Captions
 from extract.text.text_tower import (
@@ -43,39 +42,17 @@ BATCH, CHUNK = 64, 128
 
 @dataclass
 class PreparedText:
-    """A feature space of captions, ready to compute.
-
-    Attributes
-    ----------
-    spec : Spec
-        The specification of the space.
-    tower : TextTower
-        The network, on its device.
-    tokenizer : open_clip.tokenizer.SimpleTokenizer
-        The tokenizer of the model.
-    key : dict
-        All settings that change the numbers.
-    origin : str
-        A description of the source of the weights.
-    projection : Projection or None
-        The projection of rows.
-    precision : str
-        "float32", "bfloat16" or "float16" (autocast).
-    device : torch.device
-        The device of the network.
-    files : tuple of str
-        The names of the files of captions.
-    """
+    """A feature space of captions, ready to compute."""
 
     spec: Spec
     tower: TextTower
-    tokenizer: Any
+    tokenizer: Any  # open_clip's SimpleTokenizer
     key: dict[str, Any]
-    origin: str
+    origin: str  # of the weights
     projection: Projection | None
-    precision: str
+    precision: str  # "float32", "bfloat16" or "float16" (autocast)
     device: torch.device
-    files: tuple[str, ...]
+    files: tuple[str, ...]  # names of the files of captions
 
     @property
     def details(self) -> dict[str, Any]:
@@ -89,11 +66,7 @@ class PreparedText:
 
     def embed(self, tokens: Tensor) -> NDArray[np.float32]:
         """Return normalised embeddings (n_captions, n_columns) of tokenised captions."""
-        autocast = PRECISIONS[self.precision]
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=autocast, enabled=autocast is not None),
-        ):
+        with inferring(self.device, self.precision):
             embeddings = self.tower.embed(tokens.to(self.device))
         return normalize(embeddings.float(), dim=-1).cpu().numpy()
 
@@ -192,7 +165,4 @@ def _rows(
 def _report_precision(prepared: PreparedText, tokens: Tensor) -> None:
     exact = replace(prepared, precision="float32").embed(tokens)
     cosine = float((exact * prepared.embed(tokens)).sum(axis=1).min())
-    say(
-        f"{prepared.spec.name}: {prepared.precision} beside float32, cosine {cosine:.6f} "
-        f"(the least of {len(tokens)} captions)"
-    )
+    report_precision(prepared, cosine, f"{len(tokens)} captions")

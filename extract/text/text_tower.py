@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import open_clip
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -19,13 +20,7 @@ OTHER_PARTS = ("visual", "text_decoder", "logit_scale", "logit_bias")
 
 
 class TextTower(nn.Module):
-    """The part of a CLIP model that embeds texts.
-
-    Parameters
-    ----------
-    clip : nn.Module
-        The model, whose other parts are removed.
-    """
+    """The part of a CLIP model that embeds texts; its other parts are removed."""
 
     def __init__(self, clip: nn.Module) -> None:
         super().__init__()
@@ -102,10 +97,6 @@ def tokenizer_key(spec: Spec, tokenizer: Any) -> dict[str, Any]:
 
 def count_cut(tokenizer: Any, captions: Sequence[str], tokens: Tensor) -> int:
     """Count the captions that were too long for the model."""
-    is_full = (tokens[:, -1] != 0).tolist()
+    full = [captions[row] for row in torch.nonzero(tokens[:, -1]).flatten().tolist()]
     # Some captions fill the context exactly; two marks enclose the words.
-    return sum(
-        len(tokenizer.encode(text)) + 2 > tokenizer.context_length
-        for text, fills in zip(captions, is_full, strict=True)
-        if fills
-    )
+    return sum(len(tokenizer.encode(text)) + 2 > tokenizer.context_length for text in full)

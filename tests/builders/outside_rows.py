@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cache.exchange.import_rows import import_rows
-from cache.exchange.open_source import open_source
+from cache.exchange.import_rows import import_rows, open_source
 from tests.builders.feature_rows import name
 
 SUFFIXES = (".npy", ".npz", ".csv", ".parquet")

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 
 from cache import CacheError, FeatureStore
 from cache.exchange.export_rows import export_rows
-from cache.exchange.open_source import open_source
+from cache.exchange.import_rows import open_source
 from tests.builders.cache_verbs import caller
 from tests.builders.feature_rows import KEY, name, rows, write
 from tests.builders.outside_rows import NAMES, SUFFIXES, bring, save

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache import FeatureStore, canonical
-from cache.commands.explain import differences, explain
+from cache.commands.explain import explain
+from cache.key_fields import differences
 from tests.builders.cache_verbs import OTHER, caller
 from tests.builders.feature_rows import KEY, UNTRAINED, write
 

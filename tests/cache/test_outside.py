@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cache import CacheError, FeatureStore, InUseError, read_meta, write_artifact
-from cache.exchange.open_source import open_source
+from cache.exchange.import_rows import open_source
 from cache.picture_digests import resolve_names
 from tests.builders.cache_verbs import caller
 from tests.builders.feature_rows import KEY, name, rows, write

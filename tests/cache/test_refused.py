@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from cache import CacheError, FeatureStore
-from cache.exchange.import_rows import import_rows
-from cache.exchange.open_source import open_source
+from cache.exchange.import_rows import import_rows, open_source
 from cache.exchange.row_source import Source
 from tests.builders.cache_verbs import caller
 from tests.builders.feature_rows import name, rows

@@ -23,7 +23,7 @@ from execute import ALONE, Cost, ExecuteError, Run, choose_executor, share
 from execute.__main__ import status
 from execute.runs import write_json
 from execute.slurm.cluster import read_cluster
-from execute.slurm.packing import pack
+from execute.slurm.job import pack
 from execute.slurm.task import Task
 from execute.status import read_progress
 from execute.work import Mapped

@@ -85,9 +85,9 @@ TRAIN, TABLE = "captions_train2017.json", "nsd_stim_info_merged.csv"
     [
         (TRAIN, "", r"train2017\.json: cannot be read as JSON \(Expecting value.*fetch the file"),
         (TRAIN, "<html>", r"cannot be read as JSON"),
-        (TRAIN, b"\xff\xfe{}", r"cannot be read as JSON \(.*utf-8"),
-        (TRAIN, "[" * 10**6, r"cannot be read as JSON"),
-        (TRAIN, "[1]", r"no fields; expected a list \"annotations\""),
+        (TRAIN, b"\xff\xfe{}", r"is not UTF-8 text \(.*utf-8.*fetch the file again"),
+        (TRAIN, "[" * 10**6, r"nested too deeply to be read as JSON; expected COCO's captions"),
+        (TRAIN, "[1]", r"holds list, expected names and values; expected COCO's captions"),
         (TRAIN, '{"images": [], "info": {}}', r"fields images, info; expected a list"),
         (TRAIN, OBJECTS, r"annotation 1 has the fields image_id, bbox, category_id; expected a w"),
         (TRAIN, '{"annotations": ["x"]}', r"annotation 1 has the fields none; expected"),

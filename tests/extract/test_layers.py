@@ -10,10 +10,9 @@ import pytest
 import torch
 import torchvision
 
-from extract.backbone import check_layers
 from extract.errors import ExtractError
 from extract.layer_listing import describe, dry_run, list_layers, sketch
-from extract.layers import find_blocks, name_layers
+from extract.layers import check_layers, find_blocks
 from extract.pooling import pool
 from extract.run import compute, prepare
 from extract.spaces import FAMILIES, SPACES, resolve
@@ -27,7 +26,7 @@ LAYERS = ["embedding", *(f"blocks.{n}" for n in range(12))]
 
 def named(asked, layers=LAYERS):
     spec = resolve(f"timm:test_vit@{asked}#mean~9")
-    return name_layers(spec, layers, find_blocks(layers))
+    return check_layers(spec, layers, find_blocks(layers))
 
 
 @pytest.mark.parametrize(
@@ -66,8 +65,8 @@ def test_bands_are_named_and_no_layer_comes_twice():
     assert resolve(spec.name) == spec
     # Short names are names already, and what needs no change is not renamed.
     short = resolve("clip_layers")
-    assert name_layers(short, LAYERS, find_blocks(LAYERS)) is short
-    assert name_layers(resolve("test_vit"), LAYERS, []).layers == ()
+    assert check_layers(short, LAYERS, find_blocks(LAYERS)) is short
+    assert check_layers(resolve("test_vit"), LAYERS, []).layers == ()
 
 
 @pytest.mark.parametrize(

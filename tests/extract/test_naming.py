@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cache import FeatureStore
-from cache.exchange.import_rows import import_rows
-from cache.exchange.open_source import open_source
+from cache.exchange.import_rows import import_rows, open_source
 from challenge import find_subjects
 from extract.errors import ExtractError
 from extract.pipeline.stage import Options, compute_features
