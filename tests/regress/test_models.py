@@ -28,10 +28,6 @@ ROUNDING = dict.fromkeys(
     "predictions are computed in float32; test_model_contract has a tolerance for that",
 )
 EXCLUDED = dict.fromkeys(["mlp", "conv1d", "positional", "shallow", "diffusion", "unet"], ROUNDING)
-# So do the sums over its draws, in another order of the pictures.
-EXCLUDED["diffusion"] = dict.fromkeys(
-    (*ROUNDING, "check_methods_sample_order_invariance"), "predictions are computed in float32"
-)
 
 
 def _model(name: str, **parameters: Any) -> Any:
