@@ -1,7 +1,7 @@
 from .errors import ExecuteError
 from .executor import ALONE, Devices, Executor, choose_executor, share
 from .forecast.cost import Cost
-from .forecast.rates import planned_costs
+from .forecast.unit_costs import planned_costs
 from .runs import Run
 
 __all__ = [

@@ -5,21 +5,7 @@ type of every field, so that a file of another program or revision is an error t
 the field, what was found and what was expected. Fields that older revisions lack may be absent.
 """
 
-from cache.records.ablation_records import AblationRecord, AblationsRecord
-from cache.records.fit_record import FitRecord, FitSettings, TrainingRecord
-from cache.records.load_record import check_record, load_record
-from cache.records.scores_record import ScoresRecord
-from cache.records.study_record import StudyRecord, StudyRow
+import lazy_loader
 
-__all__ = [
-    "AblationRecord",
-    "AblationsRecord",
-    "FitRecord",
-    "FitSettings",
-    "ScoresRecord",
-    "StudyRecord",
-    "StudyRow",
-    "TrainingRecord",
-    "check_record",
-    "load_record",
-]
+# A name is imported when it is used: what a command does not need costs it no time.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from base import DocumentError, convert_paths, plural, read_json, replacing, say
+from base import DocumentError, plural, read_json, replacing, say
 from challenge import Subject
 from execute.forecast.calibration import EIGH_SIDE, calibrate, n_threads
 from execute.forecast.cost import Cost
@@ -151,34 +151,3 @@ def _stored_rates(folder: Path) -> dict[str, RatesRecord]:
             if record.versions == _versions():
                 records[file.stem] = record
     return records
-
-
-@convert_paths
-def planned_costs(
-    folder: Path, cost: Callable[[Rates], list[list[Cost]]]
-) -> list[list[Cost]] | None:
-    """Return the planned cost of each unit, by the rates that `make plan` stored.
-
-    Parameters
-    ----------
-    folder : Path
-        `OUT/rates`.
-    cost : callable
-        Returns the costs of each group's units for given rates.
-
-    Returns
-    -------
-    list of list of Cost, or None
-        None where a rate was never measured.
-
-    Examples
-    --------
-    >>> planned_costs(Path("rates"), lambda rates: [[Cost(1.0)]]) is None  # before make plan
-    True
-    """
-    if not folder.is_dir():
-        return None
-    try:
-        return cost(Rates(folder, measures=False))
-    except NotMeasuredError:
-        return None

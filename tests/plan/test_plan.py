@@ -20,7 +20,8 @@ from challenge import HEMISPHERES, find_subjects
 from execute.forecast.calibration import n_threads
 from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.measure import measure_process
-from execute.forecast.rates import Rates, planned_costs
+from execute.forecast.rates import Rates
+from execute.forecast.unit_costs import planned_costs
 from extract.costs.units import plan_space
 from extract.layer_listing import describe, sketch
 from plan.__main__ import plan
