@@ -2,19 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from base import convert_paths
 from execute.forecast.cost import Cost
 
-if TYPE_CHECKING:
-    from execute.forecast.rates import Rates
-
 
 @convert_paths
-def planned_costs(
-    folder: Path, cost: "Callable[[Rates], list[list[Cost]]]"
-) -> list[list[Cost]] | None:
+def planned_costs(folder: Path, cost: Callable[[Any], list[list[Cost]]]) -> list[list[Cost]] | None:
     """Return the planned cost of each unit, by the rates that `make plan` stored.
 
     Parameters
@@ -22,7 +17,7 @@ def planned_costs(
     folder : Path
         `OUT/rates`.
     cost : callable
-        Returns the costs of each group's units for given rates.
+        Returns the costs of each group's units for given `Rates`.
 
     Returns
     -------
