@@ -2,7 +2,9 @@
 
 import doctest
 import inspect
+import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,16 @@ def test_every_public_name_has_an_example() -> None:
     assert without_example() == []
 
 
+@pytest.fixture
+def without_log() -> Iterator[None]:
+    """Leave out the log, which a command that ran earlier in this process prints."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.usefixtures("without_log")
 def test_examples_run(
     name: str, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
