@@ -31,7 +31,9 @@ Faces = NDArray[np.int64]
 
 SIDES = {"lh": "left", "rh": "right"}
 # The beginning of the name of nilearn's files of each surface.
-SURFACES = {name: name for name in ("sphere", "pial", "white", "flat")} | {"inflated": "infl"}
+SURFACES = {
+    "sphere": "sphere", "inflated": "infl", "pial": "pial", "white": "white", "flat": "flat",
+}  # fmt: skip
 RADIUS = 100.0
 
 

@@ -21,7 +21,7 @@ from base.command_line.parser import Command, run
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from evaluate.commands.ablation import ablation
-from execute.local import _visible_gpu, share_here
+from execute.local import _environment, _gpu_variables, share_here
 from regress.backend import choose_devices, use_device
 from regress.commands.ablate import ablate
 from regress.commands.fit import fit
@@ -327,8 +327,8 @@ def test_a_process_sees_its_own_gpu_alone(
     if given:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     show = [sys.executable, "-c", "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'))"]
-    with _visible_gpu("cuda:1"):
+    with _environment(_gpu_variables("cuda:1")):
         assert subprocess.check_output(show, text=True).strip() == seen
-    with _visible_gpu("cpu"):
+    with _environment(_gpu_variables("cpu")):
         assert subprocess.check_output(show, text=True).strip() == str(given)
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == given
