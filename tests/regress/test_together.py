@@ -129,10 +129,12 @@ def test_responses_of_one_change_the_models_of_both(
     assert said.count(", 0 to fit") == 1
     for name, path in _files(folder).items():
         after, _ = read_artifact(path)
+        # Two trainings may round differently where threads share a product; 5 more in a response
+        # would change weights by far more than that.
         same = after["heldout_predictions"], before[name]["heldout_predictions"]
-        np.testing.assert_array_equal(*same, err_msg=name)
+        np.testing.assert_allclose(*same, rtol=0, atol=1e-4, err_msg=name)
         trunks = ("inside.tower.stem", "tower.stem")
-        inside, whole = (np.array_equal(after[n], before[name][n]) for n in trunks)
+        inside, whole = (np.allclose(after[n], before[name][n], rtol=0, atol=1e-4) for n in trunks)
         assert inside
         if name.startswith("subj01/lh."):
             changed.append(not whole)
