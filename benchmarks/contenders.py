@@ -14,7 +14,7 @@ import numpy as np
 import sklearn.linear_model
 
 # The forms are imported when a fit first needs them, which is not what is timed.
-import regress.solvers.dual  # noqa: F401
+import regress.solvers.dual
 import regress.solvers.estimators  # noqa: F401
 import regress.solvers.primal  # noqa: F401
 
