@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from graphlib import CycleError, TopologicalSorter
+from io import StringIO
 from pathlib import Path
 
 import grimp
@@ -134,7 +136,8 @@ def ridge_fit() -> dict[str, int]:
 
     with tempfile.TemporaryDirectory() as name:
         data, out = Path(name) / "data", Path(name) / "out"
-        simulate(data, **SMALL)
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            simulate(data, **SMALL)
         write_space(out, data, "made", 12)
         words = ["--data", data, "--out", out, "--model", "ridge", "--spaces", "made"]
         command = [sys.executable, "-c", FIT, ROOT, *words, "--subject", "01", "--device", "cpu"]

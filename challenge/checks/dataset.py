@@ -28,11 +28,6 @@ def inspect(subjects: list[Subject]) -> Findings:
     return findings
 
 
-def find_faults(subjects: list[Subject]) -> list[str]:
-    """Return one line for each fault of some subjects: the file, the fault and the fix."""
-    return list(inspect(subjects).faults)
-
-
 def summarise(subjects: list[Subject]) -> str:
     """Return a table of the sizes of a valid dataset."""
     lines = ["subject  training  test  LH vertices  RH vertices  LH ROIs  RH ROIs  noise ceilings"]

@@ -31,11 +31,6 @@ MEMORY = 1 << 30
 COPIES = 5
 
 
-def fit_subject(job: Job, start: "Start | None" = None) -> int:
-    """Fit the missing models of one subject; return how many."""
-    return fit_subjects([job], start)
-
-
 def fit_subjects(
     jobs: Sequence[Job],
     start: "Start | None" = None,

@@ -19,7 +19,7 @@ from regress.data.design import find_spaces
 from regress.data.responses import Responses
 from regress.data.several_subjects import Joint
 from regress.errors import RegressError
-from regress.fitting.fit import fit_subject, fit_subjects
+from regress.fitting.fit import fit_subjects
 from regress.fitting.fit_files import NON_MODEL_ARRAYS
 from regress.fitting.settings import Job, Settings
 from regress.fitting.shared_weights import load_shared
@@ -238,7 +238,7 @@ def fitted(simulated: Path, features: Path, tmp_path: Path) -> tuple[list[Job], 
     """Subject 1 fitted: the jobs, and where."""
     out = shutil.copytree(features, tmp_path / "out")
     jobs = _jobs(simulated, out, together=False)
-    fit_subject(jobs[0])
+    fit_subjects([jobs[0]])
     return jobs, out
 
 
@@ -275,22 +275,22 @@ def test_all_are_fitted_again_or_none(
     jobs, out = fitted
     rois, files = _of(out, "*/subj01/*.h5"), _of(out, "*/shared/*.h5")
     left = [path for path in rois if path.name.startswith("lh")]
-    assert fit_subject(jobs[0]) == 0
+    assert fit_subjects([jobs[0]]) == 0
     left[0].unlink()
-    assert fit_subject(jobs[0]) == len(left)
+    assert fit_subjects([jobs[0]]) == len(left)
     files[0].unlink()
-    assert fit_subject(jobs[0]) == len(left)
+    assert fit_subjects([jobs[0]]) == len(left)
     said = capsys.readouterr().out
     assert said.count("there is no such file; the ROIs that shared it are fitted again") == 1
     files[0].write_bytes(files[0].read_bytes()[:300])
-    assert fit_subject(jobs[0]) == len(left)
+    assert fit_subjects([jobs[0]]) == len(left)
     assert _of(out, "*/shared/*.h5") == files
     # A file of another training, as a process leaves it that was killed while it replaced files.
     arrays, meta = read_artifact(left[1])
     other = files[0].with_name("subj01.lh-0123456789abcdef.h5")
     shutil.copy(files[0], other)
     write_artifact(left[1], arrays, meta | {"shared": other.stem})
-    assert fit_subject(jobs[0]) == len(left)
+    assert fit_subjects([jobs[0]]) == len(left)
     assert f"{other}: weights that no ROI shares any more; removed" in capsys.readouterr().out
     assert _of(out, "*/shared/*.h5") == files
 

@@ -23,7 +23,7 @@ from regress.adversarial.subject_vectors import SubjectVectors
 from regress.commands.fit import fit as regress
 from regress.data.design import find_spaces
 from regress.data.vertex_columns import GROUPINGS
-from regress.fitting.fit import fit_subject
+from regress.fitting.fit import fit_subjects
 from regress.fitting.settings import Job, Settings
 from regress.layers.readout import read_out
 from regress.models import load_model_class
@@ -249,7 +249,7 @@ def test_every_grouping_predicts_every_vertex_once(
         tmp_path / "fits" / "x",
     )
     regions = {(roi.hemisphere, roi.name): roi for h in ("lh", "rh") for roi in subject.regions(h)}
-    assert fit_subject(job) == len(regions)
+    assert fit_subjects([job]) == len(regions)
     files = sorted(tmp_path.glob("fits/x/subj*/*.h5"))
     assert len(files) == len(regions)
     seen: dict[tuple[str, str, int], np.ndarray] = {}
