@@ -73,7 +73,7 @@ def test_a3_one_broken_header_hides_nothing_else(damaged):
     values = np.load(responses_of(damaged, "rh"))
     values[2, 3] = np.inf
     np.save(responses_of(damaged, "rh"), values)
-    faults = inspect([damaged]).faults
+    faults = list(inspect([damaged]).faults)
     assert len(faults) == 2
     assert "lh_training_fmri.npy: not read as a NumPy array" in faults[0]
     assert "rh_training_fmri.npy: 1 values are NaN or infinite" in faults[1]
@@ -87,7 +87,7 @@ def test_r3_test_pictures_in_training_are_listed(damaged):
     (again,) = find_subjects(damaged.folder.parent, "1")
     pairs = [(test[n], train[n + 20]) for n in (0, 3, 7)]
     assert challenge.test_pictures_in_training(again) == pairs
-    faults = inspect([again]).faults
+    faults = list(inspect([again]).faults)
     assert len(faults) == 3
     for (picture, copied), fault in zip(pairs, faults, strict=True):
         assert fault.startswith(f"{picture}: the same contents as the training picture ")
@@ -107,7 +107,7 @@ def test_r11_constant_test_responses_with_a_ceiling_are_named(damaged):
     values = np.load(file)
     values[:, [first, second, without]] = 0.7
     np.save(file, values)
-    (fault,) = inspect([damaged]).faults
+    (fault,) = list(inspect([damaged]).faults)
     assert fault.startswith(
         f"{file}: 2 vertices have (columns {first}, {second}, counting from 0) the same response to"
     )
@@ -159,7 +159,7 @@ def scatter_faults(subject):
 
 def test_n6_every_fault_is_listed_at_once(damaged):
     expected = scatter_faults(damaged)
-    faults = inspect([damaged]).faults
+    faults = list(inspect([damaged]).faults)
     for told in expected:
         assert sum(told in fault for fault in faults) == 1, told
     assert len(faults) == len(expected)
@@ -200,7 +200,7 @@ def test_n7_a_class_without_masks_has_no_rois(damaged):
     assert "no masks of floc-words, streams, so no ROIs of them" in remark
     # Some of a class' files are a copy that was not finished.
     (masks / "rh.floc-faces_challenge_space.npy").unlink()
-    assert [fault.split("roi_masks/")[1][:42] for fault in inspect([damaged]).faults] == [
+    assert [fault.split("roi_masks/")[1][:42] for fault in list(inspect([damaged]).faults)] == [
         "rh.floc-faces_challenge_space.npy: missing"
     ]
     with pytest.raises(DataError, match=r"rh.floc-faces_challenge_space.npy: missing"):

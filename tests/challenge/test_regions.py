@@ -90,7 +90,7 @@ def test_a6_names_that_cannot_be_files_are_refused_by_check_and_fit(subject, nam
 
 def test_a6_check_says_the_same(subject):
     rename(subject, "floc-places", ["OPA", "n" * 300, "RSC"])
-    (fault,) = inspect([subject]).faults
+    (fault,) = list(inspect([subject]).faults)
     with pytest.raises(DataError) as caught:
         check_training_data([subject])
     assert fault == str(caught.value)
@@ -108,5 +108,5 @@ def test_a6_one_name_in_two_classes_would_be_one_file(subject, name):
     rename(subject, "floc-places", ["OPA", name, "RSC"])
     with pytest.raises(DataError, match=r"mapping_floc-places.npy: names a region .* and .* one"):
         subject.regions("lh")
-    (fault,) = (f for f in inspect([subject]).faults if "names a region" in f)
+    (fault,) = (f for f in list(inspect([subject]).faults) if "names a region" in f)
     assert "fits are saved under the names of ROIs, upper and lower case alike: rename" in fault
