@@ -62,8 +62,11 @@ def scores(
     ...
     -> derivatives/scores-01.pdf
     """
-    from evaluate.tables.write_scores import score_fits
+    from evaluate.fits.inputs import gather
+    from evaluate.scoring.all_subjects import Settings
+    from evaluate.scoring.hemisphere_scorer import Resampling
+    from evaluate.tables.write_scores import score_inputs
 
-    score_fits(
-        data, out, subject, split, roi_classes, fits, seed, ensemble, resamples, permutations
-    )
+    resampling = Resampling(resamples, permutations, seed)
+    settings = Settings(roi_classes, ensemble, resampling).validate()
+    score_inputs(gather(data, out, subject, fits, roi_classes, split), settings, split)

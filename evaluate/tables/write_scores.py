@@ -9,16 +9,14 @@ import pandas as pd
 
 from base import code_digest, load_plugin, plugin_names, provenance, say, sha256_files
 from cache import digest
-from challenge import SubjectChoice
 from evaluate import metrics
 from evaluate.fits.completeness import coverage
-from evaluate.fits.inputs import Inputs, gather, report_missing
+from evaluate.fits.inputs import Inputs, report_missing
 from evaluate.fits.runs import label_fits
 from evaluate.fits.sidecar import digest_files, read_if_current, write_csv, write_json
 from evaluate.scoring.all_subjects import AllScores, Settings, score_all, vertices_are_current
 from evaluate.scoring.ensemble import rule_code
 from evaluate.scoring.hemisphere_rows import rows
-from evaluate.scoring.hemisphere_scorer import Resampling
 from evaluate.scoring.score_report import COLUMNS, FitCounts, ScoreReport, read_report, read_rows
 from evaluate.tables.legend import legend
 from evaluate.tables.member_lines import summarise_members
@@ -29,24 +27,6 @@ from evaluate.tables.scores_table import render
 # Suffixes of the output files; the last two are the figure, as pixels and for print.
 FILES = ("csv", "json", "png", "pdf")
 COUNTS = ("n_vertices", "n_excluded", "n_clipped", "n_constant", "n_constant_measured")
-
-
-def score_fits(
-    data: Path,
-    out: Path,
-    subject: SubjectChoice,
-    split: str,
-    roi_classes: list[str] | None,
-    fits: list[str] | None,
-    seed: int,
-    ensemble: str,
-    resamples: int,
-    permutations: int,
-) -> None:
-    """Score every fit and the ensemble; write and print the scores."""
-    resampling = Resampling(resamples, permutations, seed)
-    settings = Settings(roi_classes, ensemble, resampling).validate()
-    score_inputs(gather(data, out, subject, fits, roi_classes, split), settings, split)
 
 
 def score_inputs(inputs: Inputs, settings: Settings, split: str) -> ScoreReport:
