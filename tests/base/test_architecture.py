@@ -4,13 +4,12 @@ import ast
 import importlib
 import subprocess
 import sys
-from graphlib import TopologicalSorter
 from pathlib import Path
 
-import grimp
 import pytest
 
-from tests.builders.paths import PACKAGES, ROOT
+from tests.builders.paths import ROOT
+from tests.house import import_circle, modules_by_folder, product_files
 
 
 @pytest.mark.parametrize(
@@ -31,28 +30,14 @@ def test_reading_needs_no_torch(name):
     assert done.stdout.strip() == "[]"
 
 
-MOST_MODULES = 12
-# Every package has them; they are not looked for by name.
-UNCOUNTED = {"__init__.py", "__main__.py", "errors.py"}
-
-
-def folders() -> list[Path]:
-    """Return the folders of product code that hold modules."""
-    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
-    return sorted({file.parent for file in files})
-
-
-@pytest.mark.parametrize("folder", folders(), ids=lambda folder: str(folder.relative_to(ROOT)))
-def test_a_folder_holds_at_most_12_modules(folder: Path) -> None:
-    modules = sorted({file.name for file in folder.glob("*.py")} - UNCOUNTED)
-    assert len(modules) <= MOST_MODULES, modules
+def test_no_folder_is_crowded() -> None:
+    modules = modules_by_folder(product_files())
+    crowded = {str(folder): names for folder, names in modules.items() if len(names) > 12}
+    assert crowded == {}
 
 
 def test_no_import_circle() -> None:
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
-    # Raises CycleError, which names the circle.
-    list(TopologicalSorter(imports).static_order())
+    assert import_circle() == []
 
 
 def test_the_dataset_is_read_without_the_simulator() -> None:
