@@ -175,9 +175,10 @@ def main() -> None:
     fit, times, missing = ridge_fit(), help_times(), without_example()
     slowest = max(times, key=lambda name: times[name])
     n_public = sum(1 for _ in public_names())
+    fullest = max(map(len, modules_by_folder(files).values()))
     n_plan = sum(n for file, n in n_lines.items() if re.search(FORECAST, str(file)))
     rows = {
-        "modules in the fullest folder": f"{max(map(len, modules_by_folder(files).values()))} (at most 12)",
+        "modules in the fullest folder": f"{fullest} (at most 12)",
         "import circles": " -> ".join(import_circle()) or "0",
         "modules of this project that a ridge fit loads": f"{fit['modules']} (at most 70)",
         "frames in regress from command to eigendecomposition": f"{fit['frames']} (at most 12)",
