@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from base import choose_from
 from challenge.errors import DataError
@@ -139,6 +138,8 @@ def _complete_coordinates(mesh: str, name: str, hemisphere: str) -> Coordinates:
     has_face[faces] = True
     if not has_face.all():
         sphere = coordinates("sphere")[hemisphere][: len(places)]
+        from scipy.spatial import cKDTree
+
         nearest = cKDTree(sphere[has_face]).query(sphere[~has_face])[1]
         places[~has_face] = places[has_face][nearest]
     return places

@@ -150,13 +150,24 @@ def ridge_fit() -> dict[str, int]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def commands() -> list[str]:
+    """Return every command: a module, and a verb if it has verbs."""
+    from base.command_line.verbs import VERBS as ROIRIDGE
+    from cache.__main__ import VERBS as CACHE
+    from evaluate.__main__ import VERBS as EVALUATE
+    from regress.__main__ import VERBS as REGRESS
+
+    names = {command.module for verb in ROIRIDGE.values() for command in verb.commands}
+    by_module = {"cache": CACHE, "evaluate": EVALUATE, "regress": REGRESS}
+    for module, verbs in by_module.items():
+        names |= {f"{module} {verb}" for verb in verbs}
+    return sorted(names)
+
+
 def help_times() -> dict[str, float]:
     """Return the seconds of `--help` of every command, after a first call of each."""
-    from base.command_line.targets import TARGETS
-
-    commands = {command.module for commands in TARGETS.values() for command in commands}
     times = {}
-    for command in sorted(commands | {"challenge simulate", "regress.study", "regress.ablate"}):
+    for command in commands():
         words = [sys.executable, "-m", *command.split(), "--help"]
         subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
         start = time.perf_counter()

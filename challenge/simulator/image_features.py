@@ -2,7 +2,6 @@
 
 import numpy as np
 from PIL import Image
-from scipy import fft
 
 SIDE = 64  # width and height of the picture to filter, pixels
 GRID = 16  # width and height of the grid of average energies
@@ -52,6 +51,9 @@ _FILTERS = _filters()
 
 
 def _gabor_energy(luminance: np.ndarray) -> np.ndarray:
+    # scipy would delay --help.
+    from scipy import fft
+
     # (SIDE, SIDE) to (N_CHANNELS, GRID, GRID): square and add each quadrature pair.
     spectrum = fft.fft2(luminance - luminance.mean())
     pair = fft.ifft2(spectrum * _FILTERS, axes=(-2, -1))

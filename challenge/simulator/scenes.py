@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image
-from scipy.special import ndtr
 
 from challenge.simulator.photographs import Source, load_material
 
@@ -54,6 +53,9 @@ class Scenery:
         return picture.convert("RGB"), meaning
 
     def _crop(self, rng: np.random.Generator, size: int) -> tuple[Image.Image, np.ndarray]:
+        # scipy would delay --help.
+        from scipy.special import ndtr
+
         index = int(rng.integers(len(self._photographs)))
         image = self._load(self._photographs[index].path)
         extent = np.array(image.size, dtype=np.float64)

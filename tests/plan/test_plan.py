@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -278,20 +276,6 @@ def test_what_the_commands_refuse_a_plan_refuses(
     with pytest.raises(Exception, match=words) as refused:
         told(simulated, out, capsys, **more)
     assert type(refused.value).__name__.endswith("Error")
-
-
-def test_help_loads_none_of_the_stages() -> None:
-    heavy = {"torch", "scipy", "sklearn", "pandas", "matplotlib"}
-    code = (
-        "import runpy, sys; sys.argv[1:] = ['--help']\n"
-        "try: runpy.run_module('plan', run_name='__main__')\n"
-        f"except SystemExit: print(sorted({heavy} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("usage: ")
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_missing_folder_is_refused_in_the_commands_words(
