@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from challenge import find_subjects
-from challenge.checks.dataset import find_faults
+from challenge.checks.dataset import inspect
 from tests.builders.commands import call
 from tests.builders.paths import ROOT
 
@@ -205,7 +205,7 @@ def test_check_finds_swapped_and_repeated_pictures(broken):
     shared = set(first.nsd_ids("test").tolist()) & set(second.nsd_ids("test").tolist())
     place = [i in shared for i in second.nsd_ids("test")].index(True)
     Image.new("RGB", (32, 32), "teal").save(second.pictures("test")[place])
-    faults = "\n".join(find_faults(find_subjects(data)))
+    faults = "\n".join(inspect(find_subjects(data)).faults)
     assert f"{train[1]}: the same contents as {train[0].name}" in faults
     assert f"the same NSD id as {train[5].name}" in faults
     assert "32 x 32 pixels, expected 64 x 64 as" in faults
@@ -226,7 +226,7 @@ def test_check_compares_the_surface_with_the_columns(broken, change, message):
     surface = np.load(masks / "lh.streams_fsaverage_space.npy")
     change(surface, np.load(masks / "lh.all-vertices_fsaverage_space.npy") != 0)
     np.save(masks / "lh.streams_fsaverage_space.npy", surface)
-    faults = find_faults(find_subjects(data, "1"))
+    faults = inspect(find_subjects(data, "1")).faults
     assert len(faults) == (message is not None)
     assert all(message in fault for fault in faults)
 
@@ -235,7 +235,7 @@ def test_check_names_a_mapping_that_is_not_the_challenges(broken):
     data = broken()
     file = data / "subj02/roi_masks/mapping_floc-places.npy"
     np.save(file, np.array({0: "Unknown", 1: "PPA", 2: "OPA", 3: "RSC"}, dtype=object))
-    (fault,) = find_faults(find_subjects(data))
+    (fault,) = inspect(find_subjects(data)).faults
     assert "mapping_floc-places.npy: names {1: 'PPA'" in fault
 
 
@@ -245,7 +245,7 @@ def test_check_expects_the_size_that_most_pictures_have(broken):
     odd = [pictures[0], *pictures[10:20]]
     for shade, picture in enumerate(odd):
         Image.new("RGB", (32, 48), (shade, 0, 0)).save(picture)
-    (fault,) = (f for f in find_faults(find_subjects(data, "1")) if "pixels" in f)
+    (fault,) = (f for f in inspect(find_subjects(data, "1")).faults if "pixels" in f)
     assert fault.startswith(", ".join([str(odd[0]), *(picture.name for picture in odd[1:6])]))
     assert " and 5 more: 32 x 48 pixels, expected 64 x 64 as 41 others have" in fault
 
@@ -261,7 +261,7 @@ def test_check_misses_the_other_hemispheres_file(broken, missing, message):
     data = broken()
     file = data / "subj02/test_split" / missing
     file.unlink()
-    (fault,) = find_faults(find_subjects(data))
+    (fault,) = inspect(find_subjects(data)).faults
     assert fault.startswith(f"{file}: {message}")
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from cache.picture_digests import SUFFIXES
 from challenge import DataError, find_subjects, load_rgb
-from challenge.checks.dataset import find_faults, inspect
+from challenge.checks.dataset import inspect
 from challenge.inputs import check_pictures
 from challenge.layout import PICTURE_SUFFIXES
 from challenge.pictures.decoding import picture_name
@@ -83,7 +83,7 @@ def test_r2_names_without_zeros_change_neither_rows_nor_numbers(simulated, broke
         for split in ("train", "test"):
             assert after.picture_digests(split) == before.picture_digests(split)
             np.testing.assert_array_equal(after.nsd_ids(split), before.nsd_ids(split))
-    assert not find_faults(find_subjects(data, "1"))
+    assert not inspect(find_subjects(data, "1")).faults
 
 
 def test_r2_commands_name_the_gaps_of_all_folders(broken):
@@ -159,7 +159,7 @@ def test_u10_what_is_left_out_is_said(broken):
     assert f"note: {remark}" in said.stdout
     # A picture beside the others has no row.
     shutil.copy(subject.pictures("train")[3], folder / "train-0041_nsd-00001.jpg")
-    assert f"{len(subject.pictures('train'))} rows" not in str(find_faults([subject]))
+    assert f"{len(subject.pictures('train'))} rows" not in str(inspect([subject]).faults)
     with pytest.raises(DataError, match="40 rows, expected 41, one for each picture"):
         subject.responses("lh")
 
