@@ -22,7 +22,8 @@ IMAGES  ?=
 NAME    :=
 ROI_CLASSES ?=
 MEMORY  ?=
-ROI     ?= V1v
+ROI     ?=
+VERTICES ?=
 STUDY   ?= encoders
 STAND_IN ?=
 SUBMISSION ?=
@@ -46,9 +47,9 @@ STANDS = clip=efficientnet_lite0 open_clip:ViT-B-32@embedding=$(RANDOM_SPACE)
 RANDOM_SPACE = timm:tf_efficientnet_lite0
 
 VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLUSTER WEIGHTS CAPTIONS FITS SPLIT \
-  ENSEMBLE PARAMS START IMAGES NAME ROI_CLASSES MEMORY ROI STUDY STAND_IN SUBMISSION PYTHON JOBS
+  ENSEMBLE PARAMS START IMAGES NAME ROI_CLASSES MEMORY ROI VERTICES STUDY STAND_IN SUBMISSION PYTHON JOBS
 # What base/command_line/targets.py turns into commands.
-COMMANDS := plan features fit evaluate compare calibrate report maps positions submission score check status ls
+COMMANDS := plan features fit evaluate compare calibrate report predict maps positions submission score check status ls
 # Those of two commands.
 PAIRS := ablate compare-encoders compare-generative
 TARGETS := $(COMMANDS) $(PAIRS) help install demo demo-encoders demo-generative test test-processor test-long lint house bench clean-demo
@@ -104,11 +105,12 @@ help:  ## Show this list
 	@echo "  FITS=\"$$ROIRIDGE_FITS\"  fits that evaluate and submission take, by NAME or the beginning of their folder's; all if empty"
 	@echo "  PARAMS=\"$$ROIRIDGE_PARAMS\"  of the model: scope=roi (an ROI chooses together) n_iter=50 patience=10 ..."
 	@echo "  START=$$ROIRIDGE_START  a fit that a training begins from, by its folder, its NAME or the beginning of its folder's"
-	@echo "  IMAGES=$$ROIRIDGE_IMAGES  how many training pictures are fitted on; all if empty"
+	@echo "  IMAGES=$$ROIRIDGE_IMAGES  for fit, how many training pictures are fitted on, all if empty; for predict, the pictures"
 	@echo "  NAME=$$ROIRIDGE_NAME  what fit calls the fit in tables and FITS, such as baseline; its folder's name if empty"
 	@echo "  ROI_CLASSES=\"$$ROIRIDGE_ROI_CLASSES\"  ROI classes that the ensemble is made of; all if empty"
 	@echo "  MEMORY=$$ROIRIDGE_MEMORY  what the machine has that plan is for, in GB (64) or so (500M); this one's if empty"
-	@echo "  ROI=$$ROIRIDGE_ROI  the region that positions draws; PARAMS then are hemisphere=both surface=flat ..."
+	@echo "  ROI=\"$$ROIRIDGE_ROI\"  the region that positions draws (V1v), with PARAMS hemisphere=both surface=flat ...; those of predict, all if empty"
+	@echo "  VERTICES=$$ROIRIDGE_VERTICES  whether predict saves all vertices too: float16 or float32; only means of ROIs if empty"
 	@echo "  SUBMISSION=$$ROIRIDGE_SUBMISSION  the zip that score reads"
 	@echo "  STUDY=$$ROIRIDGE_STUDY  what compare-encoders fits: encoders, or a YAML file of your own"
 	@echo "  STAND_IN=\"$$ROIRIDGE_STAND_IN\"  spaces in place of the study's: clip=efficientnet_lite0 ..."
@@ -135,6 +137,7 @@ compare:  ## How much better the other FITS are than the first, per ROI: OUT/com
 compare-encoders:  ## Fit and score every row of STUDY, trained models beside ridge: OUT/encoders.csv
 compare-generative:  ## The same for generators, with and without critics, several seeds each: OUT/generative.csv
 calibrate:  ## How often the intervals hold, on simulated data: OUT/calibration.csv
+predict:  ## Predict the responses to the pictures IMAGES, a folder, list or archive: OUT/predictions
 report:  ## Scores, maps, examples and provenance on one page: OUT/report/index.html
 maps:  ## Maps on fsaverage for papers, PNG and SVG: OUT/maps (after evaluate or report)
 positions:  ## How the model positional places the vertices of ROI, step by step: OUT/positions

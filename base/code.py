@@ -18,7 +18,7 @@ from typing import Any
 from base.digests import digest
 
 PROJECT = ("base", "cache", "challenge", "evaluate", "execute", "extract", "networks", "plan",
-           "regress", "roiridge")  # fmt: skip
+           "predict", "regress", "roiridge")  # fmt: skip
 
 
 def code_digest(plugin: ModuleType) -> str:

@@ -1,5 +1,7 @@
 from .errors import EvaluateError
 from .metrics._correlation import correlation
+from .metrics._score import score
+from .scoring.score_report import load_scores
 from .submission.inspection import faults
 
-__all__ = ["EvaluateError", "correlation", "faults"]
+__all__ = ["EvaluateError", "correlation", "faults", "load_scores", "score"]

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from challenge.ceilings.reliability import nsd_ncsnr
     from challenge.ceilings.reliability import split_half as split_half_reliability
     from challenge.simulator import simulate
-    from evaluate import correlation
+    from evaluate import correlation, load_scores, score
     from evaluate import faults as submission_faults
     from evaluate.commands.scores import scores as score_fits
     from extract.__main__ import extract as compute_features
+    from predict import Encoder, load_encoder
+    from predict.commands.images import images as predict_images
     from regress import BandedRidgeCV, RidgeCV, load_design, load_fit
     from regress.commands.fit import fit
 
 __version__ = "0.1.0"
 __all__ = [
     "BandedRidgeCV",
+    "Encoder",
     "FeatureStore",
     "RidgeCV",
     "RoiridgeError",
@@ -36,9 +39,13 @@ __all__ = [
     "find_subjects",
     "fit",
     "load_design",
+    "load_encoder",
     "load_fit",
+    "load_scores",
     "noise_ceiling",
     "nsd_ncsnr",
+    "predict_images",
+    "score",
     "score_fits",
     "simulate",
     "split_half_reliability",

@@ -91,6 +91,7 @@ VARIABLES = {
     "MEMORY": Variable("memory"),
     "ROI": Variable("roi"),
     "FITS": Variable("fits", split_names),
+    "VERTICES": Variable("vertices"),
     "SPLIT": Variable("split"),
     "ENSEMBLE": Variable("ensemble"),
     "ROI_CLASSES": Variable("roi_classes", split_names),
@@ -174,6 +175,13 @@ TARGETS = {
     "compare-generative": _STUDY,
     "calibrate": (_command("evaluate calibrate", f"OUT {_EXECUTION}"),),
     "report": (_command("evaluate report", f"{_INPUTS} SPLIT {_CHOICE} {_EXECUTION}"),),
+    "predict": (
+        _command(
+            "predict images",
+            f"IMAGES {_INPUTS} FITS ROI VERTICES NAME WEIGHTS DEVICE ENSEMBLE",
+            "IMAGES",
+        ),
+    ),
     "maps": (_command("evaluate maps", f"{_INPUTS} FITS"),),
     "positions": (_command("regress.show_positions", f"{_INPUTS} ROI PARAMS", params=""),),
     "submission": (_command("evaluate submission", f"{_INPUTS} {_CHOICE}"),),

@@ -61,6 +61,7 @@ VERBS = {
     "evaluate": Verb("score every fit and their ensemble", TARGETS["evaluate"]),
     "compare": Verb("compare fits on the same pictures, per ROI", TARGETS["compare"]),
     "report": Verb("write scores, maps and examples on one page", TARGETS["report"]),
+    "predict": Verb("predict the responses to any pictures", TARGETS["predict"]),
     "maps": Verb("draw maps of the cortex for papers", TARGETS["maps"]),
     "submission": Verb("write and check the zip that the challenge takes", TARGETS["submission"]),
     "score": Verb("score a zip against the test responses", TARGETS["score"]),

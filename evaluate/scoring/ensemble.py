@@ -153,6 +153,34 @@ def _active_vertices(
     return active, np.where(first > max(ranks, default=0), -1, first)
 
 
+def new_picture_weights(
+    hemisphere: Hemisphere, strengths: Strengths, roi_classes: Sequence[str] | None = None
+) -> list[Floats]:
+    """Return the weights of each model at its vertices for pictures that no fit has seen.
+
+    They are those of the test split: at a vertex, the weights of all models sum to 1.
+    """
+    indices = range(len(hemisphere.models))
+    source, selection = strengths.whole, strengths.selection
+    return _model_weights(hemisphere, source, selection, indices, roi_classes)[0]
+
+
+def _model_weights(
+    hemisphere: Hemisphere,
+    strengths: Part,
+    selection: Selection,
+    indices: Sequence[int],
+    roi_classes: Sequence[str] | None,
+) -> tuple[list[Floats], Indices]:
+    ranks = _ranks(hemisphere, roi_classes, selection.members)
+    return normalise_strengths(
+        hemisphere.n_vertices,
+        [hemisphere.vertices[i] for i in indices],
+        [strengths[i] for i in indices],
+        [ranks[i] for i in indices],
+    )
+
+
 def normalise_strengths(
     n_vertices: int, vertices: Sequence[Indices], strengths: Sequence[Floats], ranks: Sequence[int]
 ) -> tuple[list[Floats], Indices]:
@@ -194,13 +222,10 @@ def combine(
     plan: list[tuple[Any, Part, Selection]] = [(slice(None), strengths.whole, strengths.selection)]
     if split == "heldout":
         plan = [(~second, halves[1], selections[1]), (second, halves[0], selections[0])]
-    weights_by_rows = []
-    for rows, source, selection in plan:
-        ranks = _ranks(hemisphere, roi_classes, selection.members)
-        weights, first = normalise_strengths(
-            n_vertices, vertices, [source[i] for i in indices], [ranks[i] for i in indices]
-        )
-        weights_by_rows.append((rows, weights, first))
+    weights_by_rows = [
+        (rows, *_model_weights(hemisphere, source, selection, indices, roi_classes))
+        for rows, source, selection in plan
+    ]
     # Vertices come first: those of a ROI are scattered, and whole rows are added faster.
     predictions = np.zeros((n_vertices, hemisphere.n_images(split)), np.float32)
     for number, index in enumerate(indices):

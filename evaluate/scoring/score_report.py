@@ -110,11 +110,29 @@ def read_report(csv: Path, content: dict[str, Any]) -> ScoreReport:
     """Read a report from scores.csv and the content of scores.json."""
     caveats = Caveats(**{f.name: content[f.name] for f in fields(Caveats)})
     names = [f.name for f in fields(ScoreReport) if f.name not in ("frame", "caveats")]
-    return ScoreReport(read_rows(csv), caveats, **{n: content[n] for n in names if n in content})
+    return ScoreReport(load_scores(csv), caveats, **{n: content[n] for n in names if n in content})
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """Read scores.csv."""
+def load_scores(path: Path | str = "derivatives/scores.csv") -> pd.DataFrame:
+    """Load the table that `make evaluate` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file scores.csv, or that of some subjects, scores-02.csv.
+
+    Returns
+    -------
+    DataFrame
+        A row for each fit, subject, hemisphere and ROI, "all" where they are pooled: numbers of
+        vertices, `pearson_r`, `r2` and `score` with the ends of their intervals, `chance`.
+
+    Examples
+    --------
+    >>> scores = load_scores("derivatives/scores-01.csv")
+    >>> bool((scores.roi_class == "streams").any())
+    True
+    """
     empty = {name: [""] for name in COLUMNS if name not in TEXT}
     text = dict.fromkeys(TEXT, str)
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)

@@ -17,7 +17,7 @@ from evaluate.fits.sidecar import digest_files, read_if_current, write_csv, writ
 from evaluate.scoring.all_subjects import AllScores, Settings, score_all, vertices_are_current
 from evaluate.scoring.ensemble import rule_code
 from evaluate.scoring.hemisphere_rows import rows
-from evaluate.scoring.score_report import COLUMNS, FitCounts, ScoreReport, read_report, read_rows
+from evaluate.scoring.score_report import COLUMNS, FitCounts, ScoreReport, read_report, load_scores
 from evaluate.tables.legend import legend
 from evaluate.tables.member_lines import summarise_members
 from evaluate.tables.results_table import write_results
@@ -60,7 +60,7 @@ def score_inputs(inputs: Inputs, settings: Settings, split: str) -> ScoreReport:
 
 def _report(inputs: Inputs, scored: AllScores, csv: Path) -> ScoreReport:
     return ScoreReport(
-        frame=read_rows(csv),
+        frame=load_scores(csv),
         caveats=inputs.caveats,
         sha256=sha256_files([csv])[0],
         inputs=inputs.key,

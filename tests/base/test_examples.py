@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from evaluate.commands.scores import scores
+from extract.__main__ import extract as compute_features
+from predict import load_encoder
 from regress.commands.fit import fit
 from tests.builders.rates import write_space
 from tests.house import public_names, without_example
@@ -21,7 +23,7 @@ EXAMPLES = {name: value for name, value in public_names() if ">>>" in str(value.
 
 @pytest.fixture(scope="module")
 def workplace(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make what the examples read: `data`, and `derivatives` with two spaces and a scored fit."""
+    """Make what the examples read: `data`, and `derivatives` with two spaces and a scored fit, and `encoders`."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "data").symlink_to(simulated)
     out = folder / "derivatives"
@@ -29,6 +31,11 @@ def workplace(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         write_space(out, simulated, space, 8)
     fit(simulated, out, "01", "ridge", ["alexnet"], "cpu", name="baseline")
     scores(simulated, out, "01", resamples=0, permutations=0)
+    # An encoder on a space that can be computed for other pictures too.
+    out = folder / "encoders"
+    compute_features(simulated, out, "01", ["pixels:8"])
+    fit(simulated, out, "01", "ridge", ["pixels:8"], "cpu", name="pixels")
+    load_encoder(out / "fits" / "pixels", "01", simulated)
     return folder
 
 

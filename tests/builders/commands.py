@@ -12,7 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from subprocess import CompletedProcess
 
-PACKAGES = ("cache", "challenge", "evaluate", "execute", "extract", "networks", "plan", "regress")
+PACKAGES = (
+    "cache",
+    "challenge",
+    "evaluate",
+    "execute",
+    "extract",
+    "networks",
+    "plan",
+    "predict",
+    "regress",
+)
 
 
 def call(module: str, *arguments: object) -> CompletedProcess[str]:

@@ -4,4 +4,4 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("base", "cache", "challenge", "execute", "networks", "extract", "regress", "evaluate",
-            "plan", "roiridge")  # fmt: skip
+            "plan", "predict", "roiridge")  # fmt: skip

@@ -28,7 +28,7 @@ from evaluate.report.charts import bars
 from evaluate.report.examples import examples
 from evaluate.report.tables import format_triple, table_data
 from evaluate.scoring.chance import chance_score
-from evaluate.scoring.score_report import ScoreReport, overall, read_report, read_rows
+from evaluate.scoring.score_report import ScoreReport, overall, read_report, load_scores
 from evaluate.scoring.vertex_files import read_vertices
 from evaluate.tables.legend import legend
 from evaluate.tables.scores_figure import _figure
@@ -68,7 +68,7 @@ def scored(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def quick(data: Path, out: Path) -> pd.DataFrame:
     scores(data, out, resamples=0, permutations=0)
-    return read_rows(out / "scores.csv")
+    return load_scores(out / "scores.csv")
 
 
 def described(frame: pd.DataFrame, fit: str) -> set[tuple[str, ...]]:
@@ -290,7 +290,7 @@ def test_u15_the_figure_can_be_printed(scored: Path) -> None:
     picture = imread(scored / "scores.png")[..., :3]
     assert (picture[0, 0] == 1).all(), "on white"
     assert (picture == 1).all(axis=2).mean() > 0.7, "ink is spent on points, not on bars"
-    frame = read_rows(scored / "scores.csv")
+    frame = load_scores(scored / "scores.csv")
     figure = _figure(report_of(scored))
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     assert list(panels) == [
@@ -311,7 +311,7 @@ def test_u15_the_figure_can_be_printed(scored: Path) -> None:
 
 
 def test_u15_many_fits_stay_readable(scored: Path) -> None:
-    frame = overall(read_rows(scored / "scores.csv"))
+    frame = overall(load_scores(scored / "scores.csv"))
     one = frame[frame["fit"] == OTHER]
     many = [one.assign(fit=f"fit-{i}", label=f"fit-{i}", score=one["score"] - i) for i in range(30)]
     rows = pd.concat([*many, frame[frame["fit"] == "ensemble"]])

@@ -21,7 +21,7 @@ from evaluate.commands.study import study
 from evaluate.fits.runs import RoiModel
 from evaluate.fits.study_rows import row_names
 from evaluate.fits.training_record import sum_training
-from evaluate.scoring.score_report import read_rows
+from evaluate.scoring.score_report import load_scores
 from evaluate.tables.study_scores import COLUMNS
 from regress.commands.fit import fit as regress
 from regress.commands.study import study as fit_study
@@ -280,7 +280,7 @@ def test_the_numbers_are_those_of_scores_csv(simulated: Path, fitted: tuple[Path
     study("mine", simulated, out, "01", resamples=300, seed=2)
     scores(simulated, out, "01", fits=fits, resamples=300, permutations=0, seed=2)
     frame = pd.read_csv(out / "mine.csv").set_index("row")
-    scored = read_rows(out / "scores-01.csv")
+    scored = load_scores(out / "scores-01.csv")
     scored = scored[(scored["roi"] == "all") & (scored["hemisphere"] == "all")]
     for model in ("ridge", "linear"):
         mine = scored[(scored["model"] == model) & (scored["subject"] == "01")]

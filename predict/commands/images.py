@@ -1,0 +1,85 @@
+"""`python -m predict images`: predict the responses to any pictures."""
+
+from pathlib import Path
+from typing import Literal
+
+from base import convert_paths
+from challenge import SubjectChoice
+from evaluate.ensembles import DEFAULT
+
+
+@convert_paths
+def images(
+    images: Path,
+    data: Path = Path("data"),
+    out: Path = Path("derivatives"),
+    subject: SubjectChoice = "all",
+    fits: list[str] | None = None,
+    roi: list[str] | None = None,
+    vertices: Literal["none", "float16", "float32"] = "none",
+    name: str = "",
+    weights: list[str] = [],  # noqa: B006
+    device: str = "auto",
+    ensemble: str = DEFAULT,
+    skip_damaged: bool = False,
+) -> Path:
+    """Predict the responses to pictures: means of ROIs, and novelty, in OUT/predictions/NAME.
+
+    Features are computed as the fits' were, or read from the cache where it has the picture. A
+    second run computes new pictures alone.
+
+    Parameters
+    ----------
+    images : Path
+        A picture, a folder of pictures at any depth, a CSV list with the column `picture`, or a zip
+        or tar archive, such as WebDataset's shards or a folder of them.
+    data : Path
+        The challenge's directory; read only the first time, to weigh the fits by the held-out
+        responses.
+    out : Path
+        The output folder, which holds `fits`.
+    subject : str, int or sequence of them
+        "all", or one or several ("01 02"); those with fits.
+    fits : list of str, optional
+        Names of fits, or beginnings of their folders in `OUT/fits`, combined as in the submission.
+        All by default.
+    roi : list of str, optional
+        ROIs, such as FFA-1 for both hemispheres or lh.FFA-1; all by default.
+    vertices : str
+        Whether to save all vertices too: none, float16 or float32.
+    name : str
+        The name of the folder of predictions; by default that of `images`.
+    weights : list of str
+        `SPACE=FILE` for networks whose weights are neither installed nor on a hub.
+    device : str
+        auto (a GPU if torch sees one), cpu, cuda, cuda:N or mps.
+    ensemble : str
+        The rule of the weights of several fits: average, per_roi, per_vertex or stacked.
+    skip_damaged : bool
+        Whether to leave out pictures that cannot be decoded; they are named and counted.
+
+    Returns
+    -------
+    Path
+        The folder of the predictions.
+
+    Raises
+    ------
+    PredictError
+        If a picture is damaged, an ROI unknown, the features of the fit cannot be computed here, or
+        the disk has no room.
+
+    Examples
+    --------
+    >>> folder = images("data/subj01/test_split/test_images", out="encoders", subject="01")
+    data/subj01/test_split/test_images: 12 pictures
+    ...
+    >>> sorted(path.name for path in folder.glob("*.csv"))
+    ['subj01.csv']
+    """
+    from predict.stream import predict_images
+
+    options = {"weights": weights, "device": device, "ensemble": ensemble}
+    regions = [word for words in roi or () for word in words.split()]
+    choice = {"subject": subject, "fits": fits, "roi": regions or None}
+    return predict_images(images, data, out, choice, vertices, name, options, skip_damaged)

@@ -1,0 +1,402 @@
+"""Predictions of a stream of pictures, written as they are computed, resumed and never repeated."""
+
+import csv
+import json
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from base import plural, progress, provenance, replacing, say
+from base.memory import release
+from cache import Entry, FeatureStore
+from cache.feature_writer import FeatureWriter
+from challenge import find_subjects
+from evaluate.fits.runs import find_runs
+from predict.combination import load_combination
+from predict.encoder import BATCH, CHUNK, make_reader
+from predict.errors import PredictError
+from predict.features import FeatureReader, picture_digest
+from predict.novelty import UNLIKE
+from predict.pictures import Picture, Source, decode, open_source
+from predict.readout import Readout
+
+# Room on the disk for a file of vertices: its shards, and the file that they are merged into.
+COPIES = 2
+N_LISTED = 5
+
+
+class Item(NamedTuple):
+    """A picture of the stream, ready for the networks."""
+
+    name: str
+    digest: str
+    inputs: list[torch.Tensor] | None  # by network; None where nothing is computed
+    fault: str = ""
+
+
+@dataclass
+class Output:
+    """Files of one encoder: means of ROIs with novelty, and all vertices."""
+
+    readout: Readout
+    rois: list[int] | None
+    store: FeatureStore
+    dtype: str  # of the vertices; "none" for no file of them
+    writers: dict[str, FeatureWriter] = field(default_factory=dict)
+    stored: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the files."""
+        return f"subj{self.readout.subject}"
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the table after `picture`."""
+        names = self.readout.roi_names
+        chosen = names if self.rois is None else [names[n] for n in self.rois]
+        return [*chosen, *(["novelty", "distance"] if self.readout.has_novelty else [])]
+
+    def key(self, kind: str) -> dict[str, Any]:
+        """Return the key of a file, which changes with the numbers."""
+        key = {"schema": 1, "prediction": kind, "encoder": self.readout.meta["digest"]}
+        return {**key, "columns": self.columns if kind == "rois" else self.dtype}
+
+    @property
+    def entry(self) -> Entry:
+        """The file of the means, once it is written."""
+        entries = self.store.entries_named(self.name)
+        return next(entry for entry in entries if entry.meta["key"] == self.key("rois"))
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of files."""
+        return ["rois", *([] if self.dtype == "none" else ["vertices"])]
+
+    def file_name(self, kind: str) -> str:
+        """Return the name of a file without the digest of its key."""
+        return self.name if kind == "rois" else f"{self.name}_vertices"
+
+    def open(self, stack: ExitStack) -> None:
+        """Open the files, and find the pictures that they have."""
+        details = {"origin": f"predicted by {self.readout.meta['digest']}"}
+        details |= {"provenance": provenance()}  # type: ignore[dict-item]
+        for kind in self.kinds:
+            writer = self.store.writer(self.file_name(kind), self.key(kind), details)
+            self.writers[kind] = stack.enter_context(writer)
+            self.stored[kind] = writer.stored_digests()
+
+    def missing(self, names: Iterable[str]) -> set[str]:
+        """Return which pictures lack a prediction, by their sha256."""
+        done = set[str].intersection(*self.stored.values())
+        return set(names) - done
+
+    def add(self, names: Sequence[str], rows: dict[str, NDArray[Any]]) -> None:
+        """Predict and write pictures from the rows of their features."""
+        for kind, writer in self.writers.items():
+            chosen = [n for n, name in enumerate(names) if name not in self.stored[kind]]
+            if not chosen:
+                continue
+            part = {name: values[chosen] for name, values in rows.items()}
+            predicted = self._predict(kind, part)
+            writer.add([names[n] for n in chosen], predicted)
+            self.stored[kind].update(names[n] for n in chosen)
+
+    def _predict(self, kind: str, rows: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        if kind == "vertices":
+            vertices = self.readout.vertices(rows)
+            # A vertex without a fit has no prediction; files of rows hold finite numbers alone.
+            return np.nan_to_num(vertices, copy=False).astype(self.dtype, copy=False)
+        parts = [self.readout.roi_means(rows, self.rois)]
+        if self.readout.has_novelty:
+            parts.append(self.readout.distances(rows))
+        return np.concatenate(parts, axis=1)
+
+
+def predict_images(
+    images: Path,
+    data: Path,
+    out: Path,
+    choice: dict[str, Any],
+    dtype: str,
+    name: str,
+    options: dict[str, Any],
+    skip_damaged: bool,
+) -> Path:
+    """Predict all pictures of a source; see `python -m predict images`."""
+    source = open_source(images)
+    rest = f", {plural(source.n_left_out, 'other file')} left out" if source.n_left_out else ""
+    say(f"{source.path}: {plural(len(source.names), 'picture')}{rest}")
+    folder = out / "predictions" / (name or images.resolve().name.partition(".")[0])
+    outputs, reader = _prepare(out, data, choice, dtype, options, folder)
+    _check_room(source, outputs, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names: dict[str, str] = {}
+    faults: list[str] = []
+    with ExitStack() as stack:
+        for output in outputs:
+            output.open(stack)
+        chunk = Chunk(reader, outputs)
+        with progress(total=len(source.names), desc="predicting", unit="picture") as bar:
+            for items in _stream(source, reader, outputs):
+                damaged = [item.fault for item in items if item.fault]
+                if damaged and not skip_damaged:
+                    raise PredictError("\n".join(damaged))
+                faults += damaged
+                whole = [item for item in items if not item.fault]
+                names.update((item.name, item.digest) for item in whole)
+                chunk.add(whole)
+                bar.update(len(items))
+            chunk.predict()
+    if not names:
+        raise PredictError(f"{source.path}: none of its pictures can be decoded")
+    for output in outputs:
+        _write_table(folder / f"{output.name}.csv", output, names)
+    _write_manifest(folder / "manifest.json", source, outputs, faults)
+    _report(folder, outputs, names, faults, chunk.n_predicted)
+    return folder
+
+
+def _prepare(
+    out: Path,
+    data: Path,
+    choice: dict[str, Any],
+    dtype: str,
+    options: dict[str, Any],
+    folder: Path,
+) -> tuple[list[Output], FeatureReader]:
+    """Load the readouts of the subjects, and check the ROIs."""
+    subjects = _subjects(out, data, choice["subject"], choice["fits"])
+    rule = options["ensemble"]
+    combinations = [load_combination(out, data, s, choice["fits"], rule) for s in subjects]
+    reader = make_reader(out, combinations, options["weights"], options["device"])
+    readouts = [Readout(combination) for combination in combinations]
+    regions = choice["roi"]
+    chosen = [None if regions is None else readout.select_rois(regions) for readout in readouts]
+    store = FeatureStore(folder)
+    pairs = zip(readouts, chosen, strict=True)
+    return [Output(readout, numbers, store, dtype) for readout, numbers in pairs], reader
+
+
+def _subjects(out: Path, data: Path, subject: Any, fits: Sequence[str] | None) -> list[str]:
+    """Return the numbers of the chosen subjects that have fits."""
+    fitted = {name for run in find_runs(out, fits) for name in run.subjects}
+    if subject == "all":
+        return sorted(fitted)
+    words = subject.split() if isinstance(subject, str) else [subject]
+    names = [f"{word:0>2}" for words in map(str, words) for word in words.split()]
+    if unknown := sorted(set(names) - fitted):
+        # Names a subject that the data lack, too.
+        find_subjects(data, subject)
+        raise PredictError(
+            f"--subject: no fits of {', '.join(unknown)}; there are fits of "
+            f"{', '.join(sorted(fitted))}"
+        )
+    return list(dict.fromkeys(names))
+
+
+def _check_room(source: Source, outputs: Sequence[Output], folder: Path) -> None:
+    """Print the size of the files of vertices; raise if the disk has no room for them."""
+    n_bytes = sum(
+        len(source.names) * output.readout.n_vertices * np.dtype(output.dtype).itemsize
+        for output in outputs
+        if output.dtype != "none"
+    )
+    if not n_bytes:
+        return
+    parent = next(p for p in (folder, *folder.parents) if p.is_dir())
+    free = shutil.disk_usage(parent).free
+    say(f"all vertices: up to {n_bytes / 1e9:.2f} GB in {folder}, {free / 1e9:.1f} GB are free")
+    if COPIES * n_bytes > free:
+        raise PredictError(
+            f"{parent}: {free / 1e9:.2f} GB are free, and {COPIES * n_bytes / 1e9:.2f} GB are "
+            f"needed while {plural(len(source.names), 'picture')} are written: choose --vertices "
+            "float16 or none, fewer pictures, or another --out"
+        )
+
+
+def _stream(
+    source: Source, reader: FeatureReader, outputs: Sequence[Output]
+) -> Iterator[list[Item]]:
+    """Yield batches of pictures; threads decode ahead those that the networks must see."""
+
+    def load(picture: Picture) -> Item:
+        name = picture_digest(picture.content)
+        if reader.is_stored(name) or not any(output.missing([name]) for output in outputs):
+            return Item(picture.name, name, None)
+        reader.prepare()
+        try:
+            return Item(picture.name, name, reader.preprocess(decode(picture)))
+        except PredictError as error:
+            return Item(picture.name, name, None, str(error))
+
+    threads = max(1, min(8, torch.get_num_threads()))
+    with ThreadPoolExecutor(threads) as pool:
+        batch: list[Item] = []
+        for item in _ahead(pool, load, source.read(), 2 * BATCH):
+            batch.append(item)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def _ahead(
+    pool: ThreadPoolExecutor,
+    work: Callable[[Picture], Item],
+    pictures: Iterable[Picture],
+    n_ahead: int,
+) -> Iterator[Item]:
+    """Yield the results of work in order, with some in the making."""
+    pending: deque[Future[Item]] = deque()
+    try:
+        for picture in pictures:
+            pending.append(pool.submit(work, picture))
+            if len(pending) > n_ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+@dataclass
+class Chunk:
+    """Pictures whose features are computed and whose responses are not predicted yet."""
+
+    reader: FeatureReader
+    outputs: Sequence[Output]
+    n_predicted: int = 0
+    # By sha256 the rows of the picture, None for those in the cache.
+    rows: dict[str, dict[str, NDArray[Any]] | None] = field(default_factory=dict)
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Compute the features of a batch of pictures, and predict once there are enough."""
+        names = [item.digest for item in items]
+        missing = set().union(*(output.missing(names) for output in self.outputs))
+        new = {i.digest: i for i in items if i.digest in missing and i.digest not in self.rows}
+        inputs = {name: item.inputs for name, item in new.items() if item.inputs is not None}
+        computed = self.reader.compute(list(inputs.values())) if inputs else {}
+        numbers = {name: number for number, name in enumerate(inputs)}
+        for name in new:
+            row = {s: values[numbers[name]] for s, values in computed.items()}
+            self.rows[name] = row if name in inputs else None
+        if len(self.rows) >= CHUNK:
+            self.predict()
+
+    def predict(self) -> None:
+        """Predict and write the pictures, and forget them."""
+        if not self.rows:
+            return
+        stored = [name for name, row in self.rows.items() if row is None]
+        read = self.reader.read(stored) if stored else {}
+        places = {name: number for number, name in enumerate(stored)}
+        rows = {
+            space: np.stack(
+                [
+                    read[space][places[n]] if row is None else row[space]
+                    for n, row in self.rows.items()
+                ]
+            )
+            for space in self.reader.digests
+        }
+        for output in self.outputs:
+            output.add(list(self.rows), rows)
+        self.n_predicted += len(self.rows)
+        self.rows.clear()
+        release()
+
+
+def _write_table(path: Path, output: Output, names: dict[str, str]) -> None:
+    """Write the predictions of the pictures of this source, a block in memory at a time."""
+    digests = list(names.values())
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["picture", *output.columns])
+        for start in range(0, len(digests), CHUNK):
+            part = slice(start, start + CHUNK)
+            rows = output.store.read(output.entry, digests[part])
+            for picture, row in zip(list(names)[part], rows.tolist(), strict=True):
+                writer.writerow([picture, *(f"{value:.6g}" for value in row)])
+
+
+def _write_manifest(
+    path: Path, source: Source, outputs: Sequence[Output], faults: Sequence[str]
+) -> None:
+    encoders = {
+        output.name: {
+            "encoder": output.readout.meta["digest"],
+            "fits": [run["title"] for run in output.readout.meta["runs"]],
+            "rule": output.readout.meta["rule"],
+            "spaces": output.readout.meta["spaces"],
+            "simulated": output.readout.simulated,
+            "untrained": list(output.readout.untrained),
+            "columns": output.columns,
+            "n_vertices": output.readout.meta["n_vertices"],
+            "files": [
+                output.store.path(output.file_name(kind), output.key(kind)).name
+                for kind in output.kinds
+            ],
+        }
+        for output in outputs
+    }
+    about = {
+        "kind": "predictions",
+        "schema": 1,
+        "images": str(source.path),
+        "n_pictures": len(source.names),
+        "damaged": list(faults),
+        "encoders": encoders,
+        "provenance": provenance(),
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _report(
+    folder: Path,
+    outputs: Sequence[Output],
+    names: dict[str, str],
+    faults: Sequence[str],
+    n_predicted: int,
+) -> None:
+    for fault in faults[:N_LISTED]:
+        say(f"left out: {fault}")
+    if len(faults) > N_LISTED:
+        say(f"left out: {len(faults) - N_LISTED} more, named in {folder / 'manifest.json'}")
+    for output in outputs:
+        readout = output.readout
+        notes = [
+            *(["responses SIMULATED"] if readout.simulated else []),
+            *([f"random weights: {', '.join(readout.untrained)}"] if readout.untrained else []),
+        ]
+        label = f"subject {readout.subject}" + (f" ({'; '.join(notes)})" if notes else "")
+        say(f"{label}: {plural(len(names), 'picture')} -> {folder / output.name}.csv")
+        _report_novelty(output, names)
+    n_before = len(set(names.values())) - n_predicted
+    say(f"{plural(n_predicted, 'picture')} predicted now, {n_before} before")
+
+
+def _report_novelty(output: Output, names: dict[str, str]) -> None:
+    if not output.readout.has_novelty:
+        return
+    novelty = output.store.read(output.entry, list(names.values()))[
+        :, output.columns.index("novelty")
+    ]
+    n_unlike = int((novelty > UNLIKE).sum())
+    if n_unlike:
+        say(
+            f"WARNING: {n_unlike} of {plural(len(names), 'picture')} lie farther from the training "
+            f"pictures than {UNLIKE:g} % of the held-out ones: the prediction may not hold for them"
+        )
