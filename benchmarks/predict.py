@@ -60,12 +60,14 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         print(json.dumps({"seconds": seconds, "gigabytes": peak}))
         return
-    novelty()
     if arguments.novelty_only:
+        novelty()
         return
+    subprocess.run([sys.executable, "-m", "benchmarks.predict", "--novelty-only"], check=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(folder)
+        # In a process of its own: a child begins with its parent's peak memory.
+        measure("prepare", folder, folder)
         for count in (arguments.pictures, arguments.many):
             (folder / str(count)).mkdir()
             write_pictures(folder / str(count), count, 425 if count == arguments.pictures else 64)
@@ -74,14 +76,15 @@ def main() -> None:
         typed(folder)
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, _: Path) -> None:
     """Simulate a subject, compute features, fit ridge, and make the encoder."""
     simulate(folder / "data", photos="builtin", **FULL)
     ours("extract", folder, "--spaces", SPACE)
     fit(folder / "data", folder / "out", "01", "ridge", [SPACE], "cpu", name="full")
     start = time.perf_counter()
     encoder = load_encoder(folder / "out" / "fits" / "full", "01", folder / "data")
-    print(f"{encoder.n_vertices} vertices; encoder made in {time.perf_counter() - start:.1f} s")
+    seconds = time.perf_counter() - start
+    print(f"{encoder.n_vertices} vertices; encoder made in {seconds:.1f} s", file=sys.stderr)
 
 
 def ours(module: str, folder: Path, *words: object) -> None:
@@ -126,7 +129,12 @@ def all_vertices(folder: Path, pictures: Path) -> None:
     _predict("float32", folder, pictures)
 
 
-CONTENDERS = {"extraction": extraction, "means": means, "vertices": all_vertices}
+CONTENDERS = {
+    "prepare": prepare,
+    "extraction": extraction,
+    "means": means,
+    "vertices": all_vertices,
+}
 
 
 def measure(contender: str, folder: Path, pictures: Path) -> dict[str, float]:

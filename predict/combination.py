@@ -174,11 +174,11 @@ def _novelty(
     """Return the keys of the spaces, and the distances; None where features are not stored."""
     entries = {}
     for name, key in spaces.items():
-        found = [e for e in store.entries_named(name) if e.digest == key]
-        if not found:
+        matches = [e for e in store.entries_named(name) if e.digest == key]
+        if not matches:
             say(f"{name}: its features are not in {store.folder}: novelty is not computed")
             return {}, None
-        entries[name] = found[0]
+        entries[name] = matches[0]
     names = subject.picture_digests("train")
     is_held = np.zeros(len(names), bool)
     is_held[hemisphere.heldout_rows] = True

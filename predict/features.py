@@ -73,8 +73,8 @@ class FeatureReader:
 
     def read(self, names: Sequence[str]) -> dict[str, Rows]:
         """Read the rows of stored pictures, by space."""
-        found = {name: entry for name, entry in self.entries.items() if entry is not None}
-        return {n: self.store.read(e, names, as_stored=True) for n, e in found.items()}
+        entries = {name: entry for name, entry in self.entries.items() if entry is not None}
+        return {n: self.store.read(e, names, as_stored=True) for n, e in entries.items()}
 
     def prepare(self) -> None:
         """Build the networks with their weights, once; threads may call it at the same time."""

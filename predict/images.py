@@ -50,6 +50,6 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
     is_float = np.issubdtype(values.dtype, np.floating)
     low, high = (float(values.min()), float(values.max())) if is_float else (0.0, 0.0)
     if not is_float or low < 0 or high > 1:
-        found = f"{values.dtype}" + (f" from {low:g} to {high:g}" if is_float else "")
-        raise PredictError(f"images: found {found}, expected uint8, or floats from 0 to 1")
+        description = f"{values.dtype}" + (f" from {low:g} to {high:g}" if is_float else "")
+        raise PredictError(f"images: found {description}, expected uint8, or floats from 0 to 1")
     return np.asarray((values * 255).round(), np.uint8)

@@ -139,10 +139,10 @@ def _listed_names(path: Path) -> list[str]:
                     f"{path}: has columns {', '.join(rows.fieldnames or ()) or 'none'}, expected a "
                     "column `picture` with the paths of pictures"
                 )
-            listed = [row["picture"] or "" for row in rows]
+            paths = [row["picture"] or "" for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise PredictError(f"{path}: not read ({error}); expected CSV in UTF-8") from error
-    names = [str(path.parent / name) for name in listed]
+    names = [str(path.parent / name) for name in paths]
     missing = [name for name in names if not Path(name).is_file()]
     if missing:
         raise PredictError(

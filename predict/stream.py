@@ -63,8 +63,8 @@ class Output:
     def columns(self) -> list[str]:
         """The columns of the table after `picture`."""
         names = self.readout.roi_names
-        chosen = names if self.rois is None else [names[n] for n in self.rois]
-        return [*chosen, *(["novelty", "distance"] if self.readout.has_novelty else [])]
+        names = names if self.rois is None else tuple(names[n] for n in self.rois)
+        return [*names, *(["novelty", "distance"] if self.readout.has_novelty else [])]
 
     def key(self, kind: str) -> dict[str, Any]:
         """Return the key of a file, which changes with the numbers."""
@@ -97,19 +97,17 @@ class Output:
 
     def missing(self, names: Iterable[str]) -> set[str]:
         """Return which pictures lack a prediction, by their sha256."""
-        done = set[str].intersection(*self.stored.values())
-        return set(names) - done
+        return set(names) - set[str].intersection(*self.stored.values())
 
     def add(self, names: Sequence[str], rows: dict[str, NDArray[Any]]) -> None:
         """Predict and write pictures from the rows of their features."""
         for kind, writer in self.writers.items():
-            chosen = [n for n, name in enumerate(names) if name not in self.stored[kind]]
-            if not chosen:
+            new = [n for n, name in enumerate(names) if name not in self.stored[kind]]
+            if not new:
                 continue
-            part = {name: values[chosen] for name, values in rows.items()}
-            predicted = self._predict(kind, part)
-            writer.add([names[n] for n in chosen], predicted)
-            self.stored[kind].update(names[n] for n in chosen)
+            part = {name: values[new] for name, values in rows.items()}
+            writer.add([names[n] for n in new], self._predict(kind, part))
+            self.stored[kind].update(names[n] for n in new)
 
     def _predict(self, kind: str, rows: dict[str, NDArray[Any]]) -> NDArray[Any]:
         if kind == "vertices":
@@ -181,10 +179,10 @@ def _prepare(
     reader = make_reader(out, combinations, options["weights"], options["device"])
     readouts = [Readout(combination) for combination in combinations]
     regions = choice["roi"]
-    chosen = [None if regions is None else readout.select_rois(regions) for readout in readouts]
+    numbers = [None if regions is None else readout.select_rois(regions) for readout in readouts]
     store = FeatureStore(folder)
-    pairs = zip(readouts, chosen, strict=True)
-    return [Output(readout, numbers, store, dtype) for readout, numbers in pairs], reader
+    pairs = zip(readouts, numbers, strict=True)
+    return [Output(readout, rois, store, dtype) for readout, rois in pairs], reader
 
 
 def _subjects(out: Path, data: Path, subject: Any, fits: Sequence[str] | None) -> list[str]:

@@ -17,7 +17,7 @@ from evaluate.fits.sidecar import digest_files, read_if_current, write_csv, writ
 from evaluate.scoring.all_subjects import AllScores, Settings, score_all, vertices_are_current
 from evaluate.scoring.ensemble import rule_code
 from evaluate.scoring.hemisphere_rows import rows
-from evaluate.scoring.score_report import COLUMNS, FitCounts, ScoreReport, read_report, load_scores
+from evaluate.scoring.score_report import COLUMNS, FitCounts, ScoreReport, load_scores, read_report
 from evaluate.tables.legend import legend
 from evaluate.tables.member_lines import summarise_members
 from evaluate.tables.results_table import write_results

@@ -23,7 +23,7 @@ EXAMPLES = {name: value for name, value in public_names() if ">>>" in str(value.
 
 @pytest.fixture(scope="module")
 def workplace(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make what the examples read: `data`, and `derivatives` with two spaces and a scored fit, and `encoders`."""
+    """Make what the examples read: `data`, and `derivatives` with a scored fit, and `encoders`."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "data").symlink_to(simulated)
     out = folder / "derivatives"

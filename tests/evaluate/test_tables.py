@@ -28,7 +28,7 @@ from evaluate.report.charts import bars
 from evaluate.report.examples import examples
 from evaluate.report.tables import format_triple, table_data
 from evaluate.scoring.chance import chance_score
-from evaluate.scoring.score_report import ScoreReport, overall, read_report, load_scores
+from evaluate.scoring.score_report import ScoreReport, load_scores, overall, read_report
 from evaluate.scoring.vertex_files import read_vertices
 from evaluate.tables.legend import legend
 from evaluate.tables.scores_figure import _figure
