@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +31,7 @@ def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
                     continue
                 module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
                 found = eval(ast.unparse(node.args[0]), vars(module))
-                verbs = found if isinstance(found, dict) else {"": found}
+                verbs = found if isinstance(found, Mapping) else {"": found}
                 for verb, function in verbs.items():
                     yield f"{module.__name__} {verb}".strip(), function
 
