@@ -19,7 +19,7 @@ from execute.forecast.calibration import n_threads
 from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
-from execute.forecast.unit_costs import planned_costs
+from execute.runs import planned_costs
 from extract.costs.units import plan_space
 from extract.layer_listing import describe, sketch
 from plan.__main__ import plan
