@@ -104,8 +104,7 @@ def fit(
     ...Path('derivatives/fits/ridge-...')
     """
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
-    from cache import check_fit_name, write_fit_name
-    from challenge.inputs import print_missing_classes
+    from challenge.dataset import print_missing_classes
     from execute import choose_executor, planned_costs, share
     from regress import models
     from regress.backend import choose_devices, describe_devices, make_place
@@ -133,6 +132,8 @@ def fit(
         images=images,
     )
     if name:
+        from cache import check_fit_name, write_fit_name
+
         check_fit_name(request.folder, name, (*plugin_names(models), *RESERVED))
     say(f"{model} on {' + '.join(e.name for e in request.entries)}, {describe_devices(devices)}")
     print_missing_classes([s for group in request.groups for s in group])

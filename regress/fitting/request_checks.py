@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import nearest, say
-from cache import Entry, FeatureStore, find_fits
+from cache import Entry, FeatureStore
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
-from challenge.inputs import check_training_data
-from regress.data.space_kinds import check_pixels, common_place_count
+from challenge.dataset import check_training_data
 from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
@@ -58,11 +57,7 @@ def make_request(
     entries = find(store)
     if not entries:
         raise RegressError("--spaces: none given; for example --spaces clip alexnet")
-    if estimator.get_params().get("over") == "tokens":
-        params["places"] = common_place_count(store, entries)
-        estimator.set_params(places=params["places"])
-    elif estimator.get_params().get("over") == "pixels":
-        check_pixels(store, entries)
+    _set_places(estimator, params, store, entries)
     together = bool(subjects) and len(selected) > 1
     initial = _open_start(out, start) if start else None
     _check_trained(estimator, model, together, initial)
@@ -81,6 +76,22 @@ def make_request(
     )
     groups = [selected] if together else [[s] for s in selected]
     return FitRequest(groups, store, entries, settings, estimator, out, initial, set())
+
+
+def _set_places(
+    estimator: Encoder, params: dict[str, Any], store: FeatureStore, entries: Sequence[Entry]
+) -> None:
+    """Check that the spaces suit a model that learns from places or pixels; set the places."""
+    over = estimator.get_params().get("over")
+    if over not in ("tokens", "pixels"):
+        return
+    from regress.data.space_kinds import check_pixels, common_place_count
+
+    if over == "pixels":
+        check_pixels(store, entries)
+    else:
+        params["places"] = common_place_count(store, entries)
+        estimator.set_params(places=params["places"])
 
 
 def add_test_pictures(request: FitRequest, data: Path) -> FitRequest:
@@ -112,6 +123,7 @@ def _select_subjects(data: Path, subject: SubjectChoice, subjects: list[str]) ->
 def _open_start(out: Path, start: Path) -> "Start":
     """Open the fit to begin from by its folder, its name, or the beginning of its folder's name."""
     # Lightning takes seconds to import, and ridge needs none of it.
+    from cache import find_fits
     from regress.fitting.warm_start import Start
 
     if start.is_dir() or start.is_absolute():
