@@ -7,8 +7,9 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import MISSING, fields
 from functools import cache, wraps
-from inspect import signature
+from inspect import Parameter, getdoc, signature
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -74,6 +75,65 @@ def convert_paths(function: Callable[P, R]) -> Callable[P, R]:
             return function(*bound.args, **bound.kwargs)
 
     return wrapper
+
+
+def spread_options(function: Callable[..., R]) -> Callable[..., R]:
+    """Return a function that takes the fields of its first argument, a dataclass, one by one.
+
+    Parameters
+    ----------
+    function : callable
+        A function whose first parameter is annotated with a dataclass that documents its attributes
+        and has a default for each.
+
+    Returns
+    -------
+    callable
+        The function with the fields, their defaults and their help in place of that parameter.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Options:
+    ...     model: str = "ridge"
+    >>> @spread_options
+    ... def describe(options: Options, name: str = "") -> str:
+    ...     return f"{name}: {options.model}"
+    >>> describe(model="ols_pca", name="baseline")
+    'baseline: ols_pca'
+    """
+    whole, *remainder = signature(function).parameters.values()
+    options = whole.annotation
+    parameters = [
+        Parameter(
+            field.name,
+            Parameter.POSITIONAL_OR_KEYWORD,
+            default=field.default if field.default_factory is MISSING else field.default_factory(),
+            annotation=field.type,
+        )
+        for field in fields(options)
+    ]
+    spread = signature(function).replace(parameters=[*parameters, *remainder])
+
+    @wraps(function)
+    def wrapper(*arguments: Any, **keywords: Any) -> R:
+        values = spread.bind(*arguments, **keywords).arguments
+        names = [parameter.name for parameter in parameters if parameter.name in values]
+        return function(options(**{name: values.pop(name) for name in names}), **values)
+
+    annotations = {name: parameter.annotation for name, parameter in spread.parameters.items()}
+    wrapper.__annotations__ = annotations | {"return": spread.return_annotation}
+    wrapper.__doc__ = _spread_help(function, options, whole.name)
+    wrapper.__signature__ = spread  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _spread_help(function: Callable[..., Any], options: type, name: str) -> str:
+    """Return the docstring of a function with the attributes of its options as parameters."""
+    attributes = (getdoc(options) or "").partition("Attributes\n----------\n")[2]
+    entry = rf"^{name} : .*(\n    .*)*"
+    return re.sub(entry, lambda _: attributes.rstrip(), getdoc(function) or "", flags=re.MULTILINE)
 
 
 @contextmanager

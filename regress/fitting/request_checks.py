@@ -1,6 +1,6 @@
 """Make the request of a command, and check it before any features are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,11 @@ from base import nearest, say
 from cache import Entry, FeatureStore
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
 from challenge.dataset import check_training_data
+from regress.data.design import find_spaces
 from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
+from regress.fit_options import FitOptions
 from regress.fitting.request import FitRequest
 from regress.fitting.settings import Settings
 from regress.models import load_model_class
@@ -20,57 +22,46 @@ if TYPE_CHECKING:
     from regress.fitting.warm_start import Start
 
 
-def make_request(
-    data: Path,
-    out: Path,
-    find: Callable[[FeatureStore], Sequence[Entry]],
-    *,
-    subject: SubjectChoice = "all",
-    model: str = "banded_ridge",
-    heldout: float = 0.1,
-    folds: int = 5,
-    seed: int = 0,
-    group_by: str = "roi",
-    params: dict[str, Any] | None = None,
-    subjects: Sequence[str] = (),
-    start: Path | None = None,
-    images: int | None = None,
-) -> FitRequest:
-    """Make the request of `python -m regress` from its arguments, and check it.
+def make_request(options: FitOptions, entries: Sequence[Entry] | None = None) -> FitRequest:
+    """Make the request of `python -m regress` from its options, and check it.
 
     Parameters
     ----------
-    find : callable
-        Returns the feature spaces. A forecast may return entries of features that do not exist yet.
+    options : FitOptions
+        What to fit, on what, and where.
+    entries : sequence of Entry, optional
+        The feature spaces, which for a forecast need not exist yet; by default those that the
+        options name.
 
     Returns
     -------
     FitRequest
         Enough for a forecast; before it is fitted, `add_test_pictures` must complete it.
     """
-    params = dict(params or {})
+    if not options.spaces:
+        raise RegressError("--spaces: none given; for example --spaces clip alexnet")
+    model, out = options.model, options.out
+    params = dict(options.params)
     estimator = make_estimator(model, params)
-    group_by = _effective_grouping(check_grouping(group_by), estimator, model)
-    selected = _select_subjects(data, subject, list(subjects))
+    group_by = _effective_grouping(check_grouping(options.group_by), estimator, model)
+    selected = _select_subjects(options.data, options.subject, list(options.subjects))
     check_training_data(selected)
     store = FeatureStore(out / "features")
-    entries = find(store)
-    if not entries:
-        raise RegressError("--spaces: none given; for example --spaces clip alexnet")
+    entries = find_spaces(store, options.spaces) if entries is None else entries
     _set_places(estimator, params, store, entries)
-    together = bool(subjects) and len(selected) > 1
-    initial = _open_start(out, start) if start else None
+    together = bool(options.subjects) and len(selected) > 1
+    initial = _open_start(out, options.start) if options.start else None
     _check_trained(estimator, model, together, initial)
     defaults = estimator.get_params()
     settings = Settings(
         model,
         {name: params[name] for name in sorted(params)},
-        heldout,
-        folds,
-        seed,
+        options.heldout,
+        options.folds,
+        options.seed,
         group_by,
         tuple(s.name for s in selected) if together else (),
-        images,
+        options.images,
         initial.digest if initial else "",
         {n: v for n, v in defaults.items() if n not in RESERVED_PARAMETERS | set(params)},
     )
