@@ -5,7 +5,7 @@ Nothing here is about brains or pictures, and nothing here imports another packa
 
 from base.claims import claiming, taking_turns
 from base.code import code_digest
-from base.command_line.calls import convert_paths, make_command, run_hint, spread_options
+from base.command_line.calls import convert_paths, make_command, run_hint
 from base.command_line.targets import nearest
 from base.digests import canonical, content_digests, digest, sha256_files
 from base.documents import DocumentError, parse_json, read_json, read_yaml
@@ -46,6 +46,5 @@ __all__ = [
     "run_hint",
     "say",
     "sha256_files",
-    "spread_options",
     "taking_turns",
 ]

@@ -3,7 +3,8 @@
 import sys
 from typing import Literal
 
-from base import convert_paths, spread_options
+from base import convert_paths
+from base.command_line.calls import spread_options
 from base.command_line.parser import run
 from regress.fit_options import FitOptions
 

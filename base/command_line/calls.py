@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from functools import cache, wraps
 from inspect import Parameter, getdoc, signature
 from pathlib import Path
@@ -80,60 +80,33 @@ def convert_paths(function: Callable[P, R]) -> Callable[P, R]:
 def spread_options(function: Callable[..., R]) -> Callable[..., R]:
     """Return a function that takes the fields of its first argument, a dataclass, one by one.
 
-    Parameters
-    ----------
-    function : callable
-        A function whose first parameter is annotated with a dataclass that documents its attributes
-        and has a default for each.
-
-    Returns
-    -------
-    callable
-        The function with the fields, their defaults and their help in place of that parameter.
-
-    Examples
-    --------
-    >>> from dataclasses import dataclass
-    >>> @dataclass
-    ... class Options:
-    ...     model: str = "ridge"
-    >>> @spread_options
-    ... def describe(options: Options, name: str = "") -> str:
-    ...     return f"{name}: {options.model}"
-    >>> describe(model="ols_pca", name="baseline")
-    'baseline: ols_pca'
+    Their defaults stand in its signature, and the attributes of the dataclass in its docstring.
     """
     whole, *remainder = signature(function).parameters.values()
     options = whole.annotation
-    parameters = [
-        Parameter(
-            field.name,
-            Parameter.POSITIONAL_OR_KEYWORD,
-            default=field.default if field.default_factory is MISSING else field.default_factory(),
-            annotation=field.type,
-        )
-        for field in fields(options)
-    ]
-    spread = signature(function).replace(parameters=[*parameters, *remainder])
+    parameters = {field.name: _parameter(field) for field in fields(options)}
+    spread = signature(function).replace(parameters=[*parameters.values(), *remainder])
 
     @wraps(function)
     def wrapper(*arguments: Any, **keywords: Any) -> R:
         values = spread.bind(*arguments, **keywords).arguments
-        names = [parameter.name for parameter in parameters if parameter.name in values]
-        return function(options(**{name: values.pop(name) for name in names}), **values)
+        choices = {name: values.pop(name) for name in parameters.keys() & values.keys()}
+        return function(options(**choices), **values)
 
-    annotations = {name: parameter.annotation for name, parameter in spread.parameters.items()}
-    wrapper.__annotations__ = annotations | {"return": spread.return_annotation}
-    wrapper.__doc__ = _spread_help(function, options, whole.name)
+    help_of_fields = str(getdoc(options)).partition("Attributes\n----------\n")[2].rstrip()
+    entry = re.compile(rf"^{whole.name} : .*(\n    .*)*", re.MULTILINE)
+    wrapper.__doc__ = entry.sub(lambda _: help_of_fields, str(getdoc(function)))
+    wrapper.__annotations__ = {n: p.annotation for n, p in spread.parameters.items()}
+    wrapper.__annotations__["return"] = spread.return_annotation
     wrapper.__signature__ = spread  # type: ignore[attr-defined]
     return wrapper
 
 
-def _spread_help(function: Callable[..., Any], options: type, name: str) -> str:
-    """Return the docstring of a function with the attributes of its options as parameters."""
-    attributes = (getdoc(options) or "").partition("Attributes\n----------\n")[2]
-    entry = rf"^{name} : .*(\n    .*)*"
-    return re.sub(entry, lambda _: attributes.rstrip(), getdoc(function) or "", flags=re.MULTILINE)
+def _parameter(field: Field[Any]) -> Parameter:
+    """Return the parameter of a function that stands for a field with a default."""
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    return Parameter(field.name, kind, default=default, annotation=field.type)
 
 
 @contextmanager

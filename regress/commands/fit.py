@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from base import convert_paths, plugin_names, say, spread_options
+from base import convert_paths, plugin_names, say
+from base.command_line.calls import spread_options
 from regress.fit_options import FitOptions
 
 if TYPE_CHECKING:

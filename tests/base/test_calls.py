@@ -16,14 +16,8 @@ from typing import Any, get_type_hints
 import numpy as np
 import pytest
 
-from base import (
-    RoiridgeError,
-    choose_from,
-    convert_paths,
-    make_command,
-    run_hint,
-    spread_options,
-)
+from base import RoiridgeError, choose_from, convert_paths, make_command, run_hint
+from base.command_line.calls import spread_options
 from base.command_line.parser import check
 from base.command_line.targets import TARGETS, VARIABLES
 from tests.builders.commands import PACKAGES, call
