@@ -7,12 +7,11 @@ from base.claims import claiming, taking_turns
 from base.code import code_digest
 from base.command_line.calls import convert_paths, make_command, run_hint
 from base.command_line.targets import nearest
-from base.counts import check_count
 from base.digests import canonical, content_digests, digest, sha256_files
 from base.documents import DocumentError, parse_json, read_json, read_yaml
 from base.errors import RoiridgeError
 from base.files import replacing
-from base.memory import Batches, machine_memory
+from base.memory import Batches, check_count, machine_memory
 from base.plugins import choose_from, list_choices, load_plugin, plugin_names
 from base.progress import progress, say
 from base.provenance import provenance

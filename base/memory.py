@@ -1,4 +1,4 @@
-"""The memory of the machine, its release to the system, and batches that fit into it."""
+"""The memory of the machine, its release, and counts and batches that fit into it."""
 
 import ctypes
 import os
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from base.errors import RoiridgeError
 
 
 def machine_memory() -> int:
@@ -39,6 +41,38 @@ def release() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def check_count(option: str, value: int, largest: int, reason: str = "") -> None:
+    """Check that a number of repetitions fits the machine, before anything is allocated.
+
+    Parameters
+    ----------
+    option : str
+        The option as the user types it, such as "--resamples".
+    value : int
+        The number that the user typed.
+    largest : int
+        The largest number that can be computed.
+    reason : str
+        The cause of the limit, such as "their means would need 8 PB of memory".
+
+    Raises
+    ------
+    RoiridgeError
+        If the number is larger.
+
+    Examples
+    --------
+    >>> check_count("--resamples", 1000, largest=100_000)
+    >>> check_count("--resamples", 10**9, largest=100_000)
+    Traceback (most recent call last):
+    base.errors.RoiridgeError: --resamples 1000000000: expected at most 100000
+    """
+    if value > largest:
+        raise RoiridgeError(
+            f"{option} {value}: expected at most {largest}" + (f"; {reason}" if reason else "")
+        )
 
 
 class Batches:

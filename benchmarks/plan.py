@@ -28,6 +28,7 @@ from extract.costs.units import plan_space
 from plan.stages import plan_ablate, plan_features
 from regress.costs.units import fit_costs, start_cost
 from regress.data.design import find_spaces
+from regress.fit_options import FitOptions
 from regress.fitting.request_checks import make_request
 
 BOTH = ["alexnet", "efficientnet_lite0"]
@@ -99,7 +100,7 @@ def fit(
     data: Path, out: Path, model: str, spaces: Sequence[str], rates: Rates, more: str = ""
 ) -> None:
     """Plan a fit, and do it."""
-    asked = make_request(data, out, lambda store: find_spaces(store, spaces), model=model)
+    asked = make_request(FitOptions(data, out, model=model, spaces=list(spaces)))
     cost = start_cost(asked, rates) + sequential_cost(
         one for own in fit_costs(asked, rates) for one in own
     )

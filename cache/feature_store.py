@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from base import nearest, run_hint, say
 from cache.errors import CacheError, InUseError
 from cache.feature_table import read_table_meta, take_rows
-from cache.feature_writer import FeatureWriter, ShardWriter
-from cache.key import digest
-from cache.key_fields import differences, flatten, format_value
+from cache.key import differences, digest, flatten, format_value
+
+if TYPE_CHECKING:
+    from cache.feature_writer import FeatureWriter, ShardWriter
 
 NAME_LENGTH = 120
 
@@ -135,7 +136,7 @@ class FeatureStore:
 
     def writer(
         self, name: str, key: Mapping[str, Any], details: Mapping[str, Any]
-    ) -> FeatureWriter:
+    ) -> "FeatureWriter":
         """Open a space for adding rows.
 
         Parameters
@@ -152,11 +153,14 @@ class FeatureStore:
         FeatureWriter
             A context manager.
         """
+        # Most commands only read.
+        from cache.feature_writer import FeatureWriter
+
         return FeatureWriter(self.path(name, key), {"name": name, "key": dict(key), **details})
 
     def shard_writer(
         self, name: str, key: Mapping[str, Any], details: Mapping[str, Any]
-    ) -> ShardWriter:
+    ) -> "ShardWriter":
         """Open a space for adding rows while the parent process has it open.
 
         Parameters
@@ -169,6 +173,8 @@ class FeatureStore:
         ShardWriter
             A context manager.
         """
+        from cache.feature_writer import ShardWriter
+
         return ShardWriter(self.path(name, key), {"name": name, "key": dict(key), **details})
 
     def entries(self) -> list[Entry]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from base import sha256_files
 from cache.errors import CacheError
-from cache.key_fields import N_LISTED, first_names
+from cache.key import N_LISTED, first_names
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 DIGEST = re.compile("[0-9a-fA-F]{64}")

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from base import content_digests
-from challenge.ceilings.noise_ceiling import read_ceilings
-from challenge.errors import DataError
-from challenge.files.arrays import check_finite
-from challenge.findings import Findings
+from challenge.errors import DataError, Findings
+from challenge.files import check_finite, column_fault, open_responses, row_fault
 from challenge.layout import (
     FOLDER_NAME,
     HEMISPHERES,
@@ -21,9 +19,7 @@ from challenge.layout import (
     responses_file,
     vertices_file,
 )
-from challenge.pictures.decoding import nsd_ids
-from challenge.pictures.listing import list_pictures
-from challenge.responses import column_fault, open_responses, row_fault
+from challenge.pictures.listing import list_pictures, nsd_ids
 from challenge.rois.regions import Roi, check_distinct, read_mask, read_rois, with_residual
 
 
@@ -156,7 +152,7 @@ class Subject:
             return open_responses(existing).shape[1]
         ceilings = [self.ceiling_file(hemisphere, split) for split in SPLITS]
         if existing := next((file for file in ceilings if file.is_file()), None):
-            return read_ceilings(existing, None).size
+            return _read_ceilings(existing, None).size
         return open_responses(responses[0]).shape[1]  # raises an error on the missing file
 
     def responses(self, hemisphere: str, split: str = "train") -> np.memmap:
@@ -247,7 +243,7 @@ class Subject:
         file = self.ceiling_file(hemisphere, split)
         if not file.is_file():
             return None
-        return read_ceilings(file, self.n_vertices(hemisphere))
+        return _read_ceilings(file, self.n_vertices(hemisphere))
 
     def rois(self, hemisphere: str) -> list[Roi]:
         """Read the vertices of every region of interest.
@@ -298,3 +294,10 @@ class Subject:
         rois = self.rois(hemisphere)
         check_distinct(self.folder, rois)
         return with_residual(rois, self.n_vertices(hemisphere), hemisphere)
+
+
+def _read_ceilings(file: Path, n_vertices: int | None) -> np.ndarray:
+    # Fits read none.
+    from challenge.ceilings.noise_ceiling import read_ceilings
+
+    return read_ceilings(file, n_vertices)

@@ -4,19 +4,7 @@ import json
 import sys
 from itertools import takewhile
 
-from base.command_line.parser import Command, run
-from evaluate.commands.ablation import ablation
-from evaluate.commands.calibrate import calibrate
-from evaluate.commands.ceilings import ceilings
-from evaluate.commands.check import check
-from evaluate.commands.compare import compare
-from evaluate.commands.maps import maps
-from evaluate.commands.report import report
-from evaluate.commands.results import results
-from evaluate.commands.score import score
-from evaluate.commands.scores import scores
-from evaluate.commands.study import study
-from evaluate.commands.submission import submission
+from base.command_line.parser import Verbs, run
 
 EXAMPLES = (
     "python -m evaluate scores --data data --out derivatives",
@@ -42,20 +30,11 @@ def _expand_arguments(arguments: list[str]) -> list[str]:
     return arguments
 
 
-VERBS: dict[str, Command] = {
-    "scores": scores,
-    "submission": submission,
-    "check": check,
-    "score": score,
-    "ceilings": ceilings,
-    "calibrate": calibrate,
-    "compare": compare,
-    "study": study,
-    "results": results,
-    "ablation": ablation,
-    "maps": maps,
-    "report": report,
-}
+VERBS = Verbs(
+    "evaluate.commands",
+    ("scores", "submission", "check", "score", "ceilings", "calibrate",
+     "compare", "study", "results", "ablation", "maps", "report"),
+)  # fmt: skip
 
 
 def main() -> int:

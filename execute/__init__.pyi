@@ -1,8 +1,7 @@
 from .errors import ExecuteError
 from .executor import ALONE, Devices, Executor, choose_executor, share
 from .forecast.cost import Cost
-from .forecast.unit_costs import planned_costs
-from .runs import Run
+from .runs import Run, planned_costs
 
 __all__ = [
     "ALONE",

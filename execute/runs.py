@@ -6,6 +6,7 @@ which the process that does the unit writes when it begins and when it ends.
 
 import errno
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,6 +150,37 @@ class Run:
             A JSON file, which exists once the unit was started.
         """
         return self.folder / f"{number}.{unit}.json"
+
+
+@base.convert_paths
+def planned_costs(folder: Path, cost: Callable[[Any], list[list[Cost]]]) -> list[list[Cost]] | None:
+    """Return the planned cost of each unit, by the rates that `make plan` stored.
+
+    Parameters
+    ----------
+    folder : Path
+        `OUT/rates`.
+    cost : callable
+        Returns the costs of each group's units for given `Rates`.
+
+    Returns
+    -------
+    list of list of Cost, or None
+        None where a rate was never measured.
+
+    Examples
+    --------
+    >>> planned_costs(Path("rates"), lambda rates: [[Cost(1.0)]]) is None  # before make plan
+    True
+    """
+    if not folder.is_dir():
+        return None
+    from execute.forecast.rates import NotMeasuredError, Rates
+
+    try:
+        return cost(Rates(folder, measures=False))
+    except NotMeasuredError:
+        return None
 
 
 def write_json(path: Path, about: dict[str, Any]) -> None:

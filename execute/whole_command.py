@@ -16,8 +16,7 @@ from execute.errors import ExecuteError
 from execute.executor import ALONE, choose_executor, share
 from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
-from execute.forecast.unit_costs import planned_costs
-from execute.runs import Run
+from execute.runs import Run, planned_costs
 from execute.work import Work
 
 

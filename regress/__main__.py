@@ -2,13 +2,10 @@
 
 import sys
 
-from base.command_line.parser import Command, run
-from regress.commands.ablate import ablate
+from base.command_line.parser import Verbs, run
 from regress.commands.fit import fit
-from regress.commands.positions import show
-from regress.commands.study import study
 
-VERBS: dict[str, Command] = {"fit": fit, "ablate": ablate, "study": study, "positions": show}
+VERBS = Verbs("regress.commands", ("fit", "ablate", "study", "positions"))
 EXAMPLES = [
     "python -m regress --subject 01 --model banded_ridge --spaces clip alexnet sam",
     "python -m regress --subject all --model ridge --spaces clip",

@@ -3,7 +3,7 @@
 import sys
 
 from base.command_line.parser import run
-from regress.commands.positions import EXAMPLES, show
+from regress.commands.positions import EXAMPLES, positions
 
 if __name__ == "__main__":
-    sys.exit(run(show, "regress.show_positions", EXAMPLES))
+    sys.exit(run(positions, "regress.show_positions", EXAMPLES))

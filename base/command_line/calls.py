@@ -7,8 +7,9 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import MISSING, Field, fields
 from functools import cache, wraps
-from inspect import signature
+from inspect import Parameter, getdoc, signature
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -74,6 +75,38 @@ def convert_paths(function: Callable[P, R]) -> Callable[P, R]:
             return function(*bound.args, **bound.kwargs)
 
     return wrapper
+
+
+def spread_options(function: Callable[..., R]) -> Callable[..., R]:
+    """Return a function that takes the fields of its first argument, a dataclass, one by one.
+
+    Their defaults stand in its signature, and the attributes of the dataclass in its docstring.
+    """
+    whole, *remainder = signature(function).parameters.values()
+    options = whole.annotation
+    parameters = {field.name: _parameter(field) for field in fields(options)}
+    spread = signature(function).replace(parameters=[*parameters.values(), *remainder])
+
+    @wraps(function)
+    def wrapper(*arguments: Any, **keywords: Any) -> R:
+        values = spread.bind(*arguments, **keywords).arguments
+        choices = {name: values.pop(name) for name in parameters.keys() & values.keys()}
+        return function(options(**choices), **values)
+
+    help_of_fields = str(getdoc(options)).partition("Attributes\n----------\n")[2].rstrip()
+    entry = re.compile(rf"^{whole.name} : .*(\n    .*)*", re.MULTILINE)
+    wrapper.__doc__ = entry.sub(lambda _: help_of_fields, str(getdoc(function)))
+    wrapper.__annotations__ = {n: p.annotation for n, p in spread.parameters.items()}
+    wrapper.__annotations__["return"] = spread.return_annotation
+    wrapper.__signature__ = spread  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _parameter(field: Field[Any]) -> Parameter:
+    """Return the parameter of a function that stands for a field with a default."""
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    return Parameter(field.name, kind, default=default, annotation=field.type)
 
 
 @contextmanager

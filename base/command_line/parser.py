@@ -6,8 +6,10 @@ import json
 import re
 import sys
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from inspect import signature
 from typing import Any, NoReturn
 
@@ -20,6 +22,34 @@ from base.progress import log_lines, stop_printing
 
 Command = Callable[..., object]
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Verbs(Mapping[str, Command]):
+    """Commands by verb, each imported when it is looked up.
+
+    Attributes
+    ----------
+    package : str
+        The package with a module for each verb, which defines a function of the same name.
+    names : tuple of str
+        The verbs.
+    """
+
+    package: str
+    names: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Command:
+        if name not in self.names:
+            raise KeyError(name)
+        command: Command = getattr(import_module(f"{self.package}.{name}"), name)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def run(
@@ -114,10 +144,15 @@ def _cli(
 def _select_verb(
     commands: Command | Mapping[str, Command], module: str, argv: Sequence[str]
 ) -> tuple[Command | Mapping[str, Command], str, Sequence[str]]:
-    """Return the command of a verb of `roiridge`, which has no verbs itself; others as they are."""
-    if argv and isinstance(commands, Mapping) and roiridge_command(f"{module} {argv[0]}"):
+    """Return the command of a verb of `roiridge`, which has no verbs itself; else that verb alone.
+
+    All commands are returned where none of them is named.
+    """
+    if not argv or not isinstance(commands, Mapping) or argv[0] not in commands:
+        return commands, module, argv
+    if roiridge_command(f"{module} {argv[0]}"):
         return commands[argv[0]], f"{module} {argv[0]}", argv[1:]
-    return commands, module, argv
+    return {argv[0]: commands[argv[0]]}, module, argv
 
 
 def _arguments(commands: Command | Mapping[str, Command], argv: Sequence[str]) -> list[str]:

@@ -5,8 +5,7 @@ from typing import Any
 
 from base import plural
 from cache.feature_store import Entry
-from cache.key import digest
-from cache.key_fields import ABSENT, differences, format_value
+from cache.key import ABSENT, differences, digest, format_value
 
 MAX_SPACES = 3
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cache.feature_store import Entry
-from cache.key_fields import flatten, format_value
+from cache.key import flatten, format_value
 
 # Fields of the meta that have lines of their own in `describe`.
 DESCRIBED_FIELDS = {

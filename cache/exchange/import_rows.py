@@ -16,7 +16,7 @@ from cache.exchange.array_files import read_npy, read_npz
 from cache.exchange.row_source import Source, translate_errors
 from cache.exchange.table_files import read_csv, read_parquet
 from cache.feature_store import Entry, FeatureStore
-from cache.key_fields import first_names
+from cache.key import first_names
 from cache.locking import holding, lock_path
 
 # Types that are stored unchanged; other numbers become float32.

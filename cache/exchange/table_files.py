@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from base import say
 from cache.errors import CacheError
 from cache.exchange.row_source import BLOCK_BYTES, PICTURE, Source, table_shape, translate_errors
-from cache.key_fields import first_names
+from cache.key import first_names
 
 CSV = "CSV in UTF-8 with a header, commas and decimal points"
 PARQUET = "a whole Parquet file"

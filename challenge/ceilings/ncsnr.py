@@ -7,7 +7,7 @@ import pandas as pd
 
 from challenge.ceilings.published import PUBLISHED, TRIALS_PER_SESSION
 from challenge.errors import DataError
-from challenge.files.arrays import open_array
+from challenge.files import open_array
 
 _SURFACES = (".mgh", ".mgz")
 # NSD's largest ratios are below 2; ceilings in percent exceed this bound at some vertex.

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from challenge.errors import DataError
-from challenge.files.arrays import read_vector
+from challenge.files import read_vector
 
 SMALLEST_CEILING = 1e-6
 """Noise ceilings below this count as 0: the vertex is left out of every mean.

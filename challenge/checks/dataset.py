@@ -3,7 +3,7 @@
 from challenge.checks.masks import check_masks
 from challenge.checks.pictures import Stimuli, check_pictures, check_shared
 from challenge.checks.responses import check_responses
-from challenge.findings import Findings
+from challenge.errors import Findings
 from challenge.layout import HEMISPHERES, SPLITS, split_folder
 from challenge.subject import Subject
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from challenge.files.arrays import read_vector
-from challenge.findings import Findings
+from challenge.errors import Findings
+from challenge.files import open_responses, read_vector
 from challenge.layout import (
     HEMISPHERES,
     N_FSAVERAGE,
@@ -14,7 +14,6 @@ from challenge.layout import (
     responses_file,
     vertices_file,
 )
-from challenge.responses import open_responses
 from challenge.rois.label_maps import lacks_class, read_labels, read_names
 from challenge.rois.regions import (
     Roi,

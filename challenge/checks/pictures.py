@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base import progress, sha256_files
-from challenge.findings import Findings
+from challenge.errors import Findings
 from challenge.layout import pictures_folder
 from challenge.leakage import shared_contents
-from challenge.pictures.decoding import load_rgb, nsd_id
-from challenge.pictures.listing import first_names, scan_pictures
+from challenge.pictures.decoding import load_rgb
+from challenge.pictures.listing import first_names, nsd_id, scan_pictures
 from challenge.subject import Subject
 
 

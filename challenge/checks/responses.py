@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from challenge.ceilings.noise_ceiling import read_ceilings
-from challenge.files.arrays import check_finite
-from challenge.findings import Findings
+from challenge.errors import Findings
+from challenge.files import check_finite, column_fault, open_responses, row_fault
 from challenge.layout import HEMISPHERES, SPLITS, ceiling_file, responses_file
-from challenge.responses import column_fault, open_responses, row_fault
 from challenge.rounding import constant_columns
 from challenge.subject import Subject
 

@@ -1,6 +1,5 @@
-"""Names and decoding of the stimuli; pictures that need a conversion are refused."""
+"""Decoding of the stimuli; pictures that need a conversion are refused."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,44 +7,9 @@ from PIL import ExifTags, Image
 
 from base import convert_paths
 from challenge.errors import DataError, reason
-from challenge.layout import N_NSD
 
-_NSD_ID = re.compile(r"(train|test)-[0-9]+_nsd-(?P<nsd>[0-9]+)\.[^.]+", re.IGNORECASE)
-_DIGITS = 4  # digits of an index in the challenge's names
 _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-
-
-def picture_name(split: str, index: int, nsd_id: int, n_images: int = 0) -> str:
-    """Return the name of a stimulus in the challenge's format.
-
-    Indices are padded to the width of `n_images`, the number of pictures of the split, so that
-    sorting the names as text sorts the indices.
-    """
-    width = max(_DIGITS, len(str(n_images)))
-    return f"{split}-{index:0{width}d}_nsd-{nsd_id:05d}.png"
-
-
-def nsd_id(picture: Path) -> int:
-    """Return the NSD id in a stimulus' name."""
-    match = _NSD_ID.fullmatch(picture.name)
-    if match is None:
-        raise DataError(
-            f"{picture}: the name holds no NSD id; expected a name such as "
-            "train-0001_nsd-00013.png: rename the file or take it out of the folder"
-        )
-    number = int(match["nsd"])
-    if number >= N_NSD:
-        raise DataError(
-            f"{picture}: NSD id {number}, expected 0 to {N_NSD - 1} (ids count from 0): "
-            "rename the file"
-        )
-    return number
-
-
-def nsd_ids(pictures: list[Path]) -> np.ndarray:
-    """Return the NSD ids in the stimuli's names, (n_images,), counting from 0."""
-    return np.array([nsd_id(picture) for picture in pictures], dtype=np.int64)
 
 
 @convert_paths

@@ -1,4 +1,4 @@
-"""The stimuli of a split, in the order of the responses' rows: by the indices in their names.
+"""The names of the stimuli, and their order: that of the responses' rows, by indices in the names.
 
 Sorting the names as text is not enough where indices are not padded to one width: `train-10` comes
 before `train-9`.
@@ -12,14 +12,50 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from challenge.errors import DataError
-from challenge.layout import PICTURE_SUFFIXES
+from challenge.layout import N_NSD, PICTURE_SUFFIXES
 
 # Any name such as train-0001_nsd-00013.png or train-1_boat.jpg gives the row. In upper or lower
 # case, since disks of cameras and some archivers know only capitals.
 _ROW = re.compile(r"(?P<split>train|test)-(?P<index>[0-9]+)(?![0-9]).*\.[^.]+", re.IGNORECASE)
+_NSD_ID = re.compile(r"(train|test)-[0-9]+_nsd-(?P<nsd>[0-9]+)\.[^.]+", re.IGNORECASE)
+_DIGITS = 4  # digits of an index in the challenge's names
 _EXAMPLES = {"train": "train-0001_nsd-00013.png", "test": "test-0001_nsd-00845.png"}
 _N_LISTED = 5  # names in one message
+
+
+def picture_name(split: str, index: int, nsd_id: int, n_images: int = 0) -> str:
+    """Return the name of a stimulus in the challenge's format.
+
+    Indices are padded to the width of `n_images`, the number of pictures of the split, so that
+    sorting the names as text sorts the indices.
+    """
+    width = max(_DIGITS, len(str(n_images)))
+    return f"{split}-{index:0{width}d}_nsd-{nsd_id:05d}.png"
+
+
+def nsd_id(picture: Path) -> int:
+    """Return the NSD id in a stimulus' name."""
+    match = _NSD_ID.fullmatch(picture.name)
+    if match is None:
+        raise DataError(
+            f"{picture}: the name holds no NSD id; expected a name such as "
+            "train-0001_nsd-00013.png: rename the file or take it out of the folder"
+        )
+    number = int(match["nsd"])
+    if number >= N_NSD:
+        raise DataError(
+            f"{picture}: NSD id {number}, expected 0 to {N_NSD - 1} (ids count from 0): "
+            "rename the file"
+        )
+    return number
+
+
+def nsd_ids(pictures: list[Path]) -> np.ndarray:
+    """Return the NSD ids in the stimuli's names, (n_images,), counting from 0."""
+    return np.array([nsd_id(picture) for picture in pictures], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from challenge.errors import DataError
-from challenge.files.arrays import read_vector
-from challenge.files.pickles import load_allowlisted
+from challenge.files import load_allowlisted, read_vector
 from challenge.layout import HEMISPHERES, labels_file, mapping_file
 
 # The name of the group of vertices that are in no ROI.

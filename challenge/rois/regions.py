@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from challenge.errors import DataError
-from challenge.files.arrays import read_vector
+from challenge.files import read_vector
 from challenge.layout import (
     HEMISPHERES,
     N_FSAVERAGE,

@@ -10,7 +10,7 @@ from PIL import Image
 from base import progress
 from challenge.errors import DataError
 from challenge.layout import N_NSD, pictures_folder
-from challenge.pictures.decoding import picture_name
+from challenge.pictures.listing import picture_name
 from challenge.simulator.image_features import describe_picture
 from challenge.simulator.photographs import Source
 from challenge.simulator.scenes import Scenery

@@ -53,6 +53,19 @@ def report(
     EvaluateError
         If both `study` and `fits` are given, or no row of the study is fitted.
     """
+    from evaluate.fits.inputs import gather
+    from evaluate.fits.study_rows import study_fits
+    from evaluate.maps.values import check_outlined
     from evaluate.report.write_report import write_report
+    from evaluate.scoring.all_subjects import Settings
+    from evaluate.scoring.hemisphere_scorer import Resampling
 
-    write_report(data, out, subject, split, roi_classes, fits, seed, ensemble, outlines, study)
+    check_outlined(outlines)
+    subject = subject if isinstance(subject, str | int) else " ".join(map(str, subject))
+    fits = study_fits(out, study, fits) if study else fits
+    options = {"data": data, "out": out, "subject": subject, "split": split,
+               "roi_classes": roi_classes, "fits": fits, "seed": seed,
+               "ensemble": ensemble, "outlines": outlines}  # fmt: skip
+    settings = Settings(roi_classes, ensemble, Resampling(seed=seed)).validate()
+    inputs = gather(data, out, subject, fits, roi_classes, split)
+    write_report(inputs, settings, options)

@@ -44,6 +44,11 @@ def submission(
     EvaluateError
         If a subject or vertex has no fit, a run lacks models, or the zip does not pass its check.
     """
+    from evaluate.fits.inputs import gather
+    from evaluate.scoring.ensemble import check_rule
     from evaluate.submission.write_submission import write_submission
 
-    write_submission(data, out, subject, roi_classes, fits, ensemble, allow_incomplete)
+    check_rule(ensemble)
+    # Weights come from all held-out pictures, even if there are test responses.
+    inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
+    write_submission(inputs, roi_classes, ensemble, allow_incomplete)

@@ -11,7 +11,7 @@ from challenge import HEMISPHERES, Subject, SubjectChoice, find_subjects, has_ce
 from challenge.ceilings.ncsnr import read_ncsnr, read_repeats
 from challenge.ceilings.noise_ceiling import noise_share
 from challenge.ceilings.reliability import count_repeats, nsd_ncsnr, split_half
-from challenge.files.arrays import open_array
+from challenge.files import open_array
 from challenge.layout import SPLITS, ceiling_file
 from challenge.rois.regions import read_mask
 from evaluate.arrays import Array, Floats, Indices

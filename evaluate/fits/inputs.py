@@ -19,7 +19,7 @@ from challenge import (
     find_subjects,
     response_digests,
 )
-from challenge.inputs import check_training_data, check_values, print_missing_classes
+from challenge.dataset import check_training_data, check_values, print_missing_classes
 from challenge.layout import responses_file
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import Caveats, find_leaked, find_started

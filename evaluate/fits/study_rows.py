@@ -37,3 +37,15 @@ def row_names(out: Path) -> dict[str, str]:
                 name = f"{row['name']}, seed {number} of {n}" if n > 1 else row["name"]
                 names_by_fit.setdefault(fit, {})[name] = None
     return {fit: "; ".join(names) for fit, names in names_by_fit.items()}
+
+
+def study_fits(out: Path, study: str, fits: list[str] | None) -> list[str]:
+    """Return the fits of the rows of a study."""
+    if fits:
+        raise EvaluateError(f"--study {study} and --fits: expected only one of them")
+    fit_names = [row["fit"] for row in read_study(out, study)["rows"] if row["fit"]]
+    if not fit_names:
+        raise EvaluateError(
+            f"--study {study}: no row is fitted: {run_hint('compare-encoders', study=study)}"
+        )
+    return list(dict.fromkeys(fit_names))

@@ -15,7 +15,7 @@ from challenge import (
     SubjectChoice,
     find_subjects,
 )
-from challenge.inputs import print_missing_classes
+from challenge.dataset import print_missing_classes
 from challenge.layout import labels_file, mapping_file
 from evaluate.errors import EvaluateError
 from evaluate.fits.caveats import find_leaked, leak_lines, pictures_line

@@ -11,15 +11,15 @@ import numpy as np
 
 from base import plural, progress, provenance, replacing, run_hint, say, sha256_files
 from cache import digest
-from challenge import HEMISPHERES, Subject, SubjectChoice
+from challenge import HEMISPHERES, Subject
 from evaluate.arrays import Array, Singles
 from evaluate.errors import EvaluateError
 from evaluate.fits.completeness import Unfinished, coverage, coverage_lines, unfinished_lines
 from evaluate.fits.hemisphere import load_hemisphere
-from evaluate.fits.inputs import Inputs, gather
+from evaluate.fits.inputs import Inputs
 from evaluate.fits.runs import label_fits
 from evaluate.fits.sidecar import read_if_current, write_json
-from evaluate.scoring.ensemble import check_rule, combine, compute_strengths, rule_code
+from evaluate.scoring.ensemble import combine, compute_strengths, rule_code
 from evaluate.scoring.member_selection import Member
 from evaluate.submission.expected_files import member_name
 from evaluate.submission.inspection import faults
@@ -27,19 +27,10 @@ from evaluate.tables.member_lines import describe_members, summarise_members
 
 
 def write_submission(
-    data: Path,
-    out: Path,
-    subject: SubjectChoice,
-    roi_classes: list[str] | None,
-    fits: list[str] | None,
-    ensemble: str,
-    allow_incomplete: bool,
+    inputs: Inputs, roi_classes: Sequence[str] | None, ensemble: str, allow_incomplete: bool
 ) -> None:
     """Combine all fits into submission.zip, for every subject and vertex."""
-    # Weights come from all held-out pictures, even if there are test responses.
-    check_rule(ensemble)
-    inputs = gather(data, out, subject, fits, roi_classes, split="heldout")
-    _check_subjects(inputs, data)
+    _check_subjects(inputs)
     unfinished = inputs.caveats.unfinished
     if unfinished and not allow_incomplete:
         raise EvaluateError(
@@ -48,7 +39,7 @@ def write_submission(
     settings = {"ensemble": ensemble, "roi_classes": sorted(set(roi_classes or ()))}
     made_by = {"kind": "submission", "schema": 3, "rule": rule_code(ensemble)}
     key = digest({**made_by, "settings": settings, **inputs.key})
-    path, sidecar = (out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
+    path, sidecar = (inputs.out / f"submission{inputs.suffix}.{type_}" for type_ in ("zip", "json"))
     if (previous := read_if_current(path, sidecar, key)) is not None:
         say(f"{path}: nothing has changed since it was made, nothing recomputed")
         _report(path, inputs, previous)
@@ -86,14 +77,15 @@ def _alternatives(inputs: Inputs, unfinished: Sequence[Unfinished]) -> str:
     )
 
 
-def _check_subjects(inputs: Inputs, data: Path) -> None:
-    names = sorted(subject.name for subject in (*inputs.subjects, *inputs.unfitted))
+def _check_subjects(inputs: Inputs) -> None:
+    folders = {s.name: s.folder for s in (*inputs.subjects, *inputs.unfitted)}
     missing: dict[str, list[str]] = {}
-    for name, hemisphere in product(names, HEMISPHERES):
+    for name, hemisphere in product(sorted(folders), HEMISPHERES):
         if not any(run.models_of(name, hemisphere) for run in inputs.runs):
             missing.setdefault(name, []).append(hemisphere)
     if missing:
         subjects = "; ".join(f"subject {n} ({', '.join(sides)})" for n, sides in missing.items())
+        data = min(folders.values()).parent
         raise EvaluateError(
             f"no fits of {subjects}, and a submission holds all subjects of {data}: "
             f"run `{run_hint('fit', subject=next(iter(missing)))}`, or `{run_hint('fit')}` for all"

@@ -13,7 +13,7 @@ from cache import FeatureStore, digest
 from cache.commands.explain import explain
 from cache.feature_store import Entry
 from challenge import Subject, SubjectChoice, find_subjects
-from challenge.inputs import check_pictures
+from challenge.dataset import check_pictures
 from execute import ALONE, Cost, Executor, Run, choose_executor, planned_costs, share
 from execute.forecast.rates import Rates
 from extract.costs.units import extract_costs, plan_space, total_cost

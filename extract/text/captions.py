@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from challenge import DataError, Subject
-from challenge.pictures.decoding import nsd_id
+from challenge.pictures.listing import nsd_id
 from extract.errors import ExtractError
 from extract.text.coco import TABLE_COLUMNS, TABLE_NAME, read_coco
 from extract.text.csv_rows import read_columns, read_header

@@ -18,8 +18,15 @@ from base import progress, provenance, say
 from cache import CacheError, digest, read_artifact, write_artifact
 from regress.backend import to_numpy
 from regress.solvers.arguments import Splits
-from regress.solvers.moment_sums import feature_moments, origin, products, response_moments
-from regress.solvers.moments import Array, FeatureMoments, ResponseMoments
+from regress.solvers.moments import (
+    Array,
+    FeatureMoments,
+    ResponseMoments,
+    feature_moments,
+    origin,
+    products,
+    response_moments,
+)
 
 # Vertices in a file: with 4096 columns and 5 folds it has 168 MB.
 WIDTH = 2048

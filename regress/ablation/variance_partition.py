@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from base import progress, provenance, say, sha256_files
 from cache import CacheError, digest, read_artifact, write_artifact
 from challenge import HEMISPHERES, Subject
-from challenge.inputs import check_values
+from challenge.dataset import check_values
 from regress.ablation.left_out_pictures import Parts, hemisphere_parts
 from regress.ablation.subsets import Ablation, Scores, Subset
 from regress.data.design import Design

@@ -66,7 +66,7 @@ def ablate(
     """
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
     from cache import FeatureStore, write_artifact
-    from challenge.inputs import check_training_data
+    from challenge.dataset import check_training_data
     from execute import choose_executor, planned_costs, share
     from regress.ablation.subsets import list_subsets
     from regress.ablation.work import AblationWork, Files, choose_split

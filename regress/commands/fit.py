@@ -1,11 +1,11 @@
 """`python -m regress`: fit the models of a request, and report the fit."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from base import convert_paths, plugin_names, say
-from challenge import SubjectChoice
-from regress.errors import RegressError
+from base.command_line.calls import spread_options
+from regress.fit_options import FitOptions
 
 if TYPE_CHECKING:
     from execute import Cost
@@ -16,21 +16,9 @@ RESERVED = ("all", "ensemble")
 
 
 @convert_paths
+@spread_options
 def fit(
-    data: Path = Path("data"),
-    out: Path = Path("derivatives"),
-    subject: SubjectChoice = "all",
-    model: str = "banded_ridge",
-    spaces: list[str] = ["clip", "alexnet", "sam"],  # noqa: B006
-    device: str = "auto",
-    heldout: float = 0.1,
-    folds: int = 5,
-    seed: int = 0,
-    group_by: str = "roi",
-    params: dict[str, Any] = {},  # noqa: B006
-    subjects: list[str] = [],  # noqa: B006
-    start: Path | None = None,
-    images: int | None = None,
+    options: FitOptions,
     name: str = "",
     executor: str = "local",
     cluster: Path | None = None,
@@ -39,44 +27,8 @@ def fit(
 
     Parameters
     ----------
-    data : Path
-        The challenge directory, with subj01, subj02 …
-    out : Path
-        The folder of all results.
-    subject : str, int or sequence of them
-        "all", or the numbers of one or several: "01", "01 02".
-    model : str
-        ols_pca, ridge, banded_ridge or stacked_ridge; or linear, mlp, conv1d, positional,
-        shallow, unet, vit or diffusion, which are trained.
-    spaces : list of str
-        Feature spaces, computed before with `python -m extract`; banded and stacked ridge take
-        each as a band.
-    device : str
-        auto (a GPU if torch sees one), cpu, cuda, cuda:N, or torch (the GPU's code on the CPU);
-        several with commas, cuda:0,cuda:1, share the subjects' hemispheres, one process each.
-    heldout : float
-        Share of the training pictures that are held out to score the models.
-    folds : int
-        Folds of the cross-validation that chooses the penalties.
-    seed : int
-        Seed of the held-out pictures and of the folds.
-    group_by : str
-        Vertices that choose or train together: roi, roi-both-hemispheres, class,
-        class-both-hemispheres, hemisphere or brain. It changes nothing for a model that chooses
-        for each vertex alone, as ridge does unless --params.scope roi is given.
-    params : dict
-        Parameters of the model, for example --params.n_iter 50.
-    subjects : list of str
-        Numbers of subjects to train together, or all; in place of --subject, for trained models.
-        They share the weights of each group of vertices, and each subject has its own readouts.
-    start : Path
-        A fit of the same model, of these or other subjects, that the training begins from: its
-        folder, its name, or the beginning of its folder's name; followed by /subj01 where several
-        subjects were fitted, each alone. --params.freeze true trains only the weights of single
-        vertices.
-    images : int
-        Number of training pictures of each subject to fit on, the first that are not held out; all
-        by default.
+    options : FitOptions
+        What to fit, on what, and where.
     name : str
         A name for the fit, unique among the fits in OUT: tables show it, and --fits and --start
         take it. An existing fit is renamed. By default the name is that of the folder.
@@ -104,39 +56,24 @@ def fit(
     ...Path('derivatives/fits/ridge-...')
     """
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
-    from cache import check_fit_name, write_fit_name
-    from challenge.inputs import print_missing_classes
+    from challenge.dataset import print_missing_classes
     from execute import choose_executor, planned_costs, share
     from regress import models
     from regress.backend import choose_devices, describe_devices, make_place
-    from regress.data.design import find_spaces
     from regress.fitting.request_checks import add_test_pictures, make_request
 
-    if not spaces:
-        raise RegressError("--spaces: none given; for example --spaces clip alexnet")
-    runner = choose_executor(executor, cluster, "fit", data)
+    runner = choose_executor(executor, cluster, "fit", options.data)
     # Devices of another machine are chosen there.
-    devices = choose_devices(device) if runner.is_local else []
-    request = make_request(
-        data,
-        out,
-        lambda store: find_spaces(store, names=spaces),
-        subject=subject,
-        model=model,
-        heldout=heldout,
-        folds=folds,
-        seed=seed,
-        group_by=group_by,
-        params=params,
-        subjects=subjects,
-        start=start,
-        images=images,
-    )
+    devices = choose_devices(options.device) if runner.is_local else []
+    request = make_request(options)
     if name:
+        from cache import check_fit_name, write_fit_name
+
         check_fit_name(request.folder, name, (*plugin_names(models), *RESERVED))
-    say(f"{model} on {' + '.join(e.name for e in request.entries)}, {describe_devices(devices)}")
+    spaces = " + ".join(entry.name for entry in request.entries)
+    say(f"{options.model} on {spaces}, {describe_devices(devices)}")
     print_missing_classes([s for group in request.groups for s in group])
-    request, together = add_test_pictures(request, data), len(request.groups[0]) > 1
+    request, together = add_test_pictures(request, options.data), len(request.groups[0]) > 1
     folders: list[Path] = []
 
     def report(_: int, fitted: list[tuple[str, int, Path]]) -> None:
@@ -151,7 +88,8 @@ def fit(
         return fit_costs(request, rates)
 
     planned = planned_costs(request.out / "rates", costs)
-    share(runner, make_place(device), request.run(planned), request.units(), request, report)
+    run, place = request.run(planned), make_place(options.device)
+    share(runner, place, run, request.units(), request, report)
     if name:
         # Another command may have taken the name since.
         check_fit_name(folders[0], name)

@@ -7,7 +7,7 @@ from challenge import SubjectChoice
 
 
 @convert_paths
-def show(
+def positions(
     data: Path = Path("data"),
     out: Path = Path("derivatives"),
     subject: SubjectChoice = "01",

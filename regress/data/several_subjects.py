@@ -1,6 +1,6 @@
 """Responses of several subjects, each with its own pictures and vertices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import joblib
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regress.data.responses import Responses
-from regress.data.vertex_columns import Layout
 
 Rows = NDArray[np.int64]
 
@@ -67,39 +66,3 @@ class Joint:
     def digest(self) -> str:
         """Return a digest that changes with the numbers, pictures, vertices and subjects' order."""
         return str(joblib.hash([part.digest() for part in self.parts]))
-
-
-def batches(layouts: Sequence[Layout], step: int) -> Iterator[list[Rows]]:
-    """Divide the columns of several subjects into batches; groups of one name stay together.
-
-    Parameters
-    ----------
-    step : int
-        Largest number of columns in a batch; exceeded only by a single larger group.
-
-    Yields
-    ------
-    list of array of int
-        The columns of each subject, increasing; empty where it has none of the batch's groups.
-    """
-    if len(layouts) == 1:
-        for columns in layouts[0].batches(step):
-            yield [np.arange(columns.start, columns.stop)]
-        return
-    groups: list[list[Rows]] = []
-    for name in dict.fromkeys(name for layout in layouts for name in layout.names):
-        group = [layout.members(name) for layout in layouts]
-        if groups and _count(groups) + _count([group]) > step:
-            yield _join_groups(groups)
-            groups = []
-        groups.append(group)
-    if groups:
-        yield _join_groups(groups)
-
-
-def _count(groups: Sequence[Sequence[Rows]]) -> int:
-    return sum(len(columns) for group in groups for columns in group)
-
-
-def _join_groups(groups: Sequence[Sequence[Rows]]) -> list[Rows]:
-    return [np.sort(np.concatenate(columns)) for columns in zip(*groups, strict=True)]

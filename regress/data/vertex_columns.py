@@ -122,3 +122,39 @@ def make_layout(rois: Sequence[Roi], group_by: str | None) -> Layout:
         None if group_by is None else np.array(groups, np.int64),
         names,
     )
+
+
+def batches(layouts: Sequence[Layout], step: int) -> Iterator[list[NDArray[np.int64]]]:
+    """Divide the columns of several subjects into batches; groups of one name stay together.
+
+    Parameters
+    ----------
+    step : int
+        Largest number of columns in a batch; exceeded only by a single larger group.
+
+    Yields
+    ------
+    list of array of int
+        The columns of each subject, increasing; empty where it has none of the batch's groups.
+    """
+    if len(layouts) == 1:
+        for columns in layouts[0].batches(step):
+            yield [np.arange(columns.start, columns.stop)]
+        return
+    groups: list[list[NDArray[np.int64]]] = []
+    for name in dict.fromkeys(name for layout in layouts for name in layout.names):
+        group = [layout.members(name) for layout in layouts]
+        if groups and _count(groups) + _count([group]) > step:
+            yield _join_groups(groups)
+            groups = []
+        groups.append(group)
+    if groups:
+        yield _join_groups(groups)
+
+
+def _count(groups: Sequence[Sequence[NDArray[np.int64]]]) -> int:
+    return sum(len(columns) for group in groups for columns in group)
+
+
+def _join_groups(groups: Sequence[Sequence[NDArray[np.int64]]]) -> list[NDArray[np.int64]]:
+    return [np.sort(np.concatenate(columns)) for columns in zip(*groups, strict=True)]

@@ -11,10 +11,9 @@ from sklearn.base import clone
 
 from base import progress, say, taking_turns
 from challenge import Roi
-from challenge.inputs import check_values
+from challenge.dataset import check_values
 from regress.data.picture_splits import Division, divide, fold_numbers, stopping
-from regress.data.several_subjects import Joint, batches
-from regress.data.vertex_columns import spans
+from regress.data.vertex_columns import batches, spans
 from regress.encoding_model import Encoder
 from regress.fitting.grid_edges import warn_of_edges
 from regress.fitting.settings import Job
@@ -221,6 +220,8 @@ class _SpanFit:
             X.append(subject_fit.job.design.train[mask])
             responses.append(subject_fit.responses(columns).pictures(mask))
         if len(self.subject_fits) > 1:
+            from regress.data.several_subjects import Joint
+
             return np.concatenate(X), Joint(responses)
         return X[0], responses[0] if self.job.estimator.streams else responses[0].load()
 

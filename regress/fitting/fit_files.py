@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from base import provenance
 from cache import read_artifact, write_artifact
-from cache.records import FitRecord, FitSettings, TrainingRecord
 from challenge import Roi
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
@@ -17,6 +16,9 @@ from regress.fitting.settings import Job
 from regress.fitting.shared_weights import load_shared, save_shared
 from regress.fitting.up_to_date import ModelFiles
 from regress.models import load_model_class
+
+if TYPE_CHECKING:
+    from cache.records import FitRecord, FitSettings, TrainingRecord
 
 # Arrays of a fit's file that hold vertices, predictions and pictures; the others are the model.
 NON_MODEL_ARRAYS = (
@@ -136,7 +138,7 @@ def save_fit(
         "kind": "fit",
         "model": job.settings.model,
         "digest": job.settings.digest(design.keys),
-        "settings": cast(FitSettings, job.settings.as_dict()),
+        "settings": cast("FitSettings", job.settings.as_dict()),
         "seed": job.settings.seed,
         "spaces": list(design.spaces),
         "keys": design.keys,
@@ -147,7 +149,7 @@ def save_fit(
         "roi_class": roi.roi_class,
         "roi": roi.name,
         "group": files.group(roi),
-        "training": cast(TrainingRecord, training),
+        "training": cast("TrainingRecord", training),
         "responses": inputs["responses"],
         "inputs": inputs,
         "provenance": provenance(),

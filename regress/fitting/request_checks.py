@@ -1,18 +1,19 @@
 """Make the request of a command, and check it before any features are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base import nearest, say
-from cache import Entry, FeatureStore, find_fits
+from cache import Entry, FeatureStore
 from challenge import DataError, Subject, SubjectChoice, chooses_all, find_subjects
-from challenge.inputs import check_training_data
-from regress.data.space_kinds import check_pixels, common_place_count
+from challenge.dataset import check_training_data
+from regress.data.design import find_spaces
 from regress.data.vertex_columns import check_grouping
 from regress.encoding_model import Encoder
 from regress.errors import RegressError
+from regress.fit_options import FitOptions
 from regress.fitting.request import FitRequest
 from regress.fitting.settings import Settings
 from regress.models import load_model_class
@@ -21,66 +22,67 @@ if TYPE_CHECKING:
     from regress.fitting.warm_start import Start
 
 
-def make_request(
-    data: Path,
-    out: Path,
-    find: Callable[[FeatureStore], Sequence[Entry]],
-    *,
-    subject: SubjectChoice = "all",
-    model: str = "banded_ridge",
-    heldout: float = 0.1,
-    folds: int = 5,
-    seed: int = 0,
-    group_by: str = "roi",
-    params: dict[str, Any] | None = None,
-    subjects: Sequence[str] = (),
-    start: Path | None = None,
-    images: int | None = None,
-) -> FitRequest:
-    """Make the request of `python -m regress` from its arguments, and check it.
+def make_request(options: FitOptions, entries: Sequence[Entry] | None = None) -> FitRequest:
+    """Make the request of `python -m regress` from its options, and check it.
 
     Parameters
     ----------
-    find : callable
-        Returns the feature spaces. A forecast may return entries of features that do not exist yet.
+    options : FitOptions
+        What to fit, on what, and where.
+    entries : sequence of Entry, optional
+        The feature spaces, which for a forecast need not exist yet; by default those that the
+        options name.
 
     Returns
     -------
     FitRequest
         Enough for a forecast; before it is fitted, `add_test_pictures` must complete it.
     """
-    params = dict(params or {})
+    if not options.spaces:
+        raise RegressError("--spaces: none given; for example --spaces clip alexnet")
+    model, out = options.model, options.out
+    params = dict(options.params)
     estimator = make_estimator(model, params)
-    group_by = _effective_grouping(check_grouping(group_by), estimator, model)
-    selected = _select_subjects(data, subject, list(subjects))
+    group_by = _effective_grouping(check_grouping(options.group_by), estimator, model)
+    selected = _select_subjects(options.data, options.subject, list(options.subjects))
     check_training_data(selected)
     store = FeatureStore(out / "features")
-    entries = find(store)
-    if not entries:
-        raise RegressError("--spaces: none given; for example --spaces clip alexnet")
-    if estimator.get_params().get("over") == "tokens":
-        params["places"] = common_place_count(store, entries)
-        estimator.set_params(places=params["places"])
-    elif estimator.get_params().get("over") == "pixels":
-        check_pixels(store, entries)
-    together = bool(subjects) and len(selected) > 1
-    initial = _open_start(out, start) if start else None
+    entries = find_spaces(store, options.spaces) if entries is None else entries
+    _set_places(estimator, params, store, entries)
+    together = bool(options.subjects) and len(selected) > 1
+    initial = _open_start(out, options.start) if options.start else None
     _check_trained(estimator, model, together, initial)
     defaults = estimator.get_params()
     settings = Settings(
         model,
         {name: params[name] for name in sorted(params)},
-        heldout,
-        folds,
-        seed,
+        options.heldout,
+        options.folds,
+        options.seed,
         group_by,
         tuple(s.name for s in selected) if together else (),
-        images,
+        options.images,
         initial.digest if initial else "",
         {n: v for n, v in defaults.items() if n not in RESERVED_PARAMETERS | set(params)},
     )
     groups = [selected] if together else [[s] for s in selected]
     return FitRequest(groups, store, entries, settings, estimator, out, initial, set())
+
+
+def _set_places(
+    estimator: Encoder, params: dict[str, Any], store: FeatureStore, entries: Sequence[Entry]
+) -> None:
+    """Check that the spaces suit a model that learns from places or pixels; set the places."""
+    over = estimator.get_params().get("over")
+    if over not in ("tokens", "pixels"):
+        return
+    from regress.data.space_kinds import check_pixels, common_place_count
+
+    if over == "pixels":
+        check_pixels(store, entries)
+    else:
+        params["places"] = common_place_count(store, entries)
+        estimator.set_params(places=params["places"])
 
 
 def add_test_pictures(request: FitRequest, data: Path) -> FitRequest:
@@ -112,6 +114,7 @@ def _select_subjects(data: Path, subject: SubjectChoice, subjects: list[str]) ->
 def _open_start(out: Path, start: Path) -> "Start":
     """Open the fit to begin from by its folder, its name, or the beginning of its folder's name."""
     # Lightning takes seconds to import, and ridge needs none of it.
+    from cache import find_fits
     from regress.fitting.warm_start import Start
 
     if start.is_dir() or start.is_absolute():

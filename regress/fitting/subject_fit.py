@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from challenge import Roi
-from challenge.fsaverage import fsaverage_vertices
 from regress.data.picture_splits import Division
 from regress.data.responses import Responses
 from regress.data.vertex_columns import make_layout, roi_key
@@ -95,6 +94,9 @@ class SubjectFit:
 
     def _homes(self, columns: Rows) -> NDArray[np.str_]:
         """Name the group and the fsaverage vertex of each column, as "group hemisphere vertex"."""
+        # Ridge needs no places on fsaverage.
+        from challenge.fsaverage import fsaverage_vertices
+
         layout, subject = self.layout, self.job.subject
         assert layout.groups is not None
         vertices = np.empty(len(columns), np.int64)
@@ -108,6 +110,7 @@ class SubjectFit:
 
     def sheet(self, columns: Rows) -> "VertexGeometry":
         """Return the cortical sheet of some columns, for models with critics."""
+        from challenge.fsaverage import fsaverage_vertices
         from regress.adversarial import VertexGeometry
 
         subject = self.job.subject

@@ -11,8 +11,7 @@ from challenge import Subject
 from execute.forecast.measure import Values, elapsed_time
 from regress.data.design import empty_design
 from regress.data.picture_splits import Division
-from regress.data.several_subjects import batches
-from regress.data.vertex_columns import spans
+from regress.data.vertex_columns import batches, spans
 from regress.fitting.fit import _SpanFit
 from regress.fitting.request import FitRequest
 from regress.fitting.settings import Job

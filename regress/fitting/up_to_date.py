@@ -10,7 +10,6 @@ from typing import Any
 from base import say
 from cache import CacheError, digest, read_meta
 from challenge import Roi, response_digests, vertices_digest
-from challenge.fsaverage import fsaverage_vertices
 from regress.data.picture_splits import digest_pictures
 from regress.data.vertex_columns import GROUPINGS
 from regress.fitting.settings import Job
@@ -93,6 +92,8 @@ class ModelFiles:
     @cached_property
     def _positions_digest(self) -> str:
         """Return a digest of the positions on fsaverage of all vertices."""
+        from challenge.fsaverage import fsaverage_vertices
+
         subject = self.job.subject
         return digest({h: fsaverage_vertices(subject, h).tolist() for h in self.span})
 

@@ -13,8 +13,7 @@ from typing_extensions import override
 from regress.solvers.arguments import Splits
 from regress.solvers.eigen import WIDE, ResultCache, decompose_rows, eigh, loses_digits
 from regress.solvers.heldout_scores import Score, pool, predicted_scores, score_of_folds
-from regress.solvers.moment_sums import take
-from regress.solvers.moments import Array
+from regress.solvers.moments import Array, take
 from regress.solvers.random_search import RidgeForm
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from himalaya.backend import get_backend
 
-from regress.solvers.moment_sums import feature_moments, origin
-from regress.solvers.moments import Array
+from regress.solvers.moments import Array, feature_moments, origin
 
 log = logging.getLogger("regress")
 

@@ -8,7 +8,7 @@ solver tables of `RidgeCV` and `BandedRidgeCV`.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from himalaya.backend import get_backend
@@ -25,13 +25,14 @@ from regress.solvers.arguments import (
     splits_of,
     weightings_of,
 )
-from regress.solvers.checkpoint import Checkpoint
 from regress.solvers.eigen import widest, with_enough_digits
 from regress.solvers.forms import MEMORY, choose_form, coefficients_of, name_form
 from regress.solvers.heldout_scores import Score
-from regress.solvers.moment_sums import origin
-from regress.solvers.moments import Array
+from regress.solvers.moments import Array, origin
 from regress.solvers.random_search import Rule, SearchResult, search
+
+if TYPE_CHECKING:
+    from regress.solvers.checkpoint import Checkpoint
 
 log = logging.getLogger("regress")
 
@@ -218,6 +219,8 @@ def solve_group_ridge_moments(
         loaded = solver.load(part)
         rule = Rule(local_alpha, conservative, None if rois is None else rois[vertices])
         if checkpoint is not None:
+            from regress.solvers.checkpoint import Checkpoint
+
             sides = (splits.train, splits.held, fit_intercept, solver.__class__.__name__)
             choice = (gammas, penalties, local_alpha, conservative, rois, score_func)
             checkpoints.append(

@@ -23,8 +23,16 @@ from regress.solvers.heldout_scores import (
     predicts_held_out,
     score_of_folds,
 )
-from regress.solvers.moment_sums import about, feature_moments, origin, response_moments
-from regress.solvers.moments import Array, FeatureMoments, ResponseMoments, total
+from regress.solvers.moments import (
+    Array,
+    FeatureMoments,
+    ResponseMoments,
+    about,
+    feature_moments,
+    origin,
+    response_moments,
+    total,
+)
 from regress.solvers.random_search import RidgeForm
 
 # Each step of refinement multiplies the error by the relative rounding error of the smallest

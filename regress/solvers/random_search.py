@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from himalaya.backend import get_backend
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from base import progress
 from regress.backend import to_numpy
-from regress.solvers.checkpoint import Checkpoint
 from regress.solvers.moments import Array
+
+if TYPE_CHECKING:
+    from regress.solvers.checkpoint import Checkpoint
 
 log = logging.getLogger("regress")
 
@@ -167,7 +169,7 @@ def search(
     rule: Rule,
     patience: int | None = None,
     show: bool = False,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: "Checkpoint | None" = None,
 ) -> SearchResult:
     """Try every weighting with every penalty on a batch of loaded vertices.
 
@@ -228,7 +230,7 @@ class _State:
     idle: int
 
     @classmethod
-    def begin(cls, n_vertices: int, checkpoint: Checkpoint | None) -> "_State":
+    def begin(cls, n_vertices: int, checkpoint: "Checkpoint | None") -> "_State":
         backend = get_backend()
         saved = None if checkpoint is None else checkpoint.load()
         if saved is None:

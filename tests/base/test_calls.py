@@ -6,8 +6,9 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from base import RoiridgeError, choose_from, convert_paths, make_command, run_hint
+from base.command_line.calls import spread_options
 from base.command_line.parser import check
 from base.command_line.targets import TARGETS, VARIABLES
 from tests.builders.commands import PACKAGES, call
@@ -31,7 +33,7 @@ def commands() -> Iterator[tuple[str, Callable[..., Any]]]:
                     continue
                 module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
                 found = eval(ast.unparse(node.args[0]), vars(module))
-                verbs = found if isinstance(found, dict) else {"": found}
+                verbs = found if isinstance(found, Mapping) else {"": found}
                 for verb, function in verbs.items():
                     yield f"{module.__name__} {verb}".strip(), function
 
@@ -97,6 +99,49 @@ QUICK = {
     "execute.choose_executor": {"executor": "local"},
     "cache.write_artifact": {"arrays": {}, "meta": {}},
 }
+
+
+@dataclass
+class Options:
+    """What to count.
+
+    Attributes
+    ----------
+    data : Path
+        The folder.
+    names : list of str
+        The names.
+    """
+
+    data: Path = Path("data")
+    names: list[str] = field(default_factory=list)
+
+
+def test_options_are_parameters_with_their_help() -> None:
+    @convert_paths
+    @spread_options
+    def count(options: Options, step: int = 1) -> list[object]:
+        """Count.
+
+        Parameters
+        ----------
+        options : Options
+            What to count.
+        step : int
+            The step.
+        """
+        options.names.append("new")
+        return [options.data, options.names, step]
+
+    expected = "(data: pathlib.Path = {!r}, names: list[str] = [], step: int = 1) -> list[object]"
+    assert str(inspect.signature(count)) == expected.format(Path("data"))
+    sections = inspect.getdoc(count).partition("----------\n")[2]
+    entries = ["data : Path", "names : list of str", "step : int"]
+    assert [line for line in sections.splitlines() if " : " in line] == entries
+    assert count("a", step=2) == [Path("a"), ["new"], 2]
+    assert count("a", ["b"]) == [Path("a"), ["b", "new"], 1]
+    # The default of a list is a new list.
+    assert count() == [Path("data"), ["new"], 1]
 
 
 def test_u11_a_dataset_and_its_scores_by_text(simulated: Path, tmp_path: Path) -> None:

@@ -27,10 +27,11 @@ def plan_ridge(data: Path, out: Path) -> dict[str, float]:
     from execute.forecast.cost import sequential_cost
     from execute.forecast.rates import Rates
     from regress.costs.units import fit_costs, start_cost
+    from regress.fit_options import FitOptions
     from regress.fitting.request_checks import make_request
 
     rates = Rates(out / "rates")
-    asked = make_request(data, out, lambda s: [s.find("wide")], model="ridge")
+    asked = make_request(FitOptions(data, out, model="ridge", spaces=["wide"]))
     cost = start_cost(asked, rates) + sequential_cost(
         c for own in fit_costs(asked, rates) for c in own
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cache import FeatureStore, canonical
 from cache.commands.explain import explain
-from cache.key_fields import differences
+from cache.key import differences
 from tests.builders.cache_verbs import OTHER, caller
 from tests.builders.feature_rows import KEY, UNTRAINED, write
 

@@ -8,8 +8,8 @@ import pytest
 import challenge
 from challenge import DataError, find_subjects
 from challenge.checks.dataset import inspect
-from challenge.files.arrays import open_array
-from challenge.inputs import check_training_data
+from challenge.dataset import check_training_data
+from challenge.files import open_array
 from tests.builders.commands import call
 
 HEADERS = {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from challenge import HEMISPHERES, ROI_CLASSES, DataError, Subject, load_rgb
 from challenge.checks.dataset import inspect
-from challenge.inputs import check_training_data, check_values
+from challenge.dataset import check_training_data, check_values
 from challenge.layout import SPLITS
 from challenge.rois.label_maps import RESIDUAL
 from tests.builders.directories import Directory, directories

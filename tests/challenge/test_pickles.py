@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from challenge import DataError, find_subjects
-from challenge.files.pickles import load_allowlisted
+from challenge.files import load_allowlisted
 
 
 class Hostile:

@@ -12,10 +12,9 @@ from PIL import Image, ImageOps
 from cache.picture_digests import SUFFIXES
 from challenge import DataError, find_subjects, load_rgb
 from challenge.checks.dataset import inspect
-from challenge.inputs import check_pictures
+from challenge.dataset import check_pictures
 from challenge.layout import PICTURE_SUFFIXES
-from challenge.pictures.decoding import picture_name
-from challenge.pictures.listing import arrange, list_pictures
+from challenge.pictures.listing import arrange, list_pictures, picture_name
 from tests.builders.commands import call
 
 

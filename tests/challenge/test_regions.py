@@ -5,7 +5,7 @@ import pytest
 
 from challenge import DataError, find_subjects
 from challenge.checks.dataset import inspect
-from challenge.inputs import check_training_data
+from challenge.dataset import check_training_data
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cloudpickle
@@ -27,7 +26,7 @@ from execute.slurm.job import pack
 from execute.slurm.task import Task
 from execute.status import read_progress
 from execute.work import Mapped
-from regress.data.design import find_spaces
+from regress.fit_options import FitOptions
 from regress.fitting.request_checks import make_request
 from tests.builders.paths import ROOT
 
@@ -364,7 +363,7 @@ def test_a_task_holds_no_arrays(simulated: Path, tmp_path: Path) -> None:
     names = [f"{n:064x}" for n in range(len(rows))]
     with FeatureStore(tmp_path / "features").writer("wide", {"made": "so"}, {"origin": "x"}) as w:
         w.add(names, rows)
-    asked = make_request(simulated, tmp_path, partial(find_spaces, names=["wide"]), model="ridge")
+    asked = make_request(FitOptions(simulated, tmp_path, model="ridge", spaces=["wide"]))
     task = Task([(0, (0, 1))], asked.units(), ALONE, asked.run(None), asked, ["make", "fit"])
     assert len(cloudpickle.dumps(task)) < 50_000
 
@@ -377,9 +376,8 @@ def test_the_same_of_other_data_is_another_request(
     pictures = [*subject.picture_digests("train"), *subject.picture_digests("test")]
     with FeatureStore(tmp_path / "features").writer("a", {"made": "so"}, {"origin": "x"}) as writer:
         writer.add(sorted(set(pictures)), np.ones((len(set(pictures)), 3), np.float32))
-    find = partial(find_spaces, names=["a"])
     runs = [
-        make_request(data, tmp_path, find, model="ridge", subject="01").run()
+        make_request(FitOptions(data, tmp_path, "01", "ridge", ["a"])).run()
         for data in (simulated, broken(), simulated)
     ]
     assert runs[0].folder == runs[2].folder != runs[1].folder

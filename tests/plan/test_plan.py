@@ -19,7 +19,7 @@ from execute.forecast.calibration import n_threads
 from execute.forecast.cost import Cost, sequential_cost
 from execute.forecast.measure import measure_process
 from execute.forecast.rates import Rates
-from execute.forecast.unit_costs import planned_costs
+from execute.runs import planned_costs
 from extract.costs.units import plan_space
 from extract.layer_listing import describe, sketch
 from plan.__main__ import plan
@@ -30,6 +30,7 @@ from regress.commands.fit import fit
 from regress.commands.fit import fit as regress
 from regress.costs.solved_models import ablate_costs
 from regress.costs.units import fit_costs
+from regress.fit_options import FitOptions
 from regress.fitting.request_checks import make_request
 from regress.fitting.unit_sizes import list_parts
 from regress.solvers.arguments import Splits
@@ -77,9 +78,7 @@ def test_a_fit_is_planned_by_its_files_and_costs_nothing_once_it_is_there(
     simulated: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rates = Rates(out / "rates")
-    asked = make_request(
-        simulated, out, lambda s: [s.find("wide"), s.find("narrow")], model="ridge"
-    )
+    asked = make_request(FitOptions(simulated, out, model="ridge", spaces=["wide", "narrow"]))
     parts, costs = list_parts(asked), fit_costs(asked, rates)
     assert [len(own) for own in costs] == [len(own) for own in asked.units()] == [2, 2]
     folder = fit(simulated, out, model="ridge", spaces=["wide", "narrow"], device="cpu")
@@ -112,9 +111,7 @@ def test_more_columns_pictures_and_weightings_take_longer(
     rates = Rates(out / "rates")
 
     def seconds(*spaces: str, **more: object) -> float:
-        asked = make_request(
-            simulated, out, lambda s: [s.find(n) for n in spaces], model=model, **more
-        )
+        asked = make_request(FitOptions(simulated, out, model=model, spaces=list(spaces), **more))
         return sequential_cost(cost for own in fit_costs(asked, rates) for cost in own).seconds
 
     assert seconds("wide", "narrow") > seconds("narrow", "wide", images=10)
@@ -125,10 +122,9 @@ def test_more_columns_pictures_and_weightings_take_longer(
 
 
 def test_a_training_is_tried_once(simulated: Path, out: Path) -> None:
-    asked = make_request(
-        simulated, out, lambda s: [s.find("narrow")], model="mlp", subject="1",
-        group_by="hemisphere", params={"epochs": 3, "batch": 16, "scope": "roi"},
-    )  # fmt: skip
+    parameters = {"epochs": 3, "batch": 16, "scope": "roi"}
+    options = FitOptions(simulated, out, "1", "mlp", ["narrow"], params=parameters)
+    asked = make_request(replace(options, group_by="hemisphere"))
     costs = fit_costs(asked, Rates(out / "rates"))
     assert len(costs[0]) == 2
     assert all(cost.seconds > 0 and cost.memory > 300e6 for cost in costs[0])

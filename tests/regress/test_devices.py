@@ -21,7 +21,8 @@ from base.command_line.parser import Command, run
 from cache import FeatureStore, read_artifact
 from challenge import find_subjects
 from evaluate.commands.ablation import ablation
-from execute.local import _environment, _gpu_variables, share_here
+from execute.local import share_here
+from execute.worker_pool import _environment, _gpu_variables
 from regress.backend import choose_devices, use_device
 from regress.commands.ablate import ablate
 from regress.commands.fit import fit

@@ -18,6 +18,7 @@ from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
 from regress import models
 from regress.costs.units import fit_costs
+from regress.fit_options import FitOptions
 from regress.fitting.request import FitRequest
 from regress.fitting.request_checks import make_request
 from regress.fitting.unit_sizes import list_parts
@@ -98,7 +99,7 @@ def fit(root: Path, model: str = "ridge") -> str:
 def asked_of(root: Path, model: str = "ridge") -> FitRequest:
     """Say what `fit` asks for."""
     return make_request(
-        root / "data", root / "out", lambda s: [s.find("wide")], model=model, heldout=0.3
+        FitOptions(root / "data", root / "out", model=model, spaces=["wide"], heldout=0.3)
     )
 
 

@@ -22,7 +22,7 @@ from sklearn.base import clone
 from base import RoiridgeError
 from challenge import Subject, find_subjects
 from challenge.fsaverage import coordinates, divide, fsaverage_vertices
-from regress.commands.positions import show
+from regress.commands.positions import positions
 from regress.data.fsaverage_positions import (
     GAP,
     SURFACES,
@@ -233,7 +233,7 @@ def test_the_figure_shows_the_steps(
     surface: str,
 ) -> None:
     own: dict[str, Any] = {"hemisphere": hemisphere, "surface": surface, "expansion": 0.1}
-    show(simulated, tmp_path, roi="early", **own)
+    positions(simulated, tmp_path, roi="early", **own)
     said = capsys.readouterr().out
     name = f"subj01.{hemisphere}.early.{surface}"
     picture = Image.open(tmp_path / "positions" / f"{name}.png")
@@ -261,7 +261,7 @@ def test_a_figure_of_nothing(
     simulated: Path, tmp_path: Path, wrong: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(RoiridgeError, match=said):
-        show(simulated, tmp_path, **wrong)
+        positions(simulated, tmp_path, **wrong)
     assert not list(tmp_path.iterdir())
 
 

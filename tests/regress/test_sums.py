@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regress.solvers.heldout_scores import penalty_basis, quadratic
-from regress.solvers.moment_sums import feature_moments, response_moments
+from regress.solvers.moments import feature_moments, response_moments
 from tests.builders.ridge_inputs import plain
 
 SPECTRA = st.sampled_from(

@@ -1,1 +1,0 @@
-"""Readers of untrusted files that never run code in them."""
