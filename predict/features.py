@@ -14,7 +14,7 @@ from PIL import Image
 from base import nearest
 from cache import Entry, FeatureStore, digest
 from cache.feature_table import row_names
-from cache.key_fields import differences
+from cache.key import differences
 from extract.naming import use_former_keys
 from extract.pipeline.shared_passes import share_networks
 from extract.run import Prepared, compute, prepare

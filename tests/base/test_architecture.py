@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders.paths import ROOT
-from tests.house import import_circle, modules_by_folder, product_files
+from tests.house import import_circle, modules_by_folder, product_files, ridge_fit
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,14 @@ def test_no_folder_is_crowded() -> None:
 
 def test_no_import_circle() -> None:
     assert import_circle() == []
+
+
+@pytest.mark.slow
+def test_a_ridge_fit_is_light() -> None:
+    figures = ridge_fit()
+    assert figures["heavy"] == []
+    assert figures["modules"] <= 70
+    assert figures["frames"] <= 12
 
 
 def test_the_dataset_is_read_without_the_simulator() -> None:

@@ -174,7 +174,13 @@ def test_every_variable_becomes_a_flag_that_its_command_takes(target: str) -> No
         check(single or verbs, module, [], spelled(words))
 
 
-VALUES = {"IMAGES": "3", "PARAMS": "alphas=[1, 10]", "WEIGHTS": "a=b c", "STAND_IN": "a=b"}
+VALUES = {
+    "IMAGES": "3",
+    "VERTICES": "float16",
+    "PARAMS": "alphas=[1, 10]",
+    "WEIGHTS": "a=b c",
+    "STAND_IN": "a=b",
+}
 
 
 @pytest.fixture
