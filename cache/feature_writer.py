@@ -54,6 +54,7 @@ class ShardWriter:
                 f"sha256 {digests[int(np.argmax(bad))]}): nothing was stored for them; with mixed "
                 "precision, try --precision float32"
             )
+        rows = np.ascontiguousarray(rows)
         self._prepare_buffer(rows)
         if len(rows) >= len(self._buffer):
             self._write(digests, rows)

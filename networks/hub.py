@@ -50,7 +50,7 @@ def _from_hugging_face(file: HubFile) -> Path:
     endpoint = constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         raise HubUnreachable(f"{endpoint} (HF_HUB_OFFLINE is set, and there is no local copy)")
-    if not _is_reachable(endpoint):
+    if not is_reachable(endpoint):
         raise HubUnreachable(f"{endpoint} (not reachable, and there is no local copy)")
     for name in file.names:
         try:
@@ -67,7 +67,7 @@ def _from_address(url: str) -> Path:
     copy = folder / url.rsplit("/", 1)[1]
     if copy.is_file():
         return copy
-    if not _is_reachable(url):
+    if not is_reachable(url):
         raise HubUnreachable(f"{url} (not reachable, and there is no local copy)")
     folder.mkdir(parents=True, exist_ok=True)
     # torchvision's file names end in the first digits of their sha256.
@@ -80,7 +80,7 @@ def _from_address(url: str) -> Path:
 
 
 @cache
-def _is_reachable(url: str) -> bool:
+def is_reachable(url: str) -> bool:
     """Return whether a server answers; in a thread, since looking up a name ignores time-outs."""
     answered = threading.Event()
 

@@ -133,8 +133,11 @@ def _combine(
     for number, run in enumerate(runs):
         arrays |= _readout(number, [p for p in parts if p.model.run == run.name], rois)
     arrays |= {f"roi.{number}": vertices for number, vertices in enumerate(rois.values())}
+    n_held = len(next(iter(hemispheres.values())).heldout_rows)
     meta = {
         "subject": subject.name,
+        "n_training": len(subject.pictures("train")),
+        "n_heldout": n_held,
         "simulated": subject.simulated,
         "n_vertices": n_vertices,
         "spaces": spaces,

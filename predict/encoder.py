@@ -16,6 +16,7 @@ from predict.combination import Combination, load_combination
 from predict.errors import PredictError
 from predict.features import FeatureReader, check_weights
 from predict.images import to_pictures
+from predict.pack import is_pack, open_pack
 from predict.readout import Readout
 
 if TYPE_CHECKING:
@@ -227,7 +228,9 @@ def load_encoder(
     Parameters
     ----------
     fits : path or sequence of paths
-        Folders of fits, `derivatives/fits/ridge-…`, or their names in place of the last part.
+        Folders of fits, `derivatives/fits/ridge-…`, or their names in place of the last part; or
+        one pack of `roiridge pack`, its zip, the folder it was unpacked to, or "hf:USER/REPO" for
+        one on the Hugging Face hub.
     subject : str
         The number of the subject.
     data : path
@@ -257,6 +260,10 @@ def load_encoder(
     ('lh.V1v', 125)
     """
     paths = [Path(f) for f in ([fits] if isinstance(fits, str | Path) else fits)]
+    name = f"{subject:0>2}"
+    if len(paths) == 1 and is_pack(paths[0]):
+        (combination,) = open_pack(paths[0], name)
+        return Encoder(Readout(combination), make_reader(None, [combination], weights, device))
     roots = {path.parent for path in paths}
     if len(roots) != 1 or next(iter(roots)).name != "fits":
         raise PredictError(
@@ -264,15 +271,15 @@ def load_encoder(
             "`fits`, such as derivatives/fits/ridge-3f2a"
         )
     out, names = paths[0].parent.parent, [path.name for path in paths]
-    combination = load_combination(out, Path(data), f"{subject:0>2}", names, ensemble)
+    combination = load_combination(out, Path(data), name, names, ensemble)
     features = make_reader(out, [combination], weights, device)
     return Encoder(Readout(combination), features)
 
 
 def make_reader(
-    out: Path, combinations: Sequence[Combination], weights: Sequence[str], device: str
+    out: Path | None, combinations: Sequence[Combination], weights: Sequence[str], device: str
 ) -> FeatureReader:
-    """Return the reader of the feature spaces of several encoders."""
+    """Return the reader of the feature spaces of several encoders, with the cache in OUT if any."""
     # torch takes seconds to import.
     from extract.pipeline.devices import choose_devices
 
@@ -288,5 +295,9 @@ def make_reader(
         keys |= combination.meta["keys"]
     check_weights(weights, list(spaces))
     return FeatureReader(
-        FeatureStore(out / "features"), spaces, keys, weights, choose_devices(device)[0]
+        FeatureStore(out / "features") if out else None,
+        spaces,
+        keys,
+        weights,
+        choose_devices(device)[0],
     )

@@ -36,7 +36,7 @@ class FeatureReader:
 
     Attributes
     ----------
-    store : FeatureStore
+    store : FeatureStore, optional
         The cache.
     digests : mapping of str to str
         The digest of the key of each space, by its name.
@@ -48,7 +48,7 @@ class FeatureReader:
         Where networks run.
     """
 
-    store: FeatureStore
+    store: FeatureStore | None
     digests: Mapping[str, str]
     keys: Mapping[str, dict[str, Any]]
     weights: Sequence[str]
@@ -64,7 +64,7 @@ class FeatureReader:
         self._lock = threading.Lock()
 
     def _entry(self, name: str) -> Entry | None:
-        entries = self.store.entries_named(name) if self.store.folder.is_dir() else []
+        entries = self.store.entries_named(name) if self.store else []
         return next((entry for entry in entries if entry.digest == self.digests[name]), None)
 
     def is_stored(self, name: str) -> bool:
@@ -73,6 +73,7 @@ class FeatureReader:
 
     def read(self, names: Sequence[str]) -> dict[str, Rows]:
         """Read the rows of stored pictures, by space."""
+        assert self.store is not None  # as `is_stored` said
         entries = {name: entry for name, entry in self.entries.items() if entry is not None}
         return {n: self.store.read(e, names, as_stored=True) for n, e in entries.items()}
 

@@ -13,7 +13,7 @@ from predict.combination import Combination, roi_shares
 from predict.errors import PredictError
 from predict.features import stack_columns
 from predict.novelty import Novelty
-from regress import load_fit
+from regress import LinearModel, load_fit
 
 if TYPE_CHECKING:
     from regress.encoding_model import Encoder as Model
@@ -155,7 +155,11 @@ class Readout:
     def _model(self, number: int) -> "Model":
         if number not in self._models:
             path = self.combination.fits / self.meta["models"][number]["path"]
-            self._models[number] = load_fit(path)[0]
+            model = load_fit(path)[0]
+            if isinstance(model, LinearModel) and model.coef_.dtype == np.float16:
+                # Packed with half the bits.
+                model.coef_ = model.coef_.astype(np.float32)
+            self._models[number] = model
         return self._models[number]
 
     def _averaged_vertices(self, rows: Rows, name: str, columns: Any) -> NDArray[np.float64]:

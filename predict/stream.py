@@ -26,6 +26,7 @@ from predict.encoder import BATCH, CHUNK, make_reader
 from predict.errors import PredictError
 from predict.features import FeatureReader, picture_digest
 from predict.novelty import UNLIKE
+from predict.pack import is_pack, open_pack
 from predict.pictures import Picture, Source, decode, open_source
 from predict.readout import Readout
 
@@ -173,25 +174,29 @@ def _prepare(
     folder: Path,
 ) -> tuple[list[Output], FeatureReader]:
     """Load the readouts of the subjects, and check the ROIs."""
-    subjects = _subjects(out, data, choice["subject"], choice["fits"])
-    rule = options["ensemble"]
-    combinations = [load_combination(out, data, s, choice["fits"], rule) for s in subjects]
+    fits, subject, rule = choice["fits"], choice["subject"], options["ensemble"]
+    pack = fits[0] if fits and len(fits) == 1 and is_pack(fits[0]) else None
+    if pack is not None:
+        numbers = [None] if subject == "all" else subject_numbers(subject)
+        combinations = [part for number in numbers for part in open_pack(pack, number)]
+    else:
+        subjects = fitted_subjects(out, data, subject, fits)
+        combinations = [load_combination(out, data, name, fits, rule) for name in subjects]
     reader = make_reader(out, combinations, options["weights"], options["device"])
     readouts = [Readout(combination) for combination in combinations]
     regions = choice["roi"]
-    numbers = [None if regions is None else readout.select_rois(regions) for readout in readouts]
+    all_rois = [None if regions is None else readout.select_rois(regions) for readout in readouts]
     store = FeatureStore(folder)
-    pairs = zip(readouts, numbers, strict=True)
+    pairs = zip(readouts, all_rois, strict=True)
     return [Output(readout, rois, store, dtype) for readout, rois in pairs], reader
 
 
-def _subjects(out: Path, data: Path, subject: Any, fits: Sequence[str] | None) -> list[str]:
+def fitted_subjects(out: Path, data: Path, subject: Any, fits: Sequence[str] | None) -> list[str]:
     """Return the numbers of the chosen subjects that have fits."""
     fitted = {name for run in find_runs(out, fits) for name in run.subjects}
     if subject == "all":
         return sorted(fitted)
-    words = subject.split() if isinstance(subject, str) else [subject]
-    names = [f"{word:0>2}" for words in map(str, words) for word in words.split()]
+    names = subject_numbers(subject)
     if unknown := sorted(set(names) - fitted):
         # Names a subject that the data lack, too.
         find_subjects(data, subject)
@@ -199,7 +204,14 @@ def _subjects(out: Path, data: Path, subject: Any, fits: Sequence[str] | None) -
             f"--subject: no fits of {', '.join(unknown)}; there are fits of "
             f"{', '.join(sorted(fitted))}"
         )
-    return list(dict.fromkeys(names))
+    return names
+
+
+def subject_numbers(subject: Any) -> list[str]:
+    """Return the numbers of subjects, such as "01", from a word, number or sequence of them."""
+    items = [subject] if isinstance(subject, str | int) else subject
+    words = [word for item in items for word in str(item).split()]
+    return list(dict.fromkeys(f"{word:0>2}" for word in words))
 
 
 def _check_room(source: Source, outputs: Sequence[Output], folder: Path) -> None:

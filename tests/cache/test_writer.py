@@ -264,3 +264,13 @@ def test_a_read_only_disk_can_be_read_and_says_why_it_cannot_be_written(small_di
     assert status == 2
     assert "Read-only file system; expected a file or folder that can be used" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_rows_in_any_order_of_memory(tmp_path, count):
+    store = FeatureStore(tmp_path)
+    numbers = list(range(count))
+    with store.writer("clip", KEY, {}) as writer:
+        writer.add([name(n) for n in numbers], np.asfortranarray(rows(numbers)))
+    found = store.read(store.find("clip"), [name(n) for n in numbers])
+    np.testing.assert_array_equal(found, rows(numbers))

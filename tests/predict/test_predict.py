@@ -32,24 +32,6 @@ SPACES = ("alexnet@conv5#grid2~64", "pixels:8")
 FITS = ("both", "banded")
 
 
-@pytest.fixture(scope="module")
-def out(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Features of two spaces, and a linear fit of each kind, of subject 01."""
-    folder = tmp_path_factory.mktemp("encoders")
-    place = ("--data", simulated, "--out", folder, "--subject", "01")
-    assert call("extract", *place, "--spaces", *SPACES).returncode == 0
-    for name, model in zip(FITS, ("ridge", "banded_ridge"), strict=True):
-        options = ("--model", model, "--spaces", *SPACES, "--name", name)
-        done = call("regress", *place, *options)
-        assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture
-def encoder(simulated: Path, out: Path) -> Encoder:
-    return load_encoder([out / "fits" / name for name in FITS], "01", simulated)
-
-
 def submitted(data: Path, out: Path) -> np.ndarray:
     """Return what the submission holds: (n_test_images, n_vertices) of both hemispheres."""
     subject, runs = Subject(data / "subj01"), find_runs(out, FITS)
