@@ -24,6 +24,7 @@ ROI_CLASSES ?=
 MEMORY  ?=
 ROI     ?=
 VERTICES ?=
+FORMAT  ?=
 STUDY   ?= encoders
 STAND_IN ?=
 SUBMISSION ?=
@@ -47,7 +48,7 @@ STANDS = clip=efficientnet_lite0 open_clip:ViT-B-32@embedding=$(RANDOM_SPACE)
 RANDOM_SPACE = timm:tf_efficientnet_lite0
 
 VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLUSTER WEIGHTS CAPTIONS FITS SPLIT \
-  ENSEMBLE PARAMS START IMAGES NAME ROI_CLASSES MEMORY ROI VERTICES STUDY STAND_IN SUBMISSION PYTHON JOBS
+  ENSEMBLE PARAMS START IMAGES NAME ROI_CLASSES MEMORY ROI VERTICES FORMAT STUDY STAND_IN SUBMISSION PYTHON JOBS
 # What base/command_line/targets.py turns into commands.
 COMMANDS := plan features fit evaluate compare calibrate report predict maps positions submission score check status ls
 # Those of two commands.
@@ -112,6 +113,7 @@ help:  ## Show this list
 	@echo "  ROI=\"$$ROIRIDGE_ROI\"  the region that positions draws (V1v), with PARAMS hemisphere=both surface=flat ...; those of predict, all if empty"
 	@echo "  VERTICES=$$ROIRIDGE_VERTICES  whether predict saves all vertices too: float16 or float32; only means of ROIs if empty"
 	@echo "  SUBMISSION=$$ROIRIDGE_SUBMISSION  the zip that score reads"
+	@echo "  FORMAT=\"$$ROIRIDGE_FORMAT\"  of maps: png (if empty), or as data gifti, mgh, npz"
 	@echo "  STUDY=$$ROIRIDGE_STUDY  what compare-encoders fits: encoders, or a YAML file of your own"
 	@echo "  STAND_IN=\"$$ROIRIDGE_STAND_IN\"  spaces in place of the study's: clip=efficientnet_lite0 ..."
 	@echo "  SPLIT=$$ROIRIDGE_SPLIT  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"
@@ -139,7 +141,7 @@ compare-generative:  ## The same for generators, with and without critics, sever
 calibrate:  ## How often the intervals hold, on simulated data: OUT/calibration.csv
 predict:  ## Predict the responses to the pictures IMAGES, a folder, list or archive: OUT/predictions
 report:  ## Scores, maps, examples and provenance on one page: OUT/report/index.html
-maps:  ## Maps on fsaverage for papers, PNG and SVG: OUT/maps (after evaluate or report)
+maps:  ## Maps on fsaverage, PNG and SVG for papers, or FORMAT as data: OUT/maps (after evaluate or report)
 positions:  ## How the model positional places the vertices of ROI, step by step: OUT/positions
 submission:  ## Write and check OUT/submission.zip from the ensemble of all fits
 score:  ## Score the zip SUBMISSION, anyone's, against the test responses in DATA

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from challenge.ceilings.reliability import nsd_ncsnr
     from challenge.ceilings.reliability import split_half as split_half_reliability
     from challenge.simulator import simulate
-    from evaluate import correlation, load_scores, score
+    from evaluate import correlation, load_scores, save_surface, score
     from evaluate import faults as submission_faults
     from evaluate.commands.scores import scores as score_fits
     from extract.__main__ import extract as compute_features
@@ -45,6 +45,7 @@ __all__ = [
     "noise_ceiling",
     "nsd_ncsnr",
     "predict_images",
+    "save_surface",
     "score",
     "score_fits",
     "simulate",

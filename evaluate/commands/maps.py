@@ -1,4 +1,4 @@
-"""`python -m evaluate maps`: PNG and SVG of every map, for papers."""
+"""`python -m evaluate maps`: every map as PNG and SVG, for papers, or as data on fsaverage."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ def maps(
     fits: list[str] | None = None,
     mesh: str = "auto",
     outlines: str = "streams",
+    format: list[str] = ["png"],  # noqa: A002, B006
 ) -> None:
     """Draw maps of score, r, ceiling, best space and unique contributions on fsaverage.
 
@@ -35,6 +36,9 @@ def maps(
         downloads if necessary; or "auto": fsaverage if it is on disk, without network access.
     outlines : str
         The ROI class that is outlined, such as prf-visualrois.
+    format : list of str
+        png, for PNG and SVG; gifti, mgh and npz for the values themselves on all of fsaverage's
+        vertices, NaN where nothing was measured, and labels of ROIs (.label.gii, .annot).
 
     Raises
     ------
@@ -43,4 +47,4 @@ def maps(
     """
     from evaluate.maps.draw_maps import draw_maps
 
-    draw_maps(data, out, subject, fits, mesh, outlines)
+    draw_maps(data, out, subject, fits, mesh, outlines, format)

@@ -177,6 +177,7 @@ def test_every_variable_becomes_a_flag_that_its_command_takes(target: str) -> No
 VALUES = {
     "IMAGES": "3",
     "VERTICES": "float16",
+    "FORMAT": "png gifti",
     "PARAMS": "alphas=[1, 10]",
     "WEIGHTS": "a=b c",
     "STAND_IN": "a=b",

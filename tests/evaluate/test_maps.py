@@ -5,14 +5,17 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import matplotlib as mpl
+import nibabel as nib
 import numpy as np
 import pytest
 from matplotlib.tri import Triangulation
 from nilearn.datasets import load_fsaverage
+from nilearn.surface import load_surf_data
 
 from base import RoiridgeError
 from cache import write_artifact
 from challenge import HEMISPHERES, Subject, find_subjects
+from evaluate import EvaluateError, save_surface
 from evaluate.commands.maps import maps
 from evaluate.maps.ablation_values import read_ablation
 from evaluate.maps.camera import RenderedView, render_views
@@ -21,7 +24,7 @@ from evaluate.maps.paint import best_space, maps_of, paint, vertex_colours
 from evaluate.maps.space_values import describe_sources
 from evaluate.maps.surface import Mesh, fsaverage_vertices, load_mesh, place_on_mesh
 from evaluate.maps.values import SubjectValues, average
-from evaluate.scoring.vertex_files import ARRAYS, vertices_file, write_vertices
+from evaluate.scoring.vertex_files import ARRAYS, read_vertices, vertices_file, write_vertices
 from tests.builders.commands import call
 from tests.builders.fits import write_fits
 
@@ -325,3 +328,75 @@ def test_the_mesh_is_loaded_without_a_network(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     assert load_mesh("auto").name in {"fsaverage5", "fsaverage"}
+
+
+def _asymmetric() -> dict[str, np.ndarray]:
+    """Return two maps whose hemispheres differ in every part, NaN outside."""
+    values = {h: np.full((2, 163842), np.nan, np.float32) for h in ("lh", "rh")}
+    values["lh"][0, 7], values["lh"][1, 100000] = 1, 2
+    values["rh"][0, 163841], values["rh"][1, :3] = 3, (4, 5, 6)
+    return values
+
+
+def test_maps_as_data_come_back_exactly_and_on_their_side(tmp_path: Path) -> None:
+    values = _asymmetric()
+    files = save_surface(values, tmp_path / "map", ["gifti", "mgh", "npz"])
+    assert len(files) == 5
+    for hemisphere, structure in (("lh", "CortexLeft"), ("rh", "CortexRight")):
+        image = nib.load(tmp_path / f"map.{hemisphere}.func.gii")
+        assert image.meta["AnatomicalStructurePrimary"] == structure
+        np.testing.assert_array_equal(np.stack(image.agg_data()), values[hemisphere])
+        read = load_surf_data(str(tmp_path / f"map.{hemisphere}.func.gii"))
+        np.testing.assert_array_equal(read.T, values[hemisphere])
+        volume = np.asarray(nib.load(tmp_path / f"map.{hemisphere}.mgh").dataobj)
+        np.testing.assert_array_equal(volume[:, 0, 0].T, values[hemisphere])
+    with np.load(tmp_path / "map.npz") as content:
+        assert str(content["subject"]) == "fsaverage"
+        np.testing.assert_array_equal(content["data"][:, :163842], values["lh"])
+        np.testing.assert_array_equal(content["data"][:, 163842:], values["rh"])
+
+
+@pytest.mark.parametrize(
+    ("values", "formats", "message"),
+    [
+        ({"lh": np.zeros(163842)}, ["mgh"], "expected lh and rh"),
+        ({"lh": np.zeros(10242), "rh": np.zeros(10242)}, ["mgh"], r"\(1, 10242\).*163842"),
+        (_asymmetric(), ["nifti"], "unknown format 'nifti'.*mgh"),
+    ],
+)
+def test_other_maps_are_refused(
+    tmp_path: Path, values: dict[str, np.ndarray], formats: list[str], message: str
+) -> None:
+    with pytest.raises(EvaluateError, match=message):
+        save_surface(values, tmp_path / "map", formats)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_saves_every_map_and_the_rois_as_data(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated)
+    place = ("--data", simulated, "--out", tmp_path, "--subject", "01")
+    assert call("evaluate", "scores", *place).returncode == 0
+    done = call("evaluate", "maps", *place, "--format", "gifti", "mgh", "npz")
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED" in done.stdout
+    (folder,) = (tmp_path / "maps").glob("ridge-*")
+    assert not list(folder.glob("*.png"))
+    subject = Subject(simulated / "subj01")
+    scores = read_vertices(tmp_path, folder.name, "01")
+    for hemisphere in ("lh", "rh"):
+        surface = nib.load(folder / f"01-r.{hemisphere}.func.gii").agg_data()
+        expected = np.full(163842, np.nan)
+        expected[fsaverage_vertices(subject, hemisphere)] = scores.field("r")[hemisphere]
+        np.testing.assert_allclose(surface, expected, rtol=1e-6)
+        stem = tmp_path / "maps" / "rois" / f"01-prf-visualrois.{hemisphere}"
+        labels, _, names = nib.freesurfer.read_annot(f"{stem}.annot")
+        image = nib.load(f"{stem}.label.gii")
+        np.testing.assert_array_equal(image.agg_data(), labels)
+        assert list(image.labeltable.get_labels_as_dict().values()) == [n.decode() for n in names]
+        for roi in subject.rois(hemisphere):
+            if roi.roi_class == "prf-visualrois":
+                places = fsaverage_vertices(subject, hemisphere)[roi.vertices]
+                assert {names[n].decode() for n in labels[places]} <= {roi.name}
+    refused = call("evaluate", "maps", *place, "--format", "nifti")
+    assert refused.returncode == 2
+    assert "--format: found 'nifti'" in refused.stderr
