@@ -18,6 +18,8 @@ from evaluate.arrays import Array, Indices
 from evaluate.errors import EvaluateError
 
 FORMATS = ("gifti", "mgh", "npz")
+# FreeSurfer's colour of what is unknown; of colour 0, readers of .annot would know no name.
+OUTSIDE = ("outside", (25 / 255, 5 / 255, 25 / 255, 0.0))
 STRUCTURES = {"lh": "CortexLeft", "rh": "CortexRight"}
 
 
@@ -141,7 +143,7 @@ def save_labels(
     nib = _nibabel()
     files = []
     stem.parent.mkdir(parents=True, exist_ok=True)
-    table: list[tuple[str, tuple[float, ...]]] = [("outside", (0.0, 0.0, 0.0, 0.0))]
+    table: list[tuple[str, tuple[float, ...]]] = [OUTSIDE]
     table += [(n, (*map(float, c), 1.0)) for n, c in zip(names, colours, strict=True)]
     for hemisphere, numbers in labels.items():
         if "gifti" in formats:
