@@ -34,9 +34,8 @@ def plan(
 ) -> None:
     """Forecast the cost of features, fits, ablation, scores and report; nothing is computed.
 
-    The speed of this machine is measured once, in some ten seconds, and stored in OUT/rates; so is
-    the speed of each network and each training, which are tried on a few pictures with random
-    weights.
+    The speed of this machine is measured once, in some ten seconds, and stored in OUT/rates, as is
+    that of each network and training, tried on a few pictures with random weights.
 
     Parameters
     ----------
@@ -47,10 +46,8 @@ def plan(
         processor: no GPU is measured.
     heldout, folds, seed, group_by, params, subjects, start, images
         As for `python -m regress`.
-    weights : list of str
-        As for `python -m extract`; they are not read, since they do not change the forecast.
-    captions, precision, dtype
-        As for `python -m extract`.
+    weights, captions, precision, dtype
+        As for `python -m extract`; weights are not read, since they do not change the forecast.
     memory : str
         Memory of the machine to plan for, in GB, such as 64, or 500M; by default that of this
         machine.
@@ -62,16 +59,11 @@ def plan(
     PlanError
         If the run does not fit into memory or on the disk; the message names a setting that would.
     """
+    options = locals()
     # The stages take seconds to import, which would delay --help.
     from plan.forecast import forecast
 
-    fit_options = {
-        "subject": subject, "model": model, "heldout": heldout, "folds": folds, "seed": seed,
-        "group_by": group_by, "params": params, "subjects": subjects, "start": start,
-        "images": images,
-    }  # fmt: skip
-    options = device, captions, precision, dtype, memory, recalibrate
-    forecast(data, out, spaces, fit_options, *options)
+    forecast(**options)
 
 
 EXAMPLES = [

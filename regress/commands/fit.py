@@ -106,7 +106,8 @@ def fit(
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
     from cache import check_fit_name, write_fit_name
     from challenge.inputs import print_missing_classes
-    from execute import choose_executor, planned_costs, share
+    from execute import choose_executor, share
+    from execute.forecast.rates import planned_costs
     from regress import models
     from regress.backend import choose_devices, describe_devices, make_place
     from regress.data.design import find_spaces
@@ -146,7 +147,7 @@ def fit(
         folders.append(folder)
 
     def costs(rates: "Rates") -> "list[list[Cost]]":
-        from regress.costs.units import fit_costs
+        from regress.cost import fit_costs
 
         return fit_costs(request, rates)
 
