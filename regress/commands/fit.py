@@ -1,15 +1,12 @@
 """`python -m regress`: fit the models of a request, and report the fit."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from base import convert_paths, plugin_names, say
 from challenge import SubjectChoice
 from regress.errors import RegressError
-
-if TYPE_CHECKING:
-    from execute import Cost
-    from execute.forecast.rates import Rates
 
 # Words that select fits, besides the names of models; no fit may be called so.
 RESERVED = ("all", "ensemble")
@@ -107,7 +104,6 @@ def fit(
     from cache import check_fit_name, write_fit_name
     from challenge.inputs import print_missing_classes
     from execute import choose_executor, share
-    from execute.forecast.rates import planned_costs
     from regress import models
     from regress.backend import choose_devices, describe_devices, make_place
     from regress.data.design import find_spaces
@@ -146,12 +142,12 @@ def fit(
         say(f"{label}: {sum(count for _, count, _ in fitted)} models fitted -> {destination}")
         folders.append(folder)
 
-    def costs(rates: "Rates") -> "list[list[Cost]]":
+    planned = None
+    if (request.out / "rates").is_dir():
+        from execute.forecast.rates import planned_costs
         from regress.cost import fit_costs
 
-        return fit_costs(request, rates)
-
-    planned = planned_costs(request.out / "rates", costs)
+        planned = planned_costs(request.out / "rates", partial(fit_costs, request))
     share(runner, make_place(device), request.run(planned), request.units(), request, report)
     if name:
         # Another command may have taken the name since.
