@@ -22,11 +22,11 @@ from cache import FeatureStore
 from challenge import find_subjects
 from challenge.simulator import simulate
 from evaluate.cost import evaluate_costs
-from execute.forecast.cost import Cost, sequential_cost
+from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
-from extract.costs.units import plan_space
-from plan.stages import plan_ablate, plan_features
-from regress.costs.units import fit_costs, start_cost
+from extract.cost import IMPORTS, extract_costs, plan_space
+from regress.ablation.subsets import list_subsets
+from regress.cost import ablate_costs, fit_costs, start_cost
 from regress.data.design import find_spaces
 from regress.fit_options import FitOptions
 from regress.fitting.request_checks import make_request
@@ -75,12 +75,13 @@ def demo(data: Path, out: Path) -> Rates:
     print(rates.origin)
     print(LINE.format("", "planned", "clock", "proc.", "ratio", "planned", "peak", "ratio"))
     planned = [plan_space(name, store, subjects, "float32") for name in BOTH]
-    cost = plan_features(planned, subjects, rates, "cpu", "float32").cost
+    cost = rates.start(*IMPORTS) + extract_costs(planned, subjects, rates)[1]
     compare("features", cost, ["extract", *where, "--spaces", *BOTH])
     for model, spaces in FITS:
         fit(data, out, model, spaces, rates)
     entries = find_spaces(store, BOTH)
-    cost = plan_ablate(subjects, entries, rates).cost
+    units = ablate_costs(subjects, entries, list_subsets(BOTH, []), rates)
+    cost = start_cost(rates) + sum(units, Cost())
     compare("ablate", cost, ["regress.ablate", *where, "--spaces", *BOTH])
     costs = evaluate_costs(subjects, len(FITS), len(BOTH), rates)
     for verb in ("submission", "report"):
@@ -101,9 +102,8 @@ def fit(
 ) -> None:
     """Plan a fit, and do it."""
     asked = make_request(FitOptions(data, out, model=model, spaces=list(spaces)))
-    cost = start_cost(asked, rates) + sequential_cost(
-        one for own in fit_costs(asked, rates) for one in own
-    )
+    units = [one for own in fit_costs(asked, rates) for one in own]
+    cost = start_cost(rates) + sum(units, Cost())
     where = ["--data", str(data), "--out", str(out), "--model", model, "--spaces", *spaces]
     name = "both" if list(spaces) == BOTH else " ".join(spaces)
     compare(f"fit {model}, {name}{more}", cost, ["regress", *where])

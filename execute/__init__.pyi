@@ -1,7 +1,7 @@
 from .errors import ExecuteError
 from .executor import ALONE, Devices, Executor, choose_executor, share
 from .forecast.cost import Cost
-from .runs import Run, planned_costs
+from .runs import Run
 
 __all__ = [
     "ALONE",
@@ -11,6 +11,5 @@ __all__ = [
     "Executor",
     "Run",
     "choose_executor",
-    "planned_costs",
     "share",
 ]

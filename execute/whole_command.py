@@ -15,8 +15,8 @@ from base.command_line.parser import Command, call, check, report_errors
 from execute.errors import ExecuteError
 from execute.executor import ALONE, choose_executor, share
 from execute.forecast.cost import Cost
-from execute.forecast.rates import Rates
-from execute.runs import Run, planned_costs
+from execute.forecast.rates import Rates, planned_costs
+from execute.runs import Run
 from execute.work import Work
 
 

@@ -23,17 +23,15 @@ def plan(
     """Forecast the cost of features, fits, ablation, scores and report; nothing is computed.
 
     The feature spaces need not exist yet. The speed of this machine is measured once, in some ten
-    seconds, and stored in OUT/rates; so is the speed of each network and each training, which are
-    tried on a few pictures with random weights.
+    seconds, and stored in OUT/rates, as is that of each network and training, tried on a few
+    pictures with random weights.
 
     Parameters
     ----------
     options : FitOptions
         What to fit, on what, and where.
-    weights : list of str
-        As for `python -m extract`; they are not read, since they do not change the forecast.
-    captions, precision, dtype
-        As for `python -m extract`.
+    weights, captions, precision, dtype
+        As for `python -m extract`; weights are not read, since they do not change the forecast.
     memory : str
         Memory of the machine to plan for, in GB, such as 64, or 500M; by default that of this
         machine.

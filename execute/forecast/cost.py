@@ -1,6 +1,5 @@
 """The cost of work: time, memory and disk of one unit or of several."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 # Bytes of GPU memory that CUDA itself needs.
@@ -15,10 +14,8 @@ class Cost:
     ----------
     seconds : float
         Wall-clock time, with the threads that the process has.
-    memory : int
-        Bytes: the peak resident size of the process, including its imports.
-    gpu_memory : int
-        Bytes on a GPU; 0 where the work runs on the processor.
+    memory, gpu_memory : int
+        Bytes: the peak resident size of the process; and on a GPU, if the work runs on one.
     disk : int
         Bytes that it leaves on the disk.
 
@@ -35,14 +32,10 @@ class Cost:
 
     def __add__(self, cost: "Cost") -> "Cost":
         """Return the cost of both, one after the other in one process."""
-        return Cost(
-            self.seconds + cost.seconds,
-            max(self.memory, cost.memory),
-            max(self.gpu_memory, cost.gpu_memory),
-            self.disk + cost.disk,
-        )
+        memory, gpu_memory = max(self.memory, cost.memory), max(self.gpu_memory, cost.gpu_memory)
+        return Cost(self.seconds + cost.seconds, memory, gpu_memory, self.disk + cost.disk)
 
-
-def sequential_cost(costs: Iterable[Cost]) -> Cost:
-    """Return the cost of units that one process does one after the other; no units cost nothing."""
-    return sum(costs, Cost())
+    def __and__(self, cost: "Cost") -> "Cost":
+        """Return the cost of both where their memory is held at the same time."""
+        memory, gpu_memory = self.memory + cost.memory, self.gpu_memory + cost.gpu_memory
+        return Cost(self.seconds + cost.seconds, memory, gpu_memory, self.disk + cost.disk)

@@ -4,19 +4,38 @@ import importlib
 import logging
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from base.processes import end_with_parent, signal_blocked
 from execute.errors import ExecuteError
 
 Values = dict[str, float]
+SIDE, EIGH_SIDE, BYTES = 1536, 1024, 128 << 20
+
+
+def calibrate() -> Values:
+    """Measure the rates of basic operations, in some seconds.
+
+    Returned are `float32`, flop/s of matrix products; `eigh 1024`, seconds for such a matrix of
+    float64; `memory`, bytes/s read while as many are written.
+    """
+    A = np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32)
+    X, block = np.asarray(A[:, :EIGH_SIDE], np.float64), np.ones(BYTES // 4, np.float32)
+    kernel = X.T @ X
+    return {
+        "float32": 2 * SIDE**3 / minimum_time(lambda: A @ A),
+        f"eigh {EIGH_SIDE}": minimum_time(lambda: np.linalg.eigh(kernel)),
+        "memory": BYTES / minimum_time(lambda: block + 1),
+    }
 
 
 def measure_process(
@@ -24,10 +43,10 @@ def measure_process(
 ) -> Values:
     """Import modules and call a function in a new process, and measure it.
 
-    Returned are `seconds` of the whole process, without the time it waited for other processes;
-    `memory`, its peak in bytes; and the numbers that the function returns by name.
+    Returned are `seconds` of its processor; `memory`, its peak in bytes; and the numbers that the
+    function returns by name.
     """
-    context, start = get_context("spawn"), time.perf_counter()
+    context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(sender, work, arguments, imports))
     # Ctrl-C is handled by this process, which ends the other.
@@ -37,31 +56,28 @@ def measure_process(
     try:
         values: Values | Exception = receiver.recv()
     except EOFError as error:
-        label = getattr(work, "__name__", " ".join(imports))
         raise ExecuteError(
-            f"measuring {label}: its process ended without a message, as when memory runs out"
+            f"measuring {getattr(work, '__name__', ' '.join(imports))}: its process ended without "
+            "a message, as when memory runs out"
         ) from error
     finally:
         # Its own exit would take seconds to free torch.
         process.kill()
     if isinstance(values, Exception):
         raise values
-    return values | {"seconds": min(values["seconds"], time.perf_counter() - start)}
+    return values
 
 
 def _measure(
-    sender: Connection,
-    work: Callable[..., Values] | None,
-    arguments: Sequence[Any],
-    imports: Sequence[str],
+    sender: Connection, work: Callable[..., Values] | None, arguments: Any, imports: Sequence[str]
 ) -> None:
     end_with_parent()
     logging.disable(logging.WARNING)
+    sys.stdout = sys.stderr = StringIO()
     try:
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            for name in imports:
-                importlib.import_module(name)
-            values = work(*arguments) if work else {}
+        for name in imports:
+            importlib.import_module(name)
+        values = work(*arguments) if work else {}
         sender.send({"memory": peak_memory(), "seconds": time.process_time(), **values})
     except Exception as error:
         sender.send(error)
@@ -72,31 +88,17 @@ def peak_memory() -> int:
     # `resource` also counts the process from which this one was forked.
     status = Path("/proc/self/status")
     if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(lines["VmHWM"].split()[0]) << 10
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def minimum_time(work: Callable[[], object], waits: bool = False, enough: float = 0.5) -> float:
-    """Return the shortest of several times of some work.
-
-    It is called once before, and then for `enough` seconds; `waits` as for `elapsed_time`.
-    """
-    work()
-    times: list[float] = []
-    first = time.perf_counter()
-    while len(times) < 3 or (time.perf_counter() - first < enough and len(times) < 100):
-        times.append(elapsed_time(work, waits))
-    return min(times)
+def minimum_time(work: Callable[[], object]) -> float:
+    """Return the shortest of several times of some work."""
+    return min(elapsed_time(work) for _ in range(6))
 
 
-def elapsed_time(work: Callable[[], object], waits: bool = False) -> float:
-    """Return the seconds of one call of some work.
-
-    Work that does not wait for the disk cannot take longer than its processor time, which excludes
-    the time of other processes.
-    """
+def elapsed_time(work: Callable[[], object]) -> float:
+    """Return the seconds of one call of some work, without the time of other processes."""
     start, before = time.perf_counter(), time.process_time()
     work()
-    wall, processor = time.perf_counter() - start, time.process_time() - before
-    return wall if waits else min(wall, processor)
+    return min(time.perf_counter() - start, time.process_time() - before)

@@ -14,9 +14,9 @@ from cache.commands.explain import explain
 from cache.feature_store import Entry
 from challenge import Subject, SubjectChoice, find_subjects
 from challenge.dataset import check_pictures
-from execute import ALONE, Cost, Executor, Run, choose_executor, planned_costs, share
-from execute.forecast.rates import Rates
-from extract.costs.units import extract_costs, plan_space, total_cost
+from execute import ALONE, Cost, Executor, Run, choose_executor, share
+from execute.forecast.rates import Rates, planned_costs
+from extract.cost import extract_costs, plan_space
 from extract.errors import ExtractError
 from extract.naming import check_not_imported, names_by_digest, unify_names
 from extract.pipeline.devices import Recipe, choose_devices, choose_workers, compute_on
@@ -153,14 +153,14 @@ def _compute_here(
 def _costs(
     store: FeatureStore,
     specs: Sequence[Spec],
-    subjects: Sequence[Subject],
+    subjects: list[Subject],
     options: Options,
     rates: Rates,
 ) -> list[list[Cost]]:
     """Return the cost of all pictures in one process."""
     spaces = [plan_space(spec.name, store, subjects, options.dtype) for spec in specs]
-    networks = extract_costs(spaces, subjects, rates, precision=options.precision)
-    return [[total_cost(networks, rates)]]
+    _, total = extract_costs(spaces, subjects, rates, options.precision)
+    return [[total]]
 
 
 def _explain_misses(

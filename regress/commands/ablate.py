@@ -67,7 +67,8 @@ def ablate(
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
     from cache import FeatureStore, write_artifact
     from challenge.dataset import check_training_data
-    from execute import choose_executor, planned_costs, share
+    from execute import choose_executor, share
+    from execute.forecast.rates import planned_costs
     from regress.ablation.subsets import list_subsets
     from regress.ablation.work import AblationWork, Files, choose_split
     from regress.backend import choose_devices, describe_devices, make_place
@@ -91,7 +92,7 @@ def ablate(
         (files[subjects[number].name],) = results
 
     def costs(rates: "Rates") -> "list[list[Cost]]":
-        from regress.costs.solved_models import ablate_costs
+        from regress.cost import ablate_costs
 
         units = ablate_costs(subjects, entries, subsets, rates, folds, heldout)
         return [[cost] for cost in units]

@@ -1,15 +1,11 @@
 """`python -m regress`: fit the models of a request, and report the fit."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from base import convert_paths, plugin_names, say
 from base.command_line.calls import spread_options
 from regress.fit_options import FitOptions
-
-if TYPE_CHECKING:
-    from execute import Cost
-    from execute.forecast.rates import Rates
 
 # Words that select fits, besides the names of models; no fit may be called so.
 RESERVED = ("all", "ensemble")
@@ -57,7 +53,7 @@ def fit(
     """
     # scikit-learn and himalaya take seconds to import, which would delay --help and Ctrl-C.
     from challenge.dataset import print_missing_classes
-    from execute import choose_executor, planned_costs, share
+    from execute import choose_executor, share
     from regress import models
     from regress.backend import choose_devices, describe_devices, make_place
     from regress.fitting.request_checks import add_test_pictures, make_request
@@ -82,12 +78,12 @@ def fit(
         say(f"{label}: {sum(count for _, count, _ in fitted)} models fitted -> {destination}")
         folders.append(folder)
 
-    def costs(rates: "Rates") -> "list[list[Cost]]":
-        from regress.costs.units import fit_costs
+    planned = None
+    if (request.out / "rates").is_dir():
+        from execute.forecast.rates import planned_costs
+        from regress.cost import fit_costs
 
-        return fit_costs(request, rates)
-
-    planned = planned_costs(request.out / "rates", costs)
+        planned = planned_costs(request.out / "rates", partial(fit_costs, request))
     run, place = request.run(planned), make_place(options.device)
     share(runner, place, run, request.units(), request, report)
     if name:

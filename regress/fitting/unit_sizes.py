@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from challenge import Roi, Subject
-from execute.forecast.rates import Rates
 from regress.data.design import empty_design
 from regress.data.vertex_columns import make_layout, spans
 from regress.errors import RegressError
@@ -48,10 +47,6 @@ class Part:
         numbers = self.n_features + len(self.bands) + 4 + self.n_held + self.n_test
         names = 64 * (self.n_images + self.n_test) + 8 * self.n_held + 6_000
         return 4 * self.n_saved * numbers + self.n_rois * names
-
-    def save_seconds(self, rates: Rates) -> float:
-        """Return the seconds to write the models."""
-        return rates.writes(self.disk, self.n_rois) + rates.passes(2 * self.disk)
 
 
 def list_parts(request: FitRequest) -> list[list[list[Part]]]:

@@ -14,9 +14,9 @@ from himalaya.scoring import l2_neg_loss
 from regress.errors import RegressError
 from regress.solvers.arguments import Splits
 from regress.solvers.eigen import WIDE, max_results, widest, with_enough_digits
-from regress.solvers.heldout_scores import Score, penalty_basis, predicts_held_out
+from regress.solvers.heldout_scores import Score, predicts_held_out
 from regress.solvers.moments import Array
-from regress.solvers.random_search import CHUNK, RidgeForm
+from regress.solvers.random_search import RidgeForm
 
 if TYPE_CHECKING:
     from execute.forecast.rates import Rates
@@ -194,8 +194,9 @@ def solve_banded_ridge(
     return backend.asarray_like(solved[0], reference), backend.asarray_like(solved[1], reference)
 
 
-# Number of times that a score reads the predictions of all penalties.
-SCORE_PASSES = 5
+# Number of times that a score reads the predictions of all penalties, and of the penalties whose
+# double sums give those of all, for a spectrum such as features have.
+SCORE_PASSES, BASIS = 5, 12
 
 
 @dataclass(frozen=True)
@@ -259,46 +260,33 @@ class RidgeSize:
         n, p, v, f, w = *astuple(self)[:4], self.n_weightings
         a, held, dual = len(self.alphas), n / f, self.form == "dual"
         s = n - held if dual else p
-        # What all vertices share; the products of held-out pictures are turned in float64.
-        shared = rates.eigh(s) + rates.passes(48 * s * s)
-        shared += rates.products(held, s, s) if self.predicts else rates.products(4, s, s, s)
-        # Weightings that do not fit into memory are decomposed again for each batch of vertices.
+        # What all vertices share, for which a product in float64 takes as long as two; weightings
+        # that do not fit into memory are decomposed again for each batch of vertices.
+        shared = rates.eigh(s) + rates.products(held if self.predicts else 4 * s, s, s)
         capacity = max_results(self._weighting_bytes)
         repeated = 0 if w <= capacity else w - capacity + 1
         n_shared = first * w + (-(-v // self.batch) - first) * repeated
-        # What each vertex adds: by predictions, or by double sums for a basis of the penalties,
-        # whose matrices are formed again for every CHUNK vertices.
+        # What each vertex adds: by predictions, or by double sums for a basis of the penalties.
         if self.predicts:
             scored = rates.products(1 + a * held / s, s, s, v)
             scored += rates.passes(4 * v * (3 * s + SCORE_PASSES * a * held))
         else:
-            basis = self._basis_size()
-            scored = rates.products(2 + basis / 2, s, s, v)
-            scored += rates.passes(4 * v * s * (12 + basis) + 2 * basis * s * s * -(-v // CHUNK))
-        seconds = f * (n_shared * shared + w * scored) + first * self._product_seconds(rates)
-        if not dual:
-            seconds += rates.products(n, p, v) + rates.passes(4 * v * (n + 2 * f * p))
-        return seconds
+            basis = min(a, BASIS)
+            scored = rates.products(2 + basis / 2, s, s, v) + rates.passes(4 * v * s * (12 + basis))
+        sums = 0 if dual else rates.products(n, p, v) + rates.passes(4 * v * (n + 2 * f * p))
+        return f * (n_shared * shared + w * scored) + sums + first * self._product_seconds(rates)
 
     def solve_seconds(self, rates: "Rates", first: bool = True) -> float:
         """Return the seconds of the coefficients of chosen penalties; `first` as above."""
         n, p, v, s = self.n_images, self.n_features, self.n_vertices, self._side
-        seconds = rates.products(n, p, v) + rates.products(2, s, s, v)
-        seconds += rates.passes(16 * v * (n + p))
-        if first or self.n_weightings > 1:
-            # Most weightings are the best for some vertex.
-            decomposition = rates.eigh(s) + rates.passes(48 * s * s)
-            seconds += self._product_seconds(rates) + min(self.n_weightings, v) * decomposition
-        return seconds
+        # Most weightings are the best for some vertex.
+        n_shared = min(self.n_weightings, v) if first or self.n_weightings > 1 else 0
+        seconds = n_shared * rates.eigh(s) + bool(n_shared) * self._product_seconds(rates)
+        seconds += rates.products(n, p, v) + rates.products(2, s, s, v)
+        return seconds + rates.passes(16 * v * (n + p))
 
     def _product_seconds(self, rates: "Rates") -> float:
         """Return the seconds of X'X, which is formed by halves, or XX'."""
-        half, n, p = 1.0 if self.form == "dual" else 0.5, self.n_images, self.n_features
+        n, p = self.n_images, self.n_features
+        half = 1.0 if self.form == "dual" else 0.5
         return rates.products(half, n, self._side, p) + rates.passes(12 * n * p)
-
-    def _basis_size(self) -> int:
-        """Return the size of the penalties' basis, for a spectrum such as features have."""
-        # Columns of unit variance, eigenvalues that fall as 1 / rank.
-        decay = 1 / np.arange(1, self.n_features + 1)
-        spectrum = self.n_images * self.n_features * decay / decay.sum()
-        return len(penalty_basis(spectrum, np.array(self.alphas), np.zeros(1, np.float32))[0])

@@ -24,15 +24,13 @@ def run_regress(arguments: list[str]) -> dict[str, float]:
 
 def plan_ridge(data: Path, out: Path) -> dict[str, float]:
     """Plan ridge on the space "wide"."""
-    from execute.forecast.cost import sequential_cost
+    from execute.forecast.cost import Cost
     from execute.forecast.rates import Rates
-    from regress.costs.units import fit_costs, start_cost
+    from regress.cost import fit_costs, start_cost
     from regress.fit_options import FitOptions
     from regress.fitting.request_checks import make_request
 
     rates = Rates(out / "rates")
     asked = make_request(FitOptions(data, out, model="ridge", spaces=["wide"]))
-    cost = start_cost(asked, rates) + sequential_cost(
-        c for own in fit_costs(asked, rates) for c in own
-    )
+    cost = start_cost(rates) + sum((c for own in fit_costs(asked, rates) for c in own), Cost())
     return {"planned memory": cost.memory, "planned seconds": cost.seconds}

@@ -14,7 +14,6 @@ from execute.forecast.rates import PACKAGES, Rates
 KNOWN = {
     "basic work": {
         "float32": 1e11, "eigh 1024": 0.2, "memory": 5e9, "sha256": 1.5e9, "write": 1e9,
-        "file": 1e-3,
     },
     "start regress.fitting.request_checks torch": {"seconds": 3.0, "memory": 700e6},
     "start evaluate.report.write_report": {"seconds": 2.0, "memory": 230e6},

@@ -15,21 +15,18 @@ from base import read_json
 from base.command_line.parser import run as command
 from cache import FeatureStore
 from challenge import HEMISPHERES, find_subjects
-from execute.forecast.calibration import n_threads
-from execute.forecast.cost import Cost, sequential_cost
+from execute.forecast.cost import Cost
 from execute.forecast.measure import measure_process
-from execute.forecast.rates import Rates
-from execute.runs import planned_costs
-from extract.costs.units import plan_space
+from execute.forecast.rates import Rates, planned_costs
+from extract.cost import plan_space
 from extract.layer_listing import describe, sketch
 from plan.__main__ import plan
 from plan.errors import PlanError
-from plan.limits import find_limits
-from plan.table import format_bytes, format_time
+from plan.forecast import find_limits
+from plan.stages import format_bytes, format_time
 from regress.commands.fit import fit
 from regress.commands.fit import fit as regress
-from regress.costs.solved_models import ablate_costs
-from regress.costs.units import fit_costs
+from regress.cost import ablate_costs, fit_costs
 from regress.fit_options import FitOptions
 from regress.fitting.request_checks import make_request
 from regress.fitting.unit_sizes import list_parts
@@ -53,8 +50,8 @@ def out(simulated: Path, tmp_path: Path) -> Path:
 
 def test_costs_add() -> None:
     one, two = Cost(1.0, 10, 1, 100), Cost(2.0, 5, 4, 50)
-    assert sequential_cost([one, two]) == Cost(3.0, 10, 4, 150)
-    assert sequential_cost([]) == Cost()
+    assert one + two == Cost(3.0, 10, 4, 150)
+    assert one & two == Cost(3.0, 15, 5, 150)
 
 
 @pytest.mark.parametrize(("n", "p"), [(100, 30), (100, 99), (40, 200)])
@@ -112,7 +109,7 @@ def test_more_columns_pictures_and_weightings_take_longer(
 
     def seconds(*spaces: str, **more: object) -> float:
         asked = make_request(FitOptions(simulated, out, model=model, spaces=list(spaces), **more))
-        return sequential_cost(cost for own in fit_costs(asked, rates) for cost in own).seconds
+        return sum(cost.seconds for own in fit_costs(asked, rates) for cost in own)
 
     assert seconds("wide", "narrow") > seconds("narrow", "wide", images=10)
     assert seconds("wide") > seconds("narrow")
@@ -133,8 +130,7 @@ def test_a_training_is_tried_once(simulated: Path, out: Path) -> None:
     assert fit_costs(asked, Rates(out / "rates", measures=False)) == costs
     assert planned_costs(out / "rates", partial(fit_costs, asked)) == costs
     # Weights, their gradient and two moments of each, beside what CUDA itself needs.
-    on_gpu = fit_costs(asked, Rates(out / "rates", measures=False), "cuda")
-    assert all(cost.gpu_memory > 500 << 20 for cost in on_gpu[0])
+    assert all(cost.gpu_memory > 500 << 20 for cost in costs[0])
     other = replace(asked, settings=replace(asked.settings, seed=1))
     assert planned_costs(out / "rates", partial(fit_costs, other)) is None
 
@@ -195,7 +191,7 @@ def test_rates_are_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     Rates(tmp_path, recalibrate=True).get_or_measure("work", measure)
     assert len(calls) == 2
     kept = json.loads(rates.path.read_text())
-    assert (kept["host"], kept["threads"]) == (rates.host, n_threads())
+    assert (kept["host"], kept["threads"]) == (rates.host, rates.threads)
     rates.path.write_text("{")
     Rates(tmp_path).get_or_measure("work", measure)
     assert len(calls) == 3

@@ -17,7 +17,7 @@ from challenge.simulator import simulate
 from execute.forecast.cost import Cost
 from execute.forecast.rates import Rates
 from regress import models
-from regress.costs.units import fit_costs
+from regress.cost import fit_costs
 from regress.fit_options import FitOptions
 from regress.fitting.request import FitRequest
 from regress.fitting.request_checks import make_request

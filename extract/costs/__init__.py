@@ -1,1 +1,0 @@
-"""Forecast of time, memory and disk of features, from trials of networks on a few pictures."""

@@ -1,1 +1,0 @@
-"""Forecasts of the cost of fits and ablations, for `python -m plan` and for jobs."""
