@@ -1,38 +1,23 @@
-"""Predictions of a stream of pictures, written as they are computed, resumed and never repeated."""
+"""The features of a stream of pictures, computed or from the cache, a chunk in memory at a time."""
 
-import csv
-import json
-import shutil
+import io
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from base import plural, progress, provenance, replacing, say
+from base import progress
 from base.memory import release
-from cache import Entry, FeatureStore
-from cache.feature_writer import FeatureWriter
-from challenge import find_subjects
-from evaluate.fits.runs import find_runs
-from predict.combination import load_combination
-from predict.encoder import BATCH, CHUNK, make_reader
+from predict.encoder import BATCH, CHUNK
 from predict.errors import PredictError
 from predict.features import FeatureReader, picture_digest
-from predict.novelty import UNLIKE
-from predict.pack import is_pack, open_pack
-from predict.pictures import Picture, Source, decode, open_source
-from predict.readout import Readout
-
-# Room on the disk for a file of vertices: its shards, and the file that they are merged into.
-COPIES = 2
-N_LISTED = 5
+from predict.pictures import Picture, Source, decode
 
 
 class Item(NamedTuple):
@@ -40,225 +25,139 @@ class Item(NamedTuple):
 
     name: str
     digest: str
-    inputs: list[torch.Tensor] | None  # by network; None where nothing is computed
+    inputs: list[torch.Tensor] | None = None  # by network; None where nothing is computed
+    thumbnail: bytes = b""
     fault: str = ""
 
 
 @dataclass
-class Output:
-    """Files of one encoder: means of ROIs with novelty, and all vertices."""
+class Chunk:
+    """Some pictures, and the features of those that are needed.
 
-    readout: Readout
-    rois: list[int] | None
-    store: FeatureStore
-    dtype: str  # of the vertices; "none" for no file of them
-    writers: dict[str, FeatureWriter] = field(default_factory=dict)
-    stored: dict[str, set[str]] = field(default_factory=dict)
+    Attributes
+    ----------
+    names : dict of str to str
+        The sha256 of each picture by its name.
+    rows : dict of str to array (n_images, n_columns)
+        By space, the features of the needed pictures, each once.
+    digests : list of str
+        The sha256 of each row.
+    thumbnails : dict of str to bytes
+        Small JPEGs by sha256, where they were asked for.
+    faults : list of str
+        What is wrong with damaged pictures, which are in none of the others.
+    """
 
-    @property
-    def name(self) -> str:
-        """The name of the files."""
-        return f"subj{self.readout.subject}"
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns of the table after `picture`."""
-        names = self.readout.roi_names
-        names = names if self.rois is None else tuple(names[n] for n in self.rois)
-        return [*names, *(["novelty", "distance"] if self.readout.has_novelty else [])]
-
-    def key(self, kind: str) -> dict[str, Any]:
-        """Return the key of a file, which changes with the numbers."""
-        key = {"schema": 1, "prediction": kind, "encoder": self.readout.meta["digest"]}
-        return {**key, "columns": self.columns if kind == "rois" else self.dtype}
-
-    @property
-    def entry(self) -> Entry:
-        """The file of the means, once it is written."""
-        entries = self.store.entries_named(self.name)
-        return next(entry for entry in entries if entry.meta["key"] == self.key("rois"))
-
-    @property
-    def kinds(self) -> list[str]:
-        """The kinds of files."""
-        return ["rois", *([] if self.dtype == "none" else ["vertices"])]
-
-    def file_name(self, kind: str) -> str:
-        """Return the name of a file without the digest of its key."""
-        return self.name if kind == "rois" else f"{self.name}_vertices"
-
-    def open(self, stack: ExitStack) -> None:
-        """Open the files, and find the pictures that they have."""
-        details = {"origin": f"predicted by {self.readout.meta['digest']}"}
-        details |= {"provenance": provenance()}  # type: ignore[dict-item]
-        for kind in self.kinds:
-            writer = self.store.writer(self.file_name(kind), self.key(kind), details)
-            self.writers[kind] = stack.enter_context(writer)
-            self.stored[kind] = writer.stored_digests()
-
-    def missing(self, names: Iterable[str]) -> set[str]:
-        """Return which pictures lack a prediction, by their sha256."""
-        return set(names) - set[str].intersection(*self.stored.values())
-
-    def add(self, names: Sequence[str], rows: dict[str, NDArray[Any]]) -> None:
-        """Predict and write pictures from the rows of their features."""
-        for kind, writer in self.writers.items():
-            new = [n for n, name in enumerate(names) if name not in self.stored[kind]]
-            if not new:
-                continue
-            part = {name: values[new] for name, values in rows.items()}
-            writer.add([names[n] for n in new], self._predict(kind, part))
-            self.stored[kind].update(names[n] for n in new)
-
-    def _predict(self, kind: str, rows: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        if kind == "vertices":
-            vertices = self.readout.vertices(rows)
-            # A vertex without a fit has no prediction; files of rows hold finite numbers alone.
-            return np.nan_to_num(vertices, copy=False).astype(self.dtype, copy=False)
-        parts = [self.readout.roi_means(rows, self.rois)]
-        if self.readout.has_novelty:
-            parts.append(self.readout.distances(rows))
-        return np.concatenate(parts, axis=1)
+    names: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, NDArray[Any]] = field(default_factory=dict)
+    digests: list[str] = field(default_factory=list)
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
 
 
-def predict_images(
-    images: Path,
-    data: Path,
-    out: Path,
-    choice: dict[str, Any],
-    dtype: str,
-    name: str,
-    options: dict[str, Any],
-    skip_damaged: bool,
-) -> Path:
-    """Predict all pictures of a source; see `python -m predict images`."""
-    source = open_source(images)
-    rest = f", {plural(source.n_left_out, 'other file')} left out" if source.n_left_out else ""
-    say(f"{source.path}: {plural(len(source.names), 'picture')}{rest}")
-    folder = out / "predictions" / (name or images.resolve().name.partition(".")[0])
-    outputs, reader = _prepare(out, data, choice, dtype, options, folder)
-    _check_room(source, outputs, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    names: dict[str, str] = {}
-    faults: list[str] = []
-    with ExitStack() as stack:
-        for output in outputs:
-            output.open(stack)
-        chunk = Chunk(reader, outputs)
-        with progress(total=len(source.names), desc="predicting", unit="picture") as bar:
-            for items in _stream(source, reader, outputs):
-                damaged = [item.fault for item in items if item.fault]
-                if damaged and not skip_damaged:
-                    raise PredictError("\n".join(damaged))
-                faults += damaged
-                whole = [item for item in items if not item.fault]
-                names.update((item.name, item.digest) for item in whole)
-                chunk.add(whole)
+@dataclass
+class PictureStream:
+    """The pictures of a source with their features; threads decode ahead of the networks.
+
+    Parameters
+    ----------
+    is_needed : callable
+        Returns whether the features of a picture are needed, by its sha256.
+    skip_damaged : bool
+        Whether damaged pictures are listed in the chunks' `faults`; else they raise an error.
+    side : int
+        Width and height of thumbnails in pixels; 0 for none.
+    """
+
+    source: Source
+    reader: FeatureReader
+    is_needed: Callable[[str], bool]
+    skip_damaged: bool = False
+    side: int = 0
+
+    def chunks(self, title: str) -> Iterator[Chunk]:
+        """Yield all pictures, some hundreds at a time, and show the progress."""
+        chunk = Chunk()
+        computed: dict[str, dict[str, NDArray[Any]]] = {}
+        with progress(total=len(self.source.names), desc=title, unit="picture") as bar:
+            for items in self._batches():
+                self._add(chunk, computed, items)
                 bar.update(len(items))
-            chunk.predict()
-    if not names:
-        raise PredictError(f"{source.path}: none of its pictures can be decoded")
-    for output in outputs:
-        _write_table(folder / f"{output.name}.csv", output, names)
-    _write_manifest(folder / "manifest.json", source, outputs, faults)
-    _report(folder, outputs, names, faults, chunk.n_predicted)
-    return folder
+                if len(chunk.digests) >= CHUNK:
+                    yield self._finish(chunk, computed)
+                    chunk, computed = Chunk(), {}
+                    release()
+            if chunk.names or chunk.faults:
+                yield self._finish(chunk, computed)
 
+    def _add(
+        self, chunk: Chunk, computed: dict[str, dict[str, NDArray[Any]]], items: list[Item]
+    ) -> None:
+        """Add a batch of pictures, and compute the features that the cache lacks."""
+        faults = [item.fault for item in items if item.fault]
+        if faults and not self.skip_damaged:
+            raise PredictError("\n".join(faults))
+        chunk.faults += faults
+        inputs = {}
+        for item in items:
+            if item.fault:
+                continue
+            chunk.names[item.name] = item.digest
+            if item.digest in chunk.digests or not self.is_needed(item.digest):
+                continue
+            chunk.digests.append(item.digest)
+            if item.thumbnail:
+                chunk.thumbnails[item.digest] = item.thumbnail
+            if item.inputs is not None:
+                inputs[item.digest] = item.inputs
+        if inputs:
+            rows = self.reader.compute(list(inputs.values()))
+            for number, name in enumerate(inputs):
+                computed[name] = {space: values[number] for space, values in rows.items()}
 
-def _prepare(
-    out: Path,
-    data: Path,
-    choice: dict[str, Any],
-    dtype: str,
-    options: dict[str, Any],
-    folder: Path,
-) -> tuple[list[Output], FeatureReader]:
-    """Load the readouts of the subjects, and check the ROIs."""
-    fits, subject, rule = choice["fits"], choice["subject"], options["ensemble"]
-    pack = fits[0] if fits and len(fits) == 1 and is_pack(fits[0]) else None
-    if pack is not None:
-        numbers = [None] if subject == "all" else subject_numbers(subject)
-        combinations = [part for number in numbers for part in open_pack(pack, number)]
-    else:
-        subjects = fitted_subjects(out, data, subject, fits)
-        combinations = [load_combination(out, data, name, fits, rule) for name in subjects]
-    reader = make_reader(out, combinations, options["weights"], options["device"])
-    readouts = [Readout(combination) for combination in combinations]
-    regions = choice["roi"]
-    all_rois = [None if regions is None else readout.select_rois(regions) for readout in readouts]
-    store = FeatureStore(folder)
-    pairs = zip(readouts, all_rois, strict=True)
-    return [Output(readout, rois, store, dtype) for readout, rois in pairs], reader
+    def _finish(self, chunk: Chunk, computed: dict[str, dict[str, NDArray[Any]]]) -> Chunk:
+        """Put the computed rows and those of the cache in the order of the pictures."""
+        stored = [name for name in chunk.digests if name not in computed]
+        read = self.reader.read(stored) if stored else {}
+        for number, name in enumerate(stored):
+            computed[name] = {space: values[number] for space, values in read.items()}
+        if chunk.digests:
+            for space in self.reader.digests:
+                chunk.rows[space] = np.stack([computed[name][space] for name in chunk.digests])
+        return chunk
 
-
-def fitted_subjects(out: Path, data: Path, subject: Any, fits: Sequence[str] | None) -> list[str]:
-    """Return the numbers of the chosen subjects that have fits."""
-    fitted = {name for run in find_runs(out, fits) for name in run.subjects}
-    if subject == "all":
-        return sorted(fitted)
-    names = subject_numbers(subject)
-    if unknown := sorted(set(names) - fitted):
-        # Names a subject that the data lack, too.
-        find_subjects(data, subject)
-        raise PredictError(
-            f"--subject: no fits of {', '.join(unknown)}; there are fits of "
-            f"{', '.join(sorted(fitted))}"
-        )
-    return names
-
-
-def subject_numbers(subject: Any) -> list[str]:
-    """Return the numbers of subjects, such as "01", from a word, number or sequence of them."""
-    items = [subject] if isinstance(subject, str | int) else subject
-    words = [word for item in items for word in str(item).split()]
-    return list(dict.fromkeys(f"{word:0>2}" for word in words))
-
-
-def _check_room(source: Source, outputs: Sequence[Output], folder: Path) -> None:
-    """Print the size of the files of vertices; raise if the disk has no room for them."""
-    n_bytes = sum(
-        len(source.names) * output.readout.n_vertices * np.dtype(output.dtype).itemsize
-        for output in outputs
-        if output.dtype != "none"
-    )
-    if not n_bytes:
-        return
-    parent = next(p for p in (folder, *folder.parents) if p.is_dir())
-    free = shutil.disk_usage(parent).free
-    say(f"all vertices: up to {n_bytes / 1e9:.2f} GB in {folder}, {free / 1e9:.1f} GB are free")
-    if COPIES * n_bytes > free:
-        raise PredictError(
-            f"{parent}: {free / 1e9:.2f} GB are free, and {COPIES * n_bytes / 1e9:.2f} GB are "
-            f"needed while {plural(len(source.names), 'picture')} are written: choose --vertices "
-            "float16 or none, fewer pictures, or another --out"
-        )
-
-
-def _stream(
-    source: Source, reader: FeatureReader, outputs: Sequence[Output]
-) -> Iterator[list[Item]]:
-    """Yield batches of pictures; threads decode ahead those that the networks must see."""
-
-    def load(picture: Picture) -> Item:
-        name = picture_digest(picture.content)
-        if reader.is_stored(name) or not any(output.missing([name]) for output in outputs):
-            return Item(picture.name, name, None)
-        reader.prepare()
-        try:
-            return Item(picture.name, name, reader.preprocess(decode(picture)))
-        except PredictError as error:
-            return Item(picture.name, name, None, str(error))
-
-    threads = max(1, min(8, torch.get_num_threads()))
-    with ThreadPoolExecutor(threads) as pool:
-        batch: list[Item] = []
-        for item in _ahead(pool, load, source.read(), 2 * BATCH):
-            batch.append(item)
-            if len(batch) == BATCH:
+    def _batches(self) -> Iterator[list[Item]]:
+        threads = max(1, min(8, torch.get_num_threads()))
+        with ThreadPoolExecutor(threads) as pool:
+            batch: list[Item] = []
+            for item in _ahead(pool, self._load, self.source.read(), 2 * BATCH):
+                batch.append(item)
+                if len(batch) == BATCH:
+                    yield batch
+                    batch = []
+            if batch:
                 yield batch
-                batch = []
-        if batch:
-            yield batch
+
+    def _load(self, picture: Picture) -> Item:
+        name = picture_digest(picture.content)
+        item = Item(picture.name, name)
+        if not self.is_needed(name) or (self.reader.is_stored(name) and not self.side):
+            return item
+        if not self.reader.is_stored(name):
+            self.reader.prepare()
+        try:
+            square = decode(picture)
+        except PredictError as error:
+            return item._replace(fault=str(error))
+        if not self.reader.is_stored(name):
+            item = item._replace(inputs=self.reader.preprocess(square))
+        return item._replace(thumbnail=_thumbnail(square, self.side)) if self.side else item
+
+
+def _thumbnail(picture: Image.Image, side: int) -> bytes:
+    content = io.BytesIO()
+    picture.resize((side, side), Image.Resampling.BICUBIC).save(content, "JPEG", quality=80)
+    return content.getvalue()
 
 
 def _ahead(
@@ -279,134 +178,3 @@ def _ahead(
     finally:
         for future in pending:
             future.cancel()
-
-
-@dataclass
-class Chunk:
-    """Pictures whose features are computed and whose responses are not predicted yet."""
-
-    reader: FeatureReader
-    outputs: Sequence[Output]
-    n_predicted: int = 0
-    # By sha256 the rows of the picture, None for those in the cache.
-    rows: dict[str, dict[str, NDArray[Any]] | None] = field(default_factory=dict)
-
-    def add(self, items: Sequence[Item]) -> None:
-        """Compute the features of a batch of pictures, and predict once there are enough."""
-        names = [item.digest for item in items]
-        missing = set().union(*(output.missing(names) for output in self.outputs))
-        new = {i.digest: i for i in items if i.digest in missing and i.digest not in self.rows}
-        inputs = {name: item.inputs for name, item in new.items() if item.inputs is not None}
-        computed = self.reader.compute(list(inputs.values())) if inputs else {}
-        numbers = {name: number for number, name in enumerate(inputs)}
-        for name in new:
-            row = {s: values[numbers[name]] for s, values in computed.items()}
-            self.rows[name] = row if name in inputs else None
-        if len(self.rows) >= CHUNK:
-            self.predict()
-
-    def predict(self) -> None:
-        """Predict and write the pictures, and forget them."""
-        if not self.rows:
-            return
-        stored = [name for name, row in self.rows.items() if row is None]
-        read = self.reader.read(stored) if stored else {}
-        places = {name: number for number, name in enumerate(stored)}
-        rows = {
-            space: np.stack(
-                [
-                    read[space][places[n]] if row is None else row[space]
-                    for n, row in self.rows.items()
-                ]
-            )
-            for space in self.reader.digests
-        }
-        for output in self.outputs:
-            output.add(list(self.rows), rows)
-        self.n_predicted += len(self.rows)
-        self.rows.clear()
-        release()
-
-
-def _write_table(path: Path, output: Output, names: dict[str, str]) -> None:
-    """Write the predictions of the pictures of this source, a block in memory at a time."""
-    digests = list(names.values())
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["picture", *output.columns])
-        for start in range(0, len(digests), CHUNK):
-            part = slice(start, start + CHUNK)
-            rows = output.store.read(output.entry, digests[part])
-            for picture, row in zip(list(names)[part], rows.tolist(), strict=True):
-                writer.writerow([picture, *(f"{value:.6g}" for value in row)])
-
-
-def _write_manifest(
-    path: Path, source: Source, outputs: Sequence[Output], faults: Sequence[str]
-) -> None:
-    encoders = {
-        output.name: {
-            "encoder": output.readout.meta["digest"],
-            "fits": [run["title"] for run in output.readout.meta["runs"]],
-            "rule": output.readout.meta["rule"],
-            "spaces": output.readout.meta["spaces"],
-            "simulated": output.readout.simulated,
-            "untrained": list(output.readout.untrained),
-            "columns": output.columns,
-            "n_vertices": output.readout.meta["n_vertices"],
-            "files": [
-                output.store.path(output.file_name(kind), output.key(kind)).name
-                for kind in output.kinds
-            ],
-        }
-        for output in outputs
-    }
-    about = {
-        "kind": "predictions",
-        "schema": 1,
-        "images": str(source.path),
-        "n_pictures": len(source.names),
-        "damaged": list(faults),
-        "encoders": encoders,
-        "provenance": provenance(),
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-
-
-def _report(
-    folder: Path,
-    outputs: Sequence[Output],
-    names: dict[str, str],
-    faults: Sequence[str],
-    n_predicted: int,
-) -> None:
-    for fault in faults[:N_LISTED]:
-        say(f"left out: {fault}")
-    if len(faults) > N_LISTED:
-        say(f"left out: {len(faults) - N_LISTED} more, named in {folder / 'manifest.json'}")
-    for output in outputs:
-        readout = output.readout
-        notes = [
-            *(["responses SIMULATED"] if readout.simulated else []),
-            *([f"random weights: {', '.join(readout.untrained)}"] if readout.untrained else []),
-        ]
-        label = f"subject {readout.subject}" + (f" ({'; '.join(notes)})" if notes else "")
-        say(f"{label}: {plural(len(names), 'picture')} -> {folder / output.name}.csv")
-        _report_novelty(output, names)
-    n_before = len(set(names.values())) - n_predicted
-    say(f"{plural(n_predicted, 'picture')} predicted now, {n_before} before")
-
-
-def _report_novelty(output: Output, names: dict[str, str]) -> None:
-    if not output.readout.has_novelty:
-        return
-    novelty = output.store.read(output.entry, list(names.values()))[
-        :, output.columns.index("novelty")
-    ]
-    n_unlike = int((novelty > UNLIKE).sum())
-    if n_unlike:
-        say(
-            f"WARNING: {n_unlike} of {plural(len(names), 'picture')} lie farther from the training "
-            f"pictures than {UNLIKE:g} % of the held-out ones: the prediction may not hold for them"
-        )

@@ -77,7 +77,7 @@ def images(
     >>> sorted(path.name for path in folder.glob("*.csv"))
     ['subj01.csv']
     """
-    from predict.stream import predict_images
+    from predict.outputs import predict_images
 
     options = {"weights": weights, "device": device, "ensemble": ensemble}
     regions = [word for words in roi or () for word in words.split()]

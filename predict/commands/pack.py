@@ -52,8 +52,8 @@ def pack(
         If the file is there already.
     """
     from predict.model_card import CARD
+    from predict.outputs import fitted_subjects
     from predict.pack import pack_encoder, push_pack
-    from predict.stream import fitted_subjects
 
     subjects = fitted_subjects(out, data, subject, fits)
     manifest = pack_encoder(file, out, data, subjects, fits, ensemble, dtype, licence)
