@@ -1,6 +1,6 @@
 """Results of a stage: named arrays and one JSON mapping in a file that loads anywhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def write_artifact(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping
 
 @convert_paths
 def read_artifact(
-    path: Path, names: Sequence[str] | None = None
+    path: Path, names: Sequence[str] | None = None, leave_out: Collection[str] = ()
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read arrays and meta, and verify their checksums.
 
@@ -48,6 +48,8 @@ def read_artifact(
         The file.
     names : sequence of str, optional
         Names of the arrays to read; all by default.
+    leave_out : collection of str
+        Names of arrays that are not read, if the file has them.
 
     Returns
     -------
@@ -74,7 +76,8 @@ def read_artifact(
         absent = sorted(set(names or ()) - set(group))
         if absent:
             raise CacheError(f"{path}: has no array {', '.join(absent)}; it has {', '.join(group)}")
-        arrays = {name: group[name][()] for name in (names if names is not None else group)}
+        selection = names if names is not None else group
+        arrays = {name: group[name][()] for name in selection if name not in leave_out}
         return arrays, get_json(file, "meta")
 
 

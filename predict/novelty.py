@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 Floats = NDArray[np.floating[Any]]
 # Components of each space; fewer for few pictures, so that each has several pictures.
@@ -40,6 +39,9 @@ class SpaceDistance:
     @classmethod
     def fit(cls, training: Floats, heldout: Floats) -> "SpaceDistance":
         """Estimate the distribution of training rows (n_images, n_columns)."""
+        # scikit-learn takes a second to import, and only this needs it.
+        from sklearn.decomposition import PCA
+
         n_images, n_columns = training.shape
         limit = min(MAX_COMPONENTS, n_columns - 1, n_images // PICTURES_PER_COMPONENT)
         pca = PCA(max(1, limit), random_state=0).fit(training.astype(np.float32, copy=False))

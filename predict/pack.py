@@ -78,8 +78,7 @@ def _write_combination(folder: Path, combination: Combination, dtype: str) -> No
 
 
 def _write_model(folder: Path, fits: Path, name: str, dtype: str) -> None:
-    arrays, meta = read_artifact(fits / name)
-    model = {n: values for n, values in arrays.items() if n not in LEFT_OUT}
+    model, meta = read_artifact(fits / name, leave_out=LEFT_OUT)
     if "coef_" in model:
         model["coef_"] = model["coef_"].astype(dtype)
     meta = {n: value for n, value in meta.items() if n not in PRIVATE}

@@ -59,8 +59,12 @@ class Chunk:
 class PictureStream:
     """The pictures of a source with their features; threads decode ahead of the networks.
 
-    Parameters
+    Attributes
     ----------
+    source : Source
+        The pictures.
+    reader : FeatureReader
+        Their features.
     is_needed : callable
         Returns whether the features of a picture are needed, by its sha256.
     skip_damaged : bool

@@ -62,6 +62,8 @@ VERBS = {
     "compare": Verb("compare fits on the same pictures, per ROI", TARGETS["compare"]),
     "report": Verb("write scores, maps and examples on one page", TARGETS["report"]),
     "predict": Verb("predict the responses to any pictures", TARGETS["predict"]),
+    "screen": Verb("rank pictures by the predicted response of a region",
+                   (Command("predict screen", ()),)),
     "pack": Verb("write encoders to one file, to share them", (Command("predict pack", ()),)),
     "unpack": Verb("verify and extract such a file", (Command("predict unpack", ()),)),
     "maps": Verb("draw maps of the cortex for papers", TARGETS["maps"]),

@@ -61,14 +61,13 @@ def load_fit(path: str | Path) -> tuple[Encoder, dict[str, Any]]:
     ('V1v', (8, 2))
     """
     path = Path(path)
-    arrays, meta = read_artifact(path)
+    state, meta = read_artifact(path, leave_out=NON_MODEL_ARRAYS)
     if meta.get("kind") != "fit":
         raise RegressError(f"{path}: holds {meta.get('kind')!r}, expected a fit")
     if "shared" in meta:
-        arrays |= load_shared(path, meta["shared"])
+        state |= load_shared(path, meta["shared"])
     parameters = meta["settings"]["defaults"] | meta["settings"]["parameters"]
     unfitted = load_model_class(meta["model"])(**parameters)
-    state = {name: values for name, values in arrays.items() if name not in NON_MODEL_ARRAYS}
     model: Encoder = unfitted.restore(state)
     return model, meta
 
