@@ -53,7 +53,9 @@ class Output:
         """The columns of the table after `picture`."""
         names = self.readout.roi_names
         names = names if self.rois is None else tuple(names[n] for n in self.rois)
-        return [*names, *(["novelty", "distance"] if self.readout.has_novelty else [])]
+        spreads = [f"{name}_spread" for name in names] if self.readout.has_spread else []
+        novelty = ["novelty", "distance"] if self.readout.has_novelty else []
+        return [*names, *spreads, *novelty]
 
     def key(self, kind: str) -> dict[str, Any]:
         """Return the key of a file, which changes with the numbers."""
@@ -104,6 +106,8 @@ class Output:
             # A vertex without a fit has no prediction; files of rows hold finite numbers alone.
             return np.nan_to_num(vertices, copy=False).astype(self.dtype, copy=False)
         parts = [self.readout.roi_means(rows, self.rois)]
+        if self.readout.has_spread:
+            parts.append(self.readout.roi_spreads(rows, self.rois))
         if self.readout.has_novelty:
             parts.append(self.readout.distances(rows))
         return np.concatenate(parts, axis=1)

@@ -14,6 +14,7 @@ from predict.errors import PredictError
 from predict.features import stack_columns
 from predict.novelty import Novelty
 from regress import LinearModel, load_fit
+from regress.models import load_model_class
 
 if TYPE_CHECKING:
     from regress.encoding_model import Encoder as Model
@@ -115,8 +116,24 @@ class Readout:
                 readout, offset = arrays[f"readout.{number}"], arrays[f"offset.{number}"]
                 means += X.astype(np.float32, copy=False) @ readout[:, columns] + offset[columns]
             else:
-                means += self._averaged_vertices(rows, run["name"], columns)
+                means += self._average(rows, run["name"], columns, "predict")
         return means.astype(np.float32)
+
+    @cached_property
+    def has_spread(self) -> bool:
+        """Whether all fits say how far responses may lie from their predictions."""
+        return all(hasattr(load_model_class(run["model"]), "spread") for run in self.meta["runs"])
+
+    def roi_spreads(self, rows: Rows, numbers: Sequence[int] | None = None) -> Singles:
+        """Average the standard deviations of responses over each ROI (n_images, n_rois).
+
+        The standard deviation of an ROI's mean is at most that, and equal to it where the
+        deviations of its vertices are the same.
+        """
+        columns = slice(None) if numbers is None else list(numbers)
+        runs = [run["name"] for run in self.meta["runs"]]
+        spreads = sum(self._average(rows, run, columns, "spread") for run in runs)
+        return np.asarray(spreads, np.float32)
 
     def distances(self, rows: Rows) -> Singles:
         """Return novelty and distance (n_images, 2) from rows of features, by space."""
@@ -162,14 +179,15 @@ class Readout:
             self._models[number] = model
         return self._models[number]
 
-    def _averaged_vertices(self, rows: Rows, name: str, columns: Any) -> NDArray[np.float64]:
-        """Average the predictions of a run's models over each ROI."""
+    def _average(self, rows: Rows, name: str, columns: Any, method: str) -> NDArray[np.float64]:
+        """Average over each ROI what a method of a run's models returns for each vertex."""
         total: Any = 0.0
         for number, (run, vertices, weight) in enumerate(self._parts):
             if run == name and weight.any():
                 shares = roi_shares(vertices, weight, self.roi_columns)[:, columns]
                 if shares.any():
-                    total += self._model(number).predict(self._columns(rows, run)) @ shares
+                    values = getattr(self._model(number), method)(self._columns(rows, run))
+                    total += values @ shares
         return np.asarray(total)
 
     def _columns(self, rows: Rows, run: str) -> NDArray[Any]:

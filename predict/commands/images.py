@@ -26,7 +26,8 @@ def images(
     """Predict the responses to pictures: means of ROIs, and novelty, in OUT/predictions/NAME.
 
     Features are computed as the fits' were, or read from the cache where it has the picture. A
-    second run computes new pictures alone.
+    second run computes new pictures alone. Where all fits say how sure they are, as diffusion does,
+    columns `<ROI>_spread` have the mean over vertices of the standard deviation of a response.
 
     Parameters
     ----------

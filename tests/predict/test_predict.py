@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cache import FeatureStore
+from cache import FeatureStore, read_artifact
 from challenge import Subject, response_digests
 from evaluate.fits.hemisphere import load_hemisphere
 from evaluate.fits.runs import find_runs
@@ -86,6 +86,26 @@ def test_a_trained_model_is_averaged_by_its_vertices(simulated: Path, place: Pat
     roi = next(r for r in Subject(simulated / "subj01").rois("rh") if r.name == "EBA")
     expected = vertices[:, roi.vertices + 60].mean(1)
     np.testing.assert_allclose(means["rh.EBA"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_diffusion_fit_predicts_as_it_did_and_says_how_sure_it_is(
+    simulated: Path, place: Path
+) -> None:
+    options = ("--spaces", SPACES[0], "--group_by", "hemisphere", "--params.epochs", 2)
+    where = ("--data", simulated, "--out", place, "--subject", "01")
+    done = call("regress", *where, "--model", "diffusion", *options, "--name", "draws")
+    assert done.returncode == 0, done.stderr
+    images = simulated / "subj01" / "test_split" / "test_images"
+    status, printed = predict(simulated, place, images, "--fits", "draws", "--roi", "lh.V1v")
+    assert status == 0, printed
+    fit = next((place / "fits").glob("diffusion-*/subj01/lh.V1v.h5"))
+    stored = read_artifact(fit, ["test_predictions", "test_spread"])[0]
+    means = table(place, "test_images")
+    # The draws have the fit's seed; a vertex of several ROIs has one code, and one prediction.
+    expected = stored["test_predictions"].mean(1), stored["test_spread"].mean(1)
+    np.testing.assert_allclose(means["lh.V1v"], expected[0], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(means["lh.V1v_spread"], expected[1], rtol=1e-3, atol=1e-5)
 
 
 def test_every_kind_of_picture_in_python(simulated: Path, encoder: Encoder) -> None:
