@@ -50,7 +50,7 @@ RANDOM_SPACE = timm:tf_efficientnet_lite0
 VARIABLES := DATA OUT SUBJECT SUBJECTS MODEL GROUP_BY SPACES DEVICE EXECUTOR CLUSTER WEIGHTS CAPTIONS FITS SPLIT \
   ENSEMBLE PARAMS START IMAGES NAME ROI_CLASSES MEMORY ROI VERTICES FORMAT STUDY STAND_IN SUBMISSION PYTHON JOBS
 # What base/command_line/targets.py turns into commands.
-COMMANDS := plan features fit evaluate compare calibrate report predict maps positions submission score check status ls
+COMMANDS := plan features fit evaluate compare calibrate report predict explore maps positions submission score check status ls
 # Those of two commands.
 PAIRS := ablate compare-encoders compare-generative
 TARGETS := $(COMMANDS) $(PAIRS) help install demo demo-encoders demo-generative test test-processor test-long lint house bench clean-demo
@@ -141,6 +141,7 @@ compare-generative:  ## The same for generators, with and without critics, sever
 calibrate:  ## How often the intervals hold, on simulated data: OUT/calibration.csv
 predict:  ## Predict the responses to the pictures IMAGES, a folder, list or archive: OUT/predictions
 report:  ## Scores, maps, examples and provenance on one page: OUT/report/index.html
+explore:  ## Serve a page on this machine: drop a picture, see the predicted response (Ctrl-C ends it)
 maps:  ## Maps on fsaverage, PNG and SVG for papers, or FORMAT as data: OUT/maps (after evaluate or report)
 positions:  ## How the model positional places the vertices of ROI, step by step: OUT/positions
 submission:  ## Write and check OUT/submission.zip from the ensemble of all fits

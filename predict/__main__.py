@@ -1,8 +1,9 @@
-"""`python -m predict images | screen | pack | unpack`: fitted encoders on any pictures."""
+"""`python -m predict images | explore | screen | pack | unpack`: encoders on any pictures."""
 
 import sys
 
 from base.command_line.parser import Command, run
+from predict.commands.explore import explore
 from predict.commands.images import images
 from predict.commands.pack import pack, unpack
 from predict.commands.screen import screen
@@ -10,11 +11,18 @@ from predict.commands.screen import screen
 EXAMPLES = (
     "python -m predict images photos --subject 01 --fits ridge",
     "python -m predict images shards.tar --roi FFA-1 PPA --vertices float16",
+    "python -m predict explore --subject 01 --fits ridge",
     "python -m predict screen photos --contrast 'FFA-1 - PPA' --top 50",
     "python -m predict pack encoder.zip --fits ridge --dtype float16",
     "python -m predict images photos --fits encoder.zip",
 )
-VERBS: dict[str, Command] = {"images": images, "screen": screen, "pack": pack, "unpack": unpack}
+VERBS: dict[str, Command] = {
+    "images": images,
+    "explore": explore,
+    "screen": screen,
+    "pack": pack,
+    "unpack": unpack,
+}
 SWITCHES = ("--skip-damaged", "--skip_damaged")
 
 

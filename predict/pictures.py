@@ -228,6 +228,8 @@ def decode(picture: Picture) -> Image.Image:
             return to_square(ImageOps.exif_transpose(image), picture.name)
     except PredictError:
         raise
+    except Image.DecompressionBombError as error:
+        reason = f"{error}; expected at most {MAX_PIXELS:,} pixels"
     except UnidentifiedImageError:
         reason = "not a picture that Pillow knows"
     except Exception as error:  # damaged files raise nearly anything: struct.error, TypeError …

@@ -81,6 +81,12 @@ class Readout:
             numbers += matches
         return list(dict.fromkeys(numbers))
 
+    def load(self) -> None:
+        """Read all models that have a weight, before anybody waits for them."""
+        for number, (_, _, weight) in enumerate(self._parts):
+            if weight.any():
+                self._model(number)
+
     def vertices(self, rows: Rows) -> Singles:
         """Predict all vertices (n_images, n_vertices) from rows of features, by space."""
         n_images = len(next(iter(rows.values())))

@@ -183,6 +183,7 @@ TARGETS = {
             "IMAGES",
         ),
     ),
+    "explore": (_command("predict explore", f"{_INPUTS} FITS WEIGHTS DEVICE ENSEMBLE"),),
     "maps": (_command("evaluate maps", f"{_INPUTS} FITS FORMAT"),),
     "positions": (_command("regress.show_positions", f"{_INPUTS} ROI PARAMS", params=""),),
     "submission": (_command("evaluate submission", f"{_INPUTS} {_CHOICE}"),),

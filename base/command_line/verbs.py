@@ -62,6 +62,7 @@ VERBS = {
     "compare": Verb("compare fits on the same pictures, per ROI", TARGETS["compare"]),
     "report": Verb("write scores, maps and examples on one page", TARGETS["report"]),
     "predict": Verb("predict the responses to any pictures", TARGETS["predict"]),
+    "explore": Verb("see what a picture does to the brain, on a local page", TARGETS["explore"]),
     "screen": Verb("rank pictures by the predicted response of a region",
                    (Command("predict screen", ()),)),
     "pack": Verb("write encoders to one file, to share them", (Command("predict pack", ()),)),
