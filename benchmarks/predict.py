@@ -7,12 +7,14 @@ compared with the true error of the demo's data, on pictures of other kinds.
 """
 
 import argparse
+import io
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,7 @@ def main() -> None:
         throughput(folder, folder / str(arguments.pictures) / "pictures", arguments.pictures)
         memory(folder, folder / str(arguments.many) / "pictures", arguments.many)
         typed(folder)
+        explorer(folder)
 
 
 def prepare(folder: Path, _: Path) -> None:
@@ -192,6 +195,43 @@ def typed(folder: Path) -> None:
             start = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
         print(f"{label}: {time.perf_counter() - start:.1f} s typed")
+
+
+def explorer(folder: Path) -> None:
+    """Time the explorer's answer to a picture after the first one, with the page that shows it."""
+    words = ["--data", folder / "data", "--out", folder / "out", "--subject", "01"]
+    command = [sys.executable, "-m", "predict", "explore", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        address = next(line.split()[-1] for line in lines if "http://" in line)
+        rng = np.random.default_rng(0)
+        for _ in range(3):  # the first one warms the network
+            picture = Image.fromarray(rng.integers(0, 256, (425, 425, 3), np.uint8))
+            content = io.BytesIO()
+            picture.save(content, "PNG")
+            start = time.perf_counter()
+            n_bytes = len(upload(address, content.getvalue()))
+            seconds = time.perf_counter() - start
+        process.terminate()
+    print(
+        f"explorer: {seconds:.2f} s from the picture to its page of {n_bytes / 1e6:.1f} MB (bar 2)"
+    )
+
+
+def upload(address: str, content: bytes) -> bytes:
+    """Send a picture to the explorer, and return the page that it leads to."""
+    head = (
+        '--part\r\nContent-Disposition: form-data; name="pictures"; filename="a.png"\r\n'
+        "Content-Type: image/png\r\n\r\n"
+    )
+    body = head.encode() + content + b"\r\n--part--\r\n"
+    request = urllib.request.Request(
+        address, body, {"Content-Type": "multipart/form-data; boundary=part"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        page: bytes = answer.read()
+    return page
 
 
 def novelty() -> None:
