@@ -59,6 +59,7 @@ TARGETS := $(COMMANDS) $(PAIRS) help install demo demo-encoders demo-generative 
 OTHER_PROCESSOR := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem ONEDNN_MAX_CPU_ISA=SSE41
 NUMERICAL := tests/regress tests/challenge/test_simulator.py \
   $(patsubst %,tests/extract/test_%.py,equality layers layer_contract poolings spaces text pixels) \
+  $(patsubst %,tests/predict/test_%.py,predict novelty screening) \
   $(patsubst %,tests/evaluate/test_%.py,bootstrap metrics permutation ceilings ensemble contract marking compare scores)
 
 .DEFAULT_GOAL := help
@@ -219,6 +220,7 @@ bench: $(VENV)/installed  ## Time and memory beside the peers, at full size, and
 	@$(PY) -m benchmarks.fit
 	@$(PY) -m benchmarks.train
 	@$(PY) -m benchmarks.executor
+	@$(PY) -m benchmarks.predict
 	@$(PY) -m benchmarks.evaluate
 	@$(PY) -m benchmarks.clipping
 	@$(PY) -m benchmarks.scale

@@ -29,7 +29,7 @@ from predict.errors import PredictError
 from predict.novelty import Novelty
 from regress import LinearModel, load_fit
 
-SCHEMA = 2
+SCHEMA = 3
 RESIDUAL = "residual"
 RoiKey = tuple[str, str, str]  # hemisphere, class and name
 

@@ -22,6 +22,8 @@ Floats = NDArray[np.floating[Any]]
 # Components of each space; fewer for few pictures, so that each has several pictures.
 MAX_COMPONENTS = 256
 PICTURES_PER_COMPONENT = 4
+# Numbers of the training features up to which they are decomposed in float64.
+MAX_DOUBLES = 1 << 26
 # Percentile of the held-out pictures' distances above which a picture is called unlike them.
 UNLIKE = 99.0
 NAMES = ("mean", "components", "scales", "median")
@@ -44,17 +46,18 @@ class SpaceDistance:
 
         n_images, n_columns = training.shape
         limit = min(MAX_COMPONENTS, n_columns - 1, n_images // PICTURES_PER_COMPONENT)
-        pca = PCA(max(1, limit), random_state=0).fit(training.astype(np.float32, copy=False))
-        noise = max(float(np.float32(pca.noise_variance_)), float(np.finfo(np.float32).tiny))
-        variances = np.append(pca.explained_variance_, noise).clip(noise)
-        scales = np.sqrt(variances).astype(np.float32)
-        unscaled = cls(pca.mean_, pca.components_, scales, np.ones((), np.float32))
+        # What lies outside the components is a difference of large numbers, for float64.
+        dtype = np.float64 if training.size <= MAX_DOUBLES else np.float32
+        pca = PCA(max(1, limit), random_state=0).fit(training.astype(dtype, copy=False))
+        noise = max(float(pca.noise_variance_), float(np.finfo(np.float32).tiny))
+        scales = np.sqrt(np.append(pca.explained_variance_, noise).clip(noise))
+        unscaled = cls(pca.mean_, pca.components_, scales, np.ones(()))
         median = max(float(np.median(unscaled.distances(heldout))), 1e-12)
-        return cls(pca.mean_, pca.components_, scales, np.full((), median, np.float32))
+        return cls(pca.mean_, pca.components_, scales, np.full((), median))
 
     def distances(self, rows: Floats) -> Floats:
         """Return the distance of each row (n_images, n_columns), 1 for the median held-out one."""
-        centred = rows.astype(np.float32) - self.mean
+        centred = rows.astype(self.mean.dtype) - self.mean
         scores = centred @ self.components.T
         rest = np.maximum((centred**2).sum(1) - (scores**2).sum(1), 0)
         squares = ((scores / self.scales[:-1]) ** 2).sum(1) + rest / self.scales[-1] ** 2
