@@ -28,7 +28,13 @@ SWITCHES = ("--skip-damaged", "--skip_damaged")
 
 def main() -> int:
     """Run a verb; return the exit status."""
-    words = [f"{word}=true" if word in SWITCHES else word for word in sys.argv[1:]]
+    words = sys.argv[1:]
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    # A switch needs no value.
+    words = [
+        f"{word}=true" if word in SWITCHES and value not in ("true", "false") else word
+        for word, value in pairs
+    ]
     return run(VERBS, "predict", EXAMPLES, words)
 
 

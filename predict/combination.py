@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import content_digests, provenance, say
-from cache import FeatureStore, digest, read_artifact, write_artifact
+from cache import Entry, FeatureStore, digest, read_artifact, read_meta, write_artifact
 from challenge import HEMISPHERES, Subject, find_subjects, response_digests
 from challenge.fsaverage import fsaverage_vertices
 from challenge.layout import vertices_file
@@ -77,7 +77,8 @@ def load_combination(
     code = {"rule": rule, "code": rule_code(rule), "schema": SCHEMA}
     key = digest({"kind": "encoder", "fits": contents, **code})
     path = out / "encoders" / f"subj{subject}-{key}.h5"
-    if not path.exists():
+    store = FeatureStore(out / "features")
+    if not path.exists() or (_lacks_novelty(path) and _entries(store, _space_digests(runs))):
         arrays, meta = _combine(out, data, subject, runs, rule)
         meta |= {"kind": "encoder", "digest": key, "contents": contents, "rule": rule}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,17 +172,28 @@ def _space_digests(runs: Sequence[Run]) -> dict[str, str]:
     return spaces
 
 
-def _novelty(
-    store: FeatureStore, spaces: dict[str, str], subject: Subject, hemisphere: Hemisphere
-) -> tuple[dict[str, Any], Novelty | None]:
-    """Return the keys of the spaces, and the distances; None where features are not stored."""
+def _lacks_novelty(path: Path) -> bool:
+    return not read_meta(path)["novelty"]
+
+
+def _entries(store: FeatureStore, spaces: dict[str, str]) -> dict[str, Entry] | None:
+    """Return the stored spaces, None if one is not stored."""
     entries = {}
     for name, key in spaces.items():
         matches = [e for e in store.entries_named(name) if e.digest == key]
         if not matches:
-            say(f"{name}: its features are not in {store.folder}: novelty is not computed")
-            return {}, None
+            return None
         entries[name] = matches[0]
+    return entries
+
+
+def _novelty(
+    store: FeatureStore, spaces: dict[str, str], subject: Subject, hemisphere: Hemisphere
+) -> tuple[dict[str, Any], Novelty | None]:
+    """Return the keys of the spaces, and the distances; None where features are not stored."""
+    entries = _entries(store, spaces)
+    if entries is None:
+        return {}, None
     names = subject.picture_digests("train")
     is_held = np.zeros(len(names), bool)
     is_held[hemisphere.heldout_rows] = True

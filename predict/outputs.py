@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import plural, provenance, replacing, say
+from base import plural, provenance, read_json, replacing, say
 from cache import Entry, FeatureStore
 from cache.feature_writer import FeatureWriter
 from challenge import find_subjects
@@ -23,13 +24,14 @@ from predict.errors import PredictError
 from predict.features import FeatureReader
 from predict.novelty import UNLIKE
 from predict.pack import is_pack, open_pack
-from predict.pictures import Source, open_source
+from predict.pictures import ARCHIVES, Source, open_source
 from predict.readout import Readout
 from predict.stream import PictureStream
 
 # Room on the disk for a file of vertices: its shards, and the file that they are merged into.
 COPIES = 2
 N_LISTED = 5
+MANIFEST = "manifest.json"
 
 
 @dataclass
@@ -126,13 +128,14 @@ def predict_images(
     """Predict all pictures of a source; see `python -m predict images`."""
     source = open_source(images)
     say(describe_source(source))
-    folder = out / "predictions" / (name or images.resolve().name.partition(".")[0])
+    folder = choose_folder(out / "predictions", name, images)
     readouts, reader = load_readouts(out, data, choice, options)
     regions, store = choice["roi"], FeatureStore(folder)
-    outputs = [
-        Output(readout, None if regions is None else readout.select_rois(regions), store, dtype)
-        for readout in readouts
-    ]
+    rois: Sequence[list[int] | None] = [None] * len(readouts)
+    if regions is not None:
+        rois = select_rois(readouts, regions)
+    pairs = zip(readouts, rois, strict=True)
+    outputs = [Output(readout, numbers, store, dtype) for readout, numbers in pairs]
     _check_room(source, outputs, folder)
     folder.mkdir(parents=True, exist_ok=True)
     names: dict[str, str] = {}
@@ -157,9 +160,57 @@ def predict_images(
         raise PredictError(f"{source.path}: none of its pictures can be decoded")
     for output in outputs:
         _write_table(folder / f"{output.name}.csv", output, names)
-    _write_manifest(folder / "manifest.json", source, outputs, faults)
+    _write_manifest(folder / MANIFEST, source, outputs, faults)
     _report(folder, outputs, names, faults, n_predicted)
     return folder
+
+
+def choose_folder(parent: Path, name: str, images: Path, suffix: str = "") -> Path:
+    """Return the folder of results by name, or by the name of the source; none of another source.
+
+    Raises
+    ------
+    PredictError
+        If the name is not one of a folder, or the folder holds results of other pictures.
+    """
+    if name and not re.fullmatch(r"\w[\w.+-]*", name):
+        raise PredictError(
+            f"--name {name!r}: expected letters, digits, '_', '.', '+' or '-', for a folder in "
+            f"{parent}"
+        )
+    stem = images.resolve().name
+    if images.is_file():
+        endings = (*ARCHIVES, images.suffix)
+        length = max(len(e) for e in endings if stem.lower().endswith(e.lower()))
+        stem = stem[: len(stem) - length]
+    folder = parent / (name or re.sub(r"[^\w.+-]", "_", stem).lstrip(".") + suffix)
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        previous = read_json(manifest).get("images")
+        if previous != str(images.resolve()):
+            raise PredictError(
+                f"{folder}: holds results for {previous}: give those of {images} a --name"
+            )
+    return folder
+
+
+def select_rois(readouts: Sequence[Readout], names: Sequence[str]) -> list[list[int]]:
+    """Return the numbers of ROIs in each readout, by name."""
+    numbers: list[list[int]] = []
+    faults: list[PredictError] = []
+    subjects = []
+    for readout in readouts:
+        try:
+            numbers.append(readout.select_rois(names))
+            subjects.append(readout.subject)
+        except PredictError as error:
+            faults.append(error)
+    if faults and subjects:
+        hint = f"subjects that have them all: --subject {' '.join(subjects)}"
+        raise PredictError(f"{faults[0]}; {hint}")
+    if faults:
+        raise faults[0]
+    return numbers
 
 
 def describe_source(source: Source) -> str:
@@ -230,7 +281,9 @@ def _check_room(source: Source, outputs: Sequence[Output], folder: Path) -> None
 def _write_table(path: Path, output: Output, names: dict[str, str]) -> None:
     """Write the predictions of the pictures of this source, a block in memory at a time."""
     digests = list(names.values())
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    # Names of files need not be text.
+    options: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    with replacing(path) as temporary, temporary.open("w", **options) as file:
         writer = csv.writer(file)
         writer.writerow(["picture", *output.columns])
         for start in range(0, len(digests), CHUNK):
@@ -263,7 +316,7 @@ def _write_manifest(
     about = {
         "kind": "predictions",
         "schema": 1,
-        "images": str(source.path),
+        "images": str(source.path.resolve()),
         "n_pictures": len(source.names),
         "damaged": list(faults),
         "encoders": encoders,
@@ -283,7 +336,7 @@ def _report(
     for fault in faults[:N_LISTED]:
         say(f"left out: {fault}")
     if len(faults) > N_LISTED:
-        say(f"left out: {len(faults) - N_LISTED} more, named in {folder / 'manifest.json'}")
+        say(f"left out: {len(faults) - N_LISTED} more, named in {folder / MANIFEST}")
     for output in outputs:
         readout = output.readout
         notes = [
@@ -299,6 +352,7 @@ def _report(
 
 def _report_novelty(output: Output, names: dict[str, str]) -> None:
     if not output.readout.has_novelty:
+        say("no novelty: the features of the training pictures are not in the cache")
         return
     novelty = output.store.read(output.entry, list(names.values()))[
         :, output.columns.index("novelty")
@@ -306,6 +360,6 @@ def _report_novelty(output: Output, names: dict[str, str]) -> None:
     n_unlike = int((novelty > UNLIKE).sum())
     if n_unlike:
         say(
-            f"WARNING: {n_unlike} of {plural(len(names), 'picture')} lie farther from the training "
-            f"pictures than {UNLIKE:g} % of the held-out ones: the prediction may not hold for them"
+            f"WARNING: farther from the training pictures than {UNLIKE:g} % of the held-out ones: "
+            f"{n_unlike} of {plural(len(names), 'picture')}; the prediction may not hold there"
         )

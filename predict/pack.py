@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache import CacheError, read_artifact, write_artifact
+from cache import CacheError, digest, read_artifact, write_artifact
 from cache.exchange.archive import Kind, Member, extract_archive, write_archive
 from predict.combination import Combination, load_combination
 from predict.errors import PredictError
@@ -39,6 +39,7 @@ LEFT_OUT = (
     "test_pictures",
 )
 PRIVATE = ("inputs", "provenance", "responses")
+DTYPE = "float32"
 # The prefix of repositories on the Hugging Face hub, and the name of a pack in them.
 HUB, FILE = "hf:", "encoder.zip"
 
@@ -54,6 +55,7 @@ def pack_encoder(
     licence: str,
 ) -> dict[str, Any]:
     """Write the encoders of some subjects to one file and return its manifest."""
+    _check_parent(path)
     combinations = [load_combination(out, data, name, fits, ensemble) for name in subjects]
     with tempfile.TemporaryDirectory(dir=path.parent) as name:
         folder = Path(name)
@@ -68,6 +70,9 @@ def pack_encoder(
 
 def _write_combination(folder: Path, combination: Combination, dtype: str) -> None:
     meta = {n: value for n, value in combination.meta.items() if n not in ("contents",)}
+    if dtype != DTYPE:
+        # Rounded coefficients predict other numbers.
+        meta["digest"] = digest({"encoder": meta["digest"], "dtype": dtype})
     meta["provenance"] = {n: v for n, v in meta["provenance"].items() if n != "command"}
     write_artifact(folder / f"subj{meta['subject']}.h5", combination.arrays, meta)
     ends = np.cumsum([record["n"] for record in meta["models"]])[:-1]
@@ -93,6 +98,7 @@ def _write_model(folder: Path, fits: Path, name: str, dtype: str) -> None:
 
 def unpack_encoder(path: Path, folder: Path) -> dict[str, Any]:
     """Extract a pack to a new folder after all of it was verified; return the manifest."""
+    _check_parent(folder)
     if folder.exists():
         raise PredictError(f"{folder}: is there already; remove it, or give another with --to")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpack-") as name:
@@ -102,6 +108,11 @@ def unpack_encoder(path: Path, folder: Path) -> dict[str, Any]:
         _check_pack(path, staging)
         staging.rename(folder)
     return manifest
+
+
+def _check_parent(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise PredictError(f"{path}: there is no folder {path.parent}; make it first")
 
 
 def _faults(file: Path) -> Iterator[str]:

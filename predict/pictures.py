@@ -2,8 +2,10 @@
 
 import csv
 import io
+import lzma
 import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +15,19 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from base import plural
 from predict.errors import PredictError
 
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+# Formats that Pillow names and cannot read by itself.
+UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
 # NSD's pictures were shown on grey: what is transparent becomes that.
 BACKGROUND = (127, 127, 127, 255)
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 28
 N_LISTED = 3
+# What readers of broken archives raise besides their own errors.
+BROKEN = (EOFError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError)
 
 
 class Picture(NamedTuple):
@@ -53,9 +60,13 @@ class Source:
         if self.path.is_file() and self.path.suffix.lower() != ".csv":
             yield from _read_file(self.path, "")
             return
-        files = dict.fromkeys(name.partition("::")[0] for name in self.names)
+        folder = self.path if self.path.is_dir() else self.path.parent
+        # A member of an archive in the folder is called archive::member.
+        files = dict.fromkeys(
+            name if (folder / name).is_file() else name.partition("::")[0] for name in self.names
+        )
         for name in files:
-            yield from _read_file(self.path / name if self.path.is_dir() else Path(name), name)
+            yield from _read_file(folder / name, name)
 
 
 def open_source(path: Path) -> Source:
@@ -98,15 +109,16 @@ def open_source(path: Path) -> Source:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise PredictError(
-            f"{path}: {len(repeated)} names are there twice (first: {repeated[0]}): predictions "
-            "are told apart by name; rename or remove one of each"
+            f"{path}: {plural(len(repeated), 'picture')} listed twice (first: {repeated[0]}): "
+            "predictions are told apart by name; rename or remove one of each"
         )
     return Source(path, tuple(names), n_left_out)
 
 
 def _is_picture(name: str) -> bool:
     Image.init()
-    return Path(name).suffix.lower() in Image.EXTENSION
+    format_ = Image.EXTENSION.get(Path(name).suffix.lower())
+    return format_ in Image.OPEN and format_ not in UNREADABLE
 
 
 def _is_hidden(name: str) -> bool:
@@ -114,7 +126,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_archive(path: Path) -> bool:
-    return path.suffix.lower() in ARCHIVES and not _is_picture(path.name)
+    return path.name.lower().endswith(ARCHIVES)
 
 
 def _folder_names(folder: Path) -> tuple[list[str], int]:
@@ -139,15 +151,19 @@ def _listed_names(path: Path) -> list[str]:
                     f"{path}: has columns {', '.join(rows.fieldnames or ()) or 'none'}, expected a "
                     "column `picture` with the paths of pictures"
                 )
-            paths = [row["picture"] or "" for row in rows]
+            names = [row["picture"] or "" for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise PredictError(f"{path}: not read ({error}); expected CSV in UTF-8") from error
-    names = [str(path.parent / name) for name in paths]
-    missing = [name for name in names if not Path(name).is_file()]
+    missing = [name for name in names if not (path.parent / name).is_file()]
     if missing:
         raise PredictError(
             f"{path}: {len(missing)} of {len(names)} pictures are missing "
             f"({', '.join(missing[:N_LISTED])}): paths are relative to the folder of the list"
+        )
+    if strange := [name for name in names if not _is_picture(name)]:
+        raise PredictError(
+            f"{path}: {plural(len(strange), 'file')} it lists cannot be a picture (first: "
+            f"{strange[0]}): take it out, or name an archive itself"
         )
     return names
 
@@ -179,7 +195,7 @@ def _members(path: Path, contents: bool = False) -> Iterator[tuple[str, bytes]]:
                     _check_size(path, member.name, member.size)
                     stream = tar.extractfile(member) if contents else None
                     yield member.name, stream.read() if stream else b""
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, NotImplementedError) as e:
+    except (zipfile.BadZipFile, tarfile.TarError, *BROKEN) as e:
         raise PredictError(
             f"{path}: not read ({e}); expected a whole zip or tar archive without a password: "
             "copy it again"
@@ -225,7 +241,7 @@ def decode(picture: Picture) -> Image.Image:
                     "make it smaller"
                 )
             image.load()
-            return to_square(ImageOps.exif_transpose(image), picture.name)
+            return to_square(image, picture.name)
     except PredictError:
         raise
     except Image.DecompressionBombError as error:
@@ -234,14 +250,12 @@ def decode(picture: Picture) -> Image.Image:
         reason = "not a picture that Pillow knows"
     except Exception as error:  # damaged files raise nearly anything: struct.error, TypeError …
         reason = str(error) or type(error).__name__
-    raise PredictError(
-        f"{picture.name}: not decoded ({reason}); copy it again, or take it out "
-        "(--skip-damaged leaves such pictures out)"
-    )
+    raise PredictError(f"{picture.name}: not decoded ({reason}); copy it again, or take it out")
 
 
 def to_square(image: Image.Image, name: str) -> Image.Image:
-    """Convert a picture of any mode to RGB, and cut it to its central square."""
+    """Turn a picture of any mode upright, convert it to RGB, and cut it to its central square."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         image = _to_grey(image, name)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
@@ -256,9 +270,10 @@ def to_square(image: Image.Image, name: str) -> Image.Image:
 def _to_grey(image: Image.Image, name: str) -> Image.Image:
     values = np.asarray(image, np.float64)
     # Files of 16 bits; Pillow reads some of them as integers of 32.
-    if image.mode == "F" or values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+    low, high = values.min(), values.max()
+    if image.mode == "F" or low < 0 or high > np.iinfo(np.uint16).max:
         raise PredictError(
-            f"{name}: has values from {values.min():g} to {values.max():g} of mode {image.mode}, "
+            f"{name}: has values from {low:g} to {high:g} of mode {image.mode}, "
             "whose black and white are unknown: save it with 8 or 16 bits a channel"
         )
     return Image.fromarray((values / 257).round().astype(np.uint8))

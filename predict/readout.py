@@ -68,6 +68,8 @@ class Readout:
         PredictError
             If the subject has no such ROI; the message names the nearest ones.
         """
+        if not roi or not all(isinstance(name, str) for name in roi):
+            raise PredictError(f"roi: found {list(roi)}, expected names such as 'V1v' or 'lh.V1v'")
         keys = self.meta["rois"]
         numbers = []
         for name in roi:

@@ -5,6 +5,8 @@ One pass over the pictures; only the lists of the best and worst are kept, or su
 
 import base64
 import csv
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +16,19 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from numpy.typing import NDArray
 
-from base import plural, replacing, say
+from base import plural, provenance, replacing, say
 from evaluate import save_surface
 from evaluate.maps.surface_files import FORMATS
 from predict.encoder import Encoder
 from predict.errors import PredictError
-from predict.outputs import describe_source, load_readouts
+from predict.outputs import (
+    MANIFEST,
+    choose_folder,
+    describe_source,
+    load_readouts,
+    select_rois,
+    subject_numbers,
+)
 from predict.pictures import Source, open_source
 from predict.readout import Readout
 from predict.stream import Chunk, PictureStream
@@ -99,8 +108,9 @@ def screen_pictures(
     ranked = Contrast.parse(contrast)
     source = open_source(images)
     say(describe_source(source))
+    folder = choose_folder(out / "screening", name, images, _suffix(contrast, choice))
     readouts, reader = load_readouts(out, data, choice, options)
-    rois = [readout.select_rois([*ranked.plus, *ranked.minus]) for readout in readouts]
+    rois = select_rois(readouts, [*ranked.plus, *ranked.minus])
     ranking, n_damaged = Ranking(top), 0
     stream = PictureStream(source, reader, lambda _: True, skip_damaged, SIDE)
     for chunk in stream.chunks("screening"):
@@ -110,7 +120,6 @@ def screen_pictures(
             novelty = [r.distances(chunk.rows)[:, 0] for r in readouts if r.has_novelty]
             mean_novelty = np.mean(novelty, axis=0) if novelty else np.full(len(values[0]), np.nan)
             ranking.add(chunk, np.mean(values, axis=0), mean_novelty)
-    folder = out / "screening" / (name or _default_name(images, contrast))
     folder.mkdir(parents=True, exist_ok=True)
     _write_ranking(folder, ranking, readouts, ranked, source)
     damaged = f", {n_damaged} damaged ones left out" if n_damaged else ""
@@ -119,9 +128,12 @@ def screen_pictures(
     return folder
 
 
-def _default_name(images: Path, contrast: str) -> str:
+def _suffix(contrast: str, choice: dict[str, Any]) -> str:
+    """Return the end of the default name of a folder: the contrast, and the subjects if chosen."""
     words = "".join(c if c.isalnum() or c in "-+." else "_" for c in contrast.replace(" ", ""))
-    return f"{images.resolve().name.partition('.')[0]}-{words}"
+    subject = choice["subject"]
+    subjects = "" if subject == "all" else f"-subj{'+'.join(subject_numbers(subject))}"
+    return f"-{words}{subjects}"
 
 
 def _values(
@@ -144,7 +156,7 @@ def _write_ranking(
 ) -> None:
     with (
         replacing(folder / "ranking.csv") as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(["end", "rank", "picture", "predicted", "novelty", "sha256"])
@@ -170,8 +182,25 @@ def _write_ranking(
         ),
         lists=lists,
     )
+    _write_manifest(folder, readouts, contrast, source)
     with replacing(folder / "index.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _write_manifest(
+    folder: Path, readouts: Sequence[Readout], contrast: Contrast, source: Source
+) -> None:
+    about = {
+        "kind": "screening",
+        "images": str(source.path.resolve()),
+        "n_pictures": len(source.names),
+        "contrast": contrast.text,
+        "encoders": {readout.subject: readout.meta["digest"] for readout in readouts},
+        "simulated": [readout.subject for readout in readouts if readout.simulated],
+        "provenance": provenance(),
+    }
+    with replacing(folder / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _card(row: tuple[float, float, str, str, bytes]) -> dict[str, str]:
@@ -211,16 +240,22 @@ def localize(
     source = open_source(images)
     label_of = _read_labels(labels, source, tested)
     say(describe_source(source))
+    folder = choose_folder(out / "screening", name, images, _suffix(contrast, choice))
     readouts, reader = load_readouts(out, data, choice, options)
     sums = [LabelSums() for _ in readouts]
     stream = PictureStream(source, reader, lambda _: True, skip_damaged)
+    label_by_digest: dict[str, str] = {}
     for chunk in stream.chunks("localizing"):
-        label_by_digest = {digest: label_of[name] for name, digest in chunk.names.items()}
+        for picture, digest in chunk.names.items():
+            if label_by_digest.setdefault(digest, label_of[picture]) != label_of[picture]:
+                raise PredictError(
+                    f"{labels}: {picture} is {label_of[picture]!r}, and the same picture under "
+                    f"another name {label_by_digest[digest]!r}: give one label"
+                )
         chunk_labels = [label_by_digest[digest] for digest in chunk.digests]
         if chunk.digests:
             for readout, total in zip(readouts, sums, strict=True):
                 total.add(readout.vertices(chunk.rows), chunk_labels)
-    folder = out / "screening" / (name or _default_name(images, contrast))
     for readout, total in zip(readouts, sums, strict=True):
         t = total.t(tested)
         surfaces = Encoder(readout, reader).to_surface(t.astype(np.float32))
@@ -229,6 +264,7 @@ def localize(
             f"subject {readout.subject}: t of {contrast} from {np.nanmin(t):.1f} to "
             f"{np.nanmax(t):.1f} -> {', '.join(file.name for file in files)} in {folder}"
         )
+    _write_manifest(folder, readouts, tested, source)
     for line in _banners(readouts):
         say(line)
     return folder
@@ -244,9 +280,15 @@ def _read_labels(path: Path, source: Source, contrast: Contrast) -> dict[str, st
                     f"{path}: has columns {', '.join(rows.fieldnames or ()) or 'none'}, expected "
                     "`picture` and `label`"
                 )
-            label_of = {row["picture"]: (row["label"] or "").strip() for row in rows}
+            labelled = [(row["picture"], (row["label"] or "").strip()) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise PredictError(f"{path}: not read ({error}); expected CSV in UTF-8") from error
+    label_of = dict(labelled)
+    if len(label_of) < len(labelled):
+        names = Counter(name for name, _ in labelled)
+        raise PredictError(
+            f"{path}: has two rows for {names.most_common(1)[0][0]}, expected one for each picture"
+        )
     unlabelled = [name for name in source.names if name not in label_of]
     if unlabelled:
         raise PredictError(
@@ -283,7 +325,12 @@ class LabelSums:
         """Compute Welch's t (n_vertices,) of the pictures of one side and of the other."""
         sides = []
         for names in (contrast.plus, contrast.minus):
-            n = sum(self.n[name] for name in names)
+            n = sum(self.n.get(name, 0) for name in names)
+            if n < 2:
+                raise PredictError(
+                    f"--contrast: {plural(n, 'different picture')} with the label "
+                    f"{' or '.join(names)}, expected at least 2"
+                )
             mean = sum(self.total[name] for name in names) / n
             variance = (sum(self.squares[name] for name in names) - n * mean**2) / (n - 1)
             sides.append((mean, np.maximum(variance, 0) / n))

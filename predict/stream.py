@@ -1,6 +1,7 @@
 """The features of a stream of pictures, computed or from the cache, a chunk in memory at a time."""
 
 import io
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,9 @@ from predict.encoder import BATCH, CHUNK
 from predict.errors import PredictError
 from predict.features import FeatureReader, picture_digest
 from predict.pictures import Picture, Source, decode
+
+# Seconds after which a chunk is predicted, however few pictures it has: a kill loses no more.
+CHUNK_SECONDS = 20.0
 
 
 class Item(NamedTuple):
@@ -81,16 +85,22 @@ class PictureStream:
 
     def chunks(self, title: str) -> Iterator[Chunk]:
         """Yield all pictures, some hundreds at a time, and show the progress."""
-        chunk = Chunk()
+        chunk, start = Chunk(), time.monotonic()
         computed: dict[str, dict[str, NDArray[Any]]] = {}
         with progress(total=len(self.source.names), desc=title, unit="picture") as bar:
-            for items in self._batches():
-                self._add(chunk, computed, items)
-                bar.update(len(items))
-                if len(chunk.digests) >= CHUNK:
-                    yield self._finish(chunk, computed)
-                    chunk, computed = Chunk(), {}
-                    release()
+            try:
+                for items in self._batches():
+                    self._add(chunk, computed, items)
+                    bar.update(len(items))
+                    is_due = time.monotonic() - start > CHUNK_SECONDS
+                    if len(chunk.digests) >= CHUNK or (chunk.digests and is_due):
+                        yield self._finish(chunk, computed)
+                        chunk, computed, start = Chunk(), {}, time.monotonic()
+                        release()
+            except (PredictError, KeyboardInterrupt):
+                # What was computed before a damaged picture, or Ctrl-C, is kept.
+                yield self._finish(chunk, computed)
+                raise
             if chunk.names or chunk.faults:
                 yield self._finish(chunk, computed)
 
@@ -100,24 +110,24 @@ class PictureStream:
         """Add a batch of pictures, and compute the features that the cache lacks."""
         faults = [item.fault for item in items if item.fault]
         if faults and not self.skip_damaged:
-            raise PredictError("\n".join(faults))
+            hint = "--skip-damaged leaves out pictures that cannot be read"
+            raise PredictError("\n".join([*faults, hint]))
         chunk.faults += faults
-        inputs = {}
-        for item in items:
-            if item.fault:
-                continue
-            chunk.names[item.name] = item.digest
-            if item.digest in chunk.digests or not self.is_needed(item.digest):
-                continue
-            chunk.digests.append(item.digest)
-            if item.thumbnail:
-                chunk.thumbnails[item.digest] = item.thumbnail
-            if item.inputs is not None:
-                inputs[item.digest] = item.inputs
+        whole = [item for item in items if not item.fault]
+        new = {
+            item.digest: item
+            for item in whole
+            if item.digest not in chunk.digests and self.is_needed(item.digest)
+        }
+        inputs = {name: item.inputs for name, item in new.items() if item.inputs is not None}
         if inputs:
             rows = self.reader.compute(list(inputs.values()))
             for number, name in enumerate(inputs):
                 computed[name] = {space: values[number] for space, values in rows.items()}
+        # Only now, so that an interrupted chunk holds nothing without its features.
+        chunk.digests += new
+        chunk.thumbnails |= {n: item.thumbnail for n, item in new.items() if item.thumbnail}
+        chunk.names |= {item.name: item.digest for item in whole}
 
     def _finish(self, chunk: Chunk, computed: dict[str, dict[str, NDArray[Any]]]) -> Chunk:
         """Put the computed rows and those of the cache in the order of the pictures."""

@@ -110,7 +110,7 @@ def _draw(
 
 def _check_formats(words: Sequence[str]) -> list[str]:
     """Return the formats; raise if there is no such format."""
-    formats = [name for word in words for name in word.split()]
+    formats = [name for word in words for name in word.replace(",", " ").split()]
     if unknown := [name for name in formats if name not in (PNG, *FORMATS)]:
         choices = choose_from(unknown[0], (PNG, *FORMATS))
         raise EvaluateError(f"--format: found {unknown[0]!r}: {choices}")

@@ -56,6 +56,9 @@ def save_surface(
     >>> [path.name for path in save_surface(values, "faces", ["gifti", "npz"])]
     ['faces.lh.func.gii', 'faces.rh.func.gii', 'faces.npz']
     """
+    formats = [formats] if isinstance(formats, str) else formats
+    if not formats:
+        raise EvaluateError(f"formats: none given, expected some of {', '.join(FORMATS)}")
     if unknown := [name for name in formats if name not in FORMATS]:
         raise EvaluateError(f"unknown format {unknown[0]!r}: {choose_from(unknown[0], FORMATS)}")
     names = [h for h in HEMISPHERES if h in values]

@@ -301,7 +301,7 @@ def test_bad_sources_are_refused(simulated: Path, place: Path, tmp_path: Path) -
         "list.csv": "has columns file, expected a column `picture`",
         "missing.csv": "1 of 1 pictures are missing",
         "cut.zip": "expected a whole zip",
-        "twice.zip": r"1 names are there twice \(first: a.png\)",
+        "twice.zip": r"1 picture listed twice \(first: a.png\)",
         "nowhere": "missing; expected a picture",
     }.items():
         status, printed = predict(simulated, place, tmp_path / name)
