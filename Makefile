@@ -114,7 +114,7 @@ help:  ## Show this list
 	@echo "  ROI=\"$$ROIRIDGE_ROI\"  the region that positions draws (V1v), with PARAMS hemisphere=both surface=flat ...; those of predict, all if empty"
 	@echo "  VERTICES=$$ROIRIDGE_VERTICES  whether predict saves all vertices too: float16 or float32; only means of ROIs if empty"
 	@echo "  SUBMISSION=$$ROIRIDGE_SUBMISSION  the zip that score reads"
-	@echo "  FORMAT=\"$$ROIRIDGE_FORMAT\"  of maps: png (if empty), or as data gifti, mgh, npz"
+	@echo "  FORMAT=\"$$ROIRIDGE_FORMAT\"  of maps (png if empty) and predict (none if empty): as data gifti, mgh, npz"
 	@echo "  STUDY=$$ROIRIDGE_STUDY  what compare-encoders fits: encoders, or a YAML file of your own"
 	@echo "  STAND_IN=\"$$ROIRIDGE_STAND_IN\"  spaces in place of the study's: clip=efficientnet_lite0 ..."
 	@echo "  SPLIT=$$ROIRIDGE_SPLIT  pictures that evaluate scores: test, heldout, or auto (test where responses exist)"

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache import FeatureStore
-from challenge import HEMISPHERES
-from challenge.layout import N_FSAVERAGE
 from evaluate.ensembles import DEFAULT
 from predict.combination import Combination, load_combination
 from predict.errors import PredictError
@@ -172,27 +170,7 @@ class Encoder:
         >>> encoder.to_surface(encoder.predict(np.zeros((64, 64, 3), np.uint8)))["lh"].shape
         (1, 163842)
         """
-        values = np.asarray(values)
-        if values.shape[-1:] != (self.n_vertices,):
-            raise PredictError(
-                f"values: found shape {values.shape}, expected (..., {self.n_vertices}) for the "
-                f"vertices of both hemispheres of subject {self.subject}"
-            )
-        surfaces = {}
-        for hemisphere, part in zip(HEMISPHERES, self._split(values), strict=True):
-            places = self.readout.combination.arrays.get(f"{hemisphere}.fsaverage")
-            if places is None:
-                raise PredictError(
-                    f"subject {self.subject}: has no mask of fsaverage's vertices for "
-                    f"{hemisphere}, so that its columns have no place on the surface"
-                )
-            shape = (*values.shape[:-1], N_FSAVERAGE)
-            surfaces[hemisphere] = np.full(shape, np.nan, values.dtype)
-            surfaces[hemisphere][..., places] = part
-        return surfaces
-
-    def _split(self, values: NDArray[Any]) -> list[NDArray[Any]]:
-        return np.split(values, [self.meta["n_vertices"]["lh"]], axis=-1)
+        return self.readout.to_surface(values)
 
     def _rows(self, images: Any) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield rows of features of a chunk of pictures."""

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from base import plural, provenance, read_json, replacing, say
+from base import choose_from, plural, provenance, read_json, replacing, say
 from cache import Entry, FeatureStore
 from cache.feature_writer import FeatureWriter
 from challenge import find_subjects
+from evaluate import save_surface
 from evaluate.fits.runs import find_runs
+from evaluate.maps.surface_files import FORMATS
 from predict.combination import load_combination
 from predict.encoder import CHUNK, make_reader
 from predict.errors import PredictError
@@ -31,6 +33,7 @@ from predict.stream import PictureStream
 # Room on the disk for a file of vertices: its shards, and the file that they are merged into.
 COPIES = 2
 N_LISTED = 5
+MAX_MAPS = 200
 MANIFEST = "manifest.json"
 
 
@@ -64,11 +67,10 @@ class Output:
         key = {"schema": 1, "prediction": kind, "encoder": self.readout.meta["digest"]}
         return {**key, "columns": self.columns if kind == "rois" else self.dtype}
 
-    @property
-    def entry(self) -> Entry:
-        """The file of the means, once it is written."""
-        entries = self.store.entries_named(self.name)
-        return next(entry for entry in entries if entry.meta["key"] == self.key("rois"))
+    def entry(self, kind: str = "rois") -> Entry:
+        """Return the file of a kind, once it is written."""
+        entries = self.store.entries_named(self.file_name(kind))
+        return next(entry for entry in entries if entry.meta["key"] == self.key(kind))
 
     @property
     def kinds(self) -> list[str]:
@@ -120,13 +122,15 @@ def predict_images(
     data: Path,
     out: Path,
     choice: dict[str, Any],
-    dtype: str,
+    kinds: tuple[str, list[str]],
     name: str,
     options: dict[str, Any],
     skip_damaged: bool,
 ) -> Path:
     """Predict all pictures of a source; see `python -m predict images`."""
+    dtype, formats = kinds
     source = open_source(images)
+    _check_formats(formats, dtype, source)
     say(describe_source(source))
     folder = choose_folder(out / "predictions", name, images)
     readouts, reader = load_readouts(out, data, choice, options)
@@ -160,9 +164,30 @@ def predict_images(
         raise PredictError(f"{source.path}: none of its pictures can be decoded")
     for output in outputs:
         _write_table(folder / f"{output.name}.csv", output, names)
+        if formats:
+            _save_maps(folder / output.name, output, names, formats)
     _write_manifest(folder / MANIFEST, source, outputs, faults)
     _report(folder, outputs, names, faults, n_predicted)
     return folder
+
+
+def _check_formats(formats: Sequence[str], dtype: str, source: Source) -> None:
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise PredictError(f"--format: found {unknown[0]!r}: {choose_from(unknown[0], FORMATS)}")
+    if formats and dtype == "none":
+        raise PredictError("--format: maps have all vertices: add --vertices float32")
+    if formats and len(source.names) > MAX_MAPS:
+        raise PredictError(
+            f"--format: {plural(len(source.names), 'picture')}, expected at most {MAX_MAPS} maps: "
+            "read the file of vertices, and save maps of some with roiridge.save_surface"
+        )
+
+
+def _save_maps(stem: Path, output: Output, names: dict[str, str], formats: Sequence[str]) -> None:
+    """Save the vertices of all pictures as maps on fsaverage."""
+    rows = output.store.read(output.entry("vertices"), list(names.values()))
+    rows[:, ~output.readout.is_covered] = np.nan
+    save_surface(output.readout.to_surface(rows), stem, formats)
 
 
 def choose_folder(parent: Path, name: str, images: Path, suffix: str = "") -> Path:
@@ -288,7 +313,7 @@ def _write_table(path: Path, output: Output, names: dict[str, str]) -> None:
         writer.writerow(["picture", *output.columns])
         for start in range(0, len(digests), CHUNK):
             part = slice(start, start + CHUNK)
-            rows = output.store.read(output.entry, digests[part])
+            rows = output.store.read(output.entry(), digests[part])
             for picture, row in zip(list(names)[part], rows.tolist(), strict=True):
                 writer.writerow([picture, *(f"{value:.6g}" for value in row)])
 
@@ -354,7 +379,7 @@ def _report_novelty(output: Output, names: dict[str, str]) -> None:
     if not output.readout.has_novelty:
         say("no novelty: the features of the training pictures are not in the cache")
         return
-    novelty = output.store.read(output.entry, list(names.values()))[
+    novelty = output.store.read(output.entry(), list(names.values()))[
         :, output.columns.index("novelty")
     ]
     n_unlike = int((novelty > UNLIKE).sum())

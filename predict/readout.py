@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base import nearest
+from challenge import HEMISPHERES
+from challenge.layout import N_FSAVERAGE
 from predict.combination import Combination, roi_shares
 from predict.errors import PredictError
 from predict.features import stack_columns
@@ -89,18 +91,45 @@ class Readout:
             if weight.any():
                 self._model(number)
 
+    def to_surface(self, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Place values (..., n_vertices) on fsaverage, as `Encoder.to_surface` describes."""
+        values = np.asarray(values)
+        if values.shape[-1:] != (self.n_vertices,):
+            raise PredictError(
+                f"values: found shape {values.shape}, expected (..., {self.n_vertices}) for the "
+                f"vertices of both hemispheres of subject {self.subject}"
+            )
+        surfaces = {}
+        parts = np.split(values, [self.meta["n_vertices"]["lh"]], axis=-1)
+        for hemisphere, part in zip(HEMISPHERES, parts, strict=True):
+            places = self.combination.arrays.get(f"{hemisphere}.fsaverage")
+            if places is None:
+                raise PredictError(
+                    f"subject {self.subject}: has no mask of fsaverage's vertices for "
+                    f"{hemisphere}, so that its columns have no place on the surface"
+                )
+            shape = (*values.shape[:-1], N_FSAVERAGE)
+            surfaces[hemisphere] = np.full(shape, np.nan, values.dtype)
+            surfaces[hemisphere][..., places] = part
+        return surfaces
+
+    @cached_property
+    def is_covered(self) -> NDArray[np.bool_]:
+        """Whether a fit has each vertex."""
+        covered = np.zeros(self.n_vertices, bool)
+        covered[self.combination.arrays["vertices"]] = True
+        return covered
+
     def vertices(self, rows: Rows) -> Singles:
         """Predict all vertices (n_images, n_vertices) from rows of features, by space."""
         n_images = len(next(iter(rows.values())))
         # Vertices come first, as in the submission, whose sums these repeat in the same order.
         predicted = np.zeros((self.n_vertices, n_images), np.float32)
-        is_covered = np.zeros(self.n_vertices, bool)
         for number, (run, places, weight) in enumerate(self._parts):
-            is_covered[places] = True
             if weight.any():
                 columns = self._model(number).predict(self._columns(rows, run))
                 predicted[places] += (columns.astype(np.float32, copy=False) * weight).T
-        predicted[~is_covered] = np.nan
+        predicted[~self.is_covered] = np.nan
         return predicted.T
 
     def roi_vertices(self, rows: Rows, numbers: Sequence[int] | None) -> Singles:

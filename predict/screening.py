@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from base import plural, provenance, replacing, say
 from evaluate import save_surface
 from evaluate.maps.surface_files import FORMATS
-from predict.encoder import Encoder
 from predict.errors import PredictError
 from predict.outputs import (
     MANIFEST,
@@ -258,7 +257,7 @@ def localize(
                 total.add(readout.vertices(chunk.rows), chunk_labels)
     for readout, total in zip(readouts, sums, strict=True):
         t = total.t(tested)
-        surfaces = Encoder(readout, reader).to_surface(t.astype(np.float32))
+        surfaces = readout.to_surface(t.astype(np.float32))
         files = save_surface(surfaces, folder / f"subj{readout.subject}-t", FORMATS)
         say(
             f"subject {readout.subject}: t of {contrast} from {np.nanmin(t):.1f} to "

@@ -179,7 +179,7 @@ TARGETS = {
     "predict": (
         _command(
             "predict images",
-            f"IMAGES {_INPUTS} FITS ROI VERTICES NAME WEIGHTS DEVICE ENSEMBLE",
+            f"IMAGES {_INPUTS} FITS ROI VERTICES FORMAT NAME WEIGHTS DEVICE ENSEMBLE",
             "IMAGES",
         ),
     ),

@@ -17,6 +17,7 @@ def images(
     fits: list[str] | None = None,
     roi: list[str] | None = None,
     vertices: Literal["none", "float16", "float32"] = "none",
+    format: list[str] = [],  # noqa: A002, B006
     name: str = "",
     weights: list[str] = [],  # noqa: B006
     device: str = "auto",
@@ -47,7 +48,10 @@ def images(
     roi : list of str, optional
         ROIs, such as FFA-1 for both hemispheres or lh.FFA-1; all by default.
     vertices : str
-        Whether to save all vertices too: none, float16 or float32.
+        Whether to save all vertices too: none, float16 or float32; a vertex that no fit has is 0.
+    format : list of str
+        gifti, mgh or npz, to save the vertices as maps on fsaverage too, one for each picture in
+        the order of the table; for at most 200 pictures, with `vertices`.
     name : str
         The name of the folder of predictions; by default that of `images`.
     weights : list of str
@@ -83,4 +87,6 @@ def images(
     options = {"weights": weights, "device": device, "ensemble": ensemble}
     regions = [word for words in roi or () for word in words.split()]
     choice = {"subject": subject, "fits": fits, "roi": regions or None}
-    return predict_images(images, data, out, choice, vertices, name, options, skip_damaged)
+    formats = [name for words in format for name in words.replace(",", " ").split()]
+    kinds = (vertices, formats)
+    return predict_images(images, data, out, choice, kinds, name, options, skip_damaged)

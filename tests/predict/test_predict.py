@@ -274,6 +274,28 @@ def test_only_new_pictures_are_computed(simulated: Path, place: Path, photos: Pa
     assert manifest["n_pictures"] == 6
 
 
+def test_predictions_as_maps(simulated: Path, place: Path, photos: Path) -> None:
+    options = ("--vertices", "float32", "--format", "npz,mgh")
+    status, printed = predict(simulated, place, photos, *options)
+    assert status == 0, printed
+    folder = place / "predictions" / "photos"
+    paths = [photos / name for name in table(place, "photos").index]
+    encoder = load_encoder([place / "fits" / name for name in FITS], "01", simulated)
+    surfaces = encoder.to_surface(encoder.predict(paths))
+    with np.load(folder / "subj01.npz") as content:
+        np.testing.assert_allclose(
+            content["data"], np.concatenate([surfaces["lh"], surfaces["rh"]], 1), 1e-4, 1e-5
+        )
+    assert (folder / "subj01.rh.mgh").is_file()
+    for bad, message in (
+        (("--format", "npz"), "add --vertices float32"),
+        (("--vertices", "float32", "--format", "nifti"), "--format: found 'nifti'"),
+    ):
+        status, printed = predict(simulated, place, photos, *bad)
+        assert status == 2
+        assert message in printed
+
+
 def test_bad_pictures_are_named(simulated: Path, place: Path, photos: Path) -> None:
     damaged = photos / "1" / "p1.bmp"
     damaged.write_bytes(damaged.read_bytes()[:100])
