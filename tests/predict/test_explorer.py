@@ -238,7 +238,7 @@ def test_many_uploads_at_once_leave_it_alive(client: Client, pictures: list[Path
         except OSError:  # a connection that was refused
             statuses.append(0)
 
-    threads = [threading.Thread(target=upload) for _ in range(200)]
+    threads = [threading.Thread(target=upload) for _ in range(1000)]
     for thread in threads:
         thread.start()
     for thread in threads:
