@@ -163,7 +163,13 @@ def _space_digests(runs: Sequence[Run]) -> dict[str, str]:
     """Return the digest of each space's key, which all fits must share."""
     spaces: dict[str, str] = {}
     for run in runs:
-        for name, key in run.models[0].meta.get("keys", {}).items():
+        keys = run.models[0].meta.get("keys", {})
+        if set(keys) != set(run.spaces):
+            raise PredictError(
+                f"{run.name}: is of an earlier version, which did not record its feature spaces: "
+                f"run {run.models[0].fit_command} again"
+            )
+        for name, key in keys.items():
             if spaces.setdefault(name, key) != key:
                 raise PredictError(
                     f"the fits read two feature spaces named {name} ({spaces[name]} and {key}): "

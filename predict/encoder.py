@@ -14,7 +14,7 @@ from predict.combination import Combination, load_combination
 from predict.errors import PredictError
 from predict.features import FeatureReader, check_weights
 from predict.images import to_pictures
-from predict.pack import is_pack, open_pack
+from predict.packs.pack import is_pack, open_pack
 from predict.readout import Readout
 
 if TYPE_CHECKING:

@@ -20,12 +20,13 @@ from challenge import find_subjects
 from evaluate import save_surface
 from evaluate.fits.runs import find_runs
 from evaluate.maps.surface_files import FORMATS
+from predict.choice import EncoderChoice
 from predict.combination import load_combination
 from predict.encoder import CHUNK, make_reader
 from predict.errors import PredictError
 from predict.features import FeatureReader
 from predict.novelty import UNLIKE
-from predict.pack import is_pack, open_pack
+from predict.packs.pack import is_pack, open_pack
 from predict.pictures import ARCHIVES, Source, open_source
 from predict.readout import Readout
 from predict.stream import PictureStream
@@ -119,12 +120,10 @@ class Output:
 
 def predict_images(
     images: Path,
-    data: Path,
-    out: Path,
-    choice: dict[str, Any],
+    choice: EncoderChoice,
+    regions: list[str] | None,
     kinds: tuple[str, list[str]],
     name: str,
-    options: dict[str, Any],
     skip_damaged: bool,
 ) -> Path:
     """Predict all pictures of a source; see `python -m predict images`."""
@@ -132,9 +131,9 @@ def predict_images(
     source = open_source(images)
     _check_formats(formats, dtype, source)
     say(describe_source(source))
-    folder = choose_folder(out / "predictions", name, images)
-    readouts, reader = load_readouts(out, data, choice, options)
-    regions, store = choice["roi"], FeatureStore(folder)
+    folder = choose_folder(choice.out / "predictions", name, images)
+    readouts, reader = load_readouts(choice)
+    store = FeatureStore(folder)
     rois: Sequence[list[int] | None] = [None] * len(readouts)
     if regions is not None:
         rois = select_rois(readouts, regions)
@@ -244,19 +243,19 @@ def describe_source(source: Source) -> str:
     return f"{source.path}: {plural(len(source.names), 'picture')}{rest}"
 
 
-def load_readouts(
-    out: Path, data: Path, choice: dict[str, Any], options: dict[str, Any]
-) -> tuple[list[Readout], FeatureReader]:
+def load_readouts(choice: EncoderChoice) -> tuple[list[Readout], FeatureReader]:
     """Load the readouts of the chosen subjects, and the reader of their features."""
-    fits, subject, rule = choice["fits"], choice["subject"], options["ensemble"]
+    out, data, fits, subject = choice.out, choice.data, choice.fits, choice.subject
     pack = fits[0] if fits and len(fits) == 1 and is_pack(fits[0]) else None
     if pack is not None:
         numbers = [None] if subject == "all" else subject_numbers(subject)
         combinations = [part for number in numbers for part in open_pack(pack, number)]
     else:
         subjects = fitted_subjects(out, data, subject, fits)
-        combinations = [load_combination(out, data, name, fits, rule) for name in subjects]
-    reader = make_reader(out, combinations, options["weights"], options["device"])
+        combinations = [
+            load_combination(out, data, name, fits, choice.ensemble) for name in subjects
+        ]
+    reader = make_reader(out, combinations, choice.weights, choice.device)
     return [Readout(combination) for combination in combinations], reader
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from base import plural, provenance, replacing, say
 from evaluate import save_surface
 from evaluate.maps.surface_files import FORMATS
+from predict.choice import EncoderChoice
 from predict.errors import PredictError
 from predict.outputs import (
     MANIFEST,
@@ -92,13 +93,10 @@ class Ranking:
 
 def screen_pictures(
     images: Path,
-    data: Path,
-    out: Path,
-    choice: dict[str, Any],
+    choice: EncoderChoice,
     contrast: str,
     top: int,
     name: str,
-    options: dict[str, Any],
     skip_damaged: bool,
 ) -> Path:
     """Rank the pictures of a source by a region or contrast; see `python -m predict screen`."""
@@ -107,8 +105,8 @@ def screen_pictures(
     ranked = Contrast.parse(contrast)
     source = open_source(images)
     say(describe_source(source))
-    folder = choose_folder(out / "screening", name, images, _suffix(contrast, choice))
-    readouts, reader = load_readouts(out, data, choice, options)
+    folder = choose_folder(choice.out / "screening", name, images, _suffix(contrast, choice))
+    readouts, reader = load_readouts(choice)
     rois = select_rois(readouts, [*ranked.plus, *ranked.minus])
     ranking, n_damaged = Ranking(top), 0
     stream = PictureStream(source, reader, lambda _: True, skip_damaged, SIDE)
@@ -127,11 +125,11 @@ def screen_pictures(
     return folder
 
 
-def _suffix(contrast: str, choice: dict[str, Any]) -> str:
+def _suffix(contrast: str, choice: EncoderChoice) -> str:
     """Return the end of the default name of a folder: the contrast, and the subjects if chosen."""
     words = "".join(c if c.isalnum() or c in "-+." else "_" for c in contrast.replace(" ", ""))
-    subject = choice["subject"]
-    subjects = "" if subject == "all" else f"-subj{'+'.join(subject_numbers(subject))}"
+    numbers = [] if choice.subject == "all" else subject_numbers(choice.subject)
+    subjects = f"-subj{'+'.join(numbers)}" if numbers else ""
     return f"-{words}{subjects}"
 
 
@@ -223,13 +221,10 @@ def _banners(readouts: Sequence[Readout]) -> list[str]:
 
 def localize(
     images: Path,
-    data: Path,
-    out: Path,
-    choice: dict[str, Any],
+    choice: EncoderChoice,
     labels: Path,
     contrast: str,
     name: str,
-    options: dict[str, Any],
     skip_damaged: bool,
 ) -> Path:
     """Compute t of a contrast between labelled pictures, per vertex, as maps."""
@@ -239,8 +234,8 @@ def localize(
     source = open_source(images)
     label_of = _read_labels(labels, source, tested)
     say(describe_source(source))
-    folder = choose_folder(out / "screening", name, images, _suffix(contrast, choice))
-    readouts, reader = load_readouts(out, data, choice, options)
+    folder = choose_folder(choice.out / "screening", name, images, _suffix(contrast, choice))
+    readouts, reader = load_readouts(choice)
     sums = [LabelSums() for _ in readouts]
     stream = PictureStream(source, reader, lambda _: True, skip_damaged)
     label_by_digest: dict[str, str] = {}
@@ -279,20 +274,20 @@ def _read_labels(path: Path, source: Source, contrast: Contrast) -> dict[str, st
                     f"{path}: has columns {', '.join(rows.fieldnames or ()) or 'none'}, expected "
                     "`picture` and `label`"
                 )
-            labelled = [(row["picture"], (row["label"] or "").strip()) for row in rows]
+            pairs = [(row["picture"], (row["label"] or "").strip()) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise PredictError(f"{path}: not read ({error}); expected CSV in UTF-8") from error
-    label_of = dict(labelled)
-    if len(label_of) < len(labelled):
-        names = Counter(name for name, _ in labelled)
+    label_of = dict(pairs)
+    if len(label_of) < len(pairs):
+        names = Counter(name for name, _ in pairs)
         raise PredictError(
             f"{path}: has two rows for {names.most_common(1)[0][0]}, expected one for each picture"
         )
-    unlabelled = [name for name in source.names if name not in label_of]
-    if unlabelled:
+    missing = [name for name in source.names if name not in label_of]
+    if missing:
         raise PredictError(
-            f"{path}: {len(unlabelled)} of {plural(len(source.names), 'picture')} have no label "
-            f"(first: {unlabelled[0]}): name them as they are named in {source.path}"
+            f"{path}: {len(missing)} of {plural(len(source.names), 'picture')} have no label "
+            f"(first: {missing[0]}): name them as they are named in {source.path}"
         )
     labels = sorted({label_of[name] for name in source.names})
     for name in (*contrast.plus, *contrast.minus):

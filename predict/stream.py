@@ -113,10 +113,10 @@ class PictureStream:
             hint = "--skip-damaged leaves out pictures that cannot be read"
             raise PredictError("\n".join([*faults, hint]))
         chunk.faults += faults
-        whole = [item for item in items if not item.fault]
+        readable = [item for item in items if not item.fault]
         new = {
             item.digest: item
-            for item in whole
+            for item in readable
             if item.digest not in chunk.digests and self.is_needed(item.digest)
         }
         inputs = {name: item.inputs for name, item in new.items() if item.inputs is not None}
@@ -127,7 +127,7 @@ class PictureStream:
         # Only now, so that an interrupted chunk holds nothing without its features.
         chunk.digests += new
         chunk.thumbnails |= {n: item.thumbnail for n, item in new.items() if item.thumbnail}
-        chunk.names |= {item.name: item.digest for item in whole}
+        chunk.names |= {item.name: item.digest for item in readable}
 
     def _finish(self, chunk: Chunk, computed: dict[str, dict[str, NDArray[Any]]]) -> Chunk:
         """Put the computed rows and those of the cache in the order of the pictures."""

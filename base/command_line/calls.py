@@ -7,9 +7,10 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache, wraps
 from inspect import Parameter, getdoc, signature
+from itertools import chain
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -78,28 +79,37 @@ def convert_paths(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def spread_options(function: Callable[..., R]) -> Callable[..., R]:
-    """Return a function that takes the fields of its first argument, a dataclass, one by one.
+    """Return a function that takes the fields of one argument, a dataclass, one by one.
 
-    Their defaults stand in its signature, and the attributes of the dataclass in its docstring.
+    The fields stand in the place of the argument: their defaults in the signature, and the
+    attributes of the dataclass in the docstring.
     """
-    whole, *remainder = signature(function).parameters.values()
-    options = whole.annotation
+    arguments = signature(function).parameters
+    name, options = next((n, p.annotation) for n, p in arguments.items() if _has_fields(p))
     parameters = {field.name: _parameter(field) for field in fields(options)}
-    spread = signature(function).replace(parameters=[*parameters.values(), *remainder])
+    replacements = [
+        list(parameters.values()) if argument == name else [parameter]
+        for argument, parameter in arguments.items()
+    ]
+    spread = signature(function).replace(parameters=list(chain.from_iterable(replacements)))
 
     @wraps(function)
     def wrapper(*arguments: Any, **keywords: Any) -> R:
         values = spread.bind(*arguments, **keywords).arguments
-        choices = {name: values.pop(name) for name in parameters.keys() & values.keys()}
-        return function(options(**choices), **values)
+        choices = {field: values.pop(field) for field in parameters.keys() & values.keys()}
+        return function(**{name: options(**choices)}, **values)
 
     help_of_fields = str(getdoc(options)).partition("Attributes\n----------\n")[2].rstrip()
-    entry = re.compile(rf"^{whole.name} : .*(\n    .*)*", re.MULTILINE)
+    entry = re.compile(rf"^{name} : .*(\n    .*)*", re.MULTILINE)
     wrapper.__doc__ = entry.sub(lambda _: help_of_fields, str(getdoc(function)))
     wrapper.__annotations__ = {n: p.annotation for n, p in spread.parameters.items()}
     wrapper.__annotations__["return"] = spread.return_annotation
     wrapper.__signature__ = spread  # type: ignore[attr-defined]
     return wrapper
+
+
+def _has_fields(parameter: Parameter) -> bool:
+    return is_dataclass(parameter.annotation)
 
 
 def _parameter(field: Field[Any]) -> Parameter:

@@ -4,24 +4,19 @@ from pathlib import Path
 from typing import Literal
 
 from base import convert_paths
-from challenge import SubjectChoice
-from evaluate.ensembles import DEFAULT
+from base.command_line.calls import spread_options
+from predict.choice import EncoderChoice
 
 
 @convert_paths
+@spread_options
 def images(
     images: Path,
-    data: Path = Path("data"),
-    out: Path = Path("derivatives"),
-    subject: SubjectChoice = "all",
-    fits: list[str] | None = None,
+    encoders: EncoderChoice,
     roi: list[str] | None = None,
     vertices: Literal["none", "float16", "float32"] = "none",
     format: list[str] = [],  # noqa: A002, B006
     name: str = "",
-    weights: list[str] = [],  # noqa: B006
-    device: str = "auto",
-    ensemble: str = DEFAULT,
     skip_damaged: bool = False,
 ) -> Path:
     """Predict the responses to pictures: means of ROIs, and novelty, in OUT/predictions/NAME.
@@ -35,16 +30,8 @@ def images(
     images : Path
         A picture, a folder of pictures at any depth, a CSV list with the column `picture`, or a zip
         or tar archive, such as WebDataset's shards or a folder of them.
-    data : Path
-        The challenge's directory; read only the first time, to weigh the fits by the held-out
-        responses.
-    out : Path
-        The output folder, which holds `fits`.
-    subject : str, int or sequence of them
-        "all", or one or several ("01 02"); those with fits.
-    fits : list of str, optional
-        Names of fits, or beginnings of their folders in `OUT/fits`, combined as in the submission.
-        All by default.
+    encoders : EncoderChoice
+        Whose fits predict, and where.
     roi : list of str, optional
         ROIs, such as FFA-1 for both hemispheres or lh.FFA-1; all by default.
     vertices : str
@@ -54,12 +41,6 @@ def images(
         the order of the table; for at most 200 pictures, with `vertices`.
     name : str
         The name of the folder of predictions; by default that of `images`.
-    weights : list of str
-        `SPACE=FILE` for networks whose weights are neither installed nor on a hub.
-    device : str
-        auto (a GPU if torch sees one), cpu, cuda, cuda:N or mps.
-    ensemble : str
-        The rule of the weights of several fits: average, per_roi, per_vertex or stacked.
     skip_damaged : bool
         Whether to leave out pictures that cannot be decoded; they are named and counted.
 
@@ -84,9 +65,7 @@ def images(
     """
     from predict.outputs import predict_images
 
-    options = {"weights": weights, "device": device, "ensemble": ensemble}
     regions = [word for words in roi or () for word in words.split()]
-    choice = {"subject": subject, "fits": fits, "roi": regions or None}
     formats = [name for words in format for name in words.replace(",", " ").split()]
     kinds = (vertices, formats)
-    return predict_images(images, data, out, choice, kinds, name, options, skip_damaged)
+    return predict_images(images, encoders, regions or None, kinds, name, skip_damaged)

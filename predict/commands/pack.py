@@ -51,9 +51,9 @@ def pack(
     CacheError
         If the file is there already.
     """
-    from predict.model_card import CARD
     from predict.outputs import fitted_subjects
-    from predict.pack import pack_encoder, push_pack
+    from predict.packs.model_card import CARD
+    from predict.packs.pack import pack_encoder, push_pack
 
     subjects = fitted_subjects(out, data, subject, fits)
     manifest = pack_encoder(file, out, data, subjects, fits, ensemble, dtype, licence)
@@ -89,7 +89,7 @@ def unpack(file: Path, to: Path | None = None) -> Path:
     PredictError
         If the folder is there already, or arrays do not belong together.
     """
-    from predict.pack import unpack_encoder
+    from predict.packs.pack import unpack_encoder
 
     folder = file.with_suffix("") if to is None else to
     unpack_encoder(file, folder)

@@ -17,7 +17,7 @@ from PIL import Image
 from base import RoiridgeError
 from evaluate import EvaluateError, save_surface
 from predict import Encoder, PredictError, load_encoder
-from predict.pack import pack_encoder
+from predict.packs.pack import pack_encoder
 from predict.pictures import open_source
 from tests.builders.commands import call
 from tests.builders.paths import ROOT

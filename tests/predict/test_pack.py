@@ -16,7 +16,7 @@ from PIL import Image
 from base import RoiridgeError, sha256_files
 from cache import read_artifact, write_artifact
 from predict import Encoder, load_encoder
-from predict.pack import unpack_encoder
+from predict.packs.pack import unpack_encoder
 from tests.builders.commands import call
 from tests.builders.paths import ROOT
 

@@ -18,7 +18,7 @@ from cache import CacheError, digest, read_artifact, write_artifact
 from cache.exchange.archive import Kind, Member, extract_archive, write_archive
 from predict.combination import Combination, load_combination
 from predict.errors import PredictError
-from predict.model_card import CARD, write_card
+from predict.packs.model_card import CARD, write_card
 
 ENCODER = Kind(
     "roiridge encoder",

@@ -1,0 +1,1 @@
+"""Packs of encoders: what predicts, in one verified file."""
