@@ -103,23 +103,7 @@ def _combine(
         if loaded is not None:
             hemispheres[name] = loaded
     n_vertices = {name: subject.n_vertices(name) for name in HEMISPHERES}
-    parts: list[Part] = []
-    rois: dict[RoiKey, NDArray[np.int64]] = {}
-    for name, hemisphere in hemispheres.items():
-        # In the order of the dataset: by class, and within it from early to late.
-        fitted = {model.roi_key for model in hemisphere.models}
-        regions = [(roi.roi_class, roi.name) for roi in subject.regions(name)]
-        ordered = [key for key in regions if key in fitted and key[1] != RESIDUAL]
-        rois |= {(name, *key): np.empty(0, np.int64) for key in ordered}
-        strengths = compute_strengths(hemisphere, rule=rule)
-        # Vertices are numbered over both hemispheres.
-        start = n_vertices["lh"] if name == "rh" else 0
-        all_vertices = [vertices + start for vertices in hemisphere.vertices]
-        weights = new_picture_weights(hemisphere, strengths)
-        parts += map(Part, hemisphere.models, all_vertices, weights)
-        for model, vertices in zip(hemisphere.models, all_vertices, strict=True):
-            if model.roi != RESIDUAL:
-                rois[name, *model.roi_key] = vertices
+    parts, rois = _gather_parts(subject, hemispheres, n_vertices["lh"], rule)
     arrays: dict[str, NDArray[Any]] = {
         "vertices": np.concatenate([part.vertices for part in parts]),
         "weights": np.concatenate([part.weights for part in parts]).astype(np.float32),
@@ -157,6 +141,28 @@ def _combine(
         "provenance": provenance(),
     }  # fmt: skip
     return arrays, meta
+
+
+def _gather_parts(
+    subject: Subject, hemispheres: Mapping[str, Hemisphere], n_left: int, rule: str
+) -> tuple[list[Part], dict[RoiKey, NDArray[np.int64]]]:
+    """Weigh the models; return them, and the vertices of each ROI, over both hemispheres."""
+    parts: list[Part] = []
+    rois: dict[RoiKey, NDArray[np.int64]] = {}
+    for name, hemisphere in hemispheres.items():
+        start = n_left if name == "rh" else 0
+        all_vertices = [vertices + start for vertices in hemisphere.vertices]
+        strengths = compute_strengths(hemisphere, rule=rule)
+        weights = new_picture_weights(hemisphere, strengths)
+        parts += map(Part, hemisphere.models, all_vertices, weights)
+        keys = (model.roi_key for model in hemisphere.models)
+        vertices_by_roi = dict(zip(keys, all_vertices, strict=True))
+        # In the order of the dataset: by class, and within it from early to late.
+        for roi in subject.regions(name):
+            key = (roi.roi_class, roi.name)
+            if key in vertices_by_roi and roi.name != RESIDUAL:
+                rois[name, *key] = vertices_by_roi[key]
+    return parts, rois
 
 
 def _space_digests(runs: Sequence[Run]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from predict import Encoder, PredictError, load_encoder
 from predict.packs.pack import pack_encoder
 from predict.pictures import open_source
 from tests.builders.commands import call
+from tests.builders.fits import write_fits
 from tests.builders.paths import ROOT
 
 FITS = ("both", "banded")
@@ -291,3 +292,11 @@ def load_encoder_without(encoder: Encoder, roi: str):
     combination = encoder.readout.combination
     meta = {**combination.meta, "rois": [r for r in combination.meta["rois"] if r[2] != roi]}
     return Readout(replace(combination, meta=meta))
+
+
+def test_a_fit_that_does_not_say_what_it_reads(simulated: Path, tmp_path: Path) -> None:
+    write_fits(tmp_path, simulated, subject="1", change=lambda _, meta: meta.pop("keys", None))
+    (fit,) = (tmp_path / "fits").iterdir()
+    with pytest.raises(PredictError, match=r"is of an earlier version.*again"):
+        load_encoder(fit, "01", simulated)
+    assert not (tmp_path / "encoders").exists()
